@@ -1,0 +1,1 @@
+"""Evaluations: in the clone and the sdist, never in the wheel."""

@@ -1,0 +1,1 @@
+"""KeyScore: give a Video-LLM the frames that matter."""

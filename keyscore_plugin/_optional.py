@@ -1,0 +1,53 @@
+"""Optional packages and lazy names, imported only by whoever needs them."""
+
+import importlib
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+from keyscore_plugin.errors import InputError, MissingDependencyError
+
+
+def require(module: str, *, extra: str) -> ModuleType:
+    """Import an optional package, or say how to install it.
+
+    Args:
+        module: The module to import, such as ``"torchcodec.decoders"``.
+        extra: The extra of this project that installs it.
+
+    Raises:
+        MissingDependencyError: The package is absent, or present but broken.
+    """
+    package = module.partition(".")[0]
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is not None and error.name.partition(".")[0] != package:
+            raise  # a package is there but one of its own dependencies is not: say which
+        raise MissingDependencyError(
+            f"{package} is not installed; install it with: pip install 'keyscore-plugin[{extra}]'"
+        ) from error
+    except (ImportError, OSError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise MissingDependencyError(
+            f"{package} is installed but does not load ({reason}); "
+            f"reinstall it with: pip install --force-reinstall 'keyscore-plugin[{extra}]'"
+        ) from error
+
+
+def load(kind: str, name: str, registry: Mapping[str, str]) -> Any:
+    """Import what ``name`` stands for in a registry of ``"module:attribute"`` entries.
+
+    Args:
+        kind: What the registry holds, for the error: ``"sampler"``, ``"decoder"`` ...
+        name: The entry wanted.
+        registry: Names and the places where they are defined.
+
+    Raises:
+        InputError: The registry has no such name.
+    """
+    if name not in registry:
+        known = ", ".join(sorted(registry))
+        raise InputError(f"unknown {kind} {name!r}; the {kind}s are: {known}")
+    module, _, attribute = registry[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)

@@ -1,0 +1,1 @@
+"""Captioners: one sentence about a video."""

@@ -1,0 +1,215 @@
+"""One small frozen dataclass a stage. Every default names its source; "ours" has its reason."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+from keyscore_plugin.errors import InputError
+
+GridKind = Literal["fps", "keyframes"]
+Guide = Literal["given", "caption", "question", "both"]
+Policy = Literal["coverage", "top"]
+Pooling = Literal["mean", "text"]
+
+
+def _require(condition: bool, config: object, message: str) -> None:
+    if not condition:
+        raise InputError(f"{type(config).__name__}: {message}")
+
+
+@dataclass(frozen=True, slots=True)
+class GridConfig:
+    """Which frames are looked at (Algorithm 1, line 1).
+
+    Attributes:
+        kind: ``"fps"``, evenly in time; ``"keyframes"``, the codec's own keyframes.
+        sample_fps: Grid frames a second. Ours: the usual 1-2 fps of the field.
+        max_frames: Cap on the grid, thinned evenly; bounds memory. Ours.
+        short_side: Pixels of a thumbnail's shorter side when the encoder asks for no more. Ours.
+    """
+
+    kind: GridKind = "fps"
+    sample_fps: float = 2.0
+    max_frames: int = 2048
+    short_side: int = 128
+
+    def __post_init__(self) -> None:
+        _require(
+            self.kind in ("fps", "keyframes"), self, f"kind {self.kind!r} is not fps|keyframes"
+        )
+        _require(
+            0 < self.sample_fps < float("inf"), self, f"sample_fps {self.sample_fps} is not > 0"
+        )
+        _require(self.max_frames >= 1, self, f"max_frames {self.max_frames} is not >= 1")
+        _require(self.short_side >= 16, self, f"short_side {self.short_side} is not >= 16")
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalConfig:
+    """STACFP, sec. 3.1.
+
+    Attributes:
+        bins: HSV histogram bins. Ours: the paper gives none.
+        gamma_time: Weight of normalised time beside the histogram; the paper: in [5, 20].
+        k_min: Fewest clusters tried.
+        k_max: Most clusters tried; None grows with the grid (`stacfp.default_k_max`).
+        n_init: K-means restarts for each k. Ours.
+        seed: Of the k-means initialisation.
+    """
+
+    bins: tuple[int, int, int] = (8, 4, 4)
+    gamma_time: float = 10.0
+    k_min: int = 2
+    k_max: int | None = None
+    n_init: int = 2
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _require(
+            min(self.bins) >= 1 and len(self.bins) == 3, self, f"bins {self.bins} are not three"
+        )
+        _require(
+            0 <= self.gamma_time < float("inf"), self, f"gamma_time {self.gamma_time} is not >= 0"
+        )
+        _require(self.k_min >= 2, self, f"k_min {self.k_min} is not >= 2")
+        _require(
+            self.k_max is None or self.k_max >= self.k_min,
+            self,
+            f"k_max {self.k_max} is below k_min",
+        )
+        _require(self.n_init >= 1, self, f"n_init {self.n_init} is not >= 1")
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeConfig:
+    """How many grid frames are embedded.
+
+    Attributes:
+        max_encoded: Most frames embedded, or the budget if that is larger. STACFP's candidates
+            come first, then the clusters that score. Ours; swept in evals/needle.
+    """
+
+    max_encoded: int = 256
+
+    def __post_init__(self) -> None:
+        _require(self.max_encoded >= 1, self, f"max_encoded {self.max_encoded} is not >= 1")
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreConfig:
+    """KeyScore, eq. 1-4.
+
+    Attributes:
+        alpha: Weight of the semantic score. Ours: Table 2 shows S and D carry the result.
+        beta: Weight of the temporal score. Ours.
+        gamma: Weight of the drop impact. Ours.
+        pooling: The video embedding v: ``"mean"``, or ``"text"``-guided attention.
+        temperature: Of the text-guided attention. Ours: near CLIP's own logit scale of 100.
+    """
+
+    alpha: float = 0.4
+    beta: float = 0.2
+    gamma: float = 0.4
+    pooling: Pooling = "mean"
+    temperature: float = 0.01
+
+    def __post_init__(self) -> None:
+        weights = (self.alpha, self.beta, self.gamma)
+        _require(min(weights) >= 0, self, f"weights {weights} must not be negative")
+        _require(abs(sum(weights) - 1) < 1e-6, self, f"weights {weights} must sum to 1 (eq. 1)")
+        _require(
+            self.pooling in ("mean", "text"), self, f"pooling {self.pooling!r} is not mean|text"
+        )
+        _require(self.temperature > 0, self, f"temperature {self.temperature} is not > 0")
+
+
+@dataclass(frozen=True, slots=True)
+class SelectConfig:
+    """From scores to a selection.
+
+    Attributes:
+        policy: ``"coverage"``, relevance-weighted temporal coverage (ours); ``"top"``, the
+            paper's plain ranking.
+        sharpness: Power on the normalised score that makes the weights of the coverage. Ours.
+        near_seconds: Reach of the narrow coverage kernel. Ours.
+        max_frames: Most frames a threshold may return.
+    """
+
+    policy: Policy = "coverage"
+    sharpness: float = 3.0
+    near_seconds: float = 1.0
+    max_frames: int = 64
+
+    def __post_init__(self) -> None:
+        _require(
+            self.policy in ("coverage", "top"), self, f"policy {self.policy!r} is not coverage|top"
+        )
+        _require(self.sharpness > 0, self, f"sharpness {self.sharpness} is not > 0")
+        _require(self.near_seconds > 0, self, f"near_seconds {self.near_seconds} is not > 0")
+        _require(self.max_frames >= 1, self, f"max_frames {self.max_frames} is not >= 1")
+
+
+@dataclass(frozen=True, slots=True)
+class SamplerConfig:
+    """The settings of a sampler, one part a stage.
+
+    Attributes:
+        grid: What is looked at.
+        proposal: STACFP.
+        encode: What is embedded.
+        score: KeyScore.
+        select: From scores to frames.
+        guide: The text that scores: what was ``"given"`` (the caption if both were, a generated
+            caption if neither was), always the ``"caption"`` (given or generated), the
+            ``"question"``, or ``"both"`` (mean of the two total scores).
+    """
+
+    grid: GridConfig = field(default_factory=GridConfig)
+    proposal: ProposalConfig = field(default_factory=ProposalConfig)
+    encode: EncodeConfig = field(default_factory=EncodeConfig)
+    score: ScoreConfig = field(default_factory=ScoreConfig)
+    select: SelectConfig = field(default_factory=SelectConfig)
+    guide: Guide = "given"
+
+    def __post_init__(self) -> None:
+        guides = ("given", "caption", "question", "both")
+        _require(self.guide in guides, self, f"guide {self.guide!r} is not one of {guides}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "SamplerConfig":
+        """Settings from plain JSON values; what is absent keeps its default.
+
+        Raises:
+            InputError: A name is unknown or a value is out of range.
+
+        Example:
+            >>> SamplerConfig.from_dict({"select": {"policy": "top"}}).select.policy
+            'top'
+        """
+        known = {f.name for f in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise InputError(f"unknown setting {unknown[0]!r}; the settings are: {sorted(known)}")
+        parts = {name: _STAGE_CONFIGS.get(name) for name in values}
+        try:
+            return cls(
+                **{
+                    name: part(**values[name]) if part else values[name]
+                    for name, part in parts.items()
+                }
+            )
+        except TypeError as error:
+            raise InputError(f"not a SamplerConfig: {error}") from error
+
+
+_STAGE_CONFIGS = {
+    "grid": GridConfig,
+    "proposal": ProposalConfig,
+    "encode": EncodeConfig,
+    "score": ScoreConfig,
+    "select": SelectConfig,
+}

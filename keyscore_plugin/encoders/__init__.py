@@ -1,0 +1,1 @@
+"""Encoders: frames and texts into one space."""

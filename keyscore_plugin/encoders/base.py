@@ -1,0 +1,28 @@
+"""What turns frames and texts into one space."""
+
+from typing import Protocol, runtime_checkable
+
+import torch
+
+from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """A dual encoder: frames and texts in, unit vectors of one space out.
+
+    Attributes:
+        name: What `Selection.encoder` records: ``"conse"``, a model id or a folder.
+        device: Where it runs.
+        short_side: Pixels of a frame's shorter side beyond which it sees no more detail.
+    """
+
+    name: str
+    device: torch.device
+    short_side: int
+
+    def encode_frames(self, frames: Frames) -> Embeddings:
+        """Embed frames, batched to the device; vectors on `device`."""
+
+    def encode_text(self, text: str) -> TextEmbedding:
+        """Embed one text; what exceeds the encoder's limit is cut and counted."""

@@ -1,0 +1,1 @@
+"""Samplers: a video (and a text) into a selection."""

@@ -1,0 +1,88 @@
+"""The one call every sampler has, and the names they are found by."""
+
+import os
+from typing import Protocol, runtime_checkable
+
+from keyscore_plugin._optional import load
+from keyscore_plugin.captioners.base import Captioner
+from keyscore_plugin.config import SamplerConfig
+from keyscore_plugin.encoders.base import Encoder
+from keyscore_plugin.types import Selection
+from keyscore_plugin.video import VideoSource
+
+SAMPLERS = {
+    "keyscore": "keyscore_plugin.samplers.keyscore:KeyScoreSampler",
+    "stacfp": "keyscore_plugin.samplers.stacfp:StacfpSampler",
+    "topk": "keyscore_plugin.samplers.topk:TopKSampler",
+    "uniform": "keyscore_plugin.samplers.uniform:UniformSampler",
+}
+
+
+@runtime_checkable
+class Sampler(Protocol):
+    """Anything that turns a video (and a text) into a selection.
+
+    Attributes:
+        name: What `Selection.sampler` records.
+        needs_text: Whether it can choose nothing without a caption or a question.
+    """
+
+    name: str
+    needs_text: bool
+
+    def __call__(
+        self,
+        video: str | os.PathLike[str] | VideoSource,
+        *,
+        num_frames: int | None = None,
+        threshold: float | None = None,
+        caption: str | None = None,
+        question: str | None = None,
+    ) -> Selection:
+        """Choose frames.
+
+        Args:
+            video: A path, or an open video (which stays open).
+            num_frames: The budget: exactly min(num_frames, frames in the video) are returned.
+            threshold: Instead of a budget, the least total score (0 to 1) of a chosen frame.
+            caption: A sentence about the video.
+            question: What the model will be asked about the video.
+
+        Raises:
+            VideoError: The video cannot be read.
+            InputError: An argument is out of range, or a text is missing.
+        """
+
+
+def list_samplers() -> list[str]:
+    """Names that `get_sampler` knows, sorted."""
+    return sorted(SAMPLERS)
+
+
+def get_sampler(
+    name: str,
+    *,
+    config: SamplerConfig | None = None,
+    encoder: str | Encoder = "auto",
+    captioner: str | Captioner | None = None,
+    decoder: str = "auto",
+    device: str = "auto",
+) -> Sampler:
+    """Make a sampler by name.
+
+    Args:
+        name: One of `list_samplers`.
+        config: Settings; None is the default of every stage.
+        encoder: ``"auto"``, ``"conse"``, a model id, a folder, or an `Encoder`. Loaded at the
+            first call that needs it, so a sampler that reads no text loads none.
+        captioner: ``"labels"`` or a `Captioner`, for calls without a text; None makes none.
+        decoder: See `open_video`.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"`` ...
+
+    Raises:
+        InputError: There is no such sampler.
+    """
+    sampler: Sampler = load("sampler", name, SAMPLERS)(
+        config, encoder=encoder, captioner=captioner, decoder=decoder, device=device
+    )
+    return sampler
