@@ -1,0 +1,125 @@
+"""The factory of tiny models: what the other integration tests take for granted of it."""
+
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+import torch
+import transformers
+from torch import Tensor
+
+from tests.tiny import FAMILIES, build, save
+from tests.tiny.family import Family, hf
+from tests.tiny.videos import frame_numbers, numbered_frames, numbered_video
+
+CHOSEN = [3, 4, 10, 10, 70, 71, 101, 101]
+FPS = 10.0
+MESSAGES = [{"role": "user", "content": [{"type": "video"}, {"type": "text", "text": "Which?"}]}]
+
+
+# Stock Qwen2.5-VL is told the mean spacing of the frames, not their times.
+TRUE_TIMES = sorted(n for n, f in FAMILIES.items() if f.told is not None and n != "qwen2_5_vl")
+
+
+def installed(name: str) -> Family:
+    """The family of that name, if the installed transformers has it."""
+    family = FAMILIES[name]
+    if family.missing:
+        pytest.skip(f"transformers {transformers.__version__} has no {family.missing[0]}")
+    return family
+
+
+@pytest.fixture(params=sorted(FAMILIES))
+def family(request: pytest.FixtureRequest) -> Family:
+    """Every family."""
+    return installed(request.param)
+
+
+def inputs_of(processor: Any) -> dict[str, Any]:
+    """The frames `CHOSEN` of a numbered video of 12 seconds, and a question, processed."""
+    frames = torch.from_numpy(numbered_frames())[CHOSEN].permute(0, 3, 1, 2)
+    metadata = {
+        "total_num_frames": 120,
+        "fps": FPS,
+        "duration": 12.0,
+        "frames_indices": list(CHOSEN),
+    }
+    text = processor.apply_chat_template(MESSAGES, add_generation_prompt=True)
+    return dict(
+        processor(
+            videos=[frames],
+            text=[text],
+            video_metadata=[metadata],
+            do_sample_frames=False,
+            return_tensors="pt",
+        )
+    )
+
+
+def only_tensors(inputs: dict[str, Any]) -> dict[str, Tensor]:
+    """What a model takes: processors of some families add the video's metadata."""
+    return {name: value for name, value in inputs.items() if isinstance(value, Tensor)}
+
+
+def test_generate_gives_as_many_tokens_as_asked(family: Family) -> None:
+    processor, model = family.build()
+    inputs = only_tensors(inputs_of(processor))
+    answer = model.generate(**inputs, max_new_tokens=4)
+    assert answer.shape[1] - inputs["input_ids"].shape[1] == 4
+
+
+def test_frames_are_read_back_from_the_inputs(family: Family) -> None:
+    processor, _ = family.build()
+    assert family.read_back(inputs_of(processor)) == CHOSEN
+
+
+@pytest.mark.parametrize("name", TRUE_TIMES)
+def test_times_are_read_back_from_what_the_model_is_told(name: str) -> None:
+    family = installed(name)
+    assert family.read_times is not None
+    assert family.told is not None
+    processor, model = family.build()
+    told = family.told([index / FPS for index in CHOSEN])
+    assert family.read_times(inputs_of(processor), processor, model) == told
+
+
+def test_the_answer_depends_on_the_frames(family: Family) -> None:
+    processor, model = family.build()
+    inputs = only_tensors(inputs_of(processor))
+    changed = {
+        name: value.flip(0) if name.startswith("pixel_values") else value
+        for name, value in inputs.items()
+    }
+    assert not torch.equal(model(**inputs).logits, model(**changed).logits)
+
+
+def test_a_saved_family_loads_with_the_auto_classes(family: Family, tmp_path: Path) -> None:
+    processor, model = family.build()
+    folder = save(family.name, tmp_path / family.name)
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 2**20
+    loaded_processor = hf("AutoProcessor").from_pretrained(folder)
+    loaded = hf("AutoModelForImageTextToText").from_pretrained(folder)
+    inputs = only_tensors(inputs_of(processor))
+    again = only_tensors(inputs_of(loaded_processor))
+    assert inputs.keys() == again.keys()
+    assert all(torch.equal(inputs[name], again[name]) for name in inputs)
+    assert torch.equal(model(**inputs).logits, loaded(**again).logits)
+
+
+def test_a_family_is_the_same_every_time_and_leaves_the_generator_alone() -> None:
+    state = torch.random.get_rng_state()
+    _, first = build("qwen3_vl")
+    _, second = build("qwen3_vl")
+    assert torch.equal(state, torch.random.get_rng_state())
+    weights = second.state_dict()
+    assert all(torch.equal(weights[name], value) for name, value in first.state_dict().items())
+
+
+def test_the_numbered_video_decodes_to_its_numbers(tmp_path: Path) -> None:
+    with av.open(str(numbered_video(tmp_path / "numbered.mp4", n=50))) as container:
+        pixels = [torch.from_numpy(f.to_ndarray(format="rgb24")) for f in container.decode(video=0)]
+    colours = torch.stack([frame.double().mean(dim=(0, 1)) for frame in pixels])
+    assert frame_numbers(colours) == list(range(50))
+    with pytest.raises(ValueError, match="no frames have the colours"):
+        frame_numbers((colours[:1] + colours[1:2]) / 2)

@@ -1,0 +1,28 @@
+"""Tiny random-weight models of every supported family, built offline from their configs.
+
+Example:
+    processor, model = build("qwen3_vl")
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from tests.tiny.family import Family
+from tests.tiny.qwen import QWEN2_5_VL, QWEN2_VL, QWEN3_VL
+
+FAMILIES: dict[str, Family] = {family.name: family for family in (QWEN2_VL, QWEN2_5_VL, QWEN3_VL)}
+
+
+def build(family: str) -> tuple[Any, Any]:
+    """The processor and the model of a family; the same weights every time."""
+    return FAMILIES[family].build()
+
+
+def save(family: str, folder: str | os.PathLike[str]) -> Path:
+    """Write a family to a folder that the Auto classes' `from_pretrained` read; returns it."""
+    folder = Path(folder)
+    processor, model = build(family)
+    processor.save_pretrained(folder)
+    model.save_pretrained(folder)
+    return folder
