@@ -1,0 +1,181 @@
+"""What every decoder shares: the facts and true times of one scan, and the checks of a call."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from types import TracebackType
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from typing_extensions import Self
+
+from keyscore_plugin.decoders.container import DAMAGED_REMEDY
+from keyscore_plugin.decoders.scan import scan
+from keyscore_plugin.decoders.table import Ints
+from keyscore_plugin.errors import InputError, VideoError
+from keyscore_plugin.types import Frames
+
+Pixels = npt.NDArray[np.uint8]
+
+BATCH_FRAMES = 32  # ours: thumbnails a batch, 3 MB at 128 x 228
+
+
+class ScannedSource(ABC):
+    """A video whose frame table comes from `scan`; a decoder adds the pixels.
+
+    Args:
+        path: A local video file.
+
+    Attributes: see `keyscore_plugin.video.VideoSource`.
+    """
+
+    decoder: ClassVar[str]
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        facts = scan(path)
+        self._table = facts.table
+        self._coded_size = (facts.height, facts.width)
+        self._codec = facts.codec
+        self._notes = list(facts.notes)
+        self._closed = False
+        self._seconds = torch.from_numpy(facts.table.seconds)
+        self.rotation = facts.rotation
+        upright = self._coded_size[::-1] if facts.rotation % 180 else self._coded_size
+        self.height, self.width = upright
+        self.n_frames = len(facts.table)
+        self.n_frames_counted = True
+        self.duration_seconds = float(facts.table.duration)
+        self.average_fps = self.n_frames / facts.table.duration
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What came to light so far; may grow while frames are decoded."""
+        return tuple(self._notes)
+
+    def pts_seconds(self, indices: Sequence[int] | Tensor | None = None) -> Tensor:
+        """``(n,)`` float64 presentation times of the given frames, or of all."""
+        if indices is None:
+            return self._seconds.clone()
+        return self._seconds[torch.from_numpy(self._check(indices))]
+
+    def keyframes(self) -> Tensor:
+        """``(n,)`` int64 indices of the frames the codec can start from."""
+        return torch.from_numpy(np.flatnonzero(self._table.keyframe))
+
+    def read(
+        self, indices: Sequence[int] | Tensor, *, size: tuple[int, int] | None = None
+    ) -> Frames:
+        """Full-quality frames in the order asked for, duplicates included.
+
+        Args:
+            indices: Frame indices.
+            size: ``(height, width)`` to scale to; None keeps the video's own.
+
+        Raises:
+            VideoError: One of the frames does not decode, or the video is closed.
+            InputError: An index is beyond the video.
+        """
+        self._check_open()
+        wanted = self._check(indices)
+        if size is not None and min(size) < 1:
+            raise InputError(f"size must be (height, width) of at least 1 pixel, got {size}")
+        rows, places = np.unique(wanted, return_inverse=True)
+        height, width = size or (self.height, self.width)
+        if not len(rows):
+            pixels = torch.empty((0, height, width, 3), dtype=torch.uint8)
+        else:
+            pixels = self._read(rows, (height, width))
+        if not np.array_equal(places, np.arange(len(rows))):
+            pixels = pixels[torch.from_numpy(places)]
+        return self._frames(pixels, wanted)
+
+    def thumbnails(self, grid: Sequence[int] | Tensor, *, short_side: int) -> Iterator[Frames]:
+        """Low-resolution frames near the grid points, streamed in one pass in small batches.
+
+        Args:
+            grid: Rising frame indices.
+            short_side: Pixels of the shorter side; never upscaled.
+
+        Raises:
+            VideoError: No frame of the grid decodes, or the video is closed.
+            InputError: The grid does not rise, or leaves the video.
+        """
+        self._check_open()
+        rows = self._check(grid)
+        if (np.diff(rows) <= 0).any():
+            raise InputError("the grid must be rising frame indices without repetition")
+        if short_side < 1:
+            raise InputError(f"short_side must be at least 1 pixel, got {short_side}")
+        return self._thumbnails(rows, self._thumbnail_size(short_side)) if len(rows) else iter(())
+
+    def close(self) -> None:
+        """Free the decoder. Closing twice is fine."""
+        self._closed = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @abstractmethod
+    def _read(self, rows: Ints, size: tuple[int, int]) -> Tensor:
+        """``(m, height, width, 3)`` uint8 upright pixels of unique rising frames."""
+
+    @abstractmethod
+    def _thumbnails(self, rows: Ints, size: tuple[int, int]) -> Iterator[Frames]:
+        """Batches of upright frames near ``rows``, scaled to ``size`` (height, width)."""
+
+    def _thumbnail_size(self, short_side: int) -> tuple[int, int]:
+        """(height, width) with the given short side, aspect ratio kept, never larger."""
+        scale = min(1.0, short_side / min(self.height, self.width))
+        return max(1, round(self.height * scale)), max(1, round(self.width * scale))
+
+    def _frames(self, pixels: Tensor, rows: Ints) -> Frames:
+        indices = torch.from_numpy(rows)
+        return Frames(pixels, indices, self._seconds[indices])
+
+    def _batches(self, small: Iterator[tuple[int, Pixels]], *, n_wanted: int) -> Iterator[Frames]:
+        """Gather small frames in batches; note how many of those wanted did not come."""
+        n_found = 0
+        while batch := list(islice(small, BATCH_FRAMES)):
+            n_found += len(batch)
+            pixels = torch.from_numpy(np.stack([image for _, image in batch]))
+            yield self._frames(pixels, np.array([index for index, _ in batch], dtype=np.int64))
+        if not n_found:
+            raise VideoError(self.path, "no frame of the grid decodes", DAMAGED_REMEDY)
+        if n_found < n_wanted:
+            self._note(f"{n_wanted - n_found} of {n_wanted} grid points have no frame that decodes")
+
+    def _note(self, text: str) -> None:
+        if text not in self._notes:
+            self._notes.append(text)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise VideoError(self.path, "it was closed", "use it inside its `with` block")
+
+    def _check(self, indices: Sequence[int] | Tensor) -> Ints:
+        """The indices as an array, all inside the video."""
+        rows = torch.as_tensor(indices)
+        if rows.numel() and (rows.is_floating_point() or rows.dtype == torch.bool):
+            raise InputError(f"frame indices must be whole numbers, got {rows.dtype}")
+        if rows.ndim != 1:
+            raise InputError(f"frame indices must be one list, got shape {tuple(rows.shape)}")
+        wrong = rows[(rows < 0) | (rows >= self.n_frames)]
+        if len(wrong):
+            raise InputError(
+                f"frame {int(wrong[0])} is not in {self.path}, "
+                f"which has frames 0 to {self.n_frames - 1}"
+            )
+        array: Ints = rows.to("cpu", torch.int64).numpy()
+        return array

@@ -1,0 +1,99 @@
+"""Open a local video file with PyAV, safely, and say in one line why it cannot be done."""
+
+import re
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from keyscore_plugin.errors import VideoError
+
+MAX_PIXELS = 2**27  # ours: 16,384 x 8,192, above 8K; a larger frame is a claim, not a video
+_URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+:")
+# Playlists make FFmpeg open other files; the text formats "decode" any text into ANSI art.
+_REFUSED_FORMATS = {"concat", "dash", "hls", "imf", "tty", "webm_dash_manifest"}
+_NOT_A_VIDEO = "give a video file such as .mp4, .mkv, .webm or .avi"
+DAMAGED_REMEDY = "check that the file is complete and is a video"
+CODEC_OPTIONS = {"max_pixels": str(MAX_PIXELS)}  # FFmpeg must not allocate a larger frame either
+_OPTIONS = {"protocol_whitelist": "file", **CODEC_OPTIONS}  # and open nothing but the file itself
+
+
+def check_path(path: str) -> Path:
+    """The file behind ``path``.
+
+    Raises:
+        VideoError: There is no such file, it is not a regular file, or it is empty.
+    """
+    file = Path(path)
+    try:
+        if file.is_file():
+            if file.stat().st_size == 0:
+                raise VideoError(path, "the file is empty", "copy or download it again")
+            return file.absolute()
+        exists, folder = file.exists(), file.is_dir()
+    except (ValueError, PermissionError) as error:  # a NUL byte, a folder one may not enter
+        raise VideoError(path, str(error), "give the path of a file you can read") from error
+    if folder:
+        raise VideoError(path, "it is a directory", "give the path of one video file")
+    if exists:
+        raise VideoError(path, "it is not a regular file", "give the path of one video file")
+    if _URL.match(path):
+        raise VideoError(path, "it is a URL", "download it and give the path of the local file")
+    raise VideoError(path, "there is no such file", "check the path")
+
+
+def ffmpeg_cause(error: av.FFmpegError) -> str:
+    """FFmpeg's own words for an error, without code and file name."""
+    return f"FFmpeg says: {error.strerror or type(error).__name__}"
+
+
+def check_size(path: str, width: int, height: int) -> None:
+    """Refuse frames that are empty or larger than `MAX_PIXELS`.
+
+    Raises:
+        VideoError: The size is not one of a video.
+    """
+    if width < 1 or height < 1:
+        raise VideoError(path, "no frame of its video stream decodes", DAMAGED_REMEDY)
+    if width * height > MAX_PIXELS:
+        raise VideoError(
+            path,
+            f"its frames claim {width} x {height} pixels",
+            f"frames of more than {MAX_PIXELS} pixels are refused; scale the video down",
+        )
+
+
+def open_stream(path: str) -> tuple[InputContainer, VideoStream]:
+    """Open the best video stream of a local file. The codec is not open yet.
+
+    Raises:
+        VideoError: The file cannot be opened, or has no video stream that can be decoded.
+    """
+    file = check_path(path)
+    try:
+        container = av.open(f"file:{file}", options=_OPTIONS, metadata_errors="replace")
+    except av.FFmpegError as error:
+        raise VideoError(path, ffmpeg_cause(error), _NOT_A_VIDEO) from error
+    try:
+        return container, _video_stream(path, container)
+    except VideoError:
+        container.close()
+        raise
+
+
+def _video_stream(path: str, container: InputContainer) -> VideoStream:
+    if _REFUSED_FORMATS & set(container.format.name.split(",")):
+        raise VideoError(path, f"it is a {container.format.name} file, no video", _NOT_A_VIDEO)
+    pictures = av.stream.Disposition.attached_pic
+    streams = [s for s in container.streams.video if not s.disposition & pictures]
+    if not streams:
+        raise VideoError(path, "it holds no video stream", _NOT_A_VIDEO)
+    best = container.streams.best("video")
+    stream = best if best in streams else streams[0]
+    if not isinstance(stream, VideoStream) or stream.codec_context is None:
+        raise VideoError(path, "FFmpeg has no decoder for its video", "re-encode it, as H.264 say")
+    if stream.time_base is None:
+        raise VideoError(path, "its video stream has no time base", DAMAGED_REMEDY)
+    check_size(path, stream.codec_context.width or 1, stream.codec_context.height or 1)
+    return stream

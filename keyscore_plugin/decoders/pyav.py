@@ -1,0 +1,132 @@
+"""PyAV, the default: decodes all we tried, with its own current FFmpeg."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
+from torch import Tensor
+
+from keyscore_plugin.decoders.base import Pixels, ScannedSource
+from keyscore_plugin.decoders.nearest import nearest
+from keyscore_plugin.decoders.table import Ints, plan
+from keyscore_plugin.decoders.walk import Speed, Walk
+from keyscore_plugin.errors import VideoError
+from keyscore_plugin.types import Frames
+
+# Matrix coefficients (ITU-T H.273) that swscale knows by the same number; unspecified is BT.601,
+# as for the other decoders.
+_MATRICES = {1, 4, 5, 6, 7, 9}
+_BT601 = 5
+_INTERPOLATION = Interpolation.BILINEAR  # swscale widens its kernel to an average when it shrinks
+_MIN_SPARSE = 4  # ours: stand-ins only where grid points are further apart than this many frames
+
+
+class PyAVSource(ScannedSource):
+    """A video decoded by PyAV; see `keyscore_plugin.video.VideoSource`.
+
+    ``read`` decodes from the keyframe before each frame, a group of pictures once.
+    ``thumbnails`` scales while it converts and decodes only what it must, without the loop
+    filter: one pass over the packets up to each grid point; reference frames alone where the grid
+    is sparse enough; keyframes alone when the grid is made of them.
+    """
+
+    decoder = "pyav"
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self._reader: Walk | None = None
+        self._scaler = VideoReformatter()
+
+    def close(self) -> None:
+        """Free the decoder. Closing twice is fine."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+        super().close()
+
+    def _read(self, rows: Ints, size: tuple[int, int]) -> Tensor:
+        pixels = torch.empty((len(rows), *size, 3), dtype=torch.uint8)
+        if self._reader is None:
+            self._reader = Walk(self.path, self._table, speed="exact")
+        missing = self._fill(pixels, rows, size, rows, self._reader, keyframes_back=0)
+        # Some keyframes do not start a clean picture (intra refresh, broken links): go back more.
+        for keyframes_back in (1, len(self._table)):
+            if not len(missing):
+                break
+            walk = Walk(self.path, self._table, speed="careful")
+            missing = self._fill(pixels, rows, size, missing, walk, keyframes_back=keyframes_back)
+            walk.close()
+        if len(missing):
+            raise VideoError(
+                self.path,
+                f"frame {int(missing[0])} does not decode",
+                "the file is damaged there; leave that frame out or repair the file",
+            )
+        return pixels
+
+    def _fill(
+        self,
+        pixels: Tensor,
+        rows: Ints,
+        size: tuple[int, int],
+        missing: Ints,
+        walk: Walk,
+        *,
+        keyframes_back: int,
+    ) -> Ints:
+        """Put the missing frames in their places of ``pixels``; return those still missing."""
+        wanted = set(missing.tolist())
+        for index, frame in walk.frames(plan(self._table, missing, keyframes_back=keyframes_back)):
+            if index in wanted:
+                place = int(np.searchsorted(rows, index))
+                pixels[place] = torch.from_numpy(self._convert(frame, size))
+                wanted.remove(index)
+            if not wanted:
+                break
+        return np.array(sorted(wanted), dtype=np.int64)
+
+    def _thumbnails(self, rows: Ints, size: tuple[int, int]) -> Iterator[Frames]:
+        walk = Walk(self.path, self._table, speed=self._speed(rows))
+        try:
+            decoded = walk.frames(plan(self._table, rows))
+            near = nearest(decoded, rows, self._table.pts)
+            # Scaled as they come, so that a batch holds no frame of full size.
+            small = ((index, self._convert(frame, size)) for index, frame in near)
+            yield from self._batches(small, n_wanted=len(rows))
+        finally:
+            walk.close()
+
+    def _speed(self, rows: Ints) -> Speed:
+        """What the decoder may leave out for this grid."""
+        if not self._table.seekable:
+            return "rough"
+        if self._table.keyframe[rows].all():
+            return "keyframes"
+        # Two grid points may never have the same stand-in.
+        sparse = np.diff(rows).min(initial=len(self._table)) > max(
+            _MIN_SPARSE, self._table.anchor_gap
+        )
+        return "reference" if sparse else "rough"
+
+    def _convert(self, frame: VideoFrame, size: tuple[int, int]) -> Pixels:
+        """Upright RGB of the given (height, width)."""
+        height, width = size[::-1] if self.rotation % 180 else size
+        scaled = self._scaler.reformat(
+            frame,
+            width=width,
+            height=height,
+            format="rgb24",
+            src_colorspace=frame.colorspace if frame.colorspace in _MATRICES else _BT601,
+            dst_colorspace=_BT601,  # PyAV applies the source's matrix only where the two differ
+            src_color_range=_color_range(frame),
+            interpolation=_INTERPOLATION,
+        )
+        rgb = np.asarray(scaled.to_ndarray(), dtype=np.uint8)
+        return np.rot90(rgb, k=-self.rotation // 90) if self.rotation else rgb
+
+
+def _color_range(frame: VideoFrame) -> ColorRange:
+    full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
+    return ColorRange.JPEG if full else ColorRange.MPEG

@@ -1,0 +1,204 @@
+"""Scan a video file once: its frame table from the packets, its look from the first frame."""
+
+from contextlib import closing
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from keyscore_plugin.decoders.container import (
+    DAMAGED_REMEDY,
+    check_size,
+    ffmpeg_cause,
+    open_stream,
+)
+from keyscore_plugin.decoders.table import Bools, FrameTable, Ints
+from keyscore_plugin.decoders.walk import decode_all, decode_packet, set_up
+from keyscore_plugin.errors import VideoError
+
+_HIDDEN_FRAME_CODECS = {"vp8", "theora"}  # some packets hold a reference that is never shown
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scan:
+    """What one pass over a file tells.
+
+    Attributes:
+        table: Every frame that can be shown.
+        width: Pixels of a decoded frame, before rotation.
+        height: Pixels of a decoded frame, before rotation.
+        rotation: Clockwise degrees that show the video upright: 0, 90, 180 or 270.
+        codec: FFmpeg's name of the codec.
+        notes: What a reader must know.
+    """
+
+    table: FrameTable
+    width: int
+    height: int
+    rotation: int
+    codec: str
+    notes: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Packets:
+    """What the container says about its video packets, in decode order."""
+
+    pts: list[int | None] = field(default_factory=list)
+    dts: list[int | None] = field(default_factory=list)
+    duration: list[int] = field(default_factory=list)
+    keyframe: list[bool] = field(default_factory=list)
+    shown: list[bool] = field(default_factory=list)  # False: cut by an edit list or the file's end
+    first_frame: VideoFrame | None = None
+    broken_by: str | None = None
+
+    def tell_frames_apart(self) -> bool:
+        """Whether every packet has a pts of its own."""
+        return None not in self.pts and len(set(self.pts)) == len(self.pts)
+
+
+def scan(path: str) -> Scan:
+    """Read all packets of a video, decode its first frame, and build the frame table.
+
+    No header is trusted for a count, a duration or a frame rate. Costs milliseconds a minute of
+    video, except where packets do not tell the frames apart: those videos are decoded once.
+
+    Raises:
+        VideoError: The file is missing, is no video, or holds no frame that decodes.
+    """
+    container, stream = open_stream(path)
+    with closing(container):
+        packets = _demux(container, stream)
+        frame = packets.first_frame
+        if frame is None or not any(packets.shown):
+            cause = packets.broken_by or "no frame of its video stream decodes"
+            raise VideoError(path, cause, DAMAGED_REMEDY)
+        check_size(path, frame.width, frame.height)
+        table, notes = _build_table(path, container, stream, packets)
+        if packets.broken_by:
+            notes.append(f"the file ends early or is damaged: {packets.broken_by}")
+        elif stream.frames > len(packets.pts):
+            notes.append(f"the header promises {stream.frames} frames, {len(table)} are there")
+        rotation = -round(frame.rotation / 90) * 90 % 360  # FFmpeg counts counter-clockwise
+        name = stream.codec_context.name
+        return Scan(table, frame.width, frame.height, rotation, name, tuple(notes))
+
+
+def _demux(container: InputContainer, stream: VideoStream) -> _Packets:
+    """List the packets, decoding until the first frame comes out."""
+    found = _Packets()
+    last_is_cut = False
+    try:
+        for packet in container.demux(stream):
+            if found.first_frame is None:
+                data = packet if packet.size else None  # the empty last one flushes the decoder
+                found.first_frame = next(iter(decode_packet(stream.codec_context, data)), None)
+            if packet.size:
+                found.pts.append(packet.pts)
+                found.dts.append(packet.dts)
+                found.duration.append(packet.duration or 0)
+                found.keyframe.append(packet.is_keyframe)
+                found.shown.append(not packet.is_discard)
+                last_is_cut = packet.is_corrupt
+    except av.FFmpegError as error:
+        found.broken_by = ffmpeg_cause(error)
+        if found.first_frame is None:
+            found.first_frame = next(iter(decode_packet(stream.codec_context, None)), None)
+    if last_is_cut:
+        found.shown[-1] = False
+        found.broken_by = "its last frame is cut off"
+    return found
+
+
+def _build_table(
+    path: str, container: InputContainer, stream: VideoStream, packets: _Packets
+) -> tuple[FrameTable, list[str]]:
+    """The table from the packets where they tell the frames apart, else from the frames."""
+    pts = np.array(packets.pts if packets.tell_frames_apart() else [], dtype=np.int64)
+    shown = np.array(packets.shown)
+    codec = stream.codec_context.name
+    packed = codec == "mpeg4" and container.format.name == "avi"  # DivX: two frames a packet
+    if len(pts) and not packed and codec not in _HIDDEN_FRAME_CODECS:
+        first = packets.first_frame.pts if packets.first_frame else None
+        decodes = shown if first is None else shown & (pts >= first)
+        n_lead = int(shown.sum() - decodes.sum())
+        notes = [f"{n_lead} frames before the first that decodes are left out"] if n_lead else []
+        return _table_from_packets(stream, packets, pts, decodes), notes
+    frames = _decode_times(path)
+    times = {time for time, _ in frames if time is not None}
+    if len(times) == len(frames) and times <= set(pts.tolist()):
+        return _table_from_packets(stream, packets, pts, np.isin(pts, list(times))), []
+    return _table_from_frames(path, stream, frames)
+
+
+def _table_from_packets(
+    stream: VideoStream, packets: _Packets, pts: Ints, shown: Bools
+) -> FrameTable:
+    rows = np.flatnonzero(shown)
+    rows = rows[np.argsort(pts[rows])]
+    dts = [p if d is None else min(d, p) for d, p in zip(packets.dts, pts.tolist(), strict=True)]
+    shown_pts = pts[rows]
+    return FrameTable(
+        pts=shown_pts,
+        end=int(shown_pts[-1]) + (packets.duration[rows[-1]] or _usual_gap(shown_pts, stream)),
+        keyframe=np.array(packets.keyframe)[rows],
+        position=rows.astype(np.int64),
+        seek_pts=np.array(dts, dtype=np.int64)[rows],
+        time_base=_time_base(stream),
+        seekable=True,
+    )
+
+
+def _table_from_frames(
+    path: str, stream: VideoStream, frames: list[tuple[int | None, bool]]
+) -> tuple[FrameTable, list[str]]:
+    """A table for frames that must be found by counting."""
+    if not frames:
+        raise VideoError(path, "no frame of its video stream decodes", DAMAGED_REMEDY)
+    notes = []
+    count = np.arange(len(frames), dtype=np.int64)
+    times = [time for time, _ in frames if time is not None]
+    pts = np.array(times, dtype=np.int64)
+    if len(times) < len(frames) or (np.diff(pts) <= 0).any():
+        tick = _nominal_gap(stream)
+        pts = count * tick
+        notes = [
+            f"the file holds no usable times; {1 / (tick * _time_base(stream))} fps is assumed"
+        ]
+    table = FrameTable(
+        pts=pts,
+        end=int(pts[-1]) + _usual_gap(pts, stream),
+        keyframe=np.array([is_key for _, is_key in frames]),
+        position=count,
+        seek_pts=pts,
+        time_base=_time_base(stream),
+        seekable=False,
+    )
+    return table, notes
+
+
+def _decode_times(path: str) -> list[tuple[int | None, bool]]:
+    """Pts and keyframe flag of every frame that comes out of the decoder, in display order."""
+    container, stream = open_stream(path)
+    with closing(container):
+        set_up(stream.codec_context, "rough")
+        return [(f.pts, bool(f.key_frame)) for f in decode_all(container, stream)]
+
+
+def _time_base(stream: VideoStream) -> Fraction:
+    return stream.time_base or Fraction(1)
+
+
+def _nominal_gap(stream: VideoStream) -> int:
+    """Ticks between frames by the header; 25 fps where it is silent. At least one."""
+    rate = stream.guessed_rate or stream.average_rate or Fraction(25)
+    return max(1, round(1 / (rate * _time_base(stream))))
+
+
+def _usual_gap(pts: Ints, stream: VideoStream) -> int:
+    """Ticks a frame usually lasts."""
+    return int(np.median(np.diff(pts))) if len(pts) > 1 else _nominal_gap(stream)

@@ -1,0 +1,124 @@
+"""The frame table: what the container says about every frame, in display and in decode order."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameTable:
+    """One row a frame, in display order; times are ticks of ``time_base``.
+
+    Attributes:
+        pts: ``(n,)`` rising presentation times as the container has them. A start other than
+            zero is kept: a player that shows the container's clock shows these times.
+        end: When the last frame ends.
+        keyframe: ``(n,)``, frames from which decoding can start.
+        position: ``(n,)``, place of the frame's packet among all video packets of the file.
+        seek_pts: ``(n,)``, ticks to seek to in order to land at or before the frame's packet.
+        time_base: Seconds a tick.
+        seekable: False when packets cannot be told by their pts; then frames are found by
+            counting from the first one.
+    """
+
+    pts: Ints
+    end: int
+    keyframe: Bools
+    position: Ints
+    seek_pts: Ints
+    time_base: Fraction
+    seekable: bool
+
+    def __len__(self) -> int:
+        return len(self.pts)
+
+    @property
+    def seconds(self) -> npt.NDArray[np.float64]:
+        """``(n,)`` presentation times in seconds."""
+        ticks = self.pts.astype(np.float64)
+        return ticks * self.time_base.numerator / self.time_base.denominator
+
+    @property
+    def duration(self) -> Fraction:
+        """Seconds from the first frame's start to the last frame's end."""
+        return (self.end - int(self.pts[0])) * self.time_base
+
+    @property
+    def anchor_gap(self) -> int:
+        """Longest run of frames, in display order, without one that is sent in display order.
+
+        The others are B-frames; a decoder may be told to skip those no other frame refers to.
+        """
+        in_decode_order = np.argsort(self.position)
+        is_anchor = np.empty(len(self), dtype=np.bool_)
+        shown = self.pts[in_decode_order]
+        is_anchor[in_decode_order] = shown == np.maximum.accumulate(shown)
+        anchors = np.flatnonzero(is_anchor)
+        return int(np.diff(anchors).max(initial=1))
+
+    def index_of(self, pts: int | None) -> int | None:
+        """The frame with exactly this pts."""
+        if pts is None:
+            return None
+        row = int(np.searchsorted(self.pts, pts))
+        return row if row < len(self) and int(self.pts[row]) == pts else None
+
+    def seek_rows(self, rows: Ints, *, keyframes_back: int = 0) -> Ints:
+        """For each frame, the keyframe from which it must be decoded.
+
+        Args:
+            rows: ``(m,)`` frame indices.
+            keyframes_back: Start that many keyframes earlier than needed.
+
+        Returns:
+            ``(m,)`` frame indices. A keyframe serves the frames that follow it in decode order
+            and are shown after it; a leading picture of an open GOP, shown before, refers to
+            the GOP before and needs the keyframe of that one.
+        """
+        keys = np.flatnonzero(self.keyframe)
+        if not len(keys):
+            return np.zeros_like(rows)
+        # Both conditions at once: keyframes rise in pts and in position alike.
+        by_position = np.searchsorted(self.position[keys], self.position[rows], side="right") - 1
+        by_pts = np.searchsorted(keys, rows, side="right") - 1
+        place = np.minimum(by_position, by_pts) - keyframes_back
+        return np.where(place < 0, 0, keys[np.maximum(place, 0)])
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Packets ``first`` to ``last`` (places among the video packets), to be decoded in a row."""
+
+    seek_pts: int
+    first: int
+    last: int
+
+
+def plan(table: FrameTable, rows: Ints, *, keyframes_back: int = 0) -> list[Interval]:
+    """The packets that must be decoded to get the given frames, and no others.
+
+    Args:
+        table: The frame table.
+        rows: ``(m,)`` rising frame indices.
+        keyframes_back: Start each interval that many keyframes earlier than needed.
+
+    Returns:
+        Disjoint intervals in decode order.
+    """
+    starts = table.seek_rows(rows, keyframes_back=keyframes_back)
+    firsts = np.where(starts == 0, 0, table.position[starts])
+    lasts = table.position[rows]
+    intervals: list[Interval] = []
+    for k in np.argsort(firsts, kind="stable"):
+        first, last = int(firsts[k]), int(lasts[k])
+        if intervals and first <= intervals[-1].last + 1:
+            before = intervals[-1]
+            intervals[-1] = Interval(before.seek_pts, before.first, max(before.last, last))
+        else:
+            intervals.append(Interval(int(table.seek_pts[starts[k]]), first, last))
+    return intervals

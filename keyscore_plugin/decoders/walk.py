@@ -1,0 +1,159 @@
+"""Decode only the packets that are needed, by seeking between intervals of them."""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Literal
+
+import av
+from av.container import InputContainer
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from keyscore_plugin.decoders.container import CODEC_OPTIONS, open_stream
+from keyscore_plugin.decoders.table import FrameTable, Interval
+
+Speed = Literal["careful", "exact", "rough", "reference", "keyframes"]
+_SEEK_PACKETS = 64  # ours: to read past fewer packets is cheaper than to seek
+
+
+def set_up(codec: VideoCodecContext, speed: Speed) -> None:
+    """Choose threads and what the decoder may leave out, before the codec is opened.
+
+    Args:
+        codec: A decoder that was not used yet.
+        speed: ``"exact"``, all as the codec says; ``"careful"``, the same without threads over
+            frames, which lose good frames beside one that does not decode; ``"rough"``, without
+            the loop filter, good enough for thumbnails; ``"reference"``, the same and only frames
+            that others refer to; ``"keyframes"``, the same and only keyframes.
+    """
+    codec.thread_type = "SLICE" if speed == "careful" else "AUTO"
+    codec.options = dict(CODEC_OPTIONS)
+    if speed not in ("careful", "exact"):
+        codec.options = {**CODEC_OPTIONS, "skip_loop_filter": "all"}
+    if speed == "reference":
+        codec.skip_frame = "NONREF"
+    if speed == "keyframes":
+        codec.skip_frame = "NONKEY"
+
+
+class Walk:
+    """An open decoder that walks over intervals of packets; what does not decode is left out.
+
+    Args:
+        path: A local video file.
+        table: Its frame table.
+        speed: What the decoder may leave out, see `set_up`.
+    """
+
+    def __init__(self, path: str, table: FrameTable, *, speed: Speed) -> None:
+        self._path = path
+        self._table = table
+        self._speed = speed
+        self._container, self._stream = self._open()
+        self._packets: Iterator[av.Packet] = self._container.demux(self._stream)
+        self._next = 0  # place of the next packet among the video packets
+
+    def frames(self, intervals: Sequence[Interval]) -> Iterator[tuple[int, VideoFrame]]:
+        """Every frame that decodes on the way, with its index, in display order an interval."""
+        self._stream.codec_context.flush_buffers()  # an earlier walk may have been left half-way
+        if not self._table.seekable:
+            yield from self._counted(intervals[-1].last if intervals else -1)
+            return
+        for place, interval in enumerate(intervals):
+            self._go_to(interval)
+            # Keyframes depend on nothing: they follow each other without emptying the decoder.
+            drain = self._speed != "keyframes" or place == len(intervals) - 1
+            for frame in self._decode(interval, drain=drain):
+                index = self._table.index_of(frame.pts)
+                if index is not None:
+                    yield index, frame
+
+    def close(self) -> None:
+        """Free the decoder."""
+        self._container.close()
+
+    def _open(self) -> tuple[InputContainer, VideoStream]:
+        container, stream = open_stream(self._path)
+        set_up(stream.codec_context, self._speed)
+        return container, stream
+
+    def _restart(self) -> None:
+        self._container.close()
+        self._container, self._stream = self._open()
+        self._packets = self._container.demux(self._stream)
+        self._next = 0
+
+    def _counted(self, last: int) -> Iterator[tuple[int, VideoFrame]]:
+        """Frames 0 to ``last``, known by counting."""
+        self._restart()
+        for index, frame in enumerate(decode_all(self._container, self._stream)):
+            yield index, frame
+            if index >= last:
+                return
+
+    def _go_to(self, interval: Interval) -> None:
+        """Stand at or before the interval's first packet."""
+        if 0 <= interval.first - self._next <= _SEEK_PACKETS:
+            return
+        try:
+            self._container.seek(interval.seek_pts, stream=self._stream, backward=True)
+            self._packets = self._container.demux(self._stream)
+            landed = self._landing()
+        except av.FFmpegError:
+            landed = None
+        if landed is None or landed > interval.first:
+            self._restart()  # the container cannot seek there: read up to it
+
+    def _landing(self) -> int | None:
+        """Place of the packet that comes next after a seek; None when no packet can be told."""
+        waiting: list[av.Packet] = []
+        for packet in self._packets:
+            waiting.append(packet)
+            index = self._table.index_of(packet.pts) if packet.size else None
+            if index is not None:
+                # The packets before it are of frames that are not shown: not in the table.
+                self._next = int(self._table.position[index]) - len(waiting) + 1
+                self._packets = chain(waiting, self._packets)
+                return self._next
+        return None
+
+    def _decode(self, interval: Interval, *, drain: bool) -> Iterator[VideoFrame]:
+        codec = self._stream.codec_context
+        for packet in packets_of(self._packets):
+            place, self._next = self._next, self._next + 1
+            if place >= interval.first:
+                yield from decode_packet(codec, packet)
+            if place >= interval.last:
+                break
+        if drain:
+            yield from decode_packet(codec, None)
+            codec.flush_buffers()
+
+
+def packets_of(packets: Iterator[av.Packet]) -> Iterator[av.Packet]:
+    """The packets that hold data, up to the end of the stream or to where it is broken."""
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.FFmpegError:
+            return
+        if packet is None:
+            return
+        if packet.size:
+            yield packet
+
+
+def decode_packet(codec: VideoCodecContext, packet: av.Packet | None) -> list[VideoFrame]:
+    """The frames that come out for a packet; none when it does not decode."""
+    try:
+        return codec.decode(packet)
+    except av.FFmpegError:
+        return []
+
+
+def decode_all(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    """Every frame that decodes, in display order."""
+    for packet in packets_of(container.demux(stream)):
+        yield from decode_packet(stream.codec_context, packet)
+    yield from decode_packet(stream.codec_context, None)
