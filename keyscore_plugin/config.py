@@ -132,20 +132,32 @@ class SelectConfig:
             paper's plain ranking.
         sharpness: Power on the normalised score that makes the weights of the coverage. Ours.
         near_seconds: Reach of the narrow coverage kernel. Ours.
+        timeline_share: Share of the weights that is spread evenly over the video whatever the
+            scores, so that the budget left by the best moments is not spent beside them. Ours.
         max_frames: Most frames a threshold may return.
     """
 
     policy: Policy = "coverage"
     sharpness: float = 3.0
     near_seconds: float = 1.0
+    timeline_share: float = 0.1
     max_frames: int = 64
 
     def __post_init__(self) -> None:
         _require(
             self.policy in ("coverage", "top"), self, f"policy {self.policy!r} is not coverage|top"
         )
-        _require(self.sharpness > 0, self, f"sharpness {self.sharpness} is not > 0")
-        _require(self.near_seconds > 0, self, f"near_seconds {self.near_seconds} is not > 0")
+        _require(0 < self.sharpness < float("inf"), self, f"sharpness {self.sharpness} is not > 0")
+        _require(
+            0 < self.near_seconds < float("inf"),
+            self,
+            f"near_seconds {self.near_seconds} is not > 0",
+        )
+        _require(
+            0 <= self.timeline_share <= 1,
+            self,
+            f"timeline_share {self.timeline_share} is not in [0, 1]",
+        )
         _require(self.max_frames >= 1, self, f"max_frames {self.max_frames} is not >= 1")
 
 
