@@ -5,9 +5,12 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
 from keyscore_plugin._optional import load
+from keyscore_plugin.config import GridConfig
+from keyscore_plugin.errors import InputError
 from keyscore_plugin.types import Frames
 
 DECODERS = {
@@ -17,9 +20,14 @@ DECODERS = {
 }
 
 
+_CLOCK_NOISE = 1e-7  # seconds, below any container's tick; rounding must not decide a boundary
+
+
 @runtime_checkable
 class VideoSource(Protocol):
     """An open video. Frame i is the i-th in display order; its time is the container's pts.
+
+    A start other than zero is kept: nothing is subtracted from the container's clock.
 
     Attributes:
         path: The video, as the caller named it.
@@ -62,6 +70,11 @@ class VideoSource(Protocol):
         Args:
             indices: Frame indices.
             size: ``(height, width)`` to scale to while decoding; None keeps the video's own.
+
+        Raises:
+            VideoError: One of the frames does not decode (no neighbour stands in), or the video
+                is closed.
+            InputError: An index is not in the video.
         """
 
     def thumbnails(self, grid: Sequence[int] | Tensor, *, short_side: int) -> Iterator[Frames]:
@@ -73,6 +86,11 @@ class VideoSource(Protocol):
         Args:
             grid: Rising frame indices.
             short_side: Pixels of the shorter side.
+
+        Raises:
+            VideoError: Nothing on the grid decodes, or the video is closed. Where only some of it
+                does not, those frames are left out and `notes` says how many.
+            InputError: The grid does not rise, or leaves the video.
         """
 
     def close(self) -> None:
@@ -92,10 +110,84 @@ def open_video(path: str | os.PathLike[str], decoder: str = "auto") -> VideoSour
             all we tried. What was used stands in `VideoSource.decoder`.
 
     Raises:
-        VideoError: The file is missing, is no video, or holds no frame that decodes.
+        VideoError: The file is missing or no regular file (a URL, a folder), is no video, or holds
+            no frame that decodes.
         InputError: The decoder is unknown.
         MissingDependencyError: The decoder asked for is not installed.
     """
     name = "pyav" if decoder == "auto" else decoder
     source: VideoSource = load("decoder", name, DECODERS)(os.fspath(path))
     return source
+
+
+def uniform_indices(
+    pts_seconds: Tensor, num_frames: int, *, duration_seconds: float | None = None
+) -> Tensor:
+    """Frames evenly spaced in time: the one on show at the middle of each of k equal bins.
+
+    Args:
+        pts_seconds: ``(n,)`` rising frame times; any frame rate, also a variable one.
+        num_frames: The number of bins k.
+        duration_seconds: Length of the video from the first frame's start; None lets the last
+            frame last as long as a frame usually does.
+
+    Returns:
+        ``(min(k, n),)`` int64, rising and unique for every k: where several bins show one frame,
+        the next free frames follow it.
+
+    Raises:
+        InputError: There is no frame, or k is not positive.
+
+    Example:
+        >>> uniform_indices(torch.arange(10) / 25, 2)
+        tensor([2, 7])
+    """
+    n = len(pts_seconds)
+    if n == 0 or num_frames < 1:
+        raise InputError(f"need one frame or more of one or more, got {num_frames} of {n}")
+    k = min(num_frames, n)
+    times = pts_seconds.to(torch.float64)
+    if duration_seconds is None:
+        usual = float(times.diff().median()) if n > 1 else 0.0
+        duration_seconds = float(times[-1] - times[0]) + usual
+    order = torch.arange(k, device=times.device)
+    middles = times[0] + (order.double() + 0.5) / k * duration_seconds + _CLOCK_NOISE
+    on_show = (torch.searchsorted(times, middles, right=True) - 1).clamp(0, n - 1)
+    # Push equal ones apart, to the right as far as there are frames: both sides rise strictly.
+    free = (on_show - order).cummax(0).values + order
+    return torch.minimum(free, order + (n - k))
+
+
+def grid_indices(source: VideoSource, config: GridConfig, *, at_least: int) -> Tensor:
+    """The frames to look at (Algorithm 1, line 1).
+
+    Args:
+        source: The video.
+        config: ``kind="fps"``: evenly in time, ``sample_fps`` a second; ``"keyframes"``: where the
+            codec put its keyframes. Both are thinned evenly to ``max_frames``.
+        at_least: The budget. A grid of fewer points is filled up evenly, so that this many frames,
+            or all there are, can be chosen from it.
+
+    Returns:
+        ``(n_grid,)`` int64 rising unique frame indices.
+
+    Raises:
+        InputError: ``at_least`` is not positive.
+    """
+    if at_least < 1:
+        raise InputError(f"the grid must have at least one frame, got at_least={at_least}")
+    times = source.pts_seconds()
+    n_least = min(at_least, len(times))
+    if config.kind == "fps":
+        wanted = min(config.max_frames, round(source.duration_seconds * config.sample_fps))
+        n_grid = max(wanted, n_least)
+        return uniform_indices(times, n_grid, duration_seconds=source.duration_seconds)
+    keys = source.keyframes()
+    n_keys = max(config.max_frames, n_least)
+    if len(keys) > n_keys:
+        return keys[uniform_indices(torch.arange(len(keys)), n_keys)]
+    if len(keys) >= n_least:
+        return keys
+    others = torch.ones(len(times), dtype=torch.bool).index_fill(0, keys, False).nonzero()[:, 0]
+    extra = others[uniform_indices(times[others], n_least - len(keys))]
+    return torch.cat([keys, extra]).sort().values
