@@ -1,1 +1,6 @@
 """Encoders: frames and texts into one space."""
+
+from keyscore_plugin.encoders.base import Encoder
+from keyscore_plugin.encoders.registry import load_encoder
+
+__all__ = ["Encoder", "load_encoder"]

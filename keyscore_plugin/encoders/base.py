@@ -4,6 +4,7 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
+from keyscore_plugin.errors import InputError
 from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
 
 
@@ -25,4 +26,19 @@ class Encoder(Protocol):
         """Embed frames, batched to the device; vectors on `device`."""
 
     def encode_text(self, text: str) -> TextEmbedding:
-        """Embed one text; what exceeds the encoder's limit is cut and counted."""
+        """Embed one text; what exceeds the encoder's limit is cut and counted.
+
+        Raises:
+            InputError: The text is empty.
+        """
+
+
+def require_text(text: str) -> str:
+    """The text, if it says something.
+
+    Raises:
+        InputError: It is empty or blank.
+    """
+    if not text.strip():
+        raise InputError(f"the text to encode is empty: {text!r}; give a caption or a question")
+    return text
