@@ -61,7 +61,7 @@ class ProposalConfig:
     gamma_time: float = 10.0
     k_min: int = 2
     k_max: int | None = None
-    n_init: int = 2
+    n_init: int = 4
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -1,0 +1,147 @@
+"""K-means for many k at once, as batched matrix products on any device."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+# All ours; evals/speed holds time and silhouette beside scikit-learn's.
+_TRIALS = 4  # places tried for each new seed; the one that lowers the potential most is taken
+_MAX_ITERATIONS = 100
+_CHECK_EVERY = 4  # iterations between two looks at which runs still move: each look waits for a GPU
+_GROUP_KS = 8  # neighbouring k that share one batch, padded to the largest of them
+_BATCH_ELEMENTS = 1 << 24  # of the (runs, k, n) distances: 64 MB
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clustering:
+    """One k-means solution.
+
+    Attributes:
+        labels: ``(n,)`` int64 nearest centroid of each point; the first of equally near ones.
+        centroids: ``(k, d)``; a centroid without points stays where it last was.
+        inertia: ``()`` float64 sum of squared distances to the nearest centroid.
+    """
+
+    labels: Tensor
+    centroids: Tensor
+    inertia: Tensor
+
+
+def kmeans(points: Tensor, *, ks: Sequence[int], n_init: int, seed: int) -> dict[int, Clustering]:
+    """Lloyd's algorithm for every k, from shared greedy k-means++ seeds.
+
+    One sequence of seeds serves every k: its first k places start the run of k clusters, so a
+    run does not depend on which other k are tried. Of ``n_init`` sequences the one with the least
+    inertia counts. Costs n * sum(ks) * d * n_init operations an iteration; memory is bounded.
+
+    Args:
+        points: ``(n, d)`` float32.
+        ks: Numbers of clusters, each from 1 to n.
+        n_init: Runs for each k.
+        seed: Of the seeds; the global generator is left alone.
+
+    Returns:
+        The best run of each k.
+    """
+    # About the mean, |x|^2 - 2xc + |c|^2 cancels less.
+    mean = points.mean(0)
+    centred = points - mean
+    seeds = _seed_rows(centred, max(ks), n_init=n_init, seed=seed)
+    solutions = {}
+    for group in _groups(sorted(set(ks)), n_runs=n_init * len(points)):
+        sizes = torch.tensor(group, device=points.device).repeat_interleave(n_init)
+        starts = centred[seeds[:, : group[-1]]].repeat(len(group), 1, 1)
+        unused = torch.arange(group[-1], device=points.device) >= sizes[:, None]
+        centroids = _lloyd(centred, starts, unused)
+        squared, labels = _squared_distances(centred, centroids, unused).min(1)
+        inertia = squared.clamp(min=0).sum(1, dtype=torch.float64).view(len(group), n_init)
+        best = inertia.argmin(1) + torch.arange(len(group), device=points.device) * n_init
+        for place, k in enumerate(group):
+            run = best[place]
+            solutions[k] = Clustering(labels[run], centroids[run, :k] + mean, inertia[place].amin())
+    return solutions
+
+
+def _groups(ks: Sequence[int], *, n_runs: int) -> Iterator[list[int]]:
+    """Split rising ks into batches whose distances fit in `_BATCH_ELEMENTS` (one k at least)."""
+    group: list[int] = []
+    for k in ks:
+        too_big = (len(group) + 1) * n_runs * k > _BATCH_ELEMENTS
+        if group and (k // _GROUP_KS != group[-1] // _GROUP_KS or too_big):
+            yield group
+            group = []
+        group.append(k)
+    yield group
+
+
+def _seed_rows(points: Tensor, k: int, *, n_init: int, seed: int) -> Tensor:
+    """Greedy k-means++ (Arthur and Vassilvitskii 2007): ``(n_init, k)`` rows of points.
+
+    The draws are made on the CPU, so that every device gets the same ones.
+    """
+    n = len(points)
+    generators = (torch.Generator().manual_seed(seed + run) for run in range(n_init))
+    draws = torch.stack(
+        [torch.rand(k, _TRIALS, generator=g, dtype=torch.float64) for g in generators]
+    ).to(points.device)
+    runs = torch.arange(n_init, device=points.device)
+    rows = [(draws[:, 0, 0] * n).long()]
+    nearest = _squared_distances(points, points[rows[0]][:, None])[:, 0].clamp(min=0)
+    for step in range(1, k):
+        mass = nearest.cumsum(1, dtype=torch.float64)
+        # right=True never draws a point that has no mass: one that is a seed already.
+        trials = torch.searchsorted(mass, draws[:, step] * mass[:, -1:], right=True)
+        trials = trials.clamp(max=n - 1)
+        to_trials = _squared_distances(points, points[trials]).clamp(min=0)
+        left = to_trials.minimum(nearest[:, None])  # (n_init, trials, n)
+        best = left.sum(2).argmin(1)
+        nearest = left[runs, best]
+        rows.append(trials[runs, best])
+    return torch.stack(rows, dim=1)
+
+
+def _squared_distances(points: Tensor, centroids: Tensor, unused: Tensor | None = None) -> Tensor:
+    """``(runs, k, n)`` squared distances of ``(n, d)`` points to ``(runs, k, d)`` centroids.
+
+    Args:
+        points: ``(n, d)``.
+        centroids: ``(runs, k, d)``.
+        unused: ``(runs, k)`` True where a run has fewer than k clusters: infinitely far.
+    """
+    n_runs, k, _ = centroids.shape
+    norms = centroids.square().sum(2)
+    if unused is not None:
+        norms = norms.masked_fill(unused, torch.inf)
+    products = torch.addmm(norms.view(-1, 1), centroids.view(n_runs * k, -1), points.T, alpha=-2)
+    return products.view(n_runs, k, -1).add_(points.square().sum(1))
+
+
+def _lloyd(points: Tensor, centroids: Tensor, unused: Tensor) -> Tensor:
+    """Move ``(runs, k, d)`` centroids until none moves; runs that have settled drop out."""
+    centroids = centroids.clone()
+    active = torch.arange(len(centroids), device=points.device)
+    for step in range(1, _MAX_ITERATIONS + 1):
+        before = centroids[active]
+        after = _move(points, before, unused[active])
+        centroids[active] = after
+        if step % _CHECK_EVERY == 0:
+            active = active[(after != before).flatten(1).any(1)]
+            if len(active) == 0:
+                break
+    return centroids
+
+
+def _move(points: Tensor, centroids: Tensor, unused: Tensor) -> Tensor:
+    """The mean of each centroid's points; a centroid without points stays.
+
+    Sums are a product with the one-hot labels, not scattered: a GPU adds in a fixed order.
+    """
+    n_runs, k, d = centroids.shape
+    labels = _squared_distances(points, centroids, unused).min(1).indices
+    clusters = torch.arange(k, device=points.device)
+    members = (labels[:, None, :] == clusters[:, None]).to(points.dtype)  # (runs, k, n)
+    counts = members.sum(2)[..., None]
+    sums = (members.view(n_runs * k, -1) @ points).view(n_runs, k, d)
+    return torch.where(counts > 0, sums / counts.clamp(min=1), centroids)

@@ -1,0 +1,62 @@
+"""The mean silhouette of many labelings of the same points, from one pass over distances."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+BLOCK_BYTES = 64 * 2**20  # ours: most of the (n, n) distances that is held at a time
+
+
+def mean_silhouettes(
+    points: Tensor, labelings: Sequence[Tensor], *, block_bytes: int = BLOCK_BYTES
+) -> Tensor:
+    """Mean silhouette (Rousseeuw 1987) of each labeling, as scikit-learn defines it.
+
+    A point alone in its cluster counts 0; so does every point when there is but one cluster.
+    Distances are made once for all labelings, in blocks of rows; their sums over the clusters are
+    one matrix product a block. Costs n^2 * (d + total clusters) operations.
+
+    Args:
+        points: ``(n, d)``.
+        labelings: Each ``(n,)`` int64, from 0.
+        block_bytes: Most memory for a block of the distance matrix.
+
+    Returns:
+        ``(n_labelings,)`` float64.
+    """
+    n = len(points)
+    sizes = torch.stack([labels.max() for labels in labelings]).add(1).tolist()
+    starts = torch.tensor([0, *sizes[:-1]], device=points.device).cumsum(0)
+    columns = torch.stack(list(labelings), dim=1) + starts  # (n, n_labelings)
+    members = torch.zeros(n, sum(sizes), device=points.device).scatter_(1, columns, 1.0)
+    counts = members.sum(0)
+
+    # float64 and centred: near-equal points keep their true distance, and parity holds to 1e-5.
+    wide = points.double() - points.double().mean(0)
+    norms = wide.square().sum(1)
+    total = torch.zeros(len(sizes), dtype=torch.float64, device=points.device)
+    for rows in torch.split(torch.arange(n, device=points.device), max(1, block_bytes // (8 * n))):
+        squared = torch.addmm(norms, wide[rows], wide.T, alpha=-2).add_(norms[rows, None])
+        sums = squared.clamp_(min=0).to(torch.float32).sqrt_() @ members
+        total += _silhouettes(sums, counts, columns[rows], sizes).sum(0, dtype=torch.float64)
+    return total / n
+
+
+def _silhouettes(sums: Tensor, counts: Tensor, own: Tensor, sizes: list[int]) -> Tensor:
+    """``(rows, n_labelings)`` silhouettes from summed distances.
+
+    Args:
+        sums: ``(rows, total clusters)`` summed distance of each row to each cluster's points.
+        counts: ``(total clusters,)`` points of each cluster.
+        own: ``(rows, n_labelings)`` the column of each row's own cluster.
+        sizes: Clusters of each labeling.
+    """
+    own_count = counts[own]
+    within = sums.gather(1, own) / (own_count - 1).clamp(min=1)
+    # The own cluster and empty ones cannot be the nearest other one.
+    means = (sums / counts).masked_fill_(counts == 0, torch.inf).scatter_(1, own, torch.inf)
+    between = torch.stack([part.amin(1) for part in torch.split(means, sizes, dim=1)], dim=1)
+    defined = (own_count > 1) & between.isfinite() & (between.maximum(within) > 0)
+    silhouettes = (between - within) / between.maximum(within)
+    return silhouettes.where(defined, torch.zeros_like(silhouettes))
