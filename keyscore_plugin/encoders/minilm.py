@@ -90,9 +90,9 @@ class MiniLM:
 
     def _layer(self, x: Tensor, mask: Tensor, *, prefix: str) -> Tensor:
         """One transformer layer: attention, then two linear maps; each added, then normed."""
-        heads = (self._config["num_attention_heads"], -1)
+        heads = (*x.shape[:2], self._config["num_attention_heads"], -1)
         query, key, value = (
-            self._linear(x, f"{prefix}.attention.self.{name}").unflatten(-1, heads).transpose(1, 2)
+            self._linear(x, f"{prefix}.attention.self.{name}").view(heads).transpose(1, 2)
             for name in ("query", "key", "value")
         )
         attended = F.scaled_dot_product_attention(
