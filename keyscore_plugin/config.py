@@ -65,6 +65,7 @@ class ProposalConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "bins", tuple(self.bins))  # JSON knows lists only
         _require(
             min(self.bins) >= 1 and len(self.bins) == 3, self, f"bins {self.bins} are not three"
         )
@@ -189,7 +190,9 @@ class SamplerConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain JSON values."""
-        return asdict(self)
+        values = asdict(self)
+        values["proposal"]["bins"] = list(self.proposal.bins)
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "SamplerConfig":

@@ -1,0 +1,125 @@
+"""What every sampler's call shares: the request, the clock, the look at the grid."""
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+
+import torch
+from torch import Tensor
+
+from keyscore_plugin.config import GridConfig, Guide
+from keyscore_plugin.errors import InputError
+from keyscore_plugin.types import STAGES, Frames
+from keyscore_plugin.video import VideoSource, grid_indices
+
+DEFAULT_NUM_FRAMES = 8  # N_UFP of sec. 4.1.4, the usual budget of a Video-LLM
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What one call asks for, checked.
+
+    Attributes:
+        num_frames: The budget, or None with a threshold.
+        threshold: Least total score of a chosen frame, or None with a budget.
+        caption: A sentence about the video.
+        question: What the model will be asked.
+    """
+
+    num_frames: int | None
+    threshold: float | None
+    caption: str | None
+    question: str | None
+
+    def __post_init__(self) -> None:
+        if self.num_frames is not None and self.threshold is not None:
+            raise InputError("num_frames and threshold exclude each other; give one of them")
+        if self.num_frames is not None and (
+            isinstance(self.num_frames, bool)
+            or not isinstance(self.num_frames, int)
+            or self.num_frames < 1
+        ):
+            raise InputError(f"num_frames must be a whole number >= 1, got {self.num_frames!r}")
+        if self.threshold is not None and not math.isfinite(self.threshold):
+            raise InputError(f"threshold must be a finite number, got {self.threshold}")
+        for name, text in (("caption", self.caption), ("question", self.question)):
+            if text is not None and not text.strip():
+                raise InputError(f"the {name} is empty; give a sentence, or leave it out")
+
+    @property
+    def at_least(self) -> int:
+        """Frames that must be looked at to serve the budget."""
+        return self.num_frames or 1
+
+    def texts(self, guide: Guide) -> tuple[bool, bool]:
+        """Which texts score the frames under ``guide``: (a caption, the question).
+
+        Raises:
+            InputError: The guide wants a question and there is none.
+        """
+        if guide == "given":
+            return self.caption is not None or self.question is None, (
+                self.caption is None and self.question is not None
+            )
+        if guide in ("question", "both") and self.question is None:
+            raise InputError(f"guide={guide!r} scores with the question, and none was given")
+        return guide in ("caption", "both"), guide in ("question", "both")
+
+
+class StageClock:
+    """Seconds spent in each of `STAGES`, and in total."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+        self._seconds = dict.fromkeys(STAGES, 0.0)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Count the time inside the block for the stage ``name``."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds[name] += time.perf_counter() - start
+
+    def seconds(self) -> dict[str, float]:
+        """The figures so far."""
+        return {**self._seconds, "total": time.perf_counter() - self._start}
+
+
+def look(
+    source: VideoSource, config: GridConfig, *, at_least: int, short_side: int, clock: StageClock
+) -> Frames:
+    """Decode the grid as thumbnails (Algorithm 1, line 1).
+
+    Args:
+        source: An open video.
+        config: Which frames, how many, how large.
+        at_least: Frames needed, whatever the grid says.
+        short_side: Pixels of the shorter side.
+        clock: Counts the decoding.
+
+    Returns:
+        ``(n_grid, h, w, 3)`` thumbnails, in time order.
+
+    Raises:
+        VideoError: No frame of the grid decodes.
+    """
+    with clock.stage("decode"):
+        grid = grid_indices(source, config, at_least=at_least)
+        batches = source.thumbnails(grid, short_side=short_side)
+        first = next(batches)
+        # Filled in place: a list of batches and their concatenation would take twice this.
+        pixels = first.pixels.new_empty((len(grid), *first.pixels.shape[1:]))
+        indices: list[Tensor] = []
+        pts_seconds: list[Tensor] = []
+        n_rows = 0
+        for batch in chain([first], batches):
+            pixels[n_rows : n_rows + len(batch)] = batch.pixels
+            n_rows += len(batch)
+            indices.append(batch.indices)
+            pts_seconds.append(batch.pts_seconds)
+    return Frames(pixels[:n_rows], torch.cat(indices), torch.cat(pts_seconds))

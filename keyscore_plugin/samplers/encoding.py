@@ -1,0 +1,94 @@
+"""Which frames of the grid are worth the encoder's time."""
+
+import torch
+from torch import Tensor
+
+from keyscore_plugin.encoders.base import Encoder
+from keyscore_plugin.samplers.guide import mean_cosine
+from keyscore_plugin.types import Candidates, Embeddings, Frames, TextEmbedding
+
+
+def encode_candidates_first(
+    grid: Frames,
+    candidates: Candidates,
+    texts: list[TextEmbedding],
+    encoder: Encoder,
+    *,
+    n_encoded: int,
+) -> tuple[Tensor, Embeddings]:
+    """Embed STACFP's candidates, then more frames of the clusters whose candidate scores.
+
+    Args:
+        grid: ``(n_grid, h, w, 3)`` thumbnails.
+        candidates: The representatives, and the cluster of every frame of the grid.
+        texts: What the frames will be scored with.
+        encoder: Embeds.
+        n_encoded: Frames to embed; all of the grid when it has no more.
+
+    Returns:
+        ``(n,)`` rows of the grid that were embedded, rising, and their embeddings.
+    """
+    if n_encoded >= len(grid):
+        return torch.arange(len(grid)), encoder.encode_frames(grid)
+    first = encoder.encode_frames(grid[candidates.rows])
+    cosines = mean_cosine(first, texts).cpu()
+    rows = rows_worth_encoding(candidates, cosines, n_more=n_encoded - len(candidates))
+    if not len(rows):
+        return candidates.rows, first
+    more = encoder.encode_frames(grid[rows])
+    order = torch.cat([candidates.rows, rows]).argsort()
+    return torch.cat([candidates.rows, rows])[order], Embeddings(
+        torch.cat([first.vectors, more.vectors])[order.to(first.vectors.device)],
+        torch.cat([first.indices, more.indices])[order],
+        torch.cat([first.pts_seconds, more.pts_seconds])[order],
+        encoder.name,
+    )
+
+
+def rows_worth_encoding(candidates: Candidates, cosines: Tensor, *, n_more: int) -> Tensor:
+    """Share further frames out over the clusters by the score of their candidates.
+
+    Ours; the paper scores the candidates alone. A cluster's share grows with its size and with
+    the score of its candidate, and none is left out: the candidate may be its dullest frame.
+    Inside a cluster the frames are taken evenly in time.
+
+    Args:
+        candidates: The representatives, and the cluster of every frame of the grid.
+        cosines: ``(n_candidates,)`` cosine of each representative with the text.
+        n_more: Frames wanted.
+
+    Returns:
+        ``(min(n_more, frames left),)`` rows of the grid, rising, no candidate among them.
+    """
+    floor = 0.25  # ours: a cluster that does not score still gets a quarter of the best one's share
+    span = (cosines.max() - cosines.min()).clamp_min(1e-6)
+    share = torch.empty_like(cosines)
+    share[candidates.cluster] = floor + (1 - floor) * (cosines - cosines.min()) / span
+    # Frame j in the even order of a cluster of n frames and share s comes at j / (n s): taking the
+    # smallest of these over all clusters gives each the part n s of any number of frames.
+    labels = candidates.labels.cpu()
+    left = torch.ones(len(labels), dtype=torch.bool)
+    left[candidates.rows.cpu()] = False
+    turn = torch.full((len(labels),), torch.inf)
+    for cluster in range(len(candidates)):
+        members = (left & (labels == cluster)).nonzero().squeeze(1)
+        turn[members] = (_even_order(len(members)) + 1) / (len(members) * share[cluster])
+    n_more = max(0, min(n_more, len(labels) - len(candidates)))
+    return turn.argsort(stable=True)[:n_more].sort().values
+
+
+def _even_order(n: int) -> Tensor:
+    """Turn of each of ``n`` places in an order whose every beginning is spread evenly.
+
+    Van der Corput's sequence in base 2 (Niederreiter 1992, ch. 3).
+
+    Example:
+        >>> _even_order(7)
+        tensor([0, 4, 2, 6, 1, 5, 3])
+    """
+    position = torch.zeros(n, dtype=torch.float64)
+    rest, weight = torch.arange(n), 0.5
+    while bool((rest > 0).any()):
+        position += weight * (rest % 2)
+        rest, weight = rest // 2, weight / 2
+    return position.argsort()

@@ -1,0 +1,91 @@
+"""The pipeline of the paper on one screen: STACFP proposes, KeyScore scores, the best are kept."""
+
+from torch import Tensor
+
+from keyscore_plugin.samplers.call import Request, StageClock, look
+from keyscore_plugin.samplers.encoding import encode_candidates_first
+from keyscore_plugin.samplers.guide import guide_texts, notes_on_cuts, score_by_all
+from keyscore_plugin.samplers.template import Choice, SamplerTemplate
+from keyscore_plugin.selection import select
+from keyscore_plugin.stacfp import propose
+from keyscore_plugin.types import Embeddings, FrameScores, ScoredFrame
+from keyscore_plugin.video import VideoSource
+
+
+class KeyScoreSampler(SamplerTemplate):
+    """Figure 2 of the paper: frame proposals, caption, embeddings, KeyScore, selection."""
+
+    name = "keyscore"
+    needs_text = True
+    ranks = True
+
+    def _choose(self, source: VideoSource, request: Request, clock: StageClock) -> Choice:
+        config = self.config
+        with clock.stage("encode"):
+            encoder = self.encoder
+        grid = look(  # Algorithm 1, line 1
+            source,
+            config.grid,
+            at_least=request.at_least,
+            short_side=max(config.grid.short_side, encoder.short_side),
+            clock=clock,
+        )
+        with clock.stage("propose"):  # Algorithm 1, lines 2-12
+            candidates = propose(grid, config.proposal)
+        with clock.stage("caption"):
+            guide = guide_texts(
+                request, config.guide, self.captioner, lambda: grid[candidates.rows]
+            )
+        with clock.stage("encode"):
+            texts = guide.embed(encoder)
+            n_encoded = max(config.encode.max_encoded, request.at_least)
+            rows, frames = encode_candidates_first(
+                grid, candidates, texts, encoder, n_encoded=n_encoded
+            )
+        with clock.stage("score"):  # eq. 1-4
+            scores = score_by_all(frames, texts, config.score)
+        with clock.stage("select"):
+            chosen = select(
+                scores,
+                frames.pts_seconds,
+                num_frames=request.num_frames,
+                threshold=request.threshold,
+                duration_seconds=source.duration_seconds,
+                config=config.select,
+            ).cpu()
+        curves = scored_frames(frames, scores, candidates.labels[rows])
+        is_candidate = set(candidates.indices.tolist())
+        return Choice(
+            indices=frames.indices[chosen],
+            pts_seconds=frames.pts_seconds[chosen],
+            scores=scores.total.cpu()[chosen],
+            n_grid=len(grid),
+            caption=guide.caption,
+            question=guide.question,
+            encoder=encoder.name,
+            candidates=tuple(frame for frame in curves if frame.index in is_candidate),
+            curves=curves,
+            notes=notes_on_cuts(texts),
+        )
+
+
+def scored_frames(
+    frames: Embeddings, scores: FrameScores, clusters: Tensor
+) -> tuple[ScoredFrame, ...]:
+    """The scored frames as rows of a `Selection`.
+
+    Args:
+        frames: ``(n, d)`` embeddings with indices and times.
+        scores: ``(n,)`` scores.
+        clusters: ``(n,)`` STACFP cluster of each frame.
+    """
+    columns = (
+        frames.indices,
+        frames.pts_seconds,
+        clusters,
+        scores.semantic,
+        scores.temporal,
+        scores.drop,
+        scores.total,
+    )
+    return tuple(ScoredFrame(*row) for row in zip(*(c.tolist() for c in columns), strict=True))

@@ -1,0 +1,135 @@
+"""The part of a sampler's call that is alike for all: open, choose, report."""
+
+import os
+from abc import ABC, abstractmethod
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from keyscore_plugin.captioners.base import Captioner
+from keyscore_plugin.captioners.registry import load_captioner
+from keyscore_plugin.config import SamplerConfig
+from keyscore_plugin.encoders import load_encoder
+from keyscore_plugin.encoders.base import Encoder
+from keyscore_plugin.errors import InputError
+from keyscore_plugin.samplers.call import DEFAULT_NUM_FRAMES, Request, StageClock
+from keyscore_plugin.types import Caption, ScoredFrame, Selection
+from keyscore_plugin.video import VideoSource, open_video
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What a sampler's `SamplerTemplate._choose` found; `Selection` adds the circumstances.
+
+    Attributes:
+        indices: ``(k,)`` int64, rising.
+        pts_seconds: ``(k,)`` float64.
+        scores: ``(k,)`` what the frames were ranked by, or None.
+        n_grid: Frames that were looked at.
+    """
+
+    indices: Tensor
+    pts_seconds: Tensor
+    scores: Tensor | None = None
+    n_grid: int
+    caption: Caption | None = None
+    question: str | None = None
+    encoder: str | None = None
+    candidates: tuple[ScoredFrame, ...] = ()
+    curves: tuple[ScoredFrame, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+
+class SamplerTemplate(ABC):
+    """Base of the samplers that come with KeyScore; see `keyscore_plugin.samplers.base.Sampler`."""
+
+    name: str
+    needs_text: bool = False
+    ranks: bool = False  # has a total score that a threshold can be held against
+
+    def __init__(
+        self,
+        config: SamplerConfig | None = None,
+        *,
+        encoder: str | Encoder = "auto",
+        captioner: str | Captioner | None = None,
+        decoder: str = "auto",
+        device: str = "auto",
+    ) -> None:
+        """See `keyscore_plugin.samplers.base.get_sampler` for the arguments."""
+        self.config = config or SamplerConfig()
+        self.decoder = decoder
+        self.device = device
+        self._encoder = encoder
+        self._captioner = captioner
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(encoder={self._encoder!r}, captioner={self._captioner!r})"
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder, loaded at the first use."""
+        self._encoder = load_encoder(self._encoder, device=self.device)
+        return self._encoder
+
+    @property
+    def captioner(self) -> Captioner | None:
+        """The captioner, loaded at the first use; None if the sampler has none."""
+        if self._captioner is not None:
+            self._captioner = load_captioner(self._captioner, device=self.device)
+        return self._captioner
+
+    def __call__(
+        self,
+        video: str | os.PathLike[str] | VideoSource,
+        *,
+        num_frames: int | None = None,
+        threshold: float | None = None,
+        caption: str | None = None,
+        question: str | None = None,
+    ) -> Selection:
+        """See `keyscore_plugin.samplers.base.Sampler`."""
+        if threshold is not None and not self.ranks:
+            raise InputError(f"{self.name} ranks no frames, so it has no threshold; use num_frames")
+        if num_frames is None and threshold is None:
+            num_frames = self._default_num_frames()
+        request = Request(num_frames, threshold, caption, question)
+        clock = StageClock()
+        with ExitStack() as stack:
+            if isinstance(video, (str, os.PathLike)):
+                with clock.stage("decode"):
+                    source = stack.enter_context(open_video(video, decoder=self.decoder))
+            else:
+                source = video
+            choice = self._choose(source, request, clock)
+            return Selection(
+                video=source.path,
+                sampler=self.name,
+                config=self.config.to_dict(),
+                num_frames=num_frames,
+                indices=choice.indices.tolist(),
+                pts_seconds=choice.pts_seconds.tolist(),
+                scores=None if choice.scores is None else choice.scores.tolist(),
+                caption=choice.caption,
+                question=choice.question,
+                encoder=choice.encoder,
+                decoder=source.decoder,
+                duration_seconds=source.duration_seconds,
+                average_fps=float(source.average_fps),
+                n_frames=source.n_frames,
+                n_frames_counted=source.n_frames_counted,
+                n_grid=choice.n_grid,
+                candidates=choice.candidates,
+                curves=choice.curves,
+                seconds=clock.seconds(),
+                notes=source.notes + choice.notes,
+            )
+
+    def _default_num_frames(self) -> int | None:
+        """The budget of a call that names none."""
+        return DEFAULT_NUM_FRAMES
+
+    @abstractmethod
+    def _choose(self, source: VideoSource, request: Request, clock: StageClock) -> Choice:
+        """Choose frames of an open video."""

@@ -1,0 +1,24 @@
+"""Uniform sampling, the baseline of the field: the frame in the middle of each of k equal bins."""
+
+from keyscore_plugin.samplers.call import Request, StageClock
+from keyscore_plugin.samplers.template import Choice, SamplerTemplate
+from keyscore_plugin.video import VideoSource, uniform_indices
+
+
+class UniformSampler(SamplerTemplate):
+    """Evenly in time, at mid-bins; reads no text and decodes nothing."""
+
+    name = "uniform"
+
+    def _choose(self, source: VideoSource, request: Request, clock: StageClock) -> Choice:
+        with clock.stage("select"):
+            indices = uniform_indices(
+                source.pts_seconds(),
+                request.at_least,
+                duration_seconds=source.duration_seconds,
+            )
+        return Choice(
+            indices=indices,
+            pts_seconds=source.pts_seconds(indices),
+            n_grid=0,
+        )
