@@ -1,0 +1,38 @@
+# Everything here works from a fresh clone with Python 3.10 or newer and a package index.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test lint setup setup-demo clean
+
+demo: setup-demo  ## the main job, offline, on a real video
+	$(BIN)/keyscore demo
+
+test: setup  ## all tests, with everything they need
+	$(BIN)/python -m pytest
+
+lint: setup  ## what CI checks beside the tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+setup: $(VENV)/.test
+setup-demo: $(VENV)/.demo
+
+# torch first and alone: under the constraint it is the small build, and what follows keeps it.
+$(VENV)/.torch: constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) torch
+	touch $@
+
+$(VENV)/.demo: $(VENV)/.torch pyproject.toml
+	$(PIP) -e '.[offline,report]'
+	touch $@
+
+$(VENV)/.test: $(VENV)/.torch pyproject.toml
+	$(PIP) -e '.[offline,report,torchcodec,transformers,qwen-vl-utils,evals,test]'
+	touch $@
+
+clean:  ## what was installed and cached here
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
