@@ -9,9 +9,28 @@ from pathlib import Path
 from typing import Any
 
 from tests.tiny.family import Family
+from tests.tiny.glm4v import GLM4V
+from tests.tiny.internvl import INTERNVL
+from tests.tiny.llava import LLAVA_NEXT_VIDEO, LLAVA_ONEVISION, VIDEO_LLAVA
 from tests.tiny.qwen import QWEN2_5_VL, QWEN2_VL, QWEN3_VL
+from tests.tiny.smolvlm import SMOLVLM
+from tests.tiny.video_llama_3 import VIDEO_LLAMA_3
 
-FAMILIES: dict[str, Family] = {family.name: family for family in (QWEN2_VL, QWEN2_5_VL, QWEN3_VL)}
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for family in (
+        QWEN2_VL,
+        QWEN2_5_VL,
+        QWEN3_VL,
+        LLAVA_ONEVISION,
+        LLAVA_NEXT_VIDEO,
+        VIDEO_LLAVA,
+        INTERNVL,
+        SMOLVLM,
+        VIDEO_LLAMA_3,
+        GLM4V,
+    )
+}
 
 
 def build(family: str) -> tuple[Any, Any]:

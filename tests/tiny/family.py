@@ -61,10 +61,3 @@ def hf(name: str) -> Any:
 def installed_before(version: str) -> bool:
     """Whether the installed transformers is older than ``version``."""
     return Version(transformers.__version__) < Version(version)
-
-
-def rope_settings(rope: dict[str, Any]) -> dict[str, Any]:
-    """Settings of rotary positions, spelled as the installed transformers wants them."""
-    if installed_before("5"):
-        return {"rope_scaling": rope, "rope_theta": 1e4}
-    return {"rope_parameters": {**rope, "rope_theta": 1e4}}

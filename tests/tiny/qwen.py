@@ -4,54 +4,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from tests.tiny import reading
-from tests.tiny.family import Family, Inputs, hf, rope_settings
-from tests.tiny.tokenizer import VOCABULARY, byte_tokenizer
+from tests.tiny.family import Family, Inputs, hf
+from tests.tiny.parts import CLIP_MEAN, CLIP_STD, HALF, chat_template, language_config
+from tests.tiny.tokenizer import byte_tokenizer
 
 SPECIAL = (
-    "<|im_start|>",
     "<|vision_start|>",
     "<|vision_end|>",
     "<|vision_pad|>",
     "<|image_pad|>",
     "<|video_pad|>",
 )
-TEMPLATE = (
-    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
-    "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
-    "{% for part in message['content'] %}"
-    "{% if part['type'] == 'video' %}<|vision_start|><|video_pad|><|vision_end|>"
-    "{% elif part['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>"
-    "{% else %}{{ part['text'] }}{% endif %}{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+TEMPLATE = chat_template(
+    image="<|vision_start|><|image_pad|><|vision_end|>",
+    video="<|vision_start|><|video_pad|><|vision_end|>",
 )
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-HALF = (0.5, 0.5, 0.5)
-
-
-def text_config(tokenizer: Any, mrope_section: Sequence[int], **more: Any) -> dict[str, Any]:
-    """Settings of a language model with multimodal rotary positions.
-
-    Args:
-        tokenizer: The family's tokenizer.
-        mrope_section: Rotary pairs for time, height and width; 8 in all.
-        more: What the family asks for besides.
-    """
-    rope: dict[str, Any] = {"rope_type": "default", "mrope_section": list(mrope_section)}
-    return {
-        "vocab_size": VOCABULARY,
-        "hidden_size": 64,
-        "intermediate_size": 128,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "max_position_embeddings": 8192,
-        "bos_token_id": tokenizer.pad_token_id,
-        "eos_token_id": tokenizer.eos_token_id,
-        "pad_token_id": tokenizer.pad_token_id,
-        **rope_settings(rope),
-        **more,
-    }
 
 
 def token_ids(tokenizer: Any) -> dict[str, int]:
@@ -97,7 +64,7 @@ def _processor_3() -> Any:
 
 def _model_2(processor: Any) -> Any:
     config = hf("Qwen2VLConfig")(
-        text_config=text_config(processor.tokenizer, (2, 3, 3)),
+        text_config=language_config(processor.tokenizer, mrope_section=(2, 3, 3)),
         vision_config={
             "depth": 2,
             "embed_dim": 32,
@@ -113,7 +80,7 @@ def _model_2(processor: Any) -> Any:
 
 def _model_2_5(processor: Any) -> Any:
     config = hf("Qwen2_5_VLConfig")(
-        text_config=text_config(processor.tokenizer, (2, 3, 3)),
+        text_config=language_config(processor.tokenizer, mrope_section=(2, 3, 3)),
         vision_config={
             "depth": 2,
             "hidden_size": 32,
@@ -132,7 +99,7 @@ def _model_2_5(processor: Any) -> Any:
 
 def _model_3(processor: Any) -> Any:
     config = hf("Qwen3VLConfig")(
-        text_config=text_config(processor.tokenizer, (4, 2, 2), head_dim=16),
+        text_config=language_config(processor.tokenizer, mrope_section=(4, 2, 2), head_dim=16),
         vision_config={
             "depth": 2,
             "hidden_size": 32,

@@ -11,6 +11,7 @@ from tests.tiny.family import hf, installed_before
 VOCABULARY = (
     320  # 256 bytes and room for the special tokens; the size of every tiny model's vocabulary
 )
+START = "<|im_start|>"
 END = "<|im_end|>"
 PAD = "<|endoftext|>"
 
@@ -24,7 +25,7 @@ def byte_tokenizer(
     """A tokenizer that needs no file and encodes any text exactly.
 
     Args:
-        special: The family's special tokens, beside the end and the padding token.
+        special: The family's special tokens, beside start, end and padding.
         named: Special tokens that the family's processor asks the tokenizer for by attribute.
         class_before_5: The class of tokenizer that the processor of transformers 4 insists on.
     """
@@ -32,7 +33,7 @@ def byte_tokenizer(
     tokenizer = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(alphabet)}, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    every = [PAD, END, *special, *(named or {}).values()]
+    every = [PAD, START, END, *special, *(named or {}).values()]
     tokenizer.add_special_tokens([AddedToken(token, special=True) for token in every])
     if tokenizer.get_vocab_size() > VOCABULARY:
         raise ValueError(f"{tokenizer.get_vocab_size()} tokens do not fit into {VOCABULARY}")
@@ -44,6 +45,7 @@ def byte_tokenizer(
         pad_token=PAD,
         padding_side="left",
         model_max_length=8192,
+        model_input_names=["input_ids", "attention_mask"],
         **keywords,
     )
     return made
