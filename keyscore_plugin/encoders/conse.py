@@ -21,7 +21,10 @@ from keyscore_plugin.encoders.imagenet import INPUT_SIDE, load_classifier
 from keyscore_plugin.encoders.minilm import load_minilm
 from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
 
-_PROMPT = "a photo of a {}"  # ours: bare names lose .08 of the captions tried
+# Ours: on 29 pictures, bare names lose .08 of the captions tried; without its kind,
+# "Egyptian Mau" is no cat.
+_PROMPT = "a photo of a {name}"
+_PROMPT_WITH_KIND = "a photo of a {name}, a {kind}"
 
 
 class ConseEncoder:
@@ -66,6 +69,10 @@ class ConseEncoder:
 @lru_cache(maxsize=2)
 def _class_vectors(device: torch.device) -> tuple[Tensor, Tensor]:
     """``(1000, 384)`` text embeddings of the class names, and their ``(384,)`` mean."""
-    names = load_classifier(device).names
-    vectors = load_minilm(device).embed([_PROMPT.format(name) for name in names])
+    classifier = load_classifier(device)
+    prompts = [
+        (_PROMPT_WITH_KIND if kind else _PROMPT).format(name=name, kind=kind)
+        for name, kind in zip(classifier.names, classifier.kinds, strict=True)
+    ]
+    vectors = load_minilm(device).embed(prompts)
     return vectors, vectors.mean(0)
