@@ -1,0 +1,206 @@
+"""Any Video-LLM of transformers as the captioner: the one that will answer, usually."""
+
+import hashlib
+import inspect
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from keyscore_plugin.errors import InputError, ModelError
+from keyscore_plugin.types import Caption, Frames
+
+PROMPT = "Describe this video in one sentence."  # ours; the paper names a captioner, not its prompt
+CLOCK_HZ = 1000  # ours: container times are exact to 1 ms or coarser in every format we know
+_MAX_CACHED = 4096  # ours: a few hundred bytes each
+
+
+class GenerativeModel(Protocol):
+    """What is asked of the model: a `PreTrainedModel` with `generate`."""
+
+    device: torch.device
+    dtype: torch.dtype
+    name_or_path: str
+
+    def generate(self, **inputs: Any) -> Tensor:
+        """``(batch, length)`` token ids, the prompt first."""
+
+
+def clock_metadata(pts_seconds: Tensor, duration_seconds: float) -> dict[str, Any]:
+    """Facts that make a processor of transformers read these times, whatever the frame rate does.
+
+    Processors compute a frame's time as ``frames_indices / fps``, which is wrong for a variable
+    rate. The indices here count milliseconds instead of frames.
+
+    Args:
+        pts_seconds: ``(n,)`` presentation times.
+        duration_seconds: Duration of the video.
+
+    Example:
+        >>> clock_metadata(torch.tensor([0.5, 2.0]), 4.0)["frames_indices"]
+        [500, 2000]
+    """
+    ticks = (pts_seconds.double() * CLOCK_HZ).round().long()
+    return {
+        "total_num_frames": max(1, round(duration_seconds * CLOCK_HZ)),
+        "fps": float(CLOCK_HZ),
+        "duration": float(duration_seconds),
+        "frames_indices": ticks.tolist(),
+    }
+
+
+def takes_times(processor: Any) -> bool:
+    """Whether a processor's call takes more than its named arguments.
+
+    Video-LLaVA's did not before transformers 5.4, so it can be told no times; it reads none.
+    """
+    parameters = inspect.signature(processor.__call__).parameters.values()
+    return any(p.name == "video_metadata" or p.kind is p.VAR_KEYWORD for p in parameters)
+
+
+def left_padding(processor: Any) -> dict[str, Any]:
+    """Keywords that make prompts of several lengths end together, as generation needs it."""
+    side = {} if processor.tokenizer.padding_side == "left" else {"padding_side": "left"}
+    return {"padding": True, **side}
+
+
+class VlmCaptioner:
+    """One sentence by a Video-LLM about the frames it is shown.
+
+    The captions of one captioner are kept in memory, by the content of the frames: the same video
+    costs one generation, however often it is asked about. Nothing is written to disk.
+
+    Args:
+        model: A model of transformers with `generate`.
+        processor: Its processor, as loaded.
+        prompt: What the model is asked.
+        max_new_tokens: Most tokens of the answer; the first sentence of it is kept.
+        max_frames: Most frames shown, thinned evenly. Each costs as many visual tokens as a frame
+            of this size costs the model; where the model folds several frames into one token a
+            frame is repeated to fill the fold, so that no two are blended.
+    """
+
+    def __init__(
+        self,
+        model: GenerativeModel,
+        processor: Any,
+        *,
+        prompt: str = PROMPT,
+        max_new_tokens: int = 48,
+        max_frames: int = 32,
+    ) -> None:
+        if not prompt.strip():
+            raise InputError("the prompt of the captioner is empty; ask for one sentence")
+        if max_new_tokens < 1 or max_frames < 1:
+            raise InputError(
+                f"max_new_tokens and max_frames must be >= 1, got {max_new_tokens} and {max_frames}"
+            )
+        self.name = model.name_or_path or type(model).__name__
+        self.prompt = prompt
+        self.max_new_tokens = max_new_tokens
+        self.max_frames = max_frames
+        self._model = model
+        self._processor = processor
+        self._cache: dict[str, Caption] = {}
+
+    def __repr__(self) -> str:
+        return f"VlmCaptioner({self.name!r}, prompt={self.prompt!r})"
+
+    def caption(self, frames: Frames) -> Caption:
+        """One sentence about these frames (STACFP's candidates, in time order)."""
+        return self.caption_batch([frames])[0]
+
+    def caption_batch(self, videos: Sequence[Frames]) -> list[Caption]:
+        """One sentence about each video, generated together where the model's inputs allow it.
+
+        Raises:
+            ModelError: The model wrote nothing.
+        """
+        keys = [content_key(frames) for frames in videos]
+        by_key = dict(zip(keys, videos, strict=True))
+        new = {key: frames for key, frames in by_key.items() if key not in self._cache}
+        for group in self._batches(new):
+            texts = self._generate([new[key] for key in group])
+            for key, text in zip(group, texts, strict=True):
+                self._cache[key] = self._as_caption(text)
+        captions = [self._cache[key] for key in keys]
+        for key in list(self._cache)[: max(0, len(self._cache) - _MAX_CACHED)]:
+            del self._cache[key]
+        return captions
+
+    def _batches(self, videos: Mapping[str, Frames]) -> list[list[str]]:
+        """Videos that fit into one batch: all, or those of one shape where tensors are stacked."""
+        if "video_grid_thw" in self._processor.video_processor.model_input_names:
+            return [list(videos)] if videos else []
+        groups: dict[tuple[int, ...], list[str]] = defaultdict(list)
+        for key, frames in videos.items():
+            groups[tuple(frames.pixels.shape)].append(key)
+        return list(groups.values())
+
+    def _generate(self, videos: Sequence[Frames]) -> list[str]:
+        """What the model answers about each video."""
+        message = {
+            "role": "user",
+            "content": [{"type": "video"}, {"type": "text", "text": self.prompt}],
+        }
+        prompt = self._processor.apply_chat_template([message], add_generation_prompt=True)
+        shown = [self._shown(frames) for frames in videos]
+        times = {
+            "video_metadata": [
+                clock_metadata(frames.pts_seconds, float(frames.pts_seconds[-1]))
+                for frames in shown
+            ],
+            "do_sample_frames": False,
+        }
+        inputs = self._processor(
+            text=[prompt] * len(shown),
+            videos=[[frames.pixels.permute(0, 3, 1, 2).contiguous()] for frames in shown],
+            **(times if takes_times(self._processor) else {}),
+            **(left_padding(self._processor) if len(shown) > 1 else {}),
+            return_tensors="pt",
+        ).to(self._model.device, dtype=self._model.dtype)
+        inputs.pop("video_metadata", None)  # some versions leave it in; models refuse it
+        with torch.inference_mode():
+            tokens = self._model.generate(
+                **inputs, max_new_tokens=self.max_new_tokens, do_sample=False
+            )
+        answers = tokens[:, inputs["input_ids"].shape[1] :]
+        texts: list[str] = self._processor.batch_decode(answers, skip_special_tokens=True)
+        return texts
+
+    def _shown(self, frames: Frames) -> Frames:
+        n_shown = min(len(frames), self.max_frames)
+        rows = ((torch.arange(n_shown) + 0.5) * len(frames) / n_shown).long()
+        fold = getattr(self._processor.video_processor, "temporal_patch_size", None) or 1
+        return frames[rows.repeat_interleave(fold)]
+
+    def _as_caption(self, text: str) -> Caption:
+        sentence = first_sentence(text)
+        if not sentence:
+            raise ModelError(
+                f"{self.name} wrote no caption (it answered {text!r}); give a caption, or make the "
+                "VlmCaptioner with another prompt or more max_new_tokens"
+            )
+        return Caption(sentence, origin="generated", model=self.name)
+
+
+def content_key(frames: Frames) -> str:
+    """A hash of the pixels and times of these frames."""
+    digest = hashlib.sha256(repr(tuple(frames.pixels.shape)).encode())
+    digest.update(frames.pixels.contiguous().numpy().tobytes())
+    digest.update(frames.pts_seconds.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def first_sentence(text: str) -> str:
+    """The first sentence of the first line that has one.
+
+    Example:
+        >>> first_sentence("  A dog runs. It barks.")
+        'A dog runs.'
+    """
+    lines = text.strip().splitlines()
+    return re.split(r"(?<=[.!?])\s", lines[0].strip(), maxsplit=1)[0] if lines else ""
