@@ -1,0 +1,243 @@
+"""`enable`: one processor instance of transformers learns ``sampler=``."""
+
+import copy
+import inspect
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from transformers import BatchFeature
+
+from keyscore_plugin.captioners.base import Captioner
+from keyscore_plugin.captioners.vlm import VlmCaptioner, takes_times
+from keyscore_plugin.config import SamplerConfig
+from keyscore_plugin.encoders.base import Encoder
+from keyscore_plugin.errors import InputError
+from keyscore_plugin.samplers.base import Sampler
+from keyscore_plugin.types import Selection
+from keyscore_transformers.choosing import Chooser, Chosen, Fold
+from keyscore_transformers.download import DownloadLimits
+from keyscore_transformers.families import frames_per_patch, times_of, usual_spacing_seconds
+from keyscore_transformers.meeting import BatchCaptioner, Meeting
+from keyscore_transformers.positions import is_ready, make_ready, reads_rows
+from keyscore_transformers.request import (
+    VideoRequest,
+    requests_for,
+    sort_keywords,
+    video_blocks,
+)
+from keyscore_transformers.times import TOKENS_PER_SECOND, grid_intervals, with_grid_times
+from keyscore_transformers.videos import flat_videos, same_nesting
+
+P = TypeVar("P")
+
+# From apply_chat_template to the __call__ inside it: how transformers routes keywords in between
+# differs from version to version, and content blocks lose all but the video's address.
+_PENDING: ContextVar[list[VideoRequest] | None] = ContextVar("keyscore_pending", default=None)
+
+
+@dataclass(slots=True, kw_only=True)
+class _State:
+    """What an enabled processor knows besides its own. Kept off the instance: that is saved."""
+
+    sampler: str | Sampler | None
+    chooser: Chooser
+    model: Any
+    last_selections: list[Selection] = field(default_factory=list)
+
+
+class EnabledProcessor:
+    """What `enable` puts before the class of one processor."""
+
+    _keyscore: _State
+
+    @property
+    def last_selections(self) -> list[Selection]:
+        """The selection of each video of the last call with a sampler, in the videos' order."""
+        return list(self._keyscore.last_selections)
+
+    def apply_chat_template(self, conversation: Any, *args: Any, **kwargs: Any) -> Any:
+        """As the processor's own; ``sampler=`` and what goes with it chooses the frames."""
+        stock: Any = super()
+        asked = sort_keywords(kwargs)
+        blocks = video_blocks(conversation)
+        wanted = _wanted(self._keyscore, asked.ours)
+        if wanted is None and not any(block.keywords.get("sampler") for block in blocks):
+            kept = asked.without_ours() if "sampler" in asked.ours else kwargs
+            return stock.apply_chat_template(conversation, *args, **kept)
+        for block in blocks:
+            flat_videos(block.video)  # a list of images would be spread out below
+        ours = {**asked.ours, "sampler": wanted}
+        keywords = [block.keywords for block in blocks]
+        pending = _PENDING.set(requests_for(ours, len(blocks), blocks=keywords))
+        try:
+            return stock.apply_chat_template(conversation, *args, **asked.rest)
+        finally:
+            _PENDING.reset(pending)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """As the processor's own; ``sampler=`` and what goes with it chooses the frames."""
+        stock: Any = super()
+        pending = _PENDING.get()
+        asked = sort_keywords(kwargs)
+        wanted = _wanted(self._keyscore, asked.ours)
+        if pending is None and wanted is None:
+            kept = asked.without_ours() if "sampler" in asked.ours else kwargs
+            return stock.__call__(*args, **kept)
+        rest = asked.rest
+        told_times = takes_times(stock)
+        if not told_times and rest.get("audio") is None:
+            rest.pop("audio", None)  # the template passes one on to processors that take none
+        call = inspect.signature(stock.__call__).bind_partial(*args, **rest)
+        if call.arguments.get("videos") is None:
+            return stock.__call__(*args, **rest)
+        videos = flat_videos(call.arguments["videos"])
+        requests = pending
+        if requests is None:
+            requests = requests_for({**asked.ours, "sampler": wanted}, len(videos))
+        chosen = self._choose(videos, requests)
+        pixels = iter([one.pixels for one in chosen])
+        call.arguments["videos"] = same_nesting(call.arguments["videos"], pixels)
+        metadata = [one.metadata for one in chosen]
+        times = {"video_metadata": metadata, "do_sample_frames": False} if told_times else {}
+        batch = stock.__call__(*call.args, **call.kwargs, **times)
+        return self._with_times(batch, chosen)
+
+    def _choose(self, videos: list[Any], requests: list[VideoRequest]) -> list[Chosen]:
+        state = self._keyscore
+        if times_of(self) == "positions" and not (reads_rows() or is_ready(state.model)):
+            raise InputError(
+                "this transformers cannot give Qwen2.5-VL the true times of chosen frames without "
+                "help; use enable(processor, model=model), or install transformers>=5.18"
+            )
+        fold = Fold(
+            frames_per_patch=frames_per_patch(self), spacing_seconds=usual_spacing_seconds(self)
+        )
+        token = _PENDING.set(None)
+        try:
+            chosen = state.chooser.choose(videos, requests, fold)
+        finally:
+            _PENDING.reset(token)
+        state.last_selections = [one.selection for one in chosen]
+        return chosen
+
+    def _with_times(self, batch: BatchFeature, chosen: list[Chosen]) -> BatchFeature:
+        if times_of(self) != "positions":
+            return batch
+        rate = TOKENS_PER_SECOND
+        if self._keyscore.model is not None:
+            rate = self._keyscore.model.config.vision_config.tokens_per_second
+        return with_grid_times(
+            batch, [grid_intervals(one.patch_seconds, tokens_per_second=rate) for one in chosen]
+        )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "EnabledProcessor":
+        """A copy that is enabled as well, with the same model and samplers."""
+        twin: EnabledProcessor = copy.deepcopy(stock_copy(self), memo)
+        _attach(twin, replace(self._keyscore, last_selections=self.last_selections))
+        memo[id(self)] = twin
+        return twin
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        """Pickle as the processor it was, and how it was enabled; the model stays behind."""
+        state = self._keyscore
+        chooser = replace(state.chooser, captioner=None, samplers={})
+        return _restore, (stock_copy(self), state.sampler, chooser)
+
+
+def _wanted(state: _State, ours: Any) -> str | Sampler | None:
+    """The sampler of a call: its own, even if None, else that of `enable`."""
+    sampler: str | Sampler | None = ours.get("sampler", state.sampler)
+    return sampler
+
+
+def enable(
+    processor: P,
+    *,
+    sampler: str | Sampler | None = None,
+    captioner: str | Captioner | None = None,
+    model: Any = None,
+    encoder: str | Encoder = "auto",
+    config: SamplerConfig | None = None,
+    decoder: str = "auto",
+    device: str = "auto",
+    limits: DownloadLimits | None = None,
+) -> P:
+    """Let this processor choose frames: ``processor.apply_chat_template(..., sampler="keyscore")``.
+
+    Only this instance changes, and only calls that ask for a sampler; everything else gives
+    bit-identical output. A second call replaces the settings of the first.
+
+    Such calls understand, flat, in ``processor_kwargs``, in ``videos_kwargs`` or in a video's own
+    content block: ``sampler``, ``num_frames`` (keyframes; 8 by default), ``threshold``,
+    ``token_budget`` (as many visual tokens as this many uniform frames), ``caption``, ``question``,
+    ``guide`` and ``pair`` (see `keyscore_transformers.pairing.pair_frames` for what it costs).
+    Afterwards `last_selections` tells what was chosen, and why.
+
+    Args:
+        processor: A processor of a family in `keyscore_transformers.families.FAMILIES`.
+        sampler: For calls that name none; None leaves those untouched.
+        captioner: Makes the caption where none is given: a `Captioner`, or ``"labels"``.
+        model: The model that will answer. It makes the captions where there is no ``captioner``.
+            With transformers before 5.18 a Qwen2.5-VL also learns here to read true times.
+        encoder: See `keyscore_plugin.get_sampler`.
+        config: Settings of the samplers.
+        decoder: See `keyscore_plugin.open_video`.
+        device: Of the encoder.
+        limits: What a video at a URL may cost.
+
+    Returns:
+        The same processor.
+
+    Raises:
+        InputError: The processor is of no family that is known.
+    """
+    times = times_of(processor)
+    if model is not None and captioner is None:
+        captioner = VlmCaptioner(model, stock_copy(processor))
+    if model is not None and times == "positions":
+        make_ready(model)
+    chooser = Chooser(
+        captioner=Meeting(captioner) if isinstance(captioner, BatchCaptioner) else captioner,
+        encoder=encoder,
+        config=config or SamplerConfig(),
+        decoder=decoder,
+        device=device,
+        limits=limits or DownloadLimits(),
+        samplers={},
+    )
+    _attach(processor, _State(sampler=sampler, chooser=chooser, model=model))
+    return processor
+
+
+def is_enabled_for(processor: Any, model: Any) -> bool:
+    """Whether `enable` was called for this processor with this model."""
+    return isinstance(processor, EnabledProcessor) and processor._keyscore.model is model
+
+
+def stock_copy(processor: Any) -> Any:
+    """A shallow copy of the class that transformers made; the processor itself if it is that."""
+    if not isinstance(processor, EnabledProcessor):
+        return copy.copy(processor)
+    stock = _stock_class(processor)
+    plain = object.__new__(stock)
+    plain.__dict__.update(processor.__dict__)
+    return plain
+
+
+def _stock_class(processor: Any) -> type[Any]:
+    mro = type(processor).__mro__
+    return mro[mro.index(EnabledProcessor) + 1]
+
+
+def _attach(processor: Any, state: _State) -> None:
+    """Give one instance a class of its own; its name stays, so that it is saved as before."""
+    enabled = isinstance(processor, EnabledProcessor)
+    stock = _stock_class(processor) if enabled else type(processor)
+    own = {"__module__": stock.__module__, "__doc__": stock.__doc__, "_keyscore": state}
+    processor.__class__ = type(stock.__name__, (EnabledProcessor, stock), own)
+
+
+def _restore(processor: Any, sampler: str | Sampler | None, chooser: Chooser) -> Any:
+    _attach(processor, _State(sampler=sampler, chooser=chooser, model=None))
+    return processor

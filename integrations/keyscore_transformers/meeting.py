@@ -1,0 +1,83 @@
+"""Captions of several videos in one generation, though each sampler asks for its own."""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+from typing import Protocol, TypeVar, runtime_checkable
+
+from keyscore_plugin.captioners.base import Captioner
+from keyscore_plugin.types import Caption, Frames
+
+T = TypeVar("T")
+
+
+@runtime_checkable
+class BatchCaptioner(Captioner, Protocol):
+    """A captioner that is cheaper for many videos at once."""
+
+    def caption_batch(self, videos: Sequence[Frames]) -> list[Caption]:
+        """One sentence about each video."""
+
+
+class Meeting:
+    """A captioner that waits until every running job wants its caption, and asks for all at once.
+
+    The jobs take turns: one runs at a time, until it ends or waits for its caption. So nothing
+    that they share has to be safe for threads.
+
+    Args:
+        captioner: Makes the captions.
+    """
+
+    def __init__(self, captioner: BatchCaptioner) -> None:
+        self.name = captioner.name
+        self._captioner = captioner
+        self._one_at_a_time = threading.Lock()
+        self._turn = threading.Condition()
+        self._running = 0
+        self._waiting: list[Frames] = []
+        self._round: Future[list[Caption]] = Future()
+
+    def run(self, jobs: Sequence[Callable[[], T]]) -> list[T]:
+        """Run the jobs and return what each returned, in their order.
+
+        Raises:
+            Exception: What the first job that failed raised.
+        """
+        with self._one_at_a_time, ThreadPoolExecutor(len(jobs), "keyscore") as pool:
+            self._running = len(jobs)
+            futures = [pool.submit(copy_context().run, self._take_part, job) for job in jobs]
+        return [future.result() for future in futures]
+
+    def caption(self, frames: Frames) -> Caption:
+        """One sentence about these frames; called by a job, or outside of any."""
+        if self._running == 0:
+            return self._captioner.caption(frames)
+        mine, seat = self._round, len(self._waiting)
+        self._waiting.append(frames)
+        self._ask_when_all_wait()
+        while not mine.done():
+            self._turn.wait()  # lets the next job run
+        return mine.result()[seat]
+
+    def _take_part(self, job: Callable[[], T]) -> T:
+        with self._turn:
+            try:
+                return job()
+            finally:
+                self._running -= 1
+                self._ask_when_all_wait()
+
+    def _ask_when_all_wait(self) -> None:
+        if not self._waiting or len(self._waiting) < self._running:
+            return
+        this_round, videos = self._round, self._waiting
+        self._round, self._waiting = Future(), []
+        with ThreadPoolExecutor(1) as asker:  # keeps an error for every job that waits
+            asked = asker.submit(self._captioner.caption_batch, videos)
+        if (error := asked.exception()) is not None:
+            this_round.set_exception(error)
+        else:
+            this_round.set_result(asked.result())
+        self._turn.notify_all()

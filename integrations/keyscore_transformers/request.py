@@ -1,0 +1,213 @@
+"""What a call asks for: our keywords, wherever they stand in a call of transformers."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from keyscore_plugin.errors import InputError
+from keyscore_plugin.samplers.base import Sampler
+from keyscore_transformers.pairing import Pair, check_pair
+
+TextGuide = Literal["caption", "question", "both"]
+
+_NESTS = ("processor_kwargs", "videos_kwargs")
+_SAMPLING = ("num_frames", "fps", "do_sample_frames", "video_metadata")  # also transformers' own
+_VIDEO_KEYS = ("video", "url", "path")  # of a content block
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoRequest:
+    """What is asked for one video.
+
+    Attributes:
+        sampler: A name or an object.
+        num_frames: The budget of keyframes.
+        threshold: Instead of a budget, the least score of a keyframe.
+        token_budget: Instead of a budget, as many visual tokens as this many uniform frames.
+        caption: A sentence about the video.
+        question: A question to score with.
+        guide: The text that scores; None takes what there is, see `keyscore_transformers.texts`.
+        pair: What fills a temporal patch, see `keyscore_transformers.pairing.pair_frames`.
+        video_metadata: Facts of a video given as an array: ``fps``, perhaps ``frames_indices``.
+        user_text: What the user asks in the messages.
+    """
+
+    sampler: str | Sampler
+    num_frames: int | None = None
+    threshold: float | None = None
+    token_budget: int | None = None
+    caption: str | None = None
+    question: str | None = None
+    guide: TextGuide | None = None
+    pair: Pair = "duplicate"
+    video_metadata: Mapping[str, Any] | None = None
+    user_text: str | None = None
+
+    def __post_init__(self) -> None:
+        check_pair(self.pair)
+        budgets = (self.num_frames, self.threshold, self.token_budget)
+        if sum(budget is not None for budget in budgets) > 1:
+            raise InputError("num_frames, threshold and token_budget exclude each other; give one")
+        if self.guide not in (None, "caption", "question", "both"):
+            raise InputError(f"guide {self.guide!r} is not caption|question|both")
+
+
+_OURS = tuple(f.name for f in fields(VideoRequest) if f.name not in (*_SAMPLING, "user_text"))
+_KEYS = (*_OURS, *_SAMPLING)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The keywords of one call, sorted.
+
+    Attributes:
+        ours: What the call asks of us, by name.
+        rest: The call's keywords without them.
+    """
+
+    ours: Mapping[str, Any]
+    rest: dict[str, Any]
+
+    @property
+    def sampler(self) -> str | Sampler | None:
+        """The sampler of the call, if it names one."""
+        sampler: str | Sampler | None = self.ours.get("sampler")
+        return sampler
+
+    def without_ours(self) -> dict[str, Any]:
+        """The call as if we were not there: ``sampler=None`` and our other keywords left out."""
+        kept = {key: value for key, value in self.ours.items() if key not in _OURS}
+        return {**self.rest, **kept}
+
+
+def sort_keywords(keywords: Mapping[str, Any]) -> Asked:
+    """Find our keywords: flat, in ``processor_kwargs``, in ``videos_kwargs``, or in both nested.
+
+    Raises:
+        InputError: One is given in two places.
+    """
+    ours: dict[str, Any] = {}
+
+    def lift(level: Mapping[str, Any]) -> dict[str, Any]:
+        rest = {}
+        for key, value in level.items():
+            if key in _KEYS and key in ours:
+                raise InputError(f"{key} is given twice, flat and nested; give it once")
+            if key in _KEYS:
+                ours[key] = value
+            elif key in _NESTS and isinstance(value, Mapping):
+                inner = lift(value)
+                if inner or not value:  # an emptied nest is left out: some versions know none
+                    rest[key] = inner
+            else:
+                rest[key] = value
+        return rest
+
+    return Asked(rest=lift(keywords), ours=ours)
+
+
+def requests_for(
+    ours: Mapping[str, Any], n_videos: int, *, blocks: Sequence[Mapping[str, Any]] = ()
+) -> list[VideoRequest]:
+    """One request a video: the call's keywords, and over them those of the video's own block.
+
+    Args:
+        ours: Keywords of the call; a list or tuple of captions or questions is one a video.
+        n_videos: Videos of the call.
+        blocks: Keywords of each video's content block; none, or one a video.
+
+    Raises:
+        InputError: A keyword cannot be used, or a video is left without a sampler.
+    """
+    _refuse_rates(ours)
+    requests = []
+    for i in range(n_videos):
+        own = {
+            name: _of_video(name, value, i, n_videos)
+            for name, value in ours.items()
+            if name not in ("fps", "do_sample_frames")
+        }
+        own.update(blocks[i] if blocks else {})
+        if own.get("sampler") is None:
+            raise InputError(
+                f"video {i + 1} of {n_videos} has no sampler and another one has; give each one a "
+                "sampler ('uniform' for even frames), or none"
+            )
+        requests.append(VideoRequest(**own))
+    return requests
+
+
+def _refuse_rates(keywords: Mapping[str, Any]) -> None:
+    if keywords.get("fps") is not None:
+        raise InputError(
+            f"fps={keywords['fps']} is a rate, and a sampler spends a budget; "
+            "give num_frames, token_budget or threshold"
+        )
+
+
+def _of_video(name: str, value: Any, i: int, n_videos: int) -> Any:
+    """The value of one video, where the call gives one a video."""
+    if name in ("caption", "question", "video_metadata") and isinstance(value, (list, tuple)):
+        flat = [v for part in value for v in (part if isinstance(part, (list, tuple)) else [part])]
+        if len(flat) != n_videos:
+            raise InputError(f"{name} has {len(flat)} entries for {n_videos} videos")
+        return flat[i]
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A video in the messages.
+
+    Attributes:
+        video: What the block names as the video.
+        keywords: Our keywords in the block, and the user's text of its conversation.
+    """
+
+    video: Any
+    keywords: Mapping[str, Any]
+
+
+def video_blocks(conversation: Sequence[Any]) -> list[Block]:
+    """The videos of one conversation or of several, in the order transformers reads them."""
+    batched = bool(conversation) and isinstance(conversation[0], (list, tuple))
+    return [
+        Block(block[key], _block_keywords(block, user_text(messages)))
+        for messages in (conversation if batched else [conversation])
+        for block in _blocks(messages)
+        if block.get("type") == "video"
+        for key in _VIDEO_KEYS
+        if key in block
+    ]
+
+
+def _block_keywords(block: Mapping[str, Any], text: str | None) -> dict[str, Any]:
+    _refuse_rates(block)
+    own = {key: block[key] for key in (*_OURS, "num_frames", "video_metadata") if key in block}
+    return {**own, "user_text": text}
+
+
+def user_text(messages: Sequence[Mapping[str, Any]]) -> str | None:
+    """What the user asks: the text of the last message of theirs that has one.
+
+    Example:
+        >>> user_text([{"role": "user", "content": [{"type": "text", "text": "Who wins?"}]}])
+        'Who wins?'
+    """
+    for message in reversed(messages):
+        if message.get("role") != "user":
+            continue
+        content = message.get("content")
+        texts = [content] if isinstance(content, str) else []
+        texts += [block["text"] for block in _blocks([message]) if block.get("type") == "text"]
+        if text := "\n".join(texts).strip():
+            return text
+    return None
+
+
+def _blocks(messages: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """The content blocks of these messages."""
+    for message in messages:
+        content = message.get("content")
+        if isinstance(content, (list, tuple)):
+            yield from (block for block in content if isinstance(block, Mapping))

@@ -1,0 +1,113 @@
+"""The real times of the frames, in the words of each family."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import BatchFeature
+from transformers.video_utils import VideoMetadata
+
+from keyscore_plugin.captioners.vlm import clock_metadata
+from keyscore_plugin.types import Frames
+from keyscore_plugin.video import VideoSource
+
+GRID_TIMES = "second_per_grid_ts"
+TOKENS_PER_SECOND = 2.0  # of every published Qwen2.5-VL; a given model's own is read from it
+
+
+def frame_metadata(frames: Frames, source: VideoSource) -> VideoMetadata:
+    """What the processors of transformers compute the frames' times from.
+
+    They divide ``frames_indices`` by ``fps``. Where this gives the container's times to half a
+    millisecond, the indices are the frames' own; otherwise (a variable rate, a start other than
+    zero) they count milliseconds.
+
+    Args:
+        frames: The frames that the model gets.
+        source: The video they come from.
+    """
+    fps = float(source.average_fps)
+    constant_rate = bool(((frames.indices / fps - frames.pts_seconds).abs() < 5e-4).all())
+    facts = (
+        {
+            "total_num_frames": source.n_frames,
+            "fps": fps,
+            "duration": source.duration_seconds,
+            "frames_indices": frames.indices.tolist(),
+        }
+        if constant_rate
+        else clock_metadata(frames.pts_seconds, source.duration_seconds)
+    )
+    return VideoMetadata(
+        **facts, width=source.width, height=source.height, video_backend="keyscore"
+    )
+
+
+def patch_seconds(pts_seconds: Tensor, frames_per_patch: int) -> Tensor:
+    """``(n / frames_per_patch,)`` mean time of the frames of each temporal patch."""
+    return pts_seconds.view(-1, frames_per_patch).mean(1)
+
+
+def grid_intervals(patch_times: Tensor, *, tokens_per_second: float = TOKENS_PER_SECOND) -> Tensor:
+    """Intervals from which Qwen2.5-VL computes each patch's true temporal position.
+
+    The model places patch k at floor(k * tokens_per_second * s), stock with one s, the mean
+    spacing. With an s for each patch, s[k] = (p[k] + 1/4) / (k * tokens_per_second), that is the
+    position p[k] of its own time, counted from the first patch as the model does. The quarter
+    keeps the floor safe from rounding in float32 at any length of video.
+
+    Args:
+        patch_times: ``(n_patches,)`` seconds, rising.
+        tokens_per_second: Positions a second, from the model's vision config.
+
+    Returns:
+        ``(n_patches,)`` float32.
+
+    Example:
+        >>> s = grid_intervals(torch.tensor([0.0, 0.8, 3.0, 6.8]))
+        >>> (torch.arange(4) * 2 * s).long()
+        tensor([ 0,  1,  6, 13])
+    """
+    elapsed = patch_times.double() - patch_times[0].double()
+    # 1e-6: a time such as 0.3 * 10 falls just short of its whole number in binary.
+    positions = (elapsed * tokens_per_second + 1e-6).floor()
+    steps = torch.arange(len(positions), dtype=torch.float64)
+    intervals = (positions + 0.25) / (tokens_per_second * steps.clamp_min(1))
+    return torch.where(steps > 0, intervals, 1.0).float()
+
+
+class TimedBatch(BatchFeature):
+    """A batch whose grid intervals stay float32 when everything else is cast.
+
+    bfloat16 has 8 bits for a position: in a video of 20 minutes frames would be off by seconds.
+    """
+
+    def to(self, *args: Any, **kwargs: Any) -> "TimedBatch":
+        """As `BatchFeature.to`, but a dtype is for the other tensors."""
+        exact = self.data[GRID_TIMES]
+        super().to(*args, **kwargs)
+        moved = self.data[GRID_TIMES]
+        self.data[GRID_TIMES] = (
+            exact.to(moved.device)
+            if isinstance(exact, Tensor)
+            else [row.to(cast.device) for row, cast in zip(exact, moved, strict=True)]
+        )
+        return self
+
+
+def with_grid_times(batch: BatchFeature, rows: Sequence[Tensor]) -> BatchFeature:
+    """The batch with each video's `grid_intervals` in place of the stock mean spacing.
+
+    Args:
+        batch: What the processor of Qwen2.5-VL returned.
+        rows: One row a video: stacked to ``(n_videos, n_patches)``, left a list where the videos
+            have different numbers of patches.
+    """
+    data = dict(batch.items())
+    if not isinstance(data[GRID_TIMES], Tensor):  # no tensors were asked for
+        data[GRID_TIMES] = [row.tolist() for row in rows]
+        return BatchFeature(data)
+    one_length = len({len(row) for row in rows}) == 1
+    data[GRID_TIMES] = torch.stack(list(rows)) if one_length else list(rows)
+    return TimedBatch(data)

@@ -1,0 +1,113 @@
+"""The videos of a call, in all the shapes that transformers takes them."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import torch
+from torch import Tensor
+
+from keyscore_plugin.errors import InputError, VideoError
+from keyscore_plugin.video import VideoSource, open_video
+from keyscore_transformers.arrays import ArrayVideo
+from keyscore_transformers.download import DownloadLimits, downloaded, is_remote, local_path
+
+Video = str | Tensor
+
+_IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
+
+
+def flat_videos(videos: Any) -> list[Video]:
+    """The videos one after another: paths, URLs, and pixels as tensors.
+
+    Args:
+        videos: A path, a URL, a 4D array, a list of frames, or lists of these; a 5D array is a
+            batch of videos.
+
+    Raises:
+        InputError: Something is none of these, or is images where videos are expected.
+    """
+    if isinstance(videos, (str, os.PathLike)):
+        path = os.fspath(videos)
+        if path.lower().endswith(_IMAGE_SUFFIXES):
+            raise InputError(
+                f"{path} is an image; a sampler chooses from a video: give its path, or an array "
+                "of all its frames with video_metadata"
+            )
+        return [path]
+    if isinstance(videos, (np.ndarray, Tensor)):
+        pixels = torch.as_tensor(videos)
+        return list(pixels) if pixels.ndim == 5 else [pixels]
+    if isinstance(videos, (list, tuple)) and videos:
+        if all(_is_frame(item) for item in videos):
+            return [_stacked(videos)]
+        return [video for item in videos for video in flat_videos(item)]
+    raise InputError(f"not a video: {type(videos).__name__}; give a path, a URL or an array")
+
+
+def same_nesting(videos: Any, replacements: Iterator[Tensor]) -> list[Any]:
+    """The replacements, one a video, in lists as the videos were; some processors count per prompt.
+
+    Args:
+        videos: What `flat_videos` was given.
+        replacements: What takes the place of each of its videos.
+    """
+    if not isinstance(videos, (list, tuple)) or all(_is_frame(item) for item in videos):
+        return [next(replacements) for _ in flat_videos(videos)]
+    nested: list[Any] = []
+    for item in videos:
+        if isinstance(item, (list, tuple)) and not all(_is_frame(part) for part in item):
+            nested.append(same_nesting(item, replacements))
+        else:
+            nested += [next(replacements) for _ in flat_videos(item)]
+    return nested
+
+
+def _is_frame(item: Any) -> bool:
+    is_array = isinstance(item, (np.ndarray, Tensor))
+    return isinstance(item, PIL.Image.Image) or (is_array and item.ndim == 3)
+
+
+def _stacked(frames: list[Any] | tuple[Any, ...]) -> Tensor:
+    """``(n, ...)`` pixels of a video given frame by frame."""
+    rows = [
+        torch.from_numpy(np.array(frame.convert("RGB")))
+        if isinstance(frame, PIL.Image.Image)
+        else torch.as_tensor(frame)
+        for frame in frames
+    ]
+    if len({row.shape for row in rows}) > 1:
+        raise InputError("the frames of a video must have one size; these images have several")
+    return torch.stack(rows)
+
+
+@contextmanager
+def opened(
+    video: Video, metadata: Mapping[str, Any] | None, *, decoder: str, limits: DownloadLimits
+) -> Iterator[VideoSource]:
+    """Open a video of any shape.
+
+    Args:
+        video: One of `flat_videos`.
+        metadata: Facts of an array; a file brings its own.
+        decoder: For files, see `keyscore_plugin.open_video`.
+        limits: What a URL may cost.
+
+    Raises:
+        VideoError: It cannot be read.
+        InputError: The times of an array are unknown.
+    """
+    if isinstance(video, Tensor):
+        yield ArrayVideo(video, metadata)
+    elif is_remote(video):
+        try:
+            with downloaded(video, limits) as path, open_video(path, decoder) as source:
+                yield source
+        except VideoError as error:  # name the URL, not our copy
+            raise VideoError(video, error.cause, error.remedy) from error
+    else:
+        with open_video(local_path(video), decoder) as source:
+            yield source
