@@ -40,6 +40,8 @@ class ScannedSource(ABC):
         self._table = facts.table
         self._coded_size = (facts.height, facts.width)
         self._codec = facts.codec
+        self._format = facts.format
+        self._damage = facts.damage
         self._notes = list(facts.notes)
         self._closed = False
         self._seconds = torch.from_numpy(facts.table.seconds)

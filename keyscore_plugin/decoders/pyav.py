@@ -124,7 +124,7 @@ class PyAVSource(ScannedSource):
             interpolation=_INTERPOLATION,
         )
         rgb = np.asarray(scaled.to_ndarray(), dtype=np.uint8)
-        return np.rot90(rgb, k=-self.rotation // 90) if self.rotation else rgb
+        return np.ascontiguousarray(np.rot90(rgb, k=-self.rotation // 90))
 
 
 def _color_range(frame: VideoFrame) -> ColorRange:

@@ -32,7 +32,9 @@ class Scan:
         width: Pixels of a decoded frame, before rotation.
         height: Pixels of a decoded frame, before rotation.
         rotation: Clockwise degrees that show the video upright: 0, 90, 180 or 270.
-        codec: FFmpeg's name of the codec.
+        codec: FFmpeg's name of the codec, such as ``h264`` or ``av1``.
+        format: FFmpeg's names of the container's format, with commas between them.
+        damage: What is wrong with the file, or None.
         notes: What a reader must know.
     """
 
@@ -41,6 +43,8 @@ class Scan:
     height: int
     rotation: int
     codec: str
+    format: str
+    damage: str | None
     notes: tuple[str, ...]
 
 
@@ -82,10 +86,24 @@ def scan(path: str) -> Scan:
         if packets.broken_by:
             notes.append(f"the file ends early or is damaged: {packets.broken_by}")
         elif stream.frames > len(packets.pts):
-            notes.append(f"the header promises {stream.frames} frames, {len(table)} are there")
-        rotation = -round(frame.rotation / 90) * 90 % 360  # FFmpeg counts counter-clockwise
-        name = stream.codec_context.name
-        return Scan(table, frame.width, frame.height, rotation, name, tuple(notes))
+            notes.append(f"the header promises {stream.frames} frames, {len(table)} can be shown")
+        return Scan(
+            table=table,
+            width=frame.width,
+            height=frame.height,
+            rotation=_rotation(frame),
+            codec=stream.codec_context.codec.canonical_name,
+            format=container.format.name,
+            damage=packets.broken_by,
+            notes=tuple(notes),
+        )
+
+
+def _rotation(frame: VideoFrame) -> int:
+    """Clockwise degrees, a multiple of 90, of the frame's display matrix."""
+    if abs(frame.rotation) > 360:  # what PyAV makes of a matrix that is not a rotation
+        return 0
+    return -round(frame.rotation / 90) * 90 % 360  # FFmpeg counts counter-clockwise
 
 
 def _demux(container: InputContainer, stream: VideoStream) -> _Packets:

@@ -84,10 +84,23 @@ class FrameTable:
         if not len(keys):
             return np.zeros_like(rows)
         # Both conditions at once: keyframes rise in pts and in position alike.
-        by_position = np.searchsorted(self.position[keys], self.position[rows], side="right") - 1
-        by_pts = np.searchsorted(keys, rows, side="right") - 1
-        place = np.minimum(by_position, by_pts) - keyframes_back
+        place = np.minimum(self._keys_sent(rows), self._keys_shown(rows)) - 1 - keyframes_back
         return np.where(place < 0, 0, keys[np.maximum(place, 0)])
+
+    @property
+    def has_leading_pictures(self) -> bool:
+        """Whether frames are sent after a keyframe and shown before it (an open GOP)."""
+        rows = np.arange(len(self))
+        return bool((self._keys_shown(rows) < self._keys_sent(rows)).any())
+
+    def _keys_sent(self, rows: Ints) -> Ints:
+        """How many keyframes come up to each frame in decode order."""
+        keys = np.flatnonzero(self.keyframe)
+        return np.searchsorted(self.position[keys], self.position[rows], side="right")
+
+    def _keys_shown(self, rows: Ints) -> Ints:
+        """How many keyframes come up to each frame in display order."""
+        return np.searchsorted(np.flatnonzero(self.keyframe), rows, side="right")
 
 
 @dataclass(frozen=True, slots=True)

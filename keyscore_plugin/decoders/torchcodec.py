@@ -1,0 +1,91 @@
+"""torchcodec: PyTorch's own decoder, on top of the system's FFmpeg."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from keyscore_plugin._optional import require
+from keyscore_plugin.decoders.base import ScannedSource
+from keyscore_plugin.decoders.container import check_path
+from keyscore_plugin.decoders.table import Ints
+from keyscore_plugin.errors import VideoError
+from keyscore_plugin.types import Frames
+
+_CHUNK = 8  # ours: frames of full size held at once
+
+
+class TorchCodecSource(ScannedSource):
+    """A video decoded by torchcodec; see `keyscore_plugin.video.VideoSource`.
+
+    Frames and times are those of the container's packets. torchcodec says which time each frame
+    has that it hands out; where that is another one, it is an error.
+    """
+
+    decoder = "torchcodec"
+
+    def __init__(self, path: str) -> None:
+        self._decoders = require("torchcodec.decoders", extra="torchcodec")
+        super().__init__(path)
+        self._open_decoder: Any = self._open()
+        counted = len(self._open_decoder)
+        if counted != self.n_frames:
+            raise self._refusal(
+                f"torchcodec counts {counted} frames where the container shows {self.n_frames}"
+            )
+
+    def close(self) -> None:
+        """Free the decoder. Closing twice is fine."""
+        self._open_decoder = None
+        super().close()
+
+    def _read(self, rows: Ints, size: tuple[int, int]) -> Tensor:
+        return torch.cat([self._batch(part, size) for part in _parts(rows)])
+
+    def _thumbnails(self, rows: Ints, size: tuple[int, int]) -> Iterator[Frames]:
+        for part in _parts(rows):
+            yield self._frames(self._batch(part, size), part)
+
+    def _batch(self, rows: Ints, size: tuple[int, int]) -> Tensor:
+        self._check_open()
+        try:
+            batch = self._open_decoder.get_frames_at(rows.tolist())
+        except (RuntimeError, ValueError, IndexError) as error:
+            raise self._refusal("torchcodec does not decode all frames asked for") from error
+        late = (batch.pts_seconds - self._seconds[torch.from_numpy(rows)]).abs()
+        wrong = (late > float(self._table.time_base)).nonzero()[:, 0]
+        if len(wrong):
+            raise self._refusal(f"torchcodec hands out another frame for {int(rows[wrong[0]])}")
+        return _resize(batch.data, size)
+
+    def _open(self) -> Any:
+        try:
+            return self._decoders.VideoDecoder(
+                str(check_path(self.path)),
+                dimension_order="NHWC",
+                num_ffmpeg_threads=0,
+                device="cpu",
+            )
+        except (RuntimeError, ValueError) as error:
+            raise self._refusal(f"torchcodec does not open this {self._codec} video") from error
+
+    def _refusal(self, cause: str) -> VideoError:
+        return VideoError(self.path, cause, "use decoder='pyav'")
+
+
+def _parts(rows: Ints) -> list[Ints]:
+    return [rows[k : k + _CHUNK] for k in range(0, len(rows), _CHUNK)]
+
+
+def _resize(pixels: Tensor, size: tuple[int, int]) -> Tensor:
+    """``(n, height, width, 3)`` uint8 at another size.
+
+    Not torchcodec's own transform: that one imports torchvision, which need not be there.
+    """
+    if pixels.shape[1:3] == size:
+        return pixels
+    planes = pixels.permute(0, 3, 1, 2)
+    scaled = functional.interpolate(planes, size=size, mode="bilinear", antialias=True)
+    return scaled.permute(0, 2, 3, 1).contiguous()
