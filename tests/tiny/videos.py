@@ -1,6 +1,8 @@
 """A video whose frames name themselves."""
 
 import os
+from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -45,16 +47,31 @@ def numbered_video(
     n: int = 120,
     fps: int = 10,
     size: tuple[int, int] = (112, 112),
+    *,
+    seconds: Sequence[float] | None = None,
 ) -> Path:
-    """Write `numbered_frames` losslessly as H.264; returns the path."""
+    """Write `numbered_frames` losslessly as H.264; returns the path.
+
+    Args:
+        path: Where to.
+        n: Frames.
+        fps: Frames a second.
+        size: ``(height, width)``.
+        seconds: Presentation time of each frame, to the millisecond, instead of a constant rate.
+    """
     path = Path(path)
+    tick = Fraction(1, fps if seconds is None else 1000)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=fps)
         stream.height, stream.width = size
         stream.pix_fmt = "yuv444p"
         stream.options = {"crf": "0", "g": "24"}
-        for pixels in numbered_frames(n, size):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        stream.codec_context.time_base = tick
+        for i, pixels in enumerate(numbered_frames(n, size)):
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame.pts = i if seconds is None else round(seconds[i] / tick)
+            frame.time_base = tick
+            container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path
 

@@ -1,0 +1,104 @@
+"""A reader of qwen-vl-utils that gives chosen frames and their true times."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from keyscore_plugin._optional import require
+from keyscore_plugin.clock import frame_clock
+from keyscore_plugin.download import DownloadLimits, downloaded, is_remote, local_path
+from keyscore_plugin.errors import VideoError
+from keyscore_plugin.pairing import keyframes_for_budget, pair_frames
+from keyscore_plugin.video import VideoSource, open_video
+from keyscore_qwen_vl_utils.clip import Clip
+from keyscore_qwen_vl_utils.request import VideoRequest
+
+# (n, 3, h, w) uint8 pixels, metadata, mean frames a second of what was chosen.
+Read = tuple[Tensor, dict[str, Any], float]
+
+FRAMES_PER_PATCH = 2  # FRAME_FACTOR of qwen-vl-utils: two frames make one visual token
+
+
+def read(element: dict[str, Any]) -> Read:
+    """Choose and read the frames of an element's video.
+
+    Args:
+        element: Of a message, with a ``sampler``; see `keyscore_qwen_vl_utils.install`.
+
+    Returns:
+        What the readers of qwen-vl-utils return. ``frames_indices / fps`` of the metadata are the
+        container's times. ``total_num_frames`` counts the frames of the interval that was asked
+        for, as theirs does: transformers computes the mean frame rate from it.
+
+    Raises:
+        VideoError: The video cannot be read.
+        InputError: The element asks for something that cannot be done.
+    """
+    module = require("qwen_vl_utils.vision_process", extra="qwen-vl-utils")
+    request = VideoRequest.from_element(element)
+    with _opened(request) as source:
+        clip = Clip.between(source, element.get("video_start"), element.get("video_end"))
+        budget = module.smart_nframes(
+            element, total_frames=clip.n_frames, video_fps=float(clip.average_fps)
+        )
+        indices = _chosen(request, clip, budget=budget, spacing_seconds=1 / module.FPS)
+        different, rows = torch.unique(torch.tensor(indices), return_inverse=True)
+        frames = source.read(different)[rows]
+        facts = frame_clock(
+            frames,
+            fps=float(source.average_fps),
+            n_frames=clip.n_frames,
+            duration_seconds=clip.duration_seconds,
+        )
+    metadata = {
+        "fps": facts["fps"],
+        "frames_indices": facts["frames_indices"],
+        "total_num_frames": facts["total_num_frames"],
+        "video_backend": "keyscore",
+    }
+    pixels = frames.pixels.permute(0, 3, 1, 2).contiguous()
+    return pixels, metadata, len(indices) / clip.duration_seconds
+
+
+def _chosen(request: VideoRequest, clip: Clip, *, budget: int, spacing_seconds: float) -> list[int]:
+    """Indices, in the whole video, of the frames that the model gets.
+
+    Args:
+        request: What the element asks for.
+        clip: The part of the video to choose from.
+        budget: Frames that the model may get.
+        spacing_seconds: Time between two frames that qwen-vl-utils samples by itself.
+    """
+    selection = request.sampler(
+        clip,
+        num_frames=keyframes_for_budget(budget, FRAMES_PER_PATCH),
+        caption=request.caption,
+        question=request.question,
+    )
+    indices = pair_frames(
+        selection.indices,
+        clip.pts_seconds(),
+        request.pair,
+        frames_per_patch=FRAMES_PER_PATCH,
+        spacing_seconds=spacing_seconds,
+    )
+    return [clip.first + i for i in indices]
+
+
+@contextmanager
+def _opened(request: VideoRequest) -> Iterator[VideoSource]:
+    if not is_remote(request.video):
+        with open_video(local_path(request.video), request.decoder) as source:
+            yield source
+        return
+    try:
+        with (
+            downloaded(request.video, DownloadLimits()) as path,
+            open_video(path, request.decoder) as source,
+        ):
+            yield source
+    except VideoError as error:  # name the URL, not our copy
+        raise VideoError(request.video, error.cause, error.remedy) from error

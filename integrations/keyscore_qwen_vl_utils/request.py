@@ -1,0 +1,104 @@
+"""What a message's element asks for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+from keyscore_plugin.captioners.base import Captioner
+from keyscore_plugin.config import Guide, SamplerConfig
+from keyscore_plugin.encoders.base import Encoder
+from keyscore_plugin.errors import InputError
+from keyscore_plugin.pairing import Pair, check_pair
+from keyscore_plugin.samplers.base import Sampler, get_sampler
+
+_MAKING = ("guide", "encoder", "captioner", "device")
+_SAMPLERS_KEPT = 8  # ours: enough for a comparison; each may hold an encoder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoRequest:
+    """Our keys of one element.
+
+    Attributes:
+        video: Path or URL.
+        sampler: The sampler, made or taken from an earlier call.
+        caption: A sentence about the video.
+        question: A question to score with.
+        pair: What the frames of one visual token are.
+        decoder: See `keyscore_plugin.open_video`.
+    """
+
+    video: str
+    sampler: Sampler
+    caption: str | None = None
+    question: str | None = None
+    pair: Pair = "duplicate"
+    decoder: str = "auto"
+
+    @classmethod
+    def from_element(cls, element: Mapping[str, Any]) -> "VideoRequest":
+        """Read our keys.
+
+        Raises:
+            InputError: A key cannot be used, or a text is missing.
+        """
+        if "num_frames" in element:
+            raise InputError(
+                f"num_frames={element['num_frames']} is not read by qwen-vl-utils; "
+                "its name for the number of frames is nframes"
+            )
+        pair = element.get("pair", "duplicate")
+        check_pair(pair)
+        request = cls(
+            video=element["video"],
+            sampler=_sampler(element),
+            caption=element.get("caption"),
+            question=element.get("question"),
+            pair=pair,
+            decoder=element.get("decoder", "auto"),
+        )
+        request._check_text()
+        return request
+
+    def _check_text(self) -> None:
+        captioner = getattr(self.sampler, "captioner", None)
+        if self.sampler.needs_text and (self.caption, self.question, captioner) == (None,) * 3:
+            raise InputError(
+                f"sampler={self.sampler.name!r} has no text to choose the frames by; put a "
+                "'caption' or a 'question' into the video's element, or a 'captioner' ('labels')"
+            )
+
+
+def _sampler(element: Mapping[str, Any]) -> Sampler:
+    """The element's sampler; one and the same for the same keys."""
+    named = element["sampler"]
+    making = {key: element[key] for key in _MAKING if key in element}
+    if isinstance(named, str):
+        return _made(named, **making)
+    if making:
+        key = next(iter(making))
+        raise InputError(
+            f"{key!r} is given beside a ready-made sampler, which has its own; "
+            "leave it out, or give the sampler's name"
+        )
+    sampler: Sampler = named
+    return sampler
+
+
+@lru_cache(maxsize=_SAMPLERS_KEPT)
+def _made(
+    name: str,
+    *,
+    guide: Guide = "given",
+    encoder: str | Encoder = "auto",
+    captioner: str | Captioner | None = None,
+    device: str = "auto",
+) -> Sampler:
+    config = replace(SamplerConfig(), guide=guide)
+    return get_sampler(name, config=config, encoder=encoder, captioner=captioner, device=device)
+
+
+def forget_samplers() -> None:
+    """Let go of the samplers that were kept, and of their encoders."""
+    _made.cache_clear()

@@ -1,0 +1,91 @@
+"""A video from a URL, within limits of size and time."""
+
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+from urllib.parse import unquote, urlsplit
+
+from keyscore_plugin.errors import VideoError
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadLimits:
+    """What a URL may cost.
+
+    Attributes:
+        max_bytes: Size of the file.
+        max_seconds: Time for all of it.
+    """
+
+    max_bytes: int = 2 << 30
+    max_seconds: float = 120.0
+
+
+def is_remote(video: str) -> bool:
+    """Whether this names a file on a server."""
+    return urlsplit(video).scheme in ("http", "https")
+
+
+def local_path(video: str) -> str:
+    """A path as it is, and the path of a ``file:`` URL.
+
+    Example:
+        >>> local_path("file:///tmp/a%20clip.mp4")
+        '/tmp/a clip.mp4'
+    """
+    parts = urlsplit(video)
+    return unquote(parts.path) if parts.scheme == "file" else video
+
+
+@contextmanager
+def downloaded(url: str, limits: DownloadLimits) -> Iterator[str]:
+    """Path of a copy that is deleted afterwards.
+
+    Raises:
+        VideoError: The server does not answer with a file, or a limit is passed.
+    """
+    with tempfile.TemporaryDirectory(prefix="keyscore-") as folder:
+        path = Path(folder, Path(urlsplit(url).path).name or "video")
+        try:
+            with (
+                urllib.request.urlopen(url, timeout=limits.max_seconds) as response,
+                path.open("wb") as file,
+            ):
+                _copy(response, file, url, limits)
+        except urllib.error.URLError as error:
+            raise VideoError(url, str(error.reason), "check the address, or give a file") from error
+        except TimeoutError as error:
+            raise _too_slow(url, limits) from error
+        yield str(path)
+
+
+def _copy(response: IO[bytes], file: IO[bytes], url: str, limits: DownloadLimits) -> None:
+    deadline = time.monotonic() + limits.max_seconds
+    n_bytes = 0
+    while chunk := response.read(_CHUNK):
+        n_bytes += len(chunk)
+        if n_bytes > limits.max_bytes:
+            raise VideoError(
+                url,
+                f"it is larger than {limits.max_bytes:,} bytes",
+                "download it yourself, or raise DownloadLimits.max_bytes",
+            )
+        if time.monotonic() > deadline:
+            raise _too_slow(url, limits)
+        file.write(chunk)
+
+
+def _too_slow(url: str, limits: DownloadLimits) -> VideoError:
+    return VideoError(
+        url,
+        f"it did not arrive within {limits.max_seconds:g} s",
+        "download it yourself, or raise DownloadLimits.max_seconds",
+    )

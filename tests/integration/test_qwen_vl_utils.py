@@ -1,0 +1,266 @@
+"""qwen-vl-utils with a sampler in the element: true frames, true times, errors that surface."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import qwen_vl_utils
+import torch
+from keyscore_qwen_vl_utils import install, uninstall
+from keyscore_qwen_vl_utils.request import VideoRequest
+from qwen_vl_utils import process_vision_info, vision_process
+from torch import Tensor
+
+from keyscore_plugin import open_video
+from keyscore_plugin.errors import InputError, VideoError
+from tests.fixed import FixedSampler
+from tests.tiny import FAMILIES
+from tests.tiny.videos import frame_numbers, numbered_video
+
+FPS = 10
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """120 numbered frames, 12 seconds."""
+    return str(numbered_video(tmp_path_factory.mktemp("videos") / "numbered.mp4", fps=FPS))
+
+
+@pytest.fixture
+def installed() -> Iterator[None]:
+    install()
+    yield
+    uninstall()
+
+
+@pytest.fixture(params=["decord", "torchcodec", "torchvision"])
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The reader that qwen-vl-utils takes, as from its environment variable."""
+    monkeypatch.setattr(vision_process, "FORCE_QWENVL_VIDEO_READER", request.param)
+    vision_process.get_video_reader_backend.cache_clear()
+    yield request.param
+    vision_process.get_video_reader_backend.cache_clear()
+
+
+def element(video: str, **keys: Any) -> dict[str, Any]:
+    return {"type": "video", "video": video, "resized_height": 56, "resized_width": 56, **keys}
+
+
+def messages(*elements: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": [*elements, {"type": "text", "text": "Which?"}]}]
+
+
+def fetch(*elements: dict[str, Any], patch_size: int = 14) -> list[tuple[Tensor, dict[str, Any]]]:
+    """The videos of one message, with metadata."""
+    _, videos, keywords = process_vision_info(
+        messages(*elements),
+        return_video_kwargs=True,
+        return_video_metadata=True,
+        image_patch_size=patch_size,
+    )
+    assert keywords == {"do_sample_frames": False}
+    fetched: list[tuple[Tensor, dict[str, Any]]] = videos
+    return fetched
+
+
+def numbers(pixels: Tensor) -> list[int]:
+    """Frames read back from ``(n, 3, h, w)`` pixels."""
+    return frame_numbers(pixels.mean(dim=(2, 3)))
+
+
+# The torchvision of today has no video reader left.
+@pytest.mark.parametrize("backend", ["decord", "torchcodec"], indirect=True)
+def test_without_the_key_nothing_changes(backend: str, video: str) -> None:
+    pytest.importorskip(backend)
+    asked = [
+        element(video, nframes=8),
+        element(video, fps=1.0, video_start=2.0, video_end=7.5, caption="inert without a sampler"),
+        element(video, nframes=4, sampler=None),
+    ]
+    stock = fetch(*asked)
+    install()
+    try:
+        hooked = fetch(*asked)
+    finally:
+        uninstall()
+    for (before, facts), (after, same) in zip(stock, hooked, strict=True):
+        assert torch.equal(before, after)
+        assert facts == same
+
+
+def test_install_and_uninstall_are_idempotent() -> None:
+    readers = dict(vision_process.VIDEO_READER_BACKENDS)
+    fetcher = vision_process.fetch_video
+    uninstall()
+    install()
+    hooked = dict(vision_process.VIDEO_READER_BACKENDS)
+    install()
+    assert hooked == vision_process.VIDEO_READER_BACKENDS
+    assert all(hooked[name] is not reader for name, reader in readers.items())
+    uninstall()
+    uninstall()
+    assert readers == vision_process.VIDEO_READER_BACKENDS
+    assert vision_process.fetch_video is fetcher
+    assert qwen_vl_utils.fetch_video is fetcher
+
+
+@pytest.mark.usefixtures("installed")
+def test_the_model_gets_the_chosen_frames_each_twice(backend: str, video: str) -> None:
+    sampler = FixedSampler([3, 10, 70, 101])
+    [(pixels, facts)] = fetch(element(video, sampler=sampler, nframes=9, question="Which?"))
+    chosen = [3, 3, 10, 10, 70, 70, 101, 101]
+    assert numbers(pixels) == chosen
+    assert facts == {
+        "fps": FPS,
+        "frames_indices": chosen,
+        "total_num_frames": 120,
+        "video_backend": "keyscore",
+    }
+    assert sampler.told == [
+        {"num_frames": 4, "threshold": None, "caption": None, "question": "Which?"}
+    ]
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize(
+    ("pair", "expected"),
+    [
+        ("duplicate", [3, 3, 10, 10, 14, 14]),
+        ("neighbor", [3, 8, 10, 13, 14, 19]),
+        ("pack", [3, 10, 14, 14]),
+    ],
+)
+def test_the_pair_of_a_visual_token(pair: str, expected: list[int], video: str) -> None:
+    sampler = FixedSampler([3, 10, 14])
+    [(pixels, facts)] = fetch(element(video, sampler=sampler, nframes=6, pair=pair))
+    assert numbers(pixels) == expected
+    assert facts["frames_indices"] == expected
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize("sampler", ["uniform", "stacfp"])
+def test_the_selection_stays_inside_the_interval(sampler: str, video: str) -> None:
+    [(pixels, facts)] = fetch(
+        element(video, sampler=sampler, nframes=12, video_start=2.0, video_end=5.0)
+    )
+    chosen = numbers(pixels)
+    assert len(chosen) == 12
+    assert min(chosen) >= 20
+    assert max(chosen) <= 50
+    assert facts["frames_indices"] == chosen
+    assert facts["total_num_frames"] == 31
+
+
+@pytest.mark.usefixtures("installed")
+def test_the_mean_rate_is_that_of_the_interval(video: str) -> None:
+    _, keywords = process_vision_info(
+        messages(element(video, sampler="uniform", nframes=6, video_start=3, video_end=5.9)),
+        return_video_kwargs=True,
+    )[1:]
+    assert keywords["fps"] == [pytest.approx(2.0)]
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_variable_rate_gives_indices_of_milliseconds(tmp_path: Path) -> None:
+    seconds = [0.0, 0.1, 0.2, 1.98, 2.1, 6.0, 6.05, 13.78]
+    path = numbered_video(tmp_path / "vfr.mp4", n=len(seconds), seconds=seconds)
+    with open_video(path) as source:
+        assert source.pts_seconds().tolist() == pytest.approx(seconds)
+    sampler = FixedSampler([3, 5, 7])
+    [(pixels, facts)] = fetch(element(str(path), sampler=sampler, nframes=6))
+    assert numbers(pixels) == [3, 3, 5, 5, 7, 7]
+    assert facts["frames_indices"] == [1980, 1980, 6000, 6000, 13780, 13780]
+    assert facts["fps"] == 1000.0
+    # By their times: at the mean rate of 0.6 a second, 2 to 6 s would be frames 2 and 3.
+    within = element(str(path), sampler="uniform", nframes=2, video_start=2.0, video_end=6.0)
+    [(pixels, facts)] = fetch(within)
+    assert numbers(pixels) == [4, 4]
+    assert facts["frames_indices"] == [2100, 2100]
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"])
+def test_frames_and_times_reach_the_model(family: str, video: str) -> None:
+    tiny = FAMILIES[family]
+    processor, model = tiny.build()
+    videos = fetch(
+        element(video, sampler=FixedSampler([3, 10, 70, 101]), nframes=8),
+        element(video, sampler=FixedSampler([0, 119]), nframes=4),
+        patch_size=processor.video_processor.patch_size,
+    )
+    pixels, metadata = zip(*videos, strict=True)
+    text = processor.apply_chat_template(
+        [{"role": "user", "content": [{"type": "video"}, {"type": "video"}]}]
+    )
+    inputs = processor(
+        text=[text],
+        videos=list(pixels),
+        video_metadata=list(metadata),
+        do_resize=False,
+        do_sample_frames=False,
+        return_tensors="pt",
+    )
+    chosen = [3, 3, 10, 10, 70, 70, 101, 101, 0, 0, 119, 119]
+    assert tiny.read_back(inputs) == chosen
+    if family == "qwen3_vl":
+        assert tiny.read_times is not None
+        assert tiny.read_times(inputs, processor, model) == [0.3, 1.0, 7.0, 10.1, 0.0, 11.9]
+
+
+@pytest.mark.usefixtures("installed")
+def test_errors_of_ours_never_become_even_frames(backend: str, video: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="put a 'caption' or a 'question' into"):
+        fetch(element(video, sampler="keyscore", nframes=8))
+    with pytest.raises(InputError, match="unknown sampler 'keyscoer'"):
+        fetch(element(video, sampler="keyscoer", nframes=8))
+    with pytest.raises(VideoError, match=r"cannot read .*absent\.mp4"):
+        fetch(element(str(tmp_path / "absent.mp4"), sampler="uniform", nframes=8))
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"num_frames": 8}, "its name for the number of frames is nframes"),
+        ({"nframes": 8, "pair": "twins"}, "unknown pair 'twins'"),
+        ({"nframes": 4, "video_start": 13.0}, "0 of the 120 frames .* widen the interval"),
+        ({"nframes": 4, "sampler": FixedSampler([0]), "encoder": "conse"}, "ready-made sampler"),
+    ],
+)
+def test_what_cannot_be_done_says_what_to_do(
+    keys: dict[str, Any], message: str, video: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        fetch(element(video, **{"sampler": "uniform", **keys}))
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_list_of_frames_is_refused() -> None:
+    frames = ["frame_1.jpg", "frame_2.jpg"]
+    with pytest.raises(InputError, match="chooses from a video file"):
+        fetch({"type": "video", "video": frames, "sampler": "stacfp"})
+
+
+@pytest.mark.usefixtures("installed")
+def test_file_urls_name_files(video: str) -> None:
+    [(pixels, _)] = fetch(element(f"file://{video}", sampler=FixedSampler([7]), nframes=2))
+    assert numbers(pixels) == [7, 7]
+
+
+@pytest.mark.usefixtures("installed")
+def test_keyscore_runs_with_a_caption(video: str) -> None:
+    asked = element(video, sampler="keyscore", encoder="conse", nframes=4, caption="a red wall")
+    [(first, facts)] = fetch(asked)
+    [(second, _)] = fetch(asked)
+    assert numbers(first) == facts["frames_indices"]
+    assert torch.equal(first, second)
+
+
+def test_a_sampler_is_kept_between_calls(video: str) -> None:
+    asked = element(video, sampler="keyscore", encoder="conse", caption="a red wall")
+    first = VideoRequest.from_element(asked).sampler
+    assert VideoRequest.from_element(asked | {"caption": "a green one"}).sampler is first
+    assert VideoRequest.from_element(asked | {"guide": "caption"}).sampler is not first
+    uninstall()
+    assert VideoRequest.from_element(asked).sampler is not first
