@@ -6,7 +6,7 @@ from torch import Tensor
 
 from keyscore_plugin.types import Frames
 
-CLOCK_HZ = 1000  # ours: indices of milliseconds; hosts print tenths of a second at best
+CLOCK_HZ = 1000  # ours: container times are exact to 1 ms or coarser in every format we know
 _EXACT_SECONDS = 5e-4  # half a tick of that clock
 
 

@@ -11,12 +11,12 @@ from transformers.video_utils import VideoMetadata
 
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.config import SamplerConfig
+from keyscore_plugin.download import DownloadLimits
 from keyscore_plugin.encoders.base import Encoder
+from keyscore_plugin.pairing import keyframes_for_budget, pair_frames
 from keyscore_plugin.samplers.base import Sampler, get_sampler
 from keyscore_plugin.types import Selection
-from keyscore_transformers.download import DownloadLimits
 from keyscore_transformers.meeting import Meeting
-from keyscore_transformers.pairing import keyframes_for_budget, pair_frames
 from keyscore_transformers.request import TextGuide, VideoRequest
 from keyscore_transformers.texts import Texts, choose_texts, refuse_other_guide
 from keyscore_transformers.times import frame_metadata, patch_seconds

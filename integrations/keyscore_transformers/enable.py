@@ -11,12 +11,12 @@ from transformers import BatchFeature
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.captioners.vlm import VlmCaptioner, takes_times
 from keyscore_plugin.config import SamplerConfig
+from keyscore_plugin.download import DownloadLimits
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.samplers.base import Sampler
 from keyscore_plugin.types import Selection
 from keyscore_transformers.choosing import Chooser, Chosen, Fold
-from keyscore_transformers.download import DownloadLimits
 from keyscore_transformers.families import frames_per_patch, times_of, usual_spacing_seconds
 from keyscore_transformers.meeting import BatchCaptioner, Meeting
 from keyscore_transformers.positions import is_ready, make_ready, reads_rows
@@ -171,7 +171,7 @@ def enable(
     Such calls understand, flat, in ``processor_kwargs``, in ``videos_kwargs`` or in a video's own
     content block: ``sampler``, ``num_frames`` (keyframes; 8 by default), ``threshold``,
     ``token_budget`` (as many visual tokens as this many uniform frames), ``caption``, ``question``,
-    ``guide`` and ``pair`` (see `keyscore_transformers.pairing.pair_frames` for what it costs).
+    ``guide`` and ``pair`` (see `keyscore_plugin.pairing.pair_frames` for what it costs).
     Afterwards `last_selections` tells what was chosen, and why.
 
     Args:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from keyscore_plugin.captioners.vlm import left_padding
+from keyscore_plugin.pairing import Pair
 from keyscore_plugin.samplers.base import Sampler
 from keyscore_transformers.enable import enable, is_enabled_for, stock_copy
-from keyscore_transformers.pairing import Pair
 from keyscore_transformers.request import TextGuide
 
 
@@ -44,7 +44,7 @@ def generate(
             messages, unless ``question`` is given), or ``"both"``.
         caption: A sentence about the video, or one a video.
         question: A question to choose by, or one a video.
-        pair: See `keyscore_transformers.pairing.pair_frames`.
+        pair: See `keyscore_plugin.pairing.pair_frames`.
         generation_kwargs: For ``model.generate``, such as ``max_new_tokens``.
 
     Returns:

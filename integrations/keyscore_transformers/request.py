@@ -5,8 +5,8 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from keyscore_plugin.errors import InputError
+from keyscore_plugin.pairing import Pair, check_pair
 from keyscore_plugin.samplers.base import Sampler
-from keyscore_transformers.pairing import Pair, check_pair
 
 TextGuide = Literal["caption", "question", "both"]
 
@@ -27,7 +27,7 @@ class VideoRequest:
         caption: A sentence about the video.
         question: A question to score with.
         guide: The text that scores; None takes what there is, see `keyscore_transformers.texts`.
-        pair: What fills a temporal patch, see `keyscore_transformers.pairing.pair_frames`.
+        pair: What fills a temporal patch, see `keyscore_plugin.pairing.pair_frames`.
         video_metadata: Facts of a video given as an array: ``fps``, perhaps ``frames_indices``.
         user_text: What the user asks in the messages.
     """

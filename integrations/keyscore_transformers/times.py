@@ -8,7 +8,7 @@ from torch import Tensor
 from transformers import BatchFeature
 from transformers.video_utils import VideoMetadata
 
-from keyscore_plugin.captioners.vlm import clock_metadata
+from keyscore_plugin.clock import frame_clock
 from keyscore_plugin.types import Frames
 from keyscore_plugin.video import VideoSource
 
@@ -19,25 +19,15 @@ TOKENS_PER_SECOND = 2.0  # of every published Qwen2.5-VL; a given model's own is
 def frame_metadata(frames: Frames, source: VideoSource) -> VideoMetadata:
     """What the processors of transformers compute the frames' times from.
 
-    They divide ``frames_indices`` by ``fps``. Where this gives the container's times to half a
-    millisecond, the indices are the frames' own; otherwise (a variable rate, a start other than
-    zero) they count milliseconds.
-
     Args:
         frames: The frames that the model gets.
         source: The video they come from.
     """
-    fps = float(source.average_fps)
-    constant_rate = bool(((frames.indices / fps - frames.pts_seconds).abs() < 5e-4).all())
-    facts = (
-        {
-            "total_num_frames": source.n_frames,
-            "fps": fps,
-            "duration": source.duration_seconds,
-            "frames_indices": frames.indices.tolist(),
-        }
-        if constant_rate
-        else clock_metadata(frames.pts_seconds, source.duration_seconds)
+    facts = frame_clock(
+        frames,
+        fps=float(source.average_fps),
+        n_frames=source.n_frames,
+        duration_seconds=source.duration_seconds,
     )
     return VideoMetadata(
         **facts, width=source.width, height=source.height, video_backend="keyscore"

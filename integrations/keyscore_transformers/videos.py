@@ -10,10 +10,10 @@ import PIL.Image
 import torch
 from torch import Tensor
 
+from keyscore_plugin.download import DownloadLimits, downloaded, is_remote, local_path
 from keyscore_plugin.errors import InputError, VideoError
 from keyscore_plugin.video import VideoSource, open_video
 from keyscore_transformers.arrays import ArrayVideo
-from keyscore_transformers.download import DownloadLimits, downloaded, is_remote, local_path
 
 Video = str | Tensor
 

@@ -10,11 +10,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from keyscore_plugin.clock import clock_metadata
 from keyscore_plugin.errors import InputError, ModelError
 from keyscore_plugin.types import Caption, Frames
 
 PROMPT = "Describe this video in one sentence."  # ours; the paper names a captioner, not its prompt
-CLOCK_HZ = 1000  # ours: container times are exact to 1 ms or coarser in every format we know
 _MAX_CACHED = 4096  # ours: a few hundred bytes each
 
 
@@ -27,29 +27,6 @@ class GenerativeModel(Protocol):
 
     def generate(self, **inputs: Any) -> Tensor:
         """``(batch, length)`` token ids, the prompt first."""
-
-
-def clock_metadata(pts_seconds: Tensor, duration_seconds: float) -> dict[str, Any]:
-    """Facts that make a processor of transformers read these times, whatever the frame rate does.
-
-    Processors compute a frame's time as ``frames_indices / fps``, which is wrong for a variable
-    rate. The indices here count milliseconds instead of frames.
-
-    Args:
-        pts_seconds: ``(n,)`` presentation times.
-        duration_seconds: Duration of the video.
-
-    Example:
-        >>> clock_metadata(torch.tensor([0.5, 2.0]), 4.0)["frames_indices"]
-        [500, 2000]
-    """
-    ticks = (pts_seconds.double() * CLOCK_HZ).round().long()
-    return {
-        "total_num_frames": max(1, round(duration_seconds * CLOCK_HZ)),
-        "fps": float(CLOCK_HZ),
-        "duration": float(duration_seconds),
-        "frames_indices": ticks.tolist(),
-    }
 
 
 def takes_times(processor: Any) -> bool:

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 import qwen_vl_utils
 import torch
-from keyscore_qwen_vl_utils import install, uninstall
-from keyscore_qwen_vl_utils.request import VideoRequest
 from qwen_vl_utils import process_vision_info, vision_process
 from torch import Tensor
 
 from keyscore_plugin import open_video
 from keyscore_plugin.errors import InputError, VideoError
+from keyscore_qwen_vl_utils import install, uninstall
+from keyscore_qwen_vl_utils.request import VideoRequest
 from tests.fixed import FixedSampler
 from tests.tiny import FAMILIES
 from tests.tiny.videos import frame_numbers, numbered_video
