@@ -131,17 +131,18 @@ class SelectConfig:
     Attributes:
         policy: ``"coverage"``, relevance-weighted temporal coverage (ours); ``"top"``, the
             paper's plain ranking.
-        sharpness: Power on the normalised score that makes the weights of the coverage. Ours.
+        sharpness: Power on the normalised score that makes the relevance of the coverage. Ours.
         near_seconds: Reach of the narrow coverage kernel. Ours.
-        timeline_share: Share of the weights that is spread evenly over the video whatever the
-            scores, so that the budget left by the best moments is not spent beside them. Ours.
+        timeline_share: Worth of covering the whole video evenly, beside covering what scores.
+            Ours: at .3 a moment of 5 s takes 5 of 8 frames where nothing else scores, at .2 it
+            takes 7.
         max_frames: Most frames a threshold may return.
     """
 
     policy: Policy = "coverage"
-    sharpness: float = 3.0
+    sharpness: float = 4.0
     near_seconds: float = 1.0
-    timeline_share: float = 0.1
+    timeline_share: float = 0.3
     max_frames: int = 64
 
     def __post_init__(self) -> None:

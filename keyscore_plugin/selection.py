@@ -1,14 +1,9 @@
 """From scores to a selection: exactly k frames, or those above a threshold, in time order.
 
 A policy is a function from a `_Task` to rows; `_POLICIES` lists them. ``"top"`` is the paper's
-plain ranking. ``"coverage"`` is ours: relevance-weighted temporal coverage. It chooses the set A
-of k frames that maximises
-
-    F(A) = sum_i w_i max_{j in A} cover(|t_i - t_j|)
-
-where w_i says how much moment i matters and cover is the mean of a narrow and a wide exponential
-(`_coverage` maximises it). Plain ranking spends the budget on neighbours of the best frame, which
-show the same.
+plain ranking, which spends the budget on neighbours of the best frame that show the same.
+``"coverage"`` is ours, relevance-weighted temporal coverage: what scores wants a frame right there,
+and every moment wants one not far away.
 """
 
 import math
@@ -105,46 +100,54 @@ def _top(task: _Task) -> Tensor:
 
 
 def _coverage(task: _Task) -> Tensor:
-    """Relevance-weighted temporal coverage: greedy choice, then moves of single frames.
+    """The set of frames that covers relevance in time best; O(k n log n) time, O(n) memory.
 
-    The narrow kernel reaches ``near_seconds``, so that the frame lies in the moment; the wide one
-    half of a frame's even share of the video, so that the budget spreads as far as it goes.
-    O(k n log n) time, O(n) memory.
+    Maximises the sum over moments i of max_{j chosen} cover_i(|t_i - t_j|), with
+
+        cover_i = (1 - s) r_i (narrow + wide) / 2 + s u_i wide
+
+    where r is the relevance and u the timeline, each summing to 1, and s is ``timeline_share``.
+    The narrow exponential reaches ``near_seconds``, so that a frame lies in the moment; the wide
+    one half of a frame's even share of the video, so that the budget spreads as far as it goes.
+    The last term is what keeps one strong moment from eating the budget.
     """
     near = task.config.near_seconds
     wide = max(near, task.duration_seconds / task.num_frames / 2)
-    moments = Moments.build(task.times, _weights(task), reaches_seconds=(near, wide))
+    share = task.config.timeline_share
+    timeline = _timeline(task.times)
+    relevance = (1 - share) * _relevance(task, timeline)
+    weights = torch.stack([relevance / 2, relevance / 2 + share * timeline])
+    moments = Moments.build(task.times, weights, reaches_seconds=(near, wide))
     return most_coverage(moments, task.eligible, num_frames=task.num_frames)
 
 
 _POLICIES: dict[Policy, Callable[[_Task], Tensor]] = {"coverage": _coverage, "top": _top}
 
 
-def _weights(task: _Task) -> Tensor:
-    """``(n,)`` float64 weights w of the moments, summing to 1.
+def _relevance(task: _Task, timeline: Tensor) -> Tensor:
+    """``(n,)`` float64, how much each moment matters; sums to 1.
 
-    A frame speaks for the stretch of time nearest to it, so a part of the video that was looked
-    at more often does not weigh more. ``timeline_share`` of the weight ignores the scores, so
-    that moments that score nothing are still worth a frame once the others are covered.
+    Constant scores prefer no moment: then the timeline alone decides.
     """
     scores = task.scores.double()
-    relevance = min_max(scores, tolerance=_SCORE_NOISE * float(scores.abs().max()))
-    stretches = _stretches(task.times)
-    evenly = stretches / stretches.sum()
-    relevant = relevance**task.config.sharpness * stretches
-    total = relevant.sum()
-    share = task.config.timeline_share
-    # Constant scores prefer no moment: the timeline alone decides.
-    return torch.where(total > 0, (1 - share) * relevant / total + share * evenly, evenly)
+    stretched = min_max(scores, tolerance=_SCORE_NOISE * float(scores.abs().max()))
+    relevance = stretched**task.config.sharpness * timeline
+    total = relevance.sum()
+    return torch.where(total > 0, relevance / total, timeline)
 
 
-def _stretches(times: Tensor) -> Tensor:
-    """``(n,)`` seconds nearest to each frame: half the gap on either side, mirrored at the ends."""
+def _timeline(times: Tensor) -> Tensor:
+    """``(n,)`` share of the time nearest to each frame: half the gap on either side.
+
+    With it a part of the video that was looked at more often does not weigh more. The end frames
+    get their one gap on both sides.
+    """
     if len(times) == 1:
         return torch.ones_like(times)
     gaps = times.diff()
     stretches = (torch.cat([gaps[:1], gaps]) + torch.cat([gaps, gaps[-1:]])) / 2
-    return torch.where(times[-1] > times[0], stretches, torch.ones_like(times))
+    stretches = torch.where(times[-1] > times[0], stretches, torch.ones_like(times))
+    return stretches / stretches.sum()
 
 
 def _require_scored_times(scores: Tensor, times: Tensor) -> None:
