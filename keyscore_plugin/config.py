@@ -67,7 +67,9 @@ class ProposalConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "bins", tuple(self.bins))  # JSON knows lists only
         _require(
-            min(self.bins) >= 1 and len(self.bins) == 3, self, f"bins {self.bins} are not three"
+            len(self.bins) == 3 and min(self.bins) >= 1,
+            self,
+            f"bins {self.bins} are not three of at least 1",
         )
         _require(
             0 <= self.gamma_time < float("inf"), self, f"gamma_time {self.gamma_time} is not >= 0"

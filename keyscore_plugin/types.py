@@ -289,6 +289,8 @@ class Selection:
             raise InputError(f"Selection.indices must be unique and rising, got {self.indices}")
         if not all(math.isfinite(t) for t in self.pts_seconds):
             raise InputError(f"Selection.pts_seconds must be finite, got {self.pts_seconds}")
+        if not all(math.isfinite(s) for s in self.scores or ()):
+            raise InputError(f"Selection.scores must be finite, got {self.scores}")
 
     def __len__(self) -> int:
         return len(self.indices)

@@ -1,0 +1,106 @@
+"""Configs: what is out of range is refused, and JSON keeps every setting."""
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from keyscore_plugin.config import (
+    EncodeConfig,
+    GridConfig,
+    ProposalConfig,
+    SamplerConfig,
+    ScoreConfig,
+    SelectConfig,
+)
+from keyscore_plugin.errors import InputError
+
+NAN, INF = math.nan, math.inf
+
+
+@pytest.mark.parametrize(
+    ("config", "bad"),
+    [
+        (GridConfig, {"kind": "seconds"}),
+        (GridConfig, {"sample_fps": 0}),
+        (GridConfig, {"sample_fps": NAN}),
+        (GridConfig, {"sample_fps": INF}),
+        (GridConfig, {"max_frames": 0}),
+        (GridConfig, {"short_side": 15}),
+        (ProposalConfig, {"bins": (8, 4)}),
+        (ProposalConfig, {"bins": (8, 4, 0)}),
+        (ProposalConfig, {"bins": ()}),
+        (ProposalConfig, {"gamma_time": -1}),
+        (ProposalConfig, {"gamma_time": NAN}),
+        (ProposalConfig, {"k_min": 1}),
+        (ProposalConfig, {"k_min": 5, "k_max": 4}),
+        (ProposalConfig, {"n_init": 0}),
+        (EncodeConfig, {"max_encoded": 0}),
+        (ScoreConfig, {"alpha": 0.5}),
+        (ScoreConfig, {"alpha": -0.4, "beta": 1.0}),
+        (ScoreConfig, {"beta": NAN}),
+        (ScoreConfig, {"pooling": "max"}),
+        (ScoreConfig, {"temperature": 0}),
+        (ScoreConfig, {"temperature": NAN}),
+        (SelectConfig, {"policy": "best"}),
+        (SelectConfig, {"sharpness": 0}),
+        (SelectConfig, {"sharpness": INF}),
+        (SelectConfig, {"near_seconds": 0}),
+        (SelectConfig, {"near_seconds": NAN}),
+        (SelectConfig, {"near_seconds": INF}),
+        (SelectConfig, {"timeline_share": -0.1}),
+        (SelectConfig, {"timeline_share": 1.1}),
+        (SelectConfig, {"timeline_share": NAN}),
+        (SelectConfig, {"max_frames": 0}),
+        (SamplerConfig, {"guide": "answer"}),
+    ],
+)
+def test_a_value_out_of_range_is_one_line_that_names_it(
+    config: Callable[..., object], bad: dict[str, Any]
+) -> None:
+    with pytest.raises(InputError) as caught:
+        config(**bad)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert any(name in message or "weights" in message for name in bad)
+
+
+def test_json_keeps_every_setting() -> None:
+    config = SamplerConfig(
+        grid=GridConfig(kind="keyframes", max_frames=99),
+        proposal=ProposalConfig(bins=(4, 2, 2), k_max=17, gamma_time=7.5),
+        encode=EncodeConfig(max_encoded=5),
+        score=ScoreConfig(alpha=0.1, beta=0.2, gamma=0.7, pooling="text"),
+        select=SelectConfig(policy="top", near_seconds=0.1),
+        guide="both",
+    )
+    again = SamplerConfig.from_dict(json.loads(json.dumps(config.to_dict())))
+    assert again == config
+    assert again.to_dict() == config.to_dict()
+    assert hash(again) == hash(config)
+
+
+def test_what_is_absent_keeps_its_default() -> None:
+    assert SamplerConfig.from_dict({}) == SamplerConfig()
+    given = SamplerConfig.from_dict({"score": {"pooling": "text"}})
+    assert given == SamplerConfig(score=ScoreConfig(pooling="text"))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"scores": {}}, "unknown setting 'scores'; the settings are: .*'score'"),
+        ({"score": {"delta": 1}}, "not a SamplerConfig: .*delta"),
+        ({"score": {"temperature": 0}}, "ScoreConfig: temperature 0"),
+        ({"score": {"temperature": "hot"}}, "not a SamplerConfig"),
+        ({"score": None}, "not a SamplerConfig"),
+        ({"score": "text"}, "not a SamplerConfig"),
+        ({"guide": "answer"}, "guide 'answer'"),
+    ],
+)
+def test_what_is_no_config_is_one_clear_line(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        SamplerConfig.from_dict(values)
+    assert "\n" not in str(caught.value)

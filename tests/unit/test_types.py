@@ -1,0 +1,229 @@
+"""The values between the stages: checked when made, printed by shape, kept by JSON bit for bit."""
+
+import json
+import math
+import pickle
+from dataclasses import FrozenInstanceError, replace
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keyscore_plugin.config import SamplerConfig
+from keyscore_plugin.errors import InputError, VideoError
+from keyscore_plugin.types import (
+    Candidates,
+    Caption,
+    Embeddings,
+    Frames,
+    FrameScores,
+    ScoredFrame,
+    Selection,
+    TextEmbedding,
+)
+
+
+def frames(n: int = 3) -> Frames:
+    pixels = torch.arange(n * 24, dtype=torch.uint8).reshape(n, 2, 4, 3)
+    return Frames(pixels, torch.arange(n) * 10, torch.arange(n) / 2)
+
+
+def embeddings(n: int = 3) -> Embeddings:
+    return Embeddings(torch.eye(n, 5), torch.arange(n), torch.arange(n).double(), "conse")
+
+
+def selection(**changes: Any) -> Selection:
+    whole = Selection(
+        video="vidéo.mp4",
+        sampler="keyscore",
+        config=json.loads(json.dumps(SamplerConfig().to_dict())),
+        num_frames=2,
+        indices=[3, 70],
+        pts_seconds=[0.1, 2.3356999999999997],
+        scores=[0.1 + 0.2, 1 / 3],
+        caption=Caption("a dog, “petted”\n", "generated", "labels"),
+        question="why?",
+        encoder="conse",
+        decoder="pyav",
+        duration_seconds=3.0000000000000004,
+        average_fps=30000 / 1001,
+        n_frames=90,
+        n_frames_counted=True,
+        n_grid=6,
+        candidates=(ScoredFrame(3, 0.1, 0, 0.1, 0.2, 0.3, 0.7), ScoredFrame(70, 2.3357, 1)),
+        curves=(ScoredFrame(0, 0.0), ScoredFrame(3, 0.1, None, 1e-17, 5e-324, -0.0, 1.0)),
+        seconds={"decode": 0.25, "total": 0.5},
+        notes=("stream ends early",),
+    )
+    return replace(whole, **changes)
+
+
+def test_repr_prints_shapes_not_values() -> None:
+    assert repr(frames()) == (
+        "Frames(pixels=uint8(3, 2, 4, 3), indices=int64(3,), pts_seconds=float32(3,))"
+    )
+    assert repr(embeddings()) == (
+        "Embeddings(vectors=float32(3, 5), indices=int64(3,), pts_seconds=float64(3,), "
+        "model='conse')"
+    )
+    text = TextEmbedding(torch.ones(5), "conse", 9, 7)
+    assert repr(text) == (
+        "TextEmbedding(vector=float32(5,), model='conse', n_tokens=9, max_tokens=7)"
+    )
+    assert repr(scores_of(2)).startswith("FrameScores(semantic=float32(2,), temporal=float32(2,)")
+    assert "labels=int64(9,), k_silhouettes={2: 0.5})" in repr(candidates())
+
+
+def candidates(n: int = 3) -> Candidates:
+    rows = torch.arange(n)
+    return Candidates(rows, rows, rows, rows.double(), torch.zeros(9, dtype=torch.int64), {2: 0.5})
+
+
+def scores_of(n: int) -> FrameScores:
+    return FrameScores(*[torch.rand(n) for _ in range(7)])
+
+
+def test_values_do_not_change() -> None:
+    for value, name in (
+        (frames(), "pixels"),
+        (embeddings(), "model"),
+        (scores_of(2), "total"),
+        (candidates(), "rows"),
+        (Caption("a", "given"), "text"),
+        (selection(), "indices"),
+    ):
+        with pytest.raises(FrozenInstanceError):
+            setattr(value, name, None)
+
+
+def test_lengths() -> None:
+    assert [len(v) for v in (frames(3), embeddings(4), scores_of(5), candidates(2))] == [3, 4, 5, 2]
+    assert len(selection()) == 2
+
+
+def test_frames_are_taken_by_rows() -> None:
+    whole = frames(4)
+    for rows in (slice(1, 3), [1, 2], torch.tensor([1, 2])):
+        part = whole[rows]
+        assert torch.equal(part.pixels, whole.pixels[1:3])
+        assert part.indices.tolist() == [10, 20]
+        assert part.pts_seconds.tolist() == [0.5, 1.0]
+
+
+def test_tokens_cut() -> None:
+    assert TextEmbedding(torch.ones(2), "m", 80, 77).n_tokens_cut == 3
+    assert TextEmbedding(torch.ones(2), "m", 7, 77).n_tokens_cut == 0
+
+
+THREE = torch.arange(3)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Frames(torch.zeros(3, 2, 4, 3), THREE, THREE), "uint8, got .* torch.float32"),
+        (lambda: Frames(frames().pixels[..., :1], THREE, THREE), r"got \(3, 2, 4, 1\)"),
+        (lambda: Frames(frames().pixels[0], THREE, THREE), r"got \(2, 4, 3\)"),
+        (lambda: Frames(frames().pixels, THREE[:2], THREE), "one length in every field.*2"),
+        (lambda: Embeddings(torch.eye(3).long(), THREE, THREE, "m"), "floating point.*int64"),
+        (lambda: Embeddings(torch.ones(3), THREE, THREE, "m"), r"\(n, d\).*got \(3,\)"),
+        (lambda: Embeddings(torch.eye(3), THREE, THREE[:2], "m"), "Embeddings needs one length"),
+        (lambda: Embeddings(torch.eye(3), THREE, -THREE, "m"), "Embeddings needs .* time order"),
+        (
+            lambda: Candidates(THREE, THREE[:2], THREE, THREE, THREE, {}),
+            "Candidates needs one length",
+        ),
+        (lambda: Candidates(THREE, THREE, THREE, -THREE, THREE, {}), "time order"),
+        (
+            lambda: FrameScores(*[torch.rand(2 if i == 6 else 3) for i in range(7)]),
+            "FrameScores needs one length",
+        ),
+        (lambda: Caption("  \n", "given"), "caption is empty"),
+        (lambda: selection(indices=[3]), "1 indices and 2 times"),
+        (lambda: selection(scores=[0.5]), "2 indices and 1 scores"),
+        (lambda: selection(indices=[70, 3]), r"unique and rising, got \[70, 3\]"),
+        (lambda: selection(indices=[3, 3]), "unique and rising"),
+        (lambda: selection(pts_seconds=[0.1, math.nan]), "pts_seconds must be finite"),
+        (lambda: selection(scores=[0.1, math.nan]), "scores must be finite"),
+    ],
+)
+def test_what_does_not_fit_is_one_clear_line(make: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        make()
+    assert "\n" not in str(caught.value)
+
+
+def test_json_keeps_a_selection_bit_for_bit() -> None:
+    for whole in (selection(), selection(caption=None, scores=None, num_frames=None, curves=())):
+        text = whole.to_json(curves=True)
+        assert "\n" not in text
+        again = Selection.from_json(text)
+        assert again == whole
+        assert again.to_json(curves=True) == text
+
+
+finite = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@given(
+    times=st.lists(finite, min_size=2, max_size=2), scores=st.lists(finite, min_size=2, max_size=2)
+)
+def test_json_keeps_every_float(times: list[float], scores: list[float]) -> None:
+    whole = selection(pts_seconds=times, scores=scores)
+    again = Selection.from_json(whole.to_json())
+    assert [x.hex() for x in again.pts_seconds] == [x.hex() for x in times]
+    assert [x.hex() for x in again.scores or []] == [x.hex() for x in scores]
+
+
+def test_curves_are_written_only_when_asked_for() -> None:
+    assert "curves" not in selection().to_dict()
+    assert Selection.from_json(selection().to_json()) == selection(curves=())
+
+
+def test_a_default_config_survives_json() -> None:
+    whole = selection(config=SamplerConfig().to_dict(), curves=())
+    again = Selection.from_json(whole.to_json())
+    assert SamplerConfig.from_dict(again.config) == SamplerConfig()
+    assert again == whole
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not JSON"),
+        ("[1]", "expected an object, got list"),
+        ("{}", "not a Selection: .*missing"),
+    ],
+)
+def test_text_that_is_no_selection(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Selection.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"colour": 1}, "not a Selection: .*colour"),
+        ({"indices": 5}, "not a Selection"),
+        ({"pts_seconds": ["a", "b"]}, "not a Selection"),
+        ({"candidates": None}, "not a Selection"),
+        ({"candidates": [{"row": 1}]}, "not a Selection: .*row"),
+        ({"caption": "a dog"}, "not a Selection"),
+        ({"caption": {"text": "", "origin": "given"}}, "caption is empty"),
+        ({"notes": None}, "not a Selection"),
+        ({"indices": [2, 1]}, "unique and rising"),
+    ],
+)
+def test_values_that_are_no_selection(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        Selection.from_dict({**selection().to_dict(), **changes})
+    assert "\n" not in str(caught.value)
+
+
+def test_a_video_error_survives_pickle() -> None:
+    error = VideoError("a.mp4", "it is empty", "give a video")
+    again = pickle.loads(pickle.dumps(error))
+    assert str(again) == str(error) == "cannot read a.mp4: it is empty; give a video"
+    assert (again.path, again.cause, again.remedy) == ("a.mp4", "it is empty", "give a video")
