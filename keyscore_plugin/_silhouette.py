@@ -29,18 +29,40 @@ def mean_silhouettes(
     sizes = torch.stack([labels.max() for labels in labelings]).add(1).tolist()
     starts = torch.tensor([0, *sizes[:-1]], device=points.device).cumsum(0)
     columns = torch.stack(list(labelings), dim=1) + starts  # (n, n_labelings)
-    members = torch.zeros(n, sum(sizes), device=points.device).scatter_(1, columns, 1.0)
-    counts = members.sum(0)
+    kind = _kinds(columns, n_clusters=sum(sizes))
+    members = torch.zeros(n, int(kind.max()) + 1, device=points.device)
+    members.scatter_(1, kind[columns], 1.0)
+    counts = members.sum(0)[kind]
 
     # float64 and centred: near-equal points keep their true distance, and parity holds to 1e-5.
     wide = points.double() - points.double().mean(0)
     norms = wide.square().sum(1)
     total = torch.zeros(len(sizes), dtype=torch.float64, device=points.device)
     for rows in torch.split(torch.arange(n, device=points.device), max(1, block_bytes // (8 * n))):
-        squared = torch.addmm(norms, wide[rows], wide.T, alpha=-2).add_(norms[rows, None])
-        sums = squared.clamp_(min=0).to(torch.float32).sqrt_() @ members
+        squared = (-2 * wide[rows]) @ wide.T
+        squared.add_(norms).add_(norms[rows, None]).clamp_(min=0)
+        sums = (squared.to(torch.float32).sqrt_() @ members)[:, kind]
         total += _silhouettes(sums, counts, columns[rows], sizes).sum(0, dtype=torch.float64)
     return total / n
+
+
+def _kinds(columns: Tensor, *, n_clusters: int) -> Tensor:
+    """Number the distinct clusters: labelings of neighbouring k share about half of theirs.
+
+    Args:
+        columns: ``(n, n_labelings)`` int64 cluster of each point, numbered over all labelings.
+        n_clusters: Clusters of all labelings.
+
+    Returns:
+        ``(n_clusters,)`` int64; clusters of the same points have the same number.
+    """
+    # A cluster is known by the sum of random 63-bit numbers of its points, exact in any order.
+    generator = torch.Generator().manual_seed(0)
+    names = torch.randint(2**63 - 1, (len(columns),), generator=generator).to(columns.device)
+    keys = torch.zeros(n_clusters, dtype=torch.int64, device=columns.device)
+    keys.index_add_(0, columns.T.reshape(-1), names.repeat(columns.shape[1]))
+    kind: Tensor = torch.unique(keys, return_inverse=True)[1]
+    return kind
 
 
 def _silhouettes(sums: Tensor, counts: Tensor, own: Tensor, sizes: list[int]) -> Tensor:

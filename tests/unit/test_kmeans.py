@@ -1,7 +1,5 @@
 """K-means for many k at once: as good as scikit-learn's, reproducible, and defined at its edges."""
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 import torch
@@ -41,7 +39,7 @@ _DATA = {
     "line": np.linspace(0, 10, 300)[:, None],
     "uniform": np.random.default_rng(0).random((500, 8)),
     "30 shots": _shots(400, 30, noise=0.05, seed=0),
-    "20 noisy shots": _shots(400, 20, noise=0.2, seed=1),
+    "60 noisy shots": _shots(400, 60, noise=0.2, seed=1),
 }
 
 
@@ -57,11 +55,11 @@ def test_quality_is_that_of_scikit_learn_with_ten_restarts(name: str) -> None:
     ours = kmeans(points, ks=_KS, n_init=_N_INIT, seed=0)
     theirs = {k: KMeans(k, n_init=10, random_state=0).fit(_DATA[name]) for k in _KS}
     ratios = [float(ours[k].inertia) / theirs[k].inertia_ for k in _KS]
-    assert np.mean(ratios) < 1.05
+    assert np.mean(ratios) < 1.03
     best_ours = mean_silhouettes(points, [ours[k].labels for k in _KS]).max()
     their_labels = [torch.from_numpy(theirs[k].labels_).long() for k in _KS]
     best_theirs = mean_silhouettes(points, their_labels).max()
-    assert float(best_ours) >= float(best_theirs) - 0.005
+    assert float(best_ours) >= float(best_theirs) - 0.01
 
 
 def test_labels_centroids_and_inertia_belong_together() -> None:
@@ -106,11 +104,18 @@ def test_runs_are_reproducible_and_leave_the_global_generator_alone() -> None:
     assert all(torch.equal(first[k].centroids, again[k].centroids) for k in _KS)
 
 
-def test_more_restarts_are_never_worse() -> None:
-    points = torch.from_numpy(_DATA["20 noisy shots"]).float()
-    by_n_init = [kmeans(points, ks=_KS, n_init=n_init, seed=0) for n_init in (1, 2, 5)]
-    for fewer, more in pairwise(by_n_init):
-        assert all(more[k].inertia <= fewer[k].inertia * (1 + 1e-5) for k in _KS)
+def test_more_restarts_pay() -> None:
+    points = torch.from_numpy(_DATA["60 noisy shots"]).float()
+    one, many = (kmeans(points, ks=_KS, n_init=n_init, seed=0) for n_init in (1, 8))
+    assert np.mean([float(many[k].inertia / one[k].inertia) for k in _KS]) < 0.98
+
+
+def test_many_points_are_clustered_as_well_as_few() -> None:
+    # Beyond 2,048 points the heats run on a part of them.
+    points = torch.from_numpy(make_blobs(5000, 8, centers=20, random_state=3)[0]).float()
+    ours = kmeans(points, ks=(20,), n_init=_N_INIT, seed=0)[20]
+    theirs = KMeans(20, n_init=10, random_state=0).fit(points.numpy())
+    assert float(ours.inertia) < theirs.inertia_ * 1.02
 
 
 @settings(max_examples=20, deadline=None)

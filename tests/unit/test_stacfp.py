@@ -101,6 +101,17 @@ def test_identical_frames_give_the_middle_one(n: int) -> None:
     assert candidates.k_silhouettes == {}
 
 
+@pytest.mark.parametrize(("pixels_per_mille", "n_candidates"), [(0.1, 1), (5, 2)])
+def test_coding_noise_is_no_change_and_a_small_object_is(
+    pixels_per_mille: float, n_candidates: int
+) -> None:
+    histograms = torch.zeros(40, 16)
+    histograms[:, 0] = 1
+    histograms[20:, 0] -= pixels_per_mille / 1000
+    histograms[20:, 1] += pixels_per_mille / 1000
+    assert len(_propose(histograms)) == n_candidates
+
+
 def test_one_static_shot_gives_few_candidates() -> None:
     assert len(_propose(_histograms((0, 200), noise=0.1))) <= 6
 
