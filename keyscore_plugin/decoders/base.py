@@ -149,6 +149,7 @@ class ScannedSource(ABC):
     def _batches(self, small: Iterator[tuple[int, Pixels]], *, n_wanted: int) -> Iterator[Frames]:
         """Gather small frames in batches; note how many of those wanted did not come."""
         n_found = 0
+        self._check_open()
         while batch := list(islice(small, BATCH_FRAMES)):
             n_found += len(batch)
             pixels = torch.from_numpy(np.stack([image for _, image in batch]))

@@ -1,6 +1,7 @@
 """Open a local video file with PyAV, safely, and say in one line why it cannot be done."""
 
 import re
+import stat
 from pathlib import Path
 
 import av
@@ -25,22 +26,26 @@ def check_path(path: str) -> Path:
     Raises:
         VideoError: There is no such file, it is not a regular file, or it is empty.
     """
+    if not path or "\0" in path:
+        raise VideoError(repr(path), "it is no path", "give the path of one video file")
     file = Path(path)
     try:
-        if file.is_file():
-            if file.stat().st_size == 0:
-                raise VideoError(path, "the file is empty", "copy or download it again")
-            return file.absolute()
-        exists, folder = file.exists(), file.is_dir()
-    except (ValueError, PermissionError) as error:  # a NUL byte, a folder one may not enter
-        raise VideoError(path, str(error), "give the path of a file you can read") from error
-    if folder:
+        mode, n_bytes = file.stat().st_mode, file.stat().st_size
+    except FileNotFoundError as error:
+        if _URL.match(path):
+            remedy = "download it and give the path of the local file"
+            raise VideoError(path, "it is a URL", remedy) from error
+        raise VideoError(path, "there is no such file", "check the path") from error
+    except OSError as error:  # a folder one may not enter, a name that is too long
+        cause = error.strerror or type(error).__name__
+        raise VideoError(path, cause, "give the path of a file you can read") from error
+    if stat.S_ISDIR(mode):
         raise VideoError(path, "it is a directory", "give the path of one video file")
-    if exists:
+    if not stat.S_ISREG(mode):
         raise VideoError(path, "it is not a regular file", "give the path of one video file")
-    if _URL.match(path):
-        raise VideoError(path, "it is a URL", "download it and give the path of the local file")
-    raise VideoError(path, "there is no such file", "check the path")
+    if n_bytes == 0:
+        raise VideoError(path, "the file is empty", "copy or download it again")
+    return file.absolute()
 
 
 def ffmpeg_cause(error: av.FFmpegError) -> str:

@@ -97,7 +97,7 @@ class DecordSource(ScannedSource):
             self._table.has_leading_pictures
             or reader.get_key_indices() != self.keyframes().tolist()
         ):
-            raise self._refusal("decord loses count in its open groups of pictures")
+            raise self._refusal("decord loses count where pictures lead a keyframe (open GOP)")
         starts = reader.get_frame_timestamp(np.arange(self.n_frames))[:, 0]
         # decord lets every video start at zero.
         expected = (self._seconds - self._seconds[0]).numpy()

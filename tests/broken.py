@@ -1,0 +1,91 @@
+"""Files that are no video, or a damaged one; what a decoder has to say about each."""
+
+import wave
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+
+from tests.clips import CLIPS, Clip
+
+_BY_NAME = {clip.name: clip for clip in CLIPS}
+_FASTSTART = Clip("faststart.mp4", b_frames=3, n_frames=100, muxer={"movflags": "faststart"})
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A file and the words its error must have; no words: it opens and shows what is left."""
+
+    name: str
+    write: Callable[[Path], None]
+    words: str | None
+
+
+def _text(text: str) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        path.write_text(text)
+
+    return write
+
+
+def _altered(clip: Clip, alter: Callable[[bytes], bytes]) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        made = clip.write(path.parent)
+        path.write_bytes(alter(made.read_bytes()))
+
+    return write
+
+
+def _cut(share: float) -> Callable[[bytes], bytes]:
+    return lambda data: data[: int(len(data) * share)]
+
+
+def _without_index(data: bytes) -> bytes:
+    return data[: data.index(b"moov") - 4]
+
+
+def _noise_in_the_middle(data: bytes) -> bytes:
+    start = data.index(b"mdat") + 4
+    place = start + (len(data) - start) // 3
+    noise = np.random.default_rng(0).bytes(600)
+    return data[:place] + noise + data[place + len(noise) :]
+
+
+def _huge_vp8(path: Path) -> None:
+    """An IVF file with one real VP8 keyframe whose header claims 16,383 x 16,383 pixels."""
+    made = _BY_NAME["vp8.webm"].write(path.parent)
+    with av.open(str(made)) as container:
+        packet = next(p for p in container.demux(video=0) if p.is_keyframe)
+        frame = bytearray(bytes(packet))
+    frame[6:10] = b"\xff\x3f\xff\x3f"  # RFC 6386, 9.1: 14 bits each after the start code
+    side, n_frames = (16383).to_bytes(2, "little"), (1).to_bytes(4, "little")
+    header = b"DKIF\0\0\x20\0VP80" + side + side + (25).to_bytes(4, "little") + n_frames
+    frame_header = len(frame).to_bytes(4, "little") + bytes(8)
+    path.write_bytes(header + n_frames + bytes(4) + frame_header + frame)
+
+
+def _sound(path: Path) -> None:
+    with wave.open(str(path), "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(8000)
+        sound.writeframes(bytes(16000))
+
+
+BROKEN = (
+    Broken("empty.mp4", lambda path: path.touch(), "the file is empty"),
+    Broken("folder.mp4", lambda path: path.mkdir(), "it is a directory"),
+    Broken("text.mp4", _text("this is not a video\n" * 50), "FFmpeg says"),
+    Broken("text.txt", _text("this is not a video\n" * 50), "no video"),
+    Broken("list.m3u8", _text("#EXTM3U\n#EXTINF:2,\nh264.ts\n"), "no video|FFmpeg says"),
+    Broken("list.ffconcat", _text("ffconcat version 1.0\nfile h264.mp4\n"), "FFmpeg says"),
+    Broken("zeros.mp4", _text("\0" * 9999), "FFmpeg says"),
+    Broken("sound.wav", _sound, "no video stream"),
+    Broken("no_index.mp4", _altered(_BY_NAME["h264.mp4"], _without_index), "FFmpeg says"),
+    Broken("huge.ivf", _huge_vp8, "16383 x 16383 pixels"),
+    Broken("cut.mp4", _altered(_FASTSTART, _cut(0.6)), None),
+    Broken("cut.mkv", _altered(_BY_NAME["long_gop.mkv"], _cut(0.6)), None),
+    Broken("noise.mp4", _altered(_FASTSTART, _noise_in_the_middle), None),
+)
