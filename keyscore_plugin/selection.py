@@ -75,6 +75,7 @@ def select(
             of range, or scores and times do not fit each other or are not finite.
     """
     values = scores.total if isinstance(scores, FrameScores) else scores
+    values = values if values.is_floating_point() else values.double()
     times = pts_seconds.to(device=values.device, dtype=torch.float64)
     _require_scored_times(values, times)
     if (num_frames is None) == (threshold is None):

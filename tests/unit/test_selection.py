@@ -162,6 +162,19 @@ def test_coverage_is_near_the_best_set_and_not_below_uniform() -> None:
         assert reached >= covered(cover, (1, 5, 8, 12)) - 1e-9
 
 
+def test_no_frame_would_cover_more_elsewhere_between_its_neighbours() -> None:
+    for seed in range(30):
+        scores, times = random_case(seed, 24)
+        cover = objective(scores.numpy(), times.numpy(), wide=max(1, 12 / 5 / 2))
+        rows = select(scores, times, num_frames=5, duration_seconds=12, config=COVERAGE).tolist()
+        fences = [-1, *rows, 24]
+        for i, row in enumerate(rows):
+            others = [other for other in rows if other != row]
+            places = range(fences[i] + 1, fences[i + 2])
+            best = max(covered(cover, [*others, place]) for place in places)
+            assert covered(cover, rows) >= best - 1e-9
+
+
 @pytest.mark.parametrize("k", [1, 2, 3, 4, 7, 8, 16, 32, 64])
 @pytest.mark.parametrize("level", [0.0, 0.25])
 def test_constant_scores_are_sampled_evenly(k: int, level: float) -> None:
@@ -242,6 +255,15 @@ def test_coverage_never_covers_less_with_a_larger_budget(n: int, k: int, seed: i
 def test_long_videos_need_no_square_of_memory() -> None:
     scores, times = random_case(0, 100_000)  # an n x n matrix would take 80 GB
     assert len(select(scores, times, num_frames=2)) == 2
+
+
+@pytest.mark.parametrize("policy", ["coverage", "top"])
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.float16, torch.bfloat16])
+def test_scores_of_any_number_type(policy: Policy, dtype: torch.dtype) -> None:
+    scores = torch.tensor([0, 0, 0, 1]).to(dtype)
+    config = SelectConfig(policy=policy)
+    assert select(scores, seconds(4), num_frames=1, config=config).tolist() == [3]
+    assert select(scores, seconds(4), threshold=0.5, config=config).tolist() == [3]
 
 
 def test_scores_are_ranked_by_their_total() -> None:
