@@ -1,0 +1,1 @@
+"""Many videos in one run: a manifest goes in, one JSON object a line comes out."""

@@ -1,0 +1,118 @@
+"""The output of a batch: an append-only file of lines that survives being killed at any moment.
+
+A record is one ``write`` of one whole line to a file opened for appending, followed by ``fsync``.
+So at any moment the file is whole lines and at most one torn line at its end, which was never
+reported as done; opening the file again cuts it off. POSIX only (``flock``).
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from keyscore_plugin.batch.manifest import ItemId
+from keyscore_plugin.errors import InputError
+
+# Every line begins so. What does not is not ours, and is never cut off or appended to.
+_LINE_START = b'{"id": '
+
+
+class Journal:
+    """An output file, locked for one process.
+
+    Args:
+        path: The file; made when absent.
+
+    Attributes:
+        done: The records it held when it was opened, by id.
+
+    Raises:
+        InputError: The file cannot be opened or written, another process writes to it, or it
+            holds something else than the output of a batch.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        try:
+            self._lock()
+            self.done = self._recover()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file, which frees its lock."""
+        os.close(self._fd)
+
+    def append(self, item_id: ItemId, record: Mapping[str, Any]) -> None:
+        """Add one record and wait until it is on the disk.
+
+        Raises:
+            InputError: The disk is full or the file has become unwritable; what was there stays.
+        """
+        text = json.dumps({"id": item_id, **record}, ensure_ascii=False, allow_nan=False)
+        # A file name that is no UTF-8 holds lone surrogates; written as \udcXX they are JSON.
+        line = text.encode("utf-8", "backslashreplace") + b"\n"
+        end = os.fstat(self._fd).st_size
+        try:
+            while line:
+                line = line[os.write(self._fd, line) :]
+            os.fsync(self._fd)
+        except OSError as error:
+            os.ftruncate(self._fd, end)
+            raise self._unwritable(error) from error
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(
+                f"another process writes to {self.path}; wait for it, or give another --out"
+            ) from error
+
+    def _recover(self) -> dict[ItemId, dict[str, Any]]:
+        """Read the whole lines, then cut off a torn last one."""
+        content = self.path.read_bytes()
+        *lines, tail = content.split(b"\n")
+        done: dict[ItemId, dict[str, Any]] = {}
+        for number, line in enumerate(lines, start=1):
+            record = self._record(line, number=number)
+            done[record["id"]] = record
+        if tail:
+            if tail[: len(_LINE_START)] != _LINE_START[: len(tail)]:
+                raise self._foreign(len(lines) + 1)
+            os.ftruncate(self._fd, len(content) - len(tail))
+        return done
+
+    def _record(self, line: bytes, *, number: int) -> dict[str, Any]:
+        try:
+            record = json.loads(line)
+        except ValueError as error:  # JSONDecodeError and UnicodeDecodeError both are
+            raise self._foreign(number) from error
+        if not (isinstance(record, dict) and isinstance(record.get("id"), str | int)):
+            raise self._foreign(number)
+        return record
+
+    def _foreign(self, number: int) -> InputError:
+        return InputError(
+            f"{self.path}, line {number} was not written by a batch; give another --out"
+        )
+
+    def _unwritable(self, error: OSError) -> InputError:
+        return InputError(
+            f"cannot write {self.path}: {error.strerror or error}; "
+            "free the disk or give another --out, then run the same command again"
+        )

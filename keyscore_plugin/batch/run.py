@@ -1,0 +1,122 @@
+"""Answer each line of a manifest once, however often the run is cut off."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from keyscore_plugin.batch.journal import Journal
+from keyscore_plugin.batch.manifest import Item
+from keyscore_plugin.errors import InputError, VideoError
+from keyscore_plugin.samplers.base import Sampler
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much a run asks of every video: a number of frames, or a threshold."""
+
+    num_frames: int | None
+    threshold: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSummary:
+    """What a run did.
+
+    Attributes:
+        n_lines: Lines of the manifest.
+        n_before: Lines that were answered when the run started.
+        n_errors: Lines of the whole output that hold an error.
+    """
+
+    n_lines: int
+    n_before: int
+    n_errors: int
+
+
+def answer(item: Item, sampler: Sampler, budget: Budget) -> dict[str, Any]:
+    """The record of one line: its selection, or why there is none.
+
+    Only what lies in the line or its video becomes a record. A missing package or model is no
+    fact about the video: it ends the run, and the line is answered by the next one.
+    """
+    try:
+        selection = sampler(
+            item.path,
+            num_frames=budget.num_frames,
+            threshold=budget.threshold,
+            caption=item.caption,
+            question=item.question,
+        )
+    except (VideoError, InputError) as error:
+        return {"video": item.video, "error": " ".join(str(error).split())}
+    return {**selection.to_dict(), "video": item.video}
+
+
+def run_batch(
+    items: Sequence[Item],
+    journal: Journal,
+    sampler: Sampler,
+    budget: Budget,
+    *,
+    on_answer: Callable[[int, int], None],
+) -> BatchSummary:
+    """Answer the lines that the journal does not hold, in the order of the manifest.
+
+    Args:
+        items: The manifest.
+        journal: The open output.
+        sampler: Answers all lines; its models are loaded once.
+        budget: Of each video.
+        on_answer: Called with (lines answered, lines in all) at the start and after each line.
+
+    Raises:
+        InputError: The journal holds answers to another manifest or from other settings.
+    """
+    n_errors = 0
+    for item in items:
+        if item.id in journal.done:
+            _require_same_run(journal, item, sampler, budget)
+            n_errors += "error" in journal.done[item.id]
+    pending = [item for item in items if item.id not in journal.done]
+    n_before = len(items) - len(pending)
+    on_answer(n_before, len(items))
+    records = _records(pending, sampler, budget)
+    for n_answered, (item, record) in enumerate(records, start=n_before + 1):
+        journal.append(item.id, record)
+        n_errors += "error" in record
+        on_answer(n_answered, len(items))
+    return BatchSummary(n_lines=len(items), n_before=n_before, n_errors=n_errors)
+
+
+def _records(
+    items: Sequence[Item], sampler: Sampler, budget: Budget
+) -> Iterator[tuple[Item, dict[str, Any]]]:
+    for item in items:
+        yield item, answer(item, sampler, budget)
+
+
+def _require_same_run(journal: Journal, item: Item, sampler: Sampler, budget: Budget) -> None:
+    """Refuse to mix answers to different questions in one file."""
+    record = journal.done[item.id]
+    asked: dict[str, tuple[Any, Any]] = {"video": (record.get("video"), item.video)}
+    if "error" not in record:
+        asked["sampler"] = (record.get("sampler"), sampler.name)
+        if budget != Budget(num_frames=None, threshold=None):  # else the sampler has its own
+            asked["num_frames"] = (record.get("num_frames"), budget.num_frames)
+        asked["caption"] = (_given_caption(record), item.caption)
+        asked["question"] = (record.get("question"), item.question)
+    for name, (then, now) in asked.items():
+        # A sampler that reads no text records none.
+        if then != now and not (then is None and name in ("caption", "question")):
+            raise InputError(
+                f"{journal.path} holds id {item.id!r} with {name} {then!r}, "
+                f"this run asks for {now!r}; give another --out"
+            )
+
+
+def _given_caption(record: Mapping[str, Any]) -> str | None:
+    caption = record.get("caption")
+    if caption is None or caption["origin"] != "given":
+        return None
+    text: str = caption["text"]
+    return text
