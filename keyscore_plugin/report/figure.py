@@ -1,0 +1,179 @@
+"""The picture as a whole, from the top down: even frames, clusters, scores, the chosen frames."""
+
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keyscore_plugin.report import panels, style
+from keyscore_plugin.report.sheet import CONTENT_INCHES, Sheet
+from keyscore_plugin.report.stills import Still
+from keyscore_plugin.report.strip import StripLayout, draw_still, lay_out
+from keyscore_plugin.report.text import facts
+from keyscore_plugin.types import Selection
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Inches.
+_TITLE_LINE, _FACTS_LINE, _HEADING = 0.25, 0.26, 0.26
+_TOTAL, _COMPONENTS, _CLUSTERS, _TIMELINE = 1.35, 0.85, 0.15, 0.15
+_PANEL_GAP, _AXIS, _CONNECTORS, _NO_CONNECTORS = 0.08, 0.26, 0.30, 0.08
+
+_MAX_CONNECTED = 16  # lines from the time axis to the frames; more are a thicket
+_TITLE_CHARACTERS, _TITLE_LINES = 78, 3
+
+# Parts of a heading, each with its colour.
+_Heading = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Panel:
+    """One panel over time: its heading, its height in inches, what draws it."""
+
+    heading: _Heading
+    height: float
+    draw: Callable[["Axes"], None]
+
+
+def draw(
+    selection: Selection, chosen: list[Still], uniform: list[Still], *, start: float
+) -> "Figure":
+    """Draw a selection.
+
+    Args:
+        selection: What was chosen, with its curves where it has them.
+        chosen: Its frames, or an even part of them.
+        uniform: Frames to compare with; not drawn beside a uniform selection.
+        start: Time of the video's first frame, seconds.
+    """
+    height, width, _ = chosen[0].pixels.shape
+    strip = lay_out(len(chosen), strip_width=CONTENT_INCHES, aspect=width / height)
+    even = lay_out(len(uniform), strip_width=CONTENT_INCHES, aspect=width / height)
+    end = start + selection.duration_seconds
+    title = _title(selection)
+    stack = _panels(selection, uniform, start, end)
+    shows_uniform = selection.sampler != "uniform"
+    is_connected = strip.n_rows == 1 and len(chosen) <= _MAX_CONNECTED
+    sheet = Sheet(
+        len(title) * _TITLE_LINE
+        + _FACTS_LINE
+        + shows_uniform * (_HEADING + even.total_height)
+        + sum(_HEADING + panel.height + _PANEL_GAP for panel in stack)
+        + _AXIS
+        + (_CONNECTORS if is_connected else _NO_CONNECTORS)
+        + _HEADING * (not is_connected)
+        + strip.total_height
+    )
+    for line in title:
+        sheet.text(((line, style.INK),), size=style.TITLE, height=_TITLE_LINE)
+    facts_line = f"{Path(selection.video).name}: {facts(selection)}"
+    sheet.text(((facts_line, style.FAINT_INK),), size=style.SMALL, height=_FACTS_LINE)
+    if shows_uniform:
+        heading = (
+            ("\u25cb", style.FAINT_INK),
+            (f"{len(uniform)} frames evenly in time", style.INK),
+        )
+        sheet.text(heading, size=style.BODY, height=_HEADING)
+        _draw_strip(sheet, even, uniform, colour=style.FAINT_INK)
+    for n, panel in enumerate(stack):
+        sheet.skip(_PANEL_GAP)
+        sheet.text(panel.heading, size=style.BODY, height=_HEADING)
+        axes = sheet.axes(panel.height)
+        panel.draw(axes)
+        panels.draw_time_axis(axes, start, end, labels=n == len(stack) - 1)
+    if is_connected:
+        _draw_connectors(sheet, strip, chosen, start, end)
+    else:
+        sheet.skip(_AXIS + _NO_CONNECTORS)
+        sheet.text(_chosen_heading(selection, chosen), size=style.BODY, height=_HEADING)
+    _draw_strip(sheet, strip, chosen, colour=style.CHOSEN)
+    return sheet.figure
+
+
+def _title(selection: Selection) -> list[str]:
+    """The text that scored the frames, wrapped, and cut where it is very long."""
+    text = selection.caption.text if selection.caption else selection.question
+    if text is None:
+        return [f"{selection.sampler}, without a text"]
+    by = " (generated)" if selection.caption and selection.caption.origin == "generated" else ""
+    return textwrap.wrap(
+        f"\u201c{text}\u201d{by}",
+        _TITLE_CHARACTERS,
+        max_lines=_TITLE_LINES,
+        placeholder=" \u2026\u201d",
+    )
+
+
+def _panels(selection: Selection, uniform: list[Still], start: float, end: float) -> list[_Panel]:
+    """The panels there is data for, in the order of the pipeline: proposals, scores, their sum."""
+    frames = panels.scored_frames(selection)
+    stack = []
+    if any(frame.cluster is not None for frame in frames):
+        stack.append(
+            _Panel(
+                (("clusters of STACFP,", style.INK), ("\u25c7 candidates", style.INK)),
+                _CLUSTERS,
+                lambda axes: panels.draw_clusters(axes, selection, start, end),
+            )
+        )
+    if selection.curves and all(frame.drop is not None for frame in frames):
+        names = tuple((f"{n[0].upper()} {n}", c) for n, c in style.COMPONENTS.items())
+        stack.append(
+            _Panel(names, _COMPONENTS, lambda axes: panels.draw_components(axes, selection))
+        )
+    if any(frame.total is not None for frame in frames):
+        name = "score" if frames[0].drop is None else "KeyScore"
+        stack.append(
+            _Panel(
+                ((f"{name},", style.INK), ("\u25cf chosen", style.CHOSEN)),
+                _TOTAL,
+                lambda axes: panels.draw_total(axes, selection, uniform),
+            )
+        )
+    else:
+        stack.append(
+            _Panel(
+                (("chosen times", style.CHOSEN),),
+                _TIMELINE,
+                lambda axes: panels.draw_timeline(axes, selection),
+            )
+        )
+    return stack
+
+
+def _chosen_heading(selection: Selection, chosen: list[Still]) -> _Heading:
+    shown = "" if len(chosen) == len(selection) else f", {len(chosen)} of them shown"
+    return ((f"{len(selection)} chosen frames{shown}", style.CHOSEN),)
+
+
+def _draw_connectors(
+    sheet: Sheet, strip: StripLayout, chosen: list[Still], start: float, end: float
+) -> None:
+    """A line from each chosen time on the axis, past the tick labels, down to its frame."""
+    axes = sheet.axes(_AXIS + _CONNECTORS)
+    axes.set_axis_off()
+    axes.set_xlim(0, CONTENT_INCHES)
+    axes.set_ylim(0, _AXIS + _CONNECTORS)
+    for n, still in enumerate(chosen):
+        centre = strip.left(n, len(chosen)) + strip.width / 2
+        at = (still.pts_seconds - start) / (end - start) * CONTENT_INCHES
+        axes.plot(
+            [at, at, centre],
+            [_AXIS + _CONNECTORS, _CONNECTORS, 0],
+            color=style.CHOSEN,
+            linewidth=0.7,
+            alpha=0.5,
+            solid_joinstyle="round",
+        )
+
+
+def _draw_strip(sheet: Sheet, strip: StripLayout, stills: list[Still], *, colour: str) -> None:
+    for n, still in enumerate(stills):
+        axes = sheet.axes_at(
+            strip.left(n, len(stills)), strip.top(n), width=strip.width, height=strip.height
+        )
+        draw_still(axes, still, colour=colour, is_dense=strip.is_dense)
+    sheet.skip(strip.total_height)

@@ -1,0 +1,103 @@
+"""The HTML report: one file with the picture and the figures, nothing fetched, all escaped."""
+
+import base64
+import json
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+from keyscore_plugin.report.text import chosen_scores, clock, facts, texts
+from keyscore_plugin.types import ScoredFrame, Selection
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; color: #1a1a1a; max-width: 64rem;
+       margin: 2rem auto; padding: 0 1rem; }
+img { width: 100%; height: auto; }
+h1 { font-size: 1.35rem; } h2 { font-size: 1.05rem; margin-top: 2rem; }
+p, pre { overflow-wrap: anywhere; white-space: pre-wrap; }
+pre { font-size: .8rem; background: #f6f6f6; padding: .8rem; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { text-align: right; padding: .15rem .9rem; border-bottom: 1px solid #e2e2e2; }
+tr.chosen td { background: #fbeade; }
+"""
+
+
+def html_page(selection: Selection, picture: bytes) -> str:
+    """The report as one HTML document.
+
+    Args:
+        selection: What was chosen.
+        picture: The picture as SVG. It is embedded as an image, which runs no script and loads
+            nothing, and stays sharp at any size.
+    """
+    image = base64.b64encode(picture).decode("ascii")
+    name = escape(Path(selection.video).name)
+    notes = "".join(f"<p>Note: {escape(note)}</p>" for note in selection.notes)
+    settings = json.dumps(selection.config, indent=2, ensure_ascii=False)
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:;
+ style-src 'unsafe-inline'">
+<title>KeyScore: {name}</title>
+<style>{_STYLE}</style>
+</head>
+<body>
+<h1>{name}</h1>
+<p>{escape(texts(selection))}</p>
+<img alt="Scores over time and the chosen frames" src="data:image/svg+xml;base64,{image}">
+<p>{escape(facts(selection))}</p>
+{notes}
+<h2>Chosen frames</h2>
+{_chosen_table(selection)}
+{_candidates_table(selection)}
+<h2>Settings</h2>
+<pre>{escape(settings)}</pre>
+</body>
+</html>
+"""
+
+
+def _chosen_table(selection: Selection) -> str:
+    rows = [
+        (str(index), clock(seconds), _figure(score))
+        for index, seconds, score in zip(
+            selection.indices, selection.pts_seconds, chosen_scores(selection), strict=True
+        )
+    ]
+    return _table(("index", "time", "score"), rows, chosen=set())
+
+
+def _candidates_table(selection: Selection) -> str:
+    """STACFP's representatives with S, T and D; those that were chosen stand out."""
+    if not selection.candidates:
+        return ""
+    rows = [_candidate_cells(frame) for frame in selection.candidates]
+    chosen = {
+        row for row, frame in enumerate(selection.candidates) if frame.index in selection.indices
+    }
+    header = ("index", "time", "cluster", "semantic", "temporal", "drop", "total")
+    return f"<h2>Candidates</h2>\n{_table(header, rows, chosen=chosen)}"
+
+
+def _candidate_cells(frame: ScoredFrame) -> tuple[str, ...]:
+    cluster = "" if frame.cluster is None else str(frame.cluster)
+    scores = (frame.semantic, frame.temporal, frame.drop, frame.total)
+    return (str(frame.index), clock(frame.pts_seconds), cluster, *map(_figure, scores))
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]], *, chosen: set[int]) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in header)
+    body = "\n".join(
+        ('<tr class="chosen">' if n in chosen else "<tr>")
+        + "".join(f"<td>{escape(cell)}</td>" for cell in row)
+        + "</tr>"
+        for n, row in enumerate(rows)
+    )
+    return f"<table>\n<tr>{head}</tr>\n{body}\n</table>"

@@ -1,0 +1,80 @@
+"""A figure that is filled from the top down, measured in inches."""
+
+from typing import TYPE_CHECKING
+
+from keyscore_plugin._optional import require
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH_INCHES = 10.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 0.45, 0.30, 0.15, 0.10  # margins; the left one holds tick labels
+CONTENT_INCHES = WIDTH_INCHES - _LEFT - _RIGHT
+
+_WORD_GAP_INCHES = 0.12
+_INCHES_PER_POINT = 1 / 72
+
+
+class Sheet:
+    """A page with a cursor.
+
+    Args:
+        content_height: Inches between the upper and the lower margin.
+
+    Attributes:
+        figure: The matplotlib figure. Made without pyplot: no global state, no window.
+    """
+
+    def __init__(self, content_height: float) -> None:
+        self._height = _TOP + content_height + _BOTTOM
+        self._y = self._height - _TOP
+        self.figure: Figure = require("matplotlib.figure", extra="report").Figure(
+            figsize=(WIDTH_INCHES, self._height), facecolor="white"
+        )
+
+    def skip(self, height: float) -> None:
+        """Move the cursor down."""
+        self._y -= height
+
+    def text(self, parts: tuple[tuple[str, str], ...], *, size: float, height: float) -> None:
+        """One line of (text, colour) parts from the left margin; the cursor moves down."""
+        x = _LEFT
+        for n, (text, colour) in enumerate(parts):
+            self.figure.text(
+                x / WIDTH_INCHES,
+                (self._y - height / 2) / self._height,
+                text,
+                fontsize=size,
+                color=colour,
+                va="center",
+                parse_math=False,  # $ is a dollar sign
+            )
+            if n < len(parts) - 1:
+                x += _text_width(text, size=size) + _WORD_GAP_INCHES
+        self.skip(height)
+
+    def axes(self, height: float) -> "Axes":
+        """Axes over the whole content width; the cursor moves down."""
+        axes = self.axes_at(0.0, 0.0, width=CONTENT_INCHES, height=height)
+        self.skip(height)
+        return axes
+
+    def axes_at(self, left: float, down: float, *, width: float, height: float) -> "Axes":
+        """Axes at a place measured from the left margin and down from the cursor."""
+        return self.figure.add_axes(
+            (
+                (_LEFT + left) / WIDTH_INCHES,
+                (self._y - down - height) / self._height,
+                width / WIDTH_INCHES,
+                height / self._height,
+            )
+        )
+
+
+def _text_width(text: str, *, size: float) -> float:
+    """Inches of a text in the default font."""
+    to_path = require("matplotlib.textpath", extra="report").text_to_path
+    font = require("matplotlib.font_manager", extra="report").FontProperties(size=size)
+    width, _, _ = to_path.get_text_width_height_descent(text, font, ismath=False)
+    return float(width) * _INCHES_PER_POINT

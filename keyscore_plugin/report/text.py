@@ -1,0 +1,80 @@
+"""A selection as text for people."""
+
+from collections.abc import Sequence
+
+from keyscore_plugin.types import STAGES, Selection
+
+
+def clock(seconds: float, *, decimals: int = 3) -> str:
+    """A time as m:ss.mmm, or h:mm:ss.mmm from an hour on.
+
+    Example:
+        >>> clock(5.12), clock(-0.02), clock(3725.5), clock(59.96, decimals=0)
+        ('0:05.120', '-0:00.020', '1:02:05.500', '1:00')
+    """
+    units = round(abs(seconds) * 10**decimals)
+    minutes, rest = divmod(units, 60 * 10**decimals)
+    hours, minutes = divmod(minutes, 60)
+    sign = "-" if seconds < 0 and units else ""
+    start = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
+    width = decimals + 3 if decimals else 2
+    return f"{sign}{start}:{rest / 10**decimals:0{width}.{decimals}f}"
+
+
+def chosen_scores(selection: Selection) -> Sequence[float | None]:
+    """What each chosen frame was ranked by; None for each where nothing ranked them."""
+    return [None] * len(selection) if selection.scores is None else selection.scores
+
+
+def table(selection: Selection) -> str:
+    """The chosen frames, one a line: index, time, score."""
+    lines = [f"{'index':>8}  {'time':>12}  {'score':>6}"]
+    lines += [
+        f"{index:>8}  {clock(seconds):>12}  {'-' if score is None else f'{score:.3f}':>6}"
+        for index, seconds, score in zip(
+            selection.indices, selection.pts_seconds, chosen_scores(selection), strict=True
+        )
+    ]
+    return "\n".join(lines)
+
+
+def facts(selection: Selection) -> str:
+    """One line: what chose the frames, from what, by which text, in how many seconds."""
+    counted = "" if selection.n_frames_counted else "about "
+    parts = [
+        f"{len(selection)} of {counted}{selection.n_frames} frames",
+        f"sampler {selection.sampler}",
+        f"encoder {selection.encoder}" if selection.encoder else "",
+        f"decoder {selection.decoder}",
+        f"{selection.n_grid} looked at" if selection.n_grid else "",
+        stages(selection),
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def texts(selection: Selection) -> str:
+    """The texts that scored the frames, with their origin; empty when none did."""
+    parts = []
+    if selection.caption is not None:
+        by = f" by {selection.caption.model}" if selection.caption.model else ""
+        parts.append(f'caption ({selection.caption.origin}{by}): "{selection.caption.text}"')
+    if selection.question is not None:
+        parts.append(f'question: "{selection.question}"')
+    return "\n".join(parts)
+
+
+def stages(selection: Selection) -> str:
+    """``1.23 s (decode 0.30, encode 0.91)``; stages under 5 ms are left out."""
+    spent = [
+        f"{stage} {selection.seconds[stage]:.2f}"
+        for stage in STAGES
+        if selection.seconds.get(stage, 0.0) >= 0.005
+    ]
+    return f"{selection.seconds['total']:.2f} s" + (f" ({', '.join(spent)})" if spent else "")
+
+
+def summary(selection: Selection) -> str:
+    """What ``keyscore select`` prints: the texts, the table, the facts."""
+    return "\n".join(
+        part for part in (texts(selection), table(selection), facts(selection)) if part
+    )

@@ -1,0 +1,70 @@
+"""From a selection to a file: read the frames, draw, save in the format of the file's suffix."""
+
+import io
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keyscore_plugin.errors import InputError
+from keyscore_plugin.report.figure import draw
+from keyscore_plugin.report.page import html_page
+from keyscore_plugin.report.stills import load_stills
+from keyscore_plugin.types import Selection
+from keyscore_plugin.video import open_video
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SUFFIXES = (".html", ".png", ".svg")
+DOTS_PER_INCH = 200
+
+
+def require_report_suffix(path: Path) -> None:
+    """Refuse a report in a format we do not write, before there is anything to report.
+
+    Raises:
+        InputError: The suffix is none of `SUFFIXES`.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(
+            f"cannot write a report as {path.name!r}; name a file that ends in "
+            + ", ".join(SUFFIXES)
+        )
+
+
+def write_report(selection: Selection, path: str | Path) -> None:
+    """Draw why these frames were chosen (the paper's Figure 4).
+
+    Args:
+        selection: As a sampler returned it. Without its curves (read back from JSON) the
+            candidates alone are drawn. Its video is opened again for the frames.
+        path: ``.png``, ``.svg``, or ``.html``: one file that needs no other.
+
+    Raises:
+        InputError: The suffix is another, or the file cannot be written.
+        VideoError: The video cannot be read any more.
+        MissingDependencyError: matplotlib is not installed.
+    """
+    path = Path(path)
+    require_report_suffix(path)
+    with open_video(selection.video, decoder=selection.decoder) as source:
+        chosen, uniform = load_stills(selection, source)
+        start = float(source.pts_seconds([0])[0])
+    figure = draw(selection, chosen, uniform, start=start)
+    if path.suffix.lower() == ".html":
+        content = html_page(selection, _render(figure, "svg")).encode("utf-8", "backslashreplace")
+    else:
+        content = _render(figure, path.suffix.lower().removeprefix("."))
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _render(figure: "Figure", kind: str) -> bytes:
+    stream = io.BytesIO()
+    with warnings.catch_warnings():
+        # A caption may be in any script; what the font lacks shows as a box, and is no news.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        figure.savefig(stream, format=kind, dpi=DOTS_PER_INCH)
+    return stream.getvalue()
