@@ -1,0 +1,75 @@
+"""The command line: ``keyscore demo | select | batch | list``.
+
+Exit codes: 0 done; 2 bad usage, or something is not installed; 3 the video cannot be read; 130
+stopped by Ctrl-C; 141 the reader of standard output went away. An error is one line on standard
+error, and then nothing stands on standard output.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from keyscore_plugin.commands import batch, demo, listing, select
+from keyscore_plugin.commands.streams import say
+from keyscore_plugin.errors import KeyScoreError, VideoError
+
+EXIT_USAGE = 2
+EXIT_VIDEO = 3
+EXIT_INTERRUPTED = 128 + 2  # the shell's code for SIGINT
+EXIT_BROKEN_PIPE = 128 + 13  # and for SIGPIPE
+
+_COMMANDS = {
+    "demo": (demo, "see it work: a real clip, two sentences, no download"),
+    "select": (select, "choose the frames of one video that matter"),
+    "batch": (batch, "do so for every line of a manifest, resumable"),
+    "list": (listing, "what samplers, encoders, captioners and decoders there are"),
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line; argparse would print the whole usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_USAGE, f"{self.prog}: {message} ({self.prog} --help says more)\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: The words after ``keyscore``; None reads them from the process.
+
+    Returns:
+        The exit code.
+    """
+    args = _parser().parse_args(argv)
+    try:
+        code: int = args.run(args)
+    except VideoError as error:
+        say(f"keyscore: {error}")
+        return EXIT_VIDEO
+    except KeyScoreError as error:
+        say(f"keyscore: {error}")
+        return EXIT_USAGE
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        return EXIT_BROKEN_PIPE
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="keyscore", description="The frames of a video that matter.")
+    commands = parser.add_subparsers(required=True, metavar="demo | select | batch | list")
+    for name, (command, description) in _COMMANDS.items():
+        command_parser = commands.add_parser(
+            name, help=description, description=description, allow_abbrev=False
+        )
+        command.add_arguments(command_parser)
+        command_parser.set_defaults(run=command.run)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

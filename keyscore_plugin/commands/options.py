@@ -1,0 +1,110 @@
+"""The options that several commands share, and the sampler they describe."""
+
+import argparse
+import math
+
+from keyscore_plugin.captioners.registry import load_captioner
+from keyscore_plugin.config import GridConfig, SamplerConfig
+from keyscore_plugin.encoders import load_encoder
+from keyscore_plugin.samplers.base import Sampler, get_sampler
+from keyscore_plugin.video import DECODERS
+
+
+def add_sampler_options(parser: argparse.ArgumentParser) -> None:
+    """Add what `make_sampler` reads, and the budget."""
+    budget = parser.add_mutually_exclusive_group()
+    budget.add_argument(
+        "--num-frames",
+        type=_frame_count,
+        metavar="K",
+        help="how many frames to choose (default: 8; stacfp: as many as it finds)",
+    )
+    budget.add_argument(
+        "--threshold",
+        type=_threshold,
+        metavar="X",
+        help="instead: every frame whose total score, 0 to 1, is at least X",
+    )
+    parser.add_argument("--sampler", default="keyscore", metavar="NAME", help="default: keyscore")
+    parser.add_argument(
+        "--encoder",
+        default="auto",
+        metavar="NAME",
+        help="conse (no download), a model id or a folder; default: auto, which is SigLIP 2",
+    )
+    parser.add_argument(
+        "--captioner",
+        metavar="NAME",
+        help="who writes a sentence where none is given: labels (no download), a model id",
+    )
+    parser.add_argument("--decoder", default="auto", choices=["auto", *sorted(DECODERS)])
+    parser.add_argument(
+        "--grid",
+        default="fps",
+        choices=["fps", "keyframes"],
+        help="look at frames evenly in time, or at the codec's own keyframes (cheaper)",
+    )
+    parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda, cuda:1 ...")
+
+
+def make_sampler(args: argparse.Namespace, *, load_models: bool = False) -> Sampler:
+    """The sampler that the options describe.
+
+    Args:
+        args: Parsed options of `add_sampler_options`.
+        load_models: Load what the sampler needs now rather than at its first call, so that a
+            wrong name ends the command before any video is opened.
+
+    Raises:
+        InputError: A name is unknown.
+        ModelError: A model does not load (with ``load_models``).
+    """
+    sampler = _sampler(args)
+    if not (load_models and sampler.needs_text):
+        return sampler
+    return get_sampler(
+        args.sampler,
+        config=_config(args),
+        encoder=load_encoder(args.encoder, device=args.device),
+        captioner=args.captioner and load_captioner(args.captioner, device=args.device),
+        decoder=args.decoder,
+        device=args.device,
+    )
+
+
+def _sampler(args: argparse.Namespace) -> Sampler:
+    return get_sampler(
+        args.sampler,
+        config=_config(args),
+        encoder=args.encoder,
+        captioner=args.captioner,
+        decoder=args.decoder,
+        device=args.device,
+    )
+
+
+def _config(args: argparse.Namespace) -> SamplerConfig:
+    return SamplerConfig(grid=GridConfig(kind=args.grid))
+
+
+def non_empty_text(text: str) -> str:
+    """An argparse type: a text that says something."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the text is empty; give a sentence, or leave it out")
+    return text
+
+
+def _frame_count(text: str) -> int:
+    if not text.lstrip("+-").isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, got {text!r}")
+    return int(text)
+
+
+def _threshold(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"expected a finite number, got {text!r}")
+    return value

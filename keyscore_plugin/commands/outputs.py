@@ -1,0 +1,76 @@
+"""Files that a command writes beside its standard output, checked before the work starts."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+
+from keyscore_plugin.errors import InputError
+from keyscore_plugin.types import Selection
+from keyscore_plugin.video import open_video
+
+
+def require_writable_folder(folder: Path) -> None:
+    """Make a folder and see that a file can be written into it.
+
+    Raises:
+        InputError: It cannot; the message says why.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Tried rather than looked up: permission bits say nothing about a read-only disk.
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise unwritable(folder, error) from error
+
+
+def require_writable_file(path: Path) -> None:
+    """See that a file can be written, without touching one that is there.
+
+    Raises:
+        InputError: It cannot; the message says why.
+    """
+    if path.is_dir():
+        raise InputError(f"cannot write {path}: it is a folder; give the name of a file")
+    require_writable_folder(path.parent)
+    if path.exists() and not os.access(path, os.W_OK):
+        raise InputError(f"cannot write {path}: it is read-only; give another name")
+
+
+def unwritable(path: Path, error: OSError) -> InputError:
+    """The error for an output that the system refuses."""
+    # What fails may be another path: a parent that is a file, say.
+    name = f" ({error.filename})" if error.filename not in (None, str(path)) else ""
+    return InputError(
+        f"cannot write {path}: {error.strerror or error}{name}; give another place, or free this"
+    )
+
+
+def save_frames(selection: Selection, folder: Path) -> list[Path]:
+    """Write the chosen frames as PNG at full size, named by index and time.
+
+    Args:
+        selection: Its video is opened again, with the decoder that was used.
+        folder: Where to; see `require_writable_folder`.
+
+    Returns:
+        The files, in time order.
+
+    Raises:
+        InputError: A file cannot be written.
+        VideoError: A frame does not decode.
+    """
+    paths = []
+    with open_video(selection.video, decoder=selection.decoder) as source:
+        # One at a time: a budget of 4K frames need not fit in memory together.
+        for index in selection.indices:
+            frame = source.read([index])
+            path = folder / f"frame_{index:07d}_{float(frame.pts_seconds[0]):.3f}s.png"
+            try:
+                Image.fromarray(frame.pixels[0].numpy()).save(path)
+            except OSError as error:
+                raise unwritable(path, error) from error
+            paths.append(path)
+    return paths

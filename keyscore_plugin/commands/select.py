@@ -1,0 +1,62 @@
+"""``keyscore select``: the frames of one video that matter."""
+
+import argparse
+from pathlib import Path
+
+from keyscore_plugin.commands.meter import stage_bars
+from keyscore_plugin.commands.options import add_sampler_options, make_sampler, non_empty_text
+from keyscore_plugin.commands.outputs import (
+    require_writable_file,
+    require_writable_folder,
+    save_frames,
+)
+from keyscore_plugin.commands.streams import own_stdout, say
+from keyscore_plugin.report import require_report_suffix, write_report
+from keyscore_plugin.report.text import summary
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command's options."""
+    parser.add_argument("video", metavar="VIDEO", help="a video file")
+    text = parser.add_mutually_exclusive_group()
+    text.add_argument(
+        "--caption", type=non_empty_text, metavar="T", help="a sentence about what is wanted"
+    )
+    text.add_argument(
+        "--question", type=non_empty_text, metavar="T", help="what a model will be asked"
+    )
+    add_sampler_options(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
+    parser.add_argument(
+        "--save-frames", type=Path, metavar="DIR", help="write the chosen frames as PNG files"
+    )
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE", help="draw why: .png, .svg or .html (one file)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Choose frames, write what was asked for, print the result last."""
+    if args.save_frames is not None:
+        require_writable_folder(args.save_frames)
+    if args.report is not None:
+        require_report_suffix(args.report)
+        require_writable_file(args.report)
+    sampler = make_sampler(args)
+    with own_stdout() as print_result:
+        with stage_bars():
+            selection = sampler(
+                args.video,
+                num_frames=args.num_frames,
+                threshold=args.threshold,
+                caption=args.caption,
+                question=args.question,
+            )
+        if args.save_frames is not None:
+            save_frames(selection, args.save_frames)
+        if args.report is not None:
+            write_report(selection, args.report)
+        for note in selection.notes:
+            say(f"note: {note}")
+        print_result(selection.to_json() if args.json else summary(selection))
+    return 0

@@ -1,0 +1,52 @@
+"""Standard output and standard error of the command line."""
+
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import TextIO
+
+from keyscore_plugin.errors import InputError
+
+
+def say(message: str) -> None:
+    """Print one line for the person at the terminal to standard error."""
+    print(" ".join(message.split()), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def own_stdout() -> Iterator[Callable[[str], None]]:
+    """Keep standard output for the result; what libraries print goes to standard error.
+
+    Yields:
+        What prints the result, in UTF-8.
+
+    Raises:
+        BrokenPipeError: Its reader went away.
+        InputError: It cannot be written, to a full disk say.
+    """
+    stdout = sys.stdout
+    if isinstance(stdout, io.TextIOWrapper):
+        # A file name that is no UTF-8 holds lone surrogates; written as \udcXX they are JSON.
+        stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+    def print_result(text: str) -> None:
+        try:
+            print(text, file=stdout, flush=True)
+        except BrokenPipeError:
+            _discard(stdout)
+            raise
+        except OSError as error:
+            _discard(stdout)
+            raise InputError(
+                f"cannot write standard output: {error.strerror or error}; send it elsewhere"
+            ) from error
+
+    with redirect_stdout(sys.stderr):
+        yield print_result
+
+
+def _discard(stdout: TextIO) -> None:
+    """Lose what is left in the buffer; Python flushes it at its end, and would complain again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())

@@ -1,0 +1,42 @@
+"""How far a long stage is, for whoever shows it. Nothing is shown unless somebody listens.
+
+The stages call `advance` from their loops; a rim such as the command line wraps the whole call in
+`listening`. So no signature on the way carries a progress argument.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+Listener = Callable[[str, int, int], None]
+
+_listener: ContextVar[Listener | None] = ContextVar("keyscore_progress", default=None)
+
+
+def advance(stage: str, done: int, total: int) -> None:
+    """Say that ``done`` of ``total`` items of a stage are finished.
+
+    Args:
+        stage: One of `keyscore_plugin.types.STAGES`.
+        done: Items finished so far; may end below an estimated total.
+        total: Items of the whole stage.
+    """
+    listener = _listener.get()
+    if listener is not None:
+        listener(stage, done, total)
+
+
+@contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """Call ``listener(stage, done, total)`` at every `advance` in this block.
+
+    Example:
+        >>> with listening(lambda stage, done, total: print(stage, done, total)):
+        ...     advance("encode", 8, 64)
+        encode 8 64
+    """
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)

@@ -1,0 +1,194 @@
+"""The command line as a process: hard clips, signals, pipes, and a batch that is killed."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from keyscore_plugin import cli
+from tests.clips import CLIPS, Clip
+from tests.tiny.videos import numbered_video
+
+ROOT = Path(__file__).parents[2]
+KEYSCORE = [sys.executable, "-m", "keyscore_plugin.cli"]
+
+
+def keyscore(*argv: str, stdout: Any = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*KEYSCORE, *argv], cwd=ROOT, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False
+    )
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("cli") / "numbered.mp4"
+    return str(numbered_video(path, n=48, fps=10, size=(36, 64)))
+
+
+@pytest.mark.parametrize("clip", CLIPS, ids=lambda clip: clip.name)
+def test_every_hard_clip_is_answered_with_saved_frames_and_a_report(
+    clip: Clip, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = clip.write(tmp_path)
+    argv = ["select", str(path), "--sampler", "stacfp", "--num-frames", "4", "--json"]
+    frames, report = tmp_path / "frames", tmp_path / "why.html"
+    assert cli.main([*argv, "--save-frames", str(frames), "--report", str(report)]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert len(values["indices"]) == min(4, values["n_frames"])
+    assert len(list(frames.iterdir())) == len(values["indices"])
+    assert report.is_file()
+
+
+def test_a_process_answers_json_on_stdout_and_nothing_on_stderr(video: str) -> None:
+    done = keyscore("select", video, "--sampler", "uniform", "--num-frames", "2", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["indices"] == [12, 36]
+
+
+def test_a_video_that_is_none_ends_the_process_with_3(tmp_path: Path) -> None:
+    (tmp_path / "notes.mp4").write_text("not a video")
+    done = keyscore("select", str(tmp_path / "notes.mp4"), "--json")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith(f"keyscore: cannot read {tmp_path / 'notes.mp4'}: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(video: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = keyscore("select", video, "--sampler", "uniform", "--json", stdout=writer)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_standard_output_is_one_line(video: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = keyscore("select", video, "--sampler", "uniform", "--json", stdout=full)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "keyscore: cannot write standard output: No space left on device; send it elsewhere\n"
+    )
+
+
+def test_a_file_name_that_is_no_utf_8_comes_out_as_json(video: str, tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.mp4")
+    path.write_bytes(Path(video).read_bytes())
+    done = keyscore("select", str(path), "--sampler", "uniform", "--json")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["video"] == str(path)
+
+
+def test_a_batch_answers_good_and_bad_videos_and_counts_them(video: str, tmp_path: Path) -> None:
+    (tmp_path / "empty.mp4").touch()
+    manifest = tmp_path / "manifest.jsonl"
+    lines = [{"video": video}, {"video": "empty.mp4", "id": "e"}, {"video": "gone.mp4"}]
+    manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    out = tmp_path / "out.jsonl"
+    argv = ("batch", str(manifest), "--out", str(out), "--sampler", "uniform", "--num-frames", "2")
+    done = keyscore(*argv)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == f"{out}: 3 lines, 0 of them from before, 2 with an error\n"
+    good, empty, gone = read_lines(out)
+    assert (good["id"], good["indices"]) == (1, [12, 36])
+    assert empty["error"].startswith(f"cannot read {tmp_path / 'empty.mp4'}: ")
+    assert (gone["id"], gone["video"]) == (3, "gone.mp4")
+    again = keyscore(*argv)
+    assert again.stderr == f"{out}: 3 lines, 3 of them from before, 2 with an error\n"
+    assert len(read_lines(out)) == 3
+
+
+# Imports once and forks, so that a run takes milliseconds and can be killed many times.
+KILLER = """
+import os, random, signal, sys, time
+import keyscore_plugin.samplers.uniform, keyscore_plugin.decoders.pyav
+from keyscore_plugin import cli
+
+seed, most_seconds, *argv = sys.argv[1:]
+chance = random.Random(int(seed))
+n_killed = 0
+while True:
+    child = os.fork()
+    if child == 0:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        os._exit(cli.main(argv))
+    time.sleep(chance.uniform(0, float(most_seconds)))
+    os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    if os.WIFEXITED(status):
+        print(n_killed)
+        sys.exit(os.WEXITSTATUS(status))
+    n_killed += 1
+"""
+
+
+def test_a_batch_killed_again_and_again_ends_with_each_line_once(
+    video: str, tmp_path: Path
+) -> None:
+    n_lines = 60
+    manifest, out = tmp_path / "manifest.jsonl", tmp_path / "out.jsonl"
+    lines = [{"video": "bad.mp4" if n % 7 == 3 else video, "id": f"q{n}"} for n in range(n_lines)]
+    manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    argv = ["batch", str(manifest), "--out", str(out), "--sampler", "uniform"]
+    done = subprocess.run(
+        [sys.executable, "-c", KILLER, "0", "0.3", *argv],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) >= 3
+    records = read_lines(out)
+    assert [record["id"] for record in records] == [line["id"] for line in lines]
+    assert ["error" in record for record in records] == [n % 7 == 3 for n in range(n_lines)]
+
+
+def test_a_second_batch_on_one_output_is_refused_and_ctrl_c_ends_the_first(
+    video: str, tmp_path: Path
+) -> None:
+    manifest, out = tmp_path / "manifest.jsonl", tmp_path / "out.jsonl"
+    manifest.write_text("".join(json.dumps({"video": video}) + "\n" for _ in range(500)))
+    argv = ["batch", str(manifest), "--out", str(out), "--sampler", "uniform"]
+    with subprocess.Popen([*KEYSCORE, *argv], cwd=ROOT, stderr=subprocess.PIPE, text=True) as first:
+        while not (out.exists() and out.stat().st_size):
+            assert first.poll() is None
+        first.send_signal(signal.SIGSTOP)  # so that it cannot end before the second one starts
+        second = keyscore(*argv)
+        first.send_signal(signal.SIGINT)
+        first.send_signal(signal.SIGCONT)
+        _, err = first.communicate()
+    assert second.returncode == 2
+    assert second.stderr == (
+        f"keyscore: another process writes to {out}; wait for it, or give another --out\n"
+    )
+    assert (first.returncode, err) == (130, "")
+    n_answered = len(read_lines(out))
+    assert 0 < n_answered < 500
+
+
+def test_the_demo_shows_that_the_sentence_decides(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["demo", "--out", str(tmp_path / "demo")]) == 0
+    out = capsys.readouterr().out
+    pictures = sorted(path.name for path in (tmp_path / "demo").iterdir())
+    assert pictures == ["bikes-a-tram.png", "bikes-people-riding-bicycles.png"]
+    assert all(name in out for name in pictures)
+    tables = re.findall(r"^ +(\d+) +\d+:\d\d", out, flags=re.MULTILINE)
+    assert len(tables) == 8
+    # The tram passes in the first half of the clip (seen by eye), the last second is bicycles.
+    best = re.search(r'bicycles" at 0:(\S+), "a tram" at 0:(\S+)\.$', out, flags=re.MULTILINE)
+    assert best is not None
+    assert float(best[1]) > 9
+    assert float(best[2]) < 5

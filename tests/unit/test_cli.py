@@ -1,0 +1,306 @@
+"""The command line in one process: options, exit codes, one line an error, nothing on stdout."""
+
+import json
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from keyscore_plugin import cli, progress
+from keyscore_plugin.commands import listing
+from keyscore_plugin.commands.listing import Entry
+from keyscore_plugin.commands.outputs import require_writable_file, require_writable_folder
+from keyscore_plugin.errors import InputError
+from keyscore_plugin.samplers.base import SAMPLERS
+from keyscore_plugin.types import STAGES, Selection
+from keyscore_plugin.video import DECODERS, open_video
+from tests.clips import CLIPS
+from tests.tiny.videos import frame_numbers, numbered_video
+
+# DESIGN.md, "Contracts".
+CONTRACT_KEYS = {
+    "video",
+    "sampler",
+    "num_frames",
+    "indices",
+    "pts_seconds",
+    "scores",
+    "caption",
+    "encoder",
+    "decoder",
+    "duration_seconds",
+    "average_fps",
+    "n_frames",
+    "n_grid",
+    "candidates",
+    "seconds",
+}
+CANDIDATE_KEYS = {"index", "pts_seconds", "cluster", "semantic", "temporal", "drop", "total"}
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("cli") / "numbered.mp4"
+    return str(numbered_video(path, n=120, fps=10, size=(36, 64)))
+
+
+def fails(capsys: Capture, *argv: str) -> tuple[int, str]:
+    """Run a command that must fail; its exit code and its one line."""
+    try:
+        code = cli.main(argv)
+    except SystemExit as stop:  # argparse's way out
+        code = int(str(stop.code))
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.endswith("\n")
+    assert err.count("\n") == 1, err
+    assert "Traceback" not in err
+    return code, err
+
+
+def test_json_is_exactly_one_object_with_the_keys_of_the_contract(
+    video: str, capsys: Capture
+) -> None:
+    assert cli.main(["select", video, "--sampler", "stacfp", "--num-frames", "3", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert out.count("\n") == 1
+    values = json.loads(out)
+    assert set(values) >= CONTRACT_KEYS
+    assert len(values["indices"]) == len(values["pts_seconds"]) == 3
+    assert {*values["seconds"]} == {*STAGES, "total"}
+    assert values["candidates"]
+    assert all(set(candidate) == CANDIDATE_KEYS for candidate in values["candidates"])
+    assert Selection.from_json(out).video == video
+
+
+def test_the_table_says_what_was_chosen_and_by_what(video: str, capsys: Capture) -> None:
+    assert cli.main(["select", video, "--sampler", "uniform", "--num-frames", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines[:3]] == [
+        ["index", "time", "score"],
+        ["30", "0:03.000", "-"],
+        ["90", "0:09.000", "-"],
+    ]
+    assert lines[3].startswith("2 of 120 frames, sampler uniform, decoder pyav")
+
+
+def test_eight_frames_are_the_default(video: str, capsys: Capture) -> None:
+    cli.main(["select", video, "--sampler", "uniform", "--json"])
+    values = json.loads(capsys.readouterr().out)
+    assert (values["num_frames"], len(values["indices"])) == (8, 8)
+
+
+def test_a_budget_beyond_the_video_gives_all_its_frames(video: str, capsys: Capture) -> None:
+    assert cli.main(["select", video, "--sampler", "uniform", "--num-frames", "500", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["indices"] == list(range(120))
+
+
+def test_the_grid_can_be_the_codecs_keyframes(video: str, capsys: Capture) -> None:
+    argv = ["select", video, "--sampler", "stacfp", "--num-frames", "2", "--json"]
+    cli.main([*argv, "--grid", "keyframes"])
+    values = json.loads(capsys.readouterr().out)
+    assert values["config"]["grid"]["kind"] == "keyframes"
+    with open_video(video) as source:
+        assert values["n_grid"] == len(source.keyframes()) < 120
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--num-frames", "0"], "argument --num-frames: expected a whole number of 1 or more"),
+        (["--num-frames", "-3"], "expected a whole number of 1 or more, got '-3'"),
+        (["--num-frames", "2.5"], "expected a whole number of 1 or more, got '2.5'"),
+        (["--num-frames", "²"], "expected a whole number of 1 or more, got '²'"),
+        (["--threshold", "nan"], "argument --threshold: expected a finite number, got 'nan'"),
+        (["--threshold", "inf"], "expected a finite number, got 'inf'"),
+        (["--threshold", "high"], "expected a finite number, got 'high'"),
+        (["--num-frames", "2", "--threshold", "0.5"], "--threshold: not allowed with argument"),
+        (["--caption", "a", "--question", "b"], "--question: not allowed with argument"),
+        (["--caption", " "], "argument --caption: the text is empty; give a sentence"),
+        (["--question", ""], "argument --question: the text is empty"),
+        (["--sampler", "best"], "unknown sampler 'best'; the samplers are: keyscore, "),
+        (["--decoder", "vlc"], "argument --decoder: invalid choice: 'vlc'"),
+        (["--grid", "all"], "argument --grid: invalid choice: 'all'"),
+        (["--frames", "3"], "unrecognized arguments: --frames 3"),
+        (["--num", "3"], "unrecognized arguments: --num 3"),
+        (["--sampler", "uniform", "--threshold", "0.5"], "uniform ranks no frames"),
+        (["--encoder", "conse"], "no text to score the frames with; give a caption"),
+        (["--encoder", "conse", "--caption", "a", "--device", "abacus"], "abacus"),
+        (["--encoder", "./no-such-model", "--caption", "a"], "./no-such-model"),
+        (["--encoder", "conse", "--captioner", "bard"], "captioner 'bard'"),
+        (["--report", "why.pdf"], "cannot write a report as 'why.pdf'; name a file that ends in"),
+    ],
+)
+def test_bad_usage_ends_with_2_and_one_line(
+    video: str, capsys: Capture, options: list[str], message: str
+) -> None:
+    code, err = fails(capsys, "select", video, *options)
+    assert code == 2
+    assert message in err
+
+
+@pytest.mark.parametrize("argv", [[], ["choose"], ["select"], ["batch", "m.jsonl"]])
+def test_an_incomplete_command_ends_with_2_and_says_where_help_is(
+    capsys: Capture, argv: list[str]
+) -> None:
+    code, err = fails(capsys, *argv)
+    assert code == 2
+    assert "--help says more" in err
+
+
+def test_a_device_that_is_not_there_is_said(video: str, capsys: Capture) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    argv = ("select", video, "--encoder", "conse", "--caption", "a", "--device", "cuda")
+    code, err = fails(capsys, *argv)
+    assert code == 2
+    assert "cuda" in err
+
+
+@pytest.mark.parametrize(
+    ("make", "cause"),
+    [
+        (None, "no such file"),
+        (b"", "empty"),
+        (b"this is no video\n" * 100, ""),
+        ("folder", ""),
+    ],
+    ids=["missing", "empty", "text", "folder"],
+)
+def test_a_video_that_cannot_be_read_ends_with_3_and_is_named(
+    tmp_path: Path, capsys: Capture, make: bytes | str | None, cause: str
+) -> None:
+    path = tmp_path / "clip.mp4"
+    if isinstance(make, bytes):
+        path.write_bytes(make)
+    elif make == "folder":
+        path.mkdir()
+    code, err = fails(capsys, "select", str(path), "--sampler", "stacfp", "--json")
+    assert code == 3
+    assert err.startswith(f"keyscore: cannot read {path}: ")
+    assert cause in err
+
+
+def test_frames_are_saved_at_full_size_and_named_by_index_and_time(
+    video: str, tmp_path: Path, capsys: Capture
+) -> None:
+    folder = tmp_path / "new" / "frames"
+    argv = ["select", video, "--sampler", "uniform", "--num-frames", "3", "--save-frames"]
+    assert cli.main([*argv, str(folder)]) == 0
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == [
+        "frame_0000020_2.000s.png",
+        "frame_0000060_6.000s.png",
+        "frame_0000100_10.000s.png",
+    ]
+    with Image.open(folder / names[1]) as image:
+        assert image.size == (64, 36)
+        colour = torch.from_numpy(np.asarray(image, dtype=np.float64).mean((0, 1)))
+    assert frame_numbers(colour[None]) == [60]
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize("name", ["why.png", "WHY.HTML", "why.svg"])
+def test_a_report_is_written_where_asked(
+    video: str, tmp_path: Path, capsys: Capture, name: str
+) -> None:
+    path = tmp_path / "new" / name
+    argv = ["select", video, "--sampler", "stacfp", "--num-frames", "2", "--report", str(path)]
+    assert cli.main(argv) == 0
+    assert path.stat().st_size > 10_000
+    assert capsys.readouterr().err == ""
+
+
+def test_outputs_that_cannot_be_written_end_with_2_before_the_video_is_opened(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder.png").mkdir()
+    for option, place in [
+        ("--save-frames", "file"),
+        ("--save-frames", "file/below"),
+        ("--report", "file/why.png"),
+        ("--report", "folder.png"),
+    ]:
+        code, err = fails(capsys, "select", "no-video.mp4", option, str(tmp_path / place))
+        assert code == 2
+        assert f"cannot write {tmp_path / 'f'}" in err
+
+
+def test_a_place_that_can_be_written_is_left_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "report.png").write_bytes(b"old")
+    require_writable_file(tmp_path / "report.png")
+    require_writable_folder(tmp_path)
+    assert (tmp_path / "report.png").read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["report.png"]
+    with pytest.raises(InputError, match="it is a folder; give the name of a file"):
+        require_writable_file(tmp_path)
+
+
+def test_notes_go_to_standard_error(tmp_path: Path, capsys: Capture) -> None:
+    (clip,) = [clip for clip in CLIPS if clip.name == "wrong_count.avi"]
+    path = clip.write(tmp_path)
+    assert cli.main(["select", str(path), "--sampler", "stacfp", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert err == "note: the header promises 9999 frames, 48 can be shown\n"
+    assert json.loads(out)["notes"] == [err.removeprefix("note: ").strip()]
+
+
+def test_interruption_ends_quietly_with_130(
+    video: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*args: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("keyscore_plugin.samplers.uniform.UniformSampler._choose", interrupt)
+    assert cli.main(["select", video, "--sampler", "uniform"]) == 130
+    assert capsys.readouterr() == ("", "")
+
+
+def test_list_names_everything_once_with_a_description(capsys: Capture) -> None:
+    assert cli.main(["list", "--json"]) == 0
+    entries = [Entry(**values) for values in json.loads(capsys.readouterr().out)]
+    names = [(entry.kind, entry.name) for entry in entries]
+    assert len(set(names)) == len(names)
+    assert {name for kind, name in names if kind == "sampler"} == set(SAMPLERS)
+    assert {name for kind, name in names if kind == "decoder"} == set(DECODERS)
+    assert ("encoder", "conse") in names
+    assert all(entry.description.endswith(".") for entry in entries)
+    assert all(entry.usable == (entry.problem is None) for entry in entries)
+
+
+def test_list_prints_a_line_an_entry_under_its_kind(capsys: Capture) -> None:
+    assert cli.main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if not line.startswith(" ")] == [
+        "samplers",
+        "encoders",
+        "decoders",
+    ]
+    assert any(line.startswith("  uniform ") for line in lines)
+
+
+def test_what_is_not_installed_is_listed_with_the_way_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setitem(listing.NEEDS, ("decoder", "pyav"), ("extra", ("no_such_package",)))
+    assert cli.main(["list"]) == 0
+    assert "not usable here: no_such_package is not installed; install it with: pip install " in (
+        capsys.readouterr().out
+    )
+
+
+def test_progress_reaches_who_listens_and_nobody_else() -> None:
+    heard: list[tuple[str, int, int]] = []
+    with progress.listening(lambda *event: heard.append(event)):
+        progress.advance("decode", 1, 2)
+        other = threading.Thread(target=progress.advance, args=("decode", 9, 9))
+        other.start()
+        other.join()
+    progress.advance("decode", 2, 2)
+    assert heard == [("decode", 1, 2)]
