@@ -2,16 +2,16 @@
 
 import tempfile
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import IO
 from urllib.parse import unquote, urlsplit
 
-from keyscore_plugin.errors import VideoError
+from keyscore_plugin.errors import InputError, VideoError
 
 _CHUNK = 1 << 20
 
@@ -27,6 +27,10 @@ class DownloadLimits:
 
     max_bytes: int = 2 << 30
     max_seconds: float = 120.0
+
+    def __post_init__(self) -> None:
+        if self.max_bytes < 1 or not self.max_seconds > 0:
+            raise InputError(f"DownloadLimits must be positive, got {self}")
 
 
 def is_remote(video: str) -> bool:
@@ -60,10 +64,13 @@ def downloaded(url: str, limits: DownloadLimits) -> Iterator[str]:
                 path.open("wb") as file,
             ):
                 _copy(response, file, url, limits)
-        except urllib.error.URLError as error:
-            raise VideoError(url, str(error.reason), "check the address, or give a file") from error
-        except TimeoutError as error:
-            raise _too_slow(url, limits) from error
+        except VideoError:
+            raise
+        except (OSError, HTTPException) as error:
+            cause = getattr(error, "reason", error)
+            if isinstance(cause, TimeoutError):
+                raise _too_slow(url, limits) from error
+            raise VideoError(url, str(cause), "check the address, or give a file") from error
         yield str(path)
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -22,18 +23,28 @@ from keyscore_transformers.meeting import BatchCaptioner, Meeting
 from keyscore_transformers.positions import is_ready, make_ready, reads_rows
 from keyscore_transformers.request import (
     VideoRequest,
+    names_a_sampler,
     requests_for,
     sort_keywords,
     video_blocks,
+    without_ours,
 )
 from keyscore_transformers.times import TOKENS_PER_SECOND, grid_intervals, with_grid_times
 from keyscore_transformers.videos import flat_videos, same_nesting
 
 P = TypeVar("P")
 
+
 # From apply_chat_template to the __call__ inside it: how transformers routes keywords in between
 # differs from version to version, and content blocks lose all but the video's address.
-_PENDING: ContextVar[list[VideoRequest] | None] = ContextVar("keyscore_pending", default=None)
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """What a template wants of the call inside it: these requests; None, nothing of ours."""
+
+    requests: list[VideoRequest] | None
+
+
+_PENDING: ContextVar[_Pending | None] = ContextVar("keyscore_pending", default=None)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -59,19 +70,20 @@ class EnabledProcessor:
     def apply_chat_template(self, conversation: Any, *args: Any, **kwargs: Any) -> Any:
         """As the processor's own; ``sampler=`` and what goes with it chooses the frames."""
         stock: Any = super()
-        asked = sort_keywords(kwargs)
         blocks = video_blocks(conversation)
-        wanted = _wanted(self._keyscore, asked.ours)
-        if wanted is None and not any(block.keywords.get("sampler") for block in blocks):
-            kept = asked.without_ours() if "sampler" in asked.ours else kwargs
-            return stock.apply_chat_template(conversation, *args, **kept)
-        for block in blocks:
-            flat_videos(block.video)  # a list of images would be spread out below
-        ours = {**asked.ours, "sampler": wanted}
-        keywords = [block.keywords for block in blocks]
-        pending = _PENDING.set(requests_for(ours, len(blocks), blocks=keywords))
+        asks = _asks(self._keyscore, kwargs)
+        if not asks and not any(block.keywords.get("sampler") for block in blocks):
+            requests, rest = None, without_ours(kwargs) if names_a_sampler(kwargs) else kwargs
+        else:
+            for block in blocks:
+                flat_videos(block.video)  # a list of images would be spread out below
+            ours, rest = sort_keywords(kwargs)
+            ours = {"sampler": self._keyscore.sampler, **ours}
+            keywords = [block.keywords for block in blocks]
+            requests = requests_for(ours, len(blocks), blocks=keywords)
+        pending = _PENDING.set(_Pending(requests))
         try:
-            return stock.apply_chat_template(conversation, *args, **asked.rest)
+            return stock.apply_chat_template(conversation, *args, **rest)
         finally:
             _PENDING.reset(pending)
 
@@ -79,12 +91,12 @@ class EnabledProcessor:
         """As the processor's own; ``sampler=`` and what goes with it chooses the frames."""
         stock: Any = super()
         pending = _PENDING.get()
-        asked = sort_keywords(kwargs)
-        wanted = _wanted(self._keyscore, asked.ours)
-        if pending is None and wanted is None:
-            kept = asked.without_ours() if "sampler" in asked.ours else kwargs
-            return stock.__call__(*args, **kept)
-        rest = asked.rest
+        if pending is None:
+            pending = _Pending([] if _asks(self._keyscore, kwargs) else None)
+        if pending.requests is None:
+            rest = without_ours(kwargs) if names_a_sampler(kwargs) else kwargs
+            return stock.__call__(*args, **rest)
+        ours, rest = sort_keywords(kwargs)
         told_times = takes_times(stock)
         if not told_times and rest.get("audio") is None:
             rest.pop("audio", None)  # the template passes one on to processors that take none
@@ -92,9 +104,8 @@ class EnabledProcessor:
         if call.arguments.get("videos") is None:
             return stock.__call__(*args, **rest)
         videos = flat_videos(call.arguments["videos"])
-        requests = pending
-        if requests is None:
-            requests = requests_for({**asked.ours, "sampler": wanted}, len(videos))
+        ours = {"sampler": self._keyscore.sampler, **ours}
+        requests = pending.requests or requests_for(ours, len(videos))
         chosen = self._choose(videos, requests)
         pixels = iter([one.pixels for one in chosen])
         call.arguments["videos"] = same_nesting(call.arguments["videos"], pixels)
@@ -145,10 +156,11 @@ class EnabledProcessor:
         return _restore, (stock_copy(self), state.sampler, chooser)
 
 
-def _wanted(state: _State, ours: Any) -> str | Sampler | None:
-    """The sampler of a call: its own, even if None, else that of `enable`."""
-    sampler: str | Sampler | None = ours.get("sampler", state.sampler)
-    return sampler
+def _asks(state: _State, keywords: Mapping[str, Any]) -> bool:
+    """Whether a call is for a sampler: its own word, even None, goes before that of `enable`."""
+    if names_a_sampler(keywords):
+        return sort_keywords(keywords)[0]["sampler"] is not None
+    return state.sampler is not None
 
 
 def enable(

@@ -56,32 +56,26 @@ _OURS = tuple(f.name for f in fields(VideoRequest) if f.name not in (*_SAMPLING,
 _KEYS = (*_OURS, *_SAMPLING)
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """The keywords of one call, sorted.
-
-    Attributes:
-        ours: What the call asks of us, by name.
-        rest: The call's keywords without them.
-    """
-
-    ours: Mapping[str, Any]
-    rest: dict[str, Any]
-
-    @property
-    def sampler(self) -> str | Sampler | None:
-        """The sampler of the call, if it names one."""
-        sampler: str | Sampler | None = self.ours.get("sampler")
-        return sampler
-
-    def without_ours(self) -> dict[str, Any]:
-        """The call as if we were not there: ``sampler=None`` and our other keywords left out."""
-        kept = {key: value for key, value in self.ours.items() if key not in _OURS}
-        return {**self.rest, **kept}
+def names_a_sampler(keywords: Mapping[str, Any]) -> bool:
+    """Whether a call says anything about a sampler, be it None."""
+    inner = [keywords[nest] for nest in _NESTS if isinstance(keywords.get(nest), Mapping)]
+    return "sampler" in keywords or any(names_a_sampler(level) for level in inner)
 
 
-def sort_keywords(keywords: Mapping[str, Any]) -> Asked:
+def without_ours(keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """The call as if we were not there; what transformers knows as well stays where it is."""
+    return {
+        key: without_ours(value) if key in _NESTS and isinstance(value, Mapping) else value
+        for key, value in keywords.items()
+        if key not in _OURS
+    }
+
+
+def sort_keywords(keywords: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Find our keywords: flat, in ``processor_kwargs``, in ``videos_kwargs``, or in both nested.
+
+    Returns:
+        Ours by name, with those that say how transformers should sample; and the call without them.
 
     Raises:
         InputError: One is given in two places.
@@ -103,7 +97,8 @@ def sort_keywords(keywords: Mapping[str, Any]) -> Asked:
                 rest[key] = value
         return rest
 
-    return Asked(rest=lift(keywords), ours=ours)
+    rest = lift(keywords)
+    return ours, rest
 
 
 def requests_for(

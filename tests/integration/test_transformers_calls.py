@@ -1,0 +1,379 @@
+"""Every way of calling an enabled processor; wrong ways; and what stays as it was."""
+
+import copy
+import functools
+import pickle
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import PIL.Image
+import pytest
+import torch
+import transformers
+from torch import Tensor
+from transformers import AutoProcessor, pipeline
+from transformers.pipelines import PIPELINE_REGISTRY
+
+from keyscore_plugin.errors import InputError, VideoError
+from keyscore_transformers import DownloadLimits, enable
+from tests.fixed import FixedSampler
+from tests.tiny import FAMILIES, build
+from tests.tiny.family import installed_before
+from tests.tiny.videos import numbered_frames, numbered_video
+
+QWEN3 = FAMILIES["qwen3_vl"]
+KEYFRAMES = [3, 40, 101]
+SHOWN = [3, 3, 40, 40, 101, 101]
+ANSWER = {"tokenize": True, "return_dict": True, "return_tensors": "pt"}
+FACTS = {"total_num_frames": 120, "fps": 10.0, "duration": 12.0}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clips")
+    numbered_video(folder / "a clip.mp4")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def video(folder: Path) -> str:
+    return str(folder / "a clip.mp4")
+
+
+@pytest.fixture
+def processor() -> Any:
+    return enable(build("qwen3_vl")[0])
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[str]:
+    """Address of the folder over HTTP."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: Any) -> None:
+            """Say nothing."""
+
+    handler = functools.partial(Quiet, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
+        thread = threading.Thread(target=httpd.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{httpd.server_address[1]}"
+        httpd.shutdown()
+        thread.join()
+
+
+def messages(video: Any, **keywords: Any) -> list[dict[str, Any]]:
+    block = {"type": "video", "video": video, **keywords}
+    return [{"role": "user", "content": [block, {"type": "text", "text": "Which?"}]}]
+
+
+def frames() -> Tensor:
+    return torch.from_numpy(numbered_frames())
+
+
+def fixed() -> FixedSampler:
+    return FixedSampler(KEYFRAMES)
+
+
+WAYS: dict[str, Callable[[Any, str], Any]] = {
+    "flat": lambda p, v: p.apply_chat_template(messages(v), sampler=fixed(), **ANSWER),
+    "processor_kwargs": lambda p, v: p.apply_chat_template(
+        messages(v), processor_kwargs={"sampler": fixed(), "num_frames": 3}, **ANSWER
+    ),
+    "processor_kwargs beside a flat keyword": lambda p, v: p.apply_chat_template(
+        messages(v), processor_kwargs={"sampler": fixed()}, num_frames=3, **ANSWER
+    ),
+    "videos_kwargs": lambda p, v: p.apply_chat_template(
+        messages(v), videos_kwargs={"sampler": fixed(), "num_frames": 3}, **ANSWER
+    ),
+    "videos_kwargs in processor_kwargs": lambda p, v: p.apply_chat_template(
+        messages(v),
+        processor_kwargs={"videos_kwargs": {"sampler": fixed(), "num_frames": 3}},
+        **ANSWER,
+    ),
+    "in the block": lambda p, v: p.apply_chat_template(
+        messages(v, sampler=fixed(), num_frames=3), **ANSWER
+    ),
+    "in the block, over the call's": lambda p, v: p.apply_chat_template(
+        messages(v, sampler=fixed()), sampler="uniform", num_frames=3, **ANSWER
+    ),
+    "the processor itself": lambda p, v: p(
+        text=[p.apply_chat_template(messages(v))],
+        videos=[v],
+        sampler=fixed(),
+        num_frames=3,
+        return_tensors="pt",
+    ),
+    "the processor itself, nested": lambda p, v: p(
+        text=[p.apply_chat_template(messages(v))],
+        videos=[[Path(v)]],
+        videos_kwargs={"sampler": fixed(), "num_frames": 3},
+        return_tensors="pt",
+    ),
+    "file URL": lambda p, v: p.apply_chat_template(
+        messages(Path(v).as_uri()), sampler=fixed(), **ANSWER
+    ),
+    "array, frames first": lambda p, v: p.apply_chat_template(
+        messages(frames()), sampler=fixed(), video_metadata=[FACTS], **ANSWER
+    ),
+    "array, channels second": lambda p, v: p.apply_chat_template(
+        messages(frames().permute(0, 3, 1, 2).numpy()),
+        sampler=fixed(),
+        video_metadata=[FACTS],
+        **ANSWER,
+    ),
+    "array with its facts in the block": lambda p, v: p.apply_chat_template(
+        messages(frames(), video_metadata=FACTS), sampler=fixed(), **ANSWER
+    ),
+    "images with metadata": lambda p, v: p(
+        text=[p.apply_chat_template(messages(v))],
+        videos=[[PIL.Image.fromarray(frame) for frame in numbered_frames()]],
+        video_metadata=[FACTS],
+        sampler=fixed(),
+        return_tensors="pt",
+    ),
+    "a default of enable": lambda p, v: enable(p, sampler=fixed()).apply_chat_template(
+        messages(v), **ANSWER
+    ),
+    "a deep copy": lambda p, v: copy.deepcopy(p).apply_chat_template(
+        messages(v), sampler=fixed(), **ANSWER
+    ),
+    "pickled": lambda p, v: pickle.loads(pickle.dumps(p)).apply_chat_template(
+        messages(v), sampler=fixed(), **ANSWER
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_of_asking_gives_the_chosen_frames(processor: Any, video: str, way: str) -> None:
+    inputs = WAYS[way](processor, video)
+    assert QWEN3.read_back(inputs) == SHOWN
+    assert QWEN3.read_times is not None
+    assert QWEN3.read_times(inputs, processor, None) == [0.3, 4.0, 10.1]
+
+
+def test_a_url_is_fetched_within_its_limits(server: str, video: str) -> None:
+    url = f"{server}/a%20clip.mp4"
+    processor = enable(build("qwen3_vl")[0])
+    inputs = processor.apply_chat_template(messages(url), sampler=fixed(), **ANSWER)
+    assert QWEN3.read_back(inputs) == SHOWN
+    assert processor.last_selections[0].video == url
+    size = Path(video).stat().st_size
+    enable(processor, limits=DownloadLimits(max_bytes=size - 1))
+    with pytest.raises(VideoError, match=r"a%20clip\.mp4.*larger than.*max_bytes"):
+        processor.apply_chat_template(messages(url), sampler=fixed(), **ANSWER)
+    enable(processor, limits=DownloadLimits(max_seconds=1e-6))
+    with pytest.raises(VideoError, match=r"within 1e-06 s.*max_seconds"):
+        processor.apply_chat_template(messages(url), sampler=fixed(), **ANSWER)
+    with pytest.raises(VideoError, match=r"(?i)not found"):
+        processor.apply_chat_template(messages(f"{server}/none.mp4"), sampler=fixed(), **ANSWER)
+
+
+@pytest.mark.parametrize("task", ["image-text-to-text", "any-to-any"])
+def test_pipelines_pass_the_sampler_on(video: str, task: Any) -> None:
+    if task not in PIPELINE_REGISTRY.get_supported_tasks():
+        pytest.skip(f"transformers {transformers.__version__} has no {task}")
+    processor, model = build("qwen3_vl")
+    pipe: Any = pipeline(task, model=model, processor=enable(processor))
+    asked = {"sampler": fixed(), "num_frames": 2}
+    calls: list[tuple[Any, dict[str, Any]]] = [(messages(video, **asked), {})]
+    if not installed_before("5.9") or task == "any-to-any":  # it dropped the keywords of a chat
+        calls += [(messages(video), asked), (messages(video), {"processor_kwargs": asked})]
+    for talk, keywords in calls:
+        assert len(pipe(text=talk, max_new_tokens=3, **keywords)) == 1
+        (selection,) = processor.last_selections
+        assert selection.indices == KEYFRAMES[:2]
+        processor = pipe.processor = enable(build("qwen3_vl")[0])
+
+
+def test_each_conversation_is_asked_with_its_own_text(processor: Any, video: str) -> None:
+    sampler = FixedSampler(KEYFRAMES, needs_text=True)
+    talk = [
+        {"role": "user", "content": [{"type": "text", "text": "Hello."}]},
+        {"role": "assistant", "content": [{"type": "text", "text": "Hi!"}]},
+        *messages(video),
+    ]
+    content = messages(video)[0]["content"][:1] * 2 + [{"type": "text", "text": "Same?"}]
+    again = [{"role": "user", "content": content}]
+    inputs = processor.apply_chat_template([talk, again], sampler=sampler, padding=True, **ANSWER)
+    assert [told["question"] for told in sampler.told] == ["Which?", "Same?"]
+    assert QWEN3.read_back(inputs) == SHOWN * 3
+
+
+def test_the_same_video_asked_alike_is_chosen_from_once(processor: Any, video: str) -> None:
+    sampler = fixed()
+    processor.apply_chat_template([messages(video)] * 3, sampler=sampler, padding=True, **ANSWER)
+    assert len(sampler.told) == 1
+    assert len(processor.last_selections) == 3
+
+
+def test_captions_may_be_one_a_video(processor: Any, video: str) -> None:
+    sampler = FixedSampler(KEYFRAMES, needs_text=True)
+    two = [messages(video), messages(video)]
+    processor.apply_chat_template(two, sampler=sampler, caption=["a", "b"], **ANSWER)
+    assert [told["caption"] for told in sampler.told] == ["a", "b"]
+    with pytest.raises(InputError, match="caption has 3 entries for 2 videos"):
+        processor.apply_chat_template(two, sampler=sampler, caption=["a", "b", "c"], **ANSWER)
+
+
+def test_token_budget_counts_uniform_frames(processor: Any, video: str) -> None:
+    uniform = build("qwen3_vl")[0].apply_chat_template(
+        messages(video), num_frames=4, fps=None, **ANSWER
+    )
+    sampler = FixedSampler([1, 30, 60, 90])
+    chosen = processor.apply_chat_template(
+        messages(video), sampler=sampler, token_budget=4, **ANSWER
+    )
+    assert chosen["video_grid_thw"].tolist() == uniform["video_grid_thw"].tolist()
+    assert sampler.told[0]["num_frames"] == 2
+
+
+def test_text_alone_needs_no_video(processor: Any) -> None:
+    talk = [{"role": "user", "content": [{"type": "text", "text": "Hello"}]}]
+    stock = build("qwen3_vl")[0]
+    found = processor.apply_chat_template(talk, sampler="keyscore", num_frames=8, **ANSWER)
+    expected = stock.apply_chat_template(talk, **ANSWER)
+    assert torch.equal(found["input_ids"], expected["input_ids"])
+    assert processor.apply_chat_template(talk, sampler="keyscore") == stock.apply_chat_template(
+        talk
+    )
+
+
+def test_sampler_none_overrules_the_default_of_enable(video: str) -> None:
+    processor = enable(build("qwen3_vl")[0], sampler=fixed())
+    keywords = {"num_frames": 4, "fps": None, "do_sample_frames": True}
+    found = processor.apply_chat_template(messages(video), sampler=None, **keywords, **ANSWER)
+    expected = build("qwen3_vl")[0].apply_chat_template(messages(video), **keywords, **ANSWER)
+    assert torch.equal(found["pixel_values_videos"], expected["pixel_values_videos"])
+    assert processor.last_selections == []
+
+
+BARE = [PIL.Image.fromarray(frame) for frame in numbered_frames(4)]
+REFUSED: dict[str, tuple[Callable[[Any, str], Any], str]] = {
+    "a list of images": (
+        lambda p, v: p.apply_chat_template(messages(BARE), sampler="keyscore", **ANSWER),
+        "times of .*4 frames.* are unknown",
+    ),
+    "paths of images": (
+        lambda p, v: p.apply_chat_template(
+            messages(["1.png", "2.png"]), sampler="keyscore", **ANSWER
+        ),
+        "1.png is an image",
+    ),
+    "an array without metadata": (
+        lambda p, v: p.apply_chat_template(messages(frames()), sampler=fixed(), **ANSWER),
+        "give video_metadata",
+    ),
+    "a caption sampler without any text": (
+        lambda p, v: p(text=["<|video_pad|>"], videos=[v], sampler="keyscore"),
+        "no text to choose the frames by; give caption=.*question.*model=model",
+    ),
+    "guide=caption without caption or captioner": (
+        lambda p, v: p.apply_chat_template(
+            messages(v), sampler="keyscore", guide="caption", **ANSWER
+        ),
+        "no text .* for guide='caption'; give caption=",
+    ),
+    "one video without a sampler": (
+        lambda p, v: p.apply_chat_template(
+            [messages(v), messages(v, sampler="uniform")], padding=True, **ANSWER
+        ),
+        "video 1 of 2 has no sampler",
+    ),
+    "a rate": (
+        lambda p, v: p.apply_chat_template(messages(v), sampler="uniform", fps=1, **ANSWER),
+        "fps=1 is a rate",
+    ),
+    "two budgets": (
+        lambda p, v: p.apply_chat_template(
+            messages(v), sampler="uniform", num_frames=4, token_budget=4, **ANSWER
+        ),
+        "exclude each other",
+    ),
+    "a keyword twice": (
+        lambda p, v: p.apply_chat_template(
+            messages(v), sampler="uniform", videos_kwargs={"sampler": "stacfp"}, **ANSWER
+        ),
+        "sampler is given twice",
+    ),
+    "an unknown sampler": (
+        lambda p, v: p.apply_chat_template(messages(v), sampler="best", **ANSWER),
+        "unknown sampler 'best'",
+    ),
+    "an unknown pair": (
+        lambda p, v: p.apply_chat_template(messages(v), sampler="uniform", pair="x", **ANSWER),
+        "unknown pair 'x'",
+    ),
+    "an unknown guide": (
+        lambda p, v: p.apply_chat_template(messages(v), sampler="uniform", guide="x", **ANSWER),
+        "guide 'x' is not",
+    ),
+}
+
+
+@pytest.mark.parametrize("wrong", REFUSED)
+def test_wrong_use_is_an_error_not_uniform_frames(processor: Any, video: str, wrong: str) -> None:
+    call, message = REFUSED[wrong]
+    with pytest.raises(InputError, match=message):
+        call(processor, video)
+
+
+def test_a_missing_file_is_named(processor: Any) -> None:
+    with pytest.raises(VideoError, match=r"none\.mp4"):
+        processor.apply_chat_template(messages("none.mp4"), sampler="uniform", **ANSWER)
+
+
+def test_what_is_no_video_family_cannot_be_enabled() -> None:
+    tokenizer = build("qwen3_vl")[0].tokenizer
+    with pytest.raises(InputError, match="Qwen3VLProcessor"):
+        enable(tokenizer)
+
+
+def test_only_this_instance_changes(processor: Any, video: str) -> None:
+    other = build("qwen3_vl")[0]
+    before = {name: type(part) for name, part in vars(other).items()}
+    again = enable(enable(processor))
+    assert again is processor
+    assert type(processor).__mro__.count(type(other)) == 1
+    assert len(type(processor).__mro__) == len(type(other).__mro__) + 2
+    assert type(processor).__name__ == type(other).__name__
+    assert isinstance(processor, type(other))
+    assert not hasattr(type(other), "last_selections")
+    assert type(other).__call__ is not type(processor).__call__
+    assert {name: type(part) for name, part in vars(other).items()} == before
+    assert vars(processor).keys() == vars(other).keys()
+    stock = other.apply_chat_template(messages(video), num_frames=4, fps=None, **ANSWER)
+    assert QWEN3.read_back(stock) != SHOWN
+
+
+def test_saved_and_loaded_it_is_as_before(processor: Any, video: str, tmp_path: Path) -> None:
+    build("qwen3_vl")[0].save_pretrained(tmp_path / "stock")
+    processor.apply_chat_template(messages(video), sampler=fixed(), **ANSWER)
+    processor.save_pretrained(tmp_path / "enabled")
+    for path in sorted((tmp_path / "stock").iterdir()):
+        assert (tmp_path / "enabled" / path.name).read_bytes() == path.read_bytes(), path.name
+    auto: Any = AutoProcessor
+    loaded = auto.from_pretrained(tmp_path / "enabled")
+    inputs = enable(loaded).apply_chat_template(messages(video), sampler=fixed(), **ANSWER)
+    assert QWEN3.read_back(inputs) == SHOWN
+
+
+def test_a_copy_shares_the_model_and_not_the_memory(video: str) -> None:
+    processor, model = build("qwen3_vl")
+    twin = copy.deepcopy(enable(processor, model=model))
+    assert twin._keyscore.model is model
+    assert twin.tokenizer is not processor.tokenizer
+    twin.apply_chat_template(messages(video), sampler=fixed(), **ANSWER)
+    assert processor.last_selections == []
+    assert len(twin.last_selections) == 1
+
+
+def test_the_selection_says_how_it_was_made(processor: Any, video: str) -> None:
+    processor.apply_chat_template(messages(video), sampler="uniform", num_frames=4, **ANSWER)
+    (selection,) = processor.last_selections
+    assert (selection.sampler, selection.num_frames, selection.video) == ("uniform", 4, video)
+    assert replace(selection).indices == [15, 45, 75, 105]

@@ -1,0 +1,216 @@
+"""The times that reach the model, in the hard cases: positions, casts, variable rates, patches."""
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from keyscore_plugin.errors import InputError
+from keyscore_transformers import enable
+from keyscore_transformers.positions import reads_rows
+from keyscore_transformers.times import grid_intervals
+from tests.fixed import FixedSampler
+from tests.tiny import FAMILIES, build
+from tests.tiny.videos import numbered_frames, numbered_video
+
+QWEN2_5 = FAMILIES["qwen2_5_vl"]
+QWEN3 = FAMILIES["qwen3_vl"]
+ANSWER = {
+    "tokenize": True,
+    "return_dict": True,
+    "return_tensors": "pt",
+    "add_generation_prompt": True,
+}
+
+
+def messages(*videos: Any) -> list[dict[str, Any]]:
+    blocks = [{"type": "video", **video} for video in videos]
+    return [{"role": "user", "content": [*blocks, {"type": "text", "text": "Which?"}]}]
+
+
+def block(video: Path, frames: list[int], **keywords: Any) -> dict[str, Any]:
+    return {"path": str(video), "sampler": FixedSampler(frames), **keywords}
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return numbered_video(tmp_path_factory.mktemp("clips") / "numbered.mp4")
+
+
+def temporal_positions(inputs: Any, model: Any) -> list[int]:
+    """Temporal position of each patch of all videos, from its own video's first."""
+    assert QWEN2_5.read_times is not None
+    seconds = QWEN2_5.read_times(inputs, None, model)
+    return [round(2 * s) for s in seconds]
+
+
+def test_qwen2_5_positions_are_those_of_the_times(video: Path) -> None:
+    """0, .8, 3 and 6.8 s at two positions a second, worked out by hand."""
+    processor, model = build("qwen2_5_vl")
+    enable(processor, model=model)
+    inputs = processor.apply_chat_template(messages(block(video, [0, 8, 30, 68])), **ANSWER)
+    assert temporal_positions(inputs, model) == [0, 1, 6, 13]
+
+
+def test_positions_survive_a_cast_of_the_batch(video: Path) -> None:
+    processor, model = build("qwen2_5_vl")
+    enable(processor, model=model)
+    inputs = processor.apply_chat_template(messages(block(video, [0, 8, 30, 68])), **ANSWER)
+    cast = inputs.to("cpu", dtype=torch.bfloat16)
+    assert cast["pixel_values_videos"].dtype == torch.bfloat16
+    assert cast["second_per_grid_ts"].dtype == torch.float32
+    assert temporal_positions(cast, model) == [0, 1, 6, 13]
+
+
+@given(
+    st.lists(st.integers(1, 600_000), min_size=1, max_size=60),
+    st.sampled_from([1.0, 2.0, 4.0, 25.0]),
+)
+def test_intervals_give_the_position_of_every_time(gaps_ms: list[int], rate: float) -> None:
+    """Up to ten hours, in float32, by the model's own formula."""
+    ticks = torch.tensor([0, *gaps_ms]).cumsum(0)
+    intervals = grid_intervals(ticks.double() / 1000, tokens_per_second=rate)
+    found = (torch.arange(len(ticks)) * rate * intervals).long()
+    assert found.tolist() == [int(t * rate) // 1000 for t in ticks.tolist()]
+
+
+def test_intervals_equal_position_ids_made_by_hand(video: Path) -> None:
+    processor, model = build("qwen2_5_vl")
+    enable(processor, model=model)
+    inputs = processor.apply_chat_template(messages(block(video, [0, 8, 30, 68])), **ANSWER)
+    given_intervals = model(**inputs).logits
+    stock = {**inputs, "second_per_grid_ts": torch.tensor([2.0])}
+    assert not torch.equal(model(**stock).logits, given_intervals)
+    del stock["second_per_grid_ts"]
+    by_hand = model(**stock, position_ids=hand_made_positions(inputs, model)).logits
+    assert torch.equal(by_hand, given_intervals)
+
+
+def hand_made_positions(inputs: Any, model: Any) -> Tensor:
+    """``(3, 1, length)`` ids: text by ones, the video's tokens by time, row and column."""
+    is_video = (inputs["input_ids"][0] == model.config.video_token_id).tolist()
+    steps, height, width = inputs["video_grid_thw"][0].tolist()
+    height, width = height // 2, width // 2
+    start = is_video.index(True)
+    rows = [
+        [start + time, start + row, start + column]
+        for time in (0, 1, 6, 13)
+        for row in range(height)
+        for column in range(width)
+    ]
+    assert len(rows) == sum(is_video) == steps * height * width
+    # From transformers 5.1 on the text goes on after the video's extent in space, not in time.
+    after = start + (max(height, width) if reads_rows() else 14)
+    n_after = len(is_video) - start - len(rows)
+    text = [[i] * 3 for i in range(start)]
+    rest = [[after + i] * 3 for i in range(n_after)]
+    return torch.tensor(text + rows + rest).T.unsqueeze(1)
+
+
+def test_videos_of_different_lengths_keep_their_own_times(video: Path) -> None:
+    processor, model = build("qwen2_5_vl")
+    enable(processor, model=model)
+    two = messages(block(video, [0, 8, 30, 68]), block(video, [10, 45]))
+    inputs = processor.apply_chat_template([two, two[:1]], padding=True, **ANSWER)
+    assert temporal_positions(inputs, model) == [0, 1, 6, 13, 0, 7] * 2
+    answer = model.generate(**inputs.to("cpu", dtype=torch.float32), max_new_tokens=2)
+    assert answer.shape == (2, inputs["input_ids"].shape[1] + 2)
+
+
+def test_beams_and_samples_repeat_the_times(video: Path) -> None:
+    processor, model = build("qwen2_5_vl")
+    enable(processor, model=model)
+    inputs = processor.apply_chat_template(messages(block(video, [0, 8, 30, 68])), **ANSWER)
+    one = model.generate(**inputs, max_new_tokens=4, do_sample=False)
+    beams = model.generate(**inputs, max_new_tokens=4, num_beams=2, num_return_sequences=2)
+    assert beams.shape == (2, one.shape[1])
+
+
+def test_without_a_model_old_versions_refuse_rather_than_mislead(video: Path) -> None:
+    processor, _ = build("qwen2_5_vl")
+    enable(processor)
+    asked = messages(block(video, [0, 8, 30, 68]))
+    if reads_rows():
+        assert processor.apply_chat_template(asked, **ANSWER)["second_per_grid_ts"].shape == (1, 4)
+        return
+    with pytest.raises(InputError, match=r"model=model.*transformers>=5\.18"):
+        processor.apply_chat_template(asked, **ANSWER)
+
+
+def test_another_model_of_the_class_is_untouched(video: Path) -> None:
+    processor, model = build("qwen2_5_vl")
+    _, other = build("qwen2_5_vl")
+    enable(processor, model=model)
+    assert "get_rope_index" not in vars(other.model)
+    assert type(model) is type(other)
+    assert type(model.model).get_rope_index is type(other.model).get_rope_index
+
+
+@pytest.fixture(scope="module")
+def uneven(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[float]]:
+    """A clip of variable rate that starts at 1.5 s, and the time of each of its frames."""
+    path = tmp_path_factory.mktemp("clips") / "uneven.mkv"
+    ticks = [1500 + 40 * i + 7 * i * i for i in range(40)]  # milliseconds
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.height = stream.width = 112
+        stream.pix_fmt = "yuv444p"
+        stream.options = {"crf": "0"}
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for tick, pixels in zip(ticks, numbered_frames(40), strict=True):
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame.pts, frame.time_base = tick, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path, [tick / 1000 for tick in ticks]
+
+
+def test_variable_rates_are_told_as_they_are(uneven: tuple[Path, list[float]]) -> None:
+    path, seconds = uneven
+    processor = enable(build("qwen3_vl")[0])
+    keyframes = [0, 5, 21, 39]
+    inputs = processor.apply_chat_template(messages(block(path, keyframes)), **ANSWER)
+    assert QWEN3.read_times is not None
+    told = QWEN3.read_times(inputs, processor, None)
+    assert QWEN3.read_back(inputs) == [i for i in keyframes for _ in range(2)]
+    # Halves of a millisecond may round either way.
+    assert told == pytest.approx([seconds[i] for i in keyframes], abs=0.0501)
+    assert told != pytest.approx([i / 25 for i in keyframes], abs=0.5)
+
+
+PAIRS: dict[str, tuple[list[int], list[float]]] = {
+    # keyframes 3, 9, 40 and 119 of 120 at 10 fps: times .3, .9, 4 and 11.9
+    "duplicate": ([3, 3, 9, 9, 40, 40, 119, 119], [0.3, 0.9, 4.0, 11.9]),
+    # half a second on, but not up to the next keyframe, nor beyond the end
+    "neighbor": ([3, 8, 9, 14, 40, 45, 119, 119], [0.6, 1.1, 4.2, 11.9]),
+    # .3 and .9 are less than a second apart
+    "pack": ([3, 9, 40, 40, 119, 119], [0.6, 4.0, 11.9]),
+}
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_each_way_of_pairing_shows_true_frames_at_their_mean_time(video: Path, pair: str) -> None:
+    processor = enable(build("qwen3_vl")[0])
+    asked = messages(block(video, [3, 9, 40, 119], pair=pair))
+    inputs = processor.apply_chat_template(asked, **ANSWER)
+    shown, told = PAIRS[pair]
+    assert QWEN3.read_back(inputs) == shown
+    assert QWEN3.read_times is not None
+    # .55, 1.15 and 4.25 lie on the edge of rounding to tenths
+    assert QWEN3.read_times(inputs, processor, None) == pytest.approx(told, abs=0.101)
+
+
+def test_a_duplicated_frame_encodes_as_a_picture_does() -> None:
+    processor = enable(build("qwen3_vl")[0])
+    frames = torch.randint(0, 256, (3, 128, 128, 3), dtype=torch.uint8)
+    clip = {"video": frames, "sampler": FixedSampler([1]), "video_metadata": {"fps": 2}}
+    inputs = processor.apply_chat_template(messages(clip), **ANSWER)
+    picture = processor.image_processor(images=[frames[1].numpy()], return_tensors="pt")
+    assert inputs["video_grid_thw"].tolist() == picture["image_grid_thw"].tolist()
+    assert torch.allclose(inputs["pixel_values_videos"], picture["pixel_values"], atol=1e-5)
