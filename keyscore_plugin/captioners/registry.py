@@ -1,19 +1,27 @@
 """Captioners by name."""
 
+from keyscore_plugin._device import resolve_device
+from keyscore_plugin._optional import load
 from keyscore_plugin.captioners.base import Captioner
-from keyscore_plugin.errors import InputError
+
+CAPTIONERS = {
+    "labels": "keyscore_plugin.captioners.labels:LabelsCaptioner",
+}
 
 
-def load_captioner(captioner: str | Captioner, *, device: str = "auto") -> Captioner:
+def load_captioner(captioner: str | Captioner | None, *, device: str = "auto") -> Captioner | None:
     """Make a captioner ready.
 
     Args:
-        captioner: A `Captioner`, which is handed back as it is.
-        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"`` ...
+        captioner: ``"labels"``, which needs no download; or a `Captioner` or None, which are
+            handed back as they are.
+        device: ``"auto"`` (the GPU when there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` ...
 
     Raises:
-        InputError: There is no such captioner.
+        InputError: There is no such captioner, or no such device.
+        MissingDependencyError: A package it needs is not installed.
     """
     if not isinstance(captioner, str):
         return captioner
-    raise InputError(f"unknown captioner {captioner!r} on {device}; use a Captioner object")
+    made: Captioner = load("captioner", captioner, CAPTIONERS)(resolve_device(device))
+    return made

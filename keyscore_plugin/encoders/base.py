@@ -42,3 +42,14 @@ def require_text(text: str) -> str:
     if not text.strip():
         raise InputError(f"the text to encode is empty: {text!r}; give a caption or a question")
     return text
+
+
+def require_frames(frames: Frames) -> Frames:
+    """The frames, if there are any.
+
+    Raises:
+        InputError: There are none.
+    """
+    if len(frames) == 0:
+        raise InputError("there are no frames to encode; give at least one")
+    return frames

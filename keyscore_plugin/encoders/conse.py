@@ -16,11 +16,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from keyscore_plugin.encoders.base import require_text
+from keyscore_plugin.encoders.base import require_frames, require_text
 from keyscore_plugin.encoders.imagenet import INPUT_SIDE, load_classifier
 from keyscore_plugin.encoders.minilm import load_minilm
 from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
 
+# Ours: the network is too sure of its first guess. On 29 pictures and 75 captions, the right
+# picture came first for .43 of the captions at 1, .53 at 1.5, .61 at 2, .60 at 2.5, .57 at 3.
+_TEMPERATURE = 2.0
 # Ours: on 29 pictures, bare names lose .08 of the captions tried; without its kind,
 # "Egyptian Mau" is no cat.
 _PROMPT = "a photo of a {name}"
@@ -48,7 +51,9 @@ class ConseEncoder:
     def encode_frames(self, frames: Frames) -> Embeddings:
         """Embed frames; see `keyscore_plugin.encoders.base.Encoder`."""
         classes, mean = _class_vectors(self.device)
-        probabilities = self._classifier.probabilities(frames.pixels)
+        probabilities = self._classifier.probabilities(
+            require_frames(frames).pixels, temperature=_TEMPERATURE
+        )
         # eq. 3, f(x) = sum_t p(t | x) s(t) / Z; ours: over all classes, and from the mean of
         # them, which every text shares and which says nothing
         vectors = F.normalize(probabilities @ (classes - mean), dim=-1)

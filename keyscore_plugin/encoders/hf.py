@@ -1,0 +1,146 @@
+"""Any CLIP-style or SigLIP-style dual encoder of transformers, from the hub, its cache or a folder.
+
+CLIP, SigLIP, SigLIP 2 (fixed size and naflex), MetaCLIP 2, ALIGN, AltCLIP, ChineseCLIP ...: what
+has `get_image_features` and `get_text_features` with one vector each. The perception encoder is
+not among them: transformers 5.23 has PE for audio and for whole videos, none for single images.
+Code that comes with a model is never run (`trust_remote_code` stays off).
+"""
+
+import importlib.util
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from keyscore_plugin._optional import require
+from keyscore_plugin.encoders.base import require_frames, require_text
+from keyscore_plugin.errors import ModelError
+from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
+
+# These were trained on texts padded to the full length and read the padding.
+_READ_PADDING = ("align", "siglip", "siglip2")
+_BATCH = {"cpu": 8, "cuda": 64, "mps": 16}  # ours: frames a forward pass
+
+
+class HFEncoder:
+    """A dual encoder of transformers, with its own preprocessing.
+
+    Half precision on a GPU, float32 on a CPU; what comes out is float32.
+
+    Args:
+        model: A folder or a hub model id.
+        device: Where it runs.
+        local_files_only: Do not ask the hub for anything.
+
+    Raises:
+        ModelError: It cannot be loaded, or is not a dual encoder.
+        MissingDependencyError: A torchvision is installed that does not load, without which
+            transformers cannot be imported.
+    """
+
+    def __init__(self, model: str, device: torch.device, *, local_files_only: bool) -> None:
+        # transformers imports torchvision wherever it finds one, and dies with it.
+        if importlib.util.find_spec("torchvision") is not None:
+            require("torchvision", extra="transformers")
+        self.name = model
+        self.device = device
+        self._dtype = torch.float32 if device.type == "cpu" else torch.float16
+        self._load(local_files_only=local_files_only)
+        self.short_side = _short_side(self._image_processor)
+        self._max_tokens = min(
+            self._tokenizer.model_max_length, self._model.config.text_config.max_position_embeddings
+        )
+        self._padding = (
+            "max_length" if self._model.config.model_type in _READ_PADDING else "do_not_pad"
+        )
+
+    def _load(self, *, local_files_only: bool) -> None:
+        import transformers
+
+        # The PIL processors need no torchvision and give every machine the same pixels. The
+        # argument that asks for them changed its name within transformers 5.
+        by_backend = importlib.util.find_spec("transformers.image_processing_backends") is not None
+        pil: dict[str, Any] = {"backend": "pil"} if by_backend else {"use_fast": False}
+        auto_image_processor: Any = transformers.AutoImageProcessor
+        try:
+            model = transformers.AutoModel.from_pretrained(
+                self.name, dtype=self._dtype, local_files_only=local_files_only
+            )
+            self._tokenizer = transformers.AutoTokenizer.from_pretrained(
+                self.name, local_files_only=local_files_only
+            )
+            self._image_processor = auto_image_processor.from_pretrained(
+                self.name, local_files_only=local_files_only, **pil
+            )
+        except (OSError, ValueError) as error:
+            raise ModelError(
+                f"cannot load the encoder {self.name!r}: {_first_line(error)}; give a model with "
+                "image processor and tokenizer, or use encoder='conse'"
+            ) from error
+        if not hasattr(model, "get_image_features") or not hasattr(model, "get_text_features"):
+            raise ModelError(
+                f"{self.name!r} is a {type(model).__name__}, which does not embed images and texts "
+                "into one space; give a CLIP- or SigLIP-style model, or use encoder='conse'"
+            )
+        self._model = model.eval().to(self.device)
+
+    @torch.inference_mode()
+    def encode_frames(self, frames: Frames) -> Embeddings:
+        """Embed frames; see `keyscore_plugin.encoders.base.Encoder`."""
+        batches = torch.split(require_frames(frames).pixels, _BATCH[self.device.type])
+        vectors = torch.cat([self._embed_pixels(pixels) for pixels in batches])
+        return Embeddings(vectors, frames.indices, frames.pts_seconds, self.name)
+
+    @torch.inference_mode()
+    def encode_text(self, text: str) -> TextEmbedding:
+        """Embed one text; see `keyscore_plugin.encoders.base.Encoder`."""
+        tokens = self._tokenizer(require_text(text), verbose=False)["input_ids"]
+        inputs = self._tokenizer(
+            text,
+            padding=self._padding,
+            truncation=True,
+            max_length=self._max_tokens,
+            return_tensors="pt",
+        )
+        features = self._model.get_text_features(**inputs.to(self.device))
+        return TextEmbedding(
+            vector=self._unit(features)[0],
+            model=self.name,
+            n_tokens=len(tokens),
+            max_tokens=self._max_tokens,
+        )
+
+    def _embed_pixels(self, pixels: Tensor) -> Tensor:
+        """``(n, h, w, 3)`` uint8 to ``(n, d)`` unit vectors."""
+        inputs = self._image_processor(
+            images=list(pixels.cpu().numpy()),
+            return_tensors="pt",
+            input_data_format="channels_last",
+        )
+        inputs = inputs.to(self.device, self._dtype)
+        return self._unit(self._model.get_image_features(**inputs))
+
+    def _unit(self, features: Any) -> Tensor:
+        """Unit float32 vectors; transformers 4 hands out a tensor, 5 an object that holds it."""
+        vectors = features if isinstance(features, Tensor) else features.pooler_output
+        if vectors is None or vectors.ndim != 2:
+            raise ModelError(
+                f"{self.name!r} does not give one vector for an image or a text; "
+                "give a CLIP- or SigLIP-style model, or use encoder='conse'"
+            )
+        return F.normalize(vectors.float(), dim=-1)
+
+
+def _short_side(image_processor: Any) -> int:
+    """Pixels of the shorter side that a frame is brought to."""
+    if hasattr(image_processor, "max_num_patches"):  # naflex: so many patches, in any shape
+        return math.isqrt(int(image_processor.max_num_patches)) * int(image_processor.patch_size)
+    size = dict(image_processor.size)
+    return int(size.get("shortest_edge") or min(size["height"], size["width"]))
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(" .;:") if lines else type(error).__name__

@@ -1,0 +1,88 @@
+"""The offline captioner, and captioners by name."""
+
+import pytest
+import torch
+
+from keyscore_plugin.captioners import Captioner, load_captioner
+from keyscore_plugin.captioners.labels import _enumerate, _word
+from keyscore_plugin.errors import InputError
+from keyscore_plugin.types import Frames
+from tests.pictures import picture
+
+
+def _frames(*pixels: torch.Tensor) -> Frames:
+    n = len(pixels)
+    return Frames(torch.stack(pixels), torch.arange(n), torch.arange(float(n)))
+
+
+def _labels() -> Captioner:
+    captioner = load_captioner("labels", device="cpu")
+    assert captioner is not None
+    return captioner
+
+
+def test_sentence_says_what_is_there_and_that_it_was_generated() -> None:
+    caption = _labels().caption(_frames(picture("chelsea.png")))
+    assert caption.text == "A video that seems to show a cat."
+    assert (caption.origin, caption.model) == ("generated", "labels")
+
+
+def test_every_frame_counts() -> None:
+    cat = picture("chelsea.png")[:300, :400]
+    coffee = picture("coffee.png")[:300, 100:500]
+    text = _labels().caption(_frames(cat, coffee, cat)).text
+    assert "a cat" in text
+    assert "espresso" in text
+
+
+def test_nothing_is_claimed_about_noise() -> None:
+    grey = torch.full((64, 64, 3), 127, dtype=torch.uint8)
+    noise = torch.randint(0, 256, (64, 64, 3), generator=torch.Generator().manual_seed(0))
+    for pixels in (grey, noise.to(torch.uint8)):
+        assert " dog" not in _labels().caption(_frames(pixels)).text
+
+
+def test_no_frames_are_refused() -> None:
+    empty = Frames(torch.zeros(0, 4, 4, 3, dtype=torch.uint8), torch.arange(0), torch.zeros(0))
+    with pytest.raises(InputError, match="no frames"):
+        _labels().caption(empty)
+
+
+@pytest.mark.parametrize(
+    ("words", "phrase"),
+    [
+        (["tram"], "a tram"),
+        (["umbrella", "jeans"], "an umbrella and jeans"),
+        (
+            ["unicycle", "Egyptian Mau", "water glass"],
+            "a unicycle, an Egyptian Mau and a water glass",
+        ),
+    ],
+)
+def test_words_become_a_phrase(words: list[str], phrase: str) -> None:
+    assert _enumerate(words) == phrase
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "word"),
+    [
+        ("Egyptian Mau", "cat", "cat"),
+        ("espresso", "food", "espresso"),
+        ("handrail / baluster", "", "handrail"),
+        ("military hat (bearskin or shako)", "", "military hat"),
+        ("gas mask or respirator", "", "gas mask"),
+    ],
+)
+def test_class_is_called_by_a_plain_word(name: str, kind: str, word: str) -> None:
+    assert _word(name, kind) == word
+
+
+def test_captioner_object_and_none_are_handed_back() -> None:
+    labels = _labels()
+    assert load_captioner(labels) is labels
+    assert load_captioner(None) is None
+
+
+def test_unknown_captioner_lists_the_known() -> None:
+    with pytest.raises(InputError, match=r"unknown captioner 'poet'; the captioners are: .*labels"):
+        load_captioner("poet")
