@@ -42,9 +42,7 @@ def save_clip(folder: Path) -> None:
                 text_config=_TEXT, vision_config={**_VISION, "image_size": 32}, projection_dim=24
             )
         ),
-        transformers.CLIPImageProcessorPil(
-            size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}
-        ),
+        image_processor("CLIP")(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}),
         _tokenizer("<s> $A </s>"),
     )
 
@@ -54,7 +52,7 @@ def save_siglip(folder: Path) -> None:
     config = transformers.SiglipConfig(
         text_config={**_TEXT, "projection_size": 32}, vision_config={**_VISION, "image_size": 32}
     )
-    processor = transformers.SiglipImageProcessorPil(size={"height": 32, "width": 32})
+    processor = image_processor("Siglip")(size={"height": 32, "width": 32})
     _save(folder, transformers.SiglipModel(config), processor, _tokenizer("$A </s>"))
 
 
@@ -63,11 +61,17 @@ def save_siglip2(folder: Path) -> None:
     config = transformers.Siglip2Config(
         text_config={**_TEXT, "projection_size": 32}, vision_config={**_VISION, "num_patches": 16}
     )
-    processor = transformers.Siglip2ImageProcessorPil(patch_size=8, max_num_patches=16)
+    processor = image_processor("Siglip2")(patch_size=8, max_num_patches=16)
     _save(folder, transformers.Siglip2Model(config), processor, _tokenizer("$A </s>"))
 
 
 SAVE = {"clip": save_clip, "siglip": save_siglip, "siglip2": save_siglip2}
+
+
+def image_processor(family: str) -> Any:
+    """The class that works on PIL pictures; until transformers 5.0 it had no name of its own."""
+    name = f"{family}ImageProcessor"
+    return getattr(transformers, f"{name}Pil", getattr(transformers, name))
 
 
 def _tokenizer(template: str) -> Any:

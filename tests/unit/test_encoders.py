@@ -19,7 +19,7 @@ from keyscore_plugin.encoders.conse import ConseEncoder
 from keyscore_plugin.encoders.registry import AUTO_ENCODER
 from keyscore_plugin.errors import InputError, ModelError
 from keyscore_plugin.types import Frames
-from tests.tiny.encoders import SAVE, TEXT_TOKENS
+from tests.tiny.encoders import SAVE, TEXT_TOKENS, image_processor
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,8 +45,8 @@ def _pooled(features: Any) -> torch.Tensor:
 
 def test_frames_are_those_of_transformers_by_hand(folder: Path) -> None:
     model: Any = transformers.AutoModel.from_pretrained(folder).eval()
-    auto: Any = transformers.AutoImageProcessor
-    processor = auto.from_pretrained(folder, backend="pil", use_fast=None)
+    family = {"clip": "CLIP", "siglip": "Siglip", "siglip2": "Siglip2"}[model.config.model_type]
+    processor = image_processor(family).from_pretrained(folder)
     frames = _frames()
     pictures = [Image.fromarray(pixels.numpy()) for pixels in frames.pixels]
     with torch.inference_mode():
