@@ -216,6 +216,33 @@ CLIPS = (
 )
 
 
+def join(paths: Iterable[Path], out: Path, *, size: tuple[int, int], seconds: float) -> Path:
+    """Join real clips, repeated as needed, into one H.264 video of 25 fps.
+
+    Args:
+        paths: The clips, in order.
+        out: The video to write.
+        size: ``(width, height)`` all are scaled to.
+        seconds: Length of the video.
+    """
+    with av.open(str(out), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"preset": "veryfast"})
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        for number, frame in enumerate(islice(_all_frames(paths), round(seconds * 25))):
+            scaled = frame.reformat(width=size[0], height=size[1], format="yuv420p")
+            scaled.pts, scaled.time_base = number, Fraction(1, 25)
+            container.mux(stream.encode(scaled))
+        container.mux(stream.encode(None))
+    return out
+
+
+def _all_frames(paths: Iterable[Path]) -> Iterable[av.VideoFrame]:
+    for path in cycle(paths):
+        with av.open(str(path)) as container:
+            yield from container.decode(video=0)
+
+
 def main(folder: Path) -> None:
     """Write all clips."""
     folder.mkdir(parents=True, exist_ok=True)

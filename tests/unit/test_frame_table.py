@@ -1,0 +1,79 @@
+"""Laws of the frame table and of the stand-ins, on hand-made tables."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keyscore_plugin.decoders.nearest import nearest
+from keyscore_plugin.decoders.table import FrameTable, Interval, plan
+
+
+def table(decode_order: str, keys: str) -> FrameTable:
+    """A table from the letters of the frames, a, b, c ... shown in alphabetical order."""
+    position = np.array([decode_order.index(letter) for letter in sorted(decode_order)])
+    pts = np.arange(len(decode_order), dtype=np.int64) * 10
+    return FrameTable(
+        pts=pts,
+        end=int(pts[-1]) + 10,
+        keyframe=np.array([letter in keys for letter in sorted(decode_order)]),
+        position=position,
+        seek_pts=pts,
+        time_base=Fraction(1, 100),
+        seekable=True,
+    )
+
+
+CLOSED = table("abcdefgh", keys="ae")
+# I B B P | I with two leading pictures, f and g, that refer to the group before.
+OPEN = table("adbcehfgi", keys="ah")
+
+
+@pytest.mark.parametrize(
+    ("frames", "rows", "intervals"),
+    [
+        (CLOSED, [2], [Interval(0, 0, 2)]),
+        (CLOSED, [6], [Interval(40, 4, 6)]),
+        (CLOSED, [1, 5], [Interval(0, 0, 1), Interval(40, 4, 5)]),
+        (CLOSED, [3, 4], [Interval(0, 0, 4)]),  # neighbours are decoded in a row
+        (OPEN, [7], [Interval(70, 5, 5)]),
+        (OPEN, [8], [Interval(70, 5, 8)]),
+        (OPEN, [5], [Interval(0, 0, 6)]),  # a leading picture needs the group before
+    ],
+)
+def test_only_the_packets_needed_are_decoded(
+    frames: FrameTable, rows: list[int], intervals: list[Interval]
+) -> None:
+    assert plan(frames, np.array(rows, dtype=np.int64)) == intervals
+
+
+def test_a_plan_can_start_earlier_where_a_keyframe_is_not_clean() -> None:
+    assert plan(CLOSED, np.array([6]), keyframes_back=1) == [Interval(0, 0, 6)]
+    assert plan(CLOSED, np.array([6]), keyframes_back=9) == [Interval(0, 0, 6)]
+
+
+def test_the_table_knows_leading_pictures_and_runs_of_b_frames() -> None:
+    assert (CLOSED.has_leading_pictures, CLOSED.anchor_gap) == (False, 1)
+    assert (OPEN.has_leading_pictures, OPEN.anchor_gap) == (True, 3)
+
+
+@given(st.data())
+def test_stand_ins_are_decoded_unique_rising_and_near(data: st.DataObject) -> None:
+    n = data.draw(st.integers(1, 60))
+    decoded = sorted(data.draw(st.sets(st.integers(0, n - 1))))
+    grid = np.array(sorted(data.draw(st.sets(st.integers(0, n - 1), min_size=1))), dtype=np.int64)
+    pts = np.arange(n, dtype=np.int64) * 40
+    chosen = [i for i, _ in nearest(((i, None) for i in decoded), grid, pts)]
+    assert chosen == sorted(set(chosen) & set(decoded))
+    assert set(grid.tolist()) & set(decoded) <= set(chosen)
+    reach = np.diff(grid).max(initial=n) / 2
+    assert all(np.abs(grid - i).min() <= reach for i in chosen)
+
+
+def test_where_nothing_decodes_the_grid_stays_empty() -> None:
+    pts = np.arange(100, dtype=np.int64)
+    grid = np.array([10, 30, 50, 70, 90], dtype=np.int64)
+    decoded = ((i, str(i)) for i in (9, 12, 33, 88, 89))
+    assert list(nearest(decoded, grid, pts)) == [(9, "9"), (33, "33"), (89, "89")]
