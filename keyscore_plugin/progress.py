@@ -4,11 +4,13 @@ The stages call `advance` from their loops; a rim such as the command line wraps
 `listening`. So no signature on the way carries a progress argument.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TypeVar
 
 Listener = Callable[[str, int, int], None]
+Batch = TypeVar("Batch", bound=Sized)
 
 _listener: ContextVar[Listener | None] = ContextVar("keyscore_progress", default=None)
 
@@ -24,6 +26,22 @@ def advance(stage: str, done: int, total: int) -> None:
     listener = _listener.get()
     if listener is not None:
         listener(stage, done, total)
+
+
+def track(stage: str, batches: Iterable[Batch], *, total: int) -> Iterator[Batch]:
+    """Pass batches on, and `advance` by the length of each one when it has been dealt with.
+
+    Example:
+        >>> with listening(lambda stage, done, total: print(stage, done, total)):
+        ...     sizes = [len(batch) for batch in track("decode", ["abc", "de"], total=5)]
+        decode 3 5
+        decode 5 5
+    """
+    done = 0
+    for batch in batches:
+        yield batch
+        done += len(batch)
+        advance(stage, done, total)
 
 
 @contextmanager

@@ -9,13 +9,13 @@ from tqdm import tqdm
 from keyscore_plugin import progress
 
 # tqdm draws nothing before this, and with disable=None nothing where stderr is no terminal.
-_DELAY_SECONDS = 1.0
+DELAY_SECONDS = 1.0
 
 
 def bar(description: str, total: int, unit: str) -> Any:
     """A bar that shows after a second, on a terminal only, and leaves nothing behind."""
     return tqdm(
-        desc=description, total=total, unit=unit, delay=_DELAY_SECONDS, disable=None, leave=False
+        desc=description, total=total, unit=unit, delay=DELAY_SECONDS, disable=None, leave=False
     )
 
 

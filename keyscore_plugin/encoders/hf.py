@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from keyscore_plugin import progress
 from keyscore_plugin._optional import require
 from keyscore_plugin.encoders.base import require_frames, require_text
 from keyscore_plugin.errors import ModelError
@@ -90,7 +91,8 @@ class HFEncoder:
     def encode_frames(self, frames: Frames) -> Embeddings:
         """Embed frames; see `keyscore_plugin.encoders.base.Encoder`."""
         batches = torch.split(require_frames(frames).pixels, _BATCH[self.device.type])
-        vectors = torch.cat([self._embed_pixels(pixels) for pixels in batches])
+        tracked = progress.track("encode", batches, total=len(frames))
+        vectors = torch.cat([self._embed_pixels(pixels) for pixels in tracked])
         return Embeddings(vectors, frames.indices, frames.pts_seconds, self.name)
 
     @torch.inference_mode()

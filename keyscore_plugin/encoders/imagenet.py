@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from keyscore_plugin import progress
 from keyscore_plugin._optional import package_file
 from keyscore_plugin.encoders.efficientnet_lite import EfficientNetLite2
 
@@ -72,12 +73,15 @@ class ImageNetClassifier:
         """
         probabilities = torch.empty(len(pixels), len(self.names), device=self._device)
         boxes = picture_boxes(pixels)
+        n_done = 0
         for box in torch.unique(boxes, dim=0):  # the bars of one video are mostly the same
             rows = (boxes == box).all(1).nonzero().flatten()
             top, bottom, left, right = box.tolist()
             for some in rows.split(_BATCH):
                 cut = pixels[some, top:bottom, left:right].to(self._device)
                 probabilities[some] = self._mean_over_views(cut, temperature)
+                n_done += len(some)
+                progress.advance("encode", n_done, len(pixels))
         return probabilities
 
     def _mean_over_views(self, pixels: Tensor, temperature: float) -> Tensor:

@@ -10,6 +10,7 @@ from itertools import chain
 import torch
 from torch import Tensor
 
+from keyscore_plugin import progress
 from keyscore_plugin.config import GridConfig, Guide
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.types import STAGES, Frames
@@ -117,7 +118,7 @@ def look(
         indices: list[Tensor] = []
         pts_seconds: list[Tensor] = []
         n_rows = 0
-        for batch in chain([first], batches):
+        for batch in progress.track("decode", chain([first], batches), total=len(grid)):
             pixels[n_rows : n_rows + len(batch)] = batch.pixels
             n_rows += len(batch)
             indices.append(batch.indices)
