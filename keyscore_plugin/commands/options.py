@@ -35,7 +35,7 @@ def add_sampler_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--captioner",
         metavar="NAME",
-        help="who writes a sentence where none is given: labels (no download), a model id",
+        help="who writes a sentence where none is given: labels (no download)",
     )
     parser.add_argument("--decoder", default="auto", choices=["auto", *sorted(DECODERS)])
     parser.add_argument(
@@ -66,7 +66,7 @@ def make_sampler(args: argparse.Namespace, *, load_models: bool = False) -> Samp
         args.sampler,
         config=_config(args),
         encoder=load_encoder(args.encoder, device=args.device),
-        captioner=args.captioner and load_captioner(args.captioner, device=args.device),
+        captioner=load_captioner(args.captioner, device=args.device),
         decoder=args.decoder,
         device=args.device,
     )

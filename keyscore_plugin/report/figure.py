@@ -67,16 +67,11 @@ def draw(
         + _HEADING * (not is_connected)
         + strip.total_height
     )
-    for line in title:
-        sheet.text(((line, style.INK),), size=style.TITLE, height=_TITLE_LINE)
-    facts_line = f"{Path(selection.video).name}: {facts(selection)}"
-    sheet.text(((facts_line, style.FAINT_INK),), size=style.SMALL, height=_FACTS_LINE)
+    _draw_head(sheet, selection, title)
     if shows_uniform:
-        heading = (
-            ("\u25cb", style.FAINT_INK),
-            (f"{len(uniform)} frames evenly in time", style.INK),
-        )
-        sheet.text(heading, size=style.BODY, height=_HEADING)
+        mark = "" if uniform[0].score is None else "\u25cb "  # as on the curve of the total
+        heading = f"{mark}{len(uniform)} frames evenly in time"
+        sheet.text(((heading, style.INK),), size=style.BODY, height=_HEADING)
         _draw_strip(sheet, even, uniform, colour=style.FAINT_INK)
     for n, panel in enumerate(stack):
         sheet.skip(_PANEL_GAP)
@@ -91,6 +86,13 @@ def draw(
         sheet.text(_chosen_heading(selection, chosen), size=style.BODY, height=_HEADING)
     _draw_strip(sheet, strip, chosen, colour=style.CHOSEN)
     return sheet.figure
+
+
+def _draw_head(sheet: Sheet, selection: Selection, title: list[str]) -> None:
+    for line in title:
+        sheet.text(((line, style.INK),), size=style.TITLE, height=_TITLE_LINE)
+    facts_line = f"{Path(selection.video).name}: {facts(selection)}"
+    sheet.text(((facts_line, style.FAINT_INK),), size=style.SMALL, height=_FACTS_LINE)
 
 
 def _title(selection: Selection) -> list[str]:
@@ -112,9 +114,10 @@ def _panels(selection: Selection, uniform: list[Still], start: float, end: float
     frames = panels.scored_frames(selection)
     stack = []
     if any(frame.cluster is not None for frame in frames):
+        clusters = "clusters and \u25c7 candidates" if selection.curves else "\u25c7 candidates"
         stack.append(
             _Panel(
-                (("clusters of STACFP,", style.INK), ("\u25c7 candidates", style.INK)),
+                ((f"{clusters} of STACFP", style.INK),),
                 _CLUSTERS,
                 lambda axes: panels.draw_clusters(axes, selection, start, end),
             )

@@ -1,7 +1,9 @@
 """The command line in one process: options, exit codes, one line an error, nothing on stdout."""
 
+import io
 import json
 import threading
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,9 @@ import torch
 from PIL import Image
 
 from keyscore_plugin import cli, progress
-from keyscore_plugin.commands import listing
+from keyscore_plugin._optional import require
+from keyscore_plugin.captioners.registry import CAPTIONERS
+from keyscore_plugin.commands import listing, meter
 from keyscore_plugin.commands.listing import Entry
 from keyscore_plugin.commands.outputs import require_writable_file, require_writable_folder
 from keyscore_plugin.errors import InputError
@@ -269,6 +273,7 @@ def test_list_names_everything_once_with_a_description(capsys: Capture) -> None:
     assert len(set(names)) == len(names)
     assert {name for kind, name in names if kind == "sampler"} == set(SAMPLERS)
     assert {name for kind, name in names if kind == "decoder"} == set(DECODERS)
+    assert {name for kind, name in names if kind == "captioner"} == set(CAPTIONERS)
     assert ("encoder", "conse") in names
     assert all(entry.description.endswith(".") for entry in entries)
     assert all(entry.usable == (entry.problem is None) for entry in entries)
@@ -280,6 +285,7 @@ def test_list_prints_a_line_an_entry_under_its_kind(capsys: Capture) -> None:
     assert [line for line in lines if not line.startswith(" ")] == [
         "samplers",
         "encoders",
+        "captioners",
         "decoders",
     ]
     assert any(line.startswith("  uniform ") for line in lines)
@@ -288,7 +294,8 @@ def test_list_prints_a_line_an_entry_under_its_kind(capsys: Capture) -> None:
 def test_what_is_not_installed_is_listed_with_the_way_to_get_it(
     monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
-    monkeypatch.setitem(listing.NEEDS, ("decoder", "pyav"), ("extra", ("no_such_package",)))
+    check = partial(require, "no_such_package", extra="decord")
+    monkeypatch.setitem(listing.CHECKS, ("decoder", "pyav"), check)
     assert cli.main(["list"]) == 0
     assert "not usable here: no_such_package is not installed; install it with: pip install " in (
         capsys.readouterr().out
@@ -304,3 +311,28 @@ def test_progress_reaches_who_listens_and_nobody_else() -> None:
         other.join()
     progress.advance("decode", 2, 2)
     assert heard == [("decode", 1, 2)]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("stream", "is_shown"), [(Terminal(), True), (io.StringIO(), False)])
+def test_a_bar_a_stage_is_drawn_on_a_terminal_only(
+    monkeypatch: pytest.MonkeyPatch, video: str, stream: io.StringIO, is_shown: bool
+) -> None:
+    monkeypatch.setattr(meter, "DELAY_SECONDS", 0.0)
+    monkeypatch.setattr("sys.stderr", stream)
+    assert cli.main(["select", video, "--sampler", "stacfp"]) == 0
+    assert ("decode: " in stream.getvalue()) == is_shown
+
+
+def test_no_bar_is_drawn_for_what_is_done_in_a_second(
+    monkeypatch: pytest.MonkeyPatch, video: str
+) -> None:
+    monkeypatch.setattr("sys.stderr", terminal := Terminal())
+    with meter.stage_bars():
+        for done in range(1, 100):
+            progress.advance("encode", done, 100)
+    assert "encode" not in terminal.getvalue()
