@@ -1,4 +1,4 @@
-"""A video from a URL, within limits of size and time."""
+"""A video from wherever it lies: a file, or a URL within limits of size and time."""
 
 import tempfile
 import time
@@ -12,6 +12,7 @@ from typing import IO
 from urllib.parse import unquote, urlsplit
 
 from keyscore_plugin.errors import InputError, VideoError
+from keyscore_plugin.video import VideoSource, open_video
 
 _CHUNK = 1 << 20
 
@@ -47,6 +48,29 @@ def local_path(video: str) -> str:
     """
     parts = urlsplit(video)
     return unquote(parts.path) if parts.scheme == "file" else video
+
+
+@contextmanager
+def open_anywhere(video: str, *, decoder: str, limits: DownloadLimits) -> Iterator[VideoSource]:
+    """Open a path, a ``file:`` URL or an ``http:`` URL.
+
+    Args:
+        video: Where the video lies.
+        decoder: See `keyscore_plugin.open_video`.
+        limits: What a URL may cost.
+
+    Raises:
+        VideoError: It cannot be read.
+    """
+    if not is_remote(video):
+        with open_video(local_path(video), decoder) as source:
+            yield source
+        return
+    try:
+        with downloaded(video, limits) as path, open_video(path, decoder) as source:
+            yield source
+    except VideoError as error:  # name the URL, not our copy
+        raise VideoError(video, error.cause, error.remedy) from error
 
 
 @contextmanager

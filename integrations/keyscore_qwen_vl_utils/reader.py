@@ -1,7 +1,5 @@
 """A reader of qwen-vl-utils that gives chosen frames and their true times."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -9,10 +7,8 @@ from torch import Tensor
 
 from keyscore_plugin._optional import require
 from keyscore_plugin.clock import frame_clock
-from keyscore_plugin.download import DownloadLimits, downloaded, is_remote, local_path
-from keyscore_plugin.errors import VideoError
+from keyscore_plugin.download import DownloadLimits, open_anywhere
 from keyscore_plugin.pairing import keyframes_for_budget, pair_frames
-from keyscore_plugin.video import VideoSource, open_video
 from keyscore_qwen_vl_utils.clip import Clip
 from keyscore_qwen_vl_utils.request import VideoRequest
 
@@ -39,7 +35,7 @@ def read(element: dict[str, Any]) -> Read:
     """
     module = require("qwen_vl_utils.vision_process", extra="qwen-vl-utils")
     request = VideoRequest.from_element(element)
-    with _opened(request) as source:
+    with open_anywhere(request.video, decoder=request.decoder, limits=DownloadLimits()) as source:
         clip = Clip.between(source, element.get("video_start"), element.get("video_end"))
         budget = module.smart_nframes(
             element, total_frames=clip.n_frames, video_fps=float(clip.average_fps)
@@ -86,19 +82,3 @@ def _chosen(request: VideoRequest, clip: Clip, *, budget: int, spacing_seconds: 
         spacing_seconds=spacing_seconds,
     )
     return [clip.first + i for i in indices]
-
-
-@contextmanager
-def _opened(request: VideoRequest) -> Iterator[VideoSource]:
-    if not is_remote(request.video):
-        with open_video(local_path(request.video), request.decoder) as source:
-            yield source
-        return
-    try:
-        with (
-            downloaded(request.video, DownloadLimits()) as path,
-            open_video(path, request.decoder) as source,
-        ):
-            yield source
-    except VideoError as error:  # name the URL, not our copy
-        raise VideoError(request.video, error.cause, error.remedy) from error

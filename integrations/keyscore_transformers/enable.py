@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from torch import Tensor
 from transformers import BatchFeature
 
 from keyscore_plugin.captioners.base import Captioner
@@ -29,7 +30,12 @@ from keyscore_transformers.request import (
     video_blocks,
     without_ours,
 )
-from keyscore_transformers.times import TOKENS_PER_SECOND, grid_intervals, with_grid_times
+from keyscore_transformers.times import (
+    TOKENS_PER_SECOND,
+    grid_intervals,
+    patches_chosen_before,
+    with_grid_times,
+)
 from keyscore_transformers.videos import flat_videos, same_nesting
 
 P = TypeVar("P")
@@ -95,7 +101,9 @@ class EnabledProcessor:
             pending = _Pending([] if _asks(self._keyscore, kwargs) else None)
         if pending.requests is None:
             rest = without_ours(kwargs) if names_a_sampler(kwargs) else kwargs
-            return stock.__call__(*args, **rest)
+            return self._with_times(
+                stock.__call__(*args, **rest), patches_chosen_before(rest, frames_per_patch(self))
+            )
         ours, rest = sort_keywords(kwargs)
         told_times = takes_times(stock)
         if not told_times and rest.get("audio") is None:
@@ -112,15 +120,11 @@ class EnabledProcessor:
         metadata = [one.metadata for one in chosen]
         times = {"video_metadata": metadata, "do_sample_frames": False} if told_times else {}
         batch = stock.__call__(*call.args, **call.kwargs, **times)
-        return self._with_times(batch, chosen)
+        return self._with_times(batch, [one.patch_seconds for one in chosen])
 
     def _choose(self, videos: list[Any], requests: list[VideoRequest]) -> list[Chosen]:
         state = self._keyscore
-        if times_of(self) == "positions" and not (reads_rows() or is_ready(state.model)):
-            raise InputError(
-                "this transformers cannot give Qwen2.5-VL the true times of chosen frames without "
-                "help; use enable(processor, model=model), or install transformers>=5.18"
-            )
+        self._check_times_can_be_told()
         fold = Fold(
             frames_per_patch=frames_per_patch(self), spacing_seconds=usual_spacing_seconds(self)
         )
@@ -132,14 +136,23 @@ class EnabledProcessor:
         state.last_selections = [one.selection for one in chosen]
         return chosen
 
-    def _with_times(self, batch: BatchFeature, chosen: list[Chosen]) -> BatchFeature:
-        if times_of(self) != "positions":
+    def _check_times_can_be_told(self) -> None:
+        if times_of(self) == "positions" and not (reads_rows() or is_ready(self._keyscore.model)):
+            raise InputError(
+                "this transformers cannot give Qwen2.5-VL the true times of chosen frames without "
+                "help; use enable(processor, model=model), or install transformers>=5.18"
+            )
+
+    def _with_times(self, batch: BatchFeature, patches: list[Tensor] | None) -> BatchFeature:
+        """Tell the times of the temporal patches, where the family is not told by the prompt."""
+        if patches is None or times_of(self) != "positions":
             return batch
+        self._check_times_can_be_told()
         rate = TOKENS_PER_SECOND
         if self._keyscore.model is not None:
             rate = self._keyscore.model.config.vision_config.tokens_per_second
         return with_grid_times(
-            batch, [grid_intervals(one.patch_seconds, tokens_per_second=rate) for one in chosen]
+            batch, [grid_intervals(times, tokens_per_second=rate) for times in patches]
         )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "EnabledProcessor":
@@ -178,7 +191,8 @@ def enable(
     """Let this processor choose frames: ``processor.apply_chat_template(..., sampler="keyscore")``.
 
     Only this instance changes, and only calls that ask for a sampler; everything else gives
-    bit-identical output. A second call replaces the settings of the first.
+    bit-identical output. (Videos whose frames KeyScore chose before, as in qwen-vl-utils, count as
+    asking: Qwen2.5-VL is told their true times.) A second call replaces the settings of the first.
 
     Such calls understand, flat, in ``processor_kwargs``, in ``videos_kwargs`` or in a video's own
     content block: ``sampler``, ``num_frames`` (keyframes; 8 by default), ``threshold``,

@@ -1,6 +1,6 @@
 """The real times of the frames, in the words of each family."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from keyscore_plugin.clock import frame_clock
 from keyscore_plugin.types import Frames
 from keyscore_plugin.video import VideoSource
 
+BACKEND = "keyscore"  # names us in the metadata of a video
 GRID_TIMES = "second_per_grid_ts"
 TOKENS_PER_SECOND = 2.0  # of every published Qwen2.5-VL; a given model's own is read from it
 
@@ -29,14 +30,37 @@ def frame_metadata(frames: Frames, source: VideoSource) -> VideoMetadata:
         n_frames=source.n_frames,
         duration_seconds=source.duration_seconds,
     )
-    return VideoMetadata(
-        **facts, width=source.width, height=source.height, video_backend="keyscore"
-    )
+    return VideoMetadata(**facts, width=source.width, height=source.height, video_backend=BACKEND)
 
 
 def patch_seconds(pts_seconds: Tensor, frames_per_patch: int) -> Tensor:
     """``(n / frames_per_patch,)`` mean time of the frames of each temporal patch."""
     return pts_seconds.view(-1, frames_per_patch).mean(1)
+
+
+def patches_chosen_before(
+    keywords: Mapping[str, Any], frames_per_patch: int
+) -> list[Tensor] | None:
+    """Times of the temporal patches of videos whose frames KeyScore chose in another host.
+
+    Args:
+        keywords: Of a processor's call, with the ``video_metadata`` that host passed on.
+        frames_per_patch: Frames that the model folds into one visual token.
+
+    Returns:
+        ``(n_patches,)`` seconds a video; None unless KeyScore chose the frames of every video.
+    """
+    nested = keywords.get("videos_kwargs") or {}
+    given = keywords.get("video_metadata") or nested.get("video_metadata") or []
+    facts = [one if isinstance(one, Mapping) else vars(one) for one in given]
+    if not facts or any(one.get("video_backend") != BACKEND for one in facts):
+        return None
+    return [
+        patch_seconds(
+            torch.as_tensor(one["frames_indices"]).double() / one["fps"], frames_per_patch
+        )
+        for one in facts
+    ]
 
 
 def grid_intervals(patch_times: Tensor, *, tokens_per_second: float = TOKENS_PER_SECOND) -> Tensor:

@@ -10,9 +10,9 @@ import PIL.Image
 import torch
 from torch import Tensor
 
-from keyscore_plugin.download import DownloadLimits, downloaded, is_remote, local_path
-from keyscore_plugin.errors import InputError, VideoError
-from keyscore_plugin.video import VideoSource, open_video
+from keyscore_plugin.download import DownloadLimits, open_anywhere
+from keyscore_plugin.errors import InputError
+from keyscore_plugin.video import VideoSource
 from keyscore_transformers.arrays import ArrayVideo
 
 Video = str | Tensor
@@ -102,12 +102,6 @@ def opened(
     """
     if isinstance(video, Tensor):
         yield ArrayVideo(video, metadata)
-    elif is_remote(video):
-        try:
-            with downloaded(video, limits) as path, open_video(path, decoder) as source:
-                yield source
-        except VideoError as error:  # name the URL, not our copy
-            raise VideoError(video, error.cause, error.remedy) from error
     else:
-        with open_video(local_path(video), decoder) as source:
+        with open_anywhere(video, decoder=decoder, limits=limits) as source:
             yield source

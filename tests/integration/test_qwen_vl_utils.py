@@ -14,6 +14,7 @@ from keyscore_plugin import open_video
 from keyscore_plugin.errors import InputError, VideoError
 from keyscore_qwen_vl_utils import install, uninstall
 from keyscore_qwen_vl_utils.request import VideoRequest
+from keyscore_transformers import enable
 from tests.fixed import FixedSampler
 from tests.tiny import FAMILIES
 from tests.tiny.videos import frame_numbers, numbered_video
@@ -184,6 +185,7 @@ def test_a_variable_rate_gives_indices_of_milliseconds(tmp_path: Path) -> None:
 def test_frames_and_times_reach_the_model(family: str, video: str) -> None:
     tiny = FAMILIES[family]
     processor, model = tiny.build()
+    enable(processor, model=model)
     videos = fetch(
         element(video, sampler=FixedSampler([3, 10, 70, 101]), nframes=8),
         element(video, sampler=FixedSampler([0, 119]), nframes=4),
@@ -203,9 +205,11 @@ def test_frames_and_times_reach_the_model(family: str, video: str) -> None:
     )
     chosen = [3, 3, 10, 10, 70, 70, 101, 101, 0, 0, 119, 119]
     assert tiny.read_back(inputs) == chosen
-    if family == "qwen3_vl":
-        assert tiny.read_times is not None
-        assert tiny.read_times(inputs, processor, model) == [0.3, 1.0, 7.0, 10.1, 0.0, 11.9]
+    if tiny.read_times is not None:
+        assert tiny.told is not None
+        seconds = [index / FPS for index in chosen]
+        told = tiny.told(seconds[:8]) + tiny.told(seconds[8:])
+        assert tiny.read_times(inputs, processor, model) == told
 
 
 @pytest.mark.usefixtures("installed")
