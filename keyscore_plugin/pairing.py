@@ -8,7 +8,7 @@ from torch import Tensor
 
 from keyscore_plugin.errors import InputError
 
-Pair = Literal["duplicate", "neighbor", "pack"]
+Pair = Literal["duplicate", "neighbor", "pack", "plain"]
 
 PACK_SECONDS = 1.0  # ours: closer keyframes are one moment, whose mean time is off by half of this
 
@@ -23,20 +23,25 @@ def check_pair(pair: str) -> None:
         raise InputError(f"unknown pair {pair!r}; the ways are: {', '.join(get_args(Pair))}")
 
 
-def keyframes_for_budget(uniform_frames: int, frames_per_patch: int) -> int:
+def keyframes_for_budget(
+    uniform_frames: int, frames_per_patch: int, *, pair: Pair = "duplicate"
+) -> int:
     """Keyframes whose visual tokens are as many as those of N uniform frames.
 
     Args:
         uniform_frames: N, the frames that uniform sampling would give the model.
         frames_per_patch: Frames that the model folds into one visual token.
+        pair: How keyframes fill it, see `pair_frames`.
 
     Example:
         >>> keyframes_for_budget(16, frames_per_patch=2)
         8
+        >>> keyframes_for_budget(16, frames_per_patch=2, pair="plain")
+        16
     """
     if isinstance(uniform_frames, bool) or uniform_frames < 1:
         raise InputError(f"token_budget must be a number of frames >= 1, got {uniform_frames!r}")
-    return -(-uniform_frames // frames_per_patch)
+    return uniform_frames if pair == "plain" else -(-uniform_frames // frames_per_patch)
 
 
 def pair_frames(
@@ -82,6 +87,9 @@ def pair_frames(
         patches = _packed(keyframes, pts_seconds, frames_per_patch)
     elif pair == "neighbor":
         patches = _with_neighbors(keyframes, pts_seconds, frames_per_patch, spacing_seconds)
+    elif pair == "plain":
+        starts = range(0, len(keyframes), frames_per_patch)
+        patches = [list(keyframes[start : start + frames_per_patch]) for start in starts]
     else:
         patches = [[frame] for frame in keyframes]
     return [i for patch in patches for i in patch + patch[-1:] * (frames_per_patch - len(patch))]
