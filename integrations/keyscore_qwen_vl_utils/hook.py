@@ -7,7 +7,7 @@ from typing import Any
 from keyscore_plugin._optional import require
 from keyscore_plugin.errors import InputError
 from keyscore_qwen_vl_utils.reader import Read, read
-from keyscore_qwen_vl_utils.request import forget_samplers
+from keyscore_qwen_vl_utils.request import forget_samplers, with_own_keys
 
 _EXTRA = "qwen-vl-utils"
 
@@ -28,6 +28,7 @@ class SelectingReader:
 
     def __call__(self, element: dict[str, Any]) -> Read:
         """Read the video of a message's element."""
+        element = with_own_keys(element)
         return read(element) if _has_sampler(element) else self.stock(element)
 
 

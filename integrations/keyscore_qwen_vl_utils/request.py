@@ -16,6 +16,42 @@ _MAKING = ("guide", "encoder", "captioner", "device")
 _SAMPLERS_KEPT = 8  # ours: enough for a comparison; each may hold an encoder
 
 
+class KeyedVideo(str):
+    """A path that brings the element's keys along, through a host that passes on only the path.
+
+    Attributes:
+        keys: Keys of the element; they go before those that the host gives.
+
+    Example:
+        >>> video = KeyedVideo("clip.mp4", {"sampler": "keyscore", "nframes": 8})
+        >>> with_own_keys({"type": "video", "video": video, "fps": 2.0})["nframes"]
+        8
+    """
+
+    keys: Mapping[str, Any]
+
+    def __new__(cls, path: str, keys: Mapping[str, Any]) -> "KeyedVideo":
+        """A path and its keys."""
+        video = super().__new__(cls, path)
+        video.keys = keys
+        return video
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "KeyedVideo":
+        """Itself: it does not change, and a sampler in its keys may be large."""
+        return self
+
+
+_BUDGETS = ("nframes", "fps", "min_frames", "max_frames")  # at most one is allowed
+
+
+def with_own_keys(element: dict[str, Any]) -> dict[str, Any]:
+    """The element with the keys of its `KeyedVideo` put in; itself if its video is no such."""
+    video = element.get("video")
+    if not isinstance(video, KeyedVideo):
+        return element
+    return {**{k: v for k, v in element.items() if k not in _BUDGETS}, **video.keys}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoRequest:
     """Our keys of one element.

@@ -107,7 +107,8 @@ def requests_for(
     """One request a video: the call's keywords, and over them those of the video's own block.
 
     Args:
-        ours: Keywords of the call; a list or tuple of captions or questions is one a video.
+        ours: Keywords of the call; a list or tuple of samplers, captions or questions is one a
+            video.
         n_videos: Videos of the call.
         blocks: Keywords of each video's content block; none, or one a video.
 
@@ -142,7 +143,9 @@ def _refuse_rates(keywords: Mapping[str, Any]) -> None:
 
 def _of_video(name: str, value: Any, i: int, n_videos: int) -> Any:
     """The value of one video, where the call gives one a video."""
-    if name in ("caption", "question", "video_metadata") and isinstance(value, (list, tuple)):
+    if name in ("sampler", "caption", "question", "video_metadata") and isinstance(
+        value, (list, tuple)
+    ):
         flat = [v for part in value for v in (part if isinstance(part, (list, tuple)) else [part])]
         if len(flat) != n_videos:
             raise InputError(f"{name} has {len(flat)} entries for {n_videos} videos")
