@@ -138,7 +138,9 @@ class Chooser:
     ) -> Chosen:
         n_keyframes = request.num_frames
         if request.token_budget is not None:
-            n_keyframes = keyframes_for_budget(request.token_budget, fold.frames_per_patch)
+            n_keyframes = keyframes_for_budget(
+                request.token_budget, fold.frames_per_patch, pair=request.pair
+            )
         with opened(
             video, request.video_metadata, decoder=self.decoder, limits=self.limits
         ) as source:
@@ -170,7 +172,7 @@ def _identity(video: Video, request: VideoRequest, texts: Texts) -> Hashable:
     """What two requests must share to have one answer."""
     facts: Mapping[str, Any] | None = request.video_metadata
     return (
-        video if isinstance(video, str) else (id(video), repr(facts)),
+        video if isinstance(video, str) else (video.data_ptr(), video.shape, repr(facts)),
         request.sampler if isinstance(request.sampler, str) else id(request.sampler),
         request.num_frames,
         request.threshold,

@@ -1,25 +1,57 @@
 """The families that are known, and how each is told the times of its frames."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from keyscore_plugin.errors import InputError
 
-Times = Literal["prompt", "positions", "none"]
 
-# Class of the processor -> where the time of a frame stands in what the model gets: in the prompt,
-# as text; in the position ids; nowhere. Each one is tested with a tiny model of the family.
+@dataclass(frozen=True, slots=True)
+class Positions:
+    """Time in the position ids: position of patch k = floor(k * interval * rate).
+
+    Attributes:
+        name: Input that carries the interval of each video, or of each of its patches.
+        rate: Positions a second where no model says so; that of every published checkpoint.
+        rate_names: Where a model's config says so.
+        needs_help: Whether transformers before 5.18 reads only whole seconds.
+    """
+
+    name: str
+    rate: float
+    rate_names: Sequence[str]
+    needs_help: bool = False
+
+    def rate_of(self, model: Any) -> float:
+        """Positions a second of this model, or of the published ones for None."""
+        value = model.config if model is not None else None
+        for name in self.rate_names if model is not None else ():
+            value = getattr(value, name)
+        return self.rate if value is None else float(value)
+
+
+# Where the time of a frame stands in what the model gets.
+Times = Positions | Literal["prompt", "nowhere"]
+
+# Class of the processor -> its times. Each one is tested with a tiny model of the family.
 FAMILIES: dict[str, Times] = {
     "Glm46VProcessor": "prompt",
     "Glm4vProcessor": "prompt",
-    "InternVLProcessor": "none",
-    "LlavaNextVideoProcessor": "none",
-    "LlavaOnevisionProcessor": "none",
-    "Qwen2VLProcessor": "none",
-    "Qwen2_5_VLProcessor": "positions",
+    "InternVLProcessor": "nowhere",
+    "LlavaNextVideoProcessor": "nowhere",
+    "LlavaOnevisionProcessor": "nowhere",
+    "Qwen2VLProcessor": "nowhere",
+    "Qwen2_5OmniProcessor": Positions(
+        "video_second_per_grid", 25.0, ["thinker_config", "position_id_per_seconds"]
+    ),
+    "Qwen2_5_VLProcessor": Positions(
+        "second_per_grid_ts", 2.0, ["vision_config", "tokens_per_second"], needs_help=True
+    ),
     "Qwen3VLProcessor": "prompt",
     "SmolVLMProcessor": "prompt",
     "VideoLlama3Processor": "prompt",
-    "VideoLlavaProcessor": "none",
+    "VideoLlavaProcessor": "nowhere",
 }
 
 _DEFAULT_FPS = 2.0  # the rate the Qwen and GLM families were trained at

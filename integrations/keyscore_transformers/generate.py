@@ -7,7 +7,8 @@ from typing import Any
 from keyscore_plugin.captioners.vlm import left_padding
 from keyscore_plugin.pairing import Pair
 from keyscore_plugin.samplers.base import Sampler
-from keyscore_transformers.enable import enable, is_enabled_for, stock_copy
+from keyscore_transformers.enable import add_model, enable
+from keyscore_transformers.enabled import EnabledProcessor, stock_copy
 from keyscore_transformers.request import TextGuide
 
 
@@ -30,7 +31,7 @@ def generate(
 
     Where no caption is given, the model itself first describes STACFP's candidates in one
     sentence; KeyScore chooses by it; the answer comes from the chosen frames alone. A processor
-    that is not enabled for this model is enabled here, with the defaults.
+    that is not enabled yet is enabled here, with the defaults.
 
     Args:
         model: A Video-LLM of transformers.
@@ -55,8 +56,9 @@ def generate(
         InputError: An argument cannot be used.
         ModelError: The model wrote no caption.
     """
-    if not is_enabled_for(processor, model):
-        enable(processor, model=model)
+    if not isinstance(processor, EnabledProcessor):
+        enable(processor)
+    add_model(processor, model)
     batched = isinstance(messages[0], (list, tuple))
     inputs = processor.apply_chat_template(
         messages if batched else [messages],

@@ -102,7 +102,7 @@ def sort_keywords(keywords: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str
 
 
 def requests_for(
-    ours: Mapping[str, Any], n_videos: int, *, blocks: Sequence[Mapping[str, Any]] = ()
+    ours: Mapping[str, Any], n_videos: int, *, blocks: Sequence["Block"] = ()
 ) -> list[VideoRequest]:
     """One request a video: the call's keywords, and over them those of the video's own block.
 
@@ -110,35 +110,29 @@ def requests_for(
         ours: Keywords of the call; a list or tuple of samplers, captions or questions is one a
             video.
         n_videos: Videos of the call.
-        blocks: Keywords of each video's content block; none, or one a video.
+        blocks: The content block of each video; none, or one a video.
 
     Raises:
         InputError: A keyword cannot be used, or a video is left without a sampler.
     """
-    _refuse_rates(ours)
     requests = []
     for i in range(n_videos):
-        own = {
-            name: _of_video(name, value, i, n_videos)
-            for name, value in ours.items()
-            if name not in ("fps", "do_sample_frames")
-        }
-        own.update(blocks[i] if blocks else {})
+        own = {name: _of_video(name, value, i, n_videos) for name, value in ours.items()}
+        if blocks:
+            own |= {**blocks[i].keywords, "user_text": blocks[i].user_text}
         if own.get("sampler") is None:
             raise InputError(
                 f"video {i + 1} of {n_videos} has no sampler and another one has; give each one a "
                 "sampler ('uniform' for even frames), or none"
             )
+        if own.pop("fps", None) is not None:
+            raise InputError(
+                "fps is a rate, and a sampler spends a budget; give num_frames, token_budget or "
+                "threshold instead of fps"
+            )
+        own.pop("do_sample_frames", None)
         requests.append(VideoRequest(**own))
     return requests
-
-
-def _refuse_rates(keywords: Mapping[str, Any]) -> None:
-    if keywords.get("fps") is not None:
-        raise InputError(
-            f"fps={keywords['fps']} is a rate, and a sampler spends a budget; "
-            "give num_frames, token_budget or threshold"
-        )
 
 
 def _of_video(name: str, value: Any, i: int, n_videos: int) -> Any:
@@ -159,18 +153,24 @@ class Block:
 
     Attributes:
         video: What the block names as the video.
-        keywords: Our keywords in the block, and the user's text of its conversation.
+        keywords: Our keywords in the block.
+        user_text: What the user asks in its conversation.
     """
 
     video: Any
     keywords: Mapping[str, Any]
+    user_text: str | None
 
 
 def video_blocks(conversation: Sequence[Any]) -> list[Block]:
     """The videos of one conversation or of several, in the order transformers reads them."""
     batched = bool(conversation) and isinstance(conversation[0], (list, tuple))
     return [
-        Block(block[key], _block_keywords(block, user_text(messages)))
+        Block(
+            block[key],
+            {name: block[name] for name in _KEYS if name in block},
+            user_text(messages),
+        )
         for messages in (conversation if batched else [conversation])
         for block in _blocks(messages)
         if block.get("type") == "video"
@@ -179,13 +179,7 @@ def video_blocks(conversation: Sequence[Any]) -> list[Block]:
     ]
 
 
-def _block_keywords(block: Mapping[str, Any], text: str | None) -> dict[str, Any]:
-    _refuse_rates(block)
-    own = {key: block[key] for key in (*_OURS, "num_frames", "video_metadata") if key in block}
-    return {**own, "user_text": text}
-
-
-def user_text(messages: Sequence[Mapping[str, Any]]) -> str | None:
+def user_text(messages: Sequence[Any]) -> str | None:
     """What the user asks: the text of the last message of theirs that has one.
 
     Example:
@@ -193,19 +187,18 @@ def user_text(messages: Sequence[Mapping[str, Any]]) -> str | None:
         'Who wins?'
     """
     for message in reversed(messages):
-        if message.get("role") != "user":
+        if not isinstance(message, Mapping) or message.get("role") != "user":
             continue
         content = message.get("content")
-        texts = [content] if isinstance(content, str) else []
-        texts += [block["text"] for block in _blocks([message]) if block.get("type") == "text"]
-        if text := "\n".join(texts).strip():
+        texts = [content, *(block.get("text") for block in _blocks([message]))]
+        if text := "\n".join(text for text in texts if isinstance(text, str)).strip():
             return text
     return None
 
 
-def _blocks(messages: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+def _blocks(messages: Sequence[Any]) -> Iterator[Mapping[str, Any]]:
     """The content blocks of these messages."""
     for message in messages:
-        content = message.get("content")
+        content = message.get("content") if isinstance(message, Mapping) else None
         if isinstance(content, (list, tuple)):
             yield from (block for block in content if isinstance(block, Mapping))

@@ -13,8 +13,7 @@ from keyscore_plugin.types import Frames
 from keyscore_plugin.video import VideoSource
 
 BACKEND = "keyscore"  # names us in the metadata of a video
-GRID_TIMES = "second_per_grid_ts"
-TOKENS_PER_SECOND = 2.0  # of every published Qwen2.5-VL; a given model's own is read from it
+_INTERVALS = ("second_per_grid_ts", "video_second_per_grid")  # of Qwen2.5-VL; of Qwen2.5-Omni
 
 
 def frame_metadata(frames: Frames, source: VideoSource) -> VideoMetadata:
@@ -63,31 +62,31 @@ def patches_chosen_before(
     ]
 
 
-def grid_intervals(patch_times: Tensor, *, tokens_per_second: float = TOKENS_PER_SECOND) -> Tensor:
-    """Intervals from which Qwen2.5-VL computes each patch's true temporal position.
+def grid_intervals(patch_times: Tensor, *, rate: float) -> Tensor:
+    """Intervals from which Qwen2.5-VL and -Omni compute each patch's true temporal position.
 
-    The model places patch k at floor(k * tokens_per_second * s), stock with one s, the mean
-    spacing. With an s for each patch, s[k] = (p[k] + 1/4) / (k * tokens_per_second), that is the
-    position p[k] of its own time, counted from the first patch as the model does. The quarter
-    keeps the floor safe from rounding in float32 at any length of video.
+    The model places patch k at floor(k * rate * s), stock with one s, the mean spacing. With an s
+    for each patch, s[k] = (p[k] + 1/4) / (k * rate), that is the position p[k] of its own time,
+    counted from the first patch as the model does. The quarter keeps the floor safe from rounding
+    in float32 at any length of video.
 
     Args:
         patch_times: ``(n_patches,)`` seconds, rising.
-        tokens_per_second: Positions a second, from the model's vision config.
+        rate: Positions a second.
 
     Returns:
         ``(n_patches,)`` float32.
 
     Example:
-        >>> s = grid_intervals(torch.tensor([0.0, 0.8, 3.0, 6.8]))
+        >>> s = grid_intervals(torch.tensor([0.0, 0.8, 3.0, 6.8]), rate=2)
         >>> (torch.arange(4) * 2 * s).long()
         tensor([ 0,  1,  6, 13])
     """
     elapsed = patch_times.double() - patch_times[0].double()
     # 1e-6: a time such as 0.3 * 10 falls just short of its whole number in binary.
-    positions = (elapsed * tokens_per_second + 1e-6).floor()
+    positions = (elapsed * rate + 1e-6).floor()
     steps = torch.arange(len(positions), dtype=torch.float64)
-    intervals = (positions + 0.25) / (tokens_per_second * steps.clamp_min(1))
+    intervals = (positions + 0.25) / (rate * steps.clamp_min(1))
     return torch.where(steps > 0, intervals, 1.0).float()
 
 
@@ -99,29 +98,35 @@ class TimedBatch(BatchFeature):
 
     def to(self, *args: Any, **kwargs: Any) -> "TimedBatch":
         """As `BatchFeature.to`, but a dtype is for the other tensors."""
-        exact = self.data[GRID_TIMES]
+        exact = {name: self.data[name] for name in _INTERVALS if name in self.data}
         super().to(*args, **kwargs)
-        moved = self.data[GRID_TIMES]
-        self.data[GRID_TIMES] = (
-            exact.to(moved.device)
-            if isinstance(exact, Tensor)
-            else [row.to(cast.device) for row, cast in zip(exact, moved, strict=True)]
-        )
+        for name, values in exact.items():
+            self.data[name] = _on_devices_of(values, self.data[name])
         return self
 
 
-def with_grid_times(batch: BatchFeature, rows: Sequence[Tensor]) -> BatchFeature:
+def with_intervals(batch: BatchFeature, rows: Sequence[Tensor], *, name: str) -> TimedBatch:
     """The batch with each video's `grid_intervals` in place of the stock mean spacing.
 
     Args:
-        batch: What the processor of Qwen2.5-VL returned.
+        batch: What the processor returned.
         rows: One row a video: stacked to ``(n_videos, n_patches)``, left a list where the videos
-            have different numbers of patches.
+            differ in patches, and plain numbers where no tensors were asked for.
+        name: The input that carries them.
     """
     data = dict(batch.items())
-    if not isinstance(data[GRID_TIMES], Tensor):  # no tensors were asked for
-        data[GRID_TIMES] = [row.tolist() for row in rows]
-        return BatchFeature(data)
-    one_length = len({len(row) for row in rows}) == 1
-    data[GRID_TIMES] = torch.stack(list(rows)) if one_length else list(rows)
+    if not isinstance(data[name], Tensor):
+        data[name] = [row.tolist() for row in rows]
+    elif len({len(row) for row in rows}) == 1:
+        data[name] = torch.stack(list(rows))
+    else:
+        data[name] = list(rows)
     return TimedBatch(data)
+
+
+def _on_devices_of(values: Any, others: Any) -> Any:
+    if isinstance(values, Tensor):
+        return values.to(others.device)
+    if isinstance(values, list):
+        return [_on_devices_of(one, other) for one, other in zip(values, others, strict=True)]
+    return values

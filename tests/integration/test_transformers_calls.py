@@ -286,7 +286,7 @@ REFUSED: dict[str, tuple[Callable[[Any, str], Any], str]] = {
     ),
     "a rate": (
         lambda p, v: p.apply_chat_template(messages(v), sampler="uniform", fps=1, **ANSWER),
-        "fps=1 is a rate",
+        "fps is a rate",
     ),
     "two budgets": (
         lambda p, v: p.apply_chat_template(
@@ -320,6 +320,20 @@ def test_wrong_use_is_an_error_not_uniform_frames(processor: Any, video: str, wr
     call, message = REFUSED[wrong]
     with pytest.raises(InputError, match=message):
         call(processor, video)
+
+
+def test_blocks_that_are_no_business_of_ours_stay_so(processor: Any, video: str) -> None:
+    """A rate in the block, as qwen-vl-utils has it; a text block without text; a plain string."""
+    odd: list[dict[str, Any]] = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": [{"type": "video", "video": video, "fps": 1.0}]},
+    ]
+    found = processor.apply_chat_template(odd, num_frames=4, fps=None, **ANSWER)
+    expected = build("qwen3_vl")[0].apply_chat_template(odd, num_frames=4, fps=None, **ANSWER)
+    assert torch.equal(found["pixel_values_videos"], expected["pixel_values_videos"])
+    odd[1]["content"][0]["num_frames"] = 4
+    with pytest.raises(InputError, match="fps is a rate"):
+        processor.apply_chat_template(odd, sampler="uniform", **ANSWER)
 
 
 def test_a_missing_file_is_named(processor: Any) -> None:

@@ -19,7 +19,7 @@ from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.decoders.pyav import PyAVSource
 from keyscore_plugin.errors import InputError, ModelError
 from keyscore_plugin.samples import sample_video
-from keyscore_plugin.types import Frames, TextEmbedding
+from keyscore_plugin.types import Caption, Frames, TextEmbedding
 from keyscore_plugin.video import DECODERS
 from keyscore_transformers import enable, generate
 from tests.colour import WORDS, ColourEncoder
@@ -237,6 +237,45 @@ def test_generate_enables_a_plain_processor(video: str) -> None:
     processor, model = build("qwen2_5_vl")
     generate(model, processor, messages(video), sampler="uniform", num_frames=2, max_new_tokens=1)
     assert len(processor.last_selections) == 1
+
+
+def test_generate_keeps_the_settings_of_enable(video: str) -> None:
+    processor, model = build("qwen2_5_vl")
+    only_letters(model, processor)
+    enable(processor, encoder=AnyWords(), config=SamplerConfig(guide="question"))
+    generate(model, processor, messages(video), num_frames=2, max_new_tokens=1)
+    (selection,) = processor.last_selections
+    assert selection.encoder == "colour"
+    assert selection.caption is not None
+
+
+def test_a_captioner_of_the_callers_stays(video: str) -> None:
+    class Red:
+        name = "red"
+
+        def caption(self, frames: Frames) -> Caption:
+            return Caption("red", origin="generated", model=self.name)
+
+    processor, model = build("qwen2_5_vl")
+    enable(processor, encoder=AnyWords(), captioner=Red())
+    generate(model, processor, messages(video), num_frames=2, max_new_tokens=1)
+    caption = processor.last_selections[0].caption
+    assert caption == Caption("red", origin="generated", model="red")
+
+
+def test_another_model_captions_for_itself(video: str) -> None:
+    processor, model, _ = ready()
+    generate(model, processor, messages(video), num_frames=2, max_new_tokens=1)
+    first = processor.last_selections[0].caption
+    _, other = build("qwen2_5_vl")
+    letters = processor.tokenizer.convert_tokens_to_ids(["x"])
+    vocabulary = range(other.get_input_embeddings().num_embeddings)
+    other.generation_config.suppress_tokens = [i for i in vocabulary if i not in letters]
+    generate(other, processor, messages(video), num_frames=2, max_new_tokens=1)
+    second = processor.last_selections[0].caption
+    assert first is not None
+    assert second is not None
+    assert set(second.text) == {"x"} != set(first.text)
 
 
 def test_a_sampler_object_keeps_its_own_guide(video: str) -> None:

@@ -75,7 +75,7 @@ def test_positions_survive_a_cast_of_the_batch(video: Path) -> None:
 def test_intervals_give_the_position_of_every_time(gaps_ms: list[int], rate: float) -> None:
     """Up to ten hours, in float32, by the model's own formula."""
     ticks = torch.tensor([0, *gaps_ms]).cumsum(0)
-    intervals = grid_intervals(ticks.double() / 1000, tokens_per_second=rate)
+    intervals = grid_intervals(ticks.double() / 1000, rate=rate)
     found = (torch.arange(len(ticks)) * rate * intervals).long()
     assert found.tolist() == [int(t * rate) // 1000 for t in ticks.tolist()]
 
@@ -191,6 +191,7 @@ PAIRS: dict[str, tuple[list[int], list[float]]] = {
     "neighbor": ([3, 8, 9, 14, 40, 45, 119, 119], [0.6, 1.1, 4.2, 11.9]),
     # .3 and .9 are less than a second apart
     "pack": ([3, 9, 40, 40, 119, 119], [0.6, 4.0, 11.9]),
+    "plain": ([3, 9, 40, 119], [0.6, 8.0]),
 }
 
 

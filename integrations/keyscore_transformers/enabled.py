@@ -1,0 +1,200 @@
+"""A processor of transformers that understands ``sampler=``: its methods, its memory, its class."""
+
+import copy
+import inspect
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from torch import Tensor
+from transformers import BatchFeature
+
+from keyscore_plugin.captioners.vlm import takes_times
+from keyscore_plugin.errors import InputError
+from keyscore_plugin.samplers.base import Sampler
+from keyscore_plugin.types import Selection
+from keyscore_transformers.choosing import Chooser, Chosen, Fold
+from keyscore_transformers.families import (
+    Positions,
+    frames_per_patch,
+    times_of,
+    usual_spacing_seconds,
+)
+from keyscore_transformers.positions import is_ready
+from keyscore_transformers.request import (
+    VideoRequest,
+    names_a_sampler,
+    requests_for,
+    sort_keywords,
+    video_blocks,
+    without_ours,
+)
+from keyscore_transformers.times import grid_intervals, patches_chosen_before, with_intervals
+from keyscore_transformers.videos import flat_videos, same_nesting
+
+
+# From apply_chat_template to the __call__ inside it: how transformers routes keywords in between
+# differs from version to version, and content blocks lose all but the video's address.
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """What a template wants of the call inside it: these requests; None, nothing of ours."""
+
+    requests: list[VideoRequest] | None
+
+
+_PENDING: ContextVar[_Pending | None] = ContextVar("keyscore_pending", default=None)
+
+
+@dataclass(slots=True, kw_only=True)
+class State:
+    """What an enabled processor knows besides its own. Kept off the instance: that is saved."""
+
+    sampler: str | Sampler | None
+    chooser: Chooser
+    model: Any
+    captions_itself: bool = False  # the captioner is this model's, made here
+    last_selections: list[Selection] = field(default_factory=list)
+
+
+class EnabledProcessor:
+    """What `enable` puts before the class of one processor."""
+
+    _keyscore: State
+
+    @property
+    def last_selections(self) -> list[Selection]:
+        """The selection of each video of the last call with a sampler, in the videos' order."""
+        return list(self._keyscore.last_selections)
+
+    def apply_chat_template(self, conversation: Any, *args: Any, **kwargs: Any) -> Any:
+        """As the processor's own; ``sampler=`` and what goes with it chooses the frames."""
+        stock: Any = super()
+        blocks = video_blocks(conversation)
+        asks = _asks(self._keyscore, kwargs)
+        if not asks and not any(block.keywords.get("sampler") for block in blocks):
+            requests, rest = None, without_ours(kwargs) if names_a_sampler(kwargs) else kwargs
+        else:
+            for block in blocks:
+                flat_videos(block.video)  # a list of images would be spread out below
+            ours, rest = sort_keywords(kwargs)
+            ours = {"sampler": self._keyscore.sampler, **ours}
+            requests = requests_for(ours, len(blocks), blocks=blocks)
+        pending = _PENDING.set(_Pending(requests))
+        try:
+            return stock.apply_chat_template(conversation, *args, **rest)
+        finally:
+            _PENDING.reset(pending)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """As the processor's own; ``sampler=`` and what goes with it chooses the frames."""
+        stock: Any = super()
+        pending = _PENDING.get()
+        if pending is None:
+            pending = _Pending([] if _asks(self._keyscore, kwargs) else None)
+        if pending.requests is None:
+            rest = without_ours(kwargs) if names_a_sampler(kwargs) else kwargs
+            return self._with_times(
+                stock.__call__(*args, **rest), patches_chosen_before(rest, frames_per_patch(self))
+            )
+        ours, rest = sort_keywords(kwargs)
+        told_times = takes_times(stock)
+        if not told_times and rest.get("audio") is None:
+            rest.pop("audio", None)  # the template passes one on to processors that take none
+        call = inspect.signature(stock.__call__).bind_partial(*args, **rest)
+        if call.arguments.get("videos") is None:
+            return stock.__call__(*args, **rest)
+        videos = flat_videos(call.arguments["videos"])
+        ours = {"sampler": self._keyscore.sampler, **ours}
+        requests = pending.requests or requests_for(ours, len(videos))
+        chosen = self._choose(videos, requests)
+        pixels = iter([one.pixels for one in chosen])
+        call.arguments["videos"] = same_nesting(call.arguments["videos"], pixels)
+        metadata = [one.metadata for one in chosen]
+        times = {"video_metadata": metadata, "do_sample_frames": False} if told_times else {}
+        batch = stock.__call__(*call.args, **call.kwargs, **times)
+        return self._with_times(batch, [one.patch_seconds for one in chosen])
+
+    def _choose(self, videos: list[Any], requests: list[VideoRequest]) -> list[Chosen]:
+        state = self._keyscore
+        self._check_times_can_be_told()
+        fold = Fold(
+            frames_per_patch=frames_per_patch(self), spacing_seconds=usual_spacing_seconds(self)
+        )
+        token = _PENDING.set(None)
+        try:
+            chosen = state.chooser.choose(videos, requests, fold)
+        finally:
+            _PENDING.reset(token)
+        state.last_selections = [one.selection for one in chosen]
+        return chosen
+
+    def _check_times_can_be_told(self) -> None:
+        times = times_of(self)
+        model = self._keyscore.model
+        if isinstance(times, Positions) and times.needs_help and not is_ready(model):
+            raise InputError(
+                "this transformers cannot give Qwen2.5-VL the true times of chosen frames without "
+                "help; use enable(processor, model=model), or install transformers>=5.18"
+            )
+
+    def _with_times(self, batch: BatchFeature, patches: list[Tensor] | None) -> BatchFeature:
+        """Tell the times of the temporal patches, where the family is not told by the prompt."""
+        times = times_of(self)
+        if patches is None or not isinstance(times, Positions):
+            return batch
+        self._check_times_can_be_told()
+        rate = times.rate_of(self._keyscore.model)
+        rows = [grid_intervals(seconds, rate=rate) for seconds in patches]
+        return with_intervals(batch, rows, name=times.name)
+
+    def __copy__(self) -> "EnabledProcessor":
+        """A shallow copy that is enabled as well, with the same model and samplers."""
+        twin: EnabledProcessor = stock_copy(self)
+        attach(twin, replace(self._keyscore, last_selections=[]))
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "EnabledProcessor":
+        """A copy that is enabled as well, with the same model and samplers."""
+        twin: EnabledProcessor = copy.deepcopy(stock_copy(self), memo)
+        memo[id(self)] = twin
+        attach(twin, replace(self._keyscore, last_selections=[]))
+        return twin
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        """Pickle as the processor it was, and how it was enabled; the model stays behind."""
+        chooser = self._keyscore.chooser
+        named = chooser.captioner if isinstance(chooser.captioner, str) else None
+        chooser = replace(chooser, captioner=named, samplers={})
+        state = replace(self._keyscore, chooser=chooser, model=None, last_selections=[])
+        return attach, (stock_copy(self), state)
+
+
+def _asks(state: State, keywords: Mapping[str, Any]) -> bool:
+    """Whether a call is for a sampler: its own word, even None, goes before that of `enable`."""
+    if names_a_sampler(keywords):
+        return sort_keywords(keywords)[0]["sampler"] is not None
+    return state.sampler is not None
+
+
+def stock_copy(processor: Any) -> Any:
+    """A shallow copy of the class that transformers made; the processor itself if it is that."""
+    if not isinstance(processor, EnabledProcessor):
+        return copy.copy(processor)
+    stock = _stock_class(processor)
+    plain = object.__new__(stock)
+    plain.__dict__.update(processor.__dict__)
+    return plain
+
+
+def _stock_class(processor: Any) -> type[Any]:
+    mro = type(processor).__mro__
+    return mro[mro.index(EnabledProcessor) + 1]
+
+
+def attach(processor: Any, state: State) -> Any:
+    """Give one instance a class of its own; its name stays, so that it is saved as before."""
+    stock = _stock_class(processor) if isinstance(processor, EnabledProcessor) else type(processor)
+    own = {"__module__": stock.__module__, "__doc__": stock.__doc__, "_keyscore": state}
+    processor.__class__ = type(stock.__name__, (EnabledProcessor, stock), own)
+    return processor
