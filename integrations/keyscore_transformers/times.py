@@ -50,9 +50,11 @@ def patches_chosen_before(
         ``(n_patches,)`` seconds a video; None unless KeyScore chose the frames of every video.
     """
     nested = keywords.get("videos_kwargs") or {}
-    given = keywords.get("video_metadata") or nested.get("video_metadata") or []
-    facts = [one if isinstance(one, Mapping) else vars(one) for one in given]
-    if not facts or any(one.get("video_backend") != BACKEND for one in facts):
+    given = keywords.get("video_metadata") or nested.get("video_metadata")
+    if not isinstance(given, (list, tuple)) or not given:
+        return None
+    facts = [one for part in given for one in (part if isinstance(part, (list, tuple)) else [part])]
+    if any(not isinstance(one, Mapping) or one.get("video_backend") != BACKEND for one in facts):
         return None
     return [
         patch_seconds(

@@ -9,12 +9,14 @@ import qwen_vl_utils
 import torch
 from qwen_vl_utils import process_vision_info, vision_process
 from torch import Tensor
+from transformers.video_utils import VideoMetadata
 
 from keyscore_plugin import open_video
 from keyscore_plugin.errors import InputError, VideoError
 from keyscore_qwen_vl_utils import install, uninstall
 from keyscore_qwen_vl_utils.request import VideoRequest
 from keyscore_transformers import enable
+from keyscore_transformers.times import patches_chosen_before
 from tests.fixed import FixedSampler
 from tests.tiny import FAMILIES
 from tests.tiny.videos import frame_numbers, numbered_video
@@ -210,6 +212,31 @@ def test_frames_and_times_reach_the_model(family: str, video: str) -> None:
         seconds = [index / FPS for index in chosen]
         told = tiny.told(seconds[:8]) + tiny.told(seconds[8:])
         assert tiny.read_times(inputs, processor, model) == told
+
+
+OURS: dict[str, Any] = {"fps": 10.0, "frames_indices": [3, 3, 10, 20], "video_backend": "keyscore"}
+TRUE = [[0.3, 1.5]]
+
+
+@pytest.mark.parametrize(
+    ("keywords", "expected"),
+    [
+        ({"video_metadata": [OURS]}, TRUE),
+        ({"video_metadata": [[OURS], [OURS]]}, TRUE * 2),
+        ({"video_metadata": [VideoMetadata(total_num_frames=120, **OURS)]}, TRUE),
+        ({"videos_kwargs": {"video_metadata": [OURS]}}, TRUE),
+        ({"video_metadata": [OURS, OURS | {"video_backend": "decord"}]}, None),
+        ({"video_metadata": OURS | {"video_backend": "decord"}}, None),
+        ({"video_metadata": [{"fps": 10.0}]}, None),
+        ({"video_metadata": []}, None),
+        ({}, None),
+    ],
+)
+def test_only_metadata_of_ours_changes_what_qwen2_5_is_told(
+    keywords: dict[str, Any], expected: list[list[float]] | None
+) -> None:
+    found = patches_chosen_before(keywords, 2)
+    assert (None if found is None else [times.tolist() for times in found]) == expected
 
 
 @pytest.mark.usefixtures("installed")
