@@ -77,7 +77,8 @@ def install() -> None:
     - ``encoder``, ``captioner``, ``decoder``, ``device``: see `keyscore_plugin.get_sampler`.
 
     ``nframes`` stays the number of frames that the model gets. One visual token holds two frames,
-    so they are ``nframes / 2`` keyframes, and cost what ``nframes`` evenly spaced frames cost.
+    so they are ``nframes / 2`` keyframes (``nframes`` with ``pair="plain"``), and cost what
+    ``nframes`` evenly spaced frames cost.
     Samplers are kept between calls: an encoder is loaded once.
 
     Installing twice is fine; installing again also covers readers that were added meanwhile.

@@ -70,7 +70,7 @@ def _chosen(request: VideoRequest, clip: Clip, *, budget: int, spacing_seconds: 
     """
     selection = request.sampler(
         clip,
-        num_frames=keyframes_for_budget(budget, FRAMES_PER_PATCH),
+        num_frames=keyframes_for_budget(budget, FRAMES_PER_PATCH, pair=request.pair),
         caption=request.caption,
         question=request.question,
     )

@@ -132,10 +132,11 @@ def test_the_model_gets_the_chosen_frames_each_twice(backend: str, video: str) -
         ("duplicate", [3, 3, 10, 10, 14, 14]),
         ("neighbor", [3, 8, 10, 13, 14, 19]),
         ("pack", [3, 10, 14, 14]),
+        ("plain", [3, 10, 14, 50, 60, 70]),
     ],
 )
 def test_the_pair_of_a_visual_token(pair: str, expected: list[int], video: str) -> None:
-    sampler = FixedSampler([3, 10, 14])
+    sampler = FixedSampler([3, 10, 14, 50, 60, 70])
     [(pixels, facts)] = fetch(element(video, sampler=sampler, nframes=6, pair=pair))
     assert numbers(pixels) == expected
     assert facts["frames_indices"] == expected
