@@ -1,0 +1,150 @@
+"""The house keeps its floors: an import may only point down."""
+
+import ast
+import importlib
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import keyscore_plugin
+from keyscore_plugin._optional import load
+from keyscore_plugin.samplers.base import SAMPLERS
+from keyscore_plugin.video import DECODERS
+
+ROOT = Path(__file__).parents[2]
+
+# Longest prefix wins. A module may import from its own part or from a lower floor.
+FLOORS = {
+    "keyscore_plugin.types": 0,
+    "keyscore_plugin.errors": 0,
+    "keyscore_plugin.video": 1,
+    "keyscore_plugin.config": 1,
+    "keyscore_plugin._optional": 1,
+    "keyscore_plugin.samples": 1,
+    "keyscore_plugin": 2,
+    "keyscore_plugin.samplers": 3,
+    "keyscore_plugin.__init__": 4,
+    "keyscore_plugin.cli": 4,
+    "keyscore_plugin.batch": 4,
+    "keyscore_plugin.report": 4,
+    "keyscore_": 5,
+    "evals": 6,
+    "tests": 7,
+}
+PURE = {"keyscore_plugin.stacfp", "keyscore_plugin.scoring", "keyscore_plugin.selection"}
+PURE_MAY_IMPORT = {"keyscore_plugin.types", "keyscore_plugin.errors", "keyscore_plugin.config"}
+OURS = ("keyscore_plugin", "keyscore_", "evals", "tests")
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the project and its file."""
+    found = {}
+    for base in (ROOT, ROOT / "integrations"):
+        for top in base.iterdir():
+            if top.is_dir() and top.name.startswith(OURS):
+                for path in top.rglob("*.py"):
+                    found[".".join(path.relative_to(base).with_suffix("").parts)] = path
+    return found
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The project's own modules that a file imports, at the top or inside a function."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module]
+        else:
+            continue
+        yield from (name for name in names if name.startswith(OURS))
+
+
+def floor(module: str) -> int:
+    fitting = [prefix for prefix in FLOORS if module.startswith(prefix)]
+    return FLOORS[max(fitting, key=len)]
+
+
+def part(module: str) -> str:
+    """What a module belongs to: its sub-package, or itself."""
+    return ".".join(module.split(".")[:2])
+
+
+def test_imports_point_down() -> None:
+    upward = [
+        f"{module} (floor {floor(module)}) imports {name} (floor {floor(name)})"
+        for module, path in modules().items()
+        for name in imports(path)
+        if floor(name) > floor(module)
+    ]
+    assert upward == []
+
+
+def test_the_pure_half_imports_values_and_itself_only() -> None:
+    """stacfp, scoring, selection (and their private parts) know no file, no model, no clock."""
+    everything = modules()
+    reached, queue = set(), list(PURE)
+    while queue:
+        module = queue.pop()
+        reached.add(module)
+        for name in imports(everything[module]):
+            if name not in PURE_MAY_IMPORT | reached:
+                assert name.startswith("keyscore_plugin._"), f"{module} imports {name}"
+                queue.append(name)
+    assert reached >= PURE
+
+
+def test_no_integration_is_named_after_its_host() -> None:
+    names = {path.name for path in (ROOT / "integrations").iterdir() if path.is_dir()}
+    assert all(name.startswith("keyscore_") or name == "__pycache__" for name in names)
+    assert not (ROOT / "integrations" / "__init__.py").exists()
+
+
+@pytest.mark.parametrize("registry", [SAMPLERS, DECODERS])
+def test_every_registered_name_exists(registry: dict[str, str]) -> None:
+    for name in registry:
+        assert callable(load("entry", name, registry))
+
+
+def test_public_names() -> None:
+    assert keyscore_plugin.__all__ == [
+        "Caption",
+        "KeyScoreError",
+        "KeyScoreSampler",
+        "SamplerConfig",
+        "Selection",
+        "get_sampler",
+        "list_samplers",
+        "open_video",
+        "propose",
+        "score",
+        "select",
+    ]
+    assert all(hasattr(keyscore_plugin, name) for name in keyscore_plugin.__all__)
+
+
+def test_importing_the_core_imports_no_optional_stack() -> None:
+    heavy = "matplotlib torchcodec torchvision sklearn skvideo sentence_transformers transformers"
+    code = (
+        "import sys, keyscore_plugin, keyscore_plugin.cli; "
+        f"print([m for m in '{heavy}'.split() if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_wheel_holds_only_names_of_ours(tmp_path: Path) -> None:
+    builder = importlib.import_module("hatchling.builders.wheel").WheelBuilder(str(ROOT))
+    (wheel,) = builder.build(directory=str(tmp_path), versions=["standard"])
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    top = {name.split("/")[0] for name in names}
+    assert all(name.startswith("keyscore_") for name in top), top
+    assert "keyscore_plugin/py.typed" in names
+    for folder in (ROOT / "integrations").glob("keyscore_*"):
+        assert f"{folder.name}/py.typed" in names
