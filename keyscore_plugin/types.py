@@ -234,7 +234,8 @@ class Selection:
         video: The video, as the caller named it.
         sampler: Name of the sampler.
         config: Its settings, as plain JSON values.
-        num_frames: The budget asked for; None when a threshold was given.
+        num_frames: The budget asked for; None when there was none.
+        threshold: The least score asked for, instead of a budget; None when there was none.
         indices: The chosen frames, 0-based in display order, unique, rising.
         pts_seconds: Their presentation times from the container.
         scores: What the sampler ranked each chosen frame by; None when it ranks nothing.
@@ -257,6 +258,7 @@ class Selection:
     sampler: str
     config: Mapping[str, Any]
     num_frames: int | None
+    threshold: float | None = None
     indices: list[int]
     pts_seconds: list[float]
     scores: list[float] | None

@@ -103,6 +103,7 @@ def _require_same_run(journal: Journal, item: Item, sampler: Sampler, budget: Bu
         asked["sampler"] = (record.get("sampler"), sampler.name)
         if budget != Budget(num_frames=None, threshold=None):  # else the sampler has its own
             asked["num_frames"] = (record.get("num_frames"), budget.num_frames)
+            asked["threshold"] = (record.get("threshold"), budget.threshold)
         asked["caption"] = (_given_caption(record), item.caption)
         asked["question"] = (record.get("question"), item.question)
     for name, (then, now) in asked.items():

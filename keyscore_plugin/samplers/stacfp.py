@@ -41,7 +41,8 @@ class StacfpSampler(SamplerTemplate):
             indices=grid.indices[rows],
             pts_seconds=grid.pts_seconds[rows],
             n_grid=len(grid),
-            candidates=unscored(candidates),
+            candidates=unscored(candidates.indices, candidates.pts_seconds, candidates.cluster),
+            curves=unscored(grid.indices, grid.pts_seconds, candidates.labels),
         )
 
     def _propose(self, grid: Frames, num_frames: int | None) -> Candidates:
@@ -52,9 +53,9 @@ class StacfpSampler(SamplerTemplate):
         return propose(grid, config)
 
 
-def unscored(candidates: Candidates) -> tuple[ScoredFrame, ...]:
-    """The candidates as rows of a `Selection`, without scores."""
-    columns = (candidates.indices, candidates.pts_seconds, candidates.cluster)
+def unscored(indices: Tensor, pts_seconds: Tensor, cluster: Tensor) -> tuple[ScoredFrame, ...]:
+    """Frames as rows of a `Selection`, without scores; all arguments are ``(n,)``."""
+    columns = (indices, pts_seconds, cluster)
     return tuple(ScoredFrame(*row) for row in zip(*(c.tolist() for c in columns), strict=True))
 
 

@@ -108,6 +108,7 @@ class SamplerTemplate(ABC):
                 sampler=self.name,
                 config=self.config.to_dict(),
                 num_frames=num_frames,
+                threshold=threshold,
                 indices=choice.indices.tolist(),
                 pts_seconds=choice.pts_seconds.tolist(),
                 scores=None if choice.scores is None else choice.scores.tolist(),

@@ -141,7 +141,7 @@ def test_uniform_takes_the_middle_of_each_bin(traffic_light: Path) -> None:
 def test_threshold_returns_what_scores(traffic_light: Path) -> None:
     config = SamplerConfig(select=SelectConfig(policy="top"))
     selection = sample("keyscore", traffic_light, config, threshold=0.7, caption="green")
-    assert selection.num_frames is None
+    assert (selection.num_frames, selection.threshold) == (None, 0.7)
     assert selection.scores is not None
     assert min(selection.scores) >= 0.7
     above = [frame.index for frame in selection.curves if (frame.total or 0) >= 0.7]
