@@ -1,0 +1,109 @@
+"""A video that is decoded once and an encoder that sees each frame once.
+
+Every sampler, budget and query then costs only its own work, through the product's own call.
+"""
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from keyscore_plugin.encoders.base import Encoder
+from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
+from keyscore_plugin.video import VideoSource
+
+
+class CachedSource:
+    """A `VideoSource` that keeps the thumbnails of every grid it was asked for.
+
+    Args:
+        source: The video; closing this closes it.
+    """
+
+    def __init__(self, source: VideoSource) -> None:
+        self._source = source
+        self._thumbnails: dict[tuple[Any, ...], list[Frames]] = {}
+        self.path: str = source.path
+        self.decoder: str = source.decoder
+        self.duration_seconds: float = source.duration_seconds
+        self.average_fps: Fraction = source.average_fps
+        self.n_frames: int = source.n_frames
+        self.n_frames_counted: bool = source.n_frames_counted
+        self.width: int = source.width
+        self.height: int = source.height
+        self.rotation: int = source.rotation
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """See `VideoSource.notes`."""
+        return self._source.notes
+
+    def pts_seconds(self, indices: Sequence[int] | Tensor | None = None) -> Tensor:
+        """See `VideoSource.pts_seconds`."""
+        return self._source.pts_seconds(indices)
+
+    def keyframes(self) -> Tensor:
+        """See `VideoSource.keyframes`."""
+        return self._source.keyframes()
+
+    def read(
+        self, indices: Sequence[int] | Tensor, *, size: tuple[int, int] | None = None
+    ) -> Frames:
+        """See `VideoSource.read`."""
+        return self._source.read(indices, size=size)
+
+    def thumbnails(self, grid: Sequence[int] | Tensor, *, short_side: int) -> Iterator[Frames]:
+        """See `VideoSource.thumbnails`; decoded at the first call only."""
+        key = (tuple(torch.as_tensor(grid).tolist()), short_side)
+        if key not in self._thumbnails:
+            self._thumbnails[key] = list(self._source.thumbnails(grid, short_side=short_side))
+        yield from self._thumbnails[key]
+
+    def close(self) -> None:
+        """Free the decoder."""
+        self._source.close()
+
+    def __enter__(self) -> "CachedSource":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+class CachedEncoder:
+    """An `Encoder` for one video that embeds each frame, and each text, once.
+
+    Args:
+        encoder: What embeds.
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._vectors: dict[int, Tensor] = {}
+        self._texts: dict[str, TextEmbedding] = {}
+        self.name: str = encoder.name
+        self.device: torch.device = encoder.device
+        self.short_side: int = encoder.short_side
+
+    @property
+    def n_encoded(self) -> int:
+        """Frames embedded so far."""
+        return len(self._vectors)
+
+    def encode_frames(self, frames: Frames) -> Embeddings:
+        """See `Encoder.encode_frames`; only frames not seen before are embedded."""
+        indices = frames.indices.tolist()
+        rows = [row for row, index in enumerate(indices) if index not in self._vectors]
+        if rows:
+            fresh = self._encoder.encode_frames(frames[rows])
+            self._vectors.update(zip(fresh.indices.tolist(), fresh.vectors, strict=True))
+        vectors = torch.stack([self._vectors[index] for index in indices])
+        return Embeddings(vectors, frames.indices, frames.pts_seconds, self.name)
+
+    def encode_text(self, text: str) -> TextEmbedding:
+        """See `Encoder.encode_text`."""
+        if text not in self._texts:
+            self._texts[text] = self._encoder.encode_text(text)
+        return self._texts[text]

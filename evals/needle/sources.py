@@ -1,0 +1,200 @@
+"""The material: real footage and photographs that installed packages ship, one caption each.
+
+The captions were written by hand from the pictures alone, before any of them was scored.
+The two splits share no footage, no picture and no caption. `evals/needle/README.md` says what
+was left out and why.
+"""
+
+import importlib.util
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+from PIL import Image
+
+from evals.needle.camera import SIZE, Point, crop_around, pan
+from keyscore_plugin.errors import InputError, MissingDependencyError
+from keyscore_plugin.samples import sample_video
+
+
+@dataclass(frozen=True, slots=True)
+class Footage:
+    """A stretch of one shot of a real video.
+
+    Attributes:
+        caption: What can be seen.
+        sample: A name of `keyscore_plugin.samples.SAMPLES`.
+        frames: First and one past the last frame.
+        focus: ``(x, y)`` in 0..1, what the 16:9 crop keeps in the middle.
+    """
+
+    caption: str
+    sample: str
+    frames: tuple[int, int]
+    focus: Point = (0.5, 0.5)
+
+    def render(self, n_frames: int, rng: np.random.Generator) -> Iterator[Image.Image]:
+        """The stretch, played as slowly as it takes to fill ``n_frames``; ``rng`` is not used."""
+        first, stop = self.frames
+        with av.open(str(sample_video(self.sample))) as container:
+            shown = [
+                frame.to_image()
+                for i, frame in enumerate(container.decode(video=0))
+                if first <= i < stop
+            ]
+        for i in range(n_frames):
+            image = shown[i * len(shown) // n_frames]
+            yield image.resize(SIZE, box=crop_around(image.size, self.focus, scale=1.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Still:
+    """A photograph, filmed by a moving camera.
+
+    Attributes:
+        caption: What can be seen.
+        package: The package that ships it.
+        file: Its path inside the package.
+        focus: ``(x, y)`` in 0..1, what the camera keeps in view.
+    """
+
+    caption: str
+    package: str
+    file: str
+    focus: Point = (0.5, 0.5)
+
+    def render(self, n_frames: int, rng: np.random.Generator) -> Iterator[Image.Image]:
+        """One or two shots that pan and zoom over the picture."""
+        image = Image.open(package_file(self.package, self.file)).convert("RGB")
+        return pan(image, self.focus, n_frames, rng)
+
+
+Source = Footage | Still
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """What the videos of one split are joined from.
+
+    Attributes:
+        name: ``"held-out"`` or ``"tuning"``.
+        sources: The clips; every video takes 16 of them in an order of its own.
+        n_videos: How many videos are joined.
+        seed: Of the orders, the lengths and the camera.
+    """
+
+    name: str
+    sources: tuple[Source, ...]
+    n_videos: int
+    seed: int
+
+
+def package_file(package: str, file: str) -> Path:
+    """Path of a file of an installed package, found without importing the package.
+
+    Raises:
+        MissingDependencyError: The package, or the file in it, is absent.
+    """
+    spec = importlib.util.find_spec(package)
+    for folder in spec.submodule_search_locations or [] if spec else []:
+        path = Path(folder, file)
+        if path.is_file():
+            return path
+    raise MissingDependencyError(
+        f"{file} of {package} is not installed; install it with: "
+        "pip install 'keyscore-plugin[offline,evals]'"
+    )
+
+
+def _foolbox(caption: str, file: str, focus: Point = (0.5, 0.5)) -> Still:
+    return Still(caption, "foolbox", f"data/imagenet_{file}.jpg", focus)
+
+
+def _skimage(caption: str, file: str, focus: Point = (0.5, 0.5)) -> Still:
+    return Still(caption, "skimage", f"data/{file}", focus)
+
+
+def _sklearn(caption: str, file: str, focus: Point = (0.5, 0.5)) -> Still:
+    return Still(caption, "sklearn", f"datasets/images/{file}", focus)
+
+
+def _matplotlib(caption: str, file: str, focus: Point = (0.5, 0.5)) -> Still:
+    return Still(caption, "matplotlib", f"mpl-data/sample_data/{file}", focus)
+
+
+TUNING = Split(
+    name="tuning",
+    sources=(
+        Footage("an old bicycle leans against the wall of a house", "bikes", (196, 244)),
+        Footage("a taxi stops in front of parked cars", "bikes", (37, 76)),
+        Footage("a man in a bow tie talks in the back of a car", "carphone", (0, 120), (0.5, 0.45)),
+        _skimage("a close-up of the face of a tabby cat", "chelsea.png", (0.55, 0.45)),
+        _skimage("a woman in an orange space suit smiles", "astronaut.png", (0.45, 0.35)),
+        _skimage("a rocket waits on the launch pad at night", "rocket.jpg", (0.5, 0.55)),
+        _skimage("rows of ancient coins lie on a dark cloth", "coins.png"),
+        _skimage("a page of printed text from a book", "page.png"),
+        _skimage("craters on the surface of the moon", "moon.png"),
+        _skimage("the black silhouette of a horse", "horse.png", (0.5, 0.4)),
+        _skimage("a pavement made of bricks", "brick.png"),
+        _sklearn("an orange flower in full bloom", "flower.jpg", (0.5, 0.45)),
+        _foolbox("a brown dog stands on the grass next to its owner", "00_243", (0.45, 0.5)),
+        _foolbox("red deck chairs stand around in an empty hall", "01_559"),
+        _foolbox("someone pours a green liquid into a beaker", "02_438", (0.45, 0.5)),
+        _foolbox("green spiky chestnuts hang from a tree", "03_990", (0.5, 0.55)),
+        _foolbox("a village with a thatched cottage and a lawn", "05_853", (0.45, 0.4)),
+        _foolbox("an off-road car drives along a dusty track", "06_609", (0.5, 0.4)),
+        _foolbox("the cap of a beer bottle", "09_455"),
+        _foolbox("a red snare drum", "10_541"),
+        _foolbox("an old cannon on wooden wheels", "13_471"),
+        _foolbox("two birds sit on a power line", "14_129", (0.5, 0.4)),
+        _foolbox("an eagle flies with its wings spread wide", "17_22"),
+        _foolbox("an insect with orange stripes sits on a green leaf", "18_317", (0.5, 0.45)),
+    ),
+    n_videos=6,
+    seed=20261121,
+)
+
+HELD_OUT = Split(
+    name="held-out",
+    sources=(
+        Footage("a cyclist with a helmet waits in the traffic", "bikes", (79, 137)),
+        Footage("cars drive past the houses of a city street", "bikes", (140, 194)),
+        Footage(
+            "a fat grey cartoon rabbit comes out of its burrow and stretches",
+            "bigbuckbunny",
+            (0, 132),
+        ),
+        _skimage("a cup of coffee on a wooden table", "coffee.png", (0.5, 0.45)),
+        _skimage("a man films a field with a camera on a tripod", "camera.png", (0.4, 0.3)),
+        _skimage("a red motorcycle is parked in a garage", "motorcycle_left.png"),
+        _skimage("countless galaxies in deep space", "hubble_deep_field.jpg"),
+        _sklearn("a Chinese tower above a lake", "china.jpg", (0.35, 0.45)),
+        _matplotlib(
+            "an old woman in a navy uniform in front of a flag", "grace_hopper.jpg", (0.42, 0.35)
+        ),
+        _foolbox("strawberries on a kitchen board", "04_949"),
+        _foolbox("round tents in a pine forest", "08_915", (0.5, 0.65)),
+        _foolbox("a black leather shoe", "11_630"),
+        _foolbox("colourful stained glass windows", "12_741"),
+        _foolbox("geese walk across a lawn", "15_99", (0.5, 0.45)),
+        _foolbox("a spotted dog sniffs at the ground", "16_251"),
+        _foolbox("a black beetle crawls over the sand", "19_305"),
+    ),
+    n_videos=3,
+    seed=86,
+)
+
+SPLITS = {split.name: split for split in (HELD_OUT, TUNING)}
+
+
+def get_split(name: str) -> Split:
+    """A split by name.
+
+    Raises:
+        InputError: There is no such split.
+    """
+    if name not in SPLITS:
+        raise InputError(f"unknown split {name!r}; the splits are: {', '.join(SPLITS)}")
+    return SPLITS[name]

@@ -1,0 +1,69 @@
+"""The needle evaluation: figures by hand, videos that can be repeated, a small run end to end."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evals.needle.camera import crop_around
+from evals.needle.data import FPS, Needle, join
+from evals.needle.metrics import Figures, judge, mean_figures, moments
+from evals.needle.sources import HELD_OUT, TUNING, Footage, Source, Still
+
+NEEDLE = Needle("a cat", start_seconds=10.0, end_seconds=12.0)
+
+
+@pytest.mark.parametrize(
+    ("pts_seconds", "expected"),
+    [
+        # Moments at 10.25, 10.75, 11.25, 11.75.
+        ([11.0], Figures(1.0, 1.0, 1.0, 1.0, 1.0)),
+        ([10.0], Figures(1.0, 1.0, 0.5, 1.0, 1.0)),
+        ([9.0, 11.75], Figures(0.5, 1.0, 0.75, 1.0, 1.0)),
+        ([8.5], Figures(0.0, 0.0, 0.0, 0.25, 1.0)),
+        ([12.0], Figures(0.0, 0.0, 0.5, 1.0, 1.0)),  # the end belongs to the next clip
+        ([0.0, 6.5, 17.0, 20.0], Figures(0.0, 0.0, 0.0, 0.0, 0.75)),
+    ],
+)
+def test_figures_agree_with_a_table_worked_by_hand(
+    pts_seconds: list[float], expected: Figures
+) -> None:
+    assert judge(pts_seconds, NEEDLE) == expected
+
+
+def test_moments_are_the_middles_of_half_seconds() -> None:
+    assert moments(Needle("a cat", 3.0, 4.7)) == pytest.approx([3.25, 3.75, 4.25])
+
+
+def test_a_clip_shorter_than_a_moment_has_one() -> None:
+    assert moments(Needle("a cat", 3.0, 3.1)) == [3.25]
+
+
+def test_mean_figures_are_means_of_each_column() -> None:
+    mean = mean_figures([Figures(1.0, 1.0, 0.5, 1.0, 1.0), Figures(0.5, 0.0, 0.0, 0.5, 1.0)])
+    assert mean == Figures(0.75, 0.5, 0.25, 0.75, 1.0)
+
+
+def test_the_splits_share_no_caption_and_no_frame() -> None:
+    def shown(source: Source) -> set[tuple[str, object]]:
+        if isinstance(source, Still):
+            return {(source.package, source.file)}
+        return {(source.sample, frame) for frame in range(*source.frames)}
+
+    held_out = set().union(*(shown(source) for source in HELD_OUT.sources))
+    tuning = set().union(*(shown(source) for source in TUNING.sources))
+    assert not held_out & tuning
+    captions = [source.caption for split in (HELD_OUT, TUNING) for source in split.sources]
+    assert len(set(captions)) == len(captions)
+
+
+def test_crop_is_16_to_9_and_inside_the_picture() -> None:
+    for size in [(512, 512), (1000, 300), (300, 1000)]:
+        for focus in [(0.0, 0.0), (0.5, 0.5), (1.2, 1.0)]:
+            left, top, right, bottom = crop_around(size, focus, scale=0.7)
+            assert (right - left) / (bottom - top) == pytest.approx(16 / 9)
+            assert left >= 0
+            assert top >= 0
+            assert right <= size[0] + 1e-6
+            assert bottom <= size[1] + 1e-6
