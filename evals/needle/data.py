@@ -1,7 +1,7 @@
 """Videos of about 86 s, joined from 16 clips of 4.8-6 s, and what their captions point at."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -59,7 +59,12 @@ def make_videos(split: Split, root: Path) -> Iterator[NeedleVideo]:
 
 
 def join(
-    sources: list[Source], *, root: Path, name: str, rng: np.random.Generator
+    sources: Sequence[Source],
+    *,
+    root: Path,
+    name: str,
+    rng: np.random.Generator,
+    clip_seconds: tuple[float, float] = _CLIP_SECONDS,
 ) -> NeedleVideo:
     """Join clips to one video.
 
@@ -68,14 +73,15 @@ def join(
         root: The cache folder.
         name: Start of the file's name.
         rng: Decides the lengths and the camera.
+        clip_seconds: Shortest and longest clip.
     """
-    lengths = [round(FPS * rng.uniform(*_CLIP_SECONDS)) for _ in sources]
+    lengths = [round(FPS * rng.uniform(*clip_seconds)) for _ in sources]
     ends = np.cumsum(lengths)
     needles = tuple(
         Needle(source.caption, (int(end) - length) / FPS, int(end) / FPS)
         for source, length, end in zip(sources, lengths, ends, strict=True)
     )
-    recipe = repr((_RECIPE, sources, lengths, rng.bit_generator.state))
+    recipe = repr((_RECIPE, list(sources), lengths, rng.bit_generator.state))
     path = root / f"{name}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}.mp4"
     if not path.is_file():
         _write(path, sources, lengths, rng)
@@ -83,7 +89,7 @@ def join(
 
 
 def _write(
-    path: Path, sources: list[Source], lengths: list[int], rng: np.random.Generator
+    path: Path, sources: Sequence[Source], lengths: list[int], rng: np.random.Generator
 ) -> None:
     """Encode the clips one after the other; the file appears only when it is complete."""
     partial = path.with_suffix(".partial.mp4")

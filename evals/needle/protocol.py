@@ -46,7 +46,12 @@ def run(
 
     Returns:
         One row a sampler and budget, in the order asked for.
+
+    Raises:
+        KeyScoreError: A sampler is unknown, or a package with the material is missing.
     """
+    for name in samplers:
+        get_sampler(name)  # a wrong name shows before a video is made
     judged: dict[tuple[str, int], list[Figures]] = defaultdict(list)
     for video in tqdm(videos, total=n_videos, desc="needle", unit="video"):
         # An encoder of its own for each video: frames are remembered by their index.

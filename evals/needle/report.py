@@ -30,7 +30,7 @@ def to_json(rows: Sequence[Row], settings: dict[str, Any]) -> dict[str, Any]:
         rows: The figures.
         settings: Split, seed, encoder, configuration.
     """
-    packages = ("keyscore-plugin", "torch", "numpy", "av", "scikit-image", "foolbox")
+    packages = ("torch", "numpy", "av", "scikit-image", "foolbox")
     return {
         "eval": "needle",
         "settings": settings,

@@ -5,18 +5,29 @@ The two splits share no footage, no picture and no caption. `evals/needle/README
 was left out and why.
 """
 
-import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Protocol
 
 import av
 import numpy as np
 from PIL import Image
 
 from evals.needle.camera import SIZE, Point, crop_around, pan
-from keyscore_plugin.errors import InputError, MissingDependencyError
+from keyscore_plugin._optional import package_file
+from keyscore_plugin.errors import InputError
 from keyscore_plugin.samples import sample_video
+
+
+class Source(Protocol):
+    """Something to film, and the sentence that describes it."""
+
+    @property
+    def caption(self) -> str:
+        """What can be seen."""
+
+    def render(self, n_frames: int, rng: np.random.Generator) -> Iterator[Image.Image]:
+        """``n_frames`` pictures of `camera.SIZE`; ``rng`` decides what is left to chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +51,7 @@ class Footage:
         first, stop = self.frames
         with av.open(str(sample_video(self.sample))) as container:
             shown = [
-                frame.to_image()
+                Image.fromarray(frame.to_ndarray(format="rgb24"))
                 for i, frame in enumerate(container.decode(video=0))
                 if first <= i < stop
             ]
@@ -67,11 +78,8 @@ class Still:
 
     def render(self, n_frames: int, rng: np.random.Generator) -> Iterator[Image.Image]:
         """One or two shots that pan and zoom over the picture."""
-        image = Image.open(package_file(self.package, self.file)).convert("RGB")
+        image = Image.open(package_file(self.package, self.file, extra="evals")).convert("RGB")
         return pan(image, self.focus, n_frames, rng)
-
-
-Source = Footage | Still
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,26 +94,9 @@ class Split:
     """
 
     name: str
-    sources: tuple[Source, ...]
+    sources: tuple[Footage | Still, ...]
     n_videos: int
     seed: int
-
-
-def package_file(package: str, file: str) -> Path:
-    """Path of a file of an installed package, found without importing the package.
-
-    Raises:
-        MissingDependencyError: The package, or the file in it, is absent.
-    """
-    spec = importlib.util.find_spec(package)
-    for folder in spec.submodule_search_locations or [] if spec else []:
-        path = Path(folder, file)
-        if path.is_file():
-            return path
-    raise MissingDependencyError(
-        f"{file} of {package} is not installed; install it with: "
-        "pip install 'keyscore-plugin[offline,evals]'"
-    )
 
 
 def _foolbox(caption: str, file: str, focus: Point = (0.5, 0.5)) -> Still:

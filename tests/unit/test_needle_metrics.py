@@ -1,15 +1,11 @@
-"""The needle evaluation: figures by hand, videos that can be repeated, a small run end to end."""
+"""The needle evaluation: its figures by hand, its splits, its camera."""
 
-import json
-from pathlib import Path
-
-import numpy as np
 import pytest
 
 from evals.needle.camera import crop_around
-from evals.needle.data import FPS, Needle, join
+from evals.needle.data import Needle
 from evals.needle.metrics import Figures, judge, mean_figures, moments
-from evals.needle.sources import HELD_OUT, TUNING, Footage, Source, Still
+from evals.needle.sources import HELD_OUT, TUNING, Footage, Still
 
 NEEDLE = Needle("a cat", start_seconds=10.0, end_seconds=12.0)
 
@@ -46,7 +42,7 @@ def test_mean_figures_are_means_of_each_column() -> None:
 
 
 def test_the_splits_share_no_caption_and_no_frame() -> None:
-    def shown(source: Source) -> set[tuple[str, object]]:
+    def shown(source: Footage | Still) -> set[tuple[str, object]]:
         if isinstance(source, Still):
             return {(source.package, source.file)}
         return {(source.sample, frame) for frame in range(*source.frames)}

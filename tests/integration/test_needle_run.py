@@ -1,0 +1,167 @@
+"""The needle evaluation end to end, on a video of three colours whose figures are known by hand."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.nn import functional as F
+
+from evals.needle.__main__ import main
+from evals.needle.cache import CachedEncoder, CachedSource
+from evals.needle.camera import SIZE
+from evals.needle.data import FPS, NeedleVideo, join
+from evals.needle.metrics import judge
+from evals.needle.protocol import run
+from evals.needle.report import to_json, to_markdown
+from keyscore_plugin.config import SamplerConfig
+from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
+from keyscore_plugin.video import open_video
+
+COLOURS = {"red": (220, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 220)}
+
+
+@dataclass(frozen=True)
+class Colour:
+    """A source of one colour."""
+
+    caption: str
+
+    def render(self, n_frames: int, rng: np.random.Generator) -> Iterator[Image.Image]:
+        for _ in range(n_frames):
+            yield Image.new("RGB", SIZE, COLOURS[self.caption])
+
+
+class ColourEncoder:
+    """Embeds a frame as its mean colour and counts the frames it sees."""
+
+    name = "colour"
+    device = torch.device("cpu")
+    short_side = 32
+
+    def __init__(self) -> None:
+        self.n_seen = 0
+
+    def encode_frames(self, frames: Frames) -> Embeddings:
+        self.n_seen += len(frames)
+        vectors = F.normalize(frames.pixels.float().mean((1, 2)), dim=-1)
+        return Embeddings(vectors, frames.indices, frames.pts_seconds, self.name)
+
+    def encode_text(self, text: str) -> TextEmbedding:
+        vector = F.normalize(torch.tensor(COLOURS[text], dtype=torch.float32), dim=-1)
+        return TextEmbedding(vector, self.name, n_tokens=1, max_tokens=8)
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> NeedleVideo:
+    return _join(tmp_path_factory.mktemp("needle"))
+
+
+def _join(root: Path) -> NeedleVideo:
+    sources = [Colour(name) for name in COLOURS]
+    return join(
+        sources, root=root, name="colours", rng=np.random.default_rng(1), clip_seconds=(2.0, 2.5)
+    )
+
+
+def test_needles_lie_where_the_frames_show_them(video: NeedleVideo) -> None:
+    with open_video(video.path) as source:
+        times = source.pts_seconds()
+        assert len(times) == round(FPS * video.needles[-1].end_seconds)
+        for needle in video.needles:
+            inside = (times >= needle.start_seconds) & (times < needle.end_seconds)
+            frames = source.read(inside.nonzero().flatten()[[0, -1]])
+            seen = frames.pixels.float().mean((1, 2)).argmax(-1)
+            assert seen.tolist() == [list(COLOURS).index(needle.caption)] * 2
+
+
+def test_the_same_seed_joins_the_same_video(video: NeedleVideo, tmp_path: Path) -> None:
+    again = _join(tmp_path)
+    assert again.needles == video.needles
+    assert again.path.name == video.path.name
+    assert again.path.read_bytes() == video.path.read_bytes()
+
+
+def test_a_joined_video_is_not_made_twice(video: NeedleVideo) -> None:
+    made = video.path.stat().st_mtime_ns
+    assert _join(video.path.parent).path.stat().st_mtime_ns == made
+
+
+def test_figures_of_known_samplers_on_known_colours(video: NeedleVideo) -> None:
+    encoder = ColourEncoder()
+    rows = run(
+        [video],
+        samplers=["uniform", "topk", "keyscore"],
+        budgets=[1, 3],
+        encoder=encoder,
+        config=SamplerConfig(),
+        n_videos=1,
+    )
+    figures = {(row.sampler, row.num_frames): row.figures for row in rows}
+    assert [row.n_queries for row in rows] == [3] * 6
+    # One frame in the middle of three clips: right for one of the three captions.
+    assert figures["uniform", 1].precision == pytest.approx(1 / 3)
+    assert figures["uniform", 3].hit == 1.0
+    assert figures["uniform", 3].precision == pytest.approx(1 / 3)
+    for budget in (1, 3):
+        assert figures["topk", budget].precision == 1.0
+        assert figures["keyscore", budget].hit == 1.0
+    # Each grid frame is embedded once, whatever the samplers, budgets and captions.
+    assert encoder.n_seen <= round(2 * video.needles[-1].end_seconds)
+
+
+def test_a_cached_video_gives_what_the_video_gives(video: NeedleVideo) -> None:
+    grid = [0, 40, 90]
+    with open_video(video.path) as source, CachedSource(open_video(video.path)) as cached:
+        for _ in range(2):
+            for ours, theirs in zip(
+                cached.thumbnails(grid, short_side=32),
+                source.thumbnails(grid, short_side=32),
+                strict=True,
+            ):
+                assert ours.pixels.equal(theirs.pixels)
+                assert ours.pts_seconds.equal(theirs.pts_seconds)
+
+
+def test_a_cached_encoder_gives_what_the_encoder_gives(video: NeedleVideo) -> None:
+    with open_video(video.path) as source:
+        frames = source.read([3, 60, 120], size=(36, 64))
+    cached = CachedEncoder(ColourEncoder())
+    cached.encode_frames(frames[[1]])
+    assert cached.encode_frames(frames).vectors.equal(ColourEncoder().encode_frames(frames).vectors)
+    assert cached.n_encoded == 3
+
+
+def test_results_can_be_read_and_repeated(video: NeedleVideo) -> None:
+    rows = run(
+        [video],
+        samplers=["uniform"],
+        budgets=[3],
+        encoder=ColourEncoder(),
+        config=SamplerConfig(),
+        n_videos=1,
+    )
+    assert to_markdown(rows).splitlines()[-1].startswith("| 3 | uniform | 0.33 | 1.00 |")
+    value = json.loads(json.dumps(to_json(rows, {"seed": 1})))
+    assert value["settings"] == {"seed": 1}
+    with open_video(video.path) as source:
+        pts_seconds = source.pts_seconds().tolist()
+    assert value["rows"][0]["coverage_5s"] == pytest.approx(1.0)
+    assert all(judge(pts_seconds, needle).coverage_1s == 1.0 for needle in video.needles)
+
+
+@pytest.mark.parametrize(
+    ("argument", "named"),
+    [("--sampler=nonsense", "nonsense"), ('--config={"select": {"policy": "best"}}', "best")],
+)
+def test_a_wrong_name_is_one_line_and_exit_code_2(
+    argument: str, named: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([argument, "--encoder=conse", f"--root={tmp_path}"]) == 2
+    error = capsys.readouterr().err
+    assert named in error
+    assert len(error.strip().splitlines()) == 1
