@@ -103,16 +103,17 @@ class ScoreConfig:
     """KeyScore, eq. 1-4.
 
     Attributes:
-        alpha: Weight of the semantic score. Ours: Table 2 shows S and D carry the result.
-        beta: Weight of the temporal score. Ours.
-        gamma: Weight of the drop impact. Ours.
+        alpha: Weight of the semantic score. Ours: the paper gives no weights; Table 2 shows that
+            S and D carry the result, and a sweep (evals/needle/README.md) that T helps a little.
+        beta: Weight of the temporal score. Ours, as alpha.
+        gamma: Weight of the drop impact. Ours, as alpha.
         pooling: The video embedding v: ``"mean"``, or ``"text"``-guided attention.
         temperature: Of the text-guided attention. Ours: near CLIP's own logit scale of 100.
     """
 
-    alpha: float = 0.4
-    beta: float = 0.2
-    gamma: float = 0.4
+    alpha: float = 0.6
+    beta: float = 0.1
+    gamma: float = 0.3
     pooling: Pooling = "mean"
     temperature: float = 0.01
 
@@ -134,17 +135,20 @@ class SelectConfig:
         policy: ``"coverage"``, relevance-weighted temporal coverage (ours); ``"top"``, the
             paper's plain ranking.
         sharpness: Power on the normalised score that makes the relevance of the coverage. Ours.
-        near_seconds: Reach of the narrow coverage kernel. Ours.
-        timeline_share: Worth of covering the whole video evenly, beside covering what scores.
-            Ours: at .3 a moment of 5 s takes 5 of 8 frames where nothing else scores, at .2 it
-            takes 7.
+        near_seconds: Reach of the narrow cover. Ours.
+        scene_factor: What is left of the wide cover across a change of STACFP's cluster; 1 sees
+            no scenes. Ours.
+        timeline_share: Worth of leaving no part of the video far from a frame, beside covering
+            what scores. Ours. All four sit in the middle of a flat optimum that was swept in
+            evals/needle (README.md there).
         max_frames: Most frames a threshold may return.
     """
 
     policy: Policy = "coverage"
-    sharpness: float = 4.0
+    sharpness: float = 3.5
     near_seconds: float = 1.0
-    timeline_share: float = 0.3
+    scene_factor: float = 0.5
+    timeline_share: float = 0.2
     max_frames: int = 64
 
     def __post_init__(self) -> None:
@@ -156,6 +160,9 @@ class SelectConfig:
             0 < self.near_seconds < float("inf"),
             self,
             f"near_seconds {self.near_seconds} is not > 0",
+        )
+        _require(
+            0 < self.scene_factor <= 1, self, f"scene_factor {self.scene_factor} is not in (0, 1]"
         )
         _require(
             0 <= self.timeline_share <= 1,

@@ -3,7 +3,7 @@
 A policy is a function from a `_Task` to rows; `_POLICIES` lists them. ``"top"`` is the paper's
 plain ranking, which spends the budget on neighbours of the best frame that show the same.
 ``"coverage"`` is ours, relevance-weighted temporal coverage: what scores wants a frame right there,
-and every moment wants one not far away.
+the scenes around it want one too, and no part of the video stays without any.
 """
 
 import math
@@ -14,7 +14,8 @@ from numbers import Integral, Real
 import torch
 from torch import Tensor
 
-from keyscore_plugin._coverage import Moments, most_coverage
+from keyscore_plugin._cover import FadingCover, WithinCover
+from keyscore_plugin._coverage import most_coverage
 from keyscore_plugin._numeric import min_max, require_finite
 from keyscore_plugin.config import Policy, SelectConfig
 from keyscore_plugin.errors import InputError
@@ -22,6 +23,9 @@ from keyscore_plugin.types import FrameScores
 
 # Scores whose spread is below this share of their size are constant (float32 noise).
 _SCORE_NOISE = 1e-6
+# Ours: how far a moment may be from a chosen frame, as a multiple of what even sampling leaves it.
+# A third of the budget can keep it; swept in evals/needle.
+_FARTHEST = 3.0
 _DEFAULT = SelectConfig()
 
 
@@ -32,6 +36,7 @@ class _Task:
     Attributes:
         scores: ``(n,)`` finite.
         times: ``(n,)`` float64 seconds, not falling.
+        scenes: ``(n,)`` float64, how many times the cluster has changed so far.
         eligible: ``(n,)`` bool, the rows that may be chosen; at least ``num_frames``.
         num_frames: How many to choose.
         duration_seconds: Of the video.
@@ -40,6 +45,7 @@ class _Task:
 
     scores: Tensor
     times: Tensor
+    scenes: Tensor
     eligible: Tensor
     num_frames: int
     duration_seconds: float
@@ -53,6 +59,7 @@ def select(
     num_frames: int | None = None,
     threshold: float | None = None,
     duration_seconds: float | None = None,
+    clusters: Tensor | None = None,
     config: SelectConfig = _DEFAULT,
 ) -> Tensor:
     """Choose frames by a budget or by a threshold.
@@ -65,6 +72,8 @@ def select(
             thresholding). At least one row, the best, is returned, and at most
             ``config.max_frames``, which the policy then chooses among those above the threshold.
         duration_seconds: Of the video; None takes what the times span.
+        clusters: ``(n,)`` cluster of each frame (`Candidates.labels`): frames of different
+            clusters say less about each other. None is one cluster for all.
         config: The policy and its settings.
 
     Returns:
@@ -72,7 +81,7 @@ def select(
 
     Raises:
         InputError: Both or none of ``num_frames`` and ``threshold`` are given, one of them is out
-            of range, or scores and times do not fit each other or are not finite.
+            of range, or scores, times and clusters do not fit each other or are not finite.
     """
     values = scores.total if isinstance(scores, FrameScores) else scores
     values = values if values.is_floating_point() else values.double()
@@ -90,7 +99,8 @@ def select(
         eligible = torch.ones_like(values, dtype=torch.bool)
         budget = min(_positive_integer(num_frames), len(values))
     duration = _video_seconds(times, duration_seconds)
-    task = _Task(values, times, eligible, budget, duration, config)
+    scenes = _scenes(times, clusters)
+    task = _Task(values, times, scenes, eligible, budget, duration, config)
     return _POLICIES[config.policy](task).sort().values
 
 
@@ -101,25 +111,35 @@ def _top(task: _Task) -> Tensor:
 
 
 def _coverage(task: _Task) -> Tensor:
-    """The set of frames that covers relevance in time best; O(k n log n) time, O(n) memory.
+    """The set of frames that covers the video best; O(k n log n) time, O(n) memory.
 
-    Maximises the sum over moments i of max_{j chosen} cover_i(|t_i - t_j|), with
+    Maximises the sum of three covers, with r the relevance of a moment and u its share of the
+    timeline, each summing to 1, and s the ``timeline_share``:
 
-        cover_i = (1 - s) r_i (narrow + wide) / 2 + s u_i wide
+        (1 - s) / 2 sum_i r_i max_j exp(-|t_i - t_j| / near)                     narrow
+        (1 - s) / 2 sum_i r_i max_j exp(-|t_i - t_j| / wide) c^(scenes between)  wide
+        s           sum_i u_i max_j [|t_i - t_j| <= 3 even]                      timeline
 
-    where r is the relevance and u the timeline, each summing to 1, and s is ``timeline_share``.
-    The narrow exponential reaches ``near_seconds``, so that a frame lies in the moment; the wide
-    one half of a frame's even share of the video, so that the budget spreads as far as it goes.
-    The last term is what keeps one strong moment from eating the budget.
+    where even is half of a frame's even share of the video, D / 2k, and wide = max(near, even).
+    The narrow cover wants a frame in the moment itself. The wide one gives a
+    scene ``scene_factor`` c times as much from the next one as from itself: it wants a frame in
+    other scenes that score before a further one in the best. The timeline keeps
+    one strong moment from eating the budget.
     """
-    near = task.config.near_seconds
-    wide = max(near, task.duration_seconds / task.num_frames / 2)
-    share = task.config.timeline_share
+    config = task.config
+    near = config.near_seconds
+    even = task.duration_seconds / task.num_frames / 2
+    wide = max(near, even)
     timeline = _timeline(task.times)
-    relevance = (1 - share) * _relevance(task, timeline)
-    weights = torch.stack([relevance / 2, relevance / 2 + share * timeline])
-    moments = Moments.build(task.times, weights, reaches_seconds=(near, wide))
-    return most_coverage(moments, task.eligible, num_frames=task.num_frames)
+    relevance = (1 - config.timeline_share) / 2 * _relevance(task, timeline)
+    # exp(-(t / wide + scenes log(1 / c))) is exp(-t / wide) c^scenes.
+    scene_time = task.times / wide - task.scenes * math.log(config.scene_factor)
+    covers = (
+        FadingCover.build(task.times / near, relevance),
+        FadingCover.build(scene_time, relevance),
+        WithinCover.build(task.times, config.timeline_share * timeline, reach=_FARTHEST * even),
+    )
+    return most_coverage(covers, task.eligible, num_frames=task.num_frames)
 
 
 _POLICIES: dict[Policy, Callable[[_Task], Tensor]] = {"coverage": _coverage, "top": _top}
@@ -149,6 +169,19 @@ def _timeline(times: Tensor) -> Tensor:
     stretches = (torch.cat([gaps[:1], gaps]) + torch.cat([gaps, gaps[-1:]])) / 2
     stretches = torch.where(times[-1] > times[0], stretches, torch.ones_like(times))
     return stretches / stretches.sum()
+
+
+def _scenes(times: Tensor, clusters: Tensor | None) -> Tensor:
+    """``(n,)`` how many times the cluster has changed up to each frame."""
+    if clusters is None:
+        return torch.zeros_like(times)
+    if clusters.shape != times.shape:
+        raise InputError(
+            "select needs the cluster of each frame, "
+            f"got clusters {tuple(clusters.shape)} for {len(times)} frames"
+        )
+    changes = clusters.to(times.device).diff() != 0
+    return torch.nn.functional.pad(changes, (1, 0)).cumsum(dim=0).to(times.dtype)
 
 
 def _require_scored_times(scores: Tensor, times: Tensor) -> None:

@@ -42,6 +42,7 @@ class KeyScoreSampler(SamplerTemplate):
             rows, frames = encode_candidates_first(
                 grid, candidates, texts, encoder, n_encoded=n_encoded
             )
+        clusters = candidates.labels[rows]
         with clock.stage("score"):  # eq. 1-4
             scores = score_by_all(frames, texts, config.score)
         with clock.stage("select"):
@@ -51,9 +52,10 @@ class KeyScoreSampler(SamplerTemplate):
                 num_frames=request.num_frames,
                 threshold=request.threshold,
                 duration_seconds=source.duration_seconds,
+                clusters=clusters,
                 config=config.select,
             ).cpu()
-        curves = scored_frames(frames, scores, candidates.labels[rows])
+        curves = scored_frames(frames, scores, clusters)
         is_candidate = set(candidates.indices.tolist())
         return Choice(
             indices=frames.indices[chosen],

@@ -65,8 +65,8 @@ def test_worked_example_with_mean_pooling() -> None:
     assert_close(scores.semantic, [1, 0.6, 0])
     assert_close(scores.temporal, [0, 1, 0.25])
     assert_close(scores.drop, [1, 0.323972, 0])
-    # Eq. 1 with (.4, .2, .4): .4 + .4; .24 + .2 + .129589; .05.
-    assert_close(scores.total, [0.8, 0.569589, 0.05])
+    # Eq. 1 with (.6, .1, .3): .6 + .3; .36 + .1 + .097192; .025.
+    assert_close(scores.total, [0.9, 0.557192, 0.025])
 
 
 def test_worked_example_with_text_guided_pooling() -> None:
@@ -178,7 +178,7 @@ def test_scores_are_fractions_and_the_total_is_their_weighted_sum(
     for part in parts:
         assert float(part.min()) == 0
         assert float(part.max()) == 1
-    assert_close(scores.total, 0.4 * parts[0] + 0.2 * parts[1] + 0.4 * parts[2])
+    assert_close(scores.total, 0.6 * parts[0] + 0.1 * parts[1] + 0.3 * parts[2])
     assert 0 <= float(scores.total.min()) <= float(scores.total.max()) <= 1
 
 

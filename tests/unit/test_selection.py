@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,9 @@ from keyscore_plugin.types import FrameScores
 
 Array = NDArray[np.float64]
 TOP = SelectConfig(policy="top")
-COVERAGE = SelectConfig(sharpness=3.0, near_seconds=1.0, timeline_share=0.2)  # see `objective`
+COVERAGE = SelectConfig(  # see `objective`
+    sharpness=3.0, near_seconds=1.0, scene_factor=0.5, timeline_share=0.2
+)
 policies = st.sampled_from(["coverage", "top"])
 seeds = st.integers(0, 10_000)
 
@@ -117,21 +119,30 @@ def test_a_threshold_is_kept_and_so_is_the_most(
     )
 
 
-def objective(scores: Array, times: Array, *, wide: float) -> Array:
-    """``(n, n)`` cover of moment i by frame j under `COVERAGE`, as documented; n >= 2."""
+def objective(
+    scores: Array, times: Array, *, even: float, clusters: Sequence[int] | None = None
+) -> Array:
+    """``(3, n, n)`` covers of moment i by frame j under `COVERAGE`, as documented; n >= 2."""
     edges = np.concatenate([[1.5 * times[0] - 0.5 * times[1]], (times[1:] + times[:-1]) / 2])
     timeline = np.diff(np.append(edges, 1.5 * times[-1] - 0.5 * times[-2]))
     timeline /= timeline.sum()
     relevance = ((scores - scores.min()) / (scores.max() - scores.min())) ** 3 * timeline
     relevance /= relevance.sum()
     apart = np.abs(times[:, None] - times[None, :])
-    narrow_cover, wide_cover = np.exp(-apart), np.exp(-apart / wide)
-    by_relevance = relevance[:, None] * (narrow_cover + wide_cover) / 2
-    return np.asarray(0.8 * by_relevance + 0.2 * timeline[:, None] * wide_cover)
+    scene = np.cumsum(np.diff(clusters, prepend=clusters[0]) != 0) if clusters else 0 * times
+    wide = np.exp(-apart / max(1, even)) * 0.5 ** np.abs(scene[:, None] - scene[None, :])
+    narrow = np.exp(-apart)
+    return np.stack(
+        [
+            0.4 * relevance[:, None] * narrow,
+            0.4 * relevance[:, None] * wide,
+            0.2 * timeline[:, None] * (apart <= 3 * even),
+        ]
+    )
 
 
-def covered(cover: Array, rows: Sequence[int]) -> float:
-    return float(cover[:, list(rows)].max(axis=1).sum())
+def covered(covers: Array, rows: Sequence[int]) -> float:
+    return float(covers[:, :, list(rows)].max(axis=2).sum())
 
 
 @settings(deadline=None, max_examples=80)
@@ -143,7 +154,7 @@ def test_coverage_reaches_the_greedy_bound_of_the_best_set(
     times = times * spread
     k = min(k, n)
     rows = select(scores, times, num_frames=k, duration_seconds=spread * n, config=COVERAGE)
-    cover = objective(scores.numpy(), times.numpy(), wide=max(1, spread * n / k / 2))
+    cover = objective(scores.numpy(), times.numpy(), even=spread * n / k / 2)
     best = max(covered(cover, a) for a in itertools.combinations(range(n), k))
     reached = covered(cover, rows.tolist())
     assert reached >= (1 - 1 / math.e) * best
@@ -154,7 +165,7 @@ def test_coverage_reaches_the_greedy_bound_of_the_best_set(
 def test_coverage_is_near_the_best_set_and_not_below_uniform() -> None:
     for seed in range(40):
         scores, times = random_case(seed, 14)
-        cover = objective(scores.numpy(), times.numpy(), wide=max(1, 7 / 4 / 2))
+        cover = objective(scores.numpy(), times.numpy(), even=7 / 4 / 2)
         rows = select(scores, times, num_frames=4, duration_seconds=7, config=COVERAGE)
         reached = covered(cover, rows.tolist())
         best = max(covered(cover, a) for a in itertools.combinations(range(14), 4))
@@ -165,7 +176,7 @@ def test_coverage_is_near_the_best_set_and_not_below_uniform() -> None:
 def test_no_frame_would_cover_more_elsewhere_between_its_neighbours() -> None:
     for seed in range(30):
         scores, times = random_case(seed, 24)
-        cover = objective(scores.numpy(), times.numpy(), wide=max(1, 12 / 5 / 2))
+        cover = objective(scores.numpy(), times.numpy(), even=12 / 5 / 2)
         rows = select(scores, times, num_frames=5, duration_seconds=12, config=COVERAGE).tolist()
         fences = [-1, *rows, 24]
         for i, row in enumerate(rows):
@@ -194,7 +205,7 @@ def test_one_strong_moment_does_not_eat_the_budget(where: int) -> None:
     top = select(scores, seconds(200), num_frames=8, config=TOP)
     assert all(where <= row < where + 10 for row in top.tolist())
     rows = select(scores, seconds(200), num_frames=8)
-    assert 1 <= int(((rows >= where) & (rows < where + 10)).sum()) <= 5
+    assert 1 <= int(((rows >= where) & (rows < where + 10)).sum()) <= 6
     for third in range(3):
         assert bool(((rows >= 67 * third) & (rows < 67 * (third + 1))).any())
 
@@ -243,13 +254,67 @@ def test_the_scale_of_the_scores_changes_nothing(n: int, k: int, seed: int, poli
 @given(n=st.integers(2, 40), k=st.integers(1, 12), seed=seeds)
 def test_coverage_never_covers_less_with_a_larger_budget(n: int, k: int, seed: int) -> None:
     scores, times = random_case(seed, n)
-    cover = objective(scores.numpy(), times.numpy(), wide=1.0)
-    # A duration below 2 s keeps the wide kernel at one second for every budget.
+    narrow_and_wide = objective(scores.numpy(), times.numpy(), even=1.0)[:2]
+    # A duration below 2 s keeps the wide cover at one second for every budget. The timeline's
+    # reach shrinks with the budget, so it is left out.
+    config = replace(COVERAGE, timeline_share=0.0)
     few, many = (
-        select(scores, times, num_frames=budget, duration_seconds=1, config=COVERAGE).tolist()
+        select(scores, times, num_frames=budget, duration_seconds=1, config=config).tolist()
         for budget in (k, k + 4)
     )
-    assert covered(cover, many) >= covered(cover, few) - 1e-9
+    assert covered(narrow_and_wide, many) >= covered(narrow_and_wide, few) - 1e-9
+
+
+def test_coverage_with_clusters_is_near_the_best_set() -> None:
+    clusters = [0, 0, 0, 1, 1, 2, 2, 2, 2, 0, 0, 3, 3, 3]
+    for seed in range(40):
+        scores, times = random_case(seed, 14)
+        cover = objective(scores.numpy(), times.numpy(), even=7 / 4 / 2, clusters=clusters)
+        rows = select(
+            scores,
+            times,
+            num_frames=4,
+            duration_seconds=7,
+            clusters=torch.tensor(clusters),
+            config=COVERAGE,
+        )
+        best = max(covered(cover, a) for a in itertools.combinations(range(14), 4))
+        assert covered(cover, rows.tolist()) >= 0.97 * best
+
+
+def test_a_second_scene_that_scores_gets_a_frame_before_the_best_gets_two() -> None:
+    # 100 s at 2 fps; two scenes of 4 s, one after the other, and the second scores less.
+    scores = torch.zeros(200)
+    scores[80:88], scores[88:96] = 1.0, 0.8
+    clusters = torch.zeros(200, dtype=torch.int64)
+    clusters[80:88], clusters[88:96] = 1, 2
+    plain, by_scene = (
+        select(scores, seconds(200), num_frames=3, clusters=given) for given in (None, clusters)
+    )
+    assert int((plain >= 88).logical_and(plain < 96).sum()) <= 1
+    assert int((by_scene >= 80).logical_and(by_scene < 88).sum()) >= 1
+    assert int((by_scene >= 88).logical_and(by_scene < 96).sum()) >= 1
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.0])
+def test_one_cluster_is_as_good_as_none_and_so_is_a_factor_of_one(factor: float) -> None:
+    scores, times = random_case(3, 60)
+    config = SelectConfig(scene_factor=factor)
+    clusters = torch.arange(60) // 7 if factor == 1.0 else torch.full((60,), 4)
+    given = select(scores, times, num_frames=6, clusters=clusters, config=config)
+    assert torch.equal(given, select(scores, times, num_frames=6, config=config))
+
+
+@pytest.mark.parametrize("k", [8, 16, 40])
+@pytest.mark.parametrize("where", [0, 45, 95, 190])
+def test_hardly_a_moment_is_three_times_as_far_as_even_sampling_leaves_it(
+    k: int, where: int
+) -> None:
+    scores = torch.zeros(200)
+    scores[where : where + 10] = 1
+    chosen = select(scores, seconds(200), num_frames=k) / 2
+    apart = (seconds(200)[:, None] - chosen).abs().min(dim=1).values
+    assert float((apart <= 3 * 100 / k / 2).double().mean()) >= 0.95
 
 
 def test_long_videos_need_no_square_of_memory() -> None:
@@ -313,6 +378,11 @@ def test_scores_and_times_must_fit(scores: Tensor, times: Tensor, message: str) 
     with pytest.raises(InputError, match=message) as caught:
         select(scores, times, num_frames=1)
     assert "\n" not in str(caught.value)
+
+
+def test_clusters_must_fit() -> None:
+    with pytest.raises(InputError, match=r"clusters \(3,\) for 4 frames"):
+        select(torch.rand(4), seconds(4), num_frames=2, clusters=torch.zeros(3))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
