@@ -25,6 +25,7 @@ from keyscore_transformers.positions import is_ready
 from keyscore_transformers.request import (
     VideoRequest,
     names_a_sampler,
+    refuse_audio_of_videos,
     requests_for,
     sort_keywords,
     video_blocks,
@@ -104,6 +105,7 @@ class EnabledProcessor:
         call = inspect.signature(stock.__call__).bind_partial(*args, **rest)
         if call.arguments.get("videos") is None:
             return stock.__call__(*args, **rest)
+        refuse_audio_of_videos(call.kwargs)
         videos = flat_videos(call.arguments["videos"])
         ours = {"sampler": self._keyscore.sampler, **ours}
         requests = pending.requests or requests_for(ours, len(videos))

@@ -14,7 +14,7 @@ class Positions:
     Attributes:
         name: Input that carries the interval of each video, or of each of its patches.
         rate: Positions a second where no model says so; that of every published checkpoint.
-        rate_names: Where a model's config says so.
+        rate_names: Where a model's config says so; a part that a config lacks is passed over.
         needs_help: Whether transformers before 5.18 reads only whole seconds.
     """
 
@@ -27,7 +27,7 @@ class Positions:
         """Positions a second of this model, or of the published ones for None."""
         value = model.config if model is not None else None
         for name in self.rate_names if model is not None else ():
-            value = getattr(value, name)
+            value = getattr(value, name, value)
         return self.rate if value is None else float(value)
 
 

@@ -101,6 +101,21 @@ def sort_keywords(keywords: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str
     return ours, rest
 
 
+def refuse_audio_of_videos(keywords: Mapping[str, Any]) -> None:
+    """Omni models weave the sound of a video between frames that they take to be evenly spaced.
+
+    Raises:
+        InputError: The call asks for that.
+    """
+    nested = keywords.get("videos_kwargs") or {}
+    for name in ("load_audio_from_video", "use_audio_in_video"):
+        if keywords.get(name) or nested.get(name):
+            raise InputError(
+                f"{name}=True needs evenly spaced frames, and a sampler chooses others; "
+                "leave one of them out, or give the sound as an audio of its own"
+            )
+
+
 def requests_for(
     ours: Mapping[str, Any], n_videos: int, *, blocks: Sequence["Block"] = ()
 ) -> list[VideoRequest]:

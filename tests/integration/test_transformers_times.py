@@ -152,6 +152,17 @@ def test_another_model_of_the_class_is_untouched(video: Path) -> None:
     assert type(model.model).get_rope_index is type(other.model).get_rope_index
 
 
+@pytest.mark.parametrize("nested", [False, True])
+def test_the_sound_of_a_video_and_a_sampler_exclude_each_other(video: Path, nested: bool) -> None:
+    processor = enable(build("qwen2_5_omni")[0])
+    keywords: dict[str, Any] = {"use_audio_in_video": True}
+    if nested:
+        keywords = {"videos_kwargs": keywords}
+    text = processor.apply_chat_template(messages({"path": str(video)}))
+    with pytest.raises(InputError, match="use_audio_in_video=True needs evenly spaced frames"):
+        processor(text=[text], videos=[str(video)], sampler=FixedSampler([0, 8]), **keywords)
+
+
 @pytest.fixture(scope="module")
 def uneven(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[float]]:
     """A clip of variable rate that starts at 1.5 s, and the time of each of its frames."""

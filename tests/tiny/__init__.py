@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.tiny.family import Family
-from tests.tiny.glm4v import GLM4V
+from tests.tiny.glm4v import GLM4V, GLM46V
 from tests.tiny.internvl import INTERNVL
 from tests.tiny.llava import LLAVA_NEXT_VIDEO, LLAVA_ONEVISION, VIDEO_LLAVA
 from tests.tiny.qwen import QWEN2_5_VL, QWEN2_VL, QWEN3_VL
+from tests.tiny.qwen_omni import QWEN2_5_OMNI
 from tests.tiny.smolvlm import SMOLVLM
 from tests.tiny.video_llama_3 import VIDEO_LLAMA_3
 
@@ -21,6 +22,7 @@ FAMILIES: dict[str, Family] = {
     for family in (
         QWEN2_VL,
         QWEN2_5_VL,
+        QWEN2_5_OMNI,
         QWEN3_VL,
         LLAVA_ONEVISION,
         LLAVA_NEXT_VIDEO,
@@ -29,6 +31,7 @@ FAMILIES: dict[str, Family] = {
         SMOLVLM,
         VIDEO_LLAMA_3,
         GLM4V,
+        GLM46V,
     )
 }
 

@@ -1,4 +1,4 @@
-"""GLM-4V: the whole second of every second frame in the prompt."""
+"""GLM-4V and GLM-4.6V: the time of every second frame in the prompt, in seconds, in tenths."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,11 +19,11 @@ SPECIAL = (
 SIZE = {"shortest_edge": 28 * 28, "longest_edge": 28 * 28 * 4096}
 
 
-def _processor() -> Any:
-    return hf("Glm4vProcessor")(
-        image_processor=hf("Glm4vImageProcessor")(size=SIZE),
+def _processor(name: str) -> Any:
+    return hf(f"{name}Processor")(
+        image_processor=hf(f"{name}ImageProcessor")(size=SIZE),
         tokenizer=byte_tokenizer(SPECIAL),
-        video_processor=hf("Glm4vVideoProcessor")(size=SIZE),
+        video_processor=hf(f"{name}VideoProcessor")(size=SIZE),
         chat_template=chat_template(
             image="<|begin_of_image|><|image|><|end_of_image|>",
             video="<|begin_of_video|><|video|><|end_of_video|>",
@@ -31,14 +31,14 @@ def _processor() -> Any:
     )
 
 
-def _model(processor: Any) -> Any:
+def _model(name: str, processor: Any) -> Any:
     tokenizer = processor.tokenizer
     ids = {
         f"{kind}_{end}_token_id": tokenizer.convert_tokens_to_ids(f"<|{word}_of_{kind}|>")
         for kind in ("image", "video")
         for end, word in (("start", "begin"), ("end", "end"))
     }
-    config = hf("Glm4vConfig")(
+    config = hf(f"{name}Config")(
         text_config=language_config(tokenizer, mrope_section=(2, 1, 1), partial_rotary_factor=0.5),
         vision_config={
             "depth": 2,
@@ -53,7 +53,7 @@ def _model(processor: Any) -> Any:
         video_token_id=processor.video_token_id,
         **ids,
     )
-    return hf("Glm4vForConditionalGeneration")(config)
+    return hf(f"{name}ForConditionalGeneration")(config)
 
 
 def _read_back(inputs: Inputs) -> list[int]:
@@ -64,6 +64,14 @@ def _read_times(inputs: Inputs, processor: Any, model: Any) -> list[float]:
     return reading.seconds_in_prompt(r"<\|end_of_image\|>(\d+)", inputs, processor)
 
 
+def _read_tenths(inputs: Inputs, processor: Any, model: Any) -> list[float]:
+    return reading.seconds_in_prompt(r"<\|end_of_image\|>(\d+\.\d) seconds", inputs, processor)
+
+
+def _told_tenths(seconds: Sequence[float]) -> list[float]:
+    return [float(f"{time:.1f}") for time in seconds[::2]]
+
+
 def _told(seconds: Sequence[float]) -> list[float]:
     return [float(int(time)) for time in seconds[::2]]
 
@@ -72,9 +80,19 @@ GLM4V = Family(
     name="glm4v",
     classes=("Glm4vForConditionalGeneration", "Glm4vVideoProcessor"),
     frames_per_patch=2,
-    processor=_processor,
-    model=_model,
+    processor=lambda: _processor("Glm4v"),
+    model=lambda processor: _model("Glm4v", processor),
     read_back=_read_back,
     read_times=_read_times,
     told=_told,
+)
+GLM46V = Family(
+    name="glm46v",
+    classes=("Glm46VForConditionalGeneration", "Glm46VVideoProcessor"),
+    frames_per_patch=2,
+    processor=lambda: _processor("Glm46V"),
+    model=lambda processor: _model("Glm46V", processor),
+    read_back=_read_back,
+    read_times=_read_tenths,
+    told=_told_tenths,
 )
