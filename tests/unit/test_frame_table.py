@@ -68,7 +68,7 @@ def test_stand_ins_are_decoded_unique_rising_and_near(data: st.DataObject) -> No
     chosen = [i for i, _ in nearest(((i, None) for i in decoded), grid, pts)]
     assert chosen == sorted(set(chosen) & set(decoded))
     assert set(grid.tolist()) & set(decoded) <= set(chosen)
-    reach = np.diff(grid).max(initial=n) / 2
+    reach = np.diff(grid).max() / 2 if len(grid) > 1 else n  # a lone point takes what there is
     assert all(np.abs(grid - i).min() <= reach for i in chosen)
 
 
