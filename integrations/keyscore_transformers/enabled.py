@@ -35,8 +35,6 @@ from keyscore_transformers.times import grid_intervals, patches_chosen_before, w
 from keyscore_transformers.videos import flat_videos, same_nesting
 
 
-# From apply_chat_template to the __call__ inside it: how transformers routes keywords in between
-# differs from version to version, and content blocks lose all but the video's address.
 @dataclass(frozen=True, slots=True)
 class _Pending:
     """What a template wants of the call inside it: these requests; None, nothing of ours."""
@@ -44,6 +42,8 @@ class _Pending:
     requests: list[VideoRequest] | None
 
 
+# From apply_chat_template to the __call__ inside it: how transformers routes keywords in between
+# differs from version to version, and content blocks lose all but the video's address.
 _PENDING: ContextVar[_Pending | None] = ContextVar("keyscore_pending", default=None)
 
 
@@ -106,10 +106,7 @@ class EnabledProcessor:
         if call.arguments.get("videos") is None:
             return stock.__call__(*args, **rest)
         refuse_audio_of_videos(call.kwargs)
-        videos = flat_videos(call.arguments["videos"])
-        ours = {"sampler": self._keyscore.sampler, **ours}
-        requests = pending.requests or requests_for(ours, len(videos))
-        chosen = self._choose(videos, requests)
+        chosen = self._choose(call.arguments["videos"], pending.requests, ours)
         pixels = iter([one.pixels for one in chosen])
         call.arguments["videos"] = same_nesting(call.arguments["videos"], pixels)
         metadata = [one.metadata for one in chosen]
@@ -117,13 +114,18 @@ class EnabledProcessor:
         batch = stock.__call__(*call.args, **call.kwargs, **times)
         return self._with_times(batch, [one.patch_seconds for one in chosen])
 
-    def _choose(self, videos: list[Any], requests: list[VideoRequest]) -> list[Chosen]:
+    def _choose(
+        self, given: Any, requests: list[VideoRequest], ours: Mapping[str, Any]
+    ) -> list[Chosen]:
+        """Choose the frames of the videos given; by the call's keywords if no template asked."""
         state = self._keyscore
         self._check_times_can_be_told()
+        videos = flat_videos(given)
+        requests = requests or requests_for({"sampler": state.sampler, **ours}, len(videos))
         fold = Fold(
             frames_per_patch=frames_per_patch(self), spacing_seconds=usual_spacing_seconds(self)
         )
-        token = _PENDING.set(None)
+        token = _PENDING.set(None)  # a captioner may call processors too
         try:
             chosen = state.chooser.choose(videos, requests, fold)
         finally:
@@ -180,7 +182,7 @@ def _asks(state: State, keywords: Mapping[str, Any]) -> bool:
 
 
 def stock_copy(processor: Any) -> Any:
-    """A shallow copy of the class that transformers made; the processor itself if it is that."""
+    """A shallow copy that is of transformers' own class again."""
     if not isinstance(processor, EnabledProcessor):
         return copy.copy(processor)
     stock = _stock_class(processor)

@@ -17,6 +17,7 @@ import transformers
 from torch import Tensor
 from transformers import AutoProcessor, pipeline
 from transformers.pipelines import PIPELINE_REGISTRY
+from transformers.video_utils import VideoMetadata
 
 from keyscore_plugin.errors import InputError, VideoError
 from keyscore_transformers import DownloadLimits, enable
@@ -29,7 +30,7 @@ QWEN3 = FAMILIES["qwen3_vl"]
 KEYFRAMES = [3, 40, 101]
 SHOWN = [3, 3, 40, 40, 101, 101]
 ANSWER = {"tokenize": True, "return_dict": True, "return_tensors": "pt"}
-FACTS = {"total_num_frames": 120, "fps": 10.0, "duration": 12.0}
+FACTS: dict[str, Any] = {"total_num_frames": 120, "fps": 10.0, "duration": 12.0}
 
 
 @pytest.fixture(scope="module")
@@ -323,17 +324,38 @@ def test_wrong_use_is_an_error_not_uniform_frames(processor: Any, video: str, wr
 
 
 def test_blocks_that_are_no_business_of_ours_stay_so(processor: Any, video: str) -> None:
-    """A rate in the block, as qwen-vl-utils has it; a text block without text; a plain string."""
-    odd: list[dict[str, Any]] = [
-        {"role": "system", "content": "Be brief."},
-        {"role": "user", "content": [{"type": "video", "video": video, "fps": 1.0}]},
-    ]
+    """A rate in the block, as qwen-vl-utils has it; a text that is none."""
+    block = {"type": "video", "video": video, "fps": 1.0}
+    odd = [{"role": "user", "content": [block, {"type": "text", "text": None}]}]
     found = processor.apply_chat_template(odd, num_frames=4, fps=None, **ANSWER)
     expected = build("qwen3_vl")[0].apply_chat_template(odd, num_frames=4, fps=None, **ANSWER)
     assert torch.equal(found["pixel_values_videos"], expected["pixel_values_videos"])
-    odd[1]["content"][0]["num_frames"] = 4
     with pytest.raises(InputError, match="fps is a rate"):
         processor.apply_chat_template(odd, sampler="uniform", **ANSWER)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [FACTS, [FACTS], [[FACTS]], [VideoMetadata(**FACTS)]],
+    ids=lambda m: type(m).__name__,
+)
+def test_metadata_in_any_shape_goes_where_it_went(metadata: Any) -> None:
+    stock, enabled = build("qwen3_vl")[0], enable(build("qwen3_vl")[0])
+    video = frames().permute(0, 3, 1, 2)
+    found, expected = (
+        one(
+            text=["<|video_pad|>"],
+            videos=[video],
+            video_metadata=copy.deepcopy(metadata),
+            num_frames=4,
+            fps=None,
+            do_sample_frames=True,
+            return_tensors="pt",
+        )
+        for one in (enabled, stock)
+    )
+    assert torch.equal(found["input_ids"], expected["input_ids"])
+    assert torch.equal(found["pixel_values_videos"], expected["pixel_values_videos"])
 
 
 def test_a_missing_file_is_named(processor: Any) -> None:
