@@ -170,6 +170,7 @@ def test_a_url_is_fetched_within_its_limits(server: str, video: str) -> None:
     enable(processor, limits=DownloadLimits(max_seconds=1e-6))
     with pytest.raises(VideoError, match=r"within 1e-06 s.*max_seconds"):
         processor.apply_chat_template(messages(url), sampler=fixed(), **ANSWER)
+    enable(processor, limits=DownloadLimits())
     with pytest.raises(VideoError, match=r"(?i)not found"):
         processor.apply_chat_template(messages(f"{server}/none.mp4"), sampler=fixed(), **ANSWER)
 
