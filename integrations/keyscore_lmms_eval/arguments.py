@@ -1,0 +1,156 @@
+"""Our part of ``--model_args``: what it may hold, and the hash that stands for all of it."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from keyscore_plugin.config import Guide, SamplerConfig
+from keyscore_plugin.errors import InputError
+from keyscore_plugin.pairing import Pair, check_pair
+from keyscore_plugin.samplers.base import list_samplers
+from keyscore_plugin.version import VERSION
+
+PRECOMPUTED = "precomputed"
+_UNCHOOSY = ("uniform", PRECOMPUTED)  # they rank nothing: their frames are shown as stock frames
+_RENAMED = {
+    "sampler_encoder": "encoder",
+    "sampler_captioner": "captioner",
+    "sampler_decoder": "decoder",
+    "sampler_device": "device",
+    "sampler_cache": "cache",
+    "sampler_log": "log",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplerArguments:
+    """What a run asks for. In model_args the names in brackets are used.
+
+    Attributes:
+        sampler: A name of `keyscore_plugin.list_samplers`, or ``"precomputed"``.
+        num_frames: The budget: what this many uniform frames cost the model. None is the model's
+            own. Where the model folds two frames into one visual token, ``pair="duplicate"`` and
+            ``"neighbor"`` show half as many keyframes for it.
+        encoder: (``sampler_encoder``) See `keyscore_plugin.get_sampler`.
+        captioner: (``sampler_captioner``) ``"model"``, the model that is evaluated, or a name of
+            `keyscore_plugin.get_sampler`; used when the guide needs a caption.
+        guide: ``"question"``, ``"caption"`` or ``"both"``.
+        pair: See `keyscore_plugin.pairing.pair_frames`. None is ``"duplicate"``; for ``uniform``
+            and ``precomputed`` it is ``"plain"``, as stock sampling and the published selections
+            show their frames.
+        sampler_config: A JSON file with the settings of a `SamplerConfig`.
+        sampler_file: The selections of ``sampler=precomputed``.
+        decoder: (``sampler_decoder``) See `keyscore_plugin.open_video`.
+        device: (``sampler_device``) Of the encoder; None is the model's own.
+        cache: (``sampler_cache``) Folder of finished selections; ``"none"`` keeps none.
+        log: (``sampler_log``) The JSONL file of what was selected; ``"none"`` writes none.
+    """
+
+    sampler: str
+    num_frames: int | None = None
+    encoder: str = "auto"
+    captioner: str = "model"
+    guide: Guide | None = None
+    pair: Pair | None = None
+    sampler_config: str | None = None
+    sampler_file: str | None = None
+    decoder: str = "auto"
+    device: str | None = None
+    cache: str | None = None
+    log: str | None = None
+
+    def __post_init__(self) -> None:
+        names = [*list_samplers(), PRECOMPUTED]
+        if self.sampler not in names:
+            raise InputError(f"unknown sampler {self.sampler!r}; the samplers are: {names}")
+        n = self.num_frames
+        if n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < 1):
+            raise InputError(f"num_frames must be a whole number >= 1, got {n!r}")
+        if self.guide is not None and self.guide not in ("question", "caption", "both"):
+            raise InputError(f"guide {self.guide!r} is not question|caption|both")
+        if self.pair is not None:
+            check_pair(self.pair)
+        if (self.sampler == PRECOMPUTED) != (self.sampler_file is not None):
+            raise InputError("sampler=precomputed and sampler_file=FILE go together; give both")
+
+    @classmethod
+    def split(
+        cls, model_args: Mapping[str, Any]
+    ) -> tuple["SamplerArguments | None", dict[str, Any]]:
+        """Take our arguments out of a model's.
+
+        Returns:
+            Ours, or None without a sampler; and the rest, which is all of it without a sampler.
+
+        Raises:
+            InputError: An argument cannot be used, or is given without a sampler.
+        """
+        names = {_RENAMED.get(k, k): k for k in _named_in_model_args()}
+        given = {field: model_args[k] for field, k in names.items() if k in model_args}
+        if given.get("sampler") in (None, "none"):
+            lost = [names[f] for f in given if f not in ("sampler", "num_frames")]
+            if lost:
+                raise InputError(f"{lost[0]} is given without a sampler; add sampler=keyscore")
+            return None, {k: v for k, v in model_args.items() if k != "sampler"}
+        rest = {k: v for k, v in model_args.items() if k not in names.values()}
+        return cls(**given), rest
+
+    @property
+    def shown(self) -> Pair:
+        """How keyframes fill the visual tokens."""
+        return self.pair or ("plain" if self.sampler in _UNCHOOSY else "duplicate")
+
+    @property
+    def is_worth_caching(self) -> bool:
+        """Whether choosing costs more than finding it again."""
+        return self.sampler not in _UNCHOOSY
+
+    def config(self) -> SamplerConfig:
+        """The sampler's settings: those of the file, guided by the question if none says else.
+
+        Raises:
+            InputError: The file cannot be read or holds something else.
+        """
+        values = {} if self.sampler_config is None else _json_object(Path(self.sampler_config))
+        config = SamplerConfig.from_dict({"guide": "question", **values})
+        return config if self.guide is None else replace(config, guide=self.guide)
+
+    def settings(self) -> dict[str, Any]:
+        """All that decides which frames the model gets, as plain JSON values."""
+        where = ("sampler_config", "sampler_file", "cache", "log")
+        values = {k: v for k, v in asdict(self).items() if k not in where}
+        values |= {"pair": self.shown, "config": self.config().to_dict(), "version": VERSION}
+        if self.sampler_file is not None:
+            values["selections"] = hashlib.sha256(_content(Path(self.sampler_file))).hexdigest()
+        return values
+
+    def config_hash(self) -> str:
+        """16 hexadecimal digits that change with any of `settings`."""
+        text = json.dumps(self.settings(), sort_keys=True, allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _named_in_model_args() -> list[str]:
+    back = {field: k for k, field in _RENAMED.items()}
+    return [back.get(field, field) for field in SamplerArguments.__dataclass_fields__]
+
+
+def _content(path: str | os.PathLike[str]) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _json_object(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(_content(path))
+    except ValueError as error:
+        raise InputError(f"sampler_config={path} is not JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise InputError(f"sampler_config={path} holds {type(values).__name__}, not an object")
+    return values

@@ -1,0 +1,202 @@
+"""Which frames each document gets: chosen before the model runs, so that a bad video stops none."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from keyscore_lmms_eval.arguments import PRECOMPUTED, SamplerArguments
+from keyscore_lmms_eval.documents import VideoSpan
+from keyscore_lmms_eval.precomputed import Precomputed, Wanted, selection_of
+from keyscore_plugin.cache import SelectionCache, selection_key
+from keyscore_plugin.captioners.base import Captioner
+from keyscore_plugin.download import DownloadLimits, is_remote, local_path, open_anywhere
+from keyscore_plugin.errors import InputError, KeyScoreError, VideoError
+from keyscore_plugin.pairing import keyframes_for_budget, pair_frames
+from keyscore_plugin.samplers.base import Sampler, get_sampler
+from keyscore_plugin.types import Frames, Selection
+from keyscore_plugin.video import VideoSource
+from keyscore_qwen_vl_utils.clip import Clip
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """How the model folds frames into visual tokens.
+
+    Attributes:
+        frames_per_patch: Frames in one token.
+        spacing_seconds: Time between them when the model samples by itself.
+    """
+
+    frames_per_patch: int = 1
+    spacing_seconds: float = 0.5
+
+
+@dataclass(slots=True, kw_only=True)
+class Plan:
+    """The frames of one video of one document.
+
+    Attributes:
+        task: Name of the task.
+        doc_id: Position of the document in its split.
+        span: The video.
+        question: What the sampler was told.
+        selection: The keyframes; indices count from the beginning of the span. None with an error.
+        shown: ``(n,)`` frames of the span that the model gets, see `pair_frames`.
+        shown_seconds: ``(n,)`` float64 their times.
+        first: Frame of the video at which the span begins.
+        cached: Whether the selection came from the cache.
+        error: Why there is no selection.
+        visual_tokens: What the frames cost the model; None where that is not known.
+    """
+
+    task: str
+    doc_id: int
+    span: VideoSpan
+    question: str | None
+    selection: Selection | None = None
+    shown: list[int] = field(default_factory=list)
+    shown_seconds: Tensor = field(default_factory=lambda: torch.empty(0))
+    first: int = 0
+    cached: bool = False
+    error: KeyScoreError | None = None
+    visual_tokens: int | None = None
+
+
+class Planner:
+    """Chooses the frames of one video after the other.
+
+    Args:
+        arguments: What the run asks for.
+        budget: What this many uniform frames cost the model.
+        fold: How the model folds frames into visual tokens.
+        captioner: For guides that need a caption.
+        device: Of the encoder, where the arguments name none.
+    """
+
+    def __init__(
+        self,
+        arguments: SamplerArguments,
+        *,
+        budget: int,
+        fold: Fold,
+        captioner: Captioner | str | None,
+        device: str,
+    ) -> None:
+        self.arguments = arguments
+        self.fold = fold
+        self.n_keyframes = keyframes_for_budget(budget, fold.frames_per_patch, pair=arguments.shown)
+        self.cache = _cache(arguments)
+        self._captioner = captioner
+        self._precomputed: Precomputed | None = None
+        self._sampler: Sampler | None = None
+        if arguments.sampler_file is not None:
+            self._precomputed = Precomputed(Path(arguments.sampler_file))
+        else:
+            self._sampler = get_sampler(
+                arguments.sampler,
+                config=arguments.config(),
+                encoder=arguments.encoder,
+                captioner=captioner,
+                decoder=arguments.decoder,
+                device=arguments.device or device,
+            )
+
+    def plan(self, wanted: Wanted, span: VideoSpan) -> Plan:
+        """Choose the frames of one video; an error that lies in it becomes part of the plan."""
+        plan = Plan(task=wanted.task, doc_id=wanted.doc_id, span=span, question=wanted.question)
+        try:
+            with opened(span, self.arguments.decoder) as source:
+                plan.first = source.first
+                plan.selection, plan.cached = self._selection(wanted, span, source)
+                self._show(plan, source)
+        except (VideoError, InputError) as error:
+            plan.selection = None
+            plan.error = error
+        return plan
+
+    def _selection(
+        self, wanted: Wanted, span: VideoSpan, source: VideoSource
+    ) -> tuple[Selection, bool]:
+        if self._precomputed is not None:
+            return selection_of(self._precomputed.find(wanted), source), False
+        if self.cache is None or is_remote(span.path):
+            return self._chosen(wanted, source), False
+        start = time.perf_counter()
+        key = selection_key(local_path(span.path), self._asked(wanted, span))
+        found = self.cache.get(key)
+        if found is None:
+            chosen = self._chosen(wanted, source)
+            self.cache.put(key, chosen)
+            return chosen, False
+        seconds = dict.fromkeys(found.seconds, 0.0) | {"total": time.perf_counter() - start}
+        return replace(found, video=span.path, seconds=seconds), True
+
+    def _chosen(self, wanted: Wanted, source: VideoSource) -> Selection:
+        if self._sampler is None:
+            raise InputError(f"sampler={PRECOMPUTED} chooses nothing by itself")
+        guided = self._sampler.needs_text
+        return self._sampler(
+            source,
+            num_frames=self.n_keyframes,
+            question=wanted.question if guided else None,
+        )
+
+    def _asked(self, wanted: Wanted, span: VideoSpan) -> dict[str, Any]:
+        """All that decides the keyframes, beside the video: neither the model nor how it folds."""
+        settings = self.arguments.settings()
+        for unimportant in ("pair", "num_frames", "device", "captioner"):
+            del settings[unimportant]
+        captioner = self._captioner
+        guide = settings["config"]["guide"]
+        return {
+            **settings,
+            "n_keyframes": self.n_keyframes,
+            "question": wanted.question,
+            "span": [span.start_seconds, span.end_seconds],
+            "captioner": None if guide == "question" else getattr(captioner, "name", captioner),
+        }
+
+    def _show(self, plan: Plan, source: VideoSource) -> None:
+        selection = plan.selection
+        if selection is None:
+            return
+        times = source.pts_seconds()
+        plan.shown = pair_frames(
+            selection.indices,
+            times,
+            self.arguments.shown,
+            frames_per_patch=self.fold.frames_per_patch,
+            spacing_seconds=self.fold.spacing_seconds,
+        )
+        plan.shown_seconds = times[plan.shown]
+        if selection.n_grid == 0:
+            # Nobody has decoded these yet; later, inside the model, an error would end the run.
+            source.read(sorted(set(plan.shown)), size=(16, 16))
+
+
+@contextmanager
+def opened(span: VideoSpan, decoder: str) -> Iterator[Clip]:
+    """Open the video, or the part of it."""
+    with open_anywhere(span.path, decoder=decoder, limits=DownloadLimits()) as source:
+        yield Clip.between(source, span.start_seconds, span.end_seconds)
+
+
+def read_shown(plan: Plan, decoder: str) -> Frames:
+    """The frames that the model gets, in order, repeated ones included."""
+    with opened(plan.span, decoder) as source:
+        different, rows = torch.unique(torch.tensor(plan.shown), return_inverse=True)
+        return source.read(different)[rows]
+
+
+def _cache(arguments: SamplerArguments) -> SelectionCache | None:
+    if not arguments.is_worth_caching or arguments.cache == "none":
+        return None
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return SelectionCache(arguments.cache or Path(home) / "keyscore" / "selections")

@@ -1,0 +1,144 @@
+"""``sampler=precomputed``: selections made elsewhere, found for each document."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+import torch
+
+from keyscore_lmms_eval.selection_files import Entry, read_entries
+from keyscore_plugin.errors import InputError
+from keyscore_plugin.types import STAGES, Selection
+from keyscore_plugin.video import VideoSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What identifies a document; of the document itself only its own ids are read.
+
+    Attributes:
+        task: Name of the task.
+        doc_id: Position of the document in its split.
+        ids: Values of its fields that are ids, as text.
+        video: Path of the video.
+        question: What is asked.
+    """
+
+    task: str
+    doc_id: int
+    ids: frozenset[str]
+    video: str
+    question: str | None
+
+
+class Precomputed:
+    """The selections of one file.
+
+    Args:
+        path: See `read_entries`.
+
+    Raises:
+        InputError: The file cannot be read or is none of these.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._in_order: list[Entry] = []
+        self._by_video: dict[str | None, list[Entry]] = defaultdict(list)
+        for entry in read_entries(path):
+            if entry.position is None:
+                self._by_video[entry.video].append(entry)
+            else:
+                self._in_order.append(entry)
+
+    def find(self, wanted: Wanted) -> Entry:
+        """The entry of a document.
+
+        Raises:
+            InputError: The document has none, or several that differ.
+        """
+        if self._in_order:
+            if wanted.doc_id < len(self._in_order):
+                return self._in_order[wanted.doc_id]
+            raise self._missing(wanted, f"it is a list of {len(self._in_order)}")
+        stem = PurePath(wanted.video).stem
+        pool = self._by_video.get(stem, []) + self._by_video.get(None, [])
+        fitting: list[Entry] = []
+        for agrees in (_same_place, _same_question, _same_id, _is_for_any_question):
+            matching = [entry for entry in fitting or pool if agrees(entry, wanted)]
+            fitting = list(dict.fromkeys(matching)) or fitting
+            if len(fitting) == 1:
+                return fitting[0]
+        why = f"{len(fitting)} differ" if fitting else "none fits"
+        raise self._missing(wanted, f"of {len(pool)} entries for this video {why}")
+
+    def _missing(self, wanted: Wanted, why: str) -> InputError:
+        return InputError(
+            f"sampler_file={self.path} has no entry for document {wanted.doc_id} of {wanted.task} "
+            f"(video {wanted.video}, ids {sorted(wanted.ids)}): {why}; select frames for it, or "
+            "leave it out of the run"
+        )
+
+
+def selection_of(entry: Entry, source: VideoSource) -> Selection:
+    """The entry's frames as a selection of an open video.
+
+    Indices are sorted, and one that stands twice counts once; seconds become the nearest frames.
+
+    Raises:
+        InputError: There are no frames, or they are not in this video.
+    """
+    if entry.error is not None:
+        raise InputError(f"the precomputed selection is an error: {entry.error}")
+    times = source.pts_seconds()
+    notes: tuple[str, ...] = ()
+    if entry.seconds is not None:
+        wanted = torch.tensor(entry.seconds, dtype=torch.float64) + times[0]
+        given = (times[None, :] - wanted[:, None]).abs().argmin(1).tolist()
+    else:
+        given = list(entry.indices or ())
+    indices = sorted(set(given))
+    if not indices:
+        raise InputError(f"the precomputed selection of {source.path} has no frames")
+    if indices[0] < 0 or indices[-1] >= source.n_frames:
+        raise InputError(
+            f"the precomputed selection names frames {indices[0]} to {indices[-1]}, but "
+            f"{source.path} has {source.n_frames}; was it made for another file?"
+        )
+    if indices != given:
+        notes = (f"{len(given)} precomputed frames, sorted, are {len(indices)} different ones",)
+    return Selection(
+        video=source.path,
+        sampler="precomputed",
+        config={},
+        num_frames=None,
+        indices=indices,
+        pts_seconds=times[indices].tolist(),
+        scores=None,
+        decoder=source.decoder,
+        duration_seconds=source.duration_seconds,
+        average_fps=float(source.average_fps),
+        n_frames=source.n_frames,
+        n_frames_counted=source.n_frames_counted,
+        n_grid=0,
+        seconds=dict.fromkeys((*STAGES, "total"), 0.0),
+        notes=source.notes + notes,
+    )
+
+
+def _same_place(entry: Entry, wanted: Wanted) -> bool:
+    return entry.place == (wanted.task, wanted.doc_id)
+
+
+def _same_id(entry: Entry, wanted: Wanted) -> bool:
+    return bool(entry.ids & wanted.ids)
+
+
+def _same_question(entry: Entry, wanted: Wanted) -> bool:
+    # A file may have the question alone, the task asks it with its options.
+    return entry.question is not None and entry.question in (wanted.question or "")
+
+
+def _is_for_any_question(entry: Entry, wanted: Wanted) -> bool:
+    """An entry for a video, whatever is asked about it."""
+    return entry.video is not None and entry.question is None and entry.place is None

@@ -1,0 +1,56 @@
+"""A chosen selection as a sampler, and a path that carries it to where frames are read."""
+
+import os
+from collections import deque
+from typing import Any
+
+from keyscore_lmms_eval.planning import Plan
+from keyscore_plugin.errors import InputError
+from keyscore_plugin.pairing import Pair
+from keyscore_plugin.types import Selection
+from keyscore_plugin.video import VideoSource
+from keyscore_qwen_vl_utils.request import KeyedVideo
+
+
+class Replay:
+    """A sampler that gives what was planned; see `keyscore_plugin.samplers.base.Sampler`.
+
+    Args:
+        plan: With a selection.
+        fetched: Gets the plan each time its frames are about to be read.
+    """
+
+    name = "replay"
+    needs_text = False
+
+    def __init__(self, plan: Plan, fetched: deque[Plan]) -> None:
+        self.plan = plan
+        self._fetched = fetched
+
+    def __call__(
+        self,
+        video: str | os.PathLike[str] | VideoSource,
+        *,
+        num_frames: int | None = None,
+        threshold: float | None = None,
+        caption: str | None = None,
+        question: str | None = None,
+    ) -> Selection:
+        """The planned selection, whatever is asked."""
+        if self.plan.selection is None:
+            raise InputError(f"nothing was selected from {self.plan.span.path}: {self.plan.error}")
+        self._fetched.append(self.plan)
+        return self.plan.selection
+
+
+def planned_video(plan: Plan, fetched: deque[Plan], *, pair: Pair, decoder: str) -> KeyedVideo:
+    """The path of a plan's video, which brings the chosen frames along."""
+    keys: dict[str, Any] = {"sampler": Replay(plan, fetched), "pair": pair, "decoder": decoder}
+    # Replay has its frames; qwen-vl-utils asks for some number it would accept all the same.
+    return KeyedVideo(plan.span.path, {**keys, "nframes": 2})
+
+
+def plan_of(video: Any) -> Plan | None:
+    """The plan that a path brings along; None for anything else."""
+    sampler = video.keys.get("sampler") if isinstance(video, KeyedVideo) else None
+    return sampler.plan if isinstance(sampler, Replay) else None

@@ -1,0 +1,250 @@
+"""A run with a sampler: choose for every document, let the stock class answer, keep the log."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lmms_eval.models.model_utils.gen_metrics import log_metrics
+
+from keyscore_lmms_eval import fingerprint
+from keyscore_lmms_eval.arguments import SamplerArguments
+from keyscore_lmms_eval.documents import (
+    Shown,
+    shown_in_messages,
+    shown_in_visuals,
+    task_of,
+    with_videos,
+    with_visuals,
+)
+from keyscore_lmms_eval.hosts import Host
+from keyscore_lmms_eval.log import SelectionLog, figures
+from keyscore_lmms_eval.planning import Plan, Planner
+from keyscore_lmms_eval.precomputed import Wanted
+from keyscore_lmms_eval.processors import ChosenFramesProcessor
+from keyscore_lmms_eval.replay import planned_video
+from keyscore_lmms_eval.seams import fold_of, open_seam
+from keyscore_lmms_eval.selection_files import document_ids
+from keyscore_plugin.captioners.base import Captioner
+from keyscore_plugin.captioners.vlm import VlmCaptioner
+from keyscore_plugin.errors import InputError
+from keyscore_transformers.enable import enable
+from keyscore_transformers.enabled import stock_copy
+
+_NO_ANSWER = ""  # what a document with a broken video gets; the response cache keeps no such
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request of lmms-eval, whose arguments are placed differently in its two kinds of models.
+
+    Attributes:
+        instance: Of lmms-eval.
+        is_simple: The kind.
+    """
+
+    instance: Any
+    is_simple: bool
+
+    @property
+    def place(self) -> tuple[int, str, str]:
+        """doc_id, task and split."""
+        doc_id, task, split = self.instance.args[3:6]
+        return doc_id, task, split
+
+    @property
+    def function_at(self) -> int:
+        """Position of ``doc_to_visual`` or ``doc_to_messages``."""
+        return 2 if self.is_simple else 1
+
+    def shown(self, doc: Mapping[str, Any]) -> Shown:
+        """What the model would get of the document."""
+        function = self.instance.args[self.function_at]
+        if self.is_simple:
+            return shown_in_visuals(function(doc), self.instance.args[0], task_of(function))
+        return shown_in_messages(function(doc), task_of(function))
+
+    def with_function(self, function: Callable[..., Any]) -> tuple[Any, ...]:
+        """The arguments with another function."""
+        arguments = list(self.instance.args)
+        arguments[self.function_at] = function
+        return tuple(arguments)
+
+
+class SampledRun:
+    """The runs of one model with one sampler.
+
+    Args:
+        model: Made by its stock class.
+        arguments: What the run asks for.
+        host: How the model gets its frames.
+    """
+
+    def __init__(self, model: Any, arguments: SamplerArguments, host: Host) -> None:
+        self._model = model
+        self._host = host
+        self._arguments = arguments
+        self._fetched: deque[Plan] = deque()
+        stock = getattr(model, host.processor) if host.processor else None
+        self._planner = Planner(
+            arguments,
+            budget=getattr(model, host.budget),
+            fold=fold_of(host, stock),
+            captioner=_captioner(arguments, model, stock),
+            device=str(getattr(model, "_device", "auto")),
+        )
+        self._log = SelectionLog(arguments, rank=model.rank, world_size=model.world_size)
+        self._loader = open_seam(model, host, decoder=arguments.decoder)
+        if host.processor is not None:
+            enabled = enable(stock, model=model.model, decoder=arguments.decoder)
+            processor = ChosenFramesProcessor(enabled, self._fetched, pair=arguments.shown)
+            setattr(model, host.processor, processor)
+        fingerprint.install()
+
+    def generate(
+        self, requests: Sequence[Any], stock: Callable[[list[Any]], list[Any]]
+    ) -> list[Any]:
+        """Answer each request; one whose video is broken gets no answer, and its error is logged.
+
+        Raises:
+            InputError: Nothing could be selected from any video, for a reason in the arguments.
+        """
+        start = time.perf_counter()
+        # With repeats one instance stands several times.
+        different = {id(instance): instance for instance in requests}
+        plans = {key: self._plan(instance) for key, instance in different.items()}
+        every = [plan for several in plans.values() for plan in several]
+        _refuse_if_all_fail(every)
+        broken = {key for key, several in plans.items() if any(p.error for p in several)}
+        healthy = [instance for instance in requests if id(instance) not in broken]
+        with self._frames_in_place(healthy, plans):
+            answers = iter(stock(healthy) if healthy else [])
+        results = [_NO_ANSWER if id(r) in broken else next(answers) for r in requests]
+        self._report(different, plans, end_to_end_seconds=time.perf_counter() - start)
+        return results
+
+    def _plan(self, instance: Any) -> list[Plan]:
+        request = Request(instance, self._model.is_simple)
+        doc_id, task, split = request.place
+        doc = self._model.task_dict[task][split][doc_id]
+        shown = request.shown(doc)
+        return [
+            self._planner.plan(
+                Wanted(
+                    task=task,
+                    doc_id=doc_id,
+                    ids=document_ids(doc),
+                    video=span.path,
+                    question=shown.question,
+                ),
+                span,
+            )
+            for span in shown.videos
+        ]
+
+    @contextmanager
+    def _frames_in_place(
+        self, instances: Sequence[Any], plans: Mapping[int, list[Plan]]
+    ) -> Iterator[None]:
+        """The requests ask for the chosen frames inside the block."""
+        own = {id(instance): (instance, instance.arguments) for instance in instances}
+        budget = getattr(self._model, self._host.budget)
+        # Some hosts sample once more from what they get, which this makes the identity.
+        most = max((len(plan.shown) for key in own for plan in plans[key]), default=budget)
+        setattr(self._model, self._host.budget, most)
+        try:
+            for key, (instance, _) in own.items():
+                if plans[key]:
+                    instance.arguments = self._arguments_with(instance, plans[key])
+            yield
+        finally:
+            setattr(self._model, self._host.budget, budget)
+            for instance, arguments in own.values():
+                instance.arguments = arguments
+
+    def _arguments_with(self, instance: Any, plans: list[Plan]) -> tuple[Any, ...]:
+        request = Request(instance, self._model.is_simple)
+        stock = instance.args[request.function_at]
+        loader = self._loader
+        pair = self._arguments.shown
+        decoder = self._arguments.decoder
+        videos = [planned_video(p, self._fetched, pair=pair, decoder=decoder) for p in plans]
+
+        def visuals(doc: Any, *args: Any, **kwargs: Any) -> Any:
+            if loader is not None:
+                loader.plans = plans
+                return stock(doc, *args, **kwargs)
+            return with_visuals(stock(doc, *args, **kwargs), videos)
+
+        def messages(doc: Any, *args: Any, **kwargs: Any) -> Any:
+            return with_videos(stock(doc, *args, **kwargs), videos)
+
+        return request.with_function(visuals if request.is_simple else messages)
+
+    def _report(
+        self,
+        different: Mapping[int, Any],
+        plans: Mapping[int, list[Plan]],
+        *,
+        end_to_end_seconds: float,
+    ) -> None:
+        # A process without documents of its own answers one of another's, only to keep step.
+        counted = [
+            plan
+            for key, several in plans.items()
+            if not different[key].metadata.get("__padding_only__")
+            for plan in several
+        ]
+        self._log.write(counted)
+        log_metrics(
+            total_elapsed_time=0.0,
+            total_gen_tokens=0,
+            avg_speed=0.0,
+            additional_metrics=figures(counted, end_to_end_seconds=end_to_end_seconds),
+        )
+
+
+def check_arguments(
+    arguments: SamplerArguments, host: Host, model_args: Mapping[str, Any]
+) -> SamplerArguments:
+    """Refuse what this host cannot do, and fill in what it decides.
+
+    Raises:
+        InputError: The arguments do not fit together.
+    """
+    if host.one_by_one and int(model_args.get("batch_size") or 1) != 1:
+        raise InputError(
+            f"batch_size={model_args['batch_size']}: this model of lmms-eval reads a batch by the "
+            "function of its first request; with a sampler use --batch_size 1"
+        )
+    folds = host.processor is not None
+    if not folds and arguments.pair not in (None, "plain"):
+        raise InputError(
+            f"pair={arguments.pair} is for models that fold two frames into one visual token; "
+            "this one gets single images; leave it out"
+        )
+    return arguments if folds else replace(arguments, pair="plain")
+
+
+def _captioner(arguments: SamplerArguments, model: Any, processor: Any) -> Captioner | str | None:
+    if arguments.config().guide == "question":
+        return None
+    if arguments.captioner != "model":
+        return arguments.captioner
+    if processor is None:
+        raise InputError(
+            "sampler_captioner=model needs a model of transformers, and this one is none; "
+            "name another captioner, or use guide=question"
+        )
+    return VlmCaptioner(model.model, stock_copy(processor))
+
+
+def _refuse_if_all_fail(plans: Sequence[Plan]) -> None:
+    """What goes wrong with every video does not lie in the videos."""
+    errors = [plan.error for plan in plans]
+    if errors and all(isinstance(error, InputError) for error in errors):
+        raise InputError(
+            f"no frames could be selected from any of {len(plans)} videos: {errors[0]}"
+        )

@@ -1,0 +1,126 @@
+"""Where chosen frames go into a model of lmms-eval."""
+
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+
+from keyscore_lmms_eval.hosts import Host
+from keyscore_lmms_eval.planning import Fold, Plan, read_shown
+from keyscore_lmms_eval.replay import plan_of
+from keyscore_plugin.errors import InputError
+from keyscore_qwen_vl_utils import install
+from keyscore_qwen_vl_utils.reader import FRAMES_PER_PATCH
+from keyscore_qwen_vl_utils.request import KeyedVideo
+from keyscore_transformers.families import frames_per_patch, usual_spacing_seconds
+
+
+def fold_of(host: Host, processor: Any) -> Fold:
+    """How many frames a visual token takes where the frames of this host go in."""
+    if host.seam == "fetch_video":  # reads whole patches, for hosts that fold and hosts that do not
+        return Fold(FRAMES_PER_PATCH)
+    if host.seam == "processor":
+        return Fold(frames_per_patch(processor), usual_spacing_seconds(processor))
+    return Fold()
+
+
+def open_seam(model: Any, host: Host, *, decoder: str) -> "PlannedLoader | None":
+    """Let the frames in; returns what has to be told of each document, if anything.
+
+    Raises:
+        InputError: The model was asked to read videos in a way that has no seam.
+    """
+    if host.seam == "fetch_video":
+        install()
+    elif host.seam == "segments":
+        install_segments(type(model))
+    elif host.seam == "load_video":
+        if getattr(model, "video_decode_backend", "decord") != "decord":
+            raise InputError(
+                f"video_decode_backend={model.video_decode_backend} reads videos where no sampler "
+                "can reach; leave it out"
+            )
+        model.load_video = PlannedLoader(decoder)
+        return PlannedLoader.of(model)
+    return None
+
+
+class PlannedLoader:
+    """The method ``load_video`` of a model that tells strings by ``type(x) is str``.
+
+    Such a host loses what a path brings along, so the plans are told apart from it.
+
+    Args:
+        decoder: See `keyscore_plugin.open_video`.
+    """
+
+    def __init__(self, decoder: str) -> None:
+        self.plans: Sequence[Plan] = ()
+        self._decoder = decoder
+
+    @staticmethod
+    def of(model: Any) -> "PlannedLoader":
+        """The loader of a model."""
+        loader: PlannedLoader = model.load_video
+        return loader
+
+    def __call__(self, video: Any, max_frames: int) -> npt.NDArray[np.uint8]:
+        """``(n, height, width, 3)`` frames of the first video, the only one that is asked for."""
+        pixels: npt.NDArray[np.uint8] = read_shown(self.plans[0], self._decoder).pixels.numpy()
+        return pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """The function ``load_video`` of InternVL's modules, which cuts frames into tiles.
+
+    Attributes:
+        stock: The function.
+        module: Its module, which has the functions for tiles.
+    """
+
+    stock: Callable[..., tuple[Tensor, list[int]]]
+    module: Any
+
+    def __call__(
+        self,
+        video_path: str,
+        bound: tuple[float, float] | None = None,
+        input_size: int = 448,
+        max_num: int = 1,
+        num_segments: int = 32,
+    ) -> tuple[Tensor, list[int]]:
+        """As the stock function: tiles of all frames, and their number for each frame."""
+        plan = plan_of(video_path)
+        if plan is None or not isinstance(video_path, KeyedVideo):
+            return self.stock(video_path, bound, input_size, max_num, num_segments)
+        transform = self.module.build_transform(input_size=input_size)
+        frames = [
+            torch.stack([transform(tile) for tile in self._tiles(pixels, input_size, max_num)])
+            for pixels in read_shown(plan, video_path.keys["decoder"]).pixels
+        ]
+        return torch.cat(frames), [len(tiles) for tiles in frames]
+
+    def _tiles(self, pixels: Tensor, input_size: int, max_num: int) -> list[Image.Image]:
+        tiles: list[Image.Image] = self.module.dynamic_preprocess(
+            Image.fromarray(pixels.numpy()),
+            image_size=input_size,
+            use_thumbnail=True,
+            max_num=max_num,
+        )
+        return tiles
+
+
+def install_segments(model_class: type[Any]) -> None:
+    """Put `Segments` before the function of the module that the class takes it from."""
+    for base in model_class.__mro__:
+        module: Any = importlib.import_module(base.__module__)
+        stock = getattr(module, "load_video", None)
+        if stock is not None and not isinstance(stock, Segments):
+            module.load_video = Segments(stock, module)
