@@ -1,20 +1,18 @@
-"""What every sampler's call shares: the request, the clock, the look at the grid."""
+"""What every sampler's call shares: the request and the clock."""
 
 import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
+from itertools import islice
+from typing import TypeVar
 
-import torch
-from torch import Tensor
-
-from keyscore_plugin import progress
-from keyscore_plugin.config import GridConfig, Guide
+from keyscore_plugin.config import Guide
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.types import STAGES, Frames
-from keyscore_plugin.video import VideoSource, grid_indices
+from keyscore_plugin.types import STAGES
+
+T = TypeVar("T")
 
 DEFAULT_NUM_FRAMES = 8  # N_UFP of sec. 4.1.4, the usual budget of a Video-LLM
 
@@ -86,41 +84,15 @@ class StageClock:
         finally:
             self._seconds[name] += time.perf_counter() - start
 
+    def waiting(self, name: str, items: Iterator[T]) -> Iterator[T]:
+        """Pass items on; the time until each one comes counts for the stage ``name``."""
+        while True:
+            with self.stage(name):
+                item = list(islice(items, 1))
+            if not item:
+                return
+            yield item[0]
+
     def seconds(self) -> dict[str, float]:
         """The figures so far."""
         return {**self._seconds, "total": time.perf_counter() - self._start}
-
-
-def look(
-    source: VideoSource, config: GridConfig, *, at_least: int, short_side: int, clock: StageClock
-) -> Frames:
-    """Decode the grid as thumbnails (Algorithm 1, line 1).
-
-    Args:
-        source: An open video.
-        config: Which frames, how many, how large.
-        at_least: Frames needed, whatever the grid says.
-        short_side: Pixels of the shorter side.
-        clock: Counts the decoding.
-
-    Returns:
-        ``(n_grid, h, w, 3)`` thumbnails, in time order.
-
-    Raises:
-        VideoError: No frame of the grid decodes.
-    """
-    with clock.stage("decode"):
-        grid = grid_indices(source, config, at_least=at_least)
-        batches = source.thumbnails(grid, short_side=short_side)
-        first = next(batches)
-        # Filled in place: a list of batches and their concatenation would take twice this.
-        pixels = first.pixels.new_empty((len(grid), *first.pixels.shape[1:]))
-        indices: list[Tensor] = []
-        pts_seconds: list[Tensor] = []
-        n_rows = 0
-        for batch in progress.track("decode", chain([first], batches), total=len(grid)):
-            pixels[n_rows : n_rows + len(batch)] = batch.pixels
-            n_rows += len(batch)
-            indices.append(batch.indices)
-            pts_seconds.append(batch.pts_seconds)
-    return Frames(pixels[:n_rows], torch.cat(indices), torch.cat(pts_seconds))

@@ -2,12 +2,13 @@
 
 from torch import Tensor
 
-from keyscore_plugin.samplers.call import Request, StageClock, look
+from keyscore_plugin.samplers.call import Request, StageClock
 from keyscore_plugin.samplers.encoding import encode_candidates_first
 from keyscore_plugin.samplers.guide import guide_texts, notes_on_cuts, score_by_all
+from keyscore_plugin.samplers.look import look_at_colours
 from keyscore_plugin.samplers.template import Choice, SamplerTemplate
 from keyscore_plugin.selection import select
-from keyscore_plugin.stacfp import propose
+from keyscore_plugin.stacfp import propose_features
 from keyscore_plugin.types import Embeddings, FrameScores, ScoredFrame
 from keyscore_plugin.video import VideoSource
 
@@ -23,15 +24,18 @@ class KeyScoreSampler(SamplerTemplate):
         config = self.config
         with clock.stage("encode"):
             encoder = self.encoder
-        grid = look(  # Algorithm 1, line 1
+        grid, histograms = look_at_colours(  # Algorithm 1, lines 1-3
             source,
             config.grid,
             at_least=request.at_least,
             short_side=max(config.grid.short_side, encoder.short_side),
+            bins=config.proposal.bins,
             clock=clock,
         )
-        with clock.stage("propose"):  # Algorithm 1, lines 2-12
-            candidates = propose(grid, config.proposal)
+        with clock.stage("propose"):  # Algorithm 1, lines 4-12
+            candidates = propose_features(
+                histograms.to(self.tensor_device), grid.indices, grid.pts_seconds, config.proposal
+            )
         with clock.stage("caption"):
             guide = guide_texts(
                 request, config.guide, self.captioner, lambda: grid[candidates.rows]

@@ -5,10 +5,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from keyscore_plugin.samplers.call import Request, StageClock, look
+from keyscore_plugin.config import ProposalConfig
+from keyscore_plugin.samplers.call import Request, StageClock
+from keyscore_plugin.samplers.look import look_at_colours
 from keyscore_plugin.samplers.template import Choice, SamplerTemplate
-from keyscore_plugin.stacfp import propose
-from keyscore_plugin.types import Candidates, Frames, ScoredFrame
+from keyscore_plugin.stacfp import propose_features
+from keyscore_plugin.types import ScoredFrame
 from keyscore_plugin.video import VideoSource, uniform_indices
 
 
@@ -24,15 +26,21 @@ class StacfpSampler(SamplerTemplate):
         return None  # k* of Algorithm 1, line 11
 
     def _choose(self, source: VideoSource, request: Request, clock: StageClock) -> Choice:
-        grid = look(
+        grid, histograms = look_at_colours(
             source,
             self.config.grid,
             at_least=request.at_least,
             short_side=self.config.grid.short_side,
+            bins=self.config.proposal.bins,
             clock=clock,
         )
         with clock.stage("propose"):
-            candidates = self._propose(grid, request.num_frames)
+            candidates = propose_features(
+                histograms.to(self.tensor_device),
+                grid.indices,
+                grid.pts_seconds,
+                self._proposal(len(grid), request.num_frames),
+            )
         with clock.stage("select"):
             rows = fill_up(candidates.rows.cpu(), grid.pts_seconds, request.num_frames)
             if request.num_frames == 1:  # k-means needs two clusters: keep the larger one's frame
@@ -45,12 +53,12 @@ class StacfpSampler(SamplerTemplate):
             curves=unscored(grid.indices, grid.pts_seconds, candidates.labels),
         )
 
-    def _propose(self, grid: Frames, num_frames: int | None) -> Candidates:
-        config = self.config.proposal
-        if num_frames is not None:
-            k = min(num_frames, len(grid))
-            config = replace(config, k_min=max(k, 2), k_max=max(k, 2))
-        return propose(grid, config)
+    def _proposal(self, n_grid: int, num_frames: int | None) -> ProposalConfig:
+        """The settings, with the one k that a budget leaves."""
+        if num_frames is None:
+            return self.config.proposal
+        k = max(2, min(num_frames, n_grid))
+        return replace(self.config.proposal, k_min=k, k_max=k)
 
 
 def unscored(indices: Tensor, pts_seconds: Tensor, cluster: Tensor) -> tuple[ScoredFrame, ...]:

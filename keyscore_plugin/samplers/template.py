@@ -5,8 +5,10 @@ from abc import ABC, abstractmethod
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
+from keyscore_plugin._device import resolve_device
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.captioners.registry import load_captioner
 from keyscore_plugin.config import SamplerConfig
@@ -72,6 +74,12 @@ class SamplerTemplate(ABC):
         """The encoder, loaded at the first use."""
         self._encoder = load_encoder(self._encoder, device=self.device)
         return self._encoder
+
+    @property
+    def tensor_device(self) -> torch.device:
+        """Where STACFP computes: the GPU asked for or there; the CPU for MPS, without float64."""
+        device = resolve_device(self.device)
+        return torch.device("cpu") if device.type == "mps" else device
 
     @property
     def captioner(self) -> Captioner | None:

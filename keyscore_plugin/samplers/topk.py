@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
-from keyscore_plugin.samplers.call import DEFAULT_NUM_FRAMES, Request, StageClock, look
+from keyscore_plugin.samplers.call import DEFAULT_NUM_FRAMES, Request, StageClock
 from keyscore_plugin.samplers.guide import guide_texts, mean_cosine, notes_on_cuts
+from keyscore_plugin.samplers.look import look
 from keyscore_plugin.samplers.template import Choice, SamplerTemplate
 from keyscore_plugin.selection import select
 from keyscore_plugin.types import ScoredFrame

@@ -1,0 +1,90 @@
+"""The look at a video: its grid as thumbnails, decoded ahead of what is made of them."""
+
+from collections.abc import Callable
+from contextlib import closing
+from itertools import chain
+
+import torch
+from torch import Tensor
+
+from keyscore_plugin import progress
+from keyscore_plugin.config import GridConfig
+from keyscore_plugin.samplers.ahead import ahead
+from keyscore_plugin.samplers.call import StageClock
+from keyscore_plugin.stacfp import hsv_histograms
+from keyscore_plugin.types import Frames
+from keyscore_plugin.video import VideoSource, grid_indices
+
+_BATCHES_AHEAD = 2  # ours: one is being decoded while one lies ready
+
+
+def look(
+    source: VideoSource,
+    config: GridConfig,
+    *,
+    at_least: int,
+    short_side: int,
+    clock: StageClock,
+    on_batch: Callable[[Frames], None] = lambda batch: None,
+) -> Frames:
+    """Decode the grid as thumbnails (Algorithm 1, line 1).
+
+    Args:
+        source: An open video; it is decoded in a thread, and nothing else may use it meanwhile.
+        config: Which frames, how many, how large.
+        at_least: Frames needed, whatever the grid says.
+        short_side: Pixels of the shorter side.
+        clock: Counts the waiting for the decoder.
+        on_batch: Called with each batch, in time order, while the next one is decoded.
+
+    Returns:
+        ``(n_grid, h, w, 3)`` thumbnails, in time order.
+
+    Raises:
+        VideoError: No frame of the grid decodes.
+    """
+    with clock.stage("decode"):
+        grid = grid_indices(source, config, at_least=at_least)
+        batches = ahead(source.thumbnails(grid, short_side=short_side), depth=_BATCHES_AHEAD)
+    indices: list[Tensor] = []
+    pts_seconds: list[Tensor] = []
+    n_rows = 0
+    with closing(batches):
+        waiting = clock.waiting("decode", batches)
+        first = next(waiting)
+        # Filled in place: a list of batches and their concatenation would take twice this.
+        pixels = first.pixels.new_empty((len(grid), *first.pixels.shape[1:]))
+        for batch in progress.track("decode", chain([first], waiting), total=len(grid)):
+            pixels[n_rows : n_rows + len(batch)] = batch.pixels
+            n_rows += len(batch)
+            indices.append(batch.indices)
+            pts_seconds.append(batch.pts_seconds)
+            on_batch(batch)
+    return Frames(pixels[:n_rows], torch.cat(indices), torch.cat(pts_seconds))
+
+
+def look_at_colours(
+    source: VideoSource,
+    config: GridConfig,
+    *,
+    at_least: int,
+    short_side: int,
+    bins: tuple[int, int, int],
+    clock: StageClock,
+) -> tuple[Frames, Tensor]:
+    """`look`, and count the colours of each batch while the next one is decoded.
+
+    Returns:
+        ``(n_grid, h, w, 3)`` thumbnails, and their ``(n_grid, n_bins)`` HSV histograms
+        (Algorithm 1, lines 1-3).
+    """
+    histograms: list[Tensor] = []
+
+    def count(batch: Frames) -> None:
+        with clock.stage("propose"):
+            histograms.append(hsv_histograms(batch.pixels, bins=bins))
+
+    frames = look(
+        source, config, at_least=at_least, short_side=short_side, clock=clock, on_batch=count
+    )
+    return frames, torch.cat(histograms)
