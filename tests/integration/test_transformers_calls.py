@@ -47,7 +47,7 @@ def video(folder: Path) -> str:
 
 @pytest.fixture
 def processor() -> Any:
-    return enable(build("qwen3_vl")[0])
+    return enable(QWEN3.processor())
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +159,7 @@ def test_every_way_of_asking_gives_the_chosen_frames(processor: Any, video: str,
 
 def test_a_url_is_fetched_within_its_limits(server: str, video: str) -> None:
     url = f"{server}/a%20clip.mp4"
-    processor = enable(build("qwen3_vl")[0])
+    processor = enable(QWEN3.processor())
     inputs = processor.apply_chat_template(messages(url), sampler=fixed(), **ANSWER)
     assert QWEN3.read_back(inputs) == SHOWN
     assert processor.last_selections[0].video == url
@@ -189,7 +189,7 @@ def test_pipelines_pass_the_sampler_on(video: str, task: Any) -> None:
         assert len(pipe(text=talk, max_new_tokens=3, **keywords)) == 1
         (selection,) = processor.last_selections
         assert selection.indices == KEYFRAMES[:2]
-        processor = pipe.processor = enable(build("qwen3_vl")[0])
+        processor = pipe.processor = enable(QWEN3.processor())
 
 
 def test_each_conversation_is_asked_with_its_own_text(processor: Any, video: str) -> None:
@@ -223,7 +223,7 @@ def test_captions_may_be_one_a_video(processor: Any, video: str) -> None:
 
 
 def test_token_budget_counts_uniform_frames(processor: Any, video: str) -> None:
-    uniform = build("qwen3_vl")[0].apply_chat_template(
+    uniform = QWEN3.processor().apply_chat_template(
         messages(video), num_frames=4, fps=None, **ANSWER
     )
     sampler = FixedSampler([1, 30, 60, 90])
@@ -236,7 +236,7 @@ def test_token_budget_counts_uniform_frames(processor: Any, video: str) -> None:
 
 def test_text_alone_needs_no_video(processor: Any) -> None:
     talk = [{"role": "user", "content": [{"type": "text", "text": "Hello"}]}]
-    stock = build("qwen3_vl")[0]
+    stock = QWEN3.processor()
     found = processor.apply_chat_template(talk, sampler="keyscore", num_frames=8, **ANSWER)
     expected = stock.apply_chat_template(talk, **ANSWER)
     assert torch.equal(found["input_ids"], expected["input_ids"])
@@ -246,10 +246,10 @@ def test_text_alone_needs_no_video(processor: Any) -> None:
 
 
 def test_sampler_none_overrules_the_default_of_enable(video: str) -> None:
-    processor = enable(build("qwen3_vl")[0], sampler=fixed())
+    processor = enable(QWEN3.processor(), sampler=fixed())
     keywords = {"num_frames": 4, "fps": None, "do_sample_frames": True}
     found = processor.apply_chat_template(messages(video), sampler=None, **keywords, **ANSWER)
-    expected = build("qwen3_vl")[0].apply_chat_template(messages(video), **keywords, **ANSWER)
+    expected = QWEN3.processor().apply_chat_template(messages(video), **keywords, **ANSWER)
     assert torch.equal(found["pixel_values_videos"], expected["pixel_values_videos"])
     assert processor.last_selections == []
 
@@ -329,7 +329,7 @@ def test_blocks_that_are_no_business_of_ours_stay_so(processor: Any, video: str)
     block = {"type": "video", "video": video, "fps": 1.0}
     odd = [{"role": "user", "content": [block, {"type": "text", "text": None}]}]
     found = processor.apply_chat_template(odd, num_frames=4, fps=None, **ANSWER)
-    expected = build("qwen3_vl")[0].apply_chat_template(odd, num_frames=4, fps=None, **ANSWER)
+    expected = QWEN3.processor().apply_chat_template(odd, num_frames=4, fps=None, **ANSWER)
     assert torch.equal(found["pixel_values_videos"], expected["pixel_values_videos"])
     with pytest.raises(InputError, match="fps is a rate"):
         processor.apply_chat_template(odd, sampler="uniform", **ANSWER)
@@ -341,7 +341,7 @@ def test_blocks_that_are_no_business_of_ours_stay_so(processor: Any, video: str)
     ids=lambda m: type(m).__name__,
 )
 def test_metadata_in_any_shape_goes_where_it_went(metadata: Any) -> None:
-    stock, enabled = build("qwen3_vl")[0], enable(build("qwen3_vl")[0])
+    stock, enabled = QWEN3.processor(), enable(QWEN3.processor())
     video = frames().permute(0, 3, 1, 2)
     found, expected = (
         one(
@@ -365,13 +365,13 @@ def test_a_missing_file_is_named(processor: Any) -> None:
 
 
 def test_what_is_no_video_family_cannot_be_enabled() -> None:
-    tokenizer = build("qwen3_vl")[0].tokenizer
+    tokenizer = QWEN3.processor().tokenizer
     with pytest.raises(InputError, match="Qwen3VLProcessor"):
         enable(tokenizer)
 
 
 def test_only_this_instance_changes(processor: Any, video: str) -> None:
-    other = build("qwen3_vl")[0]
+    other = QWEN3.processor()
     before = {name: type(part) for name, part in vars(other).items()}
     again = enable(enable(processor))
     assert again is processor
@@ -388,7 +388,7 @@ def test_only_this_instance_changes(processor: Any, video: str) -> None:
 
 
 def test_saved_and_loaded_it_is_as_before(processor: Any, video: str, tmp_path: Path) -> None:
-    build("qwen3_vl")[0].save_pretrained(tmp_path / "stock")
+    QWEN3.processor().save_pretrained(tmp_path / "stock")
     processor.apply_chat_template(messages(video), sampler=fixed(), **ANSWER)
     processor.save_pretrained(tmp_path / "enabled")
     for path in sorted((tmp_path / "stock").iterdir()):

@@ -121,8 +121,7 @@ def four_frames(processor: Any) -> dict[str, Any]:
 def test_without_a_sampler_nothing_changes(
     family: Family, video: Path, kind: str, call: Callable[[Any, Any], Any]
 ) -> None:
-    stock, _ = family.build()
-    enabled = enable(family.build()[0])
+    stock, enabled = family.processor(), enable(family.processor())
     frames = torch.from_numpy(numbered_frames()).permute(0, 3, 1, 2)
     given = str(video) if kind == "path" else frames
     try:

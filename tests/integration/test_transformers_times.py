@@ -154,7 +154,7 @@ def test_another_model_of_the_class_is_untouched(video: Path) -> None:
 
 @pytest.mark.parametrize("nested", [False, True])
 def test_the_sound_of_a_video_and_a_sampler_exclude_each_other(video: Path, nested: bool) -> None:
-    processor = enable(build("qwen2_5_omni")[0])
+    processor = enable(FAMILIES["qwen2_5_omni"].processor())
     keywords: dict[str, Any] = {"use_audio_in_video": True}
     if nested:
         keywords = {"videos_kwargs": keywords}
@@ -184,7 +184,7 @@ def uneven(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[float]]
 
 def test_variable_rates_are_told_as_they_are(uneven: tuple[Path, list[float]]) -> None:
     path, seconds = uneven
-    processor = enable(build("qwen3_vl")[0])
+    processor = enable(QWEN3.processor())
     keyframes = [0, 5, 21, 39]
     inputs = processor.apply_chat_template(messages(block(path, keyframes)), **ANSWER)
     assert QWEN3.read_times is not None
@@ -208,7 +208,7 @@ PAIRS: dict[str, tuple[list[int], list[float]]] = {
 
 @pytest.mark.parametrize("pair", PAIRS)
 def test_each_way_of_pairing_shows_true_frames_at_their_mean_time(video: Path, pair: str) -> None:
-    processor = enable(build("qwen3_vl")[0])
+    processor = enable(QWEN3.processor())
     asked = messages(block(video, [3, 9, 40, 119], pair=pair))
     inputs = processor.apply_chat_template(asked, **ANSWER)
     shown, told = PAIRS[pair]
@@ -219,7 +219,7 @@ def test_each_way_of_pairing_shows_true_frames_at_their_mean_time(video: Path, p
 
 
 def test_a_duplicated_frame_encodes_as_a_picture_does() -> None:
-    processor = enable(build("qwen3_vl")[0])
+    processor = enable(QWEN3.processor())
     frames = torch.randint(0, 256, (3, 128, 128, 3), dtype=torch.uint8)
     clip = {"video": frames, "sampler": FixedSampler([1]), "video_metadata": {"fps": 2}}
     inputs = processor.apply_chat_template(messages(clip), **ANSWER)
