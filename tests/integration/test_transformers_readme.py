@@ -16,7 +16,9 @@ def test_the_examples_run_one_after_the_other(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With tiny models, a real clip, and a sampler that needs no encoder from the hub."""
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+    section = README.read_text().split("\n## ")[1]
+    assert section.startswith("transformers\n")
+    blocks = re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
     stands_for = {
         "Qwen/Qwen2.5-VL-7B-Instruct": str(save("qwen2_5_vl", tmp_path / "qwen2_5_vl")),
         "Qwen/Qwen3-VL-8B-Instruct": str(save("qwen3_vl", tmp_path / "qwen3_vl")),
