@@ -17,6 +17,7 @@ from keyscore_transformers.positions import reads_rows
 from keyscore_transformers.times import grid_intervals
 from tests.fixed import FixedSampler
 from tests.tiny import FAMILIES, build
+from tests.tiny.family import installed_before
 from tests.tiny.videos import numbered_frames, numbered_video
 
 QWEN2_5 = FAMILIES["qwen2_5_vl"]
@@ -106,7 +107,7 @@ def hand_made_positions(inputs: Any, model: Any) -> Tensor:
     ]
     assert len(rows) == sum(is_video) == steps * height * width
     # From transformers 5.1 on the text goes on after the video's extent in space, not in time.
-    after = start + (max(height, width) if reads_rows() else 14)
+    after = start + (14 if installed_before("5.1") else max(height, width))
     n_after = len(is_video) - start - len(rows)
     text = [[i] * 3 for i in range(start)]
     rest = [[after + i] * 3 for i in range(n_after)]
