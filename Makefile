@@ -4,13 +4,16 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint setup setup-demo clean
+.PHONY: demo test test-versions lint setup setup-demo clean
 
 demo: setup-demo  ## the main job, offline, on a real video
 	$(BIN)/keyscore demo
 
 test: setup  ## all tests, with everything they need
 	$(BIN)/python -m pytest
+
+test-versions:  ## the integration tests with transformers 4.57.6, 5.0.0 and the newest
+	PYTHON=$(PYTHON) tests/versions.sh
 
 lint: setup  ## what CI checks beside the tests
 	$(BIN)/ruff check .
