@@ -19,12 +19,15 @@ class Host:
         processor: Attribute that holds the processor of transformers; None if it has none.
         one_by_one: It reads a batch as if all requests were the first one, so that with a sampler
             the batch size has to be 1.
+        needs: Arguments of its own that must have this value, or be left out: with another one it
+            reads videos where no sampler can reach.
     """
 
     seam: Seam
     budget: str
     processor: str | None = None
     one_by_one: bool = False
+    needs: tuple[tuple[str, object], ...] = ()
 
 
 _QWEN_CHAT = Host(seam="fetch_video", budget="max_num_frames", processor="processor")
@@ -48,9 +51,14 @@ HOSTS: dict[tuple[str, Kind], Host] = {
     ),
     ("llava_hf", "simple"): Host(seam="load_video", budget="max_frames_num", one_by_one=True),
     ("llava_onevision", "simple"): Host(
-        seam="load_video", budget="max_frames_num", one_by_one=True
+        seam="load_video",
+        budget="max_frames_num",
+        one_by_one=True,
+        needs=(("video_decode_backend", "decord"),),
     ),
-    ("openai", "chat"): Host(seam="fetch_video", budget="max_frames_num"),
+    ("openai", "chat"): Host(
+        seam="fetch_video", budget="max_frames_num", needs=(("pass_video_url", False),)
+    ),
     ("qwen2_5_vl", "chat"): _QWEN_CHAT,
     ("qwen2_5_vl", "simple"): _QWEN_SIMPLE,
     ("qwen2_vl", "simple"): _QWEN_SIMPLE,

@@ -53,6 +53,7 @@ class Plan:
         first: Frame of the video at which the span begins.
         cached: Whether the selection came from the cache.
         error: Why there is no selection.
+        reads: How often the model has taken the frames.
         visual_tokens: What the frames cost the model; None where that is not known.
     """
 
@@ -66,6 +67,7 @@ class Plan:
     first: int = 0
     cached: bool = False
     error: KeyScoreError | None = None
+    reads: int = 0
     visual_tokens: int | None = None
 
 
@@ -117,8 +119,7 @@ class Planner:
                 plan.selection, plan.cached = self._selection(wanted, span, source)
                 self._show(plan, source)
         except (VideoError, InputError) as error:
-            plan.selection = None
-            plan.error = error
+            plan.selection, plan.error = None, error
         return plan
 
     def _selection(
@@ -190,6 +191,7 @@ def opened(span: VideoSpan, decoder: str) -> Iterator[Clip]:
 
 def read_shown(plan: Plan, decoder: str) -> Frames:
     """The frames that the model gets, in order, repeated ones included."""
+    plan.reads += 1
     with opened(plan.span, decoder) as source:
         different, rows = torch.unique(torch.tensor(plan.shown), return_inverse=True)
         return source.read(different)[rows]

@@ -39,6 +39,7 @@ class Replay:
         """The planned selection, whatever is asked."""
         if self.plan.selection is None:
             raise InputError(f"nothing was selected from {self.plan.span.path}: {self.plan.error}")
+        self.plan.reads += 1
         self._fetched.append(self.plan)
         return self.plan.selection
 

@@ -25,7 +25,7 @@ from keyscore_lmms_eval.planning import Plan, Planner
 from keyscore_lmms_eval.precomputed import Wanted
 from keyscore_lmms_eval.processors import ChosenFramesProcessor
 from keyscore_lmms_eval.replay import planned_video
-from keyscore_lmms_eval.seams import fold_of, open_seam
+from keyscore_lmms_eval.seams import fold_of, fresh_images, open_seam
 from keyscore_lmms_eval.selection_files import document_ids
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.captioners.vlm import VlmCaptioner
@@ -117,11 +117,18 @@ class SampledRun:
         plans = {key: self._plan(instance) for key, instance in different.items()}
         every = [plan for several in plans.values() for plan in several]
         _refuse_if_all_fail(every)
-        broken = {key for key, several in plans.items() if any(p.error for p in several)}
-        healthy = [instance for instance in requests if id(instance) not in broken]
-        with self._frames_in_place(healthy, plans):
-            answers = iter(stock(healthy) if healthy else [])
-        results = [_NO_ANSWER if id(r) in broken else next(answers) for r in requests]
+        healthy = [instance for instance in requests if not _broken(plans[id(instance)])]
+        with fresh_images(self._host), self._frames_in_place(healthy, plans):
+            given = stock(healthy) if healthy else []
+        answers: dict[int, list[Any]] = {}  # several of one instance, in order
+        for instance, answer in zip(healthy, given, strict=True):
+            answers.setdefault(id(instance), []).append(answer)
+        for instance in healthy:
+            _refuse_unread(plans[id(instance)])
+        results = [
+            _NO_ANSWER if _broken(plans[id(instance)]) else answers[id(instance)].pop(0)
+            for instance in requests
+        ]
         self._report(different, plans, end_to_end_seconds=time.perf_counter() - start)
         return results
 
@@ -219,6 +226,12 @@ def check_arguments(
             f"batch_size={model_args['batch_size']}: this model of lmms-eval reads a batch by the "
             "function of its first request; with a sampler use --batch_size 1"
         )
+    for name, value in host.needs:
+        if model_args.get(name, value) != value:
+            raise InputError(
+                f"with {name}={model_args[name]} this model reads videos where no sampler can "
+                "reach; leave it out"
+            )
     folds = host.processor is not None
     if not folds and arguments.pair not in (None, "plain"):
         raise InputError(
@@ -239,6 +252,17 @@ def _captioner(arguments: SamplerArguments, model: Any, processor: Any) -> Capti
             "name another captioner, or use guide=question"
         )
     return VlmCaptioner(model.model, stock_copy(processor))
+
+
+def _broken(plans: Sequence[Plan]) -> bool:
+    return any(plan.error is not None for plan in plans)
+
+
+def _refuse_unread(plans: Sequence[Plan]) -> None:
+    """Some hosts pass over a second video, or one of another format, and answer all the same."""
+    for plan in plans:
+        if plan.reads == 0:
+            plan.error = InputError(f"this model of lmms-eval does not read {plan.span.path}")
 
 
 def _refuse_if_all_fail(plans: Sequence[Plan]) -> None:

@@ -1,20 +1,21 @@
 """Where chosen frames go into a model of lmms-eval."""
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from lmms_eval import protocol
 from PIL import Image
 from torch import Tensor
 
 from keyscore_lmms_eval.hosts import Host
 from keyscore_lmms_eval.planning import Fold, Plan, read_shown
 from keyscore_lmms_eval.replay import plan_of
-from keyscore_plugin.errors import InputError
 from keyscore_qwen_vl_utils import install
 from keyscore_qwen_vl_utils.reader import FRAMES_PER_PATCH
 from keyscore_qwen_vl_utils.request import KeyedVideo
@@ -31,24 +32,38 @@ def fold_of(host: Host, processor: Any) -> Fold:
 
 
 def open_seam(model: Any, host: Host, *, decoder: str) -> "PlannedLoader | None":
-    """Let the frames in; returns what has to be told of each document, if anything.
-
-    Raises:
-        InputError: The model was asked to read videos in a way that has no seam.
-    """
+    """Let the frames in; returns what has to be told of each document, if anything."""
     if host.seam == "fetch_video":
         install()
     elif host.seam == "segments":
         install_segments(type(model))
     elif host.seam == "load_video":
-        if getattr(model, "video_decode_backend", "decord") != "decord":
-            raise InputError(
-                f"video_decode_backend={model.video_decode_backend} reads videos where no sampler "
-                "can reach; leave it out"
-            )
-        model.load_video = PlannedLoader(decoder)
-        return PlannedLoader.of(model)
+        model.load_video = loader = PlannedLoader(decoder)
+        return loader
     return None
+
+
+@contextmanager
+def fresh_images(host: Host) -> Iterator[None]:
+    """Inside the block every image of a message is encoded by itself.
+
+    The message builders of lmms-eval (0.7.3) remember encoded images by ``id(image)`` and drop the
+    images, so that a later frame which happens to get the same address is sent as the earlier one.
+    """
+    if host.seam != "fetch_video" or host.processor is not None:
+        yield
+        return
+    builders: Any = protocol
+    stock = builders.encode_image_to_base64
+
+    def encode(*args: Any, **kwargs: Any) -> Any:
+        return stock(*args, **{**kwargs, "cache": None})
+
+    builders.encode_image_to_base64 = encode
+    try:
+        yield
+    finally:
+        builders.encode_image_to_base64 = stock
 
 
 class PlannedLoader:
@@ -63,12 +78,6 @@ class PlannedLoader:
     def __init__(self, decoder: str) -> None:
         self.plans: Sequence[Plan] = ()
         self._decoder = decoder
-
-    @staticmethod
-    def of(model: Any) -> "PlannedLoader":
-        """The loader of a model."""
-        loader: PlannedLoader = model.load_video
-        return loader
 
     def __call__(self, video: Any, max_frames: int) -> npt.NDArray[np.uint8]:
         """``(n, height, width, 3)`` frames of the first video, the only one that is asked for."""

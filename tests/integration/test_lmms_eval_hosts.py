@@ -1,0 +1,331 @@
+"""The other models of lmms-eval: the frames that reach each of them are those of the log."""
+
+import base64
+import importlib
+import io
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from keyscore_plugin.errors import InputError
+from tests.lmms.asking import TinyTask, ask
+from tests.lmms.assets import save_answering, write_clips
+from tests.requires import require_or_skip
+from tests.tiny import FAMILIES
+from tests.tiny.family import hf
+from tests.tiny.reading import prompt
+from tests.tiny.videos import frame_numbers
+
+# What the hosts warn about is theirs.
+pytestmark = pytest.mark.filterwarnings("default")
+
+EVEN = {"id": "0", "videos": ["even.mp4"], "question": "Which colour?"}
+UNEVEN = {"id": "1", "videos": ["uneven.mp4"], "question": "At what time?"}
+DOCS = [EVEN, UNEVEN]
+
+
+@pytest.fixture(scope="module")
+def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    require_or_skip("lmms_eval")
+    folder = tmp_path_factory.mktemp("hosts")
+    write_clips(folder)
+    for family in ("qwen2_vl", "internvl", "llava_onevision", "qwen3_vl"):
+        save_answering(family, folder / family)
+    return folder
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Callable[[], list[dict[str, Any]]]:
+    return lambda: [json.loads(x) for x in (tmp_path / "log.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Callable[..., Any]:
+    """Makes a model of lmms-eval with a sampler whose log is in the test's folder."""
+
+    def made(model_id: str, kind: str, **arguments: Any) -> Any:
+        models = importlib.import_module("keyscore_lmms_eval.models")
+        ours = {"sampler": "uniform", "num_frames": 6, "sampler_log": str(tmp_path / "log.jsonl")}
+        return models.derived(model_id, kind)(**{**ours, **arguments})
+
+    return made
+
+
+@pytest.fixture
+def inputs(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Tensor]]:
+    """The tensors of every call of a model of transformers, as it gets them."""
+    kept: list[dict[str, Tensor]] = []
+    mixin: Any = next(
+        c for c in hf("Qwen2VLForConditionalGeneration").__mro__ if "generate" in vars(c)
+    )
+    stock = mixin.generate
+
+    def generate(self: Any, *args: Any, **kwargs: Any) -> Any:
+        kept.append({k: v for k, v in kwargs.items() if isinstance(v, Tensor)})
+        return stock(self, *args, **kwargs)
+
+    monkeypatch.setattr(mixin, "generate", generate)
+    return kept
+
+
+def local(assets: Path, family: str) -> dict[str, Any]:
+    return {"pretrained": str(assets / family), "device": "cpu", "device_map": "cpu"}
+
+
+@pytest.mark.parametrize(
+    ("model_id", "kind", "family"),
+    [
+        ("qwen2_vl", "simple", "qwen2_vl"),
+        ("internvl_hf", "chat", "internvl"),
+        ("llava_hf", "chat", "llava_onevision"),
+        ("llava_hf", "simple", "llava_onevision"),
+        ("huggingface", "chat", "qwen3_vl"),
+    ],
+)
+def test_models_of_transformers(
+    model_id: str,
+    kind: str,
+    family: str,
+    assets: Path,
+    make: Callable[..., Any],
+    log: Callable[[], list[dict[str, Any]]],
+    inputs: list[dict[str, Tensor]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if model_id == "huggingface":
+        # lmms-eval 0.7.3 loads every model of it by AutoModel, and these cannot generate.
+        host = importlib.import_module("lmms_eval.models.chat.huggingface")
+        monkeypatch.setattr(host, "AutoModel", hf("AutoModelForImageTextToText"))
+    answers = ask(make(model_id, kind, **local(assets, family)), TinyTask(assets), DOCS)
+    assert all(answer[0] in "AB" for answer in answers)
+    tiny = FAMILIES[family]
+    processor = hf("AutoProcessor").from_pretrained(assets / family)
+    shown = {line["question"]: line["shown"] for line in log()}
+    assert len(inputs) == len(DOCS)
+    for given in inputs:
+        [question] = [text for text in shown if text in prompt(given, processor)]
+        assert tiny.read_back(given) == shown[question]
+        assert len(shown[question]) == 6
+
+
+def test_a_budget_buys_half_as_many_keyframes_where_each_fills_a_token(
+    assets: Path, make: Callable[..., Any], log: Callable[[], list[dict[str, Any]]]
+) -> None:
+    model = make("qwen2_vl", "simple", pair="duplicate", **local(assets, "qwen2_vl"))
+    ask(model, TinyTask(assets), DOCS)
+    for line in log():
+        assert len(line["indices"]) == 3
+        assert line["shown"] == [i for i in line["indices"] for _ in range(2)]
+
+
+def test_the_models_own_budget_is_the_default(
+    assets: Path, make: Callable[..., Any], log: Callable[[], list[dict[str, Any]]]
+) -> None:
+    arguments = {**local(assets, "qwen2_vl"), "num_frames": None, "max_num_frames": 10}
+    ask(make("qwen2_vl", "simple", **arguments), TinyTask(assets), [EVEN])
+    assert [len(line["shown"]) for line in log()] == [10]
+
+
+def test_a_caption_by_the_model_itself_guides(
+    assets: Path, make: Callable[..., Any], log: Callable[[], list[dict[str, Any]]], tmp_path: Path
+) -> None:
+    model = make(
+        "qwen2_vl",
+        "simple",
+        **local(assets, "qwen2_vl"),
+        sampler="keyscore",
+        sampler_encoder="conse",
+        guide="caption",
+        sampler_cache=str(tmp_path / "cache"),
+    )
+    ask(model, TinyTask(assets), [EVEN])
+    [line] = log()
+    assert set(line["caption"]) <= {"A", "B"}  # all it can say
+
+
+class _OneLetter:
+    """Stands for the remote code of InternVL 2 and 3: keeps the pixels, answers A."""
+
+    def __init__(self) -> None:
+        self.pixels: list[Tensor] = []
+
+    def chat(self, tokenizer: Any, pixels: Tensor, *args: Any, **kwargs: Any) -> tuple[str, None]:
+        self.pixels.append(pixels)
+        return "A", None
+
+
+@pytest.mark.parametrize("model_id", ["internvl2", "internvl3", "internvl3_5"])
+def test_internvl_2_and_3_cut_the_chosen_frames_into_tiles(
+    model_id: str,
+    assets: Path,
+    make: Callable[..., Any],
+    log: Callable[[], list[dict[str, Any]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    remote = _OneLetter()
+
+    def light(self: Any, num_frame: int = 32, **more: Any) -> None:
+        self.num_frame, self.modality, self.max_num, self.total_max_num = num_frame, "video", 1, 64
+        self._model, self._tokenizer, self._device = remote, None, torch.device("cpu")
+        self._rank, self._world_size = 0, 1
+
+    models = importlib.import_module("keyscore_lmms_eval.models")
+    monkeypatch.setattr(models.stock_class(model_id, "simple"), "__init__", light)
+    assert ask(make(model_id, "simple"), TinyTask(assets), DOCS) == ["A", "A"]
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    for pixels, line in zip(remote.pixels, log(), strict=True):
+        colours = (pixels.float().mean((2, 3)) * std + mean) * 255
+        assert frame_numbers(colours) == line["shown"]
+
+
+def test_llava_onevision_loads_the_chosen_frames(
+    assets: Path,
+    make: Callable[..., Any],
+    log: Callable[[], list[dict[str, Any]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loaded: list[list[int]] = []
+
+    def light(self: Any, max_frames_num: int = 32, **more: Any) -> None:
+        self.max_frames_num, self._rank, self._world_size = max_frames_num, 0, 1
+
+    def generate_until(self: Any, requests: list[Any]) -> list[str]:
+        """The steps of the stock method that touch the video; the rest needs the package llava."""
+        for request in requests:
+            _, _, doc_to_visual, doc_id, task, split = request.args
+            visual = doc_to_visual(self.task_dict[task][split][doc_id])
+            assert type(visual[0]) is str
+            pixels = torch.from_numpy(self.load_video(visual, self.max_frames_num))
+            loaded.append(frame_numbers(pixels.double().mean((1, 2))))
+        return ["A"] * len(requests)
+
+    models = importlib.import_module("keyscore_lmms_eval.models")
+    stock = models.stock_class("llava_onevision", "simple")
+    monkeypatch.setattr(stock, "__init__", light)
+    monkeypatch.setattr(stock, "generate_until", generate_until)
+    model = make("llava_onevision", "simple")
+    two = {**EVEN, "videos": ["even.mp4", "uneven.mp4"]}
+    assert ask(model, TinyTask(assets), [*DOCS, two]) == ["A", "A", ""]
+    assert loaded == [line["shown"] for line in log()[:3]]
+    # It reads the first video only, and says nothing; we do.
+    assert "does not read" in log()[3]["error"]
+
+
+@pytest.fixture
+def server() -> Iterator[SimpleNamespace]:
+    """An OpenAI-like server that answers A and keeps what it was asked."""
+    asked: list[dict[str, Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            message = {"role": "assistant", "content": "A"}
+            choice = {"index": 0, "finish_reason": "stop", "message": message}
+            body = {"id": "0", "object": "chat.completion", "created": 0, "model": "tiny"}
+            content = json.dumps({**body, "choices": [choice]}).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *args: Any) -> None:
+            """Quiet."""
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=http.serve_forever, daemon=True).start()
+    yield SimpleNamespace(url=f"http://127.0.0.1:{http.server_port}/v1", asked=asked)
+    http.shutdown()
+    http.server_close()
+
+
+def images_in(content: list[dict[str, Any]]) -> list[int]:
+    """Frame numbers of the images of a message."""
+    pixels = []
+    for part in content:
+        if part["type"] == "image_url":
+            png = base64.b64decode(part["image_url"]["url"].partition(",")[2])
+            pixels.append(np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).mean((0, 1)))
+    return frame_numbers(torch.tensor(np.array(pixels)))
+
+
+def test_openai_sends_the_chosen_frames_as_images(
+    assets: Path,
+    make: Callable[..., Any],
+    log: Callable[[], list[dict[str, Any]]],
+    server: SimpleNamespace,
+) -> None:
+    model = make("openai", "chat", model_version="tiny", base_url=server.url, api_key="none")
+    assert ask(model, TinyTask(assets), DOCS) == ["A", "A"]
+    shown = {line["question"]: line["shown"] for line in log()}
+    for request in server.asked:
+        content = request["messages"][0]["content"]
+        [question] = [text for text in shown if text in content[-1]["text"]]
+        assert images_in(content) == shown[question]
+    assert len(server.asked) == 2
+
+
+def test_vllm_builds_messages_of_the_chosen_frames_and_their_times(
+    assets: Path,
+    make: Callable[..., Any],
+    log: Callable[[], list[dict[str, Any]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    built: list[list[dict[str, Any]]] = []
+
+    def light(self: Any, nframes: int = 32, **more: Any) -> None:
+        self.nframes, self.fps, self.is_qwen3_vl, self.max_new_tokens = nframes, None, True, 16
+        self.max_pixels, self.min_image_pixels, self.max_frame_num = 12544, 28, 768
+        self._rank, self._world_size = 0, 1
+
+    def generate_until(self: Any, requests: list[Any]) -> list[str]:
+        """The step of the stock method before it calls the engine, which is not installed."""
+        built.extend(self.make_one_request(request)[0][0]["content"] for request in requests)
+        return ["A"] * len(requests)
+
+    models = importlib.import_module("keyscore_lmms_eval.models")
+    stock = models.stock_class("vllm", "chat")
+    monkeypatch.setattr(stock, "__init__", light)
+    monkeypatch.setattr(stock, "generate_until", generate_until)
+    assert ask(make("vllm", "chat"), TinyTask(assets), DOCS) == ["A", "A"]
+    for content, line in zip(built, log(), strict=True):
+        assert images_in(content) == line["shown"]
+        told = [part["text"] for part in content[:-1] if part["type"] == "text"]
+        assert told == [f"<{seconds:.1f} seconds>" for seconds in line["shown_seconds"]]
+
+
+@pytest.mark.parametrize(
+    ("model_id", "kind", "arguments", "reason"),
+    [
+        ("internvl", "simple", {}, "images only"),
+        ("vllm", "simple", {}, "leave --force_simple out"),
+        ("openai", "chat", {"pass_video_url": True}, "pass_video_url=True"),
+        ("openai", "chat", {"pair": "duplicate"}, "single images"),
+        ("qwen2_5_vl", "simple", {"batch_size": 4}, "batch_size=4"),
+        ("qwen2_5_vl", "chat", {"sampler": "best"}, "unknown sampler 'best'"),
+        ("qwen2_5_vl", "chat", {"sampler": None, "guide": "caption"}, "without a sampler"),
+        ("vllm", "chat", {"sampler": "precomputed"}, "sampler_file=FILE"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_a_model_is_loaded(
+    model_id: str,
+    kind: str,
+    arguments: dict[str, Any],
+    reason: str,
+    make: Callable[..., Any],
+) -> None:
+    require_or_skip("lmms_eval")
+    if arguments.get("sampler", "") is None:
+        arguments = {**arguments, "num_frames": None, "sampler_log": None}
+    with pytest.raises(InputError, match=reason):
+        make(model_id, kind, **arguments)
