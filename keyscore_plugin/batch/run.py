@@ -1,13 +1,18 @@
 """Answer each line of a manifest once, however often the run is cut off."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 from keyscore_plugin.batch.journal import Journal
 from keyscore_plugin.batch.manifest import Item
-from keyscore_plugin.errors import InputError, VideoError
+from keyscore_plugin.errors import InputError, KeyScoreError, VideoError
 from keyscore_plugin.samplers.base import Sampler
+
+Record = dict[str, Any]
+Records = Generator[tuple[Item, Record], None, None]
+Answers = Callable[[Sequence[Item]], Records]  # one record for each line, in the order given
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,7 @@ class BatchSummary:
     n_errors: int
 
 
-def answer(item: Item, sampler: Sampler, budget: Budget) -> dict[str, Any]:
+def answer(item: Item, sampler: Sampler, budget: Budget) -> Record:
     """The record of one line: its selection, or why there is none.
 
     Only what lies in the line or its video becomes a record. A missing package or model is no
@@ -48,16 +53,32 @@ def answer(item: Item, sampler: Sampler, budget: Budget) -> dict[str, Any]:
             question=item.question,
         )
     except (VideoError, InputError) as error:
-        return {"video": item.video, "error": " ".join(str(error).split())}
+        return error_record(item, error)
     return {**selection.to_dict(), "video": item.video}
+
+
+def error_record(item: Item, error: KeyScoreError) -> Record:
+    """The record of a line that has no selection."""
+    return {"video": item.video, "error": " ".join(str(error).split())}
+
+
+def answers_here(sampler: Sampler, budget: Budget) -> Answers:
+    """Answer line after line in this process; `keyscore_plugin.batch.pool` has other processes."""
+
+    def records(items: Sequence[Item]) -> Records:
+        for item in items:
+            yield item, answer(item, sampler, budget)
+
+    return records
 
 
 def run_batch(
     items: Sequence[Item],
     journal: Journal,
-    sampler: Sampler,
-    budget: Budget,
+    answers: Answers,
     *,
+    sampler_name: str,
+    budget: Budget,
     on_answer: Callable[[int, int], None],
 ) -> BatchSummary:
     """Answer the lines that the journal does not hold, in the order of the manifest.
@@ -65,7 +86,8 @@ def run_batch(
     Args:
         items: The manifest.
         journal: The open output.
-        sampler: Answers all lines; its models are loaded once.
+        answers: Gives the records; closed when the run ends early.
+        sampler_name: What answers.
         budget: Of each video.
         on_answer: Called with (lines answered, lines in all) at the start and after each line.
 
@@ -75,32 +97,25 @@ def run_batch(
     n_errors = 0
     for item in items:
         if item.id in journal.done:
-            _require_same_run(journal, item, sampler, budget)
+            _require_same_run(journal, item, sampler_name, budget)
             n_errors += "error" in journal.done[item.id]
     pending = [item for item in items if item.id not in journal.done]
     n_before = len(items) - len(pending)
     on_answer(n_before, len(items))
-    records = _records(pending, sampler, budget)
-    for n_answered, (item, record) in enumerate(records, start=n_before + 1):
-        journal.append(item.id, record)
-        n_errors += "error" in record
-        on_answer(n_answered, len(items))
+    with closing(answers(pending)) as records:
+        for n_answered, (item, record) in enumerate(records, start=n_before + 1):
+            journal.append(item.id, record)
+            n_errors += "error" in record
+            on_answer(n_answered, len(items))
     return BatchSummary(n_lines=len(items), n_before=n_before, n_errors=n_errors)
 
 
-def _records(
-    items: Sequence[Item], sampler: Sampler, budget: Budget
-) -> Iterator[tuple[Item, dict[str, Any]]]:
-    for item in items:
-        yield item, answer(item, sampler, budget)
-
-
-def _require_same_run(journal: Journal, item: Item, sampler: Sampler, budget: Budget) -> None:
+def _require_same_run(journal: Journal, item: Item, sampler_name: str, budget: Budget) -> None:
     """Refuse to mix answers to different questions in one file."""
     record = journal.done[item.id]
     asked: dict[str, tuple[Any, Any]] = {"video": (record.get("video"), item.video)}
     if "error" not in record:
-        asked["sampler"] = (record.get("sampler"), sampler.name)
+        asked["sampler"] = (record.get("sampler"), sampler_name)
         if budget != Budget(num_frames=None, threshold=None):  # else the sampler has its own
             asked["num_frames"] = (record.get("num_frames"), budget.num_frames)
             asked["threshold"] = (record.get("threshold"), budget.threshold)

@@ -1,14 +1,26 @@
 """``keyscore batch``: a manifest of videos, one JSON object a line, resumable."""
 
 import argparse
+import math
+from functools import partial
 from pathlib import Path
+
+import torch
 
 from keyscore_plugin.batch.journal import Journal
 from keyscore_plugin.batch.manifest import read_manifest
-from keyscore_plugin.batch.run import Budget, run_batch
+from keyscore_plugin.batch.pool import answers_of_workers
+from keyscore_plugin.batch.run import Answers, Budget, answers_here, run_batch
+from keyscore_plugin.batch.worker import Job
 from keyscore_plugin.commands.meter import line_bar
-from keyscore_plugin.commands.options import add_sampler_options, make_sampler
+from keyscore_plugin.commands.options import (
+    add_sampler_options,
+    make_sampler,
+    whole_number,
+)
 from keyscore_plugin.commands.streams import own_stdout, say
+
+_TIMEOUT_SECONDS = 3600.0  # ours: ends a hang overnight; no video we know of comes near it
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +39,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.jsonl",
         help="one object a line; run the same command again to go on where it stopped",
     )
+    parser.add_argument(
+        "--workers",
+        type=whole_number,
+        metavar="N",
+        help="processes that share the lines; a video on which one hangs or crashes costs its own "
+        "line only. Left out: this process does it all (the lines come out the same)",
+    )
+    parser.add_argument(
+        "--timeout-seconds",
+        type=_seconds,
+        metavar="S",
+        help="most time for one video, in a worker (--workers 1 where none is given; default: "
+        f"{_TIMEOUT_SECONDS:g})",
+    )
     add_sampler_options(parser)
 
 
@@ -39,10 +65,44 @@ def run(args: argparse.Namespace) -> int:
         )
         budget = Budget(num_frames=args.num_frames, threshold=args.threshold)
         with Journal(args.out) as journal, line_bar(args.manifest.name) as on_answer:
-            sampler = make_sampler(args, load_models=True)
-            summary = run_batch(items, journal, sampler, budget, on_answer=on_answer)
+            summary = run_batch(
+                items,
+                journal,
+                _answers(args, budget),
+                sampler_name=sampler.name,
+                budget=budget,
+                on_answer=on_answer,
+            )
     say(
         f"{args.out}: {summary.n_lines} lines, {summary.n_before} of them from before, "
         f"{summary.n_errors} with an error"
     )
     return 0
+
+
+def _answers(args: argparse.Namespace, budget: Budget) -> Answers:
+    """Who answers: this process, or workers, which a time limit needs as well."""
+    if args.workers is None and args.timeout_seconds is None:
+        return answers_here(make_sampler(args, load_models=True), budget)
+    n_workers = args.workers or 1
+    return partial(
+        answers_of_workers,
+        job=Job(
+            make_sampler=partial(make_sampler, args, load_models=True),
+            budget=budget,
+            n_threads=max(1, torch.get_num_threads() // n_workers),
+        ),
+        n_workers=n_workers,
+        limit_seconds=args.timeout_seconds or _TIMEOUT_SECONDS,
+    )
+
+
+def _seconds(text: str) -> float:
+    """An argparse type: a time that passes."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number of seconds above 0, got {text!r}")
+    return value

@@ -15,7 +15,7 @@ def add_sampler_options(parser: argparse.ArgumentParser) -> None:
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument(
         "--num-frames",
-        type=_frame_count,
+        type=whole_number,
         metavar="K",
         help="how many frames to choose (default: 8; stacfp: as many as it finds)",
     )
@@ -94,7 +94,8 @@ def non_empty_text(text: str) -> str:
     return text
 
 
-def _frame_count(text: str) -> int:
+def whole_number(text: str) -> int:
+    """An argparse type: a count of things that must be there."""
     if not text.lstrip("+-").isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, got {text!r}")
     return int(text)

@@ -1,7 +1,6 @@
 """Laws of the batch runner: a manifest is refused as a whole, a line is answered once."""
 
 import json
-import os
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,56 +12,12 @@ from hypothesis import strategies as st
 
 from keyscore_plugin.batch.journal import Journal
 from keyscore_plugin.batch.manifest import Item, read_manifest
-from keyscore_plugin.batch.run import BatchSummary, Budget, run_batch
-from keyscore_plugin.errors import InputError, ModelError, VideoError
-from keyscore_plugin.types import Caption, Selection
-from keyscore_plugin.video import VideoSource
+from keyscore_plugin.batch.run import BatchSummary, Budget, answers_here, run_batch
+from keyscore_plugin.errors import InputError, ModelError
+from keyscore_plugin.types import Selection
+from tests.faulty import FaultySampler
 
 BUDGET = Budget(num_frames=2, threshold=None)
-
-
-class FakeSampler:
-    """Answers without a video: names starting with "bad" cannot be read."""
-
-    name = "fake"
-    needs_text = False
-
-    def __init__(self) -> None:
-        self.calls: list[str] = []
-
-    def __call__(
-        self,
-        video: str | os.PathLike[str] | VideoSource,
-        *,
-        num_frames: int | None = None,
-        threshold: float | None = None,
-        caption: str | None = None,
-        question: str | None = None,
-    ) -> Selection:
-        assert isinstance(video, Path)
-        self.calls.append(video.name)
-        if video.name.startswith("bad"):
-            raise VideoError(str(video), "it is\nbroken", "give another")
-        if video.name.startswith("no-model"):
-            raise ModelError("no model")
-        return Selection(
-            video=str(video),
-            sampler=self.name,
-            config={},
-            num_frames=8 if num_frames is None and threshold is None else num_frames,
-            indices=[1, 2],
-            pts_seconds=[0.1, 0.2],
-            scores=None,
-            caption=None if caption is None else Caption(caption, "given"),
-            question=question,
-            decoder="none",
-            duration_seconds=1.0,
-            average_fps=10.0,
-            n_frames=10,
-            n_frames_counted=True,
-            n_grid=0,
-            seconds={"total": 0.0},
-        )
 
 
 def write_lines(path: Path, *lines: object) -> Path:
@@ -74,11 +29,18 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def run(manifest: Path, out: Path, *, budget: Budget = BUDGET) -> tuple[FakeSampler, BatchSummary]:
-    sampler = FakeSampler()
+def run(
+    manifest: Path, out: Path, *, budget: Budget = BUDGET
+) -> tuple[FaultySampler, BatchSummary]:
+    sampler = FaultySampler()
     with Journal(out) as journal:
         summary = run_batch(
-            read_manifest(manifest), journal, sampler, budget, on_answer=lambda done, total: None
+            read_manifest(manifest),
+            journal,
+            answers_here(sampler, budget),
+            sampler_name=sampler.name,
+            budget=budget,
+            on_answer=lambda done, total: None,
         )
     return sampler, summary
 
@@ -251,7 +213,7 @@ def test_a_file_that_is_no_output_of_a_batch_is_left_alone(tmp_path: Path, conte
 
 
 def test_a_missing_model_ends_the_run_and_leaves_the_line_open(tmp_path: Path) -> None:
-    path = write_lines(tmp_path / "m.jsonl", {"video": "a.mp4"}, {"video": "no-model.mp4"})
+    path = write_lines(tmp_path / "m.jsonl", {"video": "a.mp4"}, {"video": "model-gone.mp4"})
     with pytest.raises(ModelError):
         run(path, tmp_path / "out.jsonl")
     assert [line["id"] for line in read_lines(tmp_path / "out.jsonl")] == [1]

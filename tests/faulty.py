@@ -1,0 +1,100 @@
+"""A sampler that does what the video's name says: answers, fails, crashes, hangs."""
+
+import ctypes
+import os
+import signal
+import time
+from pathlib import Path
+
+from keyscore_plugin.captioners.base import Captioner
+from keyscore_plugin.config import SamplerConfig
+from keyscore_plugin.encoders.base import Encoder
+from keyscore_plugin.errors import ModelError, VideoError
+from keyscore_plugin.types import Caption, Selection
+from keyscore_plugin.video import VideoSource
+
+
+class FaultySampler:
+    """Answers without a video; see `misbehave` for the names that do something else."""
+
+    name = "faulty"
+    needs_text = False
+
+    def __init__(
+        self,
+        config: SamplerConfig | None = None,
+        *,
+        encoder: str | Encoder = "auto",
+        captioner: str | Captioner | None = None,
+        decoder: str = "auto",
+        device: str = "auto",
+    ) -> None:
+        self.calls: list[str] = []
+
+    def __call__(
+        self,
+        video: str | os.PathLike[str] | VideoSource,
+        *,
+        num_frames: int | None = None,
+        threshold: float | None = None,
+        caption: str | None = None,
+        question: str | None = None,
+    ) -> Selection:
+        assert isinstance(video, Path)
+        self.calls.append(video.name)
+        misbehave(video)
+        return Selection(
+            video=str(video),
+            sampler=self.name,
+            config={},
+            num_frames=8 if num_frames is None and threshold is None else num_frames,
+            indices=[1, 2],
+            pts_seconds=[0.1, 0.2],
+            scores=None,
+            caption=None if caption is None else Caption(caption, "given"),
+            question=question,
+            decoder="none",
+            duration_seconds=1.0,
+            average_fps=10.0,
+            n_frames=10,
+            n_frames_counted=True,
+            n_grid=0,
+            seconds={"total": 0.0},
+        )
+
+
+def misbehave(video: Path) -> None:
+    """Do what stands before the first dash of the name."""
+    kind, _, rest = video.stem.partition("-")
+    if kind == "bad":
+        raise VideoError(str(video), "it is\nbroken", "give another")
+    if kind == "model":
+        raise ModelError("no model")
+    if kind == "wait":
+        time.sleep(float(rest))
+    if kind in ("hang", "sign") and video.parent.is_dir():
+        video.write_text(str(os.getpid()))
+    if kind == "segfault":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if kind == "memory":
+        os.kill(os.getpid(), signal.SIGKILL)  # as the system does when memory runs out
+    if kind == "exit":
+        os._exit(3)
+    if kind == "hang":
+        ctypes.PyDLL(None).sleep(1000)  # a decoder that never comes back, and holds the GIL
+
+
+def faulty() -> FaultySampler:
+    """Make the sampler; a worker can import this."""
+    return FaultySampler()
+
+
+def without_model() -> FaultySampler:
+    """What happens where the model is missing."""
+    raise ModelError("no model here")
+
+
+def stillborn() -> FaultySampler:
+    """What happens where the model does not fit in memory."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    return FaultySampler()
