@@ -6,6 +6,8 @@ from evals.needle.camera import crop_around
 from evals.needle.data import Needle
 from evals.needle.metrics import Figures, judge, mean_figures, moments
 from evals.needle.sources import HELD_OUT, TUNING, Footage, Still
+from evals.needle.sweep import settings
+from keyscore_plugin.config import SamplerConfig
 
 NEEDLE = Needle("a cat", start_seconds=10.0, end_seconds=12.0)
 
@@ -63,3 +65,13 @@ def test_crop_is_16_to_9_and_inside_the_picture() -> None:
             assert top >= 0
             assert right <= size[0] + 1e-6
             assert bottom <= size[1] + 1e-6
+
+
+def test_the_sweep_changes_one_stage_at_a_time() -> None:
+    default = SamplerConfig()
+    (label, first), *others = settings()
+    assert (label, first) == ("default", default)
+    for _, config in others:
+        changed = [config.score != default.score, config.select != default.select]
+        assert sum(changed) == 1
+        assert config.grid == default.grid

@@ -1,0 +1,146 @@
+"""``python -m evals.needle.sweep``: one setting of KeyScore at a time, on the tuning split.
+
+Each video is decoded, clustered and embedded once; only scoring and selection are repeated, with
+the functions that `keyscore_plugin.samplers.keyscore` calls.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from evals.needle.data import NeedleVideo, make_videos
+from evals.needle.metrics import Figures, judge, mean_figures
+from evals.needle.sources import TUNING
+from keyscore_plugin.config import SamplerConfig, ScoreConfig, SelectConfig
+from keyscore_plugin.encoders import load_encoder
+from keyscore_plugin.encoders.base import Encoder
+from keyscore_plugin.scoring import score
+from keyscore_plugin.selection import select
+from keyscore_plugin.stacfp import propose
+from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
+from keyscore_plugin.video import grid_indices, open_video
+
+_BUDGETS = (1, 4, 8, 16)
+_WEIGHTS = ((1.0, 0.0, 0.0), (0.0, 0.0, 1.0), (0.8, 0.2, 0.0), (0.5, 0.0, 0.5), (0.4, 0.2, 0.4))
+_SELECT: dict[str, tuple[float, ...]] = {
+    "sharpness": (2.0, 3.0, 4.0, 6.0),
+    "near_seconds": (0.5, 1.5, 2.0),
+    "scene_factor": (0.3, 0.7, 1.0),
+    "timeline_share": (0.0, 0.1, 0.3),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Embedded:
+    """A video, ready to be searched again and again."""
+
+    video: NeedleVideo
+    frames: Embeddings
+    clusters: Tensor
+    duration_seconds: float
+    texts: tuple[TextEmbedding, ...]
+
+
+def main() -> None:
+    """Print one line for each setting."""
+    parser = argparse.ArgumentParser(prog="python -m evals.needle.sweep", description=__doc__)
+    parser.add_argument("--encoder", default="conse")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--root", type=Path, default=Path(tempfile.gettempdir(), "keyscore-needle"))
+    parser.add_argument(
+        "--text-noise",
+        type=float,
+        default=0.0,
+        help="length of a random vector added to each unit text vector: a worse encoder",
+    )
+    options = parser.parse_args()
+    encoder = load_encoder(options.encoder, device=options.device)
+    videos = tqdm(make_videos(TUNING, options.root), total=TUNING.n_videos, desc="embed")
+    rng = torch.Generator().manual_seed(0)
+    embedded = [_embed(video, encoder, options.text_noise, rng) for video in videos]
+    print("Cells: " + ", ".join(f.name for f in fields(Figures)) + "\n")
+    print(f"| setting | {' | '.join(map(str, _BUDGETS))} |\n|---|{'---|' * len(_BUDGETS)}")
+    for label, config in settings():
+        print(f"| {label} | {_measure(embedded, config)} |", flush=True)
+
+
+def settings() -> Iterator[tuple[str, SamplerConfig]]:
+    """The default, and the default with one thing changed."""
+    yield "default", SamplerConfig()
+    for alpha, beta, gamma in _WEIGHTS:
+        weights = ScoreConfig(alpha=alpha, beta=beta, gamma=gamma)
+        yield f"S, T, D = {alpha:g}, {beta:g}, {gamma:g}", SamplerConfig(score=weights)
+    for name, values in _SELECT.items():
+        for value in values:
+            yield f"{name} = {value:g}", SamplerConfig.from_dict({"select": {name: value}})
+    yield "policy = top", SamplerConfig(select=SelectConfig(policy="top"))
+
+
+def _embed(
+    video: NeedleVideo, encoder: Encoder, text_noise: float, rng: torch.Generator
+) -> _Embedded:
+    config = SamplerConfig()
+    with open_video(video.path) as source:
+        grid = grid_indices(source, config.grid, at_least=max(_BUDGETS))
+        short_side = max(config.grid.short_side, encoder.short_side)
+        parts = list(source.thumbnails(grid, short_side=short_side))
+        duration_seconds = source.duration_seconds
+    frames = Frames(
+        torch.cat([part.pixels for part in parts]),
+        torch.cat([part.indices for part in parts]),
+        torch.cat([part.pts_seconds for part in parts]),
+    )
+    return _Embedded(
+        video=video,
+        frames=encoder.encode_frames(frames),
+        clusters=propose(frames, config.proposal).labels,
+        duration_seconds=duration_seconds,
+        texts=tuple(
+            _with_noise(encoder.encode_text(needle.caption), text_noise, rng)
+            for needle in video.needles
+        ),
+    )
+
+
+def _with_noise(text: TextEmbedding, length: float, rng: torch.Generator) -> TextEmbedding:
+    noise = F.normalize(torch.randn(text.vector.shape, generator=rng), dim=-1)
+    vector = F.normalize(text.vector + length * noise.to(text.vector.device), dim=-1)
+    return replace(text, vector=vector)
+
+
+def _measure(videos: list[_Embedded], config: SamplerConfig) -> str:
+    """The figures of one setting, a cell for each budget."""
+    cells = []
+    for budget in _BUDGETS:
+        figures = [
+            judge(_search(one, text, budget, config), needle)
+            for one in videos
+            for text, needle in zip(one.texts, one.video.needles, strict=True)
+        ]
+        cells.append(" ".join(f"{value:.2f}" for value in mean_figures(figures).to_dict().values()))
+    return " | ".join(cells)
+
+
+def _search(one: _Embedded, text: TextEmbedding, budget: int, config: SamplerConfig) -> list[float]:
+    """Times of the frames that KeyScore chooses for one text."""
+    rows = select(
+        score(one.frames, text, config.score),
+        one.frames.pts_seconds,
+        num_frames=budget,
+        duration_seconds=one.duration_seconds,
+        clusters=one.clusters,
+        config=config.select,
+    )
+    times: list[float] = one.frames.pts_seconds[rows.cpu()].tolist()
+    return times
+
+
+if __name__ == "__main__":
+    main()
