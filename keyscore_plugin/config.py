@@ -89,7 +89,7 @@ class EncodeConfig:
 
     Attributes:
         max_encoded: Most frames embedded, or the budget if that is larger. STACFP's candidates
-            come first, then the clusters that score. Ours; swept in evals/needle.
+            come first, then the clusters that score. Ours: all of two minutes at 2 fps.
     """
 
     max_encoded: int = 256
@@ -103,8 +103,8 @@ class ScoreConfig:
     """KeyScore, eq. 1-4.
 
     Attributes:
-        alpha: Weight of the semantic score. Ours: the paper gives no weights; Table 2 shows that
-            S and D carry the result, and a sweep (evals/needle/README.md) that T helps a little.
+        alpha: Weight of the semantic score. Ours: the paper gives no weights. Table 2 shows that
+            S and D carry the result; evals/needle/README.md, that any mix led by S does as well.
         beta: Weight of the temporal score. Ours, as alpha.
         gamma: Weight of the drop impact. Ours, as alpha.
         pooling: The video embedding v: ``"mean"``, or ``"text"``-guided attention.

@@ -24,7 +24,7 @@ from keyscore_plugin.types import FrameScores
 # Scores whose spread is below this share of their size are constant (float32 noise).
 _SCORE_NOISE = 1e-6
 # Ours: how far a moment may be from a chosen frame, as a multiple of what even sampling leaves it.
-# A third of the budget can keep it; swept in evals/needle.
+# A third of the budget can keep it, so two thirds stay free for what scores.
 _FARTHEST = 3.0
 _DEFAULT = SelectConfig()
 
