@@ -2,16 +2,16 @@
 
 from dataclasses import replace
 
-import torch
 from torch import Tensor
 
 from keyscore_plugin.config import ProposalConfig
 from keyscore_plugin.samplers.call import Request, StageClock
+from keyscore_plugin.samplers.filling import fill_up
 from keyscore_plugin.samplers.look import look_at_colours
 from keyscore_plugin.samplers.template import Choice, SamplerTemplate
 from keyscore_plugin.stacfp import propose_features
 from keyscore_plugin.types import ScoredFrame
-from keyscore_plugin.video import VideoSource, uniform_indices
+from keyscore_plugin.video import VideoSource
 
 
 class StacfpSampler(SamplerTemplate):
@@ -65,29 +65,3 @@ def unscored(indices: Tensor, pts_seconds: Tensor, cluster: Tensor) -> tuple[Sco
     """Frames as rows of a `Selection`, without scores; all arguments are ``(n,)``."""
     columns = (indices, pts_seconds, cluster)
     return tuple(ScoredFrame(*row) for row in zip(*(c.tolist() for c in columns), strict=True))
-
-
-def fill_up(rows: Tensor, pts_seconds: Tensor, num_frames: int | None) -> Tensor:
-    """Add frames evenly in time where there are fewer clusters than the budget.
-
-    Args:
-        rows: ``(n,)`` rows already chosen, rising.
-        pts_seconds: ``(n_grid,)`` times of the grid.
-        num_frames: The budget, or None for no addition.
-
-    Returns:
-        ``(max(n, min(num_frames, n_grid)),)`` rows, rising.
-
-    Example:
-        >>> import torch
-        >>> fill_up(torch.tensor([5]), torch.arange(10.0), 3)
-        tensor([2, 5, 7])
-    """
-    missing = min(num_frames or 0, len(pts_seconds)) - len(rows)
-    if missing <= 0:
-        return rows
-    free = torch.ones(len(pts_seconds), dtype=torch.bool)
-    free[rows] = False
-    free_rows = free.nonzero().squeeze(1)
-    added = free_rows[uniform_indices(pts_seconds[free_rows], missing)]
-    return torch.cat([rows, added]).sort().values

@@ -4,6 +4,7 @@ import os
 from abc import ABC, abstractmethod
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -114,7 +115,7 @@ class SamplerTemplate(ABC):
             return Selection(
                 video=source.path,
                 sampler=self.name,
-                config=self.config.to_dict(),
+                config=self._settings(),
                 num_frames=num_frames,
                 threshold=threshold,
                 indices=choice.indices.tolist(),
@@ -138,6 +139,10 @@ class SamplerTemplate(ABC):
     def _default_num_frames(self) -> int | None:
         """The budget of a call that names none."""
         return DEFAULT_NUM_FRAMES
+
+    def _settings(self) -> dict[str, Any]:
+        """What `Selection.config` records."""
+        return self.config.to_dict()
 
     @abstractmethod
     def _choose(self, source: VideoSource, request: Request, clock: StageClock) -> Choice:

@@ -14,7 +14,7 @@ from keyscore_plugin import KeyScoreSampler, SamplerConfig, Selection, get_sampl
 from keyscore_plugin.config import EncodeConfig, Guide, SelectConfig
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.samplers.encoding import rows_worth_encoding
-from keyscore_plugin.samplers.stacfp import fill_up
+from keyscore_plugin.samplers.filling import fill_up
 from keyscore_plugin.types import STAGES, Candidates, Caption, Frames
 from keyscore_plugin.video import open_video
 from tests.colour import ColourEncoder

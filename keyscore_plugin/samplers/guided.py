@@ -1,0 +1,165 @@
+"""What the samplers that compare the grid with a text have in common: all but the rule."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from keyscore_plugin._numeric import require_finite
+from keyscore_plugin.encoders.base import Encoder
+from keyscore_plugin.samplers.call import DEFAULT_NUM_FRAMES, Request, StageClock
+from keyscore_plugin.samplers.guide import GuideTexts, guide_texts, mean_cosine, notes_on_cuts
+from keyscore_plugin.samplers.look import look
+from keyscore_plugin.samplers.template import Choice, SamplerTemplate
+from keyscore_plugin.types import Embeddings, Frames, ScoredFrame, TextEmbedding
+from keyscore_plugin.video import VideoSource, uniform_indices
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GuidedGrid:
+    """The frames that may be chosen and the text that guides the choice; nothing is scored yet.
+
+    Attributes:
+        frames: ``(n, h, w, 3)``, the grid thinned evenly to what may be embedded.
+        n_grid: Frames of the grid before that.
+        guide: The texts that score, and where they came from.
+        texts: The same, embedded.
+        encoder: Embeds the frames.
+        duration_seconds: Of the video.
+    """
+
+    frames: Frames
+    n_grid: int
+    guide: GuideTexts
+    texts: list[TextEmbedding]
+    encoder: Encoder
+    duration_seconds: float
+
+    def choice(
+        self, rows: Tensor, scores: Tensor, *, looked_at: Tensor, notes: tuple[str, ...] = ()
+    ) -> Choice:
+        """What a rule chose, as the sampler's answer.
+
+        Args:
+            rows: ``(k,)`` rows of ``frames``, rising.
+            scores: ``(n,)`` score of every frame.
+            looked_at: ``(m,)`` rows that were embedded, rising.
+            notes: What a reader must know.
+        """
+        frames = self.frames
+        columns = (frames.indices[looked_at], frames.pts_seconds[looked_at], scores[looked_at])
+        return Choice(
+            indices=frames.indices[rows],
+            pts_seconds=frames.pts_seconds[rows],
+            scores=scores[rows],
+            n_grid=self.n_grid,
+            caption=self.guide.caption,
+            question=self.guide.question,
+            encoder=self.encoder.name,
+            curves=tuple(
+                ScoredFrame(index, pts_seconds, semantic=score, total=score)
+                for index, pts_seconds, score in zip(*(c.tolist() for c in columns), strict=True)
+            ),
+            notes=(*notes_on_cuts(self.texts), *notes),
+        )
+
+
+class GuidedSampler(SamplerTemplate):
+    """Base of the samplers that need a text: looks at the grid, resolves and embeds the text.
+
+    A caption, where one has to be made, describes `DEFAULT_NUM_FRAMES` even frames of the grid:
+    there are no proposals here.
+    """
+
+    needs_text = True
+
+    def _look(self, source: VideoSource, request: Request, clock: StageClock) -> GuidedGrid:
+        config = self.config
+        with clock.stage("encode"):
+            encoder = self.encoder
+        grid = look(
+            source,
+            config.grid,
+            at_least=request.at_least,
+            short_side=max(config.grid.short_side, encoder.short_side),
+            clock=clock,
+        )
+        n_grid = len(grid)
+        n_encoded = max(config.encode.max_encoded, request.at_least)
+        grid = grid[uniform_indices(grid.pts_seconds, n_encoded)]
+        with clock.stage("caption"):
+            guide = guide_texts(
+                request,
+                config.guide,
+                self.captioner,
+                lambda: grid[uniform_indices(grid.pts_seconds, DEFAULT_NUM_FRAMES)],
+            )
+        with clock.stage("encode"):
+            texts = guide.embed(encoder)
+        return GuidedGrid(grid, n_grid, guide, texts, encoder, source.duration_seconds)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoredGrid:
+    """What a rule chooses from, on the CPU: the rules are short, sequential, alike on all devices.
+
+    Attributes:
+        cosines: ``(n,)`` of frame and text, finite (eq. 2).
+        vectors: ``(n, d)`` unit frame embeddings.
+        query: ``(d,)`` unit embedding of the text, of several their mean.
+        pts_seconds: ``(n,)`` float64, rising.
+        duration_seconds: Of the video.
+    """
+
+    cosines: Tensor
+    vectors: Tensor
+    query: Tensor
+    pts_seconds: Tensor
+    duration_seconds: float
+
+    @classmethod
+    def of(cls, grid: GuidedGrid, frames: Embeddings) -> "ScoredGrid":
+        """Compare every frame with the text."""
+        cosines = mean_cosine(frames, grid.texts).cpu()
+        require_finite(cosines, "scores")
+        query = torch.stack([text.vector for text in grid.texts]).mean(0)
+        return cls(
+            cosines,
+            frames.vectors.cpu(),
+            torch.nn.functional.normalize(query, dim=0).cpu(),
+            frames.pts_seconds,
+            grid.duration_seconds,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picked:
+    """What a rule chose.
+
+    Attributes:
+        rows: ``(k,)`` int64 rows, rising and unique.
+        notes: What a reader must know.
+    """
+
+    rows: Tensor
+    notes: tuple[str, ...] = ()
+
+
+class CosineSampler(GuidedSampler):
+    """Base of the samplers that embed every frame of the grid: only their rule differs."""
+
+    def _choose(self, source: VideoSource, request: Request, clock: StageClock) -> Choice:
+        grid = self._look(source, request, clock)
+        with clock.stage("encode"):
+            frames = grid.encoder.encode_frames(grid.frames)
+        with clock.stage("score"):
+            scored = ScoredGrid.of(grid, frames)
+        with clock.stage("select"):
+            picked = self._pick(scored, request)
+        everything = torch.arange(len(frames))
+        return grid.choice(picked.rows, scored.cosines, looked_at=everything, notes=picked.notes)
+
+    @abstractmethod
+    def _pick(self, grid: ScoredGrid, request: Request) -> Picked:
+        """Choose rows of the grid."""
