@@ -127,7 +127,7 @@ def test_the_grid_can_be_the_codecs_keyframes(video: str, capsys: Capture) -> No
         (["--caption", "a", "--question", "b"], "--question: not allowed with argument"),
         (["--caption", " "], "argument --caption: the text is empty; give a sentence"),
         (["--question", ""], "argument --question: the text is empty"),
-        (["--sampler", "best"], "unknown sampler 'best'; the samplers are: keyscore, "),
+        (["--sampler", "best"], "unknown sampler 'best'; the samplers are: aks, "),
         (["--decoder", "vlc"], "argument --decoder: invalid choice: 'vlc'"),
         (["--grid", "all"], "argument --grid: invalid choice: 'all'"),
         (["--frames", "3"], "unrecognized arguments: --frames 3"),

@@ -59,6 +59,9 @@ def traffic_light(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+GUIDED = [name for name in list_samplers() if get_sampler(name).needs_text]
+
+
 def sample(
     name: str, video: Path, config: SamplerConfig | None = None, **call: object
 ) -> Selection:
@@ -112,7 +115,9 @@ def test_an_open_video_stays_open(name: str, traffic_light: Path) -> None:
         assert source.read(selection.indices).indices.tolist() == selection.indices
 
 
-@pytest.mark.parametrize("name", ["keyscore", "topk"])
+# At a budget of one aks-paper finds nothing and takes an even frame, and focus goes to the shortest
+# of arms that are two or three frames long; tests/unit/test_published_* hold what they do instead.
+@pytest.mark.parametrize("name", [name for name in GUIDED if name not in ("aks-paper", "focus")])
 @pytest.mark.parametrize(("position", "colour"), list(enumerate(COLOURS)))
 @pytest.mark.parametrize("given", ["caption", "question"])
 def test_the_text_decides(
@@ -193,7 +198,7 @@ def test_the_captioner_sees_the_candidates_only(traffic_light: Path) -> None:
     assert captioner.n_shown == len(selection.candidates)
 
 
-@pytest.mark.parametrize("name", ["keyscore", "topk"])
+@pytest.mark.parametrize("name", GUIDED)
 def test_no_text_and_no_captioner_names_the_ways_out(name: str, traffic_light: Path) -> None:
     with pytest.raises(InputError, match="give a caption, give a question, or name a captioner"):
         get_sampler(name, encoder=ColourEncoder())(traffic_light, num_frames=2)
@@ -223,7 +228,7 @@ def test_a_guide_without_its_question_is_an_error(traffic_light: Path) -> None:
 
 
 def test_unknown_sampler_lists_the_known() -> None:
-    with pytest.raises(InputError, match="unknown sampler 'magic'; the samplers are: keyscore"):
+    with pytest.raises(InputError, match="unknown sampler 'magic'; the samplers are: aks, "):
         get_sampler("magic")
 
 

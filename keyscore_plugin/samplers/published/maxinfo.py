@@ -1,0 +1,127 @@
+"""MaxInfo: the frames whose embeddings span the largest volume; reads no text (2025)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from keyscore_plugin.samplers.call import Request, StageClock
+from keyscore_plugin.samplers.look import look
+from keyscore_plugin.samplers.published.base import PublishedSampler, require_range
+from keyscore_plugin.samplers.template import Choice
+from keyscore_plugin.video import VideoSource, uniform_indices
+
+_SWAP_GAIN = 1.05  # a swap must enlarge the volume by this much: the usual choice for maxvol
+_MAX_SWAPS = 100
+_LEAST_SINGULAR = 1e-6  # of the largest: smaller ones are float32 noise of the embeddings
+
+
+@dataclass(frozen=True, slots=True)
+class MaxInfoSettings:
+    """Of `maxinfo`.
+
+    Attributes:
+        rank: s, singular vectors kept. Ours: the paper sweeps it.
+    """
+
+    rank: int = 8
+
+    def __post_init__(self) -> None:
+        require_range(self, "rank", low=1)
+
+
+def maxinfo(vectors: Tensor, *, num_frames: int, settings: MaxInfoSettings) -> Tensor:
+    """MaxInfo (Li et al., arXiv 2502.03183), in its basic version over the whole video.
+
+    The first s left singular vectors of the embeddings, U[:, :s], stand for the frames; rows of
+    large rectangular volume sqrt(det(A^T A)) are searched by rect-maxvol (Mikhalev and Oseledets,
+    Linear Algebra and its Applications 538, 2018): s rows by maxvol, then one after the other.
+    The paper stops at a tolerance, and thins what it found to the model's limit; here it goes on to
+    exactly the budget, and s is at most that.
+
+    Args:
+        vectors: ``(n, d)`` frame embeddings.
+        num_frames: k.
+        settings: The rank.
+
+    Returns:
+        ``(min(k, n),)`` rows, rising.
+    """
+    k = min(num_frames, len(vectors))
+    left, singular, _ = torch.linalg.svd(vectors.double(), full_matrices=False)
+    rank = int((singular > _LEAST_SINGULAR * singular[0]).sum())
+    basis = left[:, : min(rank, settings.rank, k)]
+    return _grown(basis, _maxvol(basis), k).sort().values
+
+
+def _maxvol(basis: Tensor) -> Tensor:
+    """``(s,)`` rows of ``(n, s)`` whose square submatrix has a nearly largest determinant.
+
+    Swaps a row in while an entry of basis @ inv(submatrix), the factor by which the swap changes
+    the determinant, exceeds `_SWAP_GAIN`.
+    """
+    rows = _independent_rows(basis)
+    for _ in range(_MAX_SWAPS):
+        gain = torch.linalg.solve(basis[rows], basis, left=False).abs()
+        row, place = divmod(int(gain.argmax()), len(rows))
+        if float(gain[row, place]) <= _SWAP_GAIN:
+            break
+        rows[place] = row
+    return rows
+
+
+def _independent_rows(basis: Tensor) -> Tensor:
+    """A start for maxvol: each row the farthest from the span of those before it."""
+    rest = basis.clone()
+    rows = []
+    for _ in range(basis.shape[1]):
+        row = int(rest.square().sum(1).argmax())
+        rows.append(row)
+        direction = rest[row] / rest[row].norm()
+        rest = rest - (rest @ direction)[:, None] * direction
+    return torch.tensor(rows)
+
+
+def _grown(basis: Tensor, rows: Tensor, k: int) -> Tensor:
+    """Add the row that enlarges the rectangular volume most until there are k.
+
+    Adding row i multiplies the squared volume by 1 + x_i inv(A^T A) x_i^T.
+    """
+    for _ in range(k - len(rows)):
+        gram = basis[rows].T @ basis[rows]
+        gain = (basis * torch.linalg.solve(gram, basis.T).T).sum(1)
+        gain[rows] = -torch.inf
+        rows = torch.cat([rows, gain.argmax()[None]])
+    return rows
+
+
+class MaxInfoSampler(PublishedSampler[MaxInfoSettings]):
+    """MaxInfo on the embeddings of any encoder; the paper's is CLIP."""
+
+    name = "maxinfo"
+    defaults = MaxInfoSettings()
+
+    def _choose(self, source: VideoSource, request: Request, clock: StageClock) -> Choice:
+        config = self.config
+        with clock.stage("encode"):
+            encoder = self.encoder
+        grid = look(
+            source,
+            config.grid,
+            at_least=request.at_least,
+            short_side=max(config.grid.short_side, encoder.short_side),
+            clock=clock,
+        )
+        n_grid = len(grid)
+        n_encoded = max(config.encode.max_encoded, request.at_least)
+        grid = grid[uniform_indices(grid.pts_seconds, n_encoded)]
+        with clock.stage("encode"):
+            vectors = encoder.encode_frames(grid).vectors.cpu()
+        with clock.stage("select"):
+            rows = maxinfo(vectors, num_frames=request.at_least, settings=self.settings)
+        return Choice(
+            indices=grid.indices[rows],
+            pts_seconds=grid.pts_seconds[rows],
+            n_grid=n_grid,
+            encoder=encoder.name,
+        )
