@@ -4,7 +4,10 @@ import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+
+from keyscore_plugin.types import Selection
+from tests.fixed import FixedSampler
 
 TASK, SPLIT = "tiny", "test"
 
@@ -58,3 +61,52 @@ def ask(model: Any, task: Any, docs: Sequence[Mapping[str, Any]]) -> list[str]:
     unwrap = importlib.import_module("lmms_eval.api.instance").unwrap_generation_output
     answers = model.generate_until(requests_of(task, docs, is_simple=model.is_simple))
     return [unwrap(answer)[0] for answer in answers]
+
+
+class TellingSampler:
+    """A sampler that chooses the first frame and keeps all that it is given; for the registry."""
+
+    name = "telling"
+    needs_text = True
+    calls: ClassVar[list[dict[str, Any]]] = []
+
+    def __init__(self, *settings: Any, **more: Any) -> None:
+        self.settings = (settings, more)
+
+    def __call__(self, video: Any, **asked: Any) -> Selection:
+        TellingSampler.calls.append({"video": video, "path": video.path, **asked})
+        return FixedSampler([0])(video, **asked)
+
+
+def echoing_model(*, is_simple: bool, **model_args: Any) -> Any:
+    """A model of lmms-eval that answers with the videos it is shown, served by our base class."""
+    lmms = importlib.import_module("lmms_eval.api.model").lmms
+    adapter = importlib.import_module("keyscore_lmms_eval.adapter")
+    hosts = importlib.import_module("keyscore_lmms_eval.hosts")
+
+    def init(self: Any, max_num_frames: int = 8, **more: Any) -> None:
+        lmms.__init__(self)
+        self.max_num_frames = max_num_frames
+
+    def generate_until(self: Any, requests: Sequence[Any]) -> list[str]:
+        answers = []
+        for request in requests:
+            function = request.args[2 if self.is_simple else 1]
+            doc_id, task, split = request.args[3:]
+            shown = function(self.task_dict[task][split][doc_id])
+            if not self.is_simple:
+                parts = [part for message in shown for part in message["content"]]
+                shown = [part["url"] for part in parts if part["type"] == "video"]
+            for video in shown:
+                reader = importlib.import_module("keyscore_qwen_vl_utils.reader")
+                keyed = importlib.import_module("keyscore_qwen_vl_utils.request")
+                reader.read(keyed.with_own_keys({"video": video}))
+            answers.append(" ".join(shown))
+        return answers
+
+    methods = {"__init__": init, "generate_until": generate_until, "is_simple": is_simple}
+    abstract = dict.fromkeys(("loglikelihood", "generate_until_multi_round"), generate_until)
+    stock = type("Echo", (lmms,), {**methods, **abstract})
+    host = hosts.Host(seam="fetch_video", budget="max_num_frames")
+    model = type("Echo", (adapter.KeyScoreModel, stock), {"_host": host})
+    return model(**model_args)

@@ -1,0 +1,112 @@
+"""Our part of model_args: what it decides, and that no cache mixes two answers."""
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from keyscore_lmms_eval.arguments import SamplerArguments
+from keyscore_plugin.errors import InputError
+from tests.requires import require_or_skip
+
+pytestmark = pytest.mark.filterwarnings("default")  # what the host warns about is its own
+
+
+def split(**model_args: Any) -> SamplerArguments:
+    arguments, _ = SamplerArguments.split(model_args)
+    assert arguments is not None
+    return arguments
+
+
+def test_only_our_arguments_are_taken_out() -> None:
+    arguments, rest = SamplerArguments.split(
+        {"pretrained": "m", "sampler": "keyscore", "num_frames": 8, "sampler_encoder": "conse"}
+    )
+    assert arguments == SamplerArguments(sampler="keyscore", num_frames=8, encoder="conse")
+    assert rest == {"pretrained": "m"}
+
+
+@pytest.mark.parametrize("none", [{}, {"sampler": None}, {"sampler": "none"}])
+def test_without_a_sampler_the_model_gets_all_of_its_arguments(none: dict[str, Any]) -> None:
+    stock = {"pretrained": "m", "num_frames": 8}  # an argument of InternVL's too
+    assert SamplerArguments.split({**stock, **none}) == (None, stock)
+
+
+def test_the_question_guides_unless_told_otherwise(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"guide": "both", "select": {"policy": "top"}}))
+    assert split(sampler="keyscore").config().guide == "question"
+    told = split(sampler="keyscore", sampler_config=str(file))
+    assert (told.config().guide, told.config().select.policy) == ("both", "top")
+    assert split(sampler="keyscore", sampler_config=str(file), guide="caption").config().guide == (
+        "caption"
+    )
+
+
+def test_frames_that_nobody_ranked_are_shown_as_stock_frames_are() -> None:
+    assert split(sampler="keyscore").shown == "duplicate"
+    assert split(sampler="uniform").shown == "plain"
+    assert split(sampler="uniform", pair="duplicate").shown == "duplicate"
+
+
+def test_the_hash_follows_everything_that_decides_and_nothing_else(tmp_path: Path) -> None:
+    frames, config = tmp_path / "frames.json", tmp_path / "config.json"
+    frames.write_text("[[1]]")
+    config.write_text("{}")
+    several = [
+        split(sampler="keyscore"),
+        split(sampler="keyscore", num_frames=4),
+        split(sampler="keyscore", guide="both"),
+        split(sampler="keyscore", pair="pack"),
+        split(sampler="keyscore", sampler_encoder="conse"),
+        split(sampler="topk"),
+        split(sampler="precomputed", sampler_file=str(frames)),
+    ]
+    assert len({arguments.config_hash() for arguments in several}) == len(several)
+    before = several[-1].config_hash()
+    frames.write_text("[[2]]")
+    assert several[-1].config_hash() != before
+    same = split(sampler="keyscore", sampler_config=str(config), sampler_log="x", sampler_cache="y")
+    assert same.config_hash() == several[0].config_hash()
+
+
+@pytest.mark.parametrize(
+    ("model_args", "message"),
+    [
+        ({"sampler": "keyscore", "num_frames": 0}, "num_frames must be"),
+        ({"sampler": "keyscore", "guide": "answer"}, "guide 'answer'"),
+        ({"sampler": "keyscore", "pair": "triple"}, "unknown pair"),
+        ({"sampler": "keyscore", "sampler_file": "f.json"}, "go together"),
+        ({"sampler_cache": "x"}, "sampler_cache is given without a sampler"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(model_args: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        SamplerArguments.split(model_args)
+
+
+def test_the_response_cache_tells_settings_apart_that_model_args_do_not(tmp_path: Path) -> None:
+    require_or_skip("lmms_eval")
+    fingerprint = importlib.import_module("keyscore_lmms_eval.fingerprint")
+    response_cache = importlib.import_module("lmms_eval.caching.response_cache").ResponseCache
+    stock = response_cache.create
+    fingerprint.install()
+    fingerprint.install()
+    try:
+        assert not isinstance(response_cache.create.stock, fingerprint.CreateWithSettings)
+        file = tmp_path / "frames.json"
+        prints = []
+        for content in ("[[1]]", "[[2]]"):
+            file.write_text(content)
+            args = f"pretrained=m,sampler=precomputed,sampler_file={file}"
+            cache = response_cache.create(str(tmp_path / "c"), model="m", model_args=args)
+            prints.append(cache.model_fingerprint)
+            cache.close()
+        assert prints[0] != prints[1]
+        plain = response_cache.create(str(tmp_path / "c"), model="m", model_args="pretrained=m")
+        assert plain.model_fingerprint == 'm|{"pretrained":"m"}'
+        plain.close()
+    finally:
+        response_cache.create = stock
