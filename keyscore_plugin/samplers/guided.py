@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from keyscore_plugin._numeric import require_finite
+from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.samplers.call import DEFAULT_NUM_FRAMES, Request, StageClock
 from keyscore_plugin.samplers.guide import GuideTexts, guide_texts, mean_cosine, notes_on_cuts
@@ -14,6 +15,37 @@ from keyscore_plugin.samplers.look import look
 from keyscore_plugin.samplers.template import Choice, SamplerTemplate
 from keyscore_plugin.types import Embeddings, Frames, ScoredFrame, TextEmbedding
 from keyscore_plugin.video import VideoSource, uniform_indices
+
+
+def look_to_encode(
+    source: VideoSource,
+    config: SamplerConfig,
+    *,
+    at_least: int,
+    encoder: Encoder,
+    clock: StageClock,
+) -> tuple[Frames, int]:
+    """Look at the grid and thin it evenly to what may be embedded.
+
+    Args:
+        source: An open video.
+        config: The grid, and `EncodeConfig.max_encoded`.
+        at_least: The budget, which counts more than ``max_encoded``.
+        encoder: Will embed the frames; says how large they must be.
+        clock: Counts the decoding.
+
+    Returns:
+        ``(n, h, w, 3)`` thumbnails, and how many there were before thinning.
+    """
+    grid = look(
+        source,
+        config.grid,
+        at_least=at_least,
+        short_side=max(config.grid.short_side, encoder.short_side),
+        clock=clock,
+    )
+    n_encoded = max(config.encode.max_encoded, at_least)
+    return grid[uniform_indices(grid.pts_seconds, n_encoded)], len(grid)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,23 +107,15 @@ class GuidedSampler(SamplerTemplate):
     needs_text = True
 
     def _look(self, source: VideoSource, request: Request, clock: StageClock) -> GuidedGrid:
-        config = self.config
         with clock.stage("encode"):
             encoder = self.encoder
-        grid = look(
-            source,
-            config.grid,
-            at_least=request.at_least,
-            short_side=max(config.grid.short_side, encoder.short_side),
-            clock=clock,
+        grid, n_grid = look_to_encode(
+            source, self.config, at_least=request.at_least, encoder=encoder, clock=clock
         )
-        n_grid = len(grid)
-        n_encoded = max(config.encode.max_encoded, request.at_least)
-        grid = grid[uniform_indices(grid.pts_seconds, n_encoded)]
         with clock.stage("caption"):
             guide = guide_texts(
                 request,
-                config.guide,
+                self.config.guide,
                 self.captioner,
                 lambda: grid[uniform_indices(grid.pts_seconds, DEFAULT_NUM_FRAMES)],
             )

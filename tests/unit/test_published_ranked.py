@@ -10,8 +10,8 @@ from torch import Tensor
 
 from keyscore_plugin.samplers.published.aks import PUBLISHED, AksSettings, aks
 from keyscore_plugin.samplers.published.bolt import BoltSettings, bolt, bolt_draws
+from keyscore_plugin.samplers.published.drawer import Drawer
 from keyscore_plugin.samplers.published.focus import (
-    Drawer,
     Focused,
     FocusSettings,
     focus,

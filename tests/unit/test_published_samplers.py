@@ -11,9 +11,10 @@ from keyscore_plugin.config import EncodeConfig, GridConfig
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.samplers.published.aks import PUBLISHED, AksPaperSampler, aks
 from keyscore_plugin.samplers.published.bolt import BoltSampler, BoltSettings
+from keyscore_plugin.samplers.published.chunks import in_chunks
 from keyscore_plugin.samplers.published.focus import FocusSampler
 from keyscore_plugin.samplers.published.iframes import iframes
-from keyscore_plugin.samplers.published.katna import KatnaSampler, KatnaSettings, in_chunks
+from keyscore_plugin.samplers.published.katna import KatnaSampler, KatnaSettings
 from keyscore_plugin.samplers.published.random_frames import RandomSampler, RandomSettings
 from keyscore_plugin.video import open_video, uniform_indices
 from tests.clips import Clip

@@ -12,6 +12,7 @@ from keyscore_plugin.samplers.filling import fill_by_score
 from keyscore_plugin.samplers.guide import mean_cosine
 from keyscore_plugin.samplers.guided import GuidedSampler
 from keyscore_plugin.samplers.published.base import PublishedSampler, require_range, stretched
+from keyscore_plugin.samplers.published.drawer import Drawer
 from keyscore_plugin.samplers.template import Choice
 from keyscore_plugin.video import VideoSource
 
@@ -109,8 +110,8 @@ def focus(
     Every arm is scored in three places and ranked by an upper confidence bound; the best are scored
     at a stride of a second; a fifth of the budget goes to the best scores, the rest in equal parts
     to the best arms, drawn by their interpolated scores (what is over goes to the better arms, what
-    an arm cannot give to the next: ours). As released, the close look does not
-    change the ranking of the arms: it rests on three scores each.
+    an arm cannot give to the next: ours). As released, the close look does not change the ranking
+    of the arms: it rests on three scores each.
 
     Scores are stretched to [0, 1] over what was scored so far (ours: the released scores are
     matching probabilities, which fill that range). The method may return fewer than k; then the
@@ -203,37 +204,6 @@ def _least_gap(spacing_seconds: float, settings: FocusSettings) -> float:
     if spacing_seconds <= settings.crowded_seconds:
         return 0.0
     return min(settings.min_gap_seconds, spacing_seconds / 4)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Drawer:
-    """Draws frames of an arm by their scores, far enough apart.
-
-    Attributes:
-        scores: ``(n,)`` of the whole grid, in [0, 1].
-        pts_seconds: ``(n,)``.
-        gap_seconds: Least time between two chosen frames.
-        temperature: Of the softmax.
-        generator: Of the draws.
-    """
-
-    scores: Tensor
-    pts_seconds: Tensor
-    gap_seconds: float
-    temperature: float
-    generator: torch.Generator
-
-    def draw(self, arm: Tensor, rows: Tensor, quota: int) -> Tensor:
-        """Add up to ``quota`` frames of an arm to ``rows``; returns them all."""
-        weights = torch.softmax(self.scores[arm] / self.temperature, dim=0)
-        for _ in range(quota):
-            gaps = (self.pts_seconds[arm][:, None] - self.pts_seconds[rows]).abs()
-            nearest = gaps.amin(1) if len(rows) else torch.full_like(weights, torch.inf)
-            mass = weights * ((nearest > 0) & (nearest >= self.gap_seconds))
-            if not bool(mass.sum() > 0):
-                break
-            rows = torch.cat([rows, arm[torch.multinomial(mass, 1, generator=self.generator)]])
-        return rows
 
 
 class FocusSampler(PublishedSampler[FocusSettings], GuidedSampler):

@@ -1,6 +1,5 @@
 """Katna: sharp frames from clusters of frames at peaks of change (keplerlab/katna 0.9.2)."""
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +11,7 @@ from keyscore_plugin.samplers.call import Request, StageClock
 from keyscore_plugin.samplers.filling import fill_up
 from keyscore_plugin.samplers.published import katna_images as images
 from keyscore_plugin.samplers.published.base import PublishedSampler, require_range
+from keyscore_plugin.samplers.published.chunks import in_chunks, joined
 from keyscore_plugin.samplers.template import Choice
 from keyscore_plugin.types import Frames
 from keyscore_plugin.video import VideoSource, grid_indices
@@ -215,7 +215,7 @@ class KatnaSampler(PublishedSampler[KatnaSettings]):
         for chunk in in_chunks(batches, settings.chunk_frames):
             changes = _changes(chunk.pixels)
             found.append(chunk[peaks_of_change(changes, window_frames=settings.window_frames)])
-        return _joined(found)
+        return joined(found)
 
 
 class KatnaFixedSampler(KatnaSampler):
@@ -229,28 +229,3 @@ def _changes(pixels: Tensor) -> Tensor:
     """`luv_changes` of many frames, block by block: LUV takes 12 times the memory of pixels."""
     starts = range(0, max(1, len(pixels) - 1), _BLOCK_FRAMES)
     return torch.cat([images.luv_changes(pixels[at : at + _BLOCK_FRAMES + 1]) for at in starts])
-
-
-def in_chunks(batches: Iterable[Frames], size: int) -> Iterator[Frames]:
-    """The same frames in chunks of ``size``; the last one may be shorter."""
-    held: list[Frames] = []
-    room = size
-    for batch in batches:
-        rest = batch
-        while len(rest):
-            held.append(rest[:room])
-            rest = rest[room:]
-            room -= len(held[-1])
-            if room == 0:
-                yield _joined(held)
-                held, room = [], size
-    if held:
-        yield _joined(held)
-
-
-def _joined(parts: list[Frames]) -> Frames:
-    return Frames(
-        torch.cat([part.pixels for part in parts]),
-        torch.cat([part.indices for part in parts]),
-        torch.cat([part.pts_seconds for part in parts]),
-    )

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from keyscore_plugin.samplers.call import Request, StageClock
-from keyscore_plugin.samplers.look import look
+from keyscore_plugin.samplers.guided import look_to_encode
 from keyscore_plugin.samplers.published.base import PublishedSampler, require_range
 from keyscore_plugin.samplers.template import Choice
-from keyscore_plugin.video import VideoSource, uniform_indices
+from keyscore_plugin.video import VideoSource
 
 _SWAP_GAIN = 1.05  # a swap must enlarge the volume by this much: the usual choice for maxvol
 _MAX_SWAPS = 100
@@ -102,19 +102,11 @@ class MaxInfoSampler(PublishedSampler[MaxInfoSettings]):
     defaults = MaxInfoSettings()
 
     def _choose(self, source: VideoSource, request: Request, clock: StageClock) -> Choice:
-        config = self.config
         with clock.stage("encode"):
             encoder = self.encoder
-        grid = look(
-            source,
-            config.grid,
-            at_least=request.at_least,
-            short_side=max(config.grid.short_side, encoder.short_side),
-            clock=clock,
+        grid, n_grid = look_to_encode(
+            source, self.config, at_least=request.at_least, encoder=encoder, clock=clock
         )
-        n_grid = len(grid)
-        n_encoded = max(config.encode.max_encoded, request.at_least)
-        grid = grid[uniform_indices(grid.pts_seconds, n_encoded)]
         with clock.stage("encode"):
             vectors = encoder.encode_frames(grid).vectors.cpu()
         with clock.stage("select"):

@@ -1,6 +1,5 @@
 """WFS-SB: parts between the jumps of the score, each with its share of the budget (CVPR 2026)."""
 
-import math
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -95,7 +94,7 @@ def wfs_sb(scores: Tensor, vectors: Tensor, *, num_frames: int, settings: WfsSbS
 
 def turning_points(values: Tensor, settings: WfsSbSettings) -> list[int]:
     """Peaks of the change signal |coarsest db4 detail|, at max(1, floor(log2 n) - 3) levels."""
-    levels = max(1, int(math.log2(len(values))) - 3)
+    levels = max(1, len(values).bit_length() - 4)  # floor(log2 n) is the bit length less one
     change = coarsest_detail(values, levels=levels).abs()
     return find_peaks(
         change,
