@@ -89,7 +89,7 @@ def evaluate(
     command += ["--output_path", str(folder / "results"), "--log_samples", *options]
     done = subprocess.run(
         command,
-        env=_environment(assets, folder, plugin=plugin),
+        env=environment(assets, folder, plugin=plugin),
         cwd=folder,
         capture_output=True,
         text=True,
@@ -100,7 +100,7 @@ def evaluate(
     return Outcome(folder, text)
 
 
-def _environment(assets: Path, folder: Path, *, plugin: bool) -> dict[str, str]:
+def environment(assets: Path, folder: Path, *, plugin: bool) -> dict[str, str]:
     paths = [ROOT / "tests" / "site"]
     if not (plugin and is_installed()):
         # The first distribution of a name is the one that counts: this one hides an installed one.

@@ -1,0 +1,1 @@
+"""Public video benchmarks through lmms-eval."""

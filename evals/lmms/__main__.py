@@ -1,0 +1,83 @@
+"""``python -m evals.lmms``: see evals/lmms/README.md."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from evals.lmms.cells import Cell, Figures, Setting, figures
+from evals.lmms.table import BASELINE, to_markdown
+from keyscore_plugin.errors import KeyScoreError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run what is not done yet and write the table; returns the exit code."""
+    options = _parse(argv)
+    setting = Setting(
+        model=options.model,
+        model_args=options.model_args,
+        processes=options.processes,
+        options=tuple(options.lmms_options),
+    )
+    done: dict[Cell, Figures] = {}
+    try:
+        for cell in _cells(options):
+            print(f"{cell.task}, {cell.num_frames} frames, {cell.sampler}", file=sys.stderr)
+            done[cell] = figures(cell, setting, options.out)
+            # After each cell, so that a run that is cut off leaves what it has.
+            (options.out / "table.md").write_text(to_markdown(done))
+    except KeyScoreError as error:
+        print(f"lmms: {error}", file=sys.stderr)
+        return 2
+    print(to_markdown(done), end="")
+    return 0
+
+
+def _cells(options: argparse.Namespace) -> list[Cell]:
+    """The baseline first at every budget, since all others are held against it."""
+    samplers = list(dict.fromkeys([BASELINE, *options.sampler]))
+    return [
+        Cell(task=task, sampler=sampler, num_frames=num_frames)
+        for task in options.tasks
+        for num_frames in options.num_frames
+        for sampler in samplers
+    ]
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m evals.lmms", description=__doc__)
+    parser.add_argument("--model", required=True, help="an id of lmms-eval, such as qwen2_5_vl")
+    parser.add_argument(
+        "--model-args", required=True, help="its arguments without a sampler: pretrained=..."
+    )
+    parser.add_argument("--tasks", type=_names, required=True, help="separated by commas")
+    parser.add_argument(
+        "--sampler",
+        type=_names,
+        default=["keyscore"],
+        help=f"separated by commas; {BASELINE} is always run",
+    )
+    parser.add_argument(
+        "--num-frames",
+        type=_numbers,
+        default=[8, 16, 32, 64],
+        help="budgets: what as many uniform frames cost the model",
+    )
+    parser.add_argument("--processes", type=int, default=1, help="GPUs, through accelerate")
+    parser.add_argument("--out", type=Path, default=Path("runs", "lmms"))
+    parser.add_argument(
+        "lmms_options", nargs="*", help="after --: options of lmms-eval, such as --limit 100"
+    )
+    return parser.parse_args(argv)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(number) for number in _names(text)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

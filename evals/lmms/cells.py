@@ -1,0 +1,166 @@
+"""One cell of the comparison: a task, a sampler and a budget, answered by one run of lmms-eval."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from keyscore_plugin.errors import InputError
+
+_DONE = "cell.json"  # written last: a cell without it is run again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What all cells share.
+
+    Attributes:
+        model: Id of lmms-eval.
+        model_args: Its arguments, without a sampler.
+        processes: GPUs, each with a share of the documents; 1 is no launcher.
+        options: Further options of lmms-eval.
+    """
+
+    model: str
+    model_args: str
+    processes: int = 1
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """What one run is asked for."""
+
+    task: str
+    sampler: str
+    num_frames: int
+
+    def folder(self, out: Path) -> Path:
+        """Where its files go."""
+        return out / self.task / f"{self.sampler}-{self.num_frames}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """What one run gave.
+
+    Attributes:
+        metric: Name of the task's first metric.
+        score: Its value, on the task's own scale.
+        documents: That were asked about.
+        errors: Videos without frames, whose documents count as wrong.
+        keyframes: Mean number chosen in a video.
+        visual_tokens: Mean cost of a video; None where the model does not tell.
+        selection_seconds: Mean time to choose, decoding included.
+        end_to_end_seconds: Mean time from the first selection to the last answer.
+    """
+
+    metric: str
+    score: float
+    documents: int
+    errors: int
+    keyframes: float
+    visual_tokens: float | None
+    selection_seconds: float
+    end_to_end_seconds: float
+
+
+def command(cell: Cell, setting: Setting, folder: Path) -> list[str]:
+    """The command line of a cell."""
+    ours = {
+        "sampler": cell.sampler,
+        "num_frames": cell.num_frames,
+        "sampler_log": folder / "log.jsonl",
+    }
+    arguments = [setting.model_args, *(f"{name}={value}" for name, value in ours.items())]
+    launcher = [sys.executable, "-m"]
+    if setting.processes > 1:
+        launcher += ["accelerate.commands.launch", f"--num_processes={setting.processes}", "-m"]
+    return [
+        *launcher,
+        "lmms_eval",
+        *("--model", setting.model),
+        *("--model_args", ",".join(filter(None, arguments))),
+        *("--tasks", cell.task),
+        *("--batch_size", "1"),
+        *("--output_path", str(folder / "results")),
+        "--log_samples",
+        *setting.options,
+    ]
+
+
+def figures(cell: Cell, setting: Setting, out: Path) -> Figures:
+    """The figures of a cell: read where it was done before, else from a run of its own.
+
+    Raises:
+        InputError: The folder holds another setting's cells, or the run failed.
+    """
+    folder = cell.folder(out)
+    done = folder / _DONE
+    said = {**asdict(cell), **asdict(setting), "options": list(setting.options)}
+    if done.exists():
+        kept = json.loads(done.read_text())
+        if kept["asked"] != said:
+            raise InputError(
+                f"{done} is from another setting ({kept['asked']}); give another --out"
+            )
+        return Figures(**kept["figures"])
+    shutil.rmtree(folder, ignore_errors=True)  # of a run that was cut off
+    folder.mkdir(parents=True)
+    with (folder / "output.txt").open("w") as output:
+        code = subprocess.call(
+            command(cell, setting, folder), stdout=output, stderr=subprocess.STDOUT
+        )
+    if code != 0:
+        raise InputError(f"lmms-eval ended with code {code}; see {folder / 'output.txt'}")
+    found = read_figures(cell.task, folder)
+    beside = done.with_suffix(".part")
+    beside.write_text(json.dumps({"asked": said, "figures": asdict(found)}, indent=1) + "\n")
+    beside.replace(done)
+    return found
+
+
+def read_figures(task: str, folder: Path) -> Figures:
+    """The figures of a finished run, from the results of lmms-eval and from our log."""
+    results = json.loads(_only(folder / "results", "*_results.json").read_text())
+    if task not in results["results"]:
+        raise InputError(
+            f"lmms-eval reports no score of its own for {task}; name its parts instead"
+        )
+    metric = next(iter(results["higher_is_better"][task]))
+    scores = results["results"][task]
+    lines = list(_lines(folder))
+    done = [line for line in lines if line["error"] is None]
+    tokens = [line["visual_tokens"] for line in done]
+    return Figures(
+        metric=metric,
+        score=next(v for name, v in scores.items() if name.startswith(f"{metric},")),
+        documents=results["n-samples"][task]["effective"],
+        errors=len(lines) - len(done),
+        keyframes=_mean([len(line["indices"]) for line in done]),
+        visual_tokens=None if None in tokens else _mean(tokens),
+        selection_seconds=_mean([line["seconds"]["total"] for line in done]),
+        end_to_end_seconds=results["throughput"]["avg_keyscore_end_to_end_seconds"],
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return fmean(values) if values else 0.0
+
+
+def _only(folder: Path, pattern: str) -> Path:
+    found = sorted(folder.rglob(pattern))
+    if len(found) != 1:
+        raise InputError(f"expected one {pattern} below {folder}, found {len(found)}")
+    return found[0]
+
+
+def _lines(folder: Path) -> Iterator[Mapping[str, Any]]:
+    """Our log; with several processes each has a file of its own."""
+    for path in sorted(folder.glob("log*.jsonl")):
+        yield from map(json.loads, path.read_text(encoding="utf-8").splitlines())
