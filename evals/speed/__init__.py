@@ -1,0 +1,1 @@
+"""What KeyScore costs beside what a user would do instead; see README.md."""

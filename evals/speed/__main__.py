@@ -1,0 +1,144 @@
+"""``python -m evals.speed``: see evals/speed/README.md."""
+
+import argparse
+import importlib.util
+import json
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+from evals.speed import clustering, dropping, grids, processor, whole
+from evals.speed.machine import commit, cpu_model
+from evals.speed.plots import draw
+from evals.speed.table import Table
+from evals.speed.whole import Setting
+from keyscore_plugin.errors import KeyScoreError
+from keyscore_plugin.video import DECODERS
+
+# Each part of the evaluation, and what it takes from the options.
+_PARTS: Mapping[str, Callable[[argparse.Namespace, Setting], list[Table]]] = {
+    "clustering": lambda o, s: [
+        clustering.table(o.sizes, o.k_max, repeats=s.repeats, threads=s.threads)
+    ],
+    "grids": lambda o, s: [grids.table(o.sizes, o.k_max, repeats=s.repeats, threads=s.threads)],
+    "scoring": lambda o, s: [dropping.table(o.scored, repeats=s.repeats, threads=s.threads)],
+    "select": lambda o, s: whole.tables(o.minutes, o.heights, s),
+    "growth": lambda o, s: [whole.growth(o.growth_minutes, o.growth_height, s)],
+    "processor": lambda o, s: [processor.table(o.processor, repeats=s.repeats)],
+}
+_QUICK = {
+    "sizes": [60, 120],
+    "k_max": [6],
+    "scored": [16],
+    "minutes": [0.1],
+    "heights": [96],
+    "growth_minutes": [0.1, 0.2],
+    "growth_height": 96,
+    "repeats": 1,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the evaluation; returns the exit code."""
+    options = _parse(argv)
+    setting = Setting(
+        folder=options.root.absolute(),
+        decoder=options.decoder,
+        repeats=options.repeats,
+        threads=options.threads,
+        decord=importlib.util.find_spec("decord") is not None,
+        peers=options.peers and str(options.peers.absolute()),
+    )
+    tables: list[Table] = []
+    try:
+        for part in options.only:
+            for table in _PARTS[part](options, setting):
+                print(table.to_markdown(), flush=True)
+                tables.append(table)
+            # After each part: what was measured is not lost when the next one fails.
+            _write(tables, _facts(options.threads, options.repeats), options.out)
+    except KeyScoreError as error:
+        print(f"speed: {error}", file=sys.stderr)
+        return 2
+    print(f"written to {options.out}: speed.md, speed.json and pictures", file=sys.stderr)
+    return 0
+
+
+def _write(tables: Sequence[Table], facts: Mapping[str, str | int], folder: Path) -> None:
+    """The tables as Markdown, as JSON and as pictures."""
+    folder.mkdir(parents=True, exist_ok=True)
+    report = {"eval": "speed", "facts": facts, "tables": [asdict(table) for table in tables]}
+    (folder / "speed.json").write_text(json.dumps(report, indent=1) + "\n")
+    head = "; ".join(f"{name} {value}" for name, value in facts.items()) + "\n"
+    text = "\n".join([head, *(table.to_markdown() for table in tables)])
+    (folder / "speed.md").write_text(text)
+    draw(tables, folder)
+
+
+def _facts(threads: int, repeats: int) -> dict[str, str | int]:
+    """What the figures depend on."""
+    return {
+        "cores": os.cpu_count() or 1,
+        "CPU": cpu_model(),
+        "threads": threads,
+        "repeats": repeats,
+        "commit": commit(),
+        "python": platform.python_version(),
+        **{package: version(package) for package in ("torch", "numpy", "av", "scikit-learn")},
+    }
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m evals.speed", description=__doc__)
+    parser.add_argument("--only", type=_parts, default=list(_PARTS), help=", ".join(_PARTS))
+    parser.add_argument("--quick", action="store_true", help="everything once, and small")
+    parser.add_argument("--sizes", type=_ints, default=[600, 3600], help="frames of the grid")
+    parser.add_argument("--k-max", type=_ints, default=[32, 64])
+    parser.add_argument("--scored", type=_ints, default=[64, 256, 1024], help="frames scored")
+    parser.add_argument("--minutes", type=_floats, default=[1.0, 5.0])
+    parser.add_argument("--heights", type=_ints, default=[360, 720], help="pixels")
+    parser.add_argument("--growth-minutes", type=_floats, default=[1.0, 5.0, 20.0, 60.0])
+    parser.add_argument("--growth-height", type=int, default=180, help="pixels")
+    parser.add_argument("--repeats", type=int, default=3, help="turns; medians are reported")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of torch and OpenMP")
+    parser.add_argument("--decoder", choices=sorted(DECODERS), default="pyav")
+    parser.add_argument(
+        "--peers", type=Path, help="Python of an environment with Katna and PySceneDetect"
+    )
+    parser.add_argument("--processor", type=Path, help="folder of a saved transformers processor")
+    parser.add_argument(
+        "--root",
+        type=Path,
+        default=Path(tempfile.gettempdir(), "keyscore-speed"),
+        help="folder that keeps the videos (150 MB with the default lengths and heights)",
+    )
+    parser.add_argument("--out", type=Path, default=Path("runs"), help="folder for the results")
+    options = parser.parse_args(argv)
+    if options.quick:
+        vars(options).update(_QUICK)
+    return options
+
+
+def _parts(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    unknown = [name for name in names if name not in _PARTS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"unknown part {unknown[0]!r}; there are {list(_PARTS)}")
+    return names
+
+
+def _ints(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
+
+
+def _floats(text: str) -> list[float]:
+    return [float(part) for part in text.split(",")]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""Long real videos of any size, made in seconds: a reel is encoded once, its packets repeated."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.video.stream import VideoStream
+
+from keyscore_plugin.samples import SAMPLES, sample_video
+
+FPS = 25
+_ASPECT = Fraction(16, 9)
+
+
+def long_video(folder: Path, *, seconds: float, height: int) -> Path:
+    """An H.264 video joined from the real clips of `keyscore_plugin.samples`, again and again.
+
+    Args:
+        folder: Keeps what was made; a video is not made twice.
+        seconds: Its length. It is cut in the order in which the codec sends frames, so one of
+            the last may be missing.
+        height: Pixels; the width follows at 16:9.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{height}p-{seconds:g}s.mp4"
+    if not path.is_file():
+        partial = path.with_suffix(".partial.mp4")
+        _repeat(_reel(folder, height), partial, n_frames=round(seconds * FPS))
+        partial.replace(path)
+    return path
+
+
+def _reel(folder: Path, height: int) -> Path:
+    """All clips once, 20 seconds in all."""
+    path = folder / f"{height}p-reel.mp4"
+    if path.is_file():
+        return path
+    partial = path.with_suffix(".partial.mp4")
+    width = round(height * _ASPECT / 2) * 2
+    with av.open(str(partial), "w") as container:
+        stream = container.add_stream("libx264", rate=FPS, options={"preset": "veryfast"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for number, frame in enumerate(_frames()):
+            scaled = frame.reformat(width=width, height=height, format="yuv420p")
+            scaled.pts, scaled.time_base = number, Fraction(1, FPS)
+            scaled.pict_type = av.video.frame.PictureType.NONE
+            container.mux(stream.encode(scaled))
+        container.mux(stream.encode(None))
+    partial.replace(path)
+    return path
+
+
+def _frames() -> Iterator[av.VideoFrame]:
+    for name in SAMPLES:
+        with av.open(str(sample_video(name))) as container:
+            yield from container.decode(video=0)
+
+
+def _repeat(reel: Path, out: Path, *, n_frames: int) -> None:
+    """Mux the reel's packets over and over, each time later, up to the number of frames."""
+    with av.open(str(reel)) as source, av.open(str(out), "w") as target:
+        stream: VideoStream = source.streams.video[0]
+        copy = target.add_stream_from_template(stream)
+        left, offset = n_frames, 0
+        while left > 0:
+            source.seek(0)
+            ticks = 0
+            for packet in source.demux(stream):
+                if not packet.size or left == 0:
+                    break
+                ticks += packet.duration or 0
+                left -= 1
+                packet.pts = (packet.pts or 0) + offset
+                packet.dts = (packet.dts or 0) + offset
+                packet.stream = copy
+                target.mux(packet)
+            offset += ticks

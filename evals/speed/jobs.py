@@ -1,0 +1,94 @@
+"""What is measured on a whole video. Each job takes a path and says what it saw and where it was.
+
+Ours: `decode` is the floor, the thumbnails of the 2 fps grid and nothing else; `stacfp` and
+`keyscore` are whole calls of the samplers, the latter with an encoder that costs nothing, so that
+what remains is everything except the encoder.
+"""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch.nn import functional
+
+from keyscore_plugin._optional import require
+from keyscore_plugin.config import GridConfig, SamplerConfig
+from keyscore_plugin.samplers.base import get_sampler
+from keyscore_plugin.types import Embeddings, Frames, Selection, TextEmbedding
+from keyscore_plugin.video import grid_indices, open_video
+
+Report = Mapping[str, float]
+Job = Callable[[str, str], Report]
+
+_KEYFRAMES = SamplerConfig(grid=GridConfig(kind="keyframes"))
+_SIDE = 8  # pixels of the picture that the free encoder keeps
+
+
+class FreeEncoder:
+    """Embeds a frame as a coarse picture of itself, in no time worth measuring."""
+
+    name = "free"
+    device = torch.device("cpu")
+    short_side = 1  # sees no more in a larger thumbnail: the grid stays as it is
+
+    def encode_frames(self, frames: Frames) -> Embeddings:
+        """Every so-many-th pixel, less their mean."""
+        height, width = frames.pixels.shape[1:3]
+        coarse = frames.pixels[:, :: max(1, height // _SIDE), :: max(1, width // _SIDE)]
+        vectors = coarse[:, :_SIDE, :_SIDE].flatten(1).float()
+        vectors = functional.normalize(vectors - vectors.mean(1, keepdim=True) + 1e-3, dim=1)
+        return Embeddings(vectors, frames.indices, frames.pts_seconds, self.name)
+
+    def encode_text(self, text: str) -> TextEmbedding:
+        """A fixed direction."""
+        vector = functional.normalize(torch.arange(3.0 * _SIDE * _SIDE).cos(), dim=0)
+        return TextEmbedding(vector, self.name, n_tokens=1, max_tokens=1)
+
+
+def nothing(video: str, decoder: str) -> Report:
+    """What a process holds that has imported everything."""
+    return {}
+
+
+def decode(video: str, decoder: str) -> Report:
+    """The floor: decode the grid, keep nothing."""
+    config = GridConfig()
+    with open_video(video, decoder=decoder) as source:
+        grid = grid_indices(source, config, at_least=1)
+        n = sum(len(batch) for batch in source.thumbnails(grid, short_side=config.short_side))
+    return {"frames": n}
+
+
+def stacfp(video: str, decoder: str) -> Report:
+    """The whole call without text or encoder."""
+    return _report(get_sampler("stacfp", decoder=decoder)(video))
+
+
+def keyscore(video: str, decoder: str) -> Report:
+    """The whole call with a caption and an encoder that costs nothing."""
+    sampler = get_sampler("keyscore", encoder=FreeEncoder(), decoder=decoder)
+    return _report(sampler(video, num_frames=8, caption="anything"))
+
+
+def keyframes(video: str, decoder: str) -> Report:
+    """`stacfp` on the codec's own keyframes."""
+    return _report(get_sampler("stacfp", config=_KEYFRAMES, decoder=decoder)(video))
+
+
+def decord_1fps(video: str, decoder: str) -> Report:
+    """What most code does today: decord, one frame a second, at thumbnail size."""
+    decord = require("decord", extra="decord")
+    with open_video(video) as source:
+        scale = min(1.0, GridConfig().short_side / min(source.width, source.height))
+        size = round(source.width * scale), round(source.height * scale)
+    reader = decord.VideoReader(video, width=size[0], height=size[1])
+    wanted = list(range(0, len(reader), max(1, round(reader.get_avg_fps()))))
+    return {"frames": len(reader.get_batch(wanted).asnumpy())}
+
+
+JOBS: Mapping[str, Job] = {
+    job.__name__: job for job in (nothing, decode, stacfp, keyscore, keyframes, decord_1fps)
+}
+
+
+def _report(selection: Selection) -> Report:
+    return {"frames": selection.n_grid, **selection.seconds}

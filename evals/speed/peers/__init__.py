@@ -1,0 +1,1 @@
+"""Modules that run in an environment of the peer's own: they import nothing of the core."""

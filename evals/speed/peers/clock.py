@@ -1,0 +1,30 @@
+"""Times one job of a peer and prints what `evals.speed.child.Outcome` holds, as JSON."""
+
+import json
+import resource
+import time
+from collections.abc import Callable
+
+from evals.speed.memory import peak_megabytes
+
+
+def _cpu_seconds() -> float:
+    own, children = (
+        resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+
+def report(name: str, job: Callable[[], int]) -> None:
+    """Run a job that returns how many frames or scenes it found."""
+    wall, cpu = time.perf_counter(), _cpu_seconds()
+    found = job()
+    wall, cpu = time.perf_counter() - wall, _cpu_seconds() - cpu
+    # Katna works in child processes: the largest of them counts.
+    outcome = {
+        "wall": wall,
+        "cpu": cpu,
+        "peak_mb": peak_megabytes(),
+        "report": {"frames": found},
+    }
+    print("\n" + json.dumps({name: outcome}))

@@ -1,0 +1,146 @@
+"""Whole calls on whole videos, against the floor and against what else there is."""
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from evals.speed.child import Outcome, Task, run_jobs, run_peer
+from evals.speed.clips import long_video
+from evals.speed.table import Cell, Table
+from keyscore_plugin.types import STAGES
+
+_OURS = ("decode", "stacfp", "keyscore", "keyframes")
+_CALLED = {
+    "nothing": "imports alone",
+    "decode": "decode the 2 fps grid: the floor",
+    "stacfp": "stacfp",
+    "keyscore": "keyscore, an encoder that costs nothing",
+    "keyframes": "stacfp, grid of codec keyframes",
+    "decord_1fps": "decord, 1 fps",
+    "katna": "Katna, 8 keyframes",
+    "scenedetect": "PySceneDetect, content detector",
+}
+# Module of `evals.speed.peers`, and the name its outcome goes by.
+_PEERS = {"katna": "katna", "pyscenedetect": "scenedetect"}
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How videos are measured.
+
+    Attributes:
+        folder: Keeps the videos.
+        decoder: Of our own jobs.
+        repeats: Turns.
+        threads: Of torch; decoders choose their own.
+        decord: Whether decord is there to compare with.
+        peers: Python of an environment with Katna or PySceneDetect, or None.
+    """
+
+    folder: Path
+    decoder: str
+    repeats: int
+    threads: int
+    decord: bool
+    peers: str | None
+
+    def task(self, jobs: Sequence[str], *, seconds: float, height: int) -> Task:
+        """Jobs on one video, which is made if need be."""
+        video = long_video(self.folder, seconds=seconds, height=height)
+        return Task(jobs, str(video), self.decoder, self.repeats, self.threads)
+
+
+def tables(minutes: Sequence[float], heights: Sequence[int], setting: Setting) -> list[Table]:
+    """Time of each job beside the floor, the stages of ours, and the memory of each."""
+    times: list[dict[str, Cell]] = []
+    stages: list[dict[str, Cell]] = []
+    notes: list[str] = [] if setting.decord else ["decord is not installed: its rows are left out"]
+    jobs = [*_OURS, *(["decord_1fps"] if setting.decord else [])]
+    for height in heights:
+        for length in minutes:
+            task = setting.task(jobs, seconds=60 * length, height=height)
+            done = run_jobs(task) | _peers(task, setting, notes)
+            memory = {name: run_jobs(replace(task, jobs=[name], repeats=1)) for name in jobs}
+            peaks = {name: alone[name].peak_mb for name, alone in memory.items()}
+            clip: dict[str, Cell] = {"clip": f"{length:g} min, {height}p"}
+            times += [clip | _times(name, done, peaks) for name in done]
+            stages += [clip | _stages(name, done[name]) for name in _OURS[1:]]
+    peaks_note = "Peak MB: of a process that does this alone, imports included"
+    return [
+        Table(
+            "select",
+            "Whole calls beside pure decoding of the same grid by the same decoder",
+            times,
+            [*dict.fromkeys(notes), peaks_note + f" ({_idle(setting)})."],
+        ),
+        Table("stages", "Where the time of a call goes, in seconds", stages, [_STAGES_NOTE]),
+    ]
+
+
+_STAGES_NOTE = (
+    "decode: waiting for the decoder, which works ahead in a thread; propose: colours (while the "
+    "decoder works) and clustering."
+)
+
+
+def growth(minutes: Sequence[float], height: int, setting: Setting) -> Table:
+    """Time and memory of `stacfp` over the length of the video."""
+    lines: list[dict[str, Cell]] = []
+    for length in minutes:
+        task = setting.task(["decode", "stacfp"], seconds=60 * length, height=height)
+        done = run_jobs(task)
+        alone = run_jobs(replace(task, jobs=["stacfp"], repeats=1))["stacfp"]
+        lines.append(
+            {
+                "minutes": length,
+                "grid frames": int(done["stacfp"].report["frames"]),
+                "decode s CPU": done["decode"].cpu,
+                "stacfp s CPU": done["stacfp"].cpu,
+                "ratio CPU": done["stacfp"].cpu / done["decode"].cpu,
+                "peak MB": alone.peak_mb,
+            }
+        )
+    return Table("growth", f"`stacfp` over the length of a {height}p video", lines)
+
+
+def _peers(task: Task, setting: Setting, notes: list[str]) -> dict[str, Outcome]:
+    """What the peers take; one that cannot be had is noted, never guessed."""
+    done: dict[str, Outcome] = {}
+    if setting.peers is None:
+        notes.append("Katna and PySceneDetect are left out: no environment was given by --peers")
+        return done
+    for peer, name in _PEERS.items():
+        try:
+            done |= run_peer(setting.peers, peer, task)
+        except subprocess.CalledProcessError as error:
+            reason = f"exit code {error.returncode}"
+            notes.append(
+                f"{_CALLED[name]} is left out: it does not run in {setting.peers} ({reason})"
+            )
+    return done
+
+
+def _times(name: str, done: Mapping[str, Outcome], peaks: Mapping[str, float]) -> dict[str, Cell]:
+    one, floor = done[name], done["decode"]
+    return {
+        "what": _CALLED[name],
+        "frames": int(one.report["frames"]),
+        "s": one.wall,
+        "s CPU": one.cpu,
+        "of the floor": one.wall / floor.wall,
+        "of the floor, CPU": one.cpu / floor.cpu,
+        "peak MB": peaks.get(name, one.peak_mb),
+    }
+
+
+def _stages(name: str, one: Outcome) -> dict[str, Cell]:
+    return {"what": _CALLED[name]} | {
+        stage: float(one.report[stage]) for stage in (*STAGES, "total")
+    }
+
+
+def _idle(setting: Setting) -> str:
+    """What a process holds before it does anything."""
+    task = Task(["nothing"], "", setting.decoder, 1, setting.threads)
+    return f"imports alone: {run_jobs(task)['nothing'].peak_mb:.0f}"
