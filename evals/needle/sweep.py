@@ -18,16 +18,18 @@ from tqdm import tqdm
 from evals.needle.data import NeedleVideo, make_videos
 from evals.needle.metrics import Figures, judge, mean_figures
 from evals.needle.sources import TUNING
-from keyscore_plugin.config import SamplerConfig, ScoreConfig, SelectConfig
+from keyscore_plugin.config import EncodeConfig, SamplerConfig, ScoreConfig, SelectConfig
 from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.encoders.base import Encoder
+from keyscore_plugin.samplers.encoding import rows_worth_encoding
 from keyscore_plugin.scoring import score
 from keyscore_plugin.selection import select
 from keyscore_plugin.stacfp import propose
-from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
+from keyscore_plugin.types import Candidates, Embeddings, Frames, TextEmbedding
 from keyscore_plugin.video import grid_indices, open_video
 
 _BUDGETS = (1, 4, 8, 16)
+_MAX_ENCODED = (32, 48, 64, 96, 128)
 _WEIGHTS = ((1.0, 0.0, 0.0), (0.0, 0.0, 1.0), (0.8, 0.2, 0.0), (0.5, 0.0, 0.5), (0.4, 0.2, 0.4))
 _SELECT: dict[str, tuple[float, ...]] = {
     "sharpness": (2.0, 3.0, 4.0, 6.0),
@@ -43,7 +45,7 @@ class _Embedded:
 
     video: NeedleVideo
     frames: Embeddings
-    clusters: Tensor
+    candidates: Candidates
     duration_seconds: float
     texts: tuple[TextEmbedding, ...]
 
@@ -80,6 +82,8 @@ def settings() -> Iterator[tuple[str, SamplerConfig]]:
     for name, values in _SELECT.items():
         for value in values:
             yield f"{name} = {value:g}", SamplerConfig.from_dict({"select": {name: value}})
+    for max_encoded in _MAX_ENCODED:
+        yield f"max_encoded = {max_encoded}", SamplerConfig(encode=EncodeConfig(max_encoded))
     yield "policy = top", SamplerConfig(select=SelectConfig(policy="top"))
 
 
@@ -100,7 +104,7 @@ def _embed(
     return _Embedded(
         video=video,
         frames=encoder.encode_frames(frames),
-        clusters=propose(frames, config.proposal).labels,
+        candidates=propose(frames, config.proposal),
         duration_seconds=duration_seconds,
         texts=tuple(
             _with_noise(encoder.encode_text(needle.caption), text_noise, rng)
@@ -130,16 +134,33 @@ def _measure(videos: list[_Embedded], config: SamplerConfig) -> str:
 
 def _search(one: _Embedded, text: TextEmbedding, budget: int, config: SamplerConfig) -> list[float]:
     """Times of the frames that KeyScore chooses for one text."""
+    encoded = _encoded_rows(one, text, max(config.encode.max_encoded, budget))
+    frames = Embeddings(
+        one.frames.vectors[encoded],
+        one.frames.indices[encoded],
+        one.frames.pts_seconds[encoded],
+        one.frames.model,
+    )
     rows = select(
-        score(one.frames, text, config.score),
-        one.frames.pts_seconds,
+        score(frames, text, config.score),
+        frames.pts_seconds,
         num_frames=budget,
         duration_seconds=one.duration_seconds,
-        clusters=one.clusters,
+        clusters=one.candidates.labels[encoded],
         config=config.select,
     )
-    times: list[float] = one.frames.pts_seconds[rows.cpu()].tolist()
+    times: list[float] = frames.pts_seconds[rows.cpu()].tolist()
     return times
+
+
+def _encoded_rows(one: _Embedded, text: TextEmbedding, n_encoded: int) -> Tensor:
+    """Rows that `samplers.encoding` would embed for this text, had it not embedded all."""
+    if n_encoded >= len(one.frames):
+        return torch.arange(len(one.frames))
+    first = one.candidates.rows
+    cosines = (one.frames.vectors[first] @ text.vector).cpu()
+    more = rows_worth_encoding(one.candidates, cosines, n_more=n_encoded - len(first))
+    return torch.cat([first, more]).sort().values
 
 
 if __name__ == "__main__":
