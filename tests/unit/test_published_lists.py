@@ -1,6 +1,6 @@
 """MDP3 and MaxInfo against brute force, WFS-SB against hand-made signals and SciPy."""
 
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -19,6 +19,7 @@ from keyscore_plugin.samplers.published.wfs_sb import (
     WfsSbSettings,
     allot,
     diverse_best,
+    importance_of,
     parts_kept,
     turning_points,
     wfs_sb,
@@ -245,6 +246,26 @@ def test_allot_by_hand(
 )
 def test_unimportant_parts_get_nothing(importance: list[float], kept: list[int]) -> None:
     assert parts_kept(torch.tensor(importance), WfsSbSettings()) == kept
+
+
+def test_importance_by_hand() -> None:
+    values = torch.tensor([0.0, 0.0, 1.0, 0.5], dtype=torch.float64)
+    # Half of the length; mean .75; maximum 1; variance .0625 of the video's .171875.
+    expected = 0.4 * 0.5 + 0.2 * 0.75 + 0.3 * 1 + 0.1 * 0.0625 / 0.171875
+    found = importance_of(values, torch.tensor([2, 3]), WfsSbSettings())
+    assert float(found) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_cold_budget_goes_to_the_most_important_part(seed: int) -> None:
+    values = torch.from_numpy(np.random.default_rng(seed).random(200))
+    values = (values - values.min()) / (values.max() - values.min())
+    cold = WfsSbSettings(temperature=1e-4)
+    edges = [0, *turning_points(values, cold), 200]
+    parts = [torch.arange(start, stop) for start, stop in pairwise(edges)]
+    best = max(parts, key=lambda part: float(importance_of(values, part, cold)))
+    rows = wfs_sb(values, units(200, seed), num_frames=4, settings=cold)
+    assert set(rows.tolist()) <= set(best.tolist())
 
 
 def test_marginal_relevance_by_hand() -> None:

@@ -79,7 +79,7 @@ def wfs_sb(scores: Tensor, vectors: Tensor, *, num_frames: int, settings: WfsSbS
     n, k = len(values), min(num_frames, len(values))
     edges = [0, *turning_points(values, settings), n]
     parts = [torch.arange(start, stop) for start, stop in pairwise(edges)]
-    importance = torch.stack([_importance(values, part, settings) for part in parts])
+    importance = torch.stack([importance_of(values, part, settings) for part in parts])
     kept = parts_kept(importance, settings)
     if sum(len(parts[part]) for part in kept) < k:  # ours: the budget is kept
         kept = list(range(len(parts)))
@@ -104,7 +104,11 @@ def turning_points(values: Tensor, settings: WfsSbSettings) -> list[int]:
     )
 
 
-def _importance(values: Tensor, part: Tensor, settings: WfsSbSettings) -> Tensor:
+def importance_of(values: Tensor, part: Tensor, settings: WfsSbSettings) -> Tensor:
+    """``()`` weighted sum of a part's length, mean, maximum and variance.
+
+    Length and variance are shares of the video's.
+    """
     mine, total = values[part], values.var(correction=0)
     variance = mine.var(correction=0) / total if bool(total > 0) else torch.zeros_like(total)
     return (
