@@ -55,7 +55,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--sampler",
         type=_names,
         default=["keyscore"],
-        help=f"separated by commas; {BASELINE} is always run",
+        help=f"separated by commas, also precomputed:FILE; {BASELINE} is always run",
     )
     parser.add_argument(
         "--num-frames",

@@ -34,7 +34,13 @@ class Setting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """What one run is asked for."""
+    """What one run is asked for.
+
+    Attributes:
+        task: Of lmms-eval.
+        sampler: A name, or ``precomputed:FILE``.
+        num_frames: The budget.
+    """
 
     task: str
     sampler: str
@@ -42,7 +48,7 @@ class Cell:
 
     def folder(self, out: Path) -> Path:
         """Where its files go."""
-        return out / self.task / f"{self.sampler}-{self.num_frames}"
+        return out / self.task / f"{self.sampler.replace('/', '_')}-{self.num_frames}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +78,11 @@ class Figures:
 
 def command(cell: Cell, setting: Setting, folder: Path) -> list[str]:
     """The command line of a cell."""
-    ours = {
-        "sampler": cell.sampler,
-        "num_frames": cell.num_frames,
-        "sampler_log": folder / "log.jsonl",
-    }
+    sampler, _, file = cell.sampler.partition(":")
+    ours: dict[str, object] = {"sampler": sampler, "num_frames": cell.num_frames}
+    if file:
+        ours["sampler_file"] = file
+    ours["sampler_log"] = folder / "log.jsonl"
     arguments = [setting.model_args, *(f"{name}={value}" for name, value in ours.items())]
     launcher = [sys.executable, "-m"]
     if setting.processes > 1:

@@ -38,9 +38,13 @@ class Shown:
     question: str | None
 
 
-def is_video(visual: Any) -> bool:
-    """Whether lmms-eval treats this as a video file."""
-    return isinstance(visual, str) and PurePath(visual).suffix.lower() not in _IMAGES + _SOUNDS
+def span_of(visual: Any) -> VideoSpan | None:
+    """The video file that a visual names, as lmms-eval understands it; None for any other."""
+    if isinstance(visual, Mapping) and visual.get("type", "video") == "video":
+        return _named_span(visual)
+    if isinstance(visual, str) and PurePath(visual).suffix.lower() not in _IMAGES + _SOUNDS:
+        return VideoSpan(visual)
+    return None
 
 
 def shown_in_messages(messages: Any, task: Any) -> Shown:
@@ -58,18 +62,16 @@ def shown_in_messages(messages: Any, task: Any) -> Shown:
         for part in _parts(message)
         if part.get("type") == "text"
     ]
-    videos = [
-        VideoSpan(part["url"], part.get("start_time"), part.get("end_time"))
-        for part in content
-        if _is_video_part(part)
-    ]
-    return Shown(tuple(videos), without_instructions("\n".join(texts), task))
+    videos = tuple(_span_of_part(part) for part in content if part.get("type") == "video")
+    return Shown(videos, without_instructions("\n".join(texts), task))
 
 
 def shown_in_visuals(visuals: Iterable[Any] | None, context: str, task: Any) -> Shown:
     """What a simple model's visuals and context show."""
-    videos = [VideoSpan(visual) for visual in visuals or () if is_video(visual)]
-    return Shown(tuple(videos), without_instructions(context, task))
+    spans = map(span_of, visuals or ())
+    return Shown(
+        tuple(span for span in spans if span is not None), without_instructions(context, task)
+    )
 
 
 def with_videos(messages: Any, videos: Sequence[str]) -> list[dict[str, Any]]:
@@ -79,7 +81,7 @@ def with_videos(messages: Any, videos: Sequence[str]) -> list[dict[str, Any]]:
         {
             **message,
             "content": [
-                {**part, "url": next(left)} if _is_video_part(part) else part
+                {**part, "url": next(left)} if part.get("type") == "video" else part
                 for part in _parts(message)
             ]
             if isinstance(message.get("content"), list)
@@ -92,7 +94,7 @@ def with_videos(messages: Any, videos: Sequence[str]) -> list[dict[str, Any]]:
 def with_visuals(visuals: Iterable[Any] | None, videos: Sequence[str]) -> list[Any]:
     """The visuals with these in place of their video files, in order."""
     left = iter(videos)
-    return [next(left) if is_video(visual) else visual for visual in visuals or ()]
+    return [visual if span_of(visual) is None else next(left) for visual in visuals or ()]
 
 
 def without_instructions(text: str, task: Any) -> str | None:
@@ -131,5 +133,18 @@ def _parts(message: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [part for part in parts if isinstance(part, dict)]
 
 
-def _is_video_part(part: Mapping[str, Any]) -> bool:
-    return part.get("type") == "video" and isinstance(part.get("url"), str)
+def _named_span(visual: Mapping[str, Any]) -> VideoSpan:
+    # What is no path at all becomes one that cannot be read, so that the document's error is seen.
+    path = visual.get("url") or visual.get("path") or visual
+    return VideoSpan(str(path), visual.get("video_start"), visual.get("video_end"))
+
+
+def _span_of_part(part: Mapping[str, Any]) -> VideoSpan:
+    video = part["url"]
+    span = _named_span(video if isinstance(video, Mapping) else {"url": video})
+    start, end = part.get("start_time"), part.get("end_time")
+    return VideoSpan(
+        span.path,
+        span.start_seconds if start is None else start,
+        span.end_seconds if end is None else end,
+    )

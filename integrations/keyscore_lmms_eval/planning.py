@@ -17,7 +17,7 @@ from keyscore_lmms_eval.precomputed import Precomputed, Wanted, selection_of
 from keyscore_plugin.cache import SelectionCache, selection_key
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.download import DownloadLimits, is_remote, local_path, open_anywhere
-from keyscore_plugin.errors import InputError, KeyScoreError, VideoError
+from keyscore_plugin.errors import InputError, KeyScoreError, ModelError, VideoError
 from keyscore_plugin.pairing import keyframes_for_budget, pair_frames
 from keyscore_plugin.samplers.base import Sampler, get_sampler
 from keyscore_plugin.types import Frames, Selection
@@ -126,7 +126,14 @@ class Planner:
         self, wanted: Wanted, span: VideoSpan, source: VideoSource
     ) -> tuple[Selection, bool]:
         if self._precomputed is not None:
-            return selection_of(self._precomputed.find(wanted), source), False
+            given = selection_of(self._precomputed.find(wanted), source)
+            if self.arguments.num_frames is not None and len(given) > self.n_keyframes:
+                raise InputError(
+                    f"the precomputed selection of {span.path} has {len(given)} frames, and "
+                    f"num_frames={self.arguments.num_frames} allows {self.n_keyframes} with "
+                    f"pair={self.arguments.shown}; raise it, or leave it out"
+                )
+            return given, False
         if self.cache is None or is_remote(span.path):
             return self._chosen(wanted, source), False
         start = time.perf_counter()
@@ -143,6 +150,8 @@ class Planner:
         if self._sampler is None:
             raise InputError(f"sampler={PRECOMPUTED} chooses nothing by itself")
         guided = self._sampler.needs_text
+        if guided:
+            _load(self._sampler)
         return self._sampler(
             source,
             num_frames=self.n_keyframes,
@@ -187,6 +196,19 @@ def opened(span: VideoSpan, decoder: str) -> Iterator[Clip]:
     """Open the video, or the part of it."""
     with open_anywhere(span.path, decoder=decoder, limits=DownloadLimits()) as source:
         yield Clip.between(source, span.start_seconds, span.end_seconds)
+
+
+def _load(sampler: Sampler) -> None:
+    """Load what the sampler works with; an error in that is no fact about a video.
+
+    Raises:
+        ModelError: The encoder or the captioner cannot be loaded.
+    """
+    try:
+        for part in ("encoder", "captioner"):
+            getattr(sampler, part, None)
+    except InputError as error:
+        raise ModelError(str(error)) from error
 
 
 def read_shown(plan: Plan, decoder: str) -> Frames:

@@ -47,6 +47,8 @@ class Replay:
 def planned_video(plan: Plan, fetched: deque[Plan], *, pair: Pair, decoder: str) -> KeyedVideo:
     """The path of a plan's video, which brings the chosen frames along."""
     keys: dict[str, Any] = {"sampler": Replay(plan, fetched), "pair": pair, "decoder": decoder}
+    span = {"video_start": plan.span.start_seconds, "video_end": plan.span.end_seconds}
+    keys |= {name: seconds for name, seconds in span.items() if seconds is not None}
     # Replay has its frames; qwen-vl-utils asks for some number it would accept all the same.
     return KeyedVideo(plan.span.path, {**keys, "nframes": 2})
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lmms_eval.models.model_utils.gen_metrics import log_metrics
+from tqdm import tqdm
 
 from keyscore_lmms_eval import fingerprint
 from keyscore_lmms_eval.arguments import SamplerArguments
@@ -114,7 +115,8 @@ class SampledRun:
         start = time.perf_counter()
         # With repeats one instance stands several times.
         different = {id(instance): instance for instance in requests}
-        plans = {key: self._plan(instance) for key, instance in different.items()}
+        progress = tqdm(different.items(), desc="Selecting frames", disable=self._model.rank != 0)
+        plans = {key: self._plan(instance) for key, instance in progress}
         every = [plan for several in plans.values() for plan in several]
         _refuse_if_all_fail(every)
         healthy = [instance for instance in requests if not _broken(plans[id(instance)])]

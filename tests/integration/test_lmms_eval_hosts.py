@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, ModelError
 from tests.lmms.asking import TinyTask, ask
 from tests.lmms.assets import save_answering, write_clips
 from tests.requires import require_or_skip
@@ -329,3 +329,46 @@ def test_what_cannot_be_done_is_refused_before_a_model_is_loaded(
         arguments = {**arguments, "num_frames": None, "sampler_log": None}
     with pytest.raises(InputError, match=reason):
         make(model_id, kind, **arguments)
+
+
+def test_a_part_of_a_video_is_chosen_from_and_told_at_its_place(
+    assets: Path,
+    make: Callable[..., Any],
+    log: Callable[[], list[dict[str, Any]]],
+    inputs: list[dict[str, Tensor]],
+) -> None:
+    class PartTask(TinyTask):
+        def doc_to_messages(self, doc: Any) -> list[dict[str, Any]]:
+            messages = super().doc_to_messages(doc)
+            messages[0]["content"][0] |= {"start_time": 2.0, "end_time": 5.0}
+            return messages
+
+    arguments = {"min_pixels": 3136, "max_pixels": 12544, **local(assets, "qwen3_vl")}
+    ask(make("qwen3_vl", "chat", **arguments), PartTask(assets), [EVEN])
+    [line] = log()
+    assert all(20 <= index <= 50 for index in line["indices"])
+    [given] = inputs
+    assert FAMILIES["qwen3_vl"].read_back(given) == line["shown"]
+
+
+def test_too_many_precomputed_frames_for_the_budget_are_refused(
+    assets: Path, make: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "frames.json").write_text(json.dumps([[1, 2, 3, 4, 5, 6, 7]]))
+    file = {"sampler": "precomputed", "sampler_file": str(tmp_path / "frames.json")}
+    model = make("qwen2_vl", "simple", **local(assets, "qwen2_vl"), **file)
+    with pytest.raises(InputError, match="has 7 frames, and num_frames=6 allows 6"):
+        ask(model, TinyTask(assets), [EVEN])
+
+
+def test_an_encoder_that_cannot_be_loaded_ends_the_run_at_the_first_video(
+    assets: Path, make: Callable[..., Any], tmp_path: Path
+) -> None:
+    arguments = {
+        "sampler": "keyscore",
+        "sampler_encoder": str(tmp_path / "absent"),
+        "sampler_cache": "none",
+    }
+    model = make("qwen2_vl", "simple", **local(assets, "qwen2_vl"), **arguments)
+    with pytest.raises(ModelError):
+        ask(model, TinyTask(assets), DOCS)
