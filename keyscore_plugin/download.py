@@ -6,7 +6,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import IO
 from urllib.parse import unquote, urlsplit
@@ -98,10 +98,12 @@ def downloaded(url: str, limits: DownloadLimits) -> Iterator[str]:
         yield str(path)
 
 
-def _copy(response: IO[bytes], file: IO[bytes], url: str, limits: DownloadLimits) -> None:
+def _copy(response: HTTPResponse, file: IO[bytes], url: str, limits: DownloadLimits) -> None:
     deadline = time.monotonic() + limits.max_seconds
+    promised = response.length  # None where the server does not say
     n_bytes = 0
-    while chunk := response.read(_CHUNK):
+    # Not `read`: it waits for a whole chunk, and a slow server would pass the deadline unseen.
+    while n_bytes != promised and (chunk := response.read1(_CHUNK)):
         n_bytes += len(chunk)
         if n_bytes > limits.max_bytes:
             raise VideoError(
@@ -112,6 +114,13 @@ def _copy(response: IO[bytes], file: IO[bytes], url: str, limits: DownloadLimits
         if time.monotonic() > deadline:
             raise _too_slow(url, limits)
         file.write(chunk)
+    # Some containers play without their end, and nobody would know.
+    if promised is not None and n_bytes < promised:
+        raise VideoError(
+            url,
+            f"the server closed after {n_bytes:,} of {promised:,} bytes",
+            "try again, or download it yourself",
+        )
 
 
 def _too_slow(url: str, limits: DownloadLimits) -> VideoError:
