@@ -29,7 +29,7 @@ class Encoder(Protocol):
         """Embed one text; what exceeds the encoder's limit is cut and counted.
 
         Raises:
-            InputError: The text is empty.
+            InputError: The text is empty, or no Unicode.
         """
 
 
@@ -37,10 +37,17 @@ def require_text(text: str) -> str:
     """The text, if it says something.
 
     Raises:
-        InputError: It is empty or blank.
+        InputError: It is empty or blank, or holds bytes that were no UTF-8 on a command line.
     """
     if not text.strip():
         raise InputError(f"the text to encode is empty: {text!r}; give a caption or a question")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"character {error.start + 1} of the text to encode, {text[error.start]!r}, is no "
+            "Unicode character; give the text in UTF-8"
+        ) from error
     return text
 
 

@@ -107,6 +107,12 @@ def test_empty_text_is_refused(encoder: Encoder, text: str) -> None:
         encoder.encode_text(text)
 
 
+def test_text_that_is_no_unicode_is_refused(encoder: Encoder) -> None:
+    """As bytes on a command line that are no UTF-8 reach Python."""
+    with pytest.raises(InputError, match=r"character 3 of the text .* no Unicode"):
+        encoder.encode_text("a \udcff dog")
+
+
 def test_no_frames_are_refused(encoder: Encoder) -> None:
     with pytest.raises(InputError, match="no frames to encode"):
         encoder.encode_frames(_frames(1)[[]])
