@@ -21,7 +21,7 @@ def generate(
     num_frames: int | None = None,
     threshold: float | None = None,
     token_budget: int | None = None,
-    guide: TextGuide = "caption",
+    guide: TextGuide | None = None,
     caption: str | Sequence[str] | None = None,
     question: str | Sequence[str] | None = None,
     pair: Pair = "duplicate",
@@ -42,7 +42,8 @@ def generate(
         threshold: Instead of a budget, the least score of a keyframe.
         token_budget: Instead of a budget, as many visual tokens as this many uniform frames.
         guide: The text that chooses: a ``"caption"``, the ``"question"`` (the user's text in the
-            messages, unless ``question`` is given), or ``"both"``.
+            messages, unless ``question`` is given), or ``"both"``. None is the question where one
+            is given without a caption, else the caption.
         caption: A sentence about the video, or one a video.
         question: A question to choose by, or one a video.
         pair: See `keyscore_plugin.pairing.pair_frames`.

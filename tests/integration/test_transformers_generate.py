@@ -185,6 +185,14 @@ def test_the_question_is_read_from_the_messages(video: str) -> None:
     assert len(batches) == 1
 
 
+def test_a_question_that_is_given_chooses(video: str) -> None:
+    processor, model, batches = ready()
+    generate(model, processor, messages(video), question="Where is red?", max_new_tokens=2)
+    (selection,) = processor.last_selections
+    assert (selection.caption, selection.question) == (None, "Where is red?")
+    assert len(batches) == 1
+
+
 def test_both_texts_score(video: str) -> None:
     processor, model, batches = ready()
     generate(model, processor, messages(video), guide="both", num_frames=2, max_new_tokens=2)
@@ -246,7 +254,7 @@ def test_generate_keeps_the_settings_of_enable(video: str) -> None:
     generate(model, processor, messages(video), num_frames=2, max_new_tokens=1)
     (selection,) = processor.last_selections
     assert selection.encoder == "colour"
-    assert selection.caption is not None
+    assert (selection.caption, selection.question) == (None, "When is it blue?")
 
 
 def test_a_captioner_of_the_callers_stays(video: str) -> None:
