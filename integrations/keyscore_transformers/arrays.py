@@ -1,5 +1,6 @@
 """A video that is already decoded, seen as any other video."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
@@ -18,7 +19,7 @@ class ArrayVideo:
 
     Args:
         pixels: ``(n, h, w, 3)`` or ``(n, 3, h, w)`` uint8.
-        metadata: ``fps`` of the video, and ``frames_indices`` where it is not whole.
+        metadata: ``fps`` of the video, and ``frames_indices`` (rising) where it is not whole.
 
     Raises:
         InputError: It is no video, or its times cannot be known.
@@ -32,12 +33,12 @@ class ArrayVideo:
         self._pixels = as_rgb_rows(pixels)
         self.n_frames, self.height, self.width = self._pixels.shape[:3]
         self.path = f"<array of {self.n_frames} frames>"
-        fps = (metadata or {}).get("fps")
-        if metadata is None or not fps:
+        if metadata is None or not metadata.get("fps"):
             raise InputError(
                 f"the times of {self.path} are unknown; give video_metadata=[{{'fps': ..., "
                 "'total_num_frames': ...}], or the path of the video"
             )
+        fps = _frame_rate(metadata["fps"])
         rows = metadata.get("frames_indices")
         numbers = torch.as_tensor(range(self.n_frames) if rows is None else list(rows))
         if len(numbers) != self.n_frames:
@@ -102,6 +103,17 @@ def as_rgb_rows(pixels: Tensor) -> Tensor:
         f"a video in memory must be (n, h, w, 3) or (n, 3, h, w) uint8, "
         f"got {tuple(pixels.shape)} {pixels.dtype}"
     )
+
+
+def _frame_rate(fps: Any) -> float:
+    """The rate as a number; metadata from other libraries hold NumPy's and torch's."""
+    try:
+        rate = float(fps)
+    except (TypeError, ValueError):
+        rate = math.nan
+    if not 0 < rate < math.inf:
+        raise InputError(f"fps in the video_metadata must be a positive number, got {fps!r}")
+    return rate
 
 
 def _resized(pixels: Tensor, size: tuple[int, int]) -> Tensor:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import PIL.Image
 import pytest
 import torch
@@ -109,6 +110,17 @@ def test_an_array_is_a_video_like_its_file(file: Path, array: ArrayVideo) -> Non
         small = torch.cat([batch.pixels for batch in same.thumbnails(grid, short_side=28)])
         assert small.shape == (len(grid), 28, 28, 3)
         assert torch.equal(small[:, 0, 0], array.read(grid).pixels[:, 0, 0])
+
+
+@pytest.mark.parametrize("fps", [10, np.float32(10), torch.tensor(10.0)])
+def test_a_rate_is_any_positive_number(fps: Any) -> None:
+    assert ArrayVideo(CLIP, {"fps": fps}).pts_seconds().tolist() == [0.0, 0.1]
+
+
+@pytest.mark.parametrize("fps", [-10.0, float("nan"), float("inf"), "ten", [10.0, 5.0]])
+def test_what_is_no_rate_is_refused(fps: Any) -> None:
+    with pytest.raises(InputError, match="fps in the video_metadata must be a positive number"):
+        ArrayVideo(CLIP, {"fps": fps})
 
 
 @pytest.mark.parametrize("sampler", ["uniform", "stacfp"])
