@@ -41,6 +41,7 @@ class KeyedVideo(str):
         return self
 
 
+_OTHER_BUDGETS = ("num_frames", "threshold", "token_budget")  # of keyscore_transformers
 _BUDGETS = ("nframes", "fps", "min_frames", "max_frames")  # at most one is allowed
 
 
@@ -79,9 +80,9 @@ class VideoRequest:
         Raises:
             InputError: A key cannot be used, or a text is missing.
         """
-        if "num_frames" in element:
+        if other := next((name for name in _OTHER_BUDGETS if name in element), None):
             raise InputError(
-                f"num_frames={element['num_frames']} is not read by qwen-vl-utils; "
+                f"{other}={element[other]} is not read by qwen-vl-utils; "
                 "its name for the number of frames is nframes"
             )
         pair = element.get("pair", "duplicate")

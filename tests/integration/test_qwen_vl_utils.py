@@ -255,6 +255,7 @@ def test_errors_of_ours_never_become_even_frames(backend: str, video: str, tmp_p
     ("keys", "message"),
     [
         ({"num_frames": 8}, "its name for the number of frames is nframes"),
+        ({"threshold": 0.5}, "threshold=0.5 is not read"),
         ({"nframes": 8, "pair": "twins"}, "unknown pair 'twins'"),
         ({"nframes": 4, "video_start": 13.0}, "0 of the 120 frames .* widen the interval"),
         ({"nframes": 4, "sampler": FixedSampler([0]), "encoder": "conse"}, "ready-made sampler"),
