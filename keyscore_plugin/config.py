@@ -24,7 +24,8 @@ class GridConfig:
     Attributes:
         kind: ``"fps"``, evenly in time; ``"keyframes"``, the codec's own keyframes.
         sample_fps: Grid frames a second. Ours: the usual 1-2 fps of the field.
-        max_frames: Cap on the grid, thinned evenly; bounds memory. Ours.
+        max_frames: Most frames looked at, thinned evenly, or the budget if that is larger; bounds
+            memory. Ours.
         short_side: Pixels of a thumbnail's shorter side when the encoder asks for no more. Ours.
     """
 
