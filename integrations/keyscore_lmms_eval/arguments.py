@@ -15,7 +15,7 @@ from keyscore_plugin.samplers.base import list_samplers
 from keyscore_plugin.version import VERSION
 
 PRECOMPUTED = "precomputed"
-_UNCHOOSY = ("uniform", PRECOMPUTED)  # they rank nothing: their frames are shown as stock frames
+_UNRANKED = ("uniform", PRECOMPUTED)  # they rank nothing: their frames are shown as stock frames
 _RENAMED = {
     "sampler_encoder": "encoder",
     "sampler_captioner": "captioner",
@@ -102,12 +102,12 @@ class SamplerArguments:
     @property
     def shown(self) -> Pair:
         """How keyframes fill the visual tokens."""
-        return self.pair or ("plain" if self.sampler in _UNCHOOSY else "duplicate")
+        return self.pair or ("plain" if self.sampler in _UNRANKED else "duplicate")
 
     @property
     def is_worth_caching(self) -> bool:
         """Whether choosing costs more than finding it again."""
-        return self.sampler not in _UNCHOOSY
+        return self.sampler not in _UNRANKED
 
     def config(self) -> SamplerConfig:
         """The sampler's settings: those of the file, guided by the question if none says else.

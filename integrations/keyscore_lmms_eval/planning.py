@@ -149,14 +149,15 @@ class Planner:
     def _chosen(self, wanted: Wanted, source: VideoSource) -> Selection:
         if self._sampler is None:
             raise InputError(f"sampler={PRECOMPUTED} chooses nothing by itself")
-        guided = self._sampler.needs_text
-        if guided:
+        if self._sampler.needs_text:
             _load(self._sampler)
         return self._sampler(
-            source,
-            num_frames=self.n_keyframes,
-            question=wanted.question if guided else None,
+            source, num_frames=self.n_keyframes, question=self._told_question(wanted)
         )
+
+    def _told_question(self, wanted: Wanted) -> str | None:
+        reads = self._sampler is not None and self._sampler.needs_text
+        return wanted.question if reads else None
 
     def _asked(self, wanted: Wanted, span: VideoSpan) -> dict[str, Any]:
         """All that decides the keyframes, beside the video: neither the model nor how it folds."""
@@ -168,7 +169,7 @@ class Planner:
         return {
             **settings,
             "n_keyframes": self.n_keyframes,
-            "question": wanted.question,
+            "question": self._told_question(wanted),
             "span": [span.start_seconds, span.end_seconds],
             "captioner": None if guide == "question" else getattr(captioner, "name", captioner),
         }

@@ -4,7 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from lmms_eval.models.model_utils.gen_metrics import log_metrics
@@ -12,15 +12,9 @@ from tqdm import tqdm
 
 from keyscore_lmms_eval import fingerprint
 from keyscore_lmms_eval.arguments import SamplerArguments
-from keyscore_lmms_eval.documents import (
-    Shown,
-    shown_in_messages,
-    shown_in_visuals,
-    task_of,
-    with_videos,
-    with_visuals,
-)
+from keyscore_lmms_eval.documents import with_videos, with_visuals
 from keyscore_lmms_eval.hosts import Host
+from keyscore_lmms_eval.instances import Request
 from keyscore_lmms_eval.log import SelectionLog, figures
 from keyscore_lmms_eval.planning import Plan, Planner
 from keyscore_lmms_eval.precomputed import Wanted
@@ -35,43 +29,6 @@ from keyscore_transformers.enable import enable
 from keyscore_transformers.enabled import stock_copy
 
 _NO_ANSWER = ""  # what a document with a broken video gets; the response cache keeps no such
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One request of lmms-eval, whose arguments are placed differently in its two kinds of models.
-
-    Attributes:
-        instance: Of lmms-eval.
-        is_simple: The kind.
-    """
-
-    instance: Any
-    is_simple: bool
-
-    @property
-    def place(self) -> tuple[int, str, str]:
-        """doc_id, task and split."""
-        doc_id, task, split = self.instance.args[3:6]
-        return doc_id, task, split
-
-    @property
-    def function_at(self) -> int:
-        """Position of ``doc_to_visual`` or ``doc_to_messages``."""
-        return 2 if self.is_simple else 1
-
-    def shown(self, doc: Mapping[str, Any]) -> Shown:
-        """What the model would get of the document."""
-        function = self.instance.args[self.function_at]
-        if self.is_simple:
-            return shown_in_visuals(function(doc), self.instance.args[0], task_of(function))
-        return shown_in_messages(function(doc), task_of(function))
-
-    def with_function(self, function: Callable[..., Any]) -> tuple[Any, ...]:
-        """The arguments with another function."""
-        arguments = list(self.instance.args)
-        arguments[self.function_at] = function
-        return tuple(arguments)
 
 
 class SampledRun:
