@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 import zipfile
@@ -101,6 +102,17 @@ def test_the_pure_half_imports_values_and_itself_only() -> None:
                 assert name.startswith("keyscore_plugin._"), f"{module} imports {name}"
                 queue.append(name)
     assert reached >= PURE
+
+
+def test_what_a_readme_points_at_is_there() -> None:
+    dead = [
+        f"{readme.relative_to(ROOT)}: {link}"
+        for pattern in ("*.md", "integrations/*.md", "evals/**/*.md")
+        for readme in ROOT.glob(pattern)
+        for link in re.findall(r"\]\(([^)#:\s]+)[^):]*\)", readme.read_text())
+        if not (readme.parent / link).exists()
+    ]
+    assert dead == []
 
 
 def test_no_integration_is_named_after_its_host() -> None:
