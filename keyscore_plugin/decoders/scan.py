@@ -11,6 +11,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from keyscore_plugin.decoders.container import (
+    CODEC_OPTIONS,
     DAMAGED_REMEDY,
     check_size,
     ffmpeg_cause,
@@ -110,6 +111,8 @@ def _demux(container: InputContainer, stream: VideoStream) -> _Packets:
     """List the packets, decoding until the first frame comes out."""
     found = _Packets()
     last_is_cut = False
+    # The container's options hold while it is opened, not for the decoder that we open here.
+    stream.codec_context.options = dict(CODEC_OPTIONS)
     try:
         for packet in container.demux(stream):
             if found.first_frame is None:

@@ -3,14 +3,17 @@
 CLIP, SigLIP, SigLIP 2 (fixed size and naflex), MetaCLIP 2, ALIGN, AltCLIP, ChineseCLIP ...: what
 has `get_image_features` and `get_text_features` with one vector each. The perception encoder is
 not among them: transformers 5.23 has PE for audio and for whole videos, none for single images.
-Code that comes with a model is never run (`trust_remote_code` stays off).
+Code that comes with a model is never run: `trust_remote_code` stays off, and weights that are a
+pickle are read by torch's own reader of plain tensors, the default of transformers.
 """
 
 import importlib.util
 import math
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -75,7 +78,7 @@ class HFEncoder:
             self._image_processor = auto_image_processor.from_pretrained(
                 self.name, local_files_only=local_files_only, **pil
             )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RuntimeError, UnpicklingError, SafetensorError) as error:
             raise ModelError(
                 f"cannot load the encoder {self.name!r}: {_first_line(error)}; give a model with "
                 "image processor and tokenizer, or use encoder='conse'"

@@ -1,0 +1,168 @@
+"""Laws about what comes from outside: it is data, never code."""
+
+import ast
+import os
+import pickle
+import resource
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from keyscore_plugin.encoders import load_encoder
+from keyscore_plugin.errors import ModelError, VideoError
+from keyscore_plugin.video import DECODERS, open_video
+from tests.requires import require_or_skip
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("keyscore_plugin", "integrations", "evals")
+RUNS_CODE = {"eval", "exec", "compile", "__import__"}
+# What reads a file and may run what stands in it, with the way it may be called.
+READERS = {
+    "pickle.load": None,
+    "pickle.loads": None,
+    "cPickle.load": None,
+    "dill.load": None,
+    "joblib.load": None,
+    "marshal.loads": None,
+    "shelve.open": None,
+    "os.system": None,
+    "os.popen": None,
+    "yaml.load": None,
+    "yaml.unsafe_load": None,
+    "torch.load": ("weights_only", True),
+    "np.load": ("allow_pickle", False),
+    "numpy.load": ("allow_pickle", False),
+    "torch.hub.load": None,
+}
+# Never switched on, wherever it is an argument.
+NEVER_TRUE = {"trust_remote_code", "allow_pickle", "shell"}
+
+
+def offences(source: str) -> list[str]:
+    """The calls of a module that would run what comes from outside."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Call):
+            continue
+        name = ast.unparse(node.func)
+        options: dict[str | None, object] = {
+            word.arg: word.value.value if isinstance(word.value, ast.Constant) else ...
+            for word in node.keywords
+        }
+        if name in RUNS_CODE:
+            found.append(name)
+        if name in READERS and (READERS[name] or ("", None)) not in options.items():
+            found.append(name)
+        # A value that is computed is as bad as True: nobody can see what it is.
+        found += [f"{name}({option}=...)" for option in NEVER_TRUE if options.get(option, False)]
+        if options.get("weights_only", True) is not True:
+            found.append(f"{name}(weights_only=...)")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("source", "offence"),
+    [
+        ("eval('1')", "eval"),
+        ("torch.load(path)", "torch.load"),
+        ("torch.load(path, weights_only=False)", "torch.load"),
+        ("pickle.loads(data)", "pickle.loads"),
+        ("AutoModel.from_pretrained(n, trust_remote_code=given)", "AutoModel.from_pretrained("),
+        ("subprocess.run(line, shell=True)", "subprocess.run(shell=...)"),
+        ("torch.load(path, weights_only=True); model.eval()", None),
+    ],
+)
+def test_the_search_finds_what_it_is_for(source: str, offence: str | None) -> None:
+    found = offences(source)
+    assert (offence is None) == (not found)
+    assert offence is None or found[0].startswith(offence)
+
+
+def test_no_module_runs_what_comes_from_outside() -> None:
+    modules = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
+    assert len(modules) > 50
+    found = {str(path.relative_to(ROOT)): offences(path.read_text()) for path in modules}
+    assert {path: calls for path, calls in found.items() if calls} == {}
+
+
+class _Evil:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
+        return os.mkdir, (str(self._path),)
+
+
+@pytest.mark.parametrize("kind", ["pickle", "torch", "noise"])
+def test_weights_that_are_code_or_noise_are_one_error_and_never_run(
+    kind: str, tmp_path: Path
+) -> None:
+    require_or_skip("torchvision")
+    from transformers import CLIPConfig
+
+    CLIPConfig(projection_dim=8).save_pretrained(tmp_path)
+    evil: Any = _Evil(tmp_path / "it-ran")
+    if kind == "pickle":
+        (tmp_path / "pytorch_model.bin").write_bytes(pickle.dumps(evil, protocol=2))
+    elif kind == "torch":
+        torch.save(evil, tmp_path / "pytorch_model.bin")
+    else:
+        (tmp_path / "model.safetensors").write_bytes(b"\xff" * 1000)
+    with pytest.raises(ModelError, match="cannot load the encoder") as error:
+        load_encoder(str(tmp_path), device="cpu")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "it-ran").exists()
+
+
+def _png(width: int, height: int) -> bytes:
+    """A PNG of zeros: a row of it takes a thousandth of what it becomes."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    packer = zlib.compressobj()
+    row = bytes(width + 1)
+    rows = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    )
+
+
+def _gif(width: int, height: int) -> bytes:
+    sides = width.to_bytes(2, "little") + height.to_bytes(2, "little")
+    palette = b"\x80\0\0\0\0\0\xff\xff\xff"
+    return b"GIF89a" + sides + palette + b"," + bytes(4) + sides + b"\0\2\2L\1\0;"
+
+
+@pytest.mark.parametrize("decoder", sorted(DECODERS))
+@pytest.mark.parametrize("name", ["claim.png", "real.png", "claim.gif"])
+def test_an_image_bomb_is_refused_before_it_takes_memory(
+    name: str, decoder: str, tmp_path: Path
+) -> None:
+    if decoder != "pyav":
+        require_or_skip(decoder)
+    bomb = {
+        "claim.png": _png(16, 16).replace(
+            bytes((0, 0, 0, 16)) * 2, (100_000).to_bytes(4, "big") * 2, 1
+        ),
+        "real.png": _png(20_000, 10_000),
+        "claim.gif": _gif(65_535, 65_535),
+    }[name]
+    (tmp_path / name).write_bytes(bomb)
+    before = _peak_kib()
+    with pytest.raises(VideoError) as error:
+        open_video(tmp_path / name, decoder)
+    assert "\n" not in str(error.value)
+    assert _peak_kib() - before < 100 * 1024
+
+
+def _peak_kib() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
