@@ -1,16 +1,16 @@
 """A video from wherever it lies: a file, or a URL within limits of size and time."""
 
 import tempfile
-import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import IO
+from urllib.error import HTTPError
 from urllib.parse import unquote, urlsplit
 
+from keyscore_plugin._deadline import Deadline
 from keyscore_plugin.errors import InputError, VideoError
 from keyscore_plugin.video import VideoSource, open_video
 
@@ -82,27 +82,28 @@ def downloaded(url: str, limits: DownloadLimits) -> Iterator[str]:
     """
     with tempfile.TemporaryDirectory(prefix="keyscore-") as folder:
         path = Path(folder, Path(urlsplit(url).path).name or "video")
-        try:
-            with (
-                urllib.request.urlopen(url, timeout=limits.max_seconds) as response,
-                path.open("wb") as file,
-            ):
-                _copy(response, file, url, limits)
-        except VideoError:
-            raise
-        except (OSError, HTTPException) as error:
-            cause = getattr(error, "reason", error)
-            if isinstance(cause, TimeoutError):
-                raise _too_slow(url, limits) from error
-            raise VideoError(url, str(cause), "check the address, or give a file") from error
+        with Deadline(limits.max_seconds) as deadline:
+            try:
+                with deadline.open(url) as response, path.open("wb") as file:
+                    _copy(response, file, url, limits)
+            except VideoError:
+                raise
+            except (OSError, HTTPException, ValueError) as error:
+                if isinstance(error, HTTPError):
+                    error.close()  # it holds the connection
+                if deadline.has_passed:
+                    raise _too_slow(url, limits) from error
+                cause = str(getattr(error, "reason", error)) or type(error).__name__
+                raise VideoError(url, cause, "check the address, or give a file") from error
+            if deadline.has_passed:  # an answer without a length ends where it is cut off
+                raise _too_slow(url, limits)
         yield str(path)
 
 
 def _copy(response: HTTPResponse, file: IO[bytes], url: str, limits: DownloadLimits) -> None:
-    deadline = time.monotonic() + limits.max_seconds
     promised = response.length  # None where the server does not say
     n_bytes = 0
-    # Not `read`: it waits for a whole chunk, and a slow server would pass the deadline unseen.
+    # Not `read`: it waits for a whole chunk before the size can be looked at.
     while n_bytes != promised and (chunk := response.read1(_CHUNK)):
         n_bytes += len(chunk)
         if n_bytes > limits.max_bytes:
@@ -111,16 +112,10 @@ def _copy(response: HTTPResponse, file: IO[bytes], url: str, limits: DownloadLim
                 f"it is larger than {limits.max_bytes:,} bytes",
                 "download it yourself, or raise DownloadLimits.max_bytes",
             )
-        if time.monotonic() > deadline:
-            raise _too_slow(url, limits)
         file.write(chunk)
     # Some containers play without their end, and nobody would know.
     if promised is not None and n_bytes < promised:
-        raise VideoError(
-            url,
-            f"the server closed after {n_bytes:,} of {promised:,} bytes",
-            "try again, or download it yourself",
-        )
+        raise ConnectionError(f"the server closed after {n_bytes:,} of {promised:,} bytes")
 
 
 def _too_slow(url: str, limits: DownloadLimits) -> VideoError:
