@@ -8,7 +8,9 @@ reported as done; opening the file again cuts it off. POSIX only (``flock``).
 import fcntl
 import json
 import os
+import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,9 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        # A device has no end to be read to, a pipe none to go on from.
+        if path.exists() and not (stat.S_ISREG(path.stat().st_mode) or path.is_dir()):
+            raise InputError(f"cannot write {path}: it is no regular file; give another --out")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -72,7 +77,8 @@ class Journal:
                 line = line[os.write(self._fd, line) :]
             os.fsync(self._fd)
         except OSError as error:
-            os.ftruncate(self._fd, end)
+            with suppress(OSError):  # a torn line that stays is cut off by the next run
+                os.ftruncate(self._fd, end)
             raise self._unwritable(error) from error
 
     def _lock(self) -> None:

@@ -1,6 +1,7 @@
 """Laws of the batch runner: a manifest is refused as a whole, a line is answered once."""
 
 import json
+import os
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -225,6 +226,13 @@ def test_an_output_in_an_unwritable_place_is_one_clear_error(tmp_path: Path) -> 
         Journal(tmp_path / "file" / "out.jsonl")
     with pytest.raises(InputError, match="Is a directory"):
         Journal(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["/dev/full", "/dev/zero", "pipe"])
+def test_an_output_that_is_no_regular_file_is_refused_at_once(name: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="it is no regular file; give another --out"):
+        Journal(tmp_path / name)
 
 
 def test_a_full_disk_leaves_whole_lines(manifest: Path, tmp_path: Path) -> None:
