@@ -35,6 +35,12 @@ class DecordSource(ScannedSource):
     def __init__(self, path: str) -> None:
         self._decord = require("decord", extra="decord")
         self._decord.logging.set_level(self._decord.logging.QUIET)
+        # The second is what it raises where a frame would be replaced by its neighbour.
+        self._failures = (
+            self._decord.DECORDError,
+            self._decord.DECORDLimitReachedError,
+            RuntimeError,
+        )
         super().__init__(path)
         self._readers: dict[tuple[int, int], Any] = {}
         if self._damage is not None:
@@ -61,7 +67,7 @@ class DecordSource(ScannedSource):
         decoded = self._decoded_size(size)
         try:
             pixels: Pixels = self._reader(decoded).get_batch(rows).asnumpy()
-        except (self._decord.DECORDError, RuntimeError) as error:
+        except self._failures as error:
             raise self._refusal("decord does not decode all frames asked for") from error
         factor = decoded[1] // size[1]
         if factor == 1:
@@ -84,7 +90,7 @@ class DecordSource(ScannedSource):
                 self._readers[size] = self._decord.VideoReader(
                     str(check_path(self.path)), width=width, height=height, fault_tol=_NO_FAULT
                 )
-            except (self._decord.DECORDError, RuntimeError) as error:
+            except self._failures as error:
                 raise self._refusal(f"decord does not open this {self._codec} video") from error
         return self._readers[size]
 

@@ -1,0 +1,110 @@
+"""Law: a damaged file gives frames or one clear error, in bounded time and memory.
+
+``KEYSCORE_FUZZ_FILES`` says how many files a decoder gets, ``KEYSCORE_FUZZ_SEED`` where they begin;
+``make fuzz`` runs the full form.
+"""
+
+import json
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from keyscore_plugin.video import DECODERS
+from tests.clips import CLIPS, Clip
+from tests.fuzz.mutate import mutate
+from tests.requires import require_or_skip
+
+ROOT = Path(__file__).parents[2]
+N_FILES = int(os.environ.get("KEYSCORE_FUZZ_FILES", "60"))
+FIRST_SEED = int(os.environ.get("KEYSCORE_FUZZ_SEED", "0"))
+LIMIT_SECONDS = 30.0  # a sound file takes some .05; what hangs, hangs longer
+# One of each container, codec and order of frames.
+FUZZED = {
+    *("h264.mp4", "open_gop.mp4", "edit_list.mp4", "hevc.mp4", "vfr_b_frames.mkv", "av1.mkv"),
+    *("transport.ts", "vp8.webm", "vp9.webm", "mpeg4.avi", "mpeg4_b_frames.avi", "no_duration.mkv"),
+}
+
+
+@dataclass
+class Probe:
+    """A process that is fed files, and replaced when it dies or hangs."""
+
+    decoder: str
+    errors: IO[bytes]
+    process: "subprocess.Popen[str] | None" = None
+    slowest_seconds: float = 0.0
+
+    def ask(self, path: Path) -> str:
+        """Its answer about a file, or how it ended over it."""
+        process = self._process()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(f"{path}\n")
+        process.stdin.flush()
+        ready, _, _ = select.select([process.stdout], [], [], LIMIT_SECONDS)
+        line = process.stdout.readline() if ready else ""
+        if line:
+            said, seconds = json.loads(line)
+            self.slowest_seconds = max(self.slowest_seconds, seconds)
+            return str(said)
+        if ready:  # it closed its end: it is about to exit
+            process.wait()
+        self.close()
+        return f"no answer: exit code {process.returncode}" if ready else "no answer: it hangs"
+
+    def close(self) -> None:
+        """End the process."""
+        if self.process is not None:
+            with self.process as process:
+                process.kill()
+            self.process = None
+
+    def _process(self) -> "subprocess.Popen[str]":
+        if self.process is None:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.fuzz.probe"],
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self.errors,
+                text=True,
+            )
+            assert self.process.stdin is not None
+            self.process.stdin.write(f"{self.decoder}\n")
+        return self.process
+
+
+@pytest.mark.parametrize("decoder", sorted(DECODERS))
+@pytest.mark.timeout(N_FILES * LIMIT_SECONDS)
+def test_a_damaged_file_gives_frames_or_one_clear_error_in_bounded_time_and_memory(
+    decoder: str, tmp_path: Path, clip_path: Callable[[Clip], Path]
+) -> None:
+    if decoder != "pyav":
+        require_or_skip(decoder)
+    sound = [(c.name, clip_path(c).read_bytes()) for c in CLIPS if c.name in FUZZED]
+    findings, n_frames = [], 0
+    with (tmp_path / "errors.txt").open("wb") as errors:
+        probe = Probe(decoder, errors)
+        for seed in range(FIRST_SEED, FIRST_SEED + N_FILES):
+            name, damaged = mutate(seed, sound)
+            path = tmp_path / f"{seed}-{name}"
+            path.write_bytes(damaged)
+            said = probe.ask(path)
+            n_frames += said == "frames"
+            if said == "frames" or (said.startswith(f"cannot read {path}: ") and "\n" not in said):
+                path.unlink()
+            else:
+                findings.append(f"seed {seed}, {name}: {said}")
+        probe.close()
+    printed = (tmp_path / "errors.txt").read_text(errors="replace")
+    print(f"{decoder}: {n_frames} of {N_FILES} give frames, {probe.slowest_seconds:.1f} s at most")
+    assert not findings, "\n".join([*findings, f"files in {tmp_path}", printed])
+    assert "Traceback" not in printed
+    assert 0 < n_frames < N_FILES
