@@ -1,7 +1,8 @@
 """The look at a video: its grid as thumbnails, decoded ahead of what is made of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import closing
+from dataclasses import dataclass
 from itertools import chain
 
 import torch
@@ -43,18 +44,15 @@ def look(
     Raises:
         VideoError: No frame of the grid decodes.
     """
-    with clock.stage("decode"):
-        grid = grid_indices(source, config, at_least=at_least)
-        batches = ahead(source.thumbnails(grid, short_side=short_side), depth=_BATCHES_AHEAD)
+    grid = _grid(source, config, at_least=at_least, clock=clock)
     indices: list[Tensor] = []
     pts_seconds: list[Tensor] = []
     n_rows = 0
-    with closing(batches):
-        waiting = clock.waiting("decode", batches)
-        first = next(waiting)
+    with closing(_stream(source, grid, short_side=short_side, clock=clock)) as batches:
+        first = next(batches)
         # Filled in place: a list of batches and their concatenation would take twice this.
         pixels = first.pixels.new_empty((len(grid), *first.pixels.shape[1:]))
-        for batch in progress.track("decode", chain([first], waiting), total=len(grid)):
+        for batch in chain([first], batches):
             pixels[n_rows : n_rows + len(batch)] = batch.pixels
             n_rows += len(batch)
             indices.append(batch.indices)
@@ -88,3 +86,59 @@ def look_at_colours(
         source, config, at_least=at_least, short_side=short_side, clock=clock, on_batch=count
     )
     return frames, torch.cat(histograms)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Colours:
+    """What is kept of a grid whose pixels nobody needs again: its memory does not show.
+
+    Attributes:
+        histograms: ``(n, n_bins)`` float32, Algorithm 1, line 3.
+        indices: ``(n,)`` int64 frame indices.
+        pts_seconds: ``(n,)`` float64.
+    """
+
+    histograms: Tensor
+    indices: Tensor
+    pts_seconds: Tensor
+
+    def __len__(self) -> int:
+        return len(self.histograms)
+
+
+def colours_alone(
+    source: VideoSource,
+    config: GridConfig,
+    *,
+    at_least: int,
+    bins: tuple[int, int, int],
+    clock: StageClock,
+) -> Colours:
+    """`look_at_colours` of a grid whose pixels are dropped as soon as they are counted."""
+    grid = _grid(source, config, at_least=at_least, clock=clock)
+    kept: list[Colours] = []
+    with closing(_stream(source, grid, short_side=config.short_side, clock=clock)) as batches:
+        for batch in batches:
+            with clock.stage("propose"):
+                histograms = hsv_histograms(batch.pixels, bins=bins)
+            kept.append(Colours(histograms, batch.indices, batch.pts_seconds))
+    return Colours(
+        torch.cat([part.histograms for part in kept]),
+        torch.cat([part.indices for part in kept]),
+        torch.cat([part.pts_seconds for part in kept]),
+    )
+
+
+def _grid(source: VideoSource, config: GridConfig, *, at_least: int, clock: StageClock) -> Tensor:
+    with clock.stage("decode"):
+        return grid_indices(source, config, at_least=at_least)
+
+
+def _stream(
+    source: VideoSource, grid: Tensor, *, short_side: int, clock: StageClock
+) -> Generator[Frames, None, None]:
+    """The grid in batches, decoded ahead in a thread that ends when this is closed."""
+    with closing(
+        ahead(source.thumbnails(grid, short_side=short_side), depth=_BATCHES_AHEAD)
+    ) as batches:
+        yield from progress.track("decode", clock.waiting("decode", batches), total=len(grid))

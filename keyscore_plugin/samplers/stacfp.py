@@ -7,7 +7,7 @@ from torch import Tensor
 from keyscore_plugin.config import ProposalConfig
 from keyscore_plugin.samplers.call import Request, StageClock
 from keyscore_plugin.samplers.filling import fill_up
-from keyscore_plugin.samplers.look import look_at_colours
+from keyscore_plugin.samplers.look import colours_alone
 from keyscore_plugin.samplers.template import Choice, SamplerTemplate
 from keyscore_plugin.stacfp import propose_features
 from keyscore_plugin.types import ScoredFrame
@@ -26,17 +26,16 @@ class StacfpSampler(SamplerTemplate):
         return None  # k* of Algorithm 1, line 11
 
     def _choose(self, source: VideoSource, request: Request, clock: StageClock) -> Choice:
-        grid, histograms = look_at_colours(
+        grid = colours_alone(
             source,
             self.config.grid,
             at_least=request.at_least,
-            short_side=self.config.grid.short_side,
             bins=self.config.proposal.bins,
             clock=clock,
         )
         with clock.stage("propose"):
             candidates = propose_features(
-                histograms.to(self.tensor_device),
+                grid.histograms.to(self.tensor_device),
                 grid.indices,
                 grid.pts_seconds,
                 self._proposal(len(grid), request.num_frames),

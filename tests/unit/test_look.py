@@ -13,7 +13,7 @@ from keyscore_plugin.config import GridConfig
 from keyscore_plugin.errors import VideoError
 from keyscore_plugin.samplers.ahead import ahead
 from keyscore_plugin.samplers.call import StageClock
-from keyscore_plugin.samplers.look import look, look_at_colours
+from keyscore_plugin.samplers.look import colours_alone, look, look_at_colours
 from keyscore_plugin.stacfp import hsv_histograms
 from keyscore_plugin.types import Frames
 from keyscore_plugin.video import open_video
@@ -100,6 +100,18 @@ def test_the_look_is_what_the_decoder_gives(clip: Path) -> None:
     assert frames.pixels.equal(torch.cat([batch.pixels for batch in expected]))
     assert frames.pts_seconds.equal(torch.cat([batch.pts_seconds for batch in expected]))
     assert histograms.equal(hsv_histograms(frames.pixels, bins=BINS))
+
+
+def test_colours_without_pixels_are_the_same_colours(clip: Path) -> None:
+    config = GridConfig(sample_fps=5, short_side=32)
+    with open_video(clip) as source:
+        frames, histograms = look_at_colours(
+            source, config, at_least=1, short_side=32, bins=BINS, clock=StageClock()
+        )
+        colours = colours_alone(source, config, at_least=1, bins=BINS, clock=StageClock())
+    assert colours.histograms.equal(histograms)
+    assert colours.indices.equal(frames.indices)
+    assert colours.pts_seconds.equal(frames.pts_seconds)
 
 
 def test_a_fault_while_looking_leaves_no_thread_and_the_video_usable(clip: Path) -> None:
