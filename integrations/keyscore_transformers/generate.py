@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from keyscore_plugin.captioners.vlm import left_padding
+from keyscore_plugin.errors import InputError
 from keyscore_plugin.pairing import Pair
 from keyscore_plugin.samplers.base import Sampler
 from keyscore_transformers.enable import add_model, enable
@@ -57,6 +58,8 @@ def generate(
         InputError: An argument cannot be used.
         ModelError: The model wrote no caption.
     """
+    if not messages:
+        raise InputError("messages is empty; give a conversation, or a list of them")
     if not isinstance(processor, EnabledProcessor):
         enable(processor)
     add_model(processor, model)

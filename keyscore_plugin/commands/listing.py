@@ -80,12 +80,17 @@ def entries() -> Iterator[Entry]:
     }
     for kind, registry in registries.items():
         for name, place in sorted(registry.items()):
-            yield _entry(kind, name, place.partition(":")[0])
+            yield _entry(kind, name, place)
 
 
-def _entry(kind: str, name: str, module: str) -> Entry:
-    # The description is the first line of the module's docstring, so that it is written once.
-    description = (importlib.import_module(module).__doc__ or "").strip().splitlines()[0]
+def _entry(kind: str, name: str, place: str) -> Entry:
+    # The description is the first line of a docstring, so that it is written once: the module's,
+    # or the class's where several samplers share a module.
+    module, _, attribute = place.partition(":")
+    described: object = importlib.import_module(module)
+    if kind == "sampler":
+        described = getattr(described, attribute)
+    description = (described.__doc__ or "").strip().splitlines()[0]
     try:
         if (kind, name) in CHECKS:
             CHECKS[kind, name]()

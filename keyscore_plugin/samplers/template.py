@@ -63,6 +63,7 @@ class SamplerTemplate(ABC):
         """See `keyscore_plugin.samplers.base.get_sampler` for the arguments."""
         self.config = config or SamplerConfig()
         self.decoder = decoder
+        resolve_device(device)  # a sampler that needs none still refuses one that is not there
         self.device = device
         self._encoder = encoder
         self._captioner = captioner

@@ -321,6 +321,12 @@ def test_every_family_captions(family: str) -> None:
     assert alone == captions
 
 
+def test_no_messages_are_an_error() -> None:
+    processor, model = build("qwen2_5_vl")
+    with pytest.raises(InputError, match="messages is empty"):
+        generate(model, processor, [])
+
+
 def test_a_captioner_that_writes_nothing_is_an_error() -> None:
     processor, model = build("qwen3_vl")
     only_letters(model, processor)

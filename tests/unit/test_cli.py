@@ -276,6 +276,7 @@ def test_list_names_everything_once_with_a_description(capsys: Capture) -> None:
     assert {name for kind, name in names if kind == "captioner"} == set(CAPTIONERS)
     assert ("encoder", "conse") in names
     assert all(entry.description.endswith(".") for entry in entries)
+    assert len({entry.description for entry in entries}) == len(entries)
     assert all(entry.usable == (entry.problem is None) for entry in entries)
 
 

@@ -232,6 +232,12 @@ def test_unknown_sampler_lists_the_known() -> None:
         get_sampler("magic")
 
 
+@pytest.mark.parametrize("name", list_samplers())
+def test_every_sampler_refuses_an_unknown_device(name: str) -> None:
+    with pytest.raises(InputError, match="unknown device 'abacus'"):
+        get_sampler(name, device="abacus")
+
+
 def test_a_cut_text_is_noted(traffic_light: Path) -> None:
     selection = sample("keyscore", traffic_light, num_frames=2, caption="red " * 10_000)
     assert any("first 64 of 10000 tokens" in note for note in selection.notes)
