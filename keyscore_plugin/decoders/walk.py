@@ -60,11 +60,9 @@ class Walk:
         if not self._table.seekable:
             yield from self._counted(intervals[-1].last if intervals else -1)
             return
-        for place, interval in enumerate(intervals):
+        for interval, following in zip(intervals, [*intervals[1:], None], strict=True):
             self._go_to(interval)
-            # Keyframes depend on nothing: they follow each other without emptying the decoder.
-            drain = self._speed != "keyframes" or place == len(intervals) - 1
-            for frame in self._decode(interval, drain=drain):
+            for frame in self._decode(interval, following):
                 index = self._table.index_of(frame.pts)
                 if index is not None:
                     yield index, frame
@@ -94,7 +92,7 @@ class Walk:
 
     def _go_to(self, interval: Interval) -> None:
         """Stand at or before the interval's first packet."""
-        if 0 <= interval.first - self._next <= _SEEK_PACKETS:
+        if self._is_near(interval):
             return
         try:
             self._container.seek(interval.seek_pts, stream=self._stream, backward=True)
@@ -104,6 +102,9 @@ class Walk:
             landed = None
         if landed is None or landed > interval.first:
             self._restart()  # the container cannot seek there: read up to it
+
+    def _is_near(self, interval: Interval) -> bool:
+        return 0 <= interval.first - self._next <= _SEEK_PACKETS
 
     def _landing(self) -> int | None:
         """Place of the packet that comes next after a seek; None when no packet can be told."""
@@ -118,7 +119,7 @@ class Walk:
                 return self._next
         return None
 
-    def _decode(self, interval: Interval, *, drain: bool) -> Iterator[VideoFrame]:
+    def _decode(self, interval: Interval, following: Interval | None) -> Iterator[VideoFrame]:
         codec = self._stream.codec_context
         for packet in packets_of(self._packets):
             place, self._next = self._next, self._next + 1
@@ -126,7 +127,9 @@ class Walk:
                 yield from decode_packet(codec, packet)
             if place >= interval.last:
                 break
-        if drain:
+        # Keyframes depend on nothing: they follow each other without emptying the decoder, except
+        # before a seek, which throws away what is still in it.
+        if self._speed != "keyframes" or following is None or not self._is_near(following):
             yield from decode_packet(codec, None)
             codec.flush_buffers()
 

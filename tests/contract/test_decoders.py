@@ -140,6 +140,15 @@ def test_thumbnails_of_the_codecs_keyframes_are_those_frames(clip: Clip, open_cl
     assert numbers(torch.cat([f.pixels for f in frames])) == [clip.numbers[i] for i in keys]
 
 
+@pytest.mark.parametrize("b_frames", [0, 3])
+def test_thumbnails_of_keyframes_that_lie_far_apart_are_all_there(
+    b_frames: int, open_clip: Open
+) -> None:
+    video = open_clip(Clip(f"rare_{b_frames}.mp4", gop=100, n_frames=250, b_frames=b_frames))
+    frames = list(video.thumbnails(video.keyframes(), short_side=40))
+    assert numbers(torch.cat([f.pixels for f in frames])) == [0, 100, 200]
+
+
 @pytest.mark.parametrize("name", ["h264.mp4", "full_range.mp4", "bt709.mp4", "rotated_90.mp4"])
 def test_colours_are_those_that_were_painted(name: str, open_clip: Open) -> None:
     clip = next(clip for clip in CLIPS if clip.name == name)
