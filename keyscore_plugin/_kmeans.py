@@ -14,7 +14,9 @@ _MAX_ITERATIONS = 100
 _TOLERANCE = 1e-2  # of a coordinate's variance: squared moves of all centroids that are no move
 _CHECK_EVERY = 4  # iterations between two looks at which runs still move: each look waits for a GPU
 _GROUP_KS = 8  # neighbouring k that share one batch, padded to the largest of them
-_BATCH_ELEMENTS = 1 << 24  # of the (runs, k, n) distances: 64 MB
+# Of the (runs, k, n) distances: on a CPU what stays in its cache, else what keeps a GPU busy.
+_BATCH_ELEMENTS_CPU = 1 << 20
+_BATCH_ELEMENTS = 1 << 24
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +58,8 @@ def kmeans(points: Tensor, *, ks: Sequence[int], n_init: int, seed: int) -> dict
     settled = _TOLERANCE * centred.square().mean()
     n_points = max(n_init * len(sample), len(points))  # of all runs of one k
     solutions = {}
-    for group in _groups(sorted(set(ks)), n_points=n_points):
+    most = _BATCH_ELEMENTS_CPU if points.device.type == "cpu" else _BATCH_ELEMENTS
+    for group in _groups(sorted(set(ks)), n_points=n_points, max_elements=most):
         sizes = torch.tensor(group, device=points.device)
         unused = torch.arange(group[-1], device=points.device) >= sizes[:, None]
         centroids = _winners_of_heats(sample, seeds[:, : group[-1]], unused)
@@ -70,11 +73,11 @@ def kmeans(points: Tensor, *, ks: Sequence[int], n_init: int, seed: int) -> dict
     return solutions
 
 
-def _groups(ks: Sequence[int], *, n_points: int) -> Iterator[list[int]]:
-    """Split rising ks into batches whose distances fit in `_BATCH_ELEMENTS` (one k at least)."""
+def _groups(ks: Sequence[int], *, n_points: int, max_elements: int) -> Iterator[list[int]]:
+    """Split rising ks into batches of at most so many distances (of one k at least)."""
     group: list[int] = []
     for k in ks:
-        too_big = (len(group) + 1) * n_points * k > _BATCH_ELEMENTS
+        too_big = (len(group) + 1) * n_points * k > max_elements
         if group and (k // _GROUP_KS != group[-1] // _GROUP_KS or too_big):
             yield group
             group = []
