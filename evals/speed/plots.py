@@ -37,9 +37,9 @@ def _save(figure: Any, path: Path) -> Path:
 def _figure(title: str, *, height: float = 3.2) -> tuple[Any, Any]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, height), layout="constrained")
+    figure = Figure(figsize=(8, height), layout="constrained")
     axes = figure.add_subplot()
-    axes.set_title(title, fontsize=9, loc="left")
+    figure.suptitle(title, fontsize=10, x=0.01, ha="left")
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
 
@@ -51,11 +51,14 @@ def _floor(table: Table) -> Any:
     )
     labels = [f"{line['clip']}: {line['what']}" for line in table.lines]
     values = [float(line["of the floor, CPU"]) for line in table.lines]
-    axes.barh(labels, values, color=_COLOURS[0])
-    axes.axvline(1.25, color=_COLOURS[1], linewidth=1, label="1.25, the limit for select")
+    bars = axes.barh(labels, values, color=_COLOURS[0])
+    axes.bar_label(bars, [f"{value:.2f}" for value in values], padding=3)
+    axes.axvline(1, color=_COLOURS[1], linewidth=1)
     axes.set_xscale("log")
+    axes.set_xticks([])
+    axes.set_xticks([], minor=True)
+    axes.margins(x=0.1)
     axes.invert_yaxis()
-    axes.legend(frameon=False, loc="lower right")
     return figure
 
 
@@ -107,6 +110,9 @@ def _line(
 def _logarithmic(figure: Any, axes: Any, x: str, y: str) -> Any:
     axes.set_xscale("log")
     axes.set_yscale("log")
+    places = sorted({float(place) for line in axes.lines for place in line.get_xdata()})
+    axes.set_xticks(places, [f"{place:g}" for place in places])
+    axes.set_xticks([], minor=True)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.legend(frameon=False)
