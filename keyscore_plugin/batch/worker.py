@@ -33,12 +33,10 @@ class Job:
         make_sampler: Makes the sampler and loads its models; a function of a module, so that a
             new process can import it.
         budget: Of each video.
-        n_threads: Threads of torch in each worker.
     """
 
     make_sampler: Callable[[], Sampler]
     budget: Budget
-    n_threads: int
 
 
 def encode_item(item: Item) -> bytes:
@@ -51,7 +49,9 @@ def work(channel: socket, job: Job) -> None:
     _end_with_parent()
     # What native libraries print is no result.
     os.dup2(2, 1)
-    torch.set_num_threads(job.n_threads)
+    # Sums over more threads differ in their last digit: the output would depend on the number of
+    # workers if they shared out the cores. As many workers as cores use them better, too.
+    torch.set_num_threads(1)
     with channel, channel.makefile("rb") as lines:
         try:
             sampler = job.make_sampler()

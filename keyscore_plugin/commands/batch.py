@@ -5,8 +5,6 @@ import math
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from keyscore_plugin.batch.journal import Journal
 from keyscore_plugin.batch.manifest import read_manifest
 from keyscore_plugin.batch.pool import answers_of_workers
@@ -44,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=whole_number,
         metavar="N",
         help="processes that share the lines; a video on which one hangs or crashes costs its own "
-        "line only. Left out: this process does it all (the lines come out the same)",
+        "line only, and the output is the same for any N. Left out: this process does it all",
     )
     parser.add_argument(
         "--timeout-seconds",
@@ -90,7 +88,6 @@ def _answers(args: argparse.Namespace, budget: Budget) -> Answers:
         job=Job(
             make_sampler=partial(make_sampler, args, load_models=True),
             budget=budget,
-            n_threads=max(1, torch.get_num_threads() // n_workers),
         ),
         n_workers=n_workers,
         limit_seconds=args.timeout_seconds or _TIMEOUT_SECONDS,
