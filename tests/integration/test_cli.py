@@ -111,20 +111,31 @@ def test_a_batch_answers_good_and_bad_videos_and_counts_them(video: str, tmp_pat
 # Imports once and forks, so that a run takes milliseconds and can be killed many times.
 KILLER = """
 import os, random, signal, sys, time
+from pathlib import Path
 import keyscore_plugin.samplers.uniform, keyscore_plugin.decoders.pyav
 from keyscore_plugin import cli
 
-seed, most_seconds, *argv = sys.argv[1:]
+seed, most_bytes, out, *argv = sys.argv[1:]
 chance = random.Random(int(seed))
 n_killed = 0
+
+def size():
+    return Path(out).stat().st_size if Path(out).exists() else 0
+
 while True:
     child = os.fork()
     if child == 0:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         os._exit(cli.main(argv))
-    time.sleep(chance.uniform(0, float(most_seconds)))
-    os.kill(child, signal.SIGKILL)
-    _, status = os.waitpid(child, 0)
+    # By what was written, not by the clock: so a fast machine is interrupted as often.
+    enough = size() + chance.randrange(int(most_bytes))
+    ended, status = 0, 0
+    while not ended and size() < enough:
+        ended, status = os.waitpid(child, os.WNOHANG)
+    if not ended:
+        time.sleep(chance.uniform(0, 0.01))
+        os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
     if os.WIFEXITED(status):
         print(n_killed)
         sys.exit(os.WEXITSTATUS(status))
@@ -141,14 +152,14 @@ def test_a_batch_killed_again_and_again_ends_with_each_line_once(
     manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
     argv = ["batch", str(manifest), "--out", str(out), "--sampler", "uniform"]
     done = subprocess.run(
-        [sys.executable, "-c", KILLER, "0", "0.3", *argv],
+        [sys.executable, "-c", KILLER, "0", "9000", str(out), *argv],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) >= 3
+    assert int(done.stdout) >= 5
     records = read_lines(out)
     assert [record["id"] for record in records] == [line["id"] for line in lines]
     assert ["error" in record for record in records] == [n % 7 == 3 for n in range(n_lines)]
