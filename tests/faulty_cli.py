@@ -5,8 +5,10 @@ import sys
 from keyscore_plugin import cli
 from keyscore_plugin.samplers.base import SAMPLERS
 
-# Not only where this is the main module: a worker process imports it under another name.
-SAMPLERS["faulty"] = "tests.faulty:FaultySampler"
+# The second is what a worker process calls the main module. Whoever merely imports this, such as
+# the collector of doctests, must not find the sampler among the real ones.
+if __name__ in ("__main__", "__mp_main__"):
+    SAMPLERS["faulty"] = "tests.faulty:FaultySampler"
 
 if __name__ == "__main__":
     sys.exit(cli.main())

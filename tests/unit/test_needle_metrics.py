@@ -72,6 +72,10 @@ def test_the_sweep_changes_one_stage_at_a_time() -> None:
     (label, first), *others = settings()
     assert (label, first) == ("default", default)
     for _, config in others:
-        changed = [config.score != default.score, config.select != default.select]
+        changed = [
+            config.encode != default.encode,
+            config.score != default.score,
+            config.select != default.select,
+        ]
         assert sum(changed) == 1
         assert config.grid == default.grid
