@@ -21,12 +21,14 @@ from evals.needle.sources import TUNING
 from keyscore_plugin.config import EncodeConfig, SamplerConfig, ScoreConfig, SelectConfig
 from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.encoders.base import Encoder
+from keyscore_plugin.samplers.call import StageClock
 from keyscore_plugin.samplers.encoding import rows_worth_encoding
+from keyscore_plugin.samplers.look import look
 from keyscore_plugin.scoring import score
 from keyscore_plugin.selection import select
 from keyscore_plugin.stacfp import propose
-from keyscore_plugin.types import Candidates, Embeddings, Frames, TextEmbedding
-from keyscore_plugin.video import grid_indices, open_video
+from keyscore_plugin.types import Candidates, Embeddings, TextEmbedding
+from keyscore_plugin.video import open_video
 
 _BUDGETS = (1, 4, 8, 16)
 _MAX_ENCODED = (32, 48, 64, 96, 128)
@@ -92,15 +94,14 @@ def _embed(
 ) -> _Embedded:
     config = SamplerConfig()
     with open_video(video.path) as source:
-        grid = grid_indices(source, config.grid, at_least=max(_BUDGETS))
-        short_side = max(config.grid.short_side, encoder.short_side)
-        parts = list(source.thumbnails(grid, short_side=short_side))
+        frames = look(
+            source,
+            config.grid,
+            at_least=max(_BUDGETS),
+            short_side=max(config.grid.short_side, encoder.short_side),
+            clock=StageClock(),
+        )
         duration_seconds = source.duration_seconds
-    frames = Frames(
-        torch.cat([part.pixels for part in parts]),
-        torch.cat([part.indices for part in parts]),
-        torch.cat([part.pts_seconds for part in parts]),
-    )
     return _Embedded(
         video=video,
         frames=encoder.encode_frames(frames),
