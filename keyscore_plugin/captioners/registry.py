@@ -1,27 +1,35 @@
 """Captioners by name."""
 
 from keyscore_plugin._device import resolve_device
+from keyscore_plugin._hub import is_local
 from keyscore_plugin._optional import load
 from keyscore_plugin.captioners.base import Captioner
+from keyscore_plugin.captioners.pretrained import load_vlm
 
 CAPTIONERS = {
     "labels": "keyscore_plugin.captioners.labels:LabelsCaptioner",
 }
+_REMEDY = "use captioner='labels', which needs no download, or the folder of a Video-LLM"
 
 
 def load_captioner(captioner: str | Captioner | None, *, device: str = "auto") -> Captioner | None:
     """Make a captioner ready.
 
     Args:
-        captioner: ``"labels"``, which needs no download; or a `Captioner` or None, which are
-            handed back as they are.
+        captioner: ``"labels"``, which needs no download; the folder or the hub model id of a
+            Video-LLM; or a `Captioner` or None, which are handed back as they are.
         device: ``"auto"`` (the GPU when there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` ...
 
     Raises:
-        InputError: There is no such captioner, or no such device.
+        InputError: There is no such device.
+        ModelError: There is no such captioner, or neither the cache nor a hub has it.
         MissingDependencyError: A package it needs is not installed.
     """
     if not isinstance(captioner, str):
         return captioner
-    made: Captioner = load("captioner", captioner, CAPTIONERS)(resolve_device(device))
-    return made
+    where = resolve_device(device)
+    if captioner in CAPTIONERS:
+        made: Captioner = load("captioner", captioner, CAPTIONERS)(where)
+        return made
+    local = is_local(captioner, kind="captioner", remedy=_REMEDY)
+    return load_vlm(captioner, where, local_files_only=local)

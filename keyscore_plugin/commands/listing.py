@@ -15,11 +15,13 @@ from keyscore_plugin.errors import MissingDependencyError
 from keyscore_plugin.samplers.base import SAMPLERS
 from keyscore_plugin.video import DECODERS
 
-# An encoder may also be any model id or folder, so there is no closed registry of them.
+# An encoder may also be any model id or folder, so there is no closed registry of them; a captioner
+# too.
 _ENCODERS = {
     "conse": "keyscore_plugin.encoders.conse",
     "auto, MODEL_ID or FOLDER": "keyscore_plugin.encoders.hf",
 }
+_CAPTIONERS = {**CAPTIONERS, "MODEL_ID or FOLDER": "keyscore_plugin.captioners.pretrained"}
 
 
 def _require_offline(*packages: str) -> None:
@@ -35,6 +37,7 @@ CHECKS: dict[tuple[str, str], Callable[[], object]] = {
     ("decoder", "torchcodec"): partial(require, "torchcodec.decoders", extra="torchcodec"),
     ("encoder", "conse"): partial(_require_offline, "all_minilm_l6_v2", *_IMAGENET),
     ("captioner", "labels"): partial(_require_offline, *_IMAGENET),
+    ("captioner", "MODEL_ID or FOLDER"): partial(require, "torchvision", extra="transformers"),
 }
 
 
@@ -75,7 +78,7 @@ def entries() -> Iterator[Entry]:
     registries = {
         "sampler": SAMPLERS,
         "encoder": _ENCODERS,
-        "captioner": CAPTIONERS,
+        "captioner": _CAPTIONERS,
         "decoder": DECODERS,
     }
     for kind, registry in registries.items():

@@ -35,7 +35,8 @@ def add_sampler_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--captioner",
         metavar="NAME",
-        help="who writes a sentence where none is given: labels (no download)",
+        help="who writes a sentence where none is given: labels (no download), or the model id or "
+        "folder of a Video-LLM",
     )
     parser.add_argument("--decoder", default="auto", choices=["auto", *sorted(DECODERS)])
     parser.add_argument(

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from keyscore_plugin import progress
+from keyscore_plugin._hub import first_line
 from keyscore_plugin._optional import require
 from keyscore_plugin.encoders.base import require_frames, require_text
 from keyscore_plugin.errors import ModelError
@@ -80,7 +81,7 @@ class HFEncoder:
             )
         except (OSError, ValueError, RuntimeError, UnpicklingError, SafetensorError) as error:
             raise ModelError(
-                f"cannot load the encoder {self.name!r}: {_first_line(error)}; give a model with "
+                f"cannot load the encoder {self.name!r}: {first_line(error)}; give a model with "
                 "image processor and tokenizer, or use encoder='conse'"
             ) from error
         if not hasattr(model, "get_image_features") or not hasattr(model, "get_text_features"):
@@ -144,8 +145,3 @@ def _short_side(image_processor: Any) -> int:
         return math.isqrt(int(image_processor.max_num_patches)) * int(image_processor.patch_size)
     size = dict(image_processor.size)
     return int(size.get("shortest_edge") or min(size["height"], size["width"]))
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(" .;:") if lines else type(error).__name__

@@ -88,7 +88,8 @@ def get_sampler(
         config: Settings; None is the default of every stage.
         encoder: ``"auto"``, ``"conse"``, a model id, a folder, or an `Encoder`. Loaded at the
             first call that needs it, so a sampler that reads no text loads none.
-        captioner: ``"labels"`` or a `Captioner`, for calls without a text; None makes none.
+        captioner: ``"labels"``, the model id or folder of a Video-LLM, or a `Captioner`, for calls
+            without a text; None makes none.
         decoder: See `open_video`.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"`` ...
 

@@ -1,12 +1,18 @@
 """The offline captioner, and captioners by name."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
+import transformers
 
 from keyscore_plugin.captioners import Captioner, load_captioner
 from keyscore_plugin.captioners.labels import _enumerate, _word
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.captioners.vlm import VlmCaptioner
+from keyscore_plugin.errors import InputError, ModelError
 from keyscore_plugin.types import Frames
+from tests import tiny
 from tests.pictures import picture
 
 
@@ -83,6 +89,37 @@ def test_captioner_object_and_none_are_handed_back() -> None:
     assert load_captioner(None) is None
 
 
-def test_unknown_captioner_lists_the_known() -> None:
-    with pytest.raises(InputError, match=r"unknown captioner 'poet'; the captioners are: .*labels"):
+@pytest.fixture(scope="module")
+def vlm_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.save("qwen2_5_vl", tmp_path_factory.mktemp("vlm"))
+
+
+def test_a_video_llm_is_loaded_from_its_folder(vlm_folder: Path) -> None:
+    captioner = load_captioner(str(vlm_folder), device="cpu")
+    assert isinstance(captioner, VlmCaptioner)
+    assert captioner.name == str(vlm_folder)
+    frames = _frames(picture("chelsea.png"), picture("chelsea.png").flip(1))
+    processor, model = tiny.build("qwen2_5_vl")
+    assert captioner.caption(frames).text == VlmCaptioner(model, processor).caption(frames).text
+
+
+def test_a_model_that_reads_no_videos_is_refused(tmp_path: Path) -> None:
+    processor, model = tiny.build("qwen2_5_vl")
+    model.save_pretrained(tmp_path)
+    of_stills: Any = transformers.LlavaProcessor
+    of_stills(processor.image_processor, processor.tokenizer).save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match=r"reads no videos; give a Video-LLM"):
+        load_captioner(str(tmp_path), device="cpu")
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"cannot load the captioner .*captioner='labels'"):
+        load_captioner(str(tmp_path), device="cpu")
+
+
+def test_unknown_captioner_is_one_line_that_names_the_offline_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelError, match=r"no captioner 'poet': .* use captioner='labels'"):
         load_captioner("poet")

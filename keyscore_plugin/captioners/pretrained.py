@@ -1,0 +1,46 @@
+"""A Video-LLM from a folder or the hub, as the captioner."""
+
+from typing import Any
+
+import torch
+
+from keyscore_plugin._hub import first_line
+from keyscore_plugin._optional import require
+from keyscore_plugin.captioners.vlm import VlmCaptioner
+from keyscore_plugin.errors import ModelError
+
+
+def load_vlm(model: str, device: torch.device, *, local_files_only: bool) -> VlmCaptioner:
+    """Load a model and its processor with the Auto classes of transformers.
+
+    In the precision of its weights on a GPU, in float32 on a CPU.
+
+    Args:
+        model: A folder or a hub model id.
+        device: Where it runs.
+        local_files_only: Do not ask the hub for anything.
+
+    Raises:
+        ModelError: It cannot be loaded, or reads no videos.
+        MissingDependencyError: torchvision, which video processors need, is not installed.
+    """
+    require("torchvision", extra="transformers")
+    import transformers
+
+    models: Any = transformers.AutoModelForImageTextToText
+    processors: Any = transformers.AutoProcessor
+    dtype = torch.float32 if device.type == "cpu" else "auto"
+    try:
+        network = models.from_pretrained(model, dtype=dtype, local_files_only=local_files_only)
+        processor = processors.from_pretrained(model, local_files_only=local_files_only)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ModelError(
+            f"cannot load the captioner {model!r}: {first_line(error)}; give a Video-LLM of "
+            "transformers with its processor, or use captioner='labels'"
+        ) from error
+    if getattr(processor, "video_processor", None) is None:
+        raise ModelError(
+            f"{model!r} is a {type(network).__name__} whose processor reads no videos; give a "
+            "Video-LLM of transformers, or use captioner='labels'"
+        )
+    return VlmCaptioner(network.eval().to(device), processor)
