@@ -22,22 +22,20 @@ _RECIPE = 1
 
 @dataclass(frozen=True, slots=True)
 class Needle:
-    """A caption and the stretch of the video it describes.
+    """A caption and the stretches of the video it describes.
 
     Attributes:
         caption: The query.
-        start_seconds: Time of the clip's first frame.
-        end_seconds: Time at which its last frame ends.
+        spans: Where each stretch starts, and where its last frame ends, in seconds.
     """
 
     caption: str
-    start_seconds: float
-    end_seconds: float
+    spans: tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class NeedleVideo:
-    """A joined video and its needles, in time order."""
+    """A video and its needles."""
 
     path: Path
     needles: tuple[Needle, ...]
@@ -78,7 +76,7 @@ def join(
     lengths = [round(FPS * rng.uniform(*clip_seconds)) for _ in sources]
     ends = np.cumsum(lengths)
     needles = tuple(
-        Needle(source.caption, (int(end) - length) / FPS, int(end) / FPS)
+        Needle(source.caption, (((int(end) - length) / FPS, int(end) / FPS),))
         for source, length, end in zip(sources, lengths, ends, strict=True)
     )
     recipe = repr((_RECIPE, list(sources), lengths, rng.bit_generator.state))

@@ -1,4 +1,4 @@
-"""Does a selection find the clip, and how much of it?"""
+"""Does a selection find what a caption describes, and how much of it?"""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,9 +15,9 @@ class Figures:
     """What one selection, or the mean of many, is worth. Every field lies in [0, 1].
 
     Attributes:
-        precision: Share of the chosen frames that lie in the clip.
+        precision: Share of the chosen frames that lie in a span of the needle.
         hit: 1 when at least one does.
-        coverage_1s: Share of the clip's half-seconds with a chosen frame within 1 s.
+        coverage_1s: Share of the needle's half-seconds with a chosen frame within 1 s.
         coverage_2s: The same within 2 s.
         coverage_5s: The same within 5 s.
     """
@@ -34,27 +34,29 @@ class Figures:
 
 
 def judge(pts_seconds: Sequence[float], needle: Needle) -> Figures:
-    """Compare a selection with the clip it was to find.
+    """Compare a selection with what it was to find.
 
     Args:
         pts_seconds: Times of the chosen frames, at least one.
-        needle: The clip.
+        needle: What was asked for.
 
     Example:
-        >>> judge([1.0, 9.0], Needle("a cat", start_seconds=0.0, end_seconds=4.0))
+        >>> judge([1.0, 9.0], Needle("a cat", spans=((0.0, 4.0),)))
         Figures(precision=0.5, hit=1.0, coverage_1s=0.5, coverage_2s=0.75, coverage_5s=1.0)
     """
-    inside = [needle.start_seconds <= t < needle.end_seconds for t in pts_seconds]
+    inside = [any(start <= t < end for start, end in needle.spans) for t in pts_seconds]
     gaps = [min(abs(t - moment) for t in pts_seconds) for moment in moments(needle)]
     near, wide, far = (fmean(gap <= reach for gap in gaps) for reach in REACHES_SECONDS)
     return Figures(fmean(inside), float(any(inside)), near, wide, far)
 
 
 def moments(needle: Needle) -> list[float]:
-    """The middles of the clip's half-seconds; what is left over at its end counts as none."""
-    length = needle.end_seconds - needle.start_seconds
-    n_moments = max(1, int(length / MOMENT_SECONDS + 1e-9))
-    return [needle.start_seconds + MOMENT_SECONDS * (i + 0.5) for i in range(n_moments)]
+    """The middles of every span's half-seconds; what is left over at its end counts as none."""
+    return [
+        start + MOMENT_SECONDS * (i + 0.5)
+        for start, end in needle.spans
+        for i in range(max(1, int((end - start) / MOMENT_SECONDS + 1e-9)))
+    ]
 
 
 def mean_figures(rows: Sequence[Figures]) -> Figures:

@@ -1,80 +1,84 @@
-"""Every sampler, budget and query over the same videos, embedded once."""
+"""Every sampler, budget and query over the same videos."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any, ClassVar
 
-from tqdm import tqdm
-
-from evals.needle.cache import CachedEncoder, CachedSource
+from evals.harness.bench import Bench
+from evals.harness.cells import Cell
+from evals.harness.evaluation import Unit
+from evals.harness.figures import mean_figure
+from evals.harness.plot import Plot
+from evals.harness.records import Record
+from evals.harness.result import Row
 from evals.needle.data import NeedleVideo
-from evals.needle.metrics import Figures, judge, mean_figures
-from keyscore_plugin.config import SamplerConfig
-from keyscore_plugin.encoders.base import Encoder
-from keyscore_plugin.samplers.base import Sampler, get_sampler
-from keyscore_plugin.video import open_video
+from evals.needle.metrics import Figures, judge
+
+# As the tables have always called them.
+_COLUMNS = {"coverage_1s": "1 s", "coverage_2s": "2 s", "coverage_5s": "5 s"}
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """The figures of one sampler at one budget, over all queries."""
+@dataclass(frozen=True)
+class NeedleEvaluation:
+    """The needle protocol on one set of videos.
 
-    sampler: str
-    num_frames: int
-    n_queries: int
-    figures: Figures
-
-
-def run(
-    videos: Iterable[NeedleVideo],
-    *,
-    samplers: Sequence[str],
-    budgets: Sequence[int],
-    encoder: Encoder,
-    config: SamplerConfig,
-    n_videos: int,
-) -> list[Row]:
-    """Measure samplers.
-
-    Args:
-        videos: What to search; made while they are asked for.
-        samplers: Names that `get_sampler` knows.
-        budgets: Values of ``num_frames``.
-        encoder: Shared by all samplers.
-        config: Shared by all samplers.
-        n_videos: For the progress bar.
-
-    Returns:
-        One row a sampler and budget, in the order asked for.
-
-    Raises:
-        KeyScoreError: A sampler is unknown, or a package with the material is missing.
+    Attributes:
+        dataset: What the result calls the set.
+        videos: The videos and their needles.
+        seed: Of the bootstrap.
     """
-    for name in samplers:
-        get_sampler(name)  # a wrong name shows before a video is made
-    judged: dict[tuple[str, int], list[Figures]] = defaultdict(list)
-    for video in tqdm(videos, total=n_videos, desc="needle", unit="video"):
-        # An encoder of its own for each video: frames are remembered by their index.
-        cached = CachedEncoder(encoder)
-        with CachedSource(open_video(video.path)) as source:
-            for name in samplers:
-                sampler = get_sampler(name, config=config, encoder=cached)
-                for budget in budgets:
-                    judged[name, budget] += _search(sampler, source, video, budget=budget)
-    return [
-        Row(name, budget, len(figures), mean_figures(figures))
-        for (name, budget), figures in judged.items()
-    ]
+
+    dataset: str
+    videos: Sequence[NeedleVideo]
+    seed: int = 0
+    name: ClassVar[str] = "needle"
+    plot: ClassVar[Plot] = Plot("1 s")
+
+    @cached_property
+    def units(self) -> Sequence[Unit]:
+        """The videos."""
+        return list(self._by_id)
+
+    @cached_property
+    def _by_id(self) -> dict[Unit, NeedleVideo]:
+        return {Unit(video.path.stem, video.path): video for video in self.videos}
+
+    def settings(self) -> dict[str, Any]:
+        """The data set."""
+        return {"dataset": self.dataset}
+
+    def measure(self, unit: Unit, bench: Bench, cells: Sequence[Cell]) -> Record:
+        """The figures of every needle, for every cell."""
+        video = self._by_id[unit]
+        return {"figures": {cell.key: _search(bench, cell, video) for cell in cells}}
+
+    def rows(self, records: Mapping[str, Record], cells: Sequence[Cell]) -> list[Row]:
+        """Means over all needles; budgets together, so that samplers can be compared."""
+        rows = [self._row(cell, records) for cell in cells]
+        return sorted(rows, key=lambda row: float(row.labels["num_frames"] or 0))
+
+    def _row(self, cell: Cell, records: Mapping[str, Record]) -> Row:
+        judged = [row for record in records.values() for row in record["figures"][cell.key]]
+        columns = zip(fields(Figures), zip(*judged, strict=True), strict=True)
+        return Row(
+            cell.labels,
+            n=len(judged),
+            figures={
+                _COLUMNS.get(field.name, field.name): mean_figure(column, seed=self.seed)
+                for field, column in columns
+            },
+        )
 
 
-def _search(
-    sampler: Sampler, source: CachedSource, video: NeedleVideo, *, budget: int
-) -> list[Figures]:
+def _search(bench: Bench, cell: Cell, video: NeedleVideo) -> list[list[float]]:
     """Ask for every needle of one video; once for all when the sampler reads no text."""
-    if not sampler.needs_text:
-        selection = sampler(source, num_frames=budget)
-        return [judge(selection.pts_seconds, needle) for needle in video.needles]
-    return [
-        judge(sampler(source, num_frames=budget, caption=needle.caption).pts_seconds, needle)
-        for needle in video.needles
-    ]
+    if not bench.sampler(cell).needs_text:
+        selection = bench.select(cell)
+        figures = [judge(selection.pts_seconds, needle) for needle in video.needles]
+    else:
+        figures = [
+            judge(bench.select(cell, caption=needle.caption).pts_seconds, needle)
+            for needle in video.needles
+        ]
+    return [list(one.to_dict().values()) for one in figures]

@@ -10,17 +10,19 @@ from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
 
 @runtime_checkable
 class Encoder(Protocol):
-    """A dual encoder: frames and texts in, unit vectors of one space out.
+    """A dual encoder: frames and texts in, unit vectors of one space out."""
 
-    Attributes:
-        name: What `Selection.encoder` records: ``"conse"``, a model id or a folder.
-        device: Where it runs.
-        short_side: Pixels of a frame's shorter side beyond which it sees no more detail.
-    """
+    @property
+    def name(self) -> str:
+        """What `Selection.encoder` records: ``"conse"``, a model id or a folder."""
 
-    name: str
-    device: torch.device
-    short_side: int
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+
+    @property
+    def short_side(self) -> int:
+        """Pixels of a frame's shorter side beyond which it sees no more detail."""
 
     def encode_frames(self, frames: Frames) -> Embeddings:
         """Embed frames, batched to the device; vectors on `device`."""

@@ -8,16 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from accelerate import PartialState
 from PIL import Image
 from torch.nn import functional as F
 
+from evals.harness.bench import Setup
+from evals.harness.cache import CachedEncoder, CachedSource
+from evals.harness.cells import make_cells
+from evals.harness.result import Result
+from evals.harness.run import run
 from evals.needle.__main__ import main
-from evals.needle.cache import CachedEncoder, CachedSource
 from evals.needle.camera import SIZE
 from evals.needle.data import FPS, NeedleVideo, join
 from evals.needle.metrics import judge
-from evals.needle.protocol import run
-from evals.needle.report import to_json, to_markdown
+from evals.needle.protocol import NeedleEvaluation
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
 from keyscore_plugin.video import open_video
@@ -71,9 +75,10 @@ def _join(root: Path) -> NeedleVideo:
 def test_needles_lie_where_the_frames_show_them(video: NeedleVideo) -> None:
     with open_video(video.path) as source:
         times = source.pts_seconds()
-        assert len(times) == round(FPS * video.needles[-1].end_seconds)
+        assert len(times) == round(FPS * video.needles[-1].spans[0][1])
         for needle in video.needles:
-            inside = (times >= needle.start_seconds) & (times < needle.end_seconds)
+            ((start, end),) = needle.spans
+            inside = (times >= start) & (times < end)
             frames = source.read(inside.nonzero().flatten()[[0, -1]])
             seen = frames.pixels.float().mean((1, 2)).argmax(-1)
             assert seen.tolist() == [list(COLOURS).index(needle.caption)] * 2
@@ -91,27 +96,31 @@ def test_a_joined_video_is_not_made_twice(video: NeedleVideo) -> None:
     assert _join(video.path.parent).path.stat().st_mtime_ns == made
 
 
-def test_figures_of_known_samplers_on_known_colours(video: NeedleVideo) -> None:
+def _run(video: NeedleVideo, samplers: list[str], budgets: list[int], out: Path) -> Result:
     encoder = ColourEncoder()
-    rows = run(
-        [video],
-        samplers=["uniform", "topk", "keyscore"],
-        budgets=[1, 3],
-        encoder=encoder,
-        config=SamplerConfig(),
-        n_videos=1,
-    )
-    figures = {(row.sampler, row.num_frames): row.figures for row in rows}
-    assert [row.n_queries for row in rows] == [3] * 6
-    # One frame in the middle of three clips: right for one of the three captions.
-    assert figures["uniform", 1].precision == pytest.approx(1 / 3)
-    assert figures["uniform", 3].hit == 1.0
-    assert figures["uniform", 3].precision == pytest.approx(1 / 3)
-    for budget in (1, 3):
-        assert figures["topk", budget].precision == 1.0
-        assert figures["keyscore", budget].hit == 1.0
+    setup = Setup(make_cells(samplers, budgets, []), SamplerConfig(), encoder_asked=encoder)
+    result = run(NeedleEvaluation("colours", [video]), setup, out=out, state=PartialState())
     # Each grid frame is embedded once, whatever the samplers, budgets and captions.
-    assert encoder.n_seen <= round(2 * video.needles[-1].end_seconds)
+    assert encoder.n_seen <= round(2 * video.needles[-1].spans[0][1])
+    assert result is not None
+    return result
+
+
+def test_figures_of_known_samplers_on_known_colours(video: NeedleVideo, tmp_path: Path) -> None:
+    result = _run(video, ["uniform", "topk", "keyscore"], [1, 3], tmp_path)
+    figures = {
+        (row.labels["sampler"], row.labels["num_frames"], name): figure.value
+        for row in result.rows
+        for name, figure in row.figures.items()
+    }
+    assert [row.n for row in result.rows] == [3] * 6
+    # One frame in the middle of three clips: right for one of the three captions.
+    assert figures["uniform", 1, "precision"] == pytest.approx(1 / 3)
+    assert figures["uniform", 3, "hit"] == 1.0
+    assert figures["uniform", 3, "precision"] == pytest.approx(1 / 3)
+    for budget in (1, 3):
+        assert figures["topk", budget, "precision"] == 1.0
+        assert figures["keyscore", budget, "hit"] == 1.0
 
 
 def test_a_cached_video_gives_what_the_video_gives(video: NeedleVideo) -> None:
@@ -130,27 +139,21 @@ def test_a_cached_video_gives_what_the_video_gives(video: NeedleVideo) -> None:
 def test_a_cached_encoder_gives_what_the_encoder_gives(video: NeedleVideo) -> None:
     with open_video(video.path) as source:
         frames = source.read([3, 60, 120], size=(36, 64))
-    cached = CachedEncoder(ColourEncoder())
+    cached = CachedEncoder(ColourEncoder)
     cached.encode_frames(frames[[1]])
     assert cached.encode_frames(frames).vectors.equal(ColourEncoder().encode_frames(frames).vectors)
     assert cached.n_encoded == 3
 
 
-def test_results_can_be_read_and_repeated(video: NeedleVideo) -> None:
-    rows = run(
-        [video],
-        samplers=["uniform"],
-        budgets=[3],
-        encoder=ColourEncoder(),
-        config=SamplerConfig(),
-        n_videos=1,
-    )
-    assert to_markdown(rows).splitlines()[-1].startswith("| 3 | uniform | 0.33 | 1.00 |")
-    value = json.loads(json.dumps(to_json(rows, {"seed": 1})))
-    assert value["settings"] == {"seed": 1}
+def test_results_can_be_read_and_repeated(video: NeedleVideo, tmp_path: Path) -> None:
+    result = _run(video, ["uniform"], [3], tmp_path)
+    assert result.to_markdown().splitlines()[-1].startswith("| uniform | 3 | 3 | 0.333 [0.333, 0.3")
+    value = json.loads(json.dumps(result.to_dict()))
+    assert value["settings"]["dataset"] == "colours"
+    assert value["settings"]["encoder"] == "colour"
+    assert value["rows"][0]["figures"]["5 s"] == {"value": 1.0, "low": 1.0, "high": 1.0}
     with open_video(video.path) as source:
         pts_seconds = source.pts_seconds().tolist()
-    assert value["rows"][0]["coverage_5s"] == pytest.approx(1.0)
     assert all(judge(pts_seconds, needle).coverage_1s == 1.0 for needle in video.needles)
 
 
@@ -161,7 +164,8 @@ def test_results_can_be_read_and_repeated(video: NeedleVideo) -> None:
 def test_a_wrong_name_is_one_line_and_exit_code_2(
     argument: str, named: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([argument, "--encoder=conse", f"--root={tmp_path}"]) == 2
+    arguments = [argument, "--encoder=conse", f"--root={tmp_path}", f"--out={tmp_path / 'out'}"]
+    assert main(arguments) == 2
     error = capsys.readouterr().err
     assert named in error
     assert len(error.strip().splitlines()) == 1

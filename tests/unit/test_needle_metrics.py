@@ -9,7 +9,7 @@ from evals.needle.sources import HELD_OUT, TUNING, Footage, Still
 from evals.needle.sweep import settings
 from keyscore_plugin.config import SamplerConfig
 
-NEEDLE = Needle("a cat", start_seconds=10.0, end_seconds=12.0)
+NEEDLE = Needle("a cat", spans=((10.0, 12.0),))
 
 
 @pytest.mark.parametrize(
@@ -31,11 +31,17 @@ def test_figures_agree_with_a_table_worked_by_hand(
 
 
 def test_moments_are_the_middles_of_half_seconds() -> None:
-    assert moments(Needle("a cat", 3.0, 4.7)) == pytest.approx([3.25, 3.75, 4.25])
+    assert moments(Needle("a cat", ((3.0, 4.7),))) == pytest.approx([3.25, 3.75, 4.25])
 
 
 def test_a_clip_shorter_than_a_moment_has_one() -> None:
-    assert moments(Needle("a cat", 3.0, 3.1)) == [3.25]
+    assert moments(Needle("a cat", ((3.0, 3.1),))) == [3.25]
+
+
+def test_a_needle_in_two_places_is_covered_in_both() -> None:
+    twice = Needle("a cat", ((0.0, 1.0), (20.0, 21.0)))
+    assert moments(twice) == [0.25, 0.75, 20.25, 20.75]
+    assert judge([0.5, 50.0], twice) == Figures(0.5, 1.0, 0.5, 0.5, 0.5)
 
 
 def test_mean_figures_are_means_of_each_column() -> None:

@@ -1,17 +1,19 @@
-"""A video that is decoded once and an encoder that sees each frame once.
+"""A video that is decoded once, an encoder and a captioner that see each frame once.
 
 Every sampler, budget and query then costs only its own work, through the product's own call.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.encoders.base import Encoder
-from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
+from keyscore_plugin.types import Caption, Embeddings, Frames, TextEmbedding
 from keyscore_plugin.video import VideoSource
 
 
@@ -76,16 +78,33 @@ class CachedEncoder:
     """An `Encoder` for one video that embeds each frame, and each text, once.
 
     Args:
-        encoder: What embeds.
+        load: Makes what embeds; called at the first use, so a sampler that embeds nothing
+            loads nothing.
     """
 
-    def __init__(self, encoder: Encoder) -> None:
-        self._encoder = encoder
+    def __init__(self, load: Callable[[], Encoder]) -> None:
+        self._load = load
         self._vectors: dict[int, Tensor] = {}
         self._texts: dict[str, TextEmbedding] = {}
-        self.name: str = encoder.name
-        self.device: torch.device = encoder.device
-        self.short_side: int = encoder.short_side
+
+    @cached_property
+    def _encoder(self) -> Encoder:
+        return self._load()
+
+    @property
+    def name(self) -> str:
+        """See `Encoder.name`."""
+        return self._encoder.name
+
+    @property
+    def device(self) -> torch.device:
+        """See `Encoder.device`."""
+        return self._encoder.device
+
+    @property
+    def short_side(self) -> int:
+        """See `Encoder.short_side`."""
+        return self._encoder.short_side
 
     @property
     def n_encoded(self) -> int:
@@ -107,3 +126,23 @@ class CachedEncoder:
         if text not in self._texts:
             self._texts[text] = self._encoder.encode_text(text)
         return self._texts[text]
+
+
+class CachedCaptioner:
+    """A `Captioner` for one video that describes the same frames once.
+
+    Args:
+        captioner: What describes.
+    """
+
+    def __init__(self, captioner: Captioner) -> None:
+        self._captioner = captioner
+        self._captions: dict[tuple[int, ...], Caption] = {}
+        self.name: str = captioner.name
+
+    def caption(self, frames: Frames) -> Caption:
+        """See `Captioner.caption`."""
+        key = tuple(frames.indices.tolist())
+        if key not in self._captions:
+            self._captions[key] = self._captioner.caption(frames)
+        return self._captions[key]

@@ -1,0 +1,1 @@
+"""The shape that all evaluations share: options, cells, resume, shards, figures, table, plot."""

@@ -1,0 +1,160 @@
+"""The command line that all evaluations share."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from accelerate import PartialState
+
+from evals.harness.bench import Setup, require_samplers
+from evals.harness.cells import make_cells
+from evals.harness.evaluation import Evaluation
+from evals.harness.run import run, write
+from keyscore_plugin.config import SamplerConfig
+from keyscore_plugin.errors import InputError, KeyScoreError
+
+# One process may be done long before another; by default torch gives up on it after 30 minutes.
+_PATIENCE = timedelta(days=30)
+
+Number = TypeVar("Number", int, float)
+
+
+def eval_parser(
+    name: str, description: str | None, *, samplers: str, num_frames: str, encoder: str = "auto"
+) -> argparse.ArgumentParser:
+    """A parser of the common options.
+
+    Args:
+        name: Of the evaluation.
+        description: For ``--help``.
+        samplers: Default of ``--sampler``.
+        num_frames: Default of ``--num-frames``.
+        encoder: Default of ``--encoder``.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m evals.{name}", description=description)
+    parser.set_defaults(name=name, default_num_frames=num_frames)
+    parser.add_argument("--root", type=Path, help="folder of the data set")
+    parser.add_argument(
+        "--sampler",
+        default=samplers,
+        help="names, separated by commas; keyscore:S+D scores by these terms only, uniform@8, "
+        f"stacfp@own and keyscore@t0.5 have a budget of their own (default: {samplers})",
+    )
+    parser.add_argument(
+        "--num-frames",
+        help=f"budgets, such as 4,8,16; 'own' is what a sampler finds (default: {num_frames}, "
+        "without --threshold)",
+    )
+    parser.add_argument("--threshold", help="least scores, such as 0.5,0.6, beside or for budgets")
+    parser.add_argument(
+        "--encoder", default=encoder, help=f"conse, a model id, a folder (default: {encoder})"
+    )
+    parser.add_argument("--captioner", help="what makes captions, such as labels")
+    parser.add_argument(
+        "--config", default="{}", help='settings as JSON, such as {"select": {"policy": "top"}}'
+    )
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--decoder", default="auto")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--leave-out", default="", help="ids of videos, separated by commas; the result names them"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs", name), help="folder of the run; resumed"
+    )
+    return parser
+
+
+def main(
+    options: argparse.Namespace, make: Callable[[argparse.Namespace, Setup], Evaluation]
+) -> int:
+    """Run an evaluation; returns the exit code.
+
+    Args:
+        options: Of an `eval_parser`.
+        make: Reads the annotations; called by the first process of a machine before the others,
+            so that it may make files.
+    """
+    on_cpu = options.device == "cpu" or not torch.cuda.is_available()
+    state = PartialState(cpu=on_cpu, timeout=_PATIENCE)
+    try:
+        setup = make_setup(options, state)
+        with state.local_main_process_first():
+            evaluation = make(options, setup)
+        leave_out = names(options.leave_out)
+        result = run(evaluation, setup, out=options.out, state=state, leave_out=leave_out)
+        if result is not None:
+            write(result, evaluation, options.out)
+            print(result.to_markdown(), end="")
+            print(f"written to {options.out}", file=sys.stderr)
+    except KeyScoreError as error:
+        print(f"{options.name}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def make_setup(options: argparse.Namespace, state: PartialState) -> Setup:
+    """What the options ask for.
+
+    Args:
+        options: Of an `eval_parser`.
+        state: This process; one of several takes a GPU of its own.
+
+    Raises:
+        InputError: An option cannot be read, or a sampler is unknown.
+    """
+    one_of_several = options.device == "auto" and state.num_processes > 1
+    thresholds = [_number(float, "--threshold", text) for text in names(options.threshold or "")]
+    budgets = options.num_frames
+    if budgets is None:
+        budgets = "" if thresholds else options.default_num_frames
+    try:
+        config = json.loads(options.config)
+    except json.JSONDecodeError as error:
+        raise InputError(f"--config {options.config!r} is not JSON: {error}") from error
+    if not isinstance(config, dict):
+        raise InputError(f"--config {options.config!r} is no object of settings")
+    cells = make_cells(
+        names(options.sampler), [_budget(text) for text in names(budgets)], thresholds
+    )
+    require_samplers(cells)
+    return Setup(
+        cells=cells,
+        config=SamplerConfig.from_dict(config),
+        encoder_asked=options.encoder,
+        captioner_asked=options.captioner,
+        device=str(state.device) if one_of_several else options.device,
+        decoder=options.decoder,
+        seed=options.seed,
+    )
+
+
+def names(text: str) -> list[str]:
+    """Names separated by commas.
+
+    Example:
+        >>> names("uniform, keyscore")
+        ['uniform', 'keyscore']
+    """
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _budget(text: str) -> int | None:
+    if text == "own":
+        return None
+    budget = _number(int, "--num-frames", text)
+    if budget < 1:
+        raise InputError(f"--num-frames: a budget must be >= 1, got {budget}")
+    return budget
+
+
+def _number(kind: Callable[[str], Number], option: str, text: str) -> Number:
+    try:
+        return kind(text)
+    except ValueError as error:
+        raise InputError(f"{option}: {text!r} is not a number") from error

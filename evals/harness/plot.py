@@ -1,0 +1,97 @@
+"""The table as one picture."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evals.harness.figures import Figure
+from evals.harness.result import Result, Row
+from keyscore_plugin._optional import require
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """What the picture shows: lines over ``x``, or bars where no line has two points.
+
+    Attributes:
+        y: The figure.
+        x: The label on the horizontal axis, a number.
+        by: The labels that tell the lines apart.
+    """
+
+    y: str
+    x: str = "num_frames"
+    by: tuple[str, ...] = ("sampler",)
+
+
+def draw(result: Result, plot: Plot, path: Path) -> None:
+    """Write the picture as SVG.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    require("matplotlib", extra="evals")
+    import matplotlib as mpl
+    from matplotlib.figure import Figure as Canvas
+
+    lines = _lines(result.rows, plot)
+    # The same figures give the same file.
+    with mpl.rc_context({"svg.hashsalt": "keyscore", "font.size": 9}):
+        bars = all(len(points) < 2 for points in lines.values())
+        n_bars = sum(map(len, lines.values()))
+        canvas = Canvas(figsize=(8, 1.2 + 0.25 * n_bars if bars else 4.5), layout="constrained")
+        axes = canvas.add_subplot()
+        axes.spines[["top", "right"]].set_visible(False)
+        (_bars if bars else _curves)(axes, lines, plot)
+        canvas.suptitle(f"{result.name}: {plot.y}, 95 % intervals", x=0.01, ha="left")
+        canvas.savefig(path, format="svg", metadata={"Date": None})
+
+
+Points = list[tuple[float, Figure]]
+
+
+def _lines(rows: Sequence[Row], plot: Plot) -> dict[str, Points]:
+    """The points of every line, by its name."""
+    lines: dict[str, Points] = {}
+    for row in rows:
+        if plot.y in row.figures:
+            told = [str(row.labels[name]) for name in plot.by if row.labels.get(name) is not None]
+            x = row.labels.get(plot.x)
+            at = float(x) if isinstance(x, int | float) else float("nan")
+            lines.setdefault(", ".join(told), []).append((at, row.figures[plot.y]))
+    return lines
+
+
+def _interval(figure: Figure) -> tuple[float, float]:
+    """How far the interval reaches to either side."""
+    if figure.low is None or figure.high is None:
+        return 0.0, 0.0
+    # The percentile interval of a skewed statistic need not hold its value.
+    return max(0.0, figure.value - figure.low), max(0.0, figure.high - figure.value)
+
+
+def _curves(axes: Any, lines: dict[str, Points], plot: Plot) -> None:
+    for name, points in lines.items():
+        ordered = sorted(points, key=lambda point: point[0])
+        x = [at for at, _ in ordered]
+        spread = [_interval(figure) for _, figure in ordered]
+        y = [figure.value for _, figure in ordered]
+        axes.errorbar(x, y, yerr=list(zip(*spread, strict=True)), label=name, marker="o", ms=3)
+    axes.set_xlabel(plot.x)
+    axes.set_ylabel(plot.y)
+    axes.legend(frameon=False, fontsize=8)
+
+
+def _bars(axes: Any, lines: dict[str, Points], plot: Plot) -> None:
+    named = [(name, figure) for name, points in lines.items() for _, figure in points]
+    spread = [_interval(figure) for _, figure in named]
+    axes.barh(
+        range(len(named)),
+        [figure.value for _, figure in named],
+        xerr=list(zip(*spread, strict=True)) or None,
+        color="#2a6f97",
+    )
+    axes.set_yticks(range(len(named)), [name for name, _ in named])
+    axes.invert_yaxis()
+    axes.set_xlabel(plot.y)

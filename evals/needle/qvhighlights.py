@@ -1,0 +1,58 @@
+"""QVHighlights (Lei et al., NeurIPS 2021): real videos, a query each, and where it is answered."""
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from evals.harness.data import require_files
+from evals.needle.data import Needle, NeedleVideo
+from keyscore_plugin.errors import InputError
+
+ANNOTATIONS = "highlight_val_release.jsonl"
+_SOURCE = "https://github.com/jayleicn/moment_detr/tree/main/data"
+_LAYOUT = f"{ANNOTATIONS}, videos/<vid>.mp4"
+
+
+def read_qvhighlights(root: Path) -> list[NeedleVideo]:
+    """The validation split: 10,310 queries in all splits, up to 150 s a video.
+
+    Args:
+        root: The folder with the annotations and the videos.
+
+    Raises:
+        InputError: A file is not there, or a line is not as the format has it.
+    """
+    require_files(root, [ANNOTATIONS], source=_SOURCE, layout=_LAYOUT)
+    path = root / ANNOTATIONS
+    needles: dict[str, list[Needle]] = defaultdict(list)
+    seen: dict[Any, int] = {}
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        qid, video, needle = _read(line, f"{path}, line {number}")
+        if qid in seen:
+            raise InputError(f"{path}, line {number}: qid {qid} was on line {seen[qid]}")
+        seen[qid] = number
+        needles[video].append(needle)
+    if not needles:
+        raise InputError(f"{path} holds no query")
+    videos = {video: Path("videos", f"{video}.mp4") for video in needles}
+    require_files(root, videos.values(), source=_SOURCE, layout=_LAYOUT)
+    return [NeedleVideo(root / videos[video], tuple(needles[video])) for video in needles]
+
+
+def _read(line: str, where: str) -> tuple[int, str, Needle]:
+    try:
+        item = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{where} is not JSON: {error}") from error
+    try:
+        spans = tuple((float(start), float(end)) for start, end in item["relevant_windows"])
+        qid, video, query = item["qid"], item["vid"], item["query"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{where}: expected qid, vid, query and relevant_windows [[start, end], ...], got "
+            f"{type(error).__name__} {error}"
+        ) from error
+    if not spans or any(not 0 <= start < end for start, end in spans):
+        raise InputError(f"{where}: relevant_windows {item['relevant_windows']} are no stretches")
+    return qid, video, Needle(query, spans)

@@ -1,0 +1,195 @@
+"""A run that is cut off, shared by processes, or short of a video."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from accelerate import PartialState
+
+from evals.harness.bench import Bench, Setup
+from evals.harness.cells import Cell, make_cells
+from evals.harness.evaluation import Unit
+from evals.harness.figures import mean_figure
+from evals.harness.main import eval_parser, main
+from evals.harness.plot import Plot
+from evals.harness.records import Record
+from evals.harness.result import Result, Row
+from evals.harness.run import run
+from keyscore_plugin.config import SamplerConfig
+from keyscore_plugin.errors import InputError
+from tests.footage import write_clip
+
+ROOT = Path(__file__).parents[2]
+CLIPS = {"cat": ["tabby cat"], "rocket": ["rocket"], "both": ["tabby cat", "rocket"]}
+
+
+@dataclass
+class FrameTimes:
+    """The mean time of the chosen frames: as small as an evaluation can be."""
+
+    units: Sequence[Unit]
+    measured: list[str] = field(default_factory=list)
+    stop_after: int = 99
+    name: ClassVar[str] = "frame-times"
+    plot: ClassVar[Plot] = Plot("seconds")
+
+    def settings(self) -> dict[str, Any]:
+        return {"kind": "test"}
+
+    def measure(self, unit: Unit, bench: Bench, cells: Sequence[Cell]) -> Record:
+        if len(self.measured) == self.stop_after:
+            raise KeyboardInterrupt
+        self.measured.append(unit.id)
+        return {cell.key: bench.select(cell).pts_seconds for cell in cells}
+
+    def rows(self, records: Mapping[str, Record], cells: Sequence[Cell]) -> list[Row]:
+        return [
+            Row(
+                cell.labels,
+                len(records),
+                {"seconds": mean_figure([sum(r[cell.key]) for r in records.values()], seed=0)},
+            )
+            for cell in cells
+        ]
+
+
+SETUP = Setup(make_cells(["uniform", "random"], [2, 3], []), SamplerConfig())
+
+
+@pytest.fixture(scope="module")
+def units(tmp_path_factory: pytest.TempPathFactory) -> list[Unit]:
+    folder = tmp_path_factory.mktemp("clips")
+    for name, words in CLIPS.items():
+        write_clip(folder / f"{name}.mp4", words)
+    return [Unit(name, folder / f"{name}.mp4") for name in CLIPS]
+
+
+def finish(
+    evaluation: FrameTimes, out: Path, setup: Setup = SETUP, leave_out: Sequence[str] = ()
+) -> Result:
+    result = run(evaluation, setup, out=out, state=PartialState(), leave_out=leave_out)
+    assert result is not None
+    return result
+
+
+def test_a_run_that_was_cut_off_measures_only_the_rest(units: list[Unit], tmp_path: Path) -> None:
+    whole = finish(FrameTimes(units), tmp_path / "whole")
+    cut_off = FrameTimes(units, stop_after=2)
+    with pytest.raises(KeyboardInterrupt):
+        finish(cut_off, tmp_path / "parts")
+    resumed = FrameTimes(units)
+    assert finish(resumed, tmp_path / "parts").to_dict() == whole.to_dict()
+    assert (cut_off.measured, resumed.measured) == (["cat", "rocket"], ["both"])
+    again = FrameTimes(units)
+    assert finish(again, tmp_path / "parts").rows == whole.rows
+    assert again.measured == []
+
+
+def test_an_unreadable_video_stops_no_other_and_is_no_part_of_a_mean(
+    units: list[Unit], tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    some = [units[0], Unit("broken", broken), units[1]]
+    evaluation = FrameTimes(some)
+    with pytest.raises(InputError) as error:
+        finish(evaluation, tmp_path / "run")
+    assert "1 of 3 videos could not be measured" in str(error.value)
+    assert str(broken) in str(error.value)
+    assert "--leave-out broken" in str(error.value)
+    assert "\n" not in str(error.value)
+    assert evaluation.measured == ["cat", "rocket"]
+
+    left_out = finish(FrameTimes(some), tmp_path / "other", leave_out=["broken"])
+    assert {row.n for row in left_out.rows} == {2}
+    assert "Left out by name: broken." in left_out.to_markdown()
+
+    broken.write_bytes(units[2].video.read_bytes())  # mended
+    mended = FrameTimes(some)
+    assert {row.n for row in finish(mended, tmp_path / "run").rows} == {3}
+    assert mended.measured == ["broken"]
+
+
+def test_one_folder_takes_one_run(units: list[Unit], tmp_path: Path) -> None:
+    finish(FrameTimes(units), tmp_path)
+    with pytest.raises(InputError, match="holds a run with seed 0, this one has 1"):
+        finish(FrameTimes(units), tmp_path, Setup(SETUP.cells, SETUP.config, seed=1))
+    with pytest.raises(InputError, match="holds a run with cells"):
+        finish(FrameTimes(units), tmp_path, Setup(SETUP.cells[:1], SETUP.config))
+    with pytest.raises(InputError, match="holds a run with leave_out"):
+        finish(FrameTimes(units), tmp_path, leave_out=["cat"])
+
+
+def test_a_video_that_is_not_there_cannot_be_left_out(units: list[Unit], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no video 'dog'"):
+        finish(FrameTimes(units), tmp_path, leave_out=["dog"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--num-frames=0"], ">= 1, got 0"),
+        (["--num-frames=few"], "'few' is not a number"),
+        (["--threshold=high"], "'high' is not a number"),
+        (["--sampler=best"], "best"),
+        (["--sampler=uniform", "--threshold=0.5"], "uniform@t0.5"),
+        (["--config=[]"], "is no object"),
+        (["--config={"], "is not JSON"),
+        (["--device=toaster"], "toaster"),
+    ],
+)
+def test_a_wrong_option_is_one_line_before_any_work(
+    arguments: list[str],
+    named: str,
+    units: list[Unit],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    parser = eval_parser("frame-times", "test", samplers="uniform", num_frames="2")
+    options = parser.parse_args([*arguments, f"--out={tmp_path / 'out'}"])
+    assert main(options, lambda _options, _setup: FrameTimes(units)) == 2
+    captured = capsys.readouterr()
+    assert named in captured.err.strip().splitlines()[-1]
+    assert captured.out == ""
+    assert not (tmp_path / "out" / "result.json").exists()
+
+
+def _needle(out: Path, root: Path, *launcher: str) -> dict[str, Any]:
+    command = [
+        *(sys.executable, "-m", *launcher, "evals.needle", "--dataset=qvhighlights"),
+        *(f"--root={root}", f"--out={out}", "--sampler=uniform,random", "--num-frames=1,2"),
+    ]
+    # Nothing that the machine or its user has set up for accelerate may count.
+    environment = {**os.environ, "HF_HOME": str(root / "hf"), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    result: dict[str, Any] = json.loads((out / "result.json").read_text())
+    assert (out / "table.md").read_text() == done.stdout
+    assert (out / "plot.svg").stat().st_size > 0
+    return result
+
+
+def test_two_processes_give_what_one_gives(units: list[Unit], tmp_path: Path) -> None:
+    (tmp_path / "videos").mkdir()
+    lines = []
+    for number, unit in enumerate(units):
+        (tmp_path / "videos" / f"{unit.id}.mp4").symlink_to(unit.video)
+        windows = {"relevant_windows": [[0, 0.5]]}
+        lines.append({"qid": number, "vid": unit.id, "query": "a cat", **windows})
+    (tmp_path / "highlight_val_release.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    # What `accelerate launch` calls on GPUs; on CPUs that command itself would ask for MPI.
+    launcher = ["torch.distributed.run", "--nproc-per-node=2", "-m"]
+    one = _needle(tmp_path / "one", tmp_path)
+    two = _needle(tmp_path / "two", tmp_path, *launcher)
+    assert one == two
+    journals = sorted(path.name for path in (tmp_path / "two").glob("records-*"))
+    assert journals == ["records-0-of-2.jsonl", "records-1-of-2.jsonl"]
+    assert sum(len(p.read_text().splitlines()) for p in (tmp_path / "two").glob("records-*")) == 3
