@@ -1,0 +1,1 @@
+"""TVSum and SumMe: do the scores of a sampler rank the frames as the annotators do?"""

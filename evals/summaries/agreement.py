@@ -1,0 +1,102 @@
+"""How well a ranking agrees with the annotators: Kendall's tau, Spearman's rho, the old F-score.
+
+Otani et al., "Rethinking the Evaluation of Video Summaries", CVPR 2019, brought the rank
+correlations; the code of CSTA and LLMVS fixes the details that are followed here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from scipy.stats import kendalltau, spearmanr
+
+from evals.summaries.h5 import Floats, Mask
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Mean correlation of one video.
+
+    Attributes:
+        tau: Kendall's tau-b.
+        rho: Spearman's rho.
+        undefined: Correlations that do not exist, because one side gives every frame the same
+            value. They count as 0 in the means: what does not rank agrees with nobody.
+        compared: Correlations in all.
+    """
+
+    tau: float
+    rho: float
+    undefined: int
+    compared: int
+
+    def to_dict(self) -> dict[str, float | int]:
+        """The fields as plain JSON values."""
+        return asdict(self)
+
+
+def with_each_user(scores: Floats, users: Floats) -> Agreement:
+    """TVSum: the scores of the picks against each person's, and the mean of these.
+
+    Args:
+        scores: ``(n_steps,)``.
+        users: ``(n_users, n_steps)``.
+    """
+    return _mean([_correlate(scores, user) for user in users])
+
+
+def with_mean_summary(summary: Mask, user_summary: Mask) -> Agreement:
+    """SumMe: a summary against the share of users who chose each frame.
+
+    Args:
+        summary: ``(n_frames,)``.
+        user_summary: ``(n_users, n_frames)``.
+    """
+    return _mean([_correlate(summary.astype(np.float64), user_summary.mean(axis=0))])
+
+
+def of_users_with_each_other(users: Floats) -> Agreement:
+    """TVSum's human anchor: each person left out in turn and judged as a method, by the others.
+
+    Args:
+        users: ``(n_users, n_steps)``.
+    """
+    # Neither correlation has a direction: one of (a, b) and (b, a) is enough.
+    return _mean([_correlate(users[b], users[a]) for a in range(len(users)) for b in range(a)])
+
+
+def of_users_with_the_rest(user_summary: Mask) -> Agreement:
+    """SumMe's human anchor: each person's summary against the mean of the others'.
+
+    Args:
+        user_summary: ``(n_users, n_frames)``.
+    """
+    found = []
+    for left_out in range(len(user_summary)):
+        rest = np.delete(user_summary, left_out, axis=0).mean(axis=0)
+        found.append(_correlate(user_summary[left_out].astype(np.float64), rest))
+    return _mean(found)
+
+
+def f_scores(summary: Mask, user_summary: Mask) -> Floats:
+    """``(n_users,)`` F of precision and recall in frames; 0 where nothing is shared.
+
+    SumMe reports their largest, TVSum their mean (PGL-SUM).
+    """
+    shared = (summary & user_summary).sum(axis=1).astype(np.float64)
+    frames = summary.sum() + user_summary.sum(axis=1)
+    # 2 P R / (P + R) with P = shared / |summary| and R = shared / |user|
+    scores: Floats = 2 * shared / np.maximum(1, frames)
+    return scores
+
+
+def _correlate(a: Floats, b: Floats) -> tuple[float, float] | None:
+    """Tau and rho; None where one side is constant."""
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return None
+    return float(kendalltau(a, b).statistic), float(spearmanr(a, b).statistic)
+
+
+def _mean(found: Sequence[tuple[float, float] | None]) -> Agreement:
+    tau, rho = np.mean([pair or (0.0, 0.0) for pair in found], axis=0).tolist()
+    return Agreement(tau, rho, undefined=found.count(None), compared=len(found))

@@ -1,0 +1,108 @@
+"""TVSum's own annotation: what each of 20 people gave each frame, from 1 to 5."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from evals.summaries.h5 import Annotation, Floats
+from keyscore_plugin.errors import InputError
+
+N_USERS = 20
+_SCORES = (1.0, 5.0)
+
+
+def read_annotators(path: Path) -> dict[str, Floats]:
+    """Read ``ydata-tvsum50-anno.tsv``: one line a person, 20 lines a video.
+
+    Args:
+        path: Lines of video id, category and one number a frame between commas, apart by tabs.
+
+    Returns:
+        ``(20, n_frames)`` scores by YouTube id, in the order of the file.
+
+    Raises:
+        InputError: A line has other fields or no number where one must be, a video has other than
+            20 lines or lines of different lengths, or an id comes back after another one.
+    """
+    blocks: dict[str, list[Floats]] = {}
+    previous = None
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        video_id, scores = _parse(line, f"{path}, line {number}")
+        if video_id in blocks and video_id != previous:
+            raise InputError(
+                f"{path}, line {number}: {video_id} comes a second time; "
+                f"expected the {N_USERS} lines of a video one after the other"
+            )
+        blocks.setdefault(video_id, []).append(scores)
+        previous = video_id
+    return {video_id: _stack(video_id, rows, path) for video_id, rows in blocks.items()}
+
+
+def _parse(line: str, where: str) -> tuple[str, Floats]:
+    fields = line.split("\t")
+    if len(fields) != 3 or not fields[0]:
+        raise InputError(
+            f"{where} has {len(fields)} fields; expected video id, category and scores, "
+            "apart by tabs"
+        )
+    try:
+        scores = np.array(fields[2].split(","), dtype=np.float64)
+    except ValueError as error:
+        raise InputError(f"{where}: the scores must be numbers between commas ({error})") from error
+    low, high = _SCORES
+    if not ((scores >= low) & (scores <= high)).all():  # NaN fails too
+        raise InputError(f"{where}: the scores must lie in {low:.0f} to {high:.0f}")
+    return fields[0], scores
+
+
+def _stack(video_id: str, rows: list[Floats], path: Path) -> Floats:
+    lengths = sorted({len(row) for row in rows})
+    if len(lengths) > 1:
+        raise InputError(
+            f"{path}: the lines of {video_id} have {lengths[0]} to {lengths[-1]} scores; "
+            "expected one length"
+        )
+    if len(rows) != N_USERS:
+        raise InputError(f"{path}: {video_id} has {len(rows)} lines; expected {N_USERS} users")
+    return np.stack(rows)
+
+
+def scores_at_picks(
+    annotators: Mapping[str, Floats], annotations: Mapping[str, Annotation]
+) -> dict[str, tuple[str, Floats]]:
+    """Join the two files. Neither names the other's videos: the order of both is the same.
+
+    CSTA and LLMVS trust that order; here the lengths are checked too. (They also divide by each
+    person's largest score, which no rank correlation can see.)
+
+    Args:
+        annotators: ``(20, n_frames)`` scores by YouTube id.
+        annotations: Of the h5 file, in the order of its keys.
+
+    Returns:
+        YouTube id and ``(20, n_steps)`` scores by key.
+
+    Raises:
+        InputError: There are not as many videos, or one has another length.
+    """
+    if len(annotators) != len(annotations):
+        raise InputError(
+            f"the TSV has {len(annotators)} videos and the h5 file {len(annotations)}; "
+            "both must hold the same videos in the same order"
+        )
+    joined = {}
+    for (video_id, scores), annotation in zip(
+        annotators.items(), annotations.values(), strict=True
+    ):
+        n_steps = len(range(0, scores.shape[1], annotation.step))
+        if n_steps != len(annotation.picks) or scores.shape[1] <= annotation.picks[-1]:
+            raise InputError(
+                f"{annotation.key} of the h5 file has {len(annotation.picks)} picks every "
+                f"{annotation.step} frames, and {video_id}, in its place in the TSV, has "
+                f"{scores.shape[1]} scores, which makes {n_steps}; the files do not belong together"
+            )
+        joined[annotation.key] = (video_id, scores[:, annotation.picks])
+    return joined

@@ -1,0 +1,150 @@
+"""The h5 files that the field shares: ``eccv16_dataset_{tvsum,summe}_google_pool5.h5``.
+
+The layout that PGL-SUM, CSTA and LLMVS read. The CNN features and the averaged scores in it are
+not read here: videos are encoded afresh, and agreement is measured with each user.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from keyscore_plugin._optional import require
+from keyscore_plugin.errors import InputError
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+_KEY = re.compile(r"video_([1-9]\d*)")
+_DATASETS = ("change_points", "n_frames", "n_steps", "picks", "user_summary")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Annotation:
+    """What the file knows of one video.
+
+    Attributes:
+        key: Its group, ``"video_7"``: the name that the splits use.
+        name: Title in the file; None in TVSum's, which holds none.
+        n_frames: Frames of the video.
+        picks: ``(n_steps,)`` rising indices of the frames that are scored, every 15th.
+        shots: ``(n_shots, 2)`` first and last frame of each shot found by KTS, inclusive.
+        user_summary: ``(n_users, n_frames)``: which frames each user's summary holds.
+    """
+
+    key: str
+    name: str | None
+    n_frames: int
+    picks: Ints
+    shots: Ints
+    user_summary: Mask
+
+    @property
+    def step(self) -> int:
+        """Frames from one pick to the next."""
+        return int(self.picks[1] - self.picks[0])
+
+
+def read_h5(path: Path, *, n_users: range) -> dict[str, Annotation]:
+    """Read and check the annotations of every video.
+
+    Args:
+        path: The file; opened read-only.
+        n_users: How many users a video may have.
+
+    Returns:
+        Annotations by key, in the order of the keys' numbers.
+
+    Raises:
+        InputError: The file is no h5, holds no video, or one of its videos lacks a dataset or
+            contradicts itself; the message names the file, the video and the dataset.
+        MissingDependencyError: h5py is not installed.
+    """
+    h5py = require("h5py", extra="evals")
+    try:
+        with h5py.File(path, "r") as file:
+            keys = sorted(file, key=lambda key: (_number(key, path), key))
+            if not keys:
+                raise InputError(f"{path} holds no video; expected groups video_1, video_2 ...")
+            return {key: _annotation(file[key], key, path, n_users) for key in keys}
+    except OSError as error:
+        raise InputError(f"{path} is no readable h5 file ({error}); download it again") from error
+
+
+def _number(key: str, path: Path) -> int:
+    found = _KEY.fullmatch(key)
+    if found is None:
+        raise InputError(f"{path} has an entry {key!r}; expected groups video_1, video_2 ...")
+    return int(found[1])
+
+
+def _annotation(group: Any, key: str, path: Path, n_users: range) -> Annotation:
+    where = f"{path}: {key}"
+    for name in _DATASETS:
+        if name not in group:
+            raise InputError(f"{where} has no dataset {name!r}; it needs {', '.join(_DATASETS)}")
+    n_frames, n_steps = (
+        int(np.asarray(group[name][()]).item()) for name in ("n_frames", "n_steps")
+    )
+    annotation = Annotation(
+        key=key,
+        name=_text(group["video_name"][()]) if "video_name" in group else None,
+        n_frames=n_frames,
+        picks=np.asarray(group["picks"][()], dtype=np.int64),
+        shots=np.asarray(group["change_points"][()], dtype=np.int64),
+        user_summary=np.asarray(group["user_summary"][()]) > 0,
+    )
+    _check_picks(annotation, n_steps, where)
+    _check_shots(annotation, where)
+    _check_users(annotation, n_users, where)
+    return annotation
+
+
+def _check_picks(annotation: Annotation, n_steps: int, where: str) -> None:
+    picks = annotation.picks
+    if picks.ndim != 1 or len(picks) != n_steps or len(picks) < 2:
+        raise InputError(
+            f"{where}: picks has shape {picks.shape} and n_steps is {n_steps}; expected as many "
+            "picks as steps, two or more"
+        )
+    if (np.diff(picks) < 1).any() or picks[0] < 0 or picks[-1] >= annotation.n_frames:
+        raise InputError(
+            f"{where}: picks must rise inside the {annotation.n_frames} frames, "
+            f"got {picks[0]} ... {picks[-1]}"
+        )
+
+
+def _check_shots(annotation: Annotation, where: str) -> None:
+    shots, n_frames = annotation.shots, annotation.n_frames
+    if shots.ndim != 2 or shots.shape[1] != 2 or not len(shots):
+        raise InputError(f"{where}: change_points has shape {shots.shape}; expected (n_shots, 2)")
+    touch = shots[0, 0] == 0 and (shots[1:, 0] == shots[:-1, 1] + 1).all()
+    # The released code allows for an end that is a little off; half a second is a little.
+    ends = abs(int(shots[-1, 1]) + 1 - n_frames) < annotation.step
+    if not (touch and ends and (shots[:, 0] <= shots[:, 1]).all()):
+        raise InputError(
+            f"{where}: change_points must be shots that touch, from frame 0 to {n_frames - 1}, "
+            f"got {shots[0].tolist()} ... {shots[-1].tolist()}"
+        )
+
+
+def _check_users(annotation: Annotation, n_users: range, where: str) -> None:
+    shape = annotation.user_summary.shape
+    if len(shape) != 2 or shape[1] != annotation.n_frames:
+        raise InputError(
+            f"{where}: user_summary has shape {shape}; expected one row a user "
+            f"of {annotation.n_frames} frames"
+        )
+    if shape[0] not in n_users:
+        wanted = f"{n_users.start}" if len(n_users) == 1 else f"{n_users.start} to {n_users[-1]}"
+        raise InputError(f"{where}: user_summary has {shape[0]} users; expected {wanted}")
+
+
+def _text(value: Any) -> str:
+    """The one string in a scalar or in an array of one."""
+    item = np.asarray(value).item()
+    return item.decode() if isinstance(item, bytes) else str(item)

@@ -1,0 +1,89 @@
+"""The two published sets of splits; what is trained on does not matter here, what is tested does.
+
+Both name videos by their key in the h5 file. The five test sets of PGL-SUM (and LLMVS, which took
+them over) overlap and leave videos out; those of CSTA hold every video once.
+"""
+
+import json
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from keyscore_plugin.errors import InputError
+
+Splits = tuple[tuple[str, ...], ...]
+
+
+def read_pgl_sum(path: Path, keys: Collection[str]) -> Splits:
+    """Test keys of each split of ``{tvsum,summe}_splits.json``.
+
+    Args:
+        path: A JSON list of objects with ``train_keys`` and ``test_keys``.
+        keys: Of the h5 file.
+
+    Raises:
+        InputError: The file is no such JSON, or names a video that is not there, or one twice.
+    """
+    try:
+        splits = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON ({error}); download it again") from error
+    if not isinstance(splits, list) or not splits:
+        raise InputError(f"{path}: expected a list of splits, got {type(splits).__name__}")
+    return tuple(
+        _test_keys(
+            *(_key_list(split, field, f"{path}, split {order}") for field in _FIELDS),
+            where=f"{path}, split {order}",
+            keys=keys,
+        )
+        for order, split in enumerate(splits)
+    )
+
+
+def read_csta(path: Path, keys: Collection[str]) -> Splits:
+    """Test keys of each split of ``{TVSum,SumMe}_splits.txt``.
+
+    Args:
+        path: Lines such as ``TVSum/split0/video_1,video_2/video_3``: training, then test.
+        keys: Of the h5 file.
+
+    Raises:
+        InputError: A line has other parts, or names a video that is not there, or one twice.
+    """
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if not lines:
+        raise InputError(f"{path} is empty; expected one split a line")
+    splits = []
+    for order, line in enumerate(lines):
+        parts = line.strip().split("/")
+        where = f"{path}, line {order + 1}"
+        if len(parts) != 4:
+            raise InputError(f"{where} has {len(parts)} parts; expected dataset/split/train/test")
+        train, test = (part.split(",") for part in parts[2:])
+        splits.append(_test_keys(train, test, where=where, keys=keys))
+    return tuple(splits)
+
+
+_FIELDS = ("train_keys", "test_keys")
+
+
+def _key_list(split: Any, field: str, where: str) -> list[str]:
+    found = split.get(field) if isinstance(split, dict) else None
+    if not isinstance(found, list) or not all(isinstance(key, str) for key in found):
+        raise InputError(f"{where} has no list {field!r}; it needs {' and '.join(_FIELDS)}")
+    return found
+
+
+def _test_keys(
+    train: Sequence[str], test: Sequence[str], *, where: str, keys: Collection[str]
+) -> tuple[str, ...]:
+    both = [*train, *test]
+    unknown = sorted(set(both) - set(keys))
+    if unknown:
+        raise InputError(f"{where} names {unknown[0]!r}, which the h5 file does not hold")
+    twice = sorted({key for key in both if both.count(key) > 1})
+    if twice:
+        raise InputError(f"{where} names {twice[0]!r} twice; expected each video once")
+    if not test:
+        raise InputError(f"{where} tests no video")
+    return tuple(test)

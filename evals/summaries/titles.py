@@ -1,0 +1,43 @@
+"""Titles: the text that every video of TVSum and SumMe has without any annotation."""
+
+import csv
+from pathlib import Path
+
+from keyscore_plugin.errors import InputError
+
+
+def read_titles(path: Path) -> dict[str, str]:
+    """Titles by YouTube id, from TVSum's ``ydata-tvsum50-info.tsv``.
+
+    Args:
+        path: A table apart by tabs with a header that holds ``video_id`` and ``title``.
+
+    Raises:
+        InputError: A column is missing, a title is empty, or an id comes twice.
+    """
+    with path.open(encoding="utf-8", newline="") as file:
+        # Titles hold lone quotation marks: they are letters, not a way to quote.
+        table = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+        columns = table.fieldnames or ()
+        missing = [name for name in ("video_id", "title") if name not in columns]
+        if missing:
+            raise InputError(f"{path} has no column {missing[0]!r}; its columns are {columns}")
+        titles: dict[str, str] = {}
+        for row in table:
+            video_id, title = row["video_id"], (row["title"] or "").strip()
+            if video_id in titles:
+                raise InputError(f"{path}: {video_id} comes twice; expected each video once")
+            if not title:
+                raise InputError(f"{path}: {video_id} has no title")
+            titles[video_id] = title
+    return titles
+
+
+def title_of_name(name: str) -> str:
+    """What a file name says: SumMe's videos have no other title.
+
+    Example:
+        >>> title_of_name("Bike_Polo")
+        'Bike Polo'
+    """
+    return " ".join(name.replace("_", " ").split())
