@@ -1,14 +1,15 @@
 """``python -m evals.needle.sweep``: one setting of KeyScore at a time, on the tuning split.
 
-Each video is decoded, clustered and embedded once; only scoring and selection are repeated, with
-the functions that `keyscore_plugin.samplers.keyscore` calls.
+Each video is decoded and embedded once, and clustered once for each setting of STACFP; scoring and
+selection are repeated, with the functions that `keyscore_plugin.samplers.keyscore` calls.
 """
 
 import argparse
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +19,13 @@ from tqdm import tqdm
 from evals.needle.data import NeedleVideo, make_videos
 from evals.needle.metrics import Figures, judge, mean_figures
 from evals.needle.sources import TUNING
-from keyscore_plugin.config import EncodeConfig, SamplerConfig, ScoreConfig, SelectConfig
+from keyscore_plugin.config import (
+    EncodeConfig,
+    ProposalConfig,
+    SamplerConfig,
+    ScoreConfig,
+    SelectConfig,
+)
 from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.samplers.call import StageClock
@@ -27,11 +34,18 @@ from keyscore_plugin.samplers.look import look
 from keyscore_plugin.scoring import score
 from keyscore_plugin.selection import select
 from keyscore_plugin.stacfp import propose
-from keyscore_plugin.types import Candidates, Embeddings, TextEmbedding
+from keyscore_plugin.types import Candidates, Embeddings, Frames, TextEmbedding
 from keyscore_plugin.video import open_video
 
 _BUDGETS = (1, 4, 8, 16)
 _MAX_ENCODED = (32, 48, 64, 96, 128)
+# With every frame embedded the clusters only mark the scenes: what STACFP is worth shows where few
+# are, and its candidates come first.
+_FEW_ENCODED = 32
+_PROPOSAL: dict[str, tuple[Any, ...]] = {
+    "gamma_time": (0.0, 5.0, 20.0, 40.0),
+    "bins": ((4, 2, 2), (16, 4, 4), (16, 8, 8)),
+}
 _WEIGHTS = ((1.0, 0.0, 0.0), (0.0, 0.0, 1.0), (0.8, 0.2, 0.0), (0.5, 0.0, 0.5), (0.4, 0.2, 0.4))
 _SELECT: dict[str, tuple[float, ...]] = {
     "sharpness": (2.0, 3.0, 4.0, 6.0),
@@ -46,10 +60,17 @@ class _Embedded:
     """A video, ready to be searched again and again."""
 
     video: NeedleVideo
+    grid: Frames
     frames: Embeddings
-    candidates: Candidates
     duration_seconds: float
     texts: tuple[TextEmbedding, ...]
+    proposed: dict[ProposalConfig, Candidates] = field(default_factory=dict)
+
+    def candidates(self, config: ProposalConfig) -> Candidates:
+        """STACFP of this video, once for each setting."""
+        if config not in self.proposed:
+            self.proposed[config] = propose(self.grid, config)
+        return self.proposed[config]
 
 
 def main() -> None:
@@ -87,6 +108,14 @@ def settings() -> Iterator[tuple[str, SamplerConfig]]:
     for max_encoded in _MAX_ENCODED:
         yield f"max_encoded = {max_encoded}", SamplerConfig(encode=EncodeConfig(max_encoded))
     yield "policy = top", SamplerConfig(select=SelectConfig(policy="top"))
+    few = EncodeConfig(_FEW_ENCODED)
+    for name, choices in _PROPOSAL.items():
+        for choice in choices:
+            proposal = replace(ProposalConfig(), **{name: choice})
+            label = f"{name} = {choice:g}" if isinstance(choice, float) else f"{name} = {choice}"
+            yield label, SamplerConfig(proposal=proposal)
+            label = f"max_encoded = {_FEW_ENCODED}, {label}"
+            yield label, SamplerConfig(proposal=proposal, encode=few)
 
 
 def _embed(
@@ -104,8 +133,8 @@ def _embed(
         duration_seconds = source.duration_seconds
     return _Embedded(
         video=video,
+        grid=frames,
         frames=encoder.encode_frames(frames),
-        candidates=propose(frames, config.proposal),
         duration_seconds=duration_seconds,
         texts=tuple(
             _with_noise(encoder.encode_text(needle.caption), text_noise, rng)
@@ -135,7 +164,8 @@ def _measure(videos: list[_Embedded], config: SamplerConfig) -> str:
 
 def _search(one: _Embedded, text: TextEmbedding, budget: int, config: SamplerConfig) -> list[float]:
     """Times of the frames that KeyScore chooses for one text."""
-    encoded = _encoded_rows(one, text, max(config.encode.max_encoded, budget))
+    candidates = one.candidates(config.proposal)
+    encoded = _encoded_rows(one, candidates, text, max(config.encode.max_encoded, budget))
     frames = Embeddings(
         one.frames.vectors[encoded],
         one.frames.indices[encoded],
@@ -147,20 +177,22 @@ def _search(one: _Embedded, text: TextEmbedding, budget: int, config: SamplerCon
         frames.pts_seconds,
         num_frames=budget,
         duration_seconds=one.duration_seconds,
-        clusters=one.candidates.labels[encoded],
+        clusters=candidates.labels[encoded],
         config=config.select,
     )
     times: list[float] = frames.pts_seconds[rows.cpu()].tolist()
     return times
 
 
-def _encoded_rows(one: _Embedded, text: TextEmbedding, n_encoded: int) -> Tensor:
+def _encoded_rows(
+    one: _Embedded, candidates: Candidates, text: TextEmbedding, n_encoded: int
+) -> Tensor:
     """Rows that `samplers.encoding` would embed for this text, had it not embedded all."""
     if n_encoded >= len(one.frames):
         return torch.arange(len(one.frames))
-    first = one.candidates.rows
+    first = candidates.rows
     cosines = (one.frames.vectors[first] @ text.vector).cpu()
-    more = rows_worth_encoding(one.candidates, cosines, n_more=n_encoded - len(first))
+    more = rows_worth_encoding(candidates, cosines, n_more=n_encoded - len(first))
     return torch.cat([first, more]).sort().values
 
 
