@@ -95,6 +95,9 @@ def main(
     except KeyScoreError as error:
         print(f"{options.name}: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(f"{options.name}: cut off; the same command goes on from here", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -160,6 +160,16 @@ def test_a_wrong_option_is_one_line_before_any_work(
     assert not (tmp_path / "out" / "result.json").exists()
 
 
+def test_control_c_is_one_line(
+    units: list[Unit], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = eval_parser("frame-times", "test", samplers="uniform", num_frames="2")
+    options = parser.parse_args([f"--out={tmp_path}"])
+    assert main(options, lambda _options, _setup: FrameTimes(units, stop_after=1)) == 130
+    assert "the same command goes on" in capsys.readouterr().err.splitlines()[-1]
+    assert main(options, lambda _options, _setup: FrameTimes(units)) == 0
+
+
 def _needle(out: Path, root: Path, *launcher: str) -> dict[str, Any]:
     command = [
         *(sys.executable, "-m", *launcher, "evals.needle", "--dataset=qvhighlights"),
