@@ -3,14 +3,14 @@
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from keyscore_plugin.errors import InputError, VideoError
+from keyscore_plugin._files import write_whole
+from keyscore_plugin.errors import CacheError, VideoError
 from keyscore_plugin.types import Selection
 from keyscore_plugin.version import VERSION
 
@@ -51,7 +51,11 @@ class SelectionCache:
         self.counts = CacheCounts()
 
     def get(self, key: str) -> Selection | None:
-        """The selection of a `selection_key`; None if there is none, or none that is whole."""
+        """The selection of a `selection_key`; None if there is none, or none that is whole.
+
+        Raises:
+            CacheError: The folder cannot be read.
+        """
         try:
             content = self._path(key).read_bytes()
         except FileNotFoundError:
@@ -71,25 +75,21 @@ class SelectionCache:
         """Keep a selection.
 
         Raises:
-            InputError: The folder cannot be written.
+            CacheError: The folder cannot be written, or the disk is full; no part of it stays.
         """
         text = selection.to_json().encode("utf-8", "backslashreplace")
         path = self._path(key)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            # Not a fixed name: two processes may write the same entry at the same time.
-            handle, beside = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-            with os.fdopen(handle, "wb") as file:
-                file.write(_seal(key, text) + b"\n" + text)
-            Path(beside).replace(path)
+            write_whole(path, _seal(key, text) + b"\n" + text)
         except OSError as error:
             raise self._unusable(error) from error
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.json"
 
-    def _unusable(self, error: OSError) -> InputError:
-        return InputError(
+    def _unusable(self, error: OSError) -> CacheError:
+        return CacheError(
             f"cannot use the selection cache {self.folder}: {error.strerror or error}; "
             "give another folder, or none"
         )

@@ -35,3 +35,7 @@ class MissingDependencyError(KeyScoreError, ImportError):
 
 class ModelError(KeyScoreError):
     """An encoder or a captioner cannot be loaded, or cannot do what is asked of it."""
+
+
+class CacheError(KeyScoreError):
+    """The folder of a cache cannot be used; that is no fact about what was to be kept in it."""

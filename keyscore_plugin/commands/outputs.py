@@ -1,11 +1,13 @@
 """Files that a command writes beside its standard output, checked before the work starts."""
 
+import io
 import os
 import tempfile
 from pathlib import Path
 
 from PIL import Image
 
+from keyscore_plugin._files import write_whole
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.types import Selection
 from keyscore_plugin.video import open_video
@@ -68,8 +70,10 @@ def save_frames(selection: Selection, folder: Path) -> list[Path]:
         for index in selection.indices:
             frame = source.read([index])
             path = folder / f"frame_{index:07d}_{float(frame.pts_seconds[0]):.3f}s.png"
+            content = io.BytesIO()
+            Image.fromarray(frame.pixels[0].numpy()).save(content, format="PNG")
             try:
-                Image.fromarray(frame.pixels[0].numpy()).save(path)
+                write_whole(path, content.getvalue())
             except OSError as error:
                 raise unwritable(path, error) from error
             paths.append(path)

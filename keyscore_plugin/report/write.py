@@ -5,6 +5,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keyscore_plugin._files import write_whole
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.report.figure import draw
 from keyscore_plugin.report.page import html_page
@@ -56,7 +57,7 @@ def write_report(selection: Selection, path: str | Path) -> None:
     else:
         content = _render(figure, path.suffix.lower().removeprefix("."))
     try:
-        path.write_bytes(content)
+        write_whole(path, content)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
 

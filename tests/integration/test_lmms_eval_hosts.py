@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from keyscore_plugin.errors import InputError, ModelError
+from keyscore_plugin.errors import CacheError, InputError, ModelError
 from tests.lmms.asking import TinyTask, ask
 from tests.lmms.assets import save_answering, write_clips
 from tests.requires import require_or_skip
@@ -371,4 +371,14 @@ def test_an_encoder_that_cannot_be_loaded_ends_the_run_at_the_first_video(
     }
     model = make("qwen2_vl", "simple", **local(assets, "qwen2_vl"), **arguments)
     with pytest.raises(ModelError):
+        ask(model, TinyTask(assets), DOCS)
+
+
+def test_a_cache_that_cannot_be_used_ends_the_run_and_costs_no_document_its_answer(
+    assets: Path, make: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    arguments = {"sampler": "stacfp", "sampler_cache": str(tmp_path / "file" / "cache")}
+    model = make("qwen2_vl", "simple", **local(assets, "qwen2_vl"), **arguments)
+    with pytest.raises(CacheError, match="give another folder, or none"):
         ask(model, TinyTask(assets), DOCS)

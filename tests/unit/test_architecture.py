@@ -32,6 +32,7 @@ FLOORS = {
     "keyscore_plugin.clock": 1,
     "keyscore_plugin._deadline": 1,
     "keyscore_plugin._device": 1,
+    "keyscore_plugin._files": 1,
     "keyscore_plugin": 2,
     "keyscore_plugin.samplers": 3,
     "keyscore_plugin.__init__": 4,

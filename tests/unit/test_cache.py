@@ -1,6 +1,7 @@
 """The cache of selections: found by content, whole or not at all, shared by processes."""
 
 import os
+import resource
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from keyscore_plugin.cache import SelectionCache, content_digest, selection_key
-from keyscore_plugin.errors import InputError, VideoError
+from keyscore_plugin.errors import CacheError, VideoError
 from keyscore_plugin.types import STAGES, Selection
 
 SELECTION = Selection(
@@ -114,5 +115,25 @@ def test_what_cannot_be_read_or_written_is_said(tmp_path: Path) -> None:
     with pytest.raises(VideoError, match="give the path of a video file"):
         content_digest(tmp_path / "absent.mp4")
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="give another folder"):
-        SelectionCache(tmp_path / "file" / "cache").put(KEY, SELECTION)
+    cache = SelectionCache(tmp_path / "file" / "cache")
+    with pytest.raises(CacheError, match="give another folder"):
+        cache.put(KEY, SELECTION)
+    with pytest.raises(CacheError, match="give another folder"):
+        cache.get(KEY)
+
+
+def test_a_full_disk_leaves_the_entry_that_was_there_and_nothing_beside_it(tmp_path: Path) -> None:
+    """A file size limit stands in for the disk."""
+    cache = SelectionCache(tmp_path)
+    cache.put(KEY, SELECTION)
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, unlimited[1]))
+    try:
+        with pytest.raises(CacheError, match="File too large"):
+            cache.put(KEY, replace(SELECTION, num_frames=3))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    kept = cache.get(KEY)
+    assert kept is not None
+    assert kept.num_frames == SELECTION.num_frames
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 1

@@ -2,6 +2,7 @@
 
 import io
 import json
+import resource
 import threading
 from functools import partial
 from pathlib import Path
@@ -234,6 +235,26 @@ def test_outputs_that_cannot_be_written_end_with_2_before_the_video_is_opened(
         code, err = fails(capsys, "select", "no-video.mp4", option, str(tmp_path / place))
         assert code == 2
         assert f"cannot write {tmp_path / 'f'}" in err
+
+
+@pytest.mark.parametrize(
+    ("option", "name"), [("--save-frames", "frames"), ("--report", "a.png"), ("--report", "a.html")]
+)
+def test_a_disk_that_fills_up_ends_with_2_and_one_line_and_leaves_nothing_torn(
+    video: str, tmp_path: Path, capsys: Capture, option: str, name: str
+) -> None:
+    """A file size limit stands in for the disk."""
+    argv = ["select", video, "--sampler", "stacfp", "--num-frames", "2", "--json"]
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50, unlimited[1]))
+    try:
+        code, err = fails(capsys, *argv, option, str(tmp_path / name))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    assert code == 2
+    assert err.startswith(f"keyscore: cannot write {tmp_path / name}")
+    assert "File too large" in err
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_a_place_that_can_be_written_is_left_as_it_was(tmp_path: Path) -> None:

@@ -1,0 +1,144 @@
+"""Processes that share a cache or an output and are killed: nothing lost, torn or twice."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing import get_context
+from pathlib import Path
+
+from keyscore_plugin.batch.journal import Journal
+from keyscore_plugin.cache import SelectionCache
+from keyscore_plugin.errors import InputError
+from keyscore_plugin.types import Selection
+
+ROOT = Path(__file__).parents[2]
+# Children fork from a server that has imported what they need: some milliseconds each.
+CHILDREN = get_context("forkserver")
+CHILDREN.set_forkserver_preload([__name__])
+KEYS = [f"{n:02x}" + 62 * "0" for n in range(3)]
+N_LINES = 400
+
+
+def selection(size: int) -> Selection:
+    """One whose writing takes a while."""
+    return Selection(
+        video="a.mp4",
+        sampler="uniform",
+        config={},
+        num_frames=1,
+        indices=[0],
+        pts_seconds=[0.0],
+        scores=None,
+        decoder="pyav",
+        duration_seconds=1.0,
+        average_fps=10.0,
+        n_frames=10,
+        n_frames_counted=True,
+        n_grid=0,
+        seconds={"total": 0.0},
+        notes=("x" * size,),
+    )
+
+
+def fill_cache(folder: Path, ready: Path, seed: int) -> None:
+    """Write and read the same few entries until the end comes; say so when one was torn."""
+    cache, chance = SelectionCache(folder), random.Random(seed)
+    while True:
+        key = chance.choice(KEYS)
+        cache.put(key, selection(chance.randrange(300_000)))
+        if cache.get(key) is None:
+            ready.with_suffix(".torn").touch()
+        ready.touch()
+
+
+def write_lines(out: Path, ready: Path, seed: int) -> None:
+    """Add the lines that are missing, a few each time one gets hold of the output."""
+    chance = random.Random(seed)
+    n_done = 0
+    while n_done < N_LINES:
+        with suppress(InputError), Journal(out) as journal:
+            ready.touch()
+            missing = [n for n in range(N_LINES) if n not in journal.done]
+            for number in missing[: chance.randrange(1, 4)]:
+                journal.append(number, {"video": "x" * chance.randrange(50_000)})
+            n_done = N_LINES - len(missing)
+
+
+Work = Callable[[Path, Path, int], None]
+
+
+@contextmanager
+def at_work(work: Work, target: Path, ready: Path, seed: int) -> Iterator[None]:
+    """A process that has begun and is killed at the end of the block."""
+    child = CHILDREN.Process(target=work, args=(target, ready, seed))
+    child.start()
+    try:
+        end = time.monotonic() + 60
+        while child.is_alive() and not ready.exists():
+            assert time.monotonic() < end
+            time.sleep(0.001)
+        yield
+    finally:
+        child.kill()
+        child.join()
+    assert child.exitcode in (0, -signal.SIGKILL)
+
+
+def test_a_cache_of_processes_killed_while_they_write_holds_whole_entries(tmp_path: Path) -> None:
+    chance = random.Random(0)
+    folder = tmp_path / "cache"
+    for turn in range(12):
+        first, second = (tmp_path / f"{turn}-{n}" for n in range(2))
+        with at_work(fill_cache, folder, first, turn), at_work(fill_cache, folder, second, -turn):
+            time.sleep(chance.uniform(0, 0.03))
+        cache = SelectionCache(folder)
+        written = {path.stem for path in folder.rglob("*.json")}
+        assert written
+        assert {key for key in KEYS if cache.get(key) is not None} == written
+        assert cache.counts.corrupt == 0
+    assert list(tmp_path.glob("*.torn")) == []
+
+
+def test_an_output_of_processes_killed_while_they_write_holds_each_line_once(
+    tmp_path: Path,
+) -> None:
+    chance = random.Random(0)
+    out = tmp_path / "out.jsonl"
+    for turn in range(12):
+        first, second = (tmp_path / f"{turn}-{n}" for n in range(2))
+        with at_work(write_lines, out, first, turn), at_work(write_lines, out, second, -turn):
+            time.sleep(chance.uniform(0, 0.02))
+    assert out.read_bytes().count(b"\n") > 0
+    write_lines(out, tmp_path / "last", 0)
+    numbers = [json.loads(line)["id"] for line in out.read_text().splitlines()]
+    assert numbers == list(range(N_LINES))
+
+
+def ended(process: "subprocess.Popen[str]") -> tuple[int, str]:
+    """Its exit code and what it said."""
+    _, err = process.communicate()
+    return process.returncode, err
+
+
+def test_of_two_batches_on_one_output_one_answers_and_one_is_refused(tmp_path: Path) -> None:
+    names = ["wait-1.5", "a", "b"]
+    manifest, out = tmp_path / "manifest.jsonl", tmp_path / "out.jsonl"
+    manifest.write_text("".join(json.dumps({"video": name}) + "\n" for name in names))
+    argv = [sys.executable, "-m", "tests.faulty_cli", "batch", str(manifest), "--out", str(out)]
+    both = [
+        subprocess.Popen(
+            [*argv, "--sampler", "faulty"], cwd=ROOT, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    said = dict(ended(process) for process in both)
+    assert said == {
+        0: f"{out}: 3 lines, 0 of them from before, 0 with an error\n",
+        2: f"keyscore: another process writes to {out}; wait for it, or give another --out\n",
+    }
+    assert [json.loads(line)["video"] for line in out.read_text().splitlines()] == names
