@@ -184,3 +184,14 @@ def test_k_max_grows_with_the_grid_and_is_bounded() -> None:
 def test_what_is_not_a_grid_is_refused(histograms: Tensor, pts: Tensor, message: str) -> None:
     with pytest.raises(InputError, match=message):
         propose_features(histograms, torch.arange(len(histograms)), pts)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("name", ["bikes", "bigbuckbunny", "carphone"])
+def test_a_gpu_gives_the_same_proposals(name: str) -> None:
+    frames = _clip(name, every=5)
+    there = propose(Frames(frames.pixels.cuda(), frames.indices, frames.pts_seconds))
+    here = propose(frames)
+    assert there.rows.tolist() == here.rows.tolist()
+    assert there.labels.tolist() == here.labels.tolist()
+    assert there.k_silhouettes == pytest.approx(here.k_silhouettes, abs=1e-4)

@@ -1,0 +1,152 @@
+"""A device that computes on the CPU but is none: what a GPU would wait for is seen without a GPU.
+
+Its tensors say that they are not on the CPU, so code takes the path it takes on a GPU. As on a GPU,
+tensors of two devices do not mix, and reading a value makes the host wait: such reads are counted.
+Memory and speed are the CPU's and mean nothing.
+"""
+
+from collections import Counter
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
+from typing_extensions import Self
+
+# Torch knows it, needs no driver for it, and no tensor of ours is really there.
+DEVICE = torch.device("meta")
+
+# What waits for a GPU: the size of a result, or its value, has to be known to go on.
+_READS = (
+    *("_local_scalar_dense", "nonzero", "masked_select", "bincount", "equal", "histc"),
+    *("_unique", "_unique2", "unique_dim", "unique_consecutive", "repeat_interleave"),
+)
+_INDEXING = ("index", "index_put_", "_index_put_impl_")
+
+
+def _outside(cls: type, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    raise RuntimeError(f"{function} on a pretended device, outside of PretendGpu")
+
+
+class PretendTensor(Tensor):
+    """A tensor of the device; ``held`` is where its values are."""
+
+    held: Tensor
+    __torch_dispatch__: Any = classmethod(_outside)
+
+    @staticmethod
+    def __new__(cls, held: Tensor) -> "PretendTensor":
+        made: PretendTensor = Tensor._make_wrapper_subclass(
+            cls,
+            held.size(),
+            strides=held.stride(),
+            storage_offset=held.storage_offset(),
+            dtype=held.dtype,
+            device=DEVICE,
+        )
+        made.held = held
+        return made
+
+
+class PretendGpu:
+    """While entered, tensors can be made on `DEVICE` and moved there.
+
+    Attributes:
+        reads: How often the host waited, by operation.
+        uploads: Numbers of values in each tensor that went there.
+    """
+
+    def __init__(self) -> None:
+        self.reads: Counter[str] = Counter()
+        self.uploads: list[int] = []
+        self._entered = ExitStack()
+
+    @property
+    def n_reads(self) -> int:
+        """How often the host waited."""
+        return sum(self.reads.values())
+
+    def __enter__(self) -> Self:
+        def on_operation(mode: Any, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+            return self._run(function, args, dict(kwargs or {}))
+
+        # No class statement: the base is untyped.
+        operations: Any = type(
+            "Operations", (TorchDispatchMode,), {"__torch_dispatch__": on_operation}
+        )
+        self._entered.enter_context(_Functions())
+        self._entered.enter_context(operations())
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._entered.close()
+
+    def _run(self, function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        """An operation, on the CPU tensors that are held."""
+        name = function.overloadpacket.__name__
+        leaves = tree_leaves((args, kwargs))
+        stays = any(isinstance(leaf, PretendTensor) for leaf in leaves)
+        if stays:
+            _refuse_mixing(name, args)
+            self.reads[name] += _waits(name, args, kwargs.get("device"))
+        if kwargs.get("device") is not None:
+            moves = name == "_to_copy" and not stays and kwargs["device"] == DEVICE
+            self.uploads.extend([args[0].numel()] if moves else [])
+            stays = kwargs["device"] == DEVICE
+            kwargs["device"] = torch.device("cpu")
+        out = function(*tree_map(_held, args), **tree_map(_held, kwargs))
+        return tree_map(_wrapped, out) if stays else out
+
+
+class _Functions(TorchFunctionMode):
+    """What torch does without an operation: `torch.tensor` and `tolist` go by way of the CPU."""
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        given = dict(kwargs or {})
+        if function is torch.tensor and given.get("device") == DEVICE:
+            del given["device"]
+            return torch.tensor(*args, **given).to(DEVICE)
+        if function is Tensor.tolist and isinstance(args[0], PretendTensor):
+            return args[0].cpu().tolist()
+        return function(*args, **given)
+
+
+def _refuse_mixing(name: str, args: Any) -> None:
+    """As a GPU does; copies go between devices, and indices may come from the host."""
+    compared = args[:1] if name in _INDEXING else args
+    tensors = [leaf for leaf in tree_leaves(compared) if isinstance(leaf, Tensor) and leaf.ndim]
+    there = {isinstance(tensor, PretendTensor) for tensor in tensors}
+    if len(there) > 1 and name not in ("copy_", "_to_copy"):
+        raise RuntimeError(f"{name}: expected all tensors on one device")
+    if name in _INDEXING and there == {False}:
+        raise RuntimeError(f"{name}: a tensor on the CPU is indexed by one that is not")
+
+
+def _waits(name: str, args: Any, device: torch.device | None) -> bool:
+    """Whether the host waits for the result."""
+    if name == "_to_copy":
+        return device is not None and device != DEVICE
+    if name == "copy_":
+        return not isinstance(args[0], PretendTensor)
+    if name in _INDEXING:
+        return any(index is not None and index.dtype == torch.bool for index in args[1])
+    return name in _READS
+
+
+def _held(value: Any) -> Any:
+    return value.held if isinstance(value, PretendTensor) else value
+
+
+def _wrapped(value: Any) -> Any:
+    return PretendTensor(value) if isinstance(value, Tensor) else value
