@@ -1,0 +1,117 @@
+"""What the three data sets have in common: videos, their captions, and how a file may be wrong."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from keyscore_plugin.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionedVideo:
+    """A video of the gallery and the captions that should find it.
+
+    Attributes:
+        id: As the annotations name it.
+        video: Its file.
+        captions: At least one.
+    """
+
+    id: str
+    video: Path
+    captions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """The test split of a retrieval data set, in the order of its annotations.
+
+    Attributes:
+        name: Of the data set.
+        videos: The gallery; every caption of every video is a query.
+        n_published: Videos of the published split.
+        cut_seconds: How much of each video counts, from its first frame; None is all of it.
+    """
+
+    name: str
+    videos: tuple[CaptionedVideo, ...]
+    n_published: int
+    cut_seconds: float | None = None
+
+    @property
+    def title(self) -> str:
+        """The name, and how much of the published split this is."""
+        n_videos = len(self.videos)
+        if n_videos == self.n_published:
+            return self.name
+        return f"{self.name}, {n_videos} of {self.n_published} videos"
+
+
+def read_text(path: Path) -> str:
+    """The text of an annotation file.
+
+    Raises:
+        InputError: It cannot be read, or is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"cannot read {path}: byte {error.start} is not UTF-8") from error
+
+
+def read_list(path: Path) -> list[str]:
+    """The videos that a list names, one a line; blank lines are skipped.
+
+    Raises:
+        InputError: It cannot be read, is empty, or names a video twice or none that can be a file.
+    """
+    lines = enumerate(read_text(path).split("\n"), start=1)
+    named = [(f"{path}, line {number}", line.strip()) for number, line in lines if line.strip()]
+    if not named:
+        raise InputError(f"{path} names no video; expected one a line")
+    for where, name in named:
+        require_file_name(name, where=where)
+    require_once(named, what="video")
+    return [name for _, name in named]
+
+
+def require_file_name(name: str, *, where: str) -> str:
+    """The name, if it can be that of a file in the folder of the videos.
+
+    Raises:
+        InputError: It leads out of the folder, or to nothing.
+    """
+    if PurePath(name).name != name or name in ("", ".", "..") or not name.isprintable():
+        raise InputError(f"{where}: {name!r} is not the name of a video file")
+    return name
+
+
+def require_once(named: Iterable[tuple[str, str]], *, what: str) -> None:
+    """Check that no name stands twice.
+
+    Args:
+        named: Where each name stands, and the name.
+        what: What is named, for the error.
+
+    Raises:
+        InputError: One does; says where.
+    """
+    seen: dict[str, str] = {}
+    for where, name in named:
+        if name in seen:
+            raise InputError(f"{where}: {what} {name!r} stands already in {seen[name]}")
+        seen[name] = where
+
+
+def require_caption(text: str, *, where: str) -> str:
+    """The caption without blanks around it.
+
+    Raises:
+        InputError: It says nothing.
+    """
+    caption = text.strip()
+    if not caption:
+        raise InputError(f"{where}: the caption is empty")
+    return caption

@@ -1,0 +1,77 @@
+"""MSVD: 670 test videos with about 40 captions each (Chen and Dolan, ACL 2011)."""
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from evals.harness.data import require_files
+from evals.retrieval.builtin_pickle import read_builtin_pickle
+from evals.retrieval.dataset import CaptionedVideo, Dataset, read_list, require_caption
+from keyscore_plugin.errors import InputError
+
+_LIST = "test_list.txt"
+_CAPTIONS = "raw-captions.pkl"
+_VIDEOS = "MSVD_Videos"
+SOURCE = (
+    "https://github.com/ArrowLuo/CLIP4Clip/releases/download/v0.0/msvd_data.zip (annotations) and "
+    "https://www.cs.utexas.edu/users/ml/clamp/videoDescription (videos)"
+)
+LAYOUT = f"{_LIST}, {_CAPTIONS} and {_VIDEOS}/ID.avi"
+
+
+def read_msvd(root: Path) -> Dataset:
+    """Read ``test_list.txt``, an id a line, and ``raw-captions.pkl``, the tokens of its captions.
+
+    Args:
+        root: Holds both, and the folder ``MSVD_Videos`` with one file for each id, of any
+            extension.
+
+    Raises:
+        InputError: A file is missing or not of this form, a video is listed twice or has no
+            caption, or two files share its id.
+    """
+    require_files(root, [_LIST, _CAPTIONS, _VIDEOS], source=SOURCE, layout=LAYOUT)
+    captions = _captions(root / _CAPTIONS)
+    files = _files_by_id(root / _VIDEOS)
+    videos = []
+    for name in read_list(root / _LIST):
+        if name not in captions:
+            raise InputError(f"{root / _CAPTIONS} has no captions of {name!r}, which {_LIST} names")
+        found = files.get(name, [root / _VIDEOS / f"{name}.avi"])
+        if len(found) > 1:
+            shown = ", ".join(sorted(path.name for path in found))
+            raise InputError(f"{root / _VIDEOS} has several files of {name!r}: {shown}; keep one")
+        where = f"{root / _CAPTIONS}, {name!r}"
+        videos.append(CaptionedVideo(name, found[0], _sentences(captions[name], where=where)))
+    return Dataset("msvd", tuple(videos), n_published=670)
+
+
+def _captions(path: Path) -> dict[str, Any]:
+    value = read_builtin_pickle(path)
+    if not isinstance(value, dict):
+        raise InputError(
+            f"{path}: expected a dict of video ids and token lists, got {type(value).__name__}"
+        )
+    return value
+
+
+def _files_by_id(folder: Path) -> dict[str, list[Path]]:
+    files = defaultdict(list)
+    for path in folder.iterdir():
+        files[path.stem].append(path)
+    return files
+
+
+def _sentences(token_lists: Any, *, where: str) -> tuple[str, ...]:
+    if not isinstance(token_lists, list) or not token_lists:
+        raise InputError(f"{where}: expected a list of captions, at least one, got {token_lists!r}")
+    return tuple(
+        _sentence(tokens, where=f"{where}, caption {number}")
+        for number, tokens in enumerate(token_lists, start=1)
+    )
+
+
+def _sentence(tokens: Any, *, where: str) -> str:
+    if not isinstance(tokens, list | tuple) or not all(isinstance(token, str) for token in tokens):
+        raise InputError(f"{where}: expected a list of tokens, got {tokens!r:.80}")
+    return require_caption(" ".join(tokens), where=where)
