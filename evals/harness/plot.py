@@ -1,12 +1,13 @@
 """The table as one picture."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from evals.harness.figures import Figure
-from evals.harness.result import Result, Row
+from evals.harness.result import Label, Result, Row
 from keyscore_plugin._optional import require
 
 
@@ -18,11 +19,18 @@ class Plot:
         y: The figure.
         x: The label on the horizontal axis, a number.
         by: The labels that tell the lines apart.
+        only: What the labels of a row must be for it to be shown.
     """
 
     y: str
     x: str = "num_frames"
     by: tuple[str, ...] = ("sampler",)
+    only: Mapping[str, Label] = field(default_factory=dict)
+
+    def shows(self, row: Row) -> bool:
+        """Whether a row is in the picture."""
+        told = all(row.labels.get(name) == value for name, value in self.only.items())
+        return told and self.y in row.figures
 
 
 def draw(result: Result, plot: Plot, path: Path) -> None:
@@ -55,7 +63,7 @@ def _lines(rows: Sequence[Row], plot: Plot) -> dict[str, Points]:
     """The points of every line, by its name."""
     lines: dict[str, Points] = {}
     for row in rows:
-        if plot.y in row.figures:
+        if plot.shows(row):
             told = [str(row.labels[name]) for name in plot.by if row.labels.get(name) is not None]
             x = row.labels.get(plot.x)
             at = float(x) if isinstance(x, int | float) else float("nan")
@@ -77,6 +85,9 @@ def _curves(axes: Any, lines: dict[str, Points], plot: Plot) -> None:
         x = [at for at, _ in ordered]
         spread = [_interval(figure) for _, figure in ordered]
         y = [figure.value for _, figure in ordered]
+        if all(map(math.isnan, x)):  # what has no place on the axis lies beside all that have one
+            axes.axhline(y[0], label=name, linestyle="--", color="grey")
+            continue
         axes.errorbar(x, y, yerr=list(zip(*spread, strict=True)), label=name, marker="o", ms=3)
     axes.set_xlabel(plot.x)
     axes.set_ylabel(plot.y)

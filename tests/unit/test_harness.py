@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 from scipy import stats
@@ -154,6 +155,21 @@ def test_the_picture_is_the_same_file_every_time(rows: list[Row], tmp_path: Path
     picture = (tmp_path / "one.svg").read_bytes()
     assert picture == (tmp_path / "two.svg").read_bytes()
     assert picture.startswith(b"<?xml")
+
+
+def test_the_picture_shows_the_rows_it_was_asked_for_and_those_off_its_axis(tmp_path: Path) -> None:
+    rows = [
+        Row({"sampler": sampler, "num_frames": budget, "clips": clips}, 5, {"hit": Figure(0.5)})
+        for clips in ("test", "train")
+        for sampler, budget in (("ours", 4), ("ours", 8), (f"all of {clips}", None))
+    ]
+    with mpl.rc_context({"svg.fonttype": "none"}):  # text as text
+        draw(Result("x", {}, [], rows), Plot("hit", only={"clips": "test"}), tmp_path / "a.svg")
+    picture = (tmp_path / "a.svg").read_text()
+    assert ">all of test</text>" in picture
+    assert "all of train" not in picture
+    # a line across for what has no place on the axis
+    assert picture.count("stroke-dasharray") == 2  # the line, and its sign in the legend
 
 
 def test_missing_files_are_one_line_with_source_and_layout(tmp_path: Path) -> None:
