@@ -16,6 +16,11 @@ from evals.needle.protocol import NeedleEvaluation
 from evals.needle.qvhighlights import read_qvhighlights
 from evals.needle.sources import SPLITS, get_split
 
+# All that answer a query in a fraction of a second. Katna reads every frame anew for every budget.
+SAMPLERS = (
+    "uniform,random,iframes,stacfp,maxinfo,"
+    "topk,aks,aks-paper,bolt,mdp3,qframe,focus,wfs-sb,keyscore"
+)
 CACHE = Path(tempfile.gettempdir(), "keyscore-needle")
 
 
@@ -24,8 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = eval_parser(
         "needle",
         __doc__,
-        samplers="uniform,topk,stacfp,keyscore",
-        num_frames="1,2,4,8,16",
+        samplers=SAMPLERS,
+        num_frames="1,2,4,8,16,32,64",
         encoder="conse",
     )
     parser.add_argument(

@@ -45,6 +45,8 @@ def look_to_encode(
         clock=clock,
     )
     n_encoded = max(config.encode.max_encoded, at_least)
+    if n_encoded >= len(grid):
+        return grid, len(grid)  # indexing would copy every pixel
     return grid[uniform_indices(grid.pts_seconds, n_encoded)], len(grid)
 
 
