@@ -11,7 +11,7 @@ from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import ModelError, VideoError
 from keyscore_plugin.types import Caption, Selection
-from keyscore_plugin.video import VideoSource
+from keyscore_plugin.video import VideoSource, open_video
 
 
 class FaultySampler:
@@ -82,6 +82,32 @@ def misbehave(video: Path) -> None:
         os._exit(3)
     if kind == "hang":
         ctypes.PyDLL(None).sleep(1000)  # a decoder that never comes back, and holds the GIL
+
+
+class ThreadCounter(FaultySampler):
+    """Says, as an error, how many threads this process starts to decode a video."""
+
+    def __call__(
+        self,
+        video: str | os.PathLike[str] | VideoSource,
+        *,
+        num_frames: int | None = None,
+        threshold: float | None = None,
+        caption: str | None = None,
+        question: str | None = None,
+    ) -> Selection:
+        assert isinstance(video, Path)
+        before = len(list(Path("/proc/self/task").iterdir()))
+        with open_video(video) as source:
+            source.read([source.n_frames - 1])
+            next(source.thumbnails(range(0, source.n_frames, 2), short_side=32))
+            n_started = len(list(Path("/proc/self/task").iterdir())) - before
+        raise VideoError(video.name, f"{n_started} threads", "stop counting")
+
+
+def thread_counter() -> ThreadCounter:
+    """Make the counter; a worker can import this."""
+    return ThreadCounter()
 
 
 def faulty() -> FaultySampler:

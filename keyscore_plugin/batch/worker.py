@@ -21,6 +21,7 @@ import torch
 
 from keyscore_plugin.batch.manifest import Item
 from keyscore_plugin.batch.run import Budget, answer
+from keyscore_plugin.decoders.threads import decode_on_one_thread
 from keyscore_plugin.errors import KeyScoreError
 from keyscore_plugin.samplers.base import Sampler
 
@@ -49,9 +50,11 @@ def work(channel: socket, job: Job) -> None:
     _end_with_parent()
     # What native libraries print is no result.
     os.dup2(2, 1)
-    # Sums over more threads differ in their last digit: the output would depend on the number of
-    # workers if they shared out the cores. As many workers as cores use them better, too.
+    # Sums over more threads differ in their last digit, and so do the frames of a damaged video:
+    # the output would depend on the number of workers if they shared out the cores. As many workers
+    # as cores use them better, too.
     torch.set_num_threads(1)
+    decode_on_one_thread()
     with channel, channel.makefile("rb") as lines:
         try:
             sampler = job.make_sampler()

@@ -11,6 +11,7 @@ from keyscore_plugin._optional import require
 from keyscore_plugin.decoders.base import Pixels, ScannedSource
 from keyscore_plugin.decoders.container import check_path
 from keyscore_plugin.decoders.table import Ints
+from keyscore_plugin.decoders.threads import n_threads
 from keyscore_plugin.errors import VideoError
 from keyscore_plugin.types import Frames
 
@@ -88,7 +89,11 @@ class DecordSource(ScannedSource):
             height, width = size
             try:
                 self._readers[size] = self._decord.VideoReader(
-                    str(check_path(self.path)), width=width, height=height, fault_tol=_NO_FAULT
+                    str(check_path(self.path)),
+                    width=width,
+                    height=height,
+                    num_threads=n_threads(),
+                    fault_tol=_NO_FAULT,
                 )
             except self._failures as error:
                 raise self._refusal(f"decord does not open this {self._codec} video") from error

@@ -12,6 +12,7 @@ from av.video.stream import VideoStream
 
 from keyscore_plugin.decoders.container import CODEC_OPTIONS, open_stream
 from keyscore_plugin.decoders.table import FrameTable, Interval
+from keyscore_plugin.decoders.threads import n_threads
 
 Speed = Literal["careful", "exact", "rough", "reference", "keyframes"]
 _SEEK_PACKETS = 64  # ours: to read past fewer packets is cheaper than to seek
@@ -28,6 +29,7 @@ def set_up(codec: VideoCodecContext, speed: Speed) -> None:
             that others refer to; ``"keyframes"``, the same and only keyframes.
     """
     codec.thread_type = "SLICE" if speed == "careful" else "AUTO"
+    codec.thread_count = n_threads()
     codec.options = dict(CODEC_OPTIONS)
     if speed not in ("careful", "exact"):
         codec.options = {**CODEC_OPTIONS, "skip_loop_filter": "all"}

@@ -23,7 +23,7 @@ from keyscore_plugin.batch.worker import Job
 from keyscore_plugin.errors import KeyScoreError, ModelError
 from keyscore_plugin.samplers.base import Sampler
 from tests.clips import CLIPS, Clip
-from tests.faulty import FaultySampler, faulty, stillborn, without_model
+from tests.faulty import FaultySampler, faulty, stillborn, thread_counter, without_model
 
 ROOT = Path(__file__).parents[2]
 FAULTY = [sys.executable, "-m", "tests.faulty_cli"]
@@ -202,6 +202,15 @@ def test_the_output_is_the_same_to_the_byte_but_for_seconds(
         out.unlink()
     assert len(made) == 1
     assert made.pop().count("\n") == 4
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="counts threads in /proc")
+def test_a_worker_decodes_on_its_one_core(clip_path: Callable[[Clip], Path]) -> None:
+    """FFmpeg would start a thread for each core of the machine, in each worker."""
+    clip = clip_path(CLIPS[0])
+    items = items_named([clip.name], folder=clip.parent)
+    [(_, record)] = answered(items, n_workers=1, make_sampler=thread_counter)
+    assert record["error"] == f"cannot read {clip.name}: 0 threads; stop counting"
 
 
 @pytest.mark.parametrize("words", [["--workers", "0"], ["--timeout-seconds", "nan"]])
