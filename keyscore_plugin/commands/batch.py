@@ -10,7 +10,7 @@ from keyscore_plugin.batch.manifest import read_manifest
 from keyscore_plugin.batch.pool import answers_of_workers
 from keyscore_plugin.batch.run import Answers, Budget, answers_here, run_batch
 from keyscore_plugin.batch.worker import Job
-from keyscore_plugin.commands.meter import line_bar
+from keyscore_plugin.commands.meter import line_meter
 from keyscore_plugin.commands.options import (
     add_sampler_options,
     make_sampler,
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
             args.manifest, needs_text=sampler.needs_text and args.captioner is None
         )
         budget = Budget(num_frames=args.num_frames, threshold=args.threshold)
-        with Journal(args.out) as journal, line_bar(args.manifest.name) as on_answer:
+        with Journal(args.out) as journal, line_meter(args.manifest.name) as on_answer:
             summary = run_batch(
                 items,
                 journal,

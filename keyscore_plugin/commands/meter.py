@@ -1,5 +1,7 @@
-"""Progress on standard error, where a person watches and something takes more than a second."""
+"""Progress on standard error: bars where a person watches, a few plain lines of a long run."""
 
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -7,9 +9,13 @@ from typing import Any
 from tqdm import tqdm
 
 from keyscore_plugin import progress
+from keyscore_plugin.commands.streams import say
 
 # tqdm draws nothing before this, and with disable=None nothing where stderr is no terminal.
 DELAY_SECONDS = 1.0
+
+_LINE_SECONDS = 60.0  # ours: a log stays readable
+_MAX_LINES = 100
 
 
 def bar(description: str, total: int, unit: str) -> Any:
@@ -44,19 +50,55 @@ def close_bars(bars: dict[str, Any]) -> None:
 
 
 @contextmanager
-def line_bar(description: str) -> Iterator[Callable[[int, int], None]]:
-    """One bar over the lines of a run; call what it gives with (done, total)."""
+def line_meter(description: str) -> Iterator[Callable[[int, int], None]]:
+    """Progress over the lines of a run; call what it gives with (done, total).
+
+    A bar on a terminal; elsewhere, in a log say, a plain line every so often.
+    """
+    if not sys.stderr.isatty():
+        yield PlainLines(description).show
+        return
     bars: dict[str, Any] = {}
 
     def show(done: int, total: int) -> None:
         if description not in bars:
             # What was answered before this run says nothing about its rate.
-            bars[description] = tqdm(
-                desc=description, total=total, initial=done, unit="video", disable=None
-            )
+            bars[description] = tqdm(desc=description, total=total, initial=done, unit="video")
         bars[description].update(done - bars[description].n)
 
     try:
         yield show
     finally:
         close_bars(bars)
+
+
+class PlainLines:
+    """Progress as lines of text: one a minute at most, and a hundred in all.
+
+    Args:
+        description: What the lines begin with.
+        now: A clock in seconds.
+    """
+
+    def __init__(self, description: str, now: Callable[[], float] = time.monotonic) -> None:
+        self._description = description
+        self._now = now
+        self._start: tuple[float, int] | None = None  # when this run began, and what was done
+        self._last = 0.0, 0  # the same of the last line
+
+    def show(self, done: int, total: int) -> None:
+        """Print a line if it is time for one."""
+        now = self._now()
+        if self._start is None:
+            self._start = self._last = now, done
+            return
+        last, done_then = self._last
+        if now - last < _LINE_SECONDS or (done - done_then) * _MAX_LINES < total:
+            return
+        self._last = now, done
+        start, done_before = self._start
+        rate = (done - done_before) / (now - start)
+        say(
+            f"{self._description}: {done} of {total} videos, {rate * 60:.3g} a minute, "
+            f"{tqdm.format_interval((total - done) / rate)} left"
+        )

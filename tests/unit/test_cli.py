@@ -358,3 +358,34 @@ def test_no_bar_is_drawn_for_what_is_done_in_a_second(
         for done in range(1, 100):
             progress.advance("encode", done, 100)
     assert "encode" not in terminal.getvalue()
+
+
+def test_a_long_run_without_a_terminal_says_rate_and_time_left_of_its_own_lines(
+    capsys: Capture,
+) -> None:
+    seconds = iter([0.0, 30.0, 61.0, 62.0, 122.0])
+    lines = meter.PlainLines("videos.jsonl", now=lambda: next(seconds))
+    for done in (500, 501, 502, 503, 511):  # 500 of them from before
+        lines.show(done, 1011)
+    assert (
+        capsys.readouterr().err == "videos.jsonl: 511 of 1011 videos, 5.41 a minute, 1:32:25 left\n"
+    )
+
+
+def test_a_run_of_many_lines_says_no_more_than_a_hundred(capsys: Capture) -> None:
+    hours = iter(range(0, 10_000 * 3600, 3600))
+    lines = meter.PlainLines("videos.jsonl", now=lambda: next(hours))
+    for done in range(5001):
+        lines.show(done, 5000)
+    assert 90 <= capsys.readouterr().err.count("\n") <= 100
+
+
+@pytest.mark.parametrize(("stream", "is_bar"), [(Terminal(), True), (io.StringIO(), False)])
+def test_the_lines_of_a_batch_are_a_bar_on_a_terminal_only(
+    monkeypatch: pytest.MonkeyPatch, stream: io.StringIO, is_bar: bool
+) -> None:
+    monkeypatch.setattr("sys.stderr", stream)
+    with meter.line_meter("videos.jsonl") as show:
+        show(0, 2)
+        show(1, 2)
+    assert ("videos.jsonl: " in stream.getvalue()) == is_bar
