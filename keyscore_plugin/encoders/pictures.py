@@ -1,0 +1,90 @@
+"""What an image processor of CLIP or SigLIP does to a picture, as tensors on any device.
+
+The processors of transformers that need no torchvision work on the CPU, on one picture after the
+other: a GPU would wait for them, and pixels that are there already would come back first.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+_FAMILIES = ("CLIPImageProcessor", "SiglipImageProcessor")
+_MODES = {2: "bilinear", 3: "bicubic"}  # by the numbers of PIL
+_STEPS = ("do_resize", "do_rescale", "do_normalize")
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """Resize, cut the middle out, scale and normalise.
+
+    Attributes:
+        size: ``(height, width)``, or the shorter side alone, which keeps the shape.
+        crop: ``(height, width)`` of the middle, or None.
+        mode: Of the interpolation.
+        factor: What a value of 0 to 255 is multiplied by.
+        mean: Of each channel, after that.
+        std: Of each channel.
+    """
+
+    size: tuple[int, int] | int
+    crop: tuple[int, int] | None
+    mode: str
+    factor: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @classmethod
+    def of(cls, processor: Any) -> "Preparation | None":
+        """What a processor of transformers does; None if that is more than is known here."""
+        name = type(processor).__name__.removesuffix("Pil").removesuffix("Fast")
+        mode = _MODES.get(int(getattr(processor, "resample", None) or 0))
+        steps = all(getattr(processor, step, False) for step in _STEPS)
+        if name not in _FAMILIES or mode is None or not steps:
+            return None
+        size, crop = _size(processor.size), None
+        if size is None:
+            return None
+        if getattr(processor, "do_center_crop", False):
+            wanted = _size(processor.crop_size)
+            height, width = (size, size) if isinstance(size, int) else size
+            if not isinstance(wanted, tuple) or wanted[0] > height or wanted[1] > width:
+                return None  # what lies beyond the picture would have to be filled
+            crop = wanted
+        mean, std = (tuple(map(float, v)) for v in (processor.image_mean, processor.image_std))
+        return cls(size, crop, mode, float(processor.rescale_factor), mean, std)
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """``(n, h, w, 3)`` uint8 to ``(n, 3, h', w')`` float32, on the same device."""
+        height, width = self._target(*pixels.shape[1:3])
+        planes = pixels.permute(0, 3, 1, 2).float()
+        # As PIL does: rows, then columns, each rounded to whole values.
+        for size in ((planes.shape[2], width), (height, width)):
+            if size != tuple(planes.shape[2:]):
+                planes = F.interpolate(planes, size, mode=self.mode, antialias=True)
+                planes = (planes + 0.5).floor().clamp(0, 255)
+        if self.crop is not None:
+            top, left = (height - self.crop[0]) // 2, (width - self.crop[1]) // 2
+            planes = planes[:, :, top : top + self.crop[0], left : left + self.crop[1]]
+        mean, std = (
+            torch.tensor(values, device=pixels.device)[:, None, None]
+            for values in (self.mean, self.std)
+        )
+        return (planes * self.factor - mean) / std
+
+    def _target(self, height: int, width: int) -> tuple[int, int]:
+        if isinstance(self.size, tuple):
+            return self.size
+        short = min(height, width)
+        return int(self.size * height / short), int(self.size * width / short)
+
+
+def _size(given: Mapping[str, Any]) -> tuple[int, int] | int | None:
+    """``(height, width)`` or a shorter side; None if it is given in another way."""
+    size = {name: int(value) for name, value in dict(given).items() if value}
+    if set(size) == {"shortest_edge"}:
+        return size["shortest_edge"]
+    return (size["height"], size["width"]) if set(size) == {"height", "width"} else None

@@ -1,0 +1,100 @@
+"""Batches sized to memory, with a network that runs out of it."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from keyscore_plugin.encoders.batching import Batching
+from keyscore_plugin.errors import ModelError
+
+_FRAME = 1000  # bytes that the network takes for a frame
+
+
+class Card:
+    """A memory that others use too, and an allocator that keeps what it once took."""
+
+    def __init__(self, n_bytes: int) -> None:
+        self.left = n_bytes
+        self.kept = 0
+
+    def free_bytes(self) -> int:
+        return self.left - self.kept
+
+    def give_back(self) -> None:
+        self.kept = 0
+
+
+class Network(nn.Module):
+    """Doubles numbers, and says that the memory has ended where a GPU would."""
+
+    def __init__(self, card: Card) -> None:
+        super().__init__()
+        self.card = card
+        self.batches: list[int] = []
+
+    def forward(self, frames: Tensor) -> Tensor:
+        if len(frames) * _FRAME > self.card.left:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        self.card.kept = max(self.card.kept, len(frames) * _FRAME)
+        self.batches.append(len(frames))
+        return 2 * frames
+
+
+def _doubled(batching: Batching, network: Network, n: int) -> Tensor:
+    return torch.cat(list(batching.run(network, torch.arange(n))))
+
+
+@pytest.mark.parametrize(
+    ("room", "size"), [(10_000_000, 256), (400_000, 128), (40_000, 16), (9_000, 4), (8_000, 4)]
+)
+def test_a_batch_takes_half_of_the_memory_at_most(room: int, size: int) -> None:
+    card = Card(room)
+    network, batching = Network(card), Batching(64, card)
+    assert _doubled(batching, network, 600).equal(2 * torch.arange(600))
+    probe, *batches = network.batches
+    assert probe == 8
+    assert set(batches[:-1]) == {size}
+
+
+@given(st.integers(1, 300), st.integers(1, 300), st.integers(1, 300))
+def test_every_frame_is_answered_once_however_little_fits(n: int, fit: int, fit_later: int) -> None:
+    card = Card(fit * _FRAME)
+    network, batching = Network(card), Batching(64, card)
+    assert _doubled(batching, network, n).equal(2 * torch.arange(n))
+    card.left = fit_later * _FRAME  # somebody else takes memory, or gives it back
+    assert _doubled(batching, network, n).equal(2 * torch.arange(n))
+    assert max(network.batches) <= max(fit, fit_later)
+
+
+def test_the_size_is_found_once_and_halved_where_memory_ends() -> None:
+    card = Card(1_000_000)
+    network, batching = Network(card), Batching(64, card)
+    _doubled(batching, network, 512)
+    assert network.batches == [8, 256, 256]
+    card.left = 100_000
+    network.batches.clear()
+    _doubled(batching, network, 256)
+    assert network.batches == [64] * 4
+    assert batching.n_frames == 64
+
+
+def test_without_a_measure_the_size_is_the_one_given() -> None:
+    network = Network(Card(10_000_000))
+    _doubled(Batching.of(torch.device("cpu"), n_frames=8), network, 20)
+    assert network.batches == [8, 8, 4]
+
+
+def test_a_memory_too_small_for_one_frame_is_one_clear_error() -> None:
+    card = Card(_FRAME - 1)
+    with pytest.raises(ModelError, match=r"one frame; free some .*device='cpu'"):
+        _doubled(Batching(64, card), Network(card), 5)
+
+
+def test_another_error_of_the_network_is_not_taken_for_a_lack_of_memory() -> None:
+    def broken(frames: Tensor) -> Tensor:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="mat1"):
+        list(Batching(4, None).run(broken, torch.arange(3)))
