@@ -18,7 +18,7 @@ DECODERS = {
     "decord": "keyscore_plugin.decoders.decord:DecordSource",
     "torchcodec": "keyscore_plugin.decoders.torchcodec:TorchCodecSource",
 }
-
+AUTO_DECODER = "pyav"  # ours: the one that decodes all we tried
 
 _CLOCK_NOISE = 1e-7  # seconds, below any container's tick; rounding must not decide a boundary
 
@@ -115,7 +115,7 @@ def open_video(path: str | os.PathLike[str], decoder: str = "auto") -> VideoSour
         InputError: The decoder is unknown.
         MissingDependencyError: The decoder asked for is not installed.
     """
-    name = "pyav" if decoder == "auto" else decoder
+    name = AUTO_DECODER if decoder == "auto" else decoder
     source: VideoSource = load("decoder", name, DECODERS)(os.fspath(path))
     return source
 

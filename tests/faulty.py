@@ -29,6 +29,7 @@ class FaultySampler:
         decoder: str = "auto",
         device: str = "auto",
     ) -> None:
+        self.config = config or SamplerConfig()
         self.calls: list[str] = []
 
     def __call__(
@@ -46,14 +47,14 @@ class FaultySampler:
         return Selection(
             video=str(video),
             sampler=self.name,
-            config={},
+            config=self.config.to_dict(),
             num_frames=8 if num_frames is None and threshold is None else num_frames,
             indices=[1, 2],
             pts_seconds=[0.1, 0.2],
             scores=None,
             caption=None if caption is None else Caption(caption, "given"),
             question=question,
-            decoder="none",
+            decoder="pyav",
             duration_seconds=1.0,
             average_fps=10.0,
             n_frames=10,

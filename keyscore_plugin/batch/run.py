@@ -1,10 +1,11 @@
 """Answer each line of a manifest once, however often the run is cut off."""
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
+from keyscore_plugin.batch.asked import Asked, Budget, differences
 from keyscore_plugin.batch.journal import Journal
 from keyscore_plugin.batch.manifest import Item
 from keyscore_plugin.errors import InputError, KeyScoreError, VideoError
@@ -13,14 +14,6 @@ from keyscore_plugin.samplers.base import Sampler
 Record = dict[str, Any]
 Records = Generator[tuple[Item, Record], None, None]
 Answers = Callable[[Sequence[Item]], Records]  # one record for each line, in the order given
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """How much a run asks of every video: a number of frames, or a threshold."""
-
-    num_frames: int | None
-    threshold: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +70,7 @@ def run_batch(
     journal: Journal,
     answers: Answers,
     *,
-    sampler_name: str,
-    budget: Budget,
+    asked: Asked,
     on_answer: Callable[[int, int], None],
 ) -> BatchSummary:
     """Answer the lines that the journal does not hold, in the order of the manifest.
@@ -87,8 +79,7 @@ def run_batch(
         items: The manifest.
         journal: The open output.
         answers: Gives the records; closed when the run ends early.
-        sampler_name: What answers.
-        budget: Of each video.
+        asked: What the answers answer.
         on_answer: Called with (lines answered, lines in all) at the start and after each line.
 
     Raises:
@@ -97,7 +88,7 @@ def run_batch(
     n_errors = 0
     for item in items:
         if item.id in journal.done:
-            _require_same_run(journal, item, sampler_name, budget)
+            _require_same_run(journal, item, asked)
             n_errors += "error" in journal.done[item.id]
     pending = [item for item in items if item.id not in journal.done]
     n_before = len(items) - len(pending)
@@ -110,29 +101,10 @@ def run_batch(
     return BatchSummary(n_lines=len(items), n_before=n_before, n_errors=n_errors)
 
 
-def _require_same_run(journal: Journal, item: Item, sampler_name: str, budget: Budget) -> None:
+def _require_same_run(journal: Journal, item: Item, asked: Asked) -> None:
     """Refuse to mix answers to different questions in one file."""
-    record = journal.done[item.id]
-    asked: dict[str, tuple[Any, Any]] = {"video": (record.get("video"), item.video)}
-    if "error" not in record:
-        asked["sampler"] = (record.get("sampler"), sampler_name)
-        if budget != Budget(num_frames=None, threshold=None):  # else the sampler has its own
-            asked["num_frames"] = (record.get("num_frames"), budget.num_frames)
-            asked["threshold"] = (record.get("threshold"), budget.threshold)
-        asked["caption"] = (_given_caption(record), item.caption)
-        asked["question"] = (record.get("question"), item.question)
-    for name, (then, now) in asked.items():
-        # A sampler that reads no text records none.
-        if then != now and not (then is None and name in ("caption", "question")):
-            raise InputError(
-                f"{journal.path} holds id {item.id!r} with {name} {then!r}, "
-                f"this run asks for {now!r}; give another --out"
-            )
-
-
-def _given_caption(record: Mapping[str, Any]) -> str | None:
-    caption = record.get("caption")
-    if caption is None or caption["origin"] != "given":
-        return None
-    text: str = caption["text"]
-    return text
+    for name, then, now in differences(journal.done[item.id], item, asked):
+        raise InputError(
+            f"{journal.path} holds id {item.id!r} with {name} {then!r}, "
+            f"this run asks for {now!r}; give another --out"
+        )

@@ -5,18 +5,23 @@ import math
 from functools import partial
 from pathlib import Path
 
+from keyscore_plugin.batch.asked import Asked, Budget
 from keyscore_plugin.batch.journal import Journal
 from keyscore_plugin.batch.manifest import read_manifest
 from keyscore_plugin.batch.pool import answers_of_workers
-from keyscore_plugin.batch.run import Answers, Budget, answers_here, run_batch
+from keyscore_plugin.batch.run import Answers, answers_here, run_batch
 from keyscore_plugin.batch.worker import Job
 from keyscore_plugin.commands.meter import line_meter
 from keyscore_plugin.commands.options import (
     add_sampler_options,
+    make_config,
     make_sampler,
     whole_number,
 )
 from keyscore_plugin.commands.streams import own_stdout, say
+from keyscore_plugin.encoders.registry import AUTO_ENCODER
+from keyscore_plugin.samplers.base import Sampler
+from keyscore_plugin.video import AUTO_DECODER
 
 _TIMEOUT_SECONDS = 3600.0  # ours: ends a hang overnight; no video we know of comes near it
 
@@ -67,8 +72,7 @@ def run(args: argparse.Namespace) -> int:
                 items,
                 journal,
                 _answers(args, budget),
-                sampler_name=sampler.name,
-                budget=budget,
+                asked=_asked(args, sampler, budget),
                 on_answer=on_answer,
             )
     say(
@@ -78,10 +82,23 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _asked(args: argparse.Namespace, sampler: Sampler, budget: Budget) -> Asked:
+    """The same in the words of a record, where ``auto`` stands for what it takes."""
+    return Asked(
+        budget=budget,
+        sampler=sampler.name,
+        config=make_config(args).to_dict(),
+        encoder=AUTO_ENCODER if args.encoder == "auto" else args.encoder,
+        decoder=AUTO_DECODER if args.decoder == "auto" else args.decoder,
+        captioner=args.captioner,
+    )
+
+
 def _answers(args: argparse.Namespace, budget: Budget) -> Answers:
     """Who answers: this process, or workers, which a time limit needs as well."""
     if args.workers is None and args.timeout_seconds is None:
-        return answers_here(make_sampler(args, load_models=True), budget)
+        # The models are loaded when it is clear that the output is not of another run.
+        return lambda items: answers_here(make_sampler(args, load_models=True), budget)(items)
     n_workers = args.workers or 1
     return partial(
         answers_of_workers,

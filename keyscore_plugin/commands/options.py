@@ -65,7 +65,7 @@ def make_sampler(args: argparse.Namespace, *, load_models: bool = False) -> Samp
         return sampler
     return get_sampler(
         args.sampler,
-        config=_config(args),
+        config=make_config(args),
         encoder=load_encoder(args.encoder, device=args.device),
         captioner=load_captioner(args.captioner, device=args.device),
         decoder=args.decoder,
@@ -76,7 +76,7 @@ def make_sampler(args: argparse.Namespace, *, load_models: bool = False) -> Samp
 def _sampler(args: argparse.Namespace) -> Sampler:
     return get_sampler(
         args.sampler,
-        config=_config(args),
+        config=make_config(args),
         encoder=args.encoder,
         captioner=args.captioner,
         decoder=args.decoder,
@@ -84,7 +84,8 @@ def _sampler(args: argparse.Namespace) -> Sampler:
     )
 
 
-def _config(args: argparse.Namespace) -> SamplerConfig:
+def make_config(args: argparse.Namespace) -> SamplerConfig:
+    """The settings that the options describe."""
     return SamplerConfig(grid=GridConfig(kind=args.grid))
 
 

@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 
 from keyscore_plugin import cli
+from keyscore_plugin.batch.asked import Budget
 from keyscore_plugin.batch.manifest import Item
 from keyscore_plugin.batch.pool import answers_of_workers
-from keyscore_plugin.batch.run import Budget, Record, answers_here
+from keyscore_plugin.batch.run import Record, answers_here
 from keyscore_plugin.batch.worker import Job
 from keyscore_plugin.errors import KeyScoreError, ModelError
 from keyscore_plugin.samplers.base import Sampler

@@ -3,17 +3,20 @@
 import json
 import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keyscore_plugin.batch.asked import Asked, Budget
 from keyscore_plugin.batch.journal import Journal
 from keyscore_plugin.batch.manifest import Item, read_manifest
-from keyscore_plugin.batch.run import BatchSummary, Budget, answers_here, run_batch
+from keyscore_plugin.batch.run import BatchSummary, answers_here, run_batch
+from keyscore_plugin.config import GridConfig, SamplerConfig
 from keyscore_plugin.errors import InputError, ModelError
 from keyscore_plugin.types import Selection
 from tests.faulty import FaultySampler
@@ -31,16 +34,20 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def run(
-    manifest: Path, out: Path, *, budget: Budget = BUDGET
+    manifest: Path,
+    out: Path,
+    *,
+    budget: Budget = BUDGET,
+    asked: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[FaultySampler, BatchSummary]:
     sampler = FaultySampler()
+    same = {"sampler": sampler.name, "config": sampler.config.to_dict(), "decoder": "pyav"}
     with Journal(out) as journal:
         summary = run_batch(
             read_manifest(manifest),
             journal,
             answers_here(sampler, budget),
-            sampler_name=sampler.name,
-            budget=budget,
+            asked=Asked(budget=budget, **{**same, **asked}),
             on_answer=lambda done, total: None,
         )
     return sampler, summary
@@ -202,6 +209,30 @@ def test_answers_to_something_else_are_not_mixed_in(
     with pytest.raises(InputError, match=message):
         run(write_lines(tmp_path / "2.jsonl", *lines), tmp_path / "out.jsonl", budget=budget)
     assert (tmp_path / "out.jsonl").read_bytes() == before
+
+
+def test_answers_of_other_settings_are_not_mixed_in(tmp_path: Path) -> None:
+    manifest, out = tmp_path / "m.jsonl", tmp_path / "out.jsonl"
+    write_lines(manifest, {"video": "a.mp4"})
+    run(manifest, out)
+    [record] = read_lines(out)
+    generated = {"text": "a dog", "origin": "generated", "model": "labels"}
+    write_lines(out, {**record, "encoder": "conse", "caption": generated})
+    same = {"encoder": "conse", "captioner": "labels"}
+    run(manifest, out, asked=same)
+    others = SamplerConfig(grid=GridConfig(kind="keyframes"), guide="both")
+    for asked, words in (
+        ({"encoder": "some/clip"}, "encoder 'conse', this run asks for 'some/clip'"),
+        ({"decoder": "decord"}, "decoder 'pyav', this run asks for 'decord'"),
+        ({"captioner": None}, "captioner 'labels', this run asks for None"),
+        ({"sampler": "topk"}, "sampler 'faulty', this run asks for 'topk'"),
+        ({"config": others.to_dict()}, "grid.kind 'fps', this run asks for 'keyframes'"),
+        ({"config": {"guide": "both"}}, "guide 'given', this run asks for 'both'"),
+        ({"config": {"new": 1}}, "new None, this run asks for 1"),
+    ):
+        with pytest.raises(InputError, match=f"holds id 1 with {words}; give another --out"):
+            run(manifest, out, asked={**same, **asked})
+    assert len(read_lines(out)) == 1
 
 
 @pytest.mark.parametrize("content", [b"my notes", b'{"a": 1}\n', b"\xff\xfe\n", b"[]\n{", b"\0\0"])

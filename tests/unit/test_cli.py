@@ -191,6 +191,28 @@ def test_a_video_that_cannot_be_read_ends_with_3_and_is_named(
     assert cause in err
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--grid", "keyframes"], "with grid.kind 'fps', this run asks for 'keyframes'; give anot"),
+        (["--decoder", "decord"], "with decoder 'pyav', this run asks for 'decord'; give another"),
+        (["--sampler", "topk", "--encoder", "absent"], "with sampler 'stacfp', this run asks for"),
+    ],
+)
+def test_a_batch_goes_on_with_the_same_options_only_and_says_so_before_a_model_is_loaded(
+    video: str, tmp_path: Path, capsys: Capture, options: list[str], words: str
+) -> None:
+    manifest = tmp_path / "videos.jsonl"
+    manifest.write_text(json.dumps({"video": video, "caption": "a dog"}) + "\n")
+    argv = ["batch", str(manifest), "--out", str(tmp_path / "out.jsonl"), "--sampler", "stacfp"]
+    for _ in range(2):
+        assert cli.main(argv) == 0
+    assert "1 lines, 1 of them from before" in capsys.readouterr().err
+    code, err = fails(capsys, *argv, *options)
+    assert code == 2
+    assert words in err
+
+
 def test_frames_are_saved_at_full_size_and_named_by_index_and_time(
     video: str, tmp_path: Path, capsys: Capture
 ) -> None:
