@@ -31,9 +31,14 @@ class Video:
 
     @classmethod
     def random(cls, n_frames: int, *, n_users: int, seed: int, name: str | None = None) -> "Video":
-        """A video of shots of 20 frames whose users choose some of them by chance."""
+        """A video of shots of 5 to 12 frames whose users choose some of them by chance."""
         rng = np.random.default_rng(seed)
-        shots = [(start, min(start + 20, n_frames) - 1) for start in range(0, n_frames, 20)]
+        starts = [
+            0,
+            *(start for start in rng.integers(5, 13, n_frames).cumsum() if start < n_frames),
+        ]
+        ends = [*starts[1:], n_frames]
+        shots = [(int(start), int(end) - 1) for start, end in zip(starts, ends, strict=True)]
         chosen = rng.random((n_users, len(shots))) < 0.3
         chosen[:, 0] = True  # a user chooses something
         chosen[:, 1] = False  # and not everything
@@ -121,6 +126,12 @@ def write_splits(
 
 
 def steps_of(n_frames: int, *, n_users: int, seed: int) -> npt.NDArray[np.int64]:
-    """``(n_users, n_frames)`` scores of 1 to 5, the same for 60 frames, as TVSum's are."""
+    """``(n_users, n_frames)`` scores of 1 to 5, the same for 20 frames; nobody gives only one.
+
+    In TVSum they are the same for two seconds.
+    """
     rng = np.random.default_rng(seed)
-    return np.repeat(rng.integers(1, 6, (n_users, -(-n_frames // 60))), 60, axis=1)[:, :n_frames]
+    steps = rng.integers(1, 6, (n_users, -(-n_frames // 20)))
+    steps[:, 1] = 6 - steps[:, 0]
+    steps[:, 2] = steps[:, 0] % 5 + 1
+    return np.repeat(steps, 20, axis=1)[:, :n_frames]

@@ -48,8 +48,8 @@ def shot_means(frame_scores: Floats, shots: Ints) -> Floats:
 def knapsack(values: Floats, weights: Ints, capacity: int) -> list[int]:
     """Choose items of the largest sum of values whose weights fit: exact, O(n * capacity).
 
-    Of equal sums the one with the earlier items is taken, as the table that the released code
-    fills and reads back does.
+    An item is taken only where it makes the sum larger: so of equal sums the same is taken as by
+    the released code, which fills a table and reads it back.
 
     Args:
         values: ``(n,)`` at least 0.

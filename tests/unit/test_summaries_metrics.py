@@ -42,7 +42,7 @@ def test_knapsack_agrees_with_brute_force(items: list[tuple[float, int]], capaci
     ("values", "weights", "capacity", "chosen"),
     [
         ([6.0, 10.0, 12.0], [1, 2, 3], 5, [1, 2]),
-        ([1.0, 1.0], [2, 2], 3, [0]),  # of equal ones the earlier
+        ([1.0, 1.0], [2, 2], 3, [0]),  # the second adds nothing
         ([5.0], [4], 3, []),
         ([0.0, 0.0], [1, 1], 2, []),  # what is worth nothing is not taken
     ],

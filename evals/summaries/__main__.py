@@ -1,0 +1,46 @@
+"""``python -m evals.summaries``: see evals/summaries/README.md."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from evals.harness.bench import Setup
+from evals.harness.main import eval_parser
+from evals.harness.main import main as run_main
+from evals.summaries.data import DATASETS, read_data_set
+from evals.summaries.evaluation import SummaryEvaluation
+from evals.summaries.predict import read_texts, require_ranking
+from keyscore_plugin.errors import InputError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the evaluation; returns the exit code."""
+    parser = eval_parser(
+        "summaries",
+        __doc__,
+        samplers="keyscore,keyscore:S,keyscore:T,keyscore:D,random,uniform",
+        num_frames="own",
+    )
+    parser.add_argument("--dataset", choices=list(DATASETS), required=True)
+    parser.add_argument(
+        "--no-splits", action="store_true", help="all videos only; needs no split files"
+    )
+    return run_main(parser.parse_args(argv), _make)
+
+
+def _make(options: argparse.Namespace, setup: Setup) -> SummaryEvaluation:
+    if options.root is None:
+        raise InputError("--root is missing; name the folder of the data set")
+    require_ranking(setup.cells)
+    with_titles = read_texts(setup.cells) and options.captioner is None
+    data = read_data_set(
+        options.dataset,
+        options.root,
+        with_splits=not options.no_splits,
+        with_titles=with_titles,
+    )
+    return SummaryEvaluation(data, with_titles=with_titles, seed=setup.seed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""A published data set with everything that is needed of it, checked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from evals.harness.data import require_files
+from evals.summaries.annotators import N_USERS, read_annotators, scores_at_picks
+from evals.summaries.h5 import Annotation, Floats, read_h5
+from evals.summaries.splits import Splits, read_csta, read_pgl_sum
+from evals.summaries.titles import read_titles, title_of_name
+from evals.summaries.videos import find_video
+from keyscore_plugin.errors import InputError
+
+PGL_SUM, CSTA = "PGL-SUM", "CSTA"
+DATASETS = {"tvsum": "TVSum", "summe": "SumMe"}
+_ANNOTATORS, _TITLES = "ydata-tvsum50-anno.tsv", "ydata-tvsum50-info.tsv"
+_SOURCE = (
+    "the h5 and splits from github.com/e-apostolidis/PGL-SUM and github.com/thswodnjs3/CSTA, the "
+    "videos and tables from TVSum (people.csail.mit.edu/yalesong/tvsum) or SumMe "
+    "(data.vision.ee.ethz.ch/cvl/SumMe)"
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AnnotatedVideo:
+    """One video.
+
+    Attributes:
+        annotation: Its picks, shots and users' summaries.
+        video: The file.
+        title: What it is called.
+        users: ``(20, n_steps)`` what TVSum's annotators gave each pick; None for SumMe.
+    """
+
+    annotation: Annotation
+    video: Path
+    title: str | None
+    users: Floats | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DataSet:
+    """TVSum or SumMe.
+
+    Attributes:
+        name: ``"tvsum"`` or ``"summe"``.
+        videos: By key, in the order of the h5 file.
+        splits: Test sets by the name of who published them.
+    """
+
+    name: str
+    videos: Mapping[str, AnnotatedVideo]
+    splits: Mapping[str, Splits]
+
+
+def read_data_set(name: str, root: Path, *, with_splits: bool, with_titles: bool) -> DataSet:
+    """Read and check all files of a data set.
+
+    Args:
+        name: ``"tvsum"`` or ``"summe"``.
+        root: Its folder.
+        with_splits: Whether the two sets of splits are wanted.
+        with_titles: Whether TVSum's titles are wanted; SumMe's are the names of its videos.
+
+    Raises:
+        InputError: A file is missing, broken, or contradicts another one.
+    """
+    title = DATASETS[name]
+    h5 = Path(f"eccv16_dataset_{name}_google_pool5.h5")
+    splits = [Path("splits", f"{name}_splits.json"), Path("splits", f"{title}_splits.txt")]
+    tables = [_ANNOTATORS, *([_TITLES] if with_titles else [])] if name == "tvsum" else []
+    _require(root, [h5, *tables, *(splits if with_splits else [])])
+    n_users = range(N_USERS, N_USERS + 1) if name == "tvsum" else range(15, 19)
+    annotations = read_h5(root / h5, n_users=n_users)
+    read = _tvsum if name == "tvsum" else _summe
+    videos = read(root, annotations, with_titles)
+    _require(root, [video.video.relative_to(root) for video in videos.values()])
+    found = {}
+    if with_splits:
+        found = {
+            PGL_SUM: read_pgl_sum(root / splits[0], annotations),
+            CSTA: read_csta(root / splits[1], annotations),
+        }
+    return DataSet(name, videos, found)
+
+
+def _require(root: Path, files: list[Path | str]) -> None:
+    layout = (
+        "eccv16_dataset_{tvsum,summe}_google_pool5.h5, splits/{tvsum,summe}_splits.json, "
+        f"splits/{{TVSum,SumMe}}_splits.txt, Videos/<name>.mp4 and, for TVSum, {_ANNOTATORS} and "
+        f"{_TITLES}"
+    )
+    require_files(root, files, source=_SOURCE, layout=layout)
+
+
+def _tvsum(
+    root: Path, annotations: Mapping[str, Annotation], with_titles: bool
+) -> dict[str, AnnotatedVideo]:
+    joined = scores_at_picks(read_annotators(root / _ANNOTATORS), annotations)
+    titles = read_titles(root / _TITLES) if with_titles else None
+    videos = {}
+    for key, (video_id, users) in joined.items():
+        if titles is not None and video_id not in titles:
+            raise InputError(f"{root / _TITLES} has no title of {video_id}, {key} of the h5 file")
+        videos[key] = AnnotatedVideo(
+            annotations[key],
+            root / "Videos" / f"{video_id}.mp4",
+            None if titles is None else titles[video_id],
+            users,
+        )
+    return videos
+
+
+def _summe(
+    root: Path, annotations: Mapping[str, Annotation], with_titles: bool
+) -> dict[str, AnnotatedVideo]:
+    videos: dict[str, AnnotatedVideo] = {}
+    for key, annotation in annotations.items():
+        if annotation.name is None:
+            raise InputError(f"{key} of the h5 file has no dataset 'video_name'; SumMe needs it")
+        video = root / find_video(root, annotation.name)
+        twice = [other for other, known in videos.items() if known.video == video]
+        if twice:
+            raise InputError(f"{twice[0]} and {key} of the h5 file are both {annotation.name!r}")
+        title = title_of_name(annotation.name) if with_titles else None
+        videos[key] = AnnotatedVideo(annotation, video, title)
+    return videos

@@ -1,0 +1,153 @@
+"""Rank the frames of every video, and compare the ranking with what its annotators said."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+
+from evals.harness.bench import Bench
+from evals.harness.cells import Cell
+from evals.harness.evaluation import Unit
+from evals.harness.figures import Figure, IntArray, bootstrap
+from evals.harness.plot import Plot
+from evals.harness.records import Record
+from evals.harness.result import Row
+from evals.summaries.agreement import (
+    Agreement,
+    f_scores,
+    of_users_with_each_other,
+    of_users_with_the_rest,
+    with_each_user,
+    with_mean_summary,
+)
+from evals.summaries.data import AnnotatedVideo, DataSet
+from evals.summaries.h5 import Floats
+from evals.summaries.predict import predict
+from evals.summaries.protocols import Weights, protocols
+from evals.summaries.shots import CAPACITY_RULE, capacity_of, summarise
+from keyscore_plugin.errors import VideoError
+
+HUMAN = "human (each left out in turn)"
+
+
+@dataclass(frozen=True)
+class SummaryEvaluation:
+    """Rank correlation on one data set.
+
+    Attributes:
+        data: The videos and their annotations.
+        with_titles: Whether titles are the texts; if not, a captioner makes them.
+        seed: Of the bootstrap and of random scores.
+    """
+
+    data: DataSet
+    with_titles: bool = True
+    seed: int = 0
+    name: ClassVar[str] = "summaries"
+    plot: ClassVar[Plot] = Plot("tau", by=("sampler", "videos"))
+
+    @cached_property
+    def units(self) -> Sequence[Unit]:
+        """The videos, by their key in the h5 file."""
+        return [Unit(key, video.video) for key, video in self.data.videos.items()]
+
+    def settings(self) -> dict[str, Any]:
+        """The data set, the texts and the rule of the knapsack."""
+        annotations = [video.annotation for video in self.data.videos.values()]
+        return {
+            "dataset": self.data.name,
+            "captions": "titles" if self.with_titles else "captioner",
+            "splits": {name: list(map(list, sets)) for name, sets in self.data.splits.items()},
+            "capacity": CAPACITY_RULE,
+            # CSTA takes 15 % of the frames up to the end of the last shot.
+            "capacity_differs_from_csta": sum(
+                capacity_of(one.n_frames) != capacity_of(int(one.shots[-1, 1]) + 1)
+                for one in annotations
+            ),
+        }
+
+    def measure(self, unit: Unit, bench: Bench, cells: Sequence[Cell]) -> Record:
+        """The scores of every cell, and what they are worth."""
+        video = self.data.videos[unit.id]
+        _require_same_video(video, len(bench.source.pts_seconds()))
+        scores = predict(
+            cells,
+            video.annotation.picks,
+            bench,
+            caption=video.title,
+            seed=(self.seed, int(unit.id.removeprefix("video_"))),
+        )
+        return {
+            "scores": {key: values.tolist() for key, values in scores.items()},
+            "agreement": {key: _judge(values, video) for key, values in scores.items()}
+            | {HUMAN: _judge_users(video)},
+        }
+
+    def rows(self, records: Mapping[str, Record], cells: Sequence[Cell]) -> list[Row]:
+        """One line a ranking and protocol, the protocols one after the other."""
+        return [
+            self._row(sampler, key, protocol, weights, records)
+            for protocol, weights in protocols(self.data.splits, list(records)).items()
+            for sampler, key in [*((cell.sampler, cell.key) for cell in cells), (HUMAN, HUMAN)]
+        ]
+
+    def _row(
+        self,
+        sampler: str,
+        key: str,
+        protocol: str,
+        weights: Weights,
+        records: Mapping[str, Record],
+    ) -> Row:
+        judged = [records[video]["agreement"][key] for video in weights]
+        names = [name for name in ("tau", "rho", "F") if name in judged[0]]
+        figures = {
+            name: self._mean(np.array([each[name] for each in judged]), weights) for name in names
+        }
+        figures["undefined"] = Figure(float(sum(each["undefined"] for each in judged)))
+        return Row({"sampler": sampler, "videos": protocol}, len(weights), figures)
+
+    def _mean(self, values: Floats, weights: Weights) -> Figure:
+        weight = np.array(list(weights.values()))
+
+        def mean(rows: IntArray) -> float:
+            return float(np.average(values[rows], weights=weight[rows]))
+
+        return bootstrap(mean, len(values), seed=self.seed)
+
+
+def _judge(scores: Floats, video: AnnotatedVideo) -> dict[str, float | int]:
+    """Agreement of a ranking with the annotators of its video, and the F-score of its summary."""
+    users = video.annotation.user_summary
+    summary = summarise(scores, video.annotation)
+    each = f_scores(summary, users)
+    if video.users is None:  # SumMe
+        return {**with_mean_summary(summary, users).to_dict(), "F": float(each.max())}
+    return {**with_each_user(scores, video.users).to_dict(), "F": float(each.mean())}
+
+
+def _judge_users(video: AnnotatedVideo) -> dict[str, float | int]:
+    found: Agreement = (
+        of_users_with_the_rest(video.annotation.user_summary)
+        if video.users is None
+        else of_users_with_each_other(video.users)
+    )
+    return found.to_dict()
+
+
+def _require_same_video(video: AnnotatedVideo, n_frames: int) -> None:
+    """Check that the video has the frames that were annotated.
+
+    Raises:
+        VideoError: It has others; a copy with another frame rate would be judged wrongly.
+    """
+    annotation = video.annotation
+    off = abs(n_frames - annotation.n_frames)
+    if off >= annotation.step or annotation.picks[-1] >= n_frames:
+        raise VideoError(
+            str(video.video),
+            f"it has {n_frames} frames and {annotation.key} of the h5 file {annotation.n_frames}",
+            "get the copy that was annotated",
+        )

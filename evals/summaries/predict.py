@@ -1,0 +1,119 @@
+"""The score that a sampler gives every pick of a video."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from evals.harness.bench import Bench
+from evals.harness.cells import Cell
+from evals.summaries.h5 import Floats, Ints
+from keyscore_plugin.errors import InputError
+from keyscore_plugin.samplers.call import DEFAULT_NUM_FRAMES
+from keyscore_plugin.scoring import score
+from keyscore_plugin.types import Caption, Embeddings, Frames, TextEmbedding
+from keyscore_plugin.video import uniform_indices
+
+_READS_TEXT = ("keyscore", "topk")
+_READS_NOTHING = ("random", "uniform")
+_READ_AT_ONCE = 64
+
+
+def require_ranking(cells: Sequence[Cell]) -> None:
+    """Check that every cell ranks all frames of a video.
+
+    Raises:
+        InputError: A sampler chooses frames without a score for the others, or has a budget.
+    """
+    for cell in cells:
+        if cell.name not in (*_READS_TEXT, *_READS_NOTHING):
+            raise InputError(
+                f"{cell.name} gives the frames that it does not choose no score, so it ranks "
+                "nothing here; ask for keyscore (also keyscore:S, keyscore:T+D ...), topk, "
+                "random, uniform"
+            )
+        if cell.num_frames is not None or cell.threshold is not None:
+            raise InputError(
+                f"{cell.key}: every frame is ranked, there is no budget; "
+                "leave out --num-frames and --threshold"
+            )
+
+
+def read_texts(cells: Sequence[Cell]) -> bool:
+    """Whether some cell compares frames with a text."""
+    return any(cell.name in _READS_TEXT for cell in cells)
+
+
+def predict(
+    cells: Sequence[Cell], picks: Ints, bench: Bench, *, caption: str | None, seed: Sequence[int]
+) -> dict[str, Floats]:
+    """Score every pick by every cell.
+
+    All picks are embedded and scored together: neither STACFP nor a selection rule has a part in
+    it. ``topk`` is the cosine, as ``keyscore:S``; ``uniform`` gives all picks the same score.
+
+    Args:
+        cells: What `require_ranking` let pass.
+        picks: ``(n_steps,)`` frame indices.
+        bench: The open video.
+        caption: Its text; None has one made of `DEFAULT_NUM_FRAMES` even picks.
+        seed: Of random scores.
+
+    Returns:
+        ``(n_steps,)`` scores in [0, 1] by the key of the cell.
+    """
+    found: dict[str, Floats] = {}
+    embedded = _embed(picks, bench, caption) if read_texts(cells) else None
+    for cell in cells:
+        if cell.name == "random":
+            found[cell.key] = np.random.default_rng(list(seed)).random(len(picks))
+        elif cell.name == "uniform":
+            found[cell.key] = np.ones(len(picks))
+        elif embedded is not None:
+            scores = score(*embedded, cell.config(bench.setup.config).score)
+            ranked = scores.semantic if cell.name == "topk" else scores.total
+            found[cell.key] = stretched(ranked.double().cpu().numpy())
+    return found
+
+
+def stretched(scores: Floats) -> Floats:
+    """Scores stretched to [0, 1], which a knapsack needs; constant ones become 1.
+
+    Ours: the published methods end in a sigmoid. No rank correlation sees the stretching. With
+    constant scores the knapsack takes as many shots as fit.
+    """
+    low, high = scores.min(), scores.max()
+    if low == high:
+        return np.ones_like(scores)
+    between: Floats = (scores - low) / (high - low)
+    return between
+
+
+def _embed(picks: Ints, bench: Bench, caption: str | None) -> tuple[Embeddings, TextEmbedding]:
+    """Embed the picks a few at a time, so that memory does not grow with the video."""
+    parts = [
+        bench.encoder.encode_frames(_read(bench, picks[start : start + _READ_AT_ONCE]))
+        for start in range(0, len(picks), _READ_AT_ONCE)
+    ]
+    frames = Embeddings(
+        torch.cat([part.vectors for part in parts]),
+        torch.cat([part.indices for part in parts]),
+        torch.cat([part.pts_seconds for part in parts]),
+        parts[0].model,
+    )
+    text = caption if caption is not None else _make_caption(picks, bench).text
+    return frames, bench.encoder.encode_text(text)
+
+
+def _read(bench: Bench, picks: Ints) -> Frames:
+    """The very frames that were annotated: the stand-ins of a thumbnail would shift the scores."""
+    height, width = bench.source.height, bench.source.width
+    scale = min(1.0, bench.encoder.short_side / min(height, width))
+    return bench.source.read(picks.tolist(), size=(round(height * scale), round(width * scale)))
+
+
+def _make_caption(picks: Ints, bench: Bench) -> Caption:
+    if bench.captioner is None:
+        raise InputError("no text to score the frames with; name a --captioner")
+    even = uniform_indices(bench.source.pts_seconds(picks.tolist()), DEFAULT_NUM_FRAMES)
+    return bench.captioner.caption(_read(bench, picks[even.numpy()]))
