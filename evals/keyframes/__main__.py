@@ -1,0 +1,82 @@
+"""``python -m evals.keyframes``: see evals/keyframes/README.md."""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from evals.harness.bench import Setup
+from evals.harness.data import require_files
+from evals.harness.main import eval_parser
+from evals.harness.main import main as run_main
+from evals.keyframes.evaluation import KeyframeEvaluation
+from evals.keyframes.ground_truth import SOURCES, Labelled, read_keyframes
+from evals.keyframes.votes import read_votes
+from evals.summaries.titles import read_titles, title_of_name
+from keyscore_plugin.errors import InputError
+
+TITLES = "ydata-tvsum50-info.tsv"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the evaluation; returns the exit code."""
+    parser = eval_parser("keyframes", __doc__, samplers="keyscore", num_frames="4,8,16,32")
+    parser.add_argument("--dataset", choices=list(SOURCES), required=True)
+    parser.add_argument(
+        "--ground-truth",
+        choices=["files", "votes"],
+        default="files",
+        help="Keyframe/<id>.mp4/<frame>.jpg, or, for summe, the peaks of GT/<name>.mat: a rule of "
+        "ours, see the README",
+    )
+    parser.add_argument(
+        "--oracle",
+        action="store_true",
+        help="also tell every sampler how many true keyframes each video has",
+    )
+    return run_main(parser.parse_args(argv), _make)
+
+
+def _make(options: argparse.Namespace, setup: Setup) -> KeyframeEvaluation:
+    if options.root is None:
+        raise InputError("--root is missing; name the folder of the data set")
+    videos = _read(options)
+    return KeyframeEvaluation(
+        dataset=options.dataset,
+        videos=videos,
+        captions=None if options.captioner else _captions(options, videos),
+        truth=options.ground_truth if options.ground_truth == "files" else "votes (ours)",
+        oracle=options.oracle,
+        seed=setup.seed,
+    )
+
+
+def _read(options: argparse.Namespace) -> list[Labelled]:
+    source = SOURCES[options.dataset]
+    if options.ground_truth == "files":
+        return read_keyframes(options.root, source=source)
+    if options.dataset != "summe":
+        raise InputError("--ground-truth votes is for --dataset summe; tvsum20 has keyframes")
+    return read_votes(options.root, source=source)
+
+
+def _captions(options: argparse.Namespace, videos: Sequence[Labelled]) -> Mapping[str, str]:
+    """The title of every video."""
+    if options.dataset == "summe":
+        return {video.id: title_of_name(video.id) for video in videos}
+    require_files(
+        options.root,
+        [TITLES],
+        source="TVSum (people.csail.mit.edu/yalesong/tvsum), or have captions made: --captioner",
+        layout=TITLES,
+    )
+    path: Path = options.root / TITLES
+    titles = read_titles(path)
+    missing = [video.id for video in videos if video.id not in titles]
+    if missing:
+        raise InputError(f"{path} has no title of {missing[0]}; add it, or give --captioner")
+    return titles
+
+
+if __name__ == "__main__":
+    sys.exit(main())

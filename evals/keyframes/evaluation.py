@@ -1,0 +1,165 @@
+"""Choose keyframes of every video, and compare their colours with those of the true ones."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+
+from evals.harness.bench import Bench
+from evals.harness.cells import Cell
+from evals.harness.evaluation import Unit
+from evals.harness.figures import Figure, IntArray, bootstrap, mean_figure
+from evals.harness.plot import Plot
+from evals.harness.records import Record
+from evals.harness.result import Row
+from evals.keyframes.ground_truth import Labelled
+from evals.keyframes.lines import ORACLE, Line, lines_of
+from evals.keyframes.matching import Floats, histograms, judge
+from keyscore_plugin.errors import VideoError
+from keyscore_plugin.samplers.call import DEFAULT_NUM_FRAMES
+from keyscore_plugin.samplers.published.random_frames import RandomSettings, random_rows
+from keyscore_plugin.video import VideoSource
+
+N_DRAWS = 5  # ours: random frames are drawn this often, and the mean is taken
+_READ_AT_ONCE = 16  # frames of full size: 100 MB at 1080p
+
+WITHOUT_ZERO_MATCH = "F1 without zero-match videos (inflated)"
+
+
+@dataclass(frozen=True)
+class KeyframeEvaluation:
+    """The protocol of LMSKE on one data set.
+
+    Attributes:
+        dataset: What the result calls it.
+        videos: The videos and their true keyframes.
+        captions: A text for each video by its id; None where a captioner makes them.
+        truth: Where the true keyframes come from.
+        oracle: Whether samplers are also told how many there are.
+        seed: Of the bootstrap and of random frames.
+    """
+
+    dataset: str
+    videos: Sequence[Labelled]
+    captions: Mapping[str, str] | None = None
+    truth: str = "files"
+    oracle: bool = False
+    seed: int = 0
+    name: ClassVar[str] = "keyframes"
+    plot: ClassVar[Plot] = Plot("F1", by=("sampler", "as_many_as", "threshold"))
+
+    @cached_property
+    def units(self) -> Sequence[Unit]:
+        """The videos."""
+        return [Unit(video.id, video.video) for video in self.videos]
+
+    @cached_property
+    def _by_id(self) -> dict[str, Labelled]:
+        return {video.id: video for video in self.videos}
+
+    def settings(self) -> dict[str, Any]:
+        """The data set, its keyframes and the texts."""
+        return {
+            "dataset": self.dataset,
+            "ground_truth": self.truth,
+            "n_keyframes": sum(len(video.indices) for video in self.videos),
+            "captions": "captioner" if self.captions is None else "titles",
+            "oracle": self.oracle,
+            "random_draws": N_DRAWS,
+        }
+
+    def measure(self, unit: Unit, bench: Bench, cells: Sequence[Cell]) -> Record:
+        """What every line chooses, and what that is worth."""
+        truth = self._by_id[unit.id].indices
+        n_frames = len(bench.source.pts_seconds())
+        if truth[-1] >= n_frames:
+            raise VideoError(
+                str(unit.video),
+                f"its keyframes go up to frame {truth[-1]} and it has {n_frames} frames",
+                "get the copy that the keyframes were chosen in",
+            )
+        caption = None if self.captions is None else self.captions[unit.id]
+        chosen: dict[str, list[list[int]]] = {}
+        for line in lines_of(cells, oracle=self.oracle):
+            budget = len(truth) if line.as_many_as == ORACLE else 0
+            if line.as_many_as in chosen:
+                budget = len(chosen[line.as_many_as][0])
+            cell = line.with_budget(budget)
+            chosen[line.key] = self._choose(bench, cell, n_frames, caption)
+        colours = _colours(bench.source, {*truth, *_flat(chosen)})
+        true_colours = _stack(colours, truth)
+        return {
+            "truth": list(truth),
+            "chosen": chosen,
+            "judged": {
+                key: [
+                    judge(_stack(colours, draw), true_colours, n_frames=n_frames).to_dict()
+                    for draw in draws
+                ]
+                for key, draws in chosen.items()
+            },
+        }
+
+    def _choose(
+        self, bench: Bench, cell: Cell, n_frames: int, caption: str | None
+    ) -> list[list[int]]:
+        """Frame indices; several draws of them where chance chooses, else one."""
+        if cell.name != "random":
+            return [bench.select(cell, caption=caption).indices]
+        seeds = range(self.seed, self.seed + N_DRAWS)
+        budget = cell.num_frames or DEFAULT_NUM_FRAMES
+        return [
+            random_rows(n_frames, num_frames=budget, settings=RandomSettings(seed)).tolist()
+            for seed in seeds
+        ]
+
+    def rows(self, records: Mapping[str, Record], cells: Sequence[Cell]) -> list[Row]:
+        """Means over the videos, lines of one budget together."""
+        lines = lines_of(cells, oracle=self.oracle)
+        lines.sort(key=lambda line: (line.as_many_as or "", line.cell.num_frames or 0))
+        return [self._row(line, list(records.values())) for line in lines]
+
+    def _row(self, line: Line, records: Sequence[Record]) -> Row:
+        judged = [record["judged"][line.key] for record in records]
+
+        def column(name: str) -> Floats:
+            """``(n_videos,)`` means over the draws."""
+            return np.array([np.mean([draw[name] for draw in draws]) for draws in judged])
+
+        f1 = column("f1")
+        matched = np.array([np.mean([draw["matches"] > 0 for draw in draws]) for draws in judged])
+
+        def without_zero_match(rows: IntArray) -> float:
+            """The mean over what matched; 0 where nothing did."""
+            return float(f1[rows].sum() / max(matched[rows].sum(), 1 / N_DRAWS))
+
+        figures = {
+            "F1": mean_figure(f1.tolist(), seed=self.seed),
+            "precision": mean_figure(column("precision").tolist(), seed=self.seed),
+            "recall": mean_figure(column("recall").tolist(), seed=self.seed),
+            "zero-match videos": Figure(float((1 - matched).sum())),
+            WITHOUT_ZERO_MATCH: bootstrap(without_zero_match, len(f1), seed=self.seed),
+            "frames": mean_figure(column("chosen").tolist(), seed=self.seed),
+            "compression": mean_figure(column("compression").tolist(), seed=self.seed),
+        }
+        return Row(line.labels, len(records), figures)
+
+
+def _flat(chosen: Mapping[str, list[list[int]]]) -> set[int]:
+    return {index for draws in chosen.values() for draw in draws for index in draw}
+
+
+def _colours(source: VideoSource, indices: set[int]) -> dict[int, Floats]:
+    """``(512,)`` histograms of frames of full size, by frame index."""
+    ordered = sorted(indices)
+    found: dict[int, Floats] = {}
+    for start in range(0, len(ordered), _READ_AT_ONCE):
+        frames = source.read(ordered[start : start + _READ_AT_ONCE])
+        found.update(zip(frames.indices.tolist(), histograms(frames.pixels), strict=True))
+    return found
+
+
+def _stack(colours: Mapping[int, Floats], indices: Sequence[int]) -> Floats:
+    return np.stack([colours[index] for index in indices])

@@ -1,0 +1,87 @@
+"""The keyframes that people chose, from the names of the data set's own files."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from evals.harness.data import require_files
+from keyscore_plugin.errors import InputError
+
+SOURCES = {
+    "tvsum20": (
+        "github.com/ttharden/Keyframe-extraction (Dataset/Keyframe) and the videos from TVSum "
+        "(people.csail.mit.edu/yalesong/tvsum)"
+    ),
+    "summe": "data.vision.ee.ethz.ch/cvl/SumMe, which has no keyframes: bring a list of your own",
+}
+LAYOUT = "Keyframe/<id>.mp4/<frame index>.jpg and Videos/<id>.mp4"
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A video and its true keyframes.
+
+    Attributes:
+        id: File name of the video without its ending.
+        video: The file.
+        indices: The keyframes, 0-based in display order, rising and unique.
+    """
+
+    id: str
+    video: Path
+    indices: tuple[int, ...]
+
+
+def read_keyframes(root: Path, *, source: str) -> list[Labelled]:
+    """Read ``Keyframe/<id>.mp4/<frame index>.jpg``; the pictures themselves are not opened.
+
+    Args:
+        root: Folder of the data set.
+        source: Where to get it, for the error.
+
+    Returns:
+        The videos that have keyframes, by name. Videos without are no part of the set.
+
+    Raises:
+        InputError: A file is missing, has no frame index for a name, or names one a second time.
+    """
+    require_files(root, ["Keyframe", "Videos"], source=source, layout=LAYOUT)
+    folders = [path for path in sorted((root / "Keyframe").iterdir()) if not _hidden(path)]
+    if not folders:
+        raise InputError(f"{root / 'Keyframe'} is empty; expected {LAYOUT}")
+    videos = [Path("Videos", folder.name) for folder in folders]
+    require_files(root, videos, source=source, layout=LAYOUT)
+    return [
+        Labelled(video.stem, root / video, _indices(folder))
+        for folder, video in zip(folders, videos, strict=True)
+    ]
+
+
+def _indices(folder: Path) -> tuple[int, ...]:
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder; expected {LAYOUT}")
+    files = [path for path in folder.iterdir() if not _hidden(path)]
+    if not files:
+        raise InputError(f"{folder} holds no keyframe; expected {LAYOUT}")
+    # isdecimal alone would let the digits of other scripts pass.
+    wrong = sorted(
+        path.name
+        for path in files
+        if path.suffix != ".jpg" or not (path.stem.isascii() and path.stem.isdecimal())
+    )
+    if wrong:
+        raise InputError(f"{folder} holds {wrong[0]!r}; expected <frame index>.jpg alone")
+    indices = sorted(int(path.stem) for path in files)
+    _require_once(indices, str(folder))
+    return tuple(indices)
+
+
+def _require_once(indices: Sequence[int], where: str) -> None:
+    twice = [index for index in set(indices) if indices.count(index) > 1]
+    if twice:
+        raise InputError(f"{where} names frame {min(twice)} twice; expected each frame once")
+
+
+def _hidden(path: Path) -> bool:
+    """What a file manager leaves behind, not the data set."""
+    return path.name.startswith(".")

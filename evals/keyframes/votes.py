@@ -1,0 +1,99 @@
+"""Keyframes of SumMe from its users' summaries. Ours: SumMe publishes none.
+
+SumMe asks 15 to 18 people which parts of a video they would keep (Gygli et al., ECCV 2014). The
+rule is the one that TVSum20's keyframes show (326 of 329 lie in the middle of a stretch of two
+seconds, at peaks of the mean vote), put down in words and applied to SumMe's votes:
+
+1. the vote of a frame is the number of users who kept it; that of a stretch of two seconds, the
+   mean over its frames;
+2. a peak is a stretch, or a run of equal ones, with a higher vote than the stretch on either side
+   and than the mean of the video;
+3. its keyframe is the middle frame of its (middle) stretch.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
+
+from evals.harness.data import require_files
+from evals.keyframes.ground_truth import Labelled
+from evals.summaries.videos import find_video
+from keyscore_plugin.errors import InputError
+
+LAYOUT = "GT/<name>.mat and Videos/<name>.mp4 or .webm"
+_STRETCH_SECONDS = 2.0
+_LEAST_USERS = 15
+
+
+def read_votes(root: Path, *, source: str) -> list[Labelled]:
+    """Make keyframes for every ``GT/<name>.mat``.
+
+    Args:
+        root: Folder of the data set.
+        source: Where to get it, for the error.
+
+    Raises:
+        InputError: A file is missing or is no annotation of SumMe.
+    """
+    require_files(root, ["GT", "Videos"], source=source, layout=LAYOUT)
+    names = sorted(path.stem for path in (root / "GT").glob("*.mat"))
+    if not names:
+        raise InputError(f"{root / 'GT'} holds no .mat file; expected {LAYOUT}")
+    videos = {name: find_video(root, name) for name in names}
+    require_files(root, videos.values(), source=source, layout=LAYOUT)
+    return [
+        Labelled(name, root / video, tuple(_peaks_of_file(root / "GT" / f"{name}.mat")))
+        for name, video in videos.items()
+    ]
+
+
+def _peaks_of_file(path: Path) -> list[int]:
+    try:
+        values = loadmat(path, variable_names=["user_score", "FPS"])
+    except (MatReadError, NotImplementedError, OSError, ValueError) as error:
+        raise InputError(f"{path} is no MATLAB file of SumMe ({error})") from error
+    for name in ("user_score", "FPS"):
+        if name not in values:
+            raise InputError(f"{path} has no {name}; expected user_score and FPS")
+    kept = np.asarray(values["user_score"]) > 0
+    fps = float(np.asarray(values["FPS"]).item())
+    if kept.ndim != 2 or kept.shape[1] < _LEAST_USERS:
+        raise InputError(
+            f"{path}: user_score has shape {kept.shape}; expected (frames, {_LEAST_USERS} or more "
+            "users)"
+        )
+    peaks = peaks_of_votes(kept.sum(axis=1), fps=fps)
+    if not peaks:
+        raise InputError(f"{path}: all users kept the same of everything; there is no peak")
+    return peaks
+
+
+def peaks_of_votes(votes: npt.NDArray[np.int64], *, fps: float) -> list[int]:
+    """Frames that stand for the peaks of a vote; the rule is that of this module.
+
+    Args:
+        votes: ``(n_frames,)`` number of users who kept each frame.
+        fps: Frames a second.
+
+    Returns:
+        Frame indices, rising.
+
+    Example:
+        >>> peaks_of_votes(np.repeat([0, 5, 5, 5, 1, 2], 60), fps=30)
+        [150]
+    """
+    width = max(1, round(_STRETCH_SECONDS * fps))
+    # Quotients of whole numbers: equal means are equal to the last bit, also of the last, shorter
+    # stretch and of the whole.
+    means = np.array([votes[i : i + width].mean() for i in range(0, len(votes), width)])
+    # Runs of equal stretches, so that a plateau is one peak.
+    starts = np.flatnonzero(np.diff(means, prepend=np.nan) != 0)
+    ends = np.append(starts[1:], len(means))
+    heights = means[starts]
+    walled = np.concatenate([[-np.inf], heights, [-np.inf]])
+    is_peak = (heights > walled[:-2]) & (heights > walled[2:]) & (heights > votes.mean())
+    middles = (starts[is_peak] + ends[is_peak] - 1) // 2
+    return [min(int(m) * width + width // 2, len(votes) - 1) for m in middles]
