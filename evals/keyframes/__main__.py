@@ -14,6 +14,7 @@ from evals.keyframes.ground_truth import SOURCES, Labelled, read_keyframes
 from evals.keyframes.votes import read_votes
 from evals.summaries.titles import read_titles, title_of_name
 from keyscore_plugin.errors import InputError
+from keyscore_plugin.samplers.base import get_sampler
 
 TITLES = "ydata-tvsum50-info.tsv"
 
@@ -41,10 +42,12 @@ def _make(options: argparse.Namespace, setup: Setup) -> KeyframeEvaluation:
     if options.root is None:
         raise InputError("--root is missing; name the folder of the data set")
     videos = _read(options)
+    captions = _captions(options, setup)
     return KeyframeEvaluation(
         dataset=options.dataset,
         videos=videos,
-        captions=None if options.captioner else _captions(options, videos),
+        titles=_titles(options, videos) if captions == "titles" else None,
+        captions=captions,
         truth=options.ground_truth if options.ground_truth == "files" else "votes (ours)",
         oracle=options.oracle,
         seed=setup.seed,
@@ -60,7 +63,14 @@ def _read(options: argparse.Namespace) -> list[Labelled]:
     return read_votes(options.root, source=source)
 
 
-def _captions(options: argparse.Namespace, videos: Sequence[Labelled]) -> Mapping[str, str]:
+def _captions(options: argparse.Namespace, setup: Setup) -> str:
+    """What texts the samplers read."""
+    if not any(get_sampler(cell.name).needs_text for cell in setup.cells):
+        return "none"
+    return "captioner" if options.captioner else "titles"
+
+
+def _titles(options: argparse.Namespace, videos: Sequence[Labelled]) -> Mapping[str, str]:
     """The title of every video."""
     if options.dataset == "summe":
         return {video.id: title_of_name(video.id) for video in videos}

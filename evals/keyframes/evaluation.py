@@ -35,7 +35,8 @@ class KeyframeEvaluation:
     Attributes:
         dataset: What the result calls it.
         videos: The videos and their true keyframes.
-        captions: A text for each video by its id; None where a captioner makes them.
+        titles: The text of each video by its id; None where they are not what is read.
+        captions: What texts the samplers read: ``"titles"``, ``"captioner"`` or ``"none"``.
         truth: Where the true keyframes come from.
         oracle: Whether samplers are also told how many there are.
         seed: Of the bootstrap and of random frames.
@@ -43,7 +44,8 @@ class KeyframeEvaluation:
 
     dataset: str
     videos: Sequence[Labelled]
-    captions: Mapping[str, str] | None = None
+    titles: Mapping[str, str] | None = None
+    captions: str = "none"
     truth: str = "files"
     oracle: bool = False
     seed: int = 0
@@ -65,7 +67,7 @@ class KeyframeEvaluation:
             "dataset": self.dataset,
             "ground_truth": self.truth,
             "n_keyframes": sum(len(video.indices) for video in self.videos),
-            "captions": "captioner" if self.captions is None else "titles",
+            "captions": self.captions,
             "oracle": self.oracle,
             "random_draws": N_DRAWS,
         }
@@ -80,7 +82,7 @@ class KeyframeEvaluation:
                 f"its keyframes go up to frame {truth[-1]} and it has {n_frames} frames",
                 "get the copy that the keyframes were chosen in",
             )
-        caption = None if self.captions is None else self.captions[unit.id]
+        caption = None if self.titles is None else self.titles[unit.id]
         chosen: dict[str, list[list[int]]] = {}
         for line in lines_of(cells, oracle=self.oracle):
             budget = len(truth) if line.as_many_as == ORACLE else 0

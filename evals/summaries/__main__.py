@@ -32,14 +32,16 @@ def _make(options: argparse.Namespace, setup: Setup) -> SummaryEvaluation:
     if options.root is None:
         raise InputError("--root is missing; name the folder of the data set")
     require_ranking(setup.cells)
-    with_titles = read_texts(setup.cells) and options.captioner is None
+    captions = "captioner" if options.captioner else "titles"
+    if not read_texts(setup.cells):
+        captions = "none"
     data = read_data_set(
         options.dataset,
         options.root,
         with_splits=not options.no_splits,
-        with_titles=with_titles,
+        with_titles=captions == "titles",
     )
-    return SummaryEvaluation(data, with_titles=with_titles, seed=setup.seed)
+    return SummaryEvaluation(data, captions=captions, seed=setup.seed)
 
 
 if __name__ == "__main__":

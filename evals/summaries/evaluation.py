@@ -38,15 +38,15 @@ class SummaryEvaluation:
 
     Attributes:
         data: The videos and their annotations.
-        with_titles: Whether titles are the texts; if not, a captioner makes them.
+        captions: What texts the samplers read: ``"titles"``, ``"captioner"`` or ``"none"``.
         seed: Of the bootstrap and of random scores.
     """
 
     data: DataSet
-    with_titles: bool = True
+    captions: str = "titles"
     seed: int = 0
     name: ClassVar[str] = "summaries"
-    plot: ClassVar[Plot] = Plot("tau", by=("sampler", "videos"))
+    plot: ClassVar[Plot] = Plot("tau", only={"videos": "all"})
 
     @cached_property
     def units(self) -> Sequence[Unit]:
@@ -58,7 +58,7 @@ class SummaryEvaluation:
         annotations = [video.annotation for video in self.data.videos.values()]
         return {
             "dataset": self.data.name,
-            "captions": "titles" if self.with_titles else "captioner",
+            "captions": self.captions,
             "splits": {name: list(map(list, sets)) for name, sets in self.data.splits.items()},
             "capacity": CAPACITY_RULE,
             # CSTA takes 15 % of the frames up to the end of the last shot.
