@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from evals.retrieval.builtin_pickle import read_builtin_pickle
 from evals.retrieval.dataset import Dataset
@@ -192,14 +190,11 @@ def test_half_a_pickle_is_one_line(tmp_path: Path, n_bytes: int) -> None:
         read_builtin_pickle(tmp_path / "a.pkl")
 
 
-@given(st.binary(max_size=8), st.integers(0, len(WHOLE)))
-def test_damaged_bytes_raise_nothing_else(
-    tmp_path_factory: pytest.TempPathFactory, damage: bytes, at: int
-) -> None:
-    path = tmp_path_factory.mktemp("pickle") / "a.pkl"
-    path.write_bytes(WHOLE[:at] + damage + WHOLE[at + 1 :])
+@pytest.mark.parametrize("at", range(len(WHOLE)))
+def test_a_damaged_pickle_raises_nothing_else(tmp_path: Path, at: int) -> None:
+    (tmp_path / "a.pkl").write_bytes(WHOLE[:at] + b"\xff" + WHOLE[at + 1 :])
     with contextlib.suppress(InputError):
-        read_builtin_pickle(path)
+        read_builtin_pickle(tmp_path / "a.pkl")
 
 
 def test_didemo_makes_one_paragraph_of_all_descriptions(tmp_path: Path) -> None:
