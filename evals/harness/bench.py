@@ -15,7 +15,7 @@ from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.samplers.base import Sampler, get_sampler
-from keyscore_plugin.types import Selection
+from keyscore_plugin.types import Selection, TextEmbedding
 from keyscore_plugin.video import VideoSource, open_video
 
 
@@ -45,6 +45,11 @@ class Setup:
     def encoder(self) -> Encoder:
         """The encoder, loaded at the first use."""
         return load_encoder(self.encoder_asked, device=self.device)
+
+    @cached_property
+    def texts(self) -> dict[str, TextEmbedding]:
+        """Every text embedded so far: the same queries are held against every video."""
+        return {}
 
     @cached_property
     def captioner(self) -> Captioner | None:
@@ -79,8 +84,8 @@ class Bench:
 
     @cached_property
     def encoder(self) -> Encoder:
-        """The encoder; each frame of this video, and each text, is embedded once."""
-        return CachedEncoder(lambda: self.setup.encoder)
+        """The encoder; each frame of this video is embedded once, each text once for all videos."""
+        return CachedEncoder(lambda: self.setup.encoder, self.setup.texts)
 
     @cached_property
     def captioner(self) -> Captioner | None:

@@ -80,12 +80,15 @@ class CachedEncoder:
     Args:
         load: Makes what embeds; called at the first use, so a sampler that embeds nothing
             loads nothing.
+        texts: Where embedded texts are kept; several videos may share it.
     """
 
-    def __init__(self, load: Callable[[], Encoder]) -> None:
+    def __init__(
+        self, load: Callable[[], Encoder], texts: dict[str, TextEmbedding] | None = None
+    ) -> None:
         self._load = load
         self._vectors: dict[int, Tensor] = {}
-        self._texts: dict[str, TextEmbedding] = {}
+        self._texts = {} if texts is None else texts
 
     @cached_property
     def _encoder(self) -> Encoder:

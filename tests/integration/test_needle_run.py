@@ -49,6 +49,7 @@ class ColourEncoder:
 
     def __init__(self) -> None:
         self.n_seen = 0
+        self.texts: list[str] = []
 
     def encode_frames(self, frames: Frames) -> Embeddings:
         self.n_seen += len(frames)
@@ -56,6 +57,7 @@ class ColourEncoder:
         return Embeddings(vectors, frames.indices, frames.pts_seconds, self.name)
 
     def encode_text(self, text: str) -> TextEmbedding:
+        self.texts.append(text)
         vector = F.normalize(torch.tensor(COLOURS[text], dtype=torch.float32), dim=-1)
         return TextEmbedding(vector, self.name, n_tokens=1, max_tokens=8)
 
@@ -143,6 +145,15 @@ def test_a_cached_encoder_gives_what_the_encoder_gives(video: NeedleVideo) -> No
     cached.encode_frames(frames[[1]])
     assert cached.encode_frames(frames).vectors.equal(ColourEncoder().encode_frames(frames).vectors)
     assert cached.n_encoded == 3
+
+
+def test_a_text_is_embedded_once_for_all_videos(video: NeedleVideo) -> None:
+    encoder = ColourEncoder()
+    setup = Setup((), SamplerConfig(), encoder_asked=encoder)
+    for _ in range(2):
+        with setup.open(video.path) as bench:
+            bench.encoder.encode_text("red")
+    assert encoder.texts == ["red"]
 
 
 def test_results_can_be_read_and_repeated(video: NeedleVideo, tmp_path: Path) -> None:
