@@ -1,4 +1,4 @@
-"""The retrieval data sets in their exact formats, small; the videos are written elsewhere."""
+"""The retrieval data sets in their exact formats, small, and real clips to fill them with."""
 
 import csv
 import json
@@ -6,6 +6,14 @@ import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import av
+import numpy as np
+from av.video.stream import VideoStream
+
+from tests.footage import find
+
+_SIZE = (320, 180)
 
 
 def write_msrvtt(root: Path, captions: Mapping[str, str]) -> Path:
@@ -54,6 +62,39 @@ def didemo_item(annotation_id: int, video: str, description: str) -> dict[str, A
         "times": [[0, 0], [0, 1], [0, 0], [1, 1]],
         "video": video,
     }
+
+
+def write_scenes(path: Path, scenes: Sequence[tuple[str, float]], *, fps: int = 5) -> None:
+    """A video of a few real scenes, without B-frames, so that its beginning can be cut off.
+
+    Args:
+        path: The file.
+        scenes: What is seen (see `tests.footage.find`) and for how many seconds.
+        fps: Few frames, as each costs time.
+    """
+    rng = np.random.default_rng(len(scenes))
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(
+            "libx264", fps, {"preset": "veryfast", "bf": "0", "threads": "1"}
+        )
+        assert isinstance(stream, VideoStream)
+        (stream.width, stream.height), stream.pix_fmt = _SIZE, "yuv420p"
+        for words, seconds in scenes:
+            for image in find(words).render(round(fps * seconds), rng):
+                pixels = np.asarray(image.resize(_SIZE))
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+def copy_beginning(path: Path, to: Path, *, seconds: float) -> None:
+    """The first seconds of a video that has no B-frames, packet by packet: the same pictures."""
+    with av.open(str(path)) as whole, av.open(str(to), "w") as part:
+        stream = whole.streams.video[0]
+        copied = part.add_stream_from_template(stream)
+        for packet in whole.demux(stream):
+            if packet.pts is not None and packet.pts * packet.time_base < seconds:
+                packet.stream = copied
+                part.mux(packet)
 
 
 def _folder(root: Path, name: str) -> Path:

@@ -38,10 +38,8 @@ class Dataset:
     n_published: int
     cut_seconds: float | None = None
 
-    @property
-    def title(self) -> str:
-        """The name, and how much of the published split this is."""
-        n_videos = len(self.videos)
+    def title(self, n_videos: int) -> str:
+        """The name, and how much of the published split was measured."""
         if n_videos == self.n_published:
             return self.name
         return f"{self.name}, {n_videos} of {self.n_published} videos"

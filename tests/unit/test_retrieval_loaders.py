@@ -45,7 +45,7 @@ def test_msrvtt_as_it_is(tmp_path: Path) -> None:
         ("video9770", folder / "video9770.mp4", ("a person, connecting something",)),
         ("video7", folder / "video7.mp4", ("x",)),
     ]
-    assert data.title == "msrvtt, 2 of 1000 videos"
+    assert data.title(2) == "msrvtt, 2 of 1000 videos"
     assert data.cut_seconds is None
 
 
@@ -83,7 +83,7 @@ def test_msvd_as_it_is(tmp_path: Path) -> None:
     data = read_msvd(tmp_path)
     assert {v.id: list(v.captions) for v in data.videos} == captions
     assert [v.video.name for v in data.videos] == ["-4wsuPCjDBc_5_15.avi", "b_0_4.mp4"]
-    assert data.title == "msvd, 2 of 670 videos"
+    assert data.title(2) == "msvd, 2 of 670 videos"
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_didemo_makes_one_paragraph_of_all_descriptions(tmp_path: Path) -> None:
         ("3@N01_4_b.mov", folder / "3@N01_4_b.mov", ("rain falls.",)),
     ]
     assert data.cut_seconds == 31.0
-    assert data.title == "didemo, 2 of 1004 videos"
+    assert data.title(2) == "didemo, 2 of 1004 videos"
 
 
 def _without(name: str) -> dict[str, Any]:

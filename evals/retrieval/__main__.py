@@ -1,0 +1,55 @@
+"""``python -m evals.retrieval``: see evals/retrieval/README.md."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from evals.harness.bench import Setup
+from evals.harness.data import require_files
+from evals.harness.main import eval_parser, names
+from evals.harness.main import main as run_main
+from evals.retrieval import didemo, msrvtt, msvd
+from evals.retrieval.dataset import Dataset
+from evals.retrieval.protocol import RetrievalEvaluation
+from evals.retrieval.settings import parse_settings
+from keyscore_plugin.errors import InputError
+
+# How a data set is read, where it is had, how it lies.
+_DATASETS: dict[str, tuple[Callable[[Path], Dataset], str, str]] = {
+    "msrvtt": (msrvtt.read_msrvtt, msrvtt.SOURCE, msrvtt.LAYOUT),
+    "msvd": (msvd.read_msvd, msvd.SOURCE, msvd.LAYOUT),
+    "didemo": (didemo.read_didemo, didemo.SOURCE, didemo.LAYOUT),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the evaluation; returns the exit code."""
+    parser = eval_parser(
+        "retrieval", __doc__, samplers="uniform,stacfp@own,keyscore:T", num_frames="8"
+    )
+    parser.add_argument("--dataset", choices=list(_DATASETS), required=True)
+    parser.add_argument(
+        "--setting",
+        default="free",
+        help="what chooses the frames, separated by commas: free, no text; caption, a generated "
+        "one (--captioner); pair, each query for each video; leak, the ground-truth caption, an "
+        "upper bound only (default: free)",
+    )
+    return run_main(parser.parse_args(argv), _make)
+
+
+def _make(options: argparse.Namespace, setup: Setup) -> RetrievalEvaluation:
+    if options.root is None:
+        raise InputError("--root is missing: the folder of the data set")
+    read, source, layout = _DATASETS[options.dataset]
+    dataset = read(options.root)
+    left_out = names(options.leave_out)
+    wanted = [video.video for video in dataset.videos if video.id not in left_out]
+    paths = [video.relative_to(options.root) for video in wanted]
+    require_files(options.root, paths, source=source, layout=layout)
+    return RetrievalEvaluation(dataset, parse_settings(options.setting), setup)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""Embeddings of videos and texts, and how a record keeps them, bit for bit."""
+
+import base64
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from evals.retrieval.ranks import Floats
+from keyscore_plugin.encoders.base import Encoder
+from keyscore_plugin.video import VideoSource
+
+_BATCH_FRAMES = 16  # ours: 100 MB of full-HD frames
+# Rounding here removes what the order of summation leaves in the last bits of float64, so that
+# equal texts and equal videos tie.
+_DECIMALS = 12
+
+
+class ShownFrames:
+    """The frames of one video as a model would be shown them: whole, each embedded once.
+
+    A sampler looks at thumbnails; what stands for the video is read again at full size, so that it
+    does not depend on which samplers are compared.
+
+    Args:
+        source: The video.
+        encoder: Embeds.
+    """
+
+    def __init__(self, source: VideoSource, encoder: Encoder) -> None:
+        self._source = source
+        self._encoder = encoder
+        self._vectors: dict[int, Tensor] = {}
+
+    def mean(self, indices: Sequence[int]) -> Tensor:
+        """The video's vector: the normalised mean of the unit embeddings of some frames.
+
+        As CLIP4Clip's parameter-free "meanP" (Luo et al., 2021, sec. 3.3) and PE's average over
+        frames.
+
+        Returns:
+            ``(d,)`` float64 on the CPU.
+        """
+        new = [index for index in indices if index not in self._vectors]
+        for start in range(0, len(new), _BATCH_FRAMES):
+            frames = self._source.read(new[start : start + _BATCH_FRAMES])
+            embeddings = self._encoder.encode_frames(frames)
+            vectors = embeddings.vectors.cpu().double()
+            self._vectors.update(zip(embeddings.indices.tolist(), vectors, strict=True))
+        return F.normalize(torch.stack([self._vectors[i] for i in indices]).mean(0), dim=0)
+
+
+def embed_texts(texts: Sequence[str], encoder: Encoder) -> tuple[Tensor, int]:
+    """``(n, d)`` float64 unit vectors on the CPU, and how many texts the encoder had to cut."""
+    embeddings = [encoder.encode_text(text) for text in texts]
+    vectors = torch.stack([embedding.vector for embedding in embeddings]).cpu().double()
+    return vectors, sum(embedding.n_tokens_cut > 0 for embedding in embeddings)
+
+
+def cosines(texts: Floats, videos: Floats) -> Floats:
+    """``(n, m)`` similarity of unit vectors ``(n, d)`` and ``(m, d)``; equal ones are equal."""
+    return (texts @ videos.T).round(_DECIMALS)
+
+
+def pack(values: Tensor) -> str:
+    """Numbers as text that `unpack` reads back to the same float32."""
+    array: npt.NDArray[np.float32] = values.float().numpy().astype("<f4")
+    return base64.b64encode(array.tobytes()).decode("ascii")
+
+
+def unpack(text: str, n_rows: int) -> Floats:
+    """``(n_rows, d)`` what `pack` wrote."""
+    array = np.frombuffer(base64.b64decode(text), dtype="<f4").astype(np.float64)
+    return array.reshape(n_rows, -1)

@@ -1,0 +1,377 @@
+"""evals.retrieval on small data sets of the exact formats, real clips and the real encoder.
+
+What is expected is worked out here from the encoder's own vectors, by numpy, scipy and
+scikit-learn; nothing of evals.retrieval is used for it.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from scipy.special import softmax
+from scipy.stats import rankdata
+from sklearn.preprocessing import normalize
+
+from evals.retrieval.__main__ import main
+from keyscore_plugin import SamplerConfig, get_sampler, open_video
+from keyscore_plugin.encoders import load_encoder
+from keyscore_plugin.encoders.base import Encoder
+from tests.footage import find
+from tests.retrieval_data import (
+    copy_beginning,
+    write_didemo,
+    write_msrvtt,
+    write_msvd,
+    write_scenes,
+)
+
+Floats = npt.NDArray[np.float64]
+Choose = Callable[[Path], Sequence[int]]
+Scenes = list[tuple[str, float]]
+
+SPARSE = {"grid": {"sample_fps": 1.0}}  # each frame that is embedded costs time
+LEAK = "ground-truth caption: a leak, upper bound only"
+# Some of them are alike, and some show something else for half of the time.
+VIDEOS: dict[str, Scenes] = {
+    "video7010": [("tabby cat", 2)],
+    "video7011": [("craters", 2), ("brown dog", 1)],
+    "video7012": [("spotted dog", 2)],
+    "video7013": [("two birds", 1), ("page of printed", 2)],
+    "video7014": [("eagle", 2)],
+    "video7015": [("strawberries", 1), ("craters", 2)],
+}
+SAYINGS = {
+    "video7010": ["a cat looks into the camera", "the face of a pet"],
+    "video7011": ["a dog", "the moon", "a dog stands next to a man"],
+    "video7012": ["a dog", "a dog sniffs"],
+    "video7013": ["birds sit on a wire"],
+    "video7014": ["an animal in the air", "a bird of prey flies"],
+    "video7015": ["red fruit", "food on a board"],
+}
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    return load_encoder("conse", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("clips")
+    for name, scenes in VIDEOS.items():
+        write_scenes(folder / f"{name}.mp4", scenes)
+    return {name: folder / f"{name}.mp4" for name in VIDEOS}
+
+
+def fill(folder: Path, clips: dict[str, Path]) -> None:
+    for path in clips.values():
+        (folder / path.name).symlink_to(path)
+
+
+def run(dataset: str, root: Path, *arguments: str) -> list[dict[str, Any]]:
+    out = root / "out"
+    given = [f"--root={root}", f"--dataset={dataset}", "--encoder=conse", "--device=cpu"]
+    assert main([*given, f"--out={out}", *arguments]) == 0
+    rows: list[dict[str, Any]] = json.loads((out / "result.json").read_text())["rows"]
+    return rows
+
+
+def row_of(rows: Sequence[dict[str, Any]], **labels: Any) -> dict[str, float]:
+    """The figures of the one row with these labels."""
+    (row,) = (r for r in rows if all(r["labels"][name] == v for name, v in labels.items()))
+    return {name: figure["value"] for name, figure in row["figures"].items()}
+
+
+def embed(encoder: Encoder, path: Path, indices: Sequence[int]) -> Floats:
+    """The unit vector of the mean of these frames' unit vectors."""
+    with open_video(path) as source:
+        vectors = encoder.encode_frames(source.read(list(indices))).vectors
+    return np.asarray(normalize(vectors.double().numpy().mean(0, keepdims=True))[0])
+
+
+def embed_text(encoder: Encoder, text: str) -> Floats:
+    return encoder.encode_text(text).vector.double().numpy()
+
+
+def figures_of(similarity: Floats, owner: Sequence[int], *, ties: str) -> dict[str, float]:
+    """Ranks by scipy: ``min`` gives equal ones the better place, ``max`` the worse."""
+    method = {"optimistic": "min", "pessimistic": "max"}[ties]
+    t2v = [rankdata(-row, method=method)[own] for row, own in zip(similarity, owner, strict=True)]
+    v2t = []
+    for video, column in enumerate(similarity.T):
+        own = [row for row, belongs in enumerate(owner) if belongs == video]
+        # Its best caption among those of the others: its further ones are no competitors.
+        best = max(own, key=lambda row: column[row])
+        kept = [best, *(row for row in range(len(column)) if row not in own)]
+        v2t.append(rankdata(-column[kept], method=method)[0])
+    return {
+        f"{name} {figure}": value
+        for name, ranks in (("t2v", np.array(t2v)), ("v2t", np.array(v2t)))
+        for figure, value in {
+            "R@1": 100 * np.mean(ranks == 1),
+            "R@5": 100 * np.mean(ranks < 6),
+            "R@10": 100 * np.mean(ranks < 11),
+            "MedR": np.median(ranks),
+            "MeanR": np.mean(ranks),
+        }.items()
+    }
+
+
+def assert_both_ways(
+    rows: Sequence[dict[str, Any]], similarity: Floats, owner: Sequence[int], **labels: Any
+) -> None:
+    """Every row of one cell, against scipy."""
+    # Equal captions have equal rows: sums of another order differ in a last bit.
+    similarity = similarity.round(9)
+    by_caption, by_video = (similarity * softmax(100 * similarity, axis=axis) for axis in (0, 1))
+    for ties in ("optimistic", "pessimistic"):
+        expected = figures_of(similarity, owner, ties=ties)
+        mine = row_of(rows, **{"dual softmax": "no", "ties": ties}, **labels)
+        assert {name: mine[name] for name in expected} == pytest.approx(expected)
+        expected = {
+            **figures_of(by_video, owner, ties=ties),
+            **{n: v for n, v in figures_of(by_caption, owner, ties=ties).items() if "t2v" in n},
+        }
+        mine = row_of(rows, **{"dual softmax": "yes, transductive", "ties": ties}, **labels)
+        assert {name: mine[name] for name in expected} == pytest.approx(expected)
+
+
+def every_middle(k: int) -> Choose:
+    """The frames in the middle of k equal parts; the clips have an even rate."""
+
+    def choose(path: Path) -> list[int]:
+        with open_video(path) as source:
+            return [int((i + 0.5) / k * source.n_frames) for i in range(k)]
+
+    return choose
+
+
+def test_msrvtt_without_a_text(
+    tmp_path: Path, clips: dict[str, Path], encoder: Encoder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    captions = {name: find(scenes[-1][0]).caption for name, scenes in VIDEOS.items()}
+    fill(write_msrvtt(tmp_path, captions), clips)
+    rows = run("msrvtt", tmp_path, "--sampler=uniform@2,stacfp@own,keyscore:T@1")
+    texts = np.stack([embed_text(encoder, caption) for caption in captions.values()])
+    choices: dict[str, Choose] = {
+        "uniform": every_middle(2),
+        "stacfp": lambda path: get_sampler("stacfp")(path).indices,
+        "keyscore:T": lambda path: by_time_alone(path, encoder),
+    }
+    n_frames = np.mean([15 if len(scenes) > 1 else 10 for scenes in VIDEOS.values()])
+    for sampler, choose in choices.items():
+        chosen = {name: choose(path) for name, path in clips.items()}
+        videos = np.stack([embed(encoder, clips[name], rows) for name, rows in chosen.items()])
+        assert_both_ways(rows, texts @ videos.T, range(6), sampler=sampler, setting="query-free")
+        figures = row_of(rows, sampler=sampler, ties="optimistic", **{"dual softmax": "no"})
+        n_selected = np.mean([len(indices) for indices in chosen.values()])
+        assert figures["ASF"] == pytest.approx(n_selected)
+        assert figures["FRR-UFP"] == pytest.approx(1 - n_selected / 8)
+        assert figures["FRR-Avg"] == pytest.approx(1 - n_selected / n_frames)
+    assert {row["labels"]["dataset"] for row in rows} == {"msrvtt, 6 of 1000 videos"}
+    assert "| query-free | uniform | 2 |" in capsys.readouterr().out
+
+
+def by_time_alone(path: Path, encoder: Encoder) -> list[int]:
+    """The grid frame nearest to the mean of the grid (eq. 3): all of it is embedded."""
+    with open_video(path) as source:
+        n_grid = round(2 * source.duration_seconds)
+        grid = every_middle(n_grid)(path)
+        (thumbnails,) = source.thumbnails(grid, short_side=max(128, encoder.short_side))
+        vectors = encoder.encode_frames(thumbnails).vectors.double().numpy()
+    return [grid[int((vectors @ vectors.mean(0)).argmax())]]
+
+
+def test_msvd_with_a_generated_caption_and_with_the_leak(
+    tmp_path: Path, clips: dict[str, Path], encoder: Encoder
+) -> None:
+    fill(write_msvd(tmp_path, SAYINGS), clips)
+    rows = run(
+        "msvd",
+        tmp_path,
+        "--sampler=uniform@1,topk@1",
+        "--setting=caption,leak",
+        "--captioner=labels",
+        f"--config={json.dumps(SPARSE)}",
+    )
+    said = [(video, text) for video, texts in enumerate(SAYINGS.values()) for text in texts]
+    owner = [video for video, _ in said]
+    texts = np.stack([embed_text(encoder, text) for _, text in said])
+    for setting, sampler, options, given in (
+        ("query-free", "uniform", {}, dict.fromkeys(SAYINGS)),
+        ("generated caption", "topk", {"captioner": "labels"}, dict.fromkeys(SAYINGS)),
+        (LEAK, "topk", {}, {name: texts[0] for name, texts in SAYINGS.items()}),
+    ):
+        chooses = get_sampler(
+            sampler,
+            encoder=encoder,
+            device="cpu",
+            config=SamplerConfig.from_dict(SPARSE),
+            **options,
+        )
+        videos = np.stack(
+            [
+                embed(encoder, path, chooses(path, num_frames=1, caption=given[name]).indices)
+                for name, path in clips.items()
+            ]
+        )
+        assert_both_ways(rows, texts @ videos.T, owner, sampler=sampler, setting=setting)
+    assert {row["n"] for row in rows} == {len(said)}
+    assert len(rows) == 3 * 4
+
+
+def test_a_threshold_takes_what_scores_and_says_how_many(
+    tmp_path: Path, clips: dict[str, Path]
+) -> None:
+    fill(write_msrvtt(tmp_path, {"video7011": "a brown dog"}), clips)
+    rows = run("msrvtt", tmp_path, "--sampler=keyscore:S", "--setting=leak", "--threshold=0,0.5,1")
+    frames = [
+        row_of(rows, threshold=threshold, ties="optimistic", **{"dual softmax": "no"})["ASF"]
+        for threshold in (0.0, 0.5, 1.0)
+    ]
+    # The whole grid, the frames with the dog, the best of them.
+    assert frames[0] == 6
+    assert frames[0] > frames[1] > frames[2] == 1
+
+
+def test_ties_of_equal_captions_count_for_us_and_against_us(
+    tmp_path: Path, clips: dict[str, Path]
+) -> None:
+    """Two videos are called "a dog": either may come first in the other's list of captions."""
+    both = ["video7011", "video7012"]
+    fill(write_msvd(tmp_path, {name: ["a dog"] for name in both}), {n: clips[n] for n in both})
+    rows = run("msvd", tmp_path, "--sampler=uniform@2")
+    ranks = {
+        ties: row_of(rows, ties=ties, **{"dual softmax": "no"})["v2t MeanR"]
+        for ties in ("optimistic", "pessimistic")
+    }
+    assert ranks == {"optimistic": 1.0, "pessimistic": 2.0}
+
+
+def test_the_leak_is_named_in_every_output(tmp_path: Path, clips: dict[str, Path]) -> None:
+    one = {"video7010": clips["video7010"]}
+    fill(write_msrvtt(tmp_path, {"video7010": "a cat"}), one)
+    rows = run("msrvtt", tmp_path, "--sampler=uniform@1,keyscore@1,keyscore@2", "--setting=leak")
+    by_sampler = {(row["labels"]["sampler"], row["labels"]["setting"]) for row in rows}
+    assert by_sampler == {("uniform", "query-free"), ("keyscore", LEAK)}
+    for line in (tmp_path / "out" / "table.md").read_text().splitlines()[2:]:
+        assert LEAK in line or "query-free" in line
+    settings = json.loads((tmp_path / "out" / "settings.json").read_text())
+    assert settings["setting"] == {"leak": LEAK}
+    # The picture draws its text as paths, each with a comment that says which.
+    assert LEAK in (tmp_path / "out" / "plot.svg").read_text()
+
+
+def test_didemo_ends_after_31_seconds_and_every_query_may_choose(
+    tmp_path: Path, encoder: Encoder
+) -> None:
+    scenes: dict[str, Scenes] = {
+        "1@N00_2_a.mp4": [("craters", 31), ("tabby cat", 4)],
+        "3@N00_4_b.mp4": [("page of printed", 2), ("brown dog", 2)],
+        "5@N00_6_c.mp4": [("tabby cat", 3)],
+    }
+    described = {
+        "1@N00_2_a.mp4": ["the moon.", "a cat."],
+        "3@N00_4_b.mp4": ["a page.", "a dog and a man."],
+        "5@N00_6_c.mp4": ["a cat."],
+    }
+    folder = write_didemo(tmp_path, described)
+    short = tmp_path / "short"
+    short.mkdir()
+    for name, seen in scenes.items():
+        write_scenes(folder / name, seen, fps=2)
+        copy_beginning(folder / name, short / name, seconds=31)
+    few = {"grid": {"sample_fps": 0.5}, "select": {"policy": "top"}}
+    rows = run(
+        "didemo",
+        tmp_path,
+        "--sampler=uniform@1,katna@2,keyscore:S@1",
+        "--setting=pair",
+        f"--config={json.dumps(few)}",
+    )
+    texts = [" ".join(parts) for parts in described.values()]
+    vectors = np.stack([embed_text(encoder, text) for text in texts])
+    only_s = {**few, "score": {"alpha": 1.0, "beta": 0.0, "gamma": 0.0}}
+    samplers = {
+        "uniform": (get_sampler("uniform"), 1),
+        "katna": (get_sampler("katna"), 2),
+        "keyscore:S": (
+            get_sampler("keyscore", encoder=encoder, config=SamplerConfig.from_dict(only_s)),
+            1,
+        ),
+    }
+    for name, (sampler, k) in samplers.items():
+        similarity = np.array(
+            [
+                [
+                    vector @ embed(encoder, path, sampler(path, num_frames=k, caption=text).indices)
+                    for path in (short / video for video in described)
+                ]
+                for text, vector in zip(texts, vectors, strict=True)
+            ]
+        )
+        setting = "every query chooses" if name == "keyscore:S" else "query-free"
+        assert_both_ways(rows, similarity, range(3), sampler=name, setting=setting)
+    figures = row_of(rows, sampler="uniform", ties="optimistic", **{"dual softmax": "no"})
+    assert figures["FRR-Avg"] == pytest.approx(1 - 1 / np.mean([62, 8, 6]))
+
+
+def test_a_video_that_is_not_there_is_one_line_or_left_out_by_name(
+    tmp_path: Path, clips: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(write_msrvtt(tmp_path, {"video7010": "a cat", "video9": "a dog", "video8": "x"}), clips)
+    command = [f"--root={tmp_path}", "--dataset=msrvtt", "--encoder=conse", "--sampler=uniform@1"]
+    command.append(f"--out={tmp_path / 'out'}")
+    assert main(command) == 2
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("retrieval: 2 of 3 files are not under")
+    assert "MSRVTT_Videos/video9.mp4" in error
+    assert len(error.splitlines()) == 1
+    assert main([*command, "--leave-out=video9,video8"]) == 0
+    table = capsys.readouterr().out
+    assert "msrvtt, 1 of 1000 videos" in table
+    assert "Left out by name: video9, video8." in table
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--sampler=keyscore@2"], "keyscore@2 reads a text"),
+        (["--sampler=keyscore:S+T@2"], "take keyscore:T"),
+        (
+            ["--sampler=keyscore:T@2", '--config={"score": {"pooling": "text"}}'],
+            "keyscore:T@2 reads a text",
+        ),
+        (["--sampler=keyscore@2", "--setting=caption"], "--captioner labels"),
+        (["--setting=oracle"], "--setting 'oracle': name some of free, caption, pair, leak"),
+        (["--setting="], "name some of"),
+        (["--setting=leak,leak"], "name some of"),
+        (["--sampler=uniform", "--threshold=0.5"], "uniform@t0.5"),
+        (
+            ["--sampler=keyscore:T@1", '--config={"encode": {"max_encoded": 4}}'],
+            '"max_encoded": 6',
+        ),
+    ],
+)
+def test_a_wrong_option_is_one_line_and_exit_code_2(
+    tmp_path: Path,
+    clips: dict[str, Path],
+    arguments: list[str],
+    named: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fill(write_msrvtt(tmp_path, {"video7015": "fruit"}), clips)
+    given = [f"--root={tmp_path}", "--dataset=msrvtt", "--encoder=conse", f"--out={tmp_path}/out"]
+    assert main([*given, *arguments]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("retrieval: ")
+    assert named in error
+
+
+def test_a_root_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--dataset=msvd"]) == 2
+    assert "--root is missing" in capsys.readouterr().err
