@@ -1,5 +1,6 @@
 """Scan a video file once: its frame table from the packets, its look from the first frame."""
 
+from array import array
 from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -21,6 +22,7 @@ from keyscore_plugin.decoders.table import Bools, FrameTable, Ints
 from keyscore_plugin.decoders.walk import decode_all, decode_packet, set_up
 from keyscore_plugin.errors import VideoError
 
+_NO_TIME = -(2**63)  # FFmpeg's AV_NOPTS_VALUE: no time can be this
 _HIDDEN_FRAME_CODECS = {"vp8", "theora"}  # some packets hold a reference that is never shown
 
 
@@ -51,19 +53,23 @@ class Scan:
 
 @dataclass(slots=True)
 class _Packets:
-    """What the container says about its video packets, in decode order."""
+    """What the container says about its video packets, in decode order.
 
-    pts: list[int | None] = field(default_factory=list)
-    dts: list[int | None] = field(default_factory=list)
-    duration: list[int] = field(default_factory=list)
-    keyframe: list[bool] = field(default_factory=list)
-    shown: list[bool] = field(default_factory=list)  # False: cut by an edit list or the file's end
+    Arrays, not lists: of a long video the numbers as objects would be most of what a scan takes.
+    """
+
+    pts: "array[int]" = field(default_factory=lambda: array("q"))
+    dts: "array[int]" = field(default_factory=lambda: array("q"))
+    duration: "array[int]" = field(default_factory=lambda: array("q"))
+    keyframe: bytearray = field(default_factory=bytearray)
+    shown: bytearray = field(default_factory=bytearray)  # 0: cut by an edit list or the file's end
     first_frame: VideoFrame | None = None
     broken_by: str | None = None
 
     def tell_frames_apart(self) -> bool:
         """Whether every packet has a pts of its own."""
-        return None not in self.pts and len(set(self.pts)) == len(self.pts)
+        times = np.array(self.pts)
+        return _NO_TIME not in times and len(np.unique(times)) == len(times)
 
 
 def scan(path: str) -> Scan:
@@ -119,8 +125,8 @@ def _demux(container: InputContainer, stream: VideoStream) -> _Packets:
                 data = packet if packet.size else None  # the empty last one flushes the decoder
                 found.first_frame = next(iter(decode_packet(stream.codec_context, data)), None)
             if packet.size:
-                found.pts.append(packet.pts)
-                found.dts.append(packet.dts)
+                found.pts.append(_NO_TIME if packet.pts is None else packet.pts)
+                found.dts.append(_NO_TIME if packet.dts is None else packet.dts)
                 found.duration.append(packet.duration or 0)
                 found.keyframe.append(packet.is_keyframe)
                 found.shown.append(not packet.is_discard)
@@ -130,7 +136,7 @@ def _demux(container: InputContainer, stream: VideoStream) -> _Packets:
         if found.first_frame is None:
             found.first_frame = next(iter(decode_packet(stream.codec_context, None)), None)
     if last_is_cut:
-        found.shown[-1] = False
+        found.shown[-1] = 0
         found.broken_by = "its last frame is cut off"
     return found
 
@@ -140,7 +146,7 @@ def _build_table(
 ) -> tuple[FrameTable, list[str]]:
     """The table from the packets where they tell the frames apart, else from the frames."""
     pts = np.array(packets.pts if packets.tell_frames_apart() else [], dtype=np.int64)
-    shown = np.array(packets.shown)
+    shown = np.array(packets.shown, dtype=np.bool_)
     codec = stream.codec_context.name
     packed = codec == "mpeg4" and container.format.name == "avi"  # DivX: two frames a packet
     if len(pts) and not packed and codec not in _HIDDEN_FRAME_CODECS:
@@ -161,14 +167,14 @@ def _table_from_packets(
 ) -> FrameTable:
     rows = np.flatnonzero(shown)
     rows = rows[np.argsort(pts[rows])]
-    dts = [p if d is None else min(d, p) for d, p in zip(packets.dts, pts.tolist(), strict=True)]
+    dts = np.array(packets.dts)
     shown_pts = pts[rows]
     return FrameTable(
         pts=shown_pts,
         end=int(shown_pts[-1]) + (packets.duration[rows[-1]] or _usual_gap(shown_pts, stream)),
-        keyframe=np.array(packets.keyframe)[rows],
+        keyframe=np.array(packets.keyframe, dtype=np.bool_)[rows],
         position=rows.astype(np.int64),
-        seek_pts=np.array(dts, dtype=np.int64)[rows],
+        seek_pts=np.where(dts == _NO_TIME, pts, np.minimum(dts, pts))[rows],
         time_base=_time_base(stream),
         seekable=True,
     )
