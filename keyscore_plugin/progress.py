@@ -45,6 +45,24 @@ def track(stage: str, batches: Iterable[Batch], *, total: int) -> Iterator[Batch
 
 
 @contextmanager
+def part_of(done: int, total: int) -> Iterator[None]:
+    """Within this block a stage speaks of a part alone: count from ``done``, of ``total``.
+
+    Example:
+        >>> with listening(lambda stage, done, total: print(stage, done, total)):
+        ...     with part_of(64, 100):
+        ...         advance("encode", 8, 36)
+        encode 72 100
+    """
+    listener = _listener.get()
+    if listener is None:
+        yield
+        return
+    with listening(lambda stage, of_part, _: listener(stage, done + of_part, total)):
+        yield
+
+
+@contextmanager
 def listening(listener: Listener) -> Iterator[None]:
     """Call ``listener(stage, done, total)`` at every `advance` in this block.
 

@@ -123,7 +123,7 @@ def _embed(
 ) -> _Embedded:
     config = SamplerConfig()
     with open_video(video.path) as source:
-        frames = look(
+        grid = look(
             source,
             config.grid,
             at_least=max(_BUDGETS),
@@ -131,6 +131,7 @@ def _embed(
             clock=StageClock(),
         )
         duration_seconds = source.duration_seconds
+    frames = grid[torch.arange(len(grid))]
     return _Embedded(
         video=video,
         grid=frames,

@@ -31,8 +31,11 @@ def stage_bars() -> Iterator[None]:
     bars: dict[str, Any] = {}
 
     def show(stage: str, done: int, total: int) -> None:
-        if stage not in bars or done < bars[stage].n:  # the stage begins, or begins anew
-            close_bars(bars)
+        if stage in bars and done < bars[stage].n:  # the stage begins anew
+            bars.pop(stage).close()
+        if stage not in bars:  # frames are embedded while others are decoded: both bars stay
+            for name in [name for name, one in bars.items() if one.n >= one.total]:
+                bars.pop(name).close()
             bars[stage] = bar(stage, total, "frame")
         bars[stage].update(done - bars[stage].n)
 

@@ -69,20 +69,34 @@ class Request:
 
 
 class StageClock:
-    """Seconds spent in each of `STAGES`, and in total."""
+    """Seconds spent in each of `STAGES`, and in total.
+
+    A stage inside another one counts for itself alone, so that the stages never sum to more than
+    the total.
+    """
 
     def __init__(self) -> None:
-        self._start = time.perf_counter()
+        self._start = self._since = time.perf_counter()
         self._seconds = dict.fromkeys(STAGES, 0.0)
+        self._stages: list[str] = []  # from the outermost to the one that counts now
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Count the time inside the block for the stage ``name``."""
-        start = time.perf_counter()
+        self._credit()
+        self._stages.append(name)
         try:
             yield
         finally:
-            self._seconds[name] += time.perf_counter() - start
+            self._credit()
+            self._stages.pop()
+
+    def _credit(self) -> None:
+        """Count the time since the last change for the stage that it was spent in."""
+        now = time.perf_counter()
+        if self._stages:
+            self._seconds[self._stages[-1]] += now - self._since
+        self._since = now
 
     def waiting(self, name: str, items: Iterator[T]) -> Iterator[T]:
         """Pass items on; the time until each one comes counts for the stage ``name``."""

@@ -1,15 +1,60 @@
 """Which frames of the grid are worth the encoder's time."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
+from keyscore_plugin import progress
 from keyscore_plugin.encoders.base import Encoder
+from keyscore_plugin.samplers.chunks import in_chunks
 from keyscore_plugin.samplers.guide import mean_cosine
+from keyscore_plugin.samplers.store import Thumbnails
 from keyscore_plugin.types import Candidates, Embeddings, Frames, TextEmbedding
+
+# Ours: frames in memory and in a call of the encoder. A multiple of what the encoders take in one
+# pass, since rounding depends on what shares a pass.
+_BLOCK_FRAMES = 64
+
+
+def encode_in_blocks(batches: Iterable[Frames], encoder: Encoder, *, n_most: int) -> Embeddings:
+    """Embed frames as they come, in the same blocks however they come.
+
+    Args:
+        batches: Frames in time order, in batches of any length.
+        encoder: Embeds.
+        n_most: No more frames than this will come.
+    """
+    done: list[Embeddings] = []
+    n_done = 0
+    for block in in_chunks(batches, _BLOCK_FRAMES):
+        with progress.part_of(n_done, n_most):
+            done.append(encoder.encode_frames(block))
+        n_done += len(block)
+    return joined_embeddings(done)
+
+
+def encode_rows(grid: Thumbnails, rows: Tensor, encoder: Encoder) -> Embeddings:
+    """Embed ``(n,)`` rows of a grid, rising."""
+    blocks = (grid[some] for some in torch.split(rows, _BLOCK_FRAMES))
+    return encode_in_blocks(blocks, encoder, n_most=len(rows))
+
+
+def joined_embeddings(parts: list[Embeddings]) -> Embeddings:
+    """Embeddings of one video and encoder as one, in time order; at least one part."""
+    pts_seconds = torch.cat([part.pts_seconds for part in parts])
+    order = pts_seconds.argsort(stable=True)
+    vectors = torch.cat([part.vectors for part in parts])
+    return Embeddings(
+        vectors[order.to(vectors.device)],
+        torch.cat([part.indices for part in parts])[order],
+        pts_seconds[order],
+        parts[0].model,
+    )
 
 
 def encode_candidates_first(
-    grid: Frames,
+    grid: Thumbnails,
     candidates: Candidates,
     texts: list[TextEmbedding],
     encoder: Encoder,
@@ -19,7 +64,7 @@ def encode_candidates_first(
     """Embed STACFP's candidates, then more frames of the clusters whose candidate scores.
 
     Args:
-        grid: ``(n_grid, h, w, 3)`` thumbnails.
+        grid: ``n_grid`` thumbnails.
         candidates: The representatives, and the cluster of every frame of the grid.
         texts: What the frames will be scored with.
         encoder: Embeds.
@@ -29,20 +74,15 @@ def encode_candidates_first(
         ``(n,)`` rows of the grid that were embedded, rising, and their embeddings.
     """
     if n_encoded >= len(grid):
-        return torch.arange(len(grid)), encoder.encode_frames(grid)
-    first = encoder.encode_frames(grid[candidates.rows])
+        everything = torch.arange(len(grid))
+        return everything, encode_rows(grid, everything, encoder)
+    first = encode_rows(grid, candidates.rows, encoder)
     cosines = mean_cosine(first, texts).cpu()
     rows = rows_worth_encoding(candidates, cosines, n_more=n_encoded - len(candidates))
     if not len(rows):
         return candidates.rows, first
-    more = encoder.encode_frames(grid[rows])
-    order = torch.cat([candidates.rows, rows]).argsort()
-    return torch.cat([candidates.rows, rows])[order], Embeddings(
-        torch.cat([first.vectors, more.vectors])[order.to(first.vectors.device)],
-        torch.cat([first.indices, more.indices])[order],
-        torch.cat([first.pts_seconds, more.pts_seconds])[order],
-        encoder.name,
-    )
+    more = encode_rows(grid, rows, encoder)
+    return torch.cat([candidates.rows, rows]).sort().values, joined_embeddings([first, more])
 
 
 def rows_worth_encoding(candidates: Candidates, cosines: Tensor, *, n_more: int) -> Tensor:

@@ -33,6 +33,20 @@ class GuideTexts:
         return [encoder.encode_text(text) for text in texts if text is not None]
 
 
+def require_guide(request: Request, guide: Guide, captioner: Captioner | None) -> None:
+    """Refuse a call that can have no text to score with, before anything is decoded.
+
+    Raises:
+        InputError: A text is wanted, none was given, and there is no captioner.
+    """
+    wants_caption, _ = request.texts(guide)
+    if wants_caption and request.caption is None and captioner is None:
+        raise InputError(
+            "no text to score the frames with; give a caption, give a question, "
+            "or name a captioner (captioner='labels' needs no download)"
+        )
+
+
 def guide_texts(
     request: Request,
     guide: Guide,
@@ -52,16 +66,12 @@ def guide_texts(
     Raises:
         InputError: A text is wanted, none was given, and there is no captioner.
     """
+    require_guide(request, guide, captioner)
     wants_caption, wants_question = request.texts(guide)
     caption = None
     if wants_caption and request.caption is not None:
         caption = Caption(request.caption, origin="given")
-    elif wants_caption:
-        if captioner is None:
-            raise InputError(
-                "no text to score the frames with; give a caption, give a question, "
-                "or name a captioner (captioner='labels' needs no download)"
-            )
+    elif wants_caption and captioner is not None:
         caption = captioner.caption(candidates())
     return GuideTexts(caption, request.question if wants_question else None)
 

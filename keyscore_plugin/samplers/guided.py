@@ -1,53 +1,55 @@
 """What the samplers that compare the grid with a text have in common: all but the rule."""
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from keyscore_plugin._numeric import require_finite
-from keyscore_plugin.config import SamplerConfig
+from keyscore_plugin.config import GridConfig, SamplerConfig
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.samplers.call import DEFAULT_NUM_FRAMES, Request, StageClock
-from keyscore_plugin.samplers.guide import GuideTexts, guide_texts, mean_cosine, notes_on_cuts
-from keyscore_plugin.samplers.look import look
+from keyscore_plugin.samplers.encoding import encode_in_blocks
+from keyscore_plugin.samplers.guide import (
+    GuideTexts,
+    guide_texts,
+    mean_cosine,
+    notes_on_cuts,
+    require_guide,
+)
+from keyscore_plugin.samplers.look import look, looking
+from keyscore_plugin.samplers.store import Thumbnails
 from keyscore_plugin.samplers.template import Choice, SamplerTemplate
-from keyscore_plugin.types import Embeddings, Frames, ScoredFrame, TextEmbedding
+from keyscore_plugin.types import Embeddings, ScoredFrame, TextEmbedding
 from keyscore_plugin.video import VideoSource, uniform_indices
 
 
-def look_to_encode(
+def look_and_encode(
     source: VideoSource,
     config: SamplerConfig,
     *,
     at_least: int,
     encoder: Encoder,
     clock: StageClock,
-) -> tuple[Frames, int]:
-    """Look at the grid and thin it evenly to what may be embedded.
-
-    Args:
-        source: An open video.
-        config: The grid, and `EncodeConfig.max_encoded`.
-        at_least: The budget, which counts more than ``max_encoded``.
-        encoder: Will embed the frames; says how large they must be.
-        clock: Counts the decoding.
-
-    Returns:
-        ``(n, h, w, 3)`` thumbnails, and how many there were before thinning.
-    """
-    grid = look(
+) -> tuple[Thumbnails, Embeddings]:
+    """Embed every frame of a grid of at most `EncodeConfig.max_encoded`, while it is decoded."""
+    with looking(
         source,
-        config.grid,
+        grid_to_encode(config),
         at_least=at_least,
         short_side=max(config.grid.short_side, encoder.short_side),
         clock=clock,
-    )
-    n_encoded = max(config.encode.max_encoded, at_least)
-    if n_encoded >= len(grid):
-        return grid, len(grid)  # indexing would copy every pixel
-    return grid[uniform_indices(grid.pts_seconds, n_encoded)], len(grid)
+    ) as (batches, n_most):
+        seen = Thumbnails(n_most)
+        with clock.stage("encode"):
+            return seen, encode_in_blocks(seen.keeping(batches), encoder, n_most=n_most)
+
+
+def grid_to_encode(config: SamplerConfig) -> GridConfig:
+    """The grid, thinned evenly to what may be embedded: no more is decoded than is used."""
+    n_most = min(config.grid.max_frames, config.encode.max_encoded)
+    return replace(config.grid, max_frames=n_most)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,16 +57,14 @@ class GuidedGrid:
     """The frames that may be chosen and the text that guides the choice; nothing is scored yet.
 
     Attributes:
-        frames: ``(n, h, w, 3)``, the grid thinned evenly to what may be embedded.
-        n_grid: Frames of the grid before that.
+        frames: ``n`` thumbnails of the grid, thinned evenly to what may be embedded.
         guide: The texts that score, and where they came from.
         texts: The same, embedded.
         encoder: Embeds the frames.
         duration_seconds: Of the video.
     """
 
-    frames: Frames
-    n_grid: int
+    frames: Thumbnails
     guide: GuideTexts
     texts: list[TextEmbedding]
     encoder: Encoder
@@ -87,7 +87,7 @@ class GuidedGrid:
             indices=frames.indices[rows],
             pts_seconds=frames.pts_seconds[rows],
             scores=scores[rows],
-            n_grid=self.n_grid,
+            n_grid=len(frames),
             caption=self.guide.caption,
             question=self.guide.question,
             encoder=self.encoder.name,
@@ -109,21 +109,48 @@ class GuidedSampler(SamplerTemplate):
     needs_text = True
 
     def _look(self, source: VideoSource, request: Request, clock: StageClock) -> GuidedGrid:
-        with clock.stage("encode"):
-            encoder = self.encoder
-        grid, n_grid = look_to_encode(
+        """Look at what may be embedded."""
+        encoder = self._ready_encoder(request, clock)
+        seen = look(
+            source,
+            grid_to_encode(self.config),
+            at_least=request.at_least,
+            short_side=max(self.config.grid.short_side, encoder.short_side),
+            clock=clock,
+        )
+        return self._guided(seen, source, request, clock)
+
+    def _look_and_encode(
+        self, source: VideoSource, request: Request, clock: StageClock
+    ) -> tuple[GuidedGrid, Embeddings]:
+        """`_look`, and embed each frame while the next ones are decoded."""
+        encoder = self._ready_encoder(request, clock)
+        seen, frames = look_and_encode(
             source, self.config, at_least=request.at_least, encoder=encoder, clock=clock
         )
+        return self._guided(seen, source, request, clock), frames
+
+    def _ready_encoder(self, request: Request, clock: StageClock) -> Encoder:
+        """The encoder, for a call that has or can have a text."""
+        with clock.stage("caption"):
+            require_guide(request, self.config.guide, self.captioner)
+        with clock.stage("encode"):
+            return self.encoder
+
+    def _guided(
+        self, seen: Thumbnails, source: VideoSource, request: Request, clock: StageClock
+    ) -> GuidedGrid:
+        """What was seen, with the texts that score it."""
         with clock.stage("caption"):
             guide = guide_texts(
                 request,
                 self.config.guide,
                 self.captioner,
-                lambda: grid[uniform_indices(grid.pts_seconds, DEFAULT_NUM_FRAMES)],
+                lambda: seen[uniform_indices(seen.pts_seconds, DEFAULT_NUM_FRAMES)],
             )
         with clock.stage("encode"):
-            texts = guide.embed(encoder)
-        return GuidedGrid(grid, n_grid, guide, texts, encoder, source.duration_seconds)
+            texts = guide.embed(self.encoder)
+        return GuidedGrid(seen, guide, texts, self.encoder, source.duration_seconds)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,9 +203,7 @@ class CosineSampler(GuidedSampler):
     """Base of the samplers that embed every frame of the grid: only their rule differs."""
 
     def _choose(self, source: VideoSource, request: Request, clock: StageClock) -> Choice:
-        grid = self._look(source, request, clock)
-        with clock.stage("encode"):
-            frames = grid.encoder.encode_frames(grid.frames)
+        grid, frames = self._look_and_encode(source, request, clock)
         with clock.stage("score"):
             scored = ScoredGrid.of(grid, frames)
         with clock.stage("select"):

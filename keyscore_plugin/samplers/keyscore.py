@@ -4,7 +4,7 @@ from torch import Tensor
 
 from keyscore_plugin.samplers.call import Request, StageClock
 from keyscore_plugin.samplers.encoding import encode_candidates_first
-from keyscore_plugin.samplers.guide import guide_texts, notes_on_cuts, score_by_all
+from keyscore_plugin.samplers.guide import guide_texts, notes_on_cuts, require_guide, score_by_all
 from keyscore_plugin.samplers.look import look_at_colours
 from keyscore_plugin.samplers.template import Choice, SamplerTemplate
 from keyscore_plugin.selection import select
@@ -22,6 +22,8 @@ class KeyScoreSampler(SamplerTemplate):
 
     def _choose(self, source: VideoSource, request: Request, clock: StageClock) -> Choice:
         config = self.config
+        with clock.stage("caption"):
+            require_guide(request, config.guide, self.captioner)
         with clock.stage("encode"):
             encoder = self.encoder
         grid, histograms = look_at_colours(  # Algorithm 1, lines 1-3

@@ -4,6 +4,7 @@ import io
 import json
 import resource
 import threading
+import time
 from functools import partial
 from pathlib import Path
 
@@ -411,3 +412,16 @@ def test_the_lines_of_a_batch_are_a_bar_on_a_terminal_only(
         show(0, 2)
         show(1, 2)
     assert ("videos.jsonl: " in stream.getvalue()) == is_bar
+
+
+def test_stages_that_go_on_side_by_side_keep_their_bars(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bar shows once it is old enough: one that was made anew at each turn never would."""
+    monkeypatch.setattr(meter, "DELAY_SECONDS", 0.1)
+    monkeypatch.setattr("sys.stderr", terminal := Terminal())
+    with meter.stage_bars():
+        for done in range(1, 30):
+            progress.advance("decode", done, 30)
+            progress.advance("encode", done, 30)
+            time.sleep(0.01)
+    assert "decode: " in terminal.getvalue()
+    assert "encode: " in terminal.getvalue()

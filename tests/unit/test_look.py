@@ -13,10 +13,9 @@ from keyscore_plugin.config import GridConfig
 from keyscore_plugin.errors import VideoError
 from keyscore_plugin.samplers.ahead import ahead
 from keyscore_plugin.samplers.call import StageClock
-from keyscore_plugin.samplers.look import colours_alone, look, look_at_colours
+from keyscore_plugin.samplers.look import colours_alone, look_at_colours, looking
 from keyscore_plugin.stacfp import hsv_histograms
-from keyscore_plugin.types import Frames
-from keyscore_plugin.video import open_video
+from keyscore_plugin.video import VideoSource, open_video
 from tests.clips import CLIPS
 
 BINS = (8, 4, 4)
@@ -92,10 +91,11 @@ def test_closing_early_ends_the_thread_and_what_it_reads() -> None:
 def test_the_look_is_what_the_decoder_gives(clip: Path) -> None:
     config = GridConfig()
     with open_video(clip) as source:
-        frames, histograms = look_at_colours(
+        grid, histograms = look_at_colours(
             source, config, at_least=source.n_frames, short_side=32, bins=BINS, clock=StageClock()
         )
         expected = list(source.thumbnails(range(source.n_frames), short_side=32))
+    frames = grid[torch.arange(len(grid))]
     assert frames.indices.tolist() == list(range(source.n_frames))
     assert frames.pixels.equal(torch.cat([batch.pixels for batch in expected]))
     assert frames.pts_seconds.equal(torch.cat([batch.pts_seconds for batch in expected]))
@@ -115,19 +115,17 @@ def test_colours_without_pixels_are_the_same_colours(clip: Path) -> None:
 
 
 def test_a_fault_while_looking_leaves_no_thread_and_the_video_usable(clip: Path) -> None:
-    def fail(batch: Frames) -> None:
-        raise RuntimeError("no room")
+    def fail_on_the_first(source: VideoSource) -> None:
+        with looking(source, GridConfig(), at_least=1, short_side=32, clock=StageClock()) as (
+            batches,
+            _,
+        ):
+            next(batches)
+            raise RuntimeError("no room")
 
     with open_video(clip) as source:
         with pytest.raises(RuntimeError, match="no room"):
-            look(
-                source,
-                GridConfig(),
-                at_least=1,
-                short_side=32,
-                clock=StageClock(),
-                on_batch=fail,
-            )
+            fail_on_the_first(source)
         assert threads_of_ours() == []
         assert len(source.read([0, 1])) == 2
 
@@ -145,3 +143,19 @@ def test_waiting_counts_the_decoder_and_nothing_else() -> None:
         pause.wait(0.1)
     seconds = clock.seconds()
     assert 0.03 < seconds["decode"] < seconds["total"] - 0.15
+
+
+def test_a_stage_inside_another_counts_for_itself_alone() -> None:
+    clock = StageClock()
+    pause = threading.Event()
+    with clock.stage("encode"):
+        pause.wait(0.05)
+        for _ in clock.waiting("decode", iter([1])):
+            pause.wait(0.02)
+            with clock.stage("propose"):
+                pause.wait(0.1)
+    seconds = clock.seconds()
+    assert 0.06 < seconds["encode"] < 0.1
+    assert 0.1 <= seconds["propose"] < 0.15
+    assert seconds["decode"] < 0.02
+    assert sum(seconds.values()) - seconds["total"] <= seconds["total"]

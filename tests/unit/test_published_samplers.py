@@ -9,9 +9,9 @@ import torch
 from keyscore_plugin import SamplerConfig, Selection, get_sampler, list_samplers
 from keyscore_plugin.config import EncodeConfig, GridConfig
 from keyscore_plugin.errors import InputError
+from keyscore_plugin.samplers.chunks import in_chunks
 from keyscore_plugin.samplers.published.aks import PUBLISHED, AksPaperSampler, aks
 from keyscore_plugin.samplers.published.bolt import BoltSampler, BoltSettings
-from keyscore_plugin.samplers.published.chunks import in_chunks
 from keyscore_plugin.samplers.published.focus import FocusSampler
 from keyscore_plugin.samplers.published.iframes import iframes
 from keyscore_plugin.samplers.published.katna import KatnaSampler, KatnaSettings

@@ -8,10 +8,10 @@ from torch import Tensor
 from keyscore_plugin import progress
 from keyscore_plugin._kmeans import kmeans
 from keyscore_plugin.samplers.call import Request, StageClock
+from keyscore_plugin.samplers.chunks import in_chunks, joined
 from keyscore_plugin.samplers.filling import fill_up
 from keyscore_plugin.samplers.published import katna_images as images
 from keyscore_plugin.samplers.published.base import PublishedSampler, require_range
-from keyscore_plugin.samplers.published.chunks import in_chunks, joined
 from keyscore_plugin.samplers.template import Choice
 from keyscore_plugin.types import Frames
 from keyscore_plugin.video import VideoSource, grid_indices

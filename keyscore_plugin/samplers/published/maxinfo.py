@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from keyscore_plugin.samplers.call import Request, StageClock
-from keyscore_plugin.samplers.guided import look_to_encode
+from keyscore_plugin.samplers.guided import look_and_encode
 from keyscore_plugin.samplers.published.base import PublishedSampler, require_range
 from keyscore_plugin.samplers.template import Choice
 from keyscore_plugin.video import VideoSource
@@ -104,16 +104,15 @@ class MaxInfoSampler(PublishedSampler[MaxInfoSettings]):
     def _choose(self, source: VideoSource, request: Request, clock: StageClock) -> Choice:
         with clock.stage("encode"):
             encoder = self.encoder
-        grid, n_grid = look_to_encode(
+        grid, frames = look_and_encode(
             source, self.config, at_least=request.at_least, encoder=encoder, clock=clock
         )
-        with clock.stage("encode"):
-            vectors = encoder.encode_frames(grid).vectors.cpu()
         with clock.stage("select"):
+            vectors = frames.vectors.cpu()
             rows = maxinfo(vectors, num_frames=request.at_least, settings=self.settings)
         return Choice(
             indices=grid.indices[rows],
             pts_seconds=grid.pts_seconds[rows],
-            n_grid=n_grid,
+            n_grid=len(grid),
             encoder=encoder.name,
         )
