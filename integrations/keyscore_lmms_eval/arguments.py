@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from keyscore_plugin.config import Guide, SamplerConfig
+from keyscore_plugin.encoders.registry import encoder_weights
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.pairing import Pair, check_pair
 from keyscore_plugin.samplers.base import list_samplers
@@ -120,10 +121,14 @@ class SamplerArguments:
         return config if self.guide is None else replace(config, guide=self.guide)
 
     def settings(self) -> dict[str, Any]:
-        """All that decides which frames the model gets, as plain JSON values."""
+        """All that decides which frames the model gets, as plain JSON values.
+
+        An encoder that is not on this machine yet has no weights here until it was loaded.
+        """
         where = ("sampler_config", "sampler_file", "cache", "log")
         values = {k: v for k, v in asdict(self).items() if k not in where}
         values |= {"pair": self.shown, "config": self.config().to_dict(), "version": VERSION}
+        values["weights"] = encoder_weights(self.encoder)
         if self.sampler_file is not None:
             values["selections"] = hashlib.sha256(_content(Path(self.sampler_file))).hexdigest()
         return values

