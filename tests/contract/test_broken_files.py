@@ -12,7 +12,7 @@ from keyscore_plugin.types import Frames
 from keyscore_plugin.video import DECODERS, VideoSource, open_video
 from tests.broken import BROKEN, Broken
 from tests.clips import number_of
-from tests.requires import require_or_skip
+from tests.requires import require_decoder, require_or_skip
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -20,8 +20,7 @@ pytestmark = pytest.mark.timeout(30)
 @pytest.fixture(params=sorted(DECODERS))
 def decoder(request: pytest.FixtureRequest) -> str:
     name = str(request.param)
-    if name != "pyav":
-        require_or_skip(name)
+    require_decoder(name)
     return name
 
 

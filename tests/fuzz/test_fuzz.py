@@ -19,7 +19,7 @@ import pytest
 from keyscore_plugin.video import DECODERS
 from tests.clips import CLIPS, Clip
 from tests.fuzz.mutate import mutate
-from tests.requires import require_or_skip
+from tests.requires import require_decoder
 
 ROOT = Path(__file__).parents[2]
 N_FILES = int(os.environ.get("KEYSCORE_FUZZ_FILES", "60"))
@@ -86,8 +86,7 @@ class Probe:
 def test_a_damaged_file_gives_frames_or_one_clear_error_in_bounded_time_and_memory(
     decoder: str, tmp_path: Path, clip_path: Callable[[Clip], Path]
 ) -> None:
-    if decoder != "pyav":
-        require_or_skip(decoder)
+    require_decoder(decoder)
     sound = [(c.name, clip_path(c).read_bytes()) for c in CLIPS if c.name in FUZZED]
     findings, n_frames = [], 0
     with (tmp_path / "errors.txt").open("wb") as errors:

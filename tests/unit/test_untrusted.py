@@ -16,7 +16,7 @@ import torch
 from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.errors import ModelError, VideoError
 from keyscore_plugin.video import DECODERS, open_video
-from tests.requires import require_or_skip
+from tests.requires import require_decoder, require_or_skip
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("keyscore_plugin", "integrations", "evals")
@@ -147,8 +147,7 @@ def _gif(width: int, height: int) -> bytes:
 def test_an_image_bomb_is_refused_before_it_takes_memory(
     name: str, decoder: str, tmp_path: Path
 ) -> None:
-    if decoder != "pyav":
-        require_or_skip(decoder)
+    require_decoder(decoder)
     bomb = {
         "claim.png": _png(16, 16).replace(
             bytes((0, 0, 0, 16)) * 2, (100_000).to_bytes(4, "big") * 2, 1

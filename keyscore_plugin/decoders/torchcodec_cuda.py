@@ -1,0 +1,59 @@
+"""torchcodec on a GPU: frames are decoded there, and thumbnails stay there.
+
+Written without a GPU at hand: what a machine without one can show is tested; the frames themselves
+are compared where there is one (tests/contract/test_decoders.py, test_torchcodec_cuda.py).
+"""
+
+import torch
+from torch import Tensor
+
+from keyscore_plugin._optional import require
+from keyscore_plugin.decoders.table import Ints
+from keyscore_plugin.decoders.torchcodec import TorchCodecSource
+from keyscore_plugin.errors import MissingDependencyError
+
+
+class TorchCodecCudaSource(TorchCodecSource):
+    """A video decoded by NVDEC; see `keyscore_plugin.video.VideoSource`.
+
+    Pixels of `thumbnails` lie on the GPU, where colours are counted and frames embedded; those of
+    `read`, which a host asks for, on the CPU. A codec that the GPU does not know is decoded by
+    torchcodec on the CPU; `notes` then says so.
+
+    Raises:
+        MissingDependencyError: There is no GPU, or no torchcodec.
+        VideoError: torchcodec does not open it on a GPU, or the video is turned.
+    """
+
+    decoder = "torchcodec-cuda"
+    device = "cuda"
+
+    def __init__(self, path: str) -> None:
+        require_gpu()
+        super().__init__(path)
+        if self.rotation:
+            raise self._refusal(f"it is turned by {self.rotation} degrees, which no test has shown")
+
+    def _batch(self, rows: Ints, size: tuple[int, int]) -> Tensor:
+        pixels = super()._batch(rows, size)
+        if fallback := self._open_decoder.cpu_fallback:
+            self._note(f"torchcodec decoded on the CPU: {' '.join(str(fallback).split())}")
+        return pixels
+
+    def _why_not_opened(self, error: Exception) -> str:
+        # What a torchcodec says that was built without CUDA: "Unsupported device: cuda".
+        return f"{super()._why_not_opened(error)} on a GPU ({' '.join(str(error).split())})"
+
+
+def require_gpu() -> None:
+    """See that there are a GPU and a torchcodec.
+
+    Raises:
+        MissingDependencyError: There are not.
+    """
+    require("torchcodec.decoders", extra="torchcodec")
+    if not torch.cuda.is_available():
+        raise MissingDependencyError(
+            f"decoder 'torchcodec-cuda' needs a GPU, and torch {torch.__version__} sees none; "
+            "use decoder='torchcodec', which decodes on the CPU"
+        )

@@ -1,0 +1,59 @@
+"""Decoding on a GPU: what it says where that is not to be had; how its frames are scaled."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from keyscore_plugin.decoders.torchcodec import TorchCodecSource, _resize
+from keyscore_plugin.errors import MissingDependencyError, VideoError
+from keyscore_plugin.samples import sample_video
+from keyscore_plugin.video import open_video
+from tests.pretend_gpu import DEVICE, PretendGpu
+from tests.requires import require_decoder, require_or_skip
+
+
+def test_without_a_gpu_it_is_one_clear_error() -> None:
+    require_or_skip("torchcodec")
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    with pytest.raises(MissingDependencyError, match=r"needs a GPU.*decoder='torchcodec'") as error:
+        open_video(sample_video("bikes"), "torchcodec-cuda")
+    assert "\n" not in str(error.value)
+
+
+def test_a_torchcodec_without_cuda_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    require_or_skip("torchcodec")
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(VideoError, match=r"on a GPU \(.*cuda.*decoder='pyav'") as error:
+        open_video(sample_video("bikes"), "torchcodec-cuda")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("size", [(24, 40), (40, 66), (48, 80)])
+def test_frames_that_lie_on_a_gpu_are_scaled_alike(size: tuple[int, int]) -> None:
+    coarse = torch.rand(2, 3, 6, 9, generator=torch.Generator().manual_seed(0)) * 255
+    planes = torch.nn.functional.interpolate(coarse, (48, 80), mode="bilinear")
+    pixels = planes.permute(0, 2, 3, 1).to(torch.uint8)
+    here = _resize(pixels, size)
+    with PretendGpu() as gpu:
+        there = _resize(pixels.to(DEVICE), size)
+        assert there.device == DEVICE
+        assert gpu.n_reads == 0
+        assert (there.cpu().int() - here.int()).abs().max() <= 1
+
+
+def test_thumbnails_stay_on_the_gpu_and_frames_that_are_read_come_back() -> None:
+    require_decoder("torchcodec-cuda")
+    path = Path(sample_video("bikes"))
+    with open_video(path, "torchcodec-cuda") as there, TorchCodecSource(str(path)) as here:
+        small = next(there.thumbnails(range(0, 60, 10), short_side=96))
+        assert small.pixels.device.type == "cuda"
+        assert small.indices.device.type == small.pts_seconds.device.type == "cpu"
+        read = there.read([0, 50])
+        assert read.pixels.device.type == "cpu"
+        assert torch.equal(read.pts_seconds, here.read([0, 50]).pts_seconds)
+        assert (read.pixels.int() - here.read([0, 50]).pixels.int()).abs().float().mean() < 1.5
+        assert there.notes == ()
