@@ -71,6 +71,10 @@ class Frames:
     def __getitem__(self, rows: Tensor | slice | list[int]) -> "Frames":
         return Frames(self.pixels[rows], self.indices[rows], self.pts_seconds[rows])
 
+    def to(self, device: torch.device | str) -> "Frames":
+        """The same frames with their pixels on a device; indices and times stay where they are."""
+        return Frames(self.pixels.to(device), self.indices, self.pts_seconds)
+
     __repr__ = _repr_shapes
 
 

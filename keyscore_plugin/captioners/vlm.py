@@ -96,8 +96,9 @@ class VlmCaptioner:
         Raises:
             ModelError: The model wrote nothing.
         """
-        keys = [content_key(frames) for frames in videos]
-        by_key = dict(zip(keys, videos, strict=True))
+        shown = [frames.to("cpu") for frames in videos]  # where the processors of models work
+        keys = [content_key(frames) for frames in shown]
+        by_key = dict(zip(keys, shown, strict=True))
         new = {key: frames for key, frames in by_key.items() if key not in self._cache}
         for group in self._batches(new):
             texts = self._generate([new[key] for key in group])

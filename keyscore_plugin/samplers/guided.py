@@ -40,6 +40,7 @@ def look_and_encode(
         at_least=at_least,
         short_side=max(config.grid.short_side, encoder.short_side),
         clock=clock,
+        device=encoder.device,
     ) as (batches, n_most):
         seen = Thumbnails(n_most)
         with clock.stage("encode"):

@@ -33,10 +33,11 @@ class KeyScoreSampler(SamplerTemplate):
             short_side=max(config.grid.short_side, encoder.short_side),
             bins=config.proposal.bins,
             clock=clock,
+            device=self.tensor_device,
         )
         with clock.stage("propose"):  # Algorithm 1, lines 4-12
             candidates = propose_features(
-                histograms.to(self.tensor_device), grid.indices, grid.pts_seconds, config.proposal
+                histograms, grid.indices, grid.pts_seconds, config.proposal
             )
         with clock.stage("caption"):
             guide = guide_texts(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
+import torch
 from torch import Tensor
 
 from keyscore_plugin import progress
@@ -13,6 +14,7 @@ from keyscore_plugin.samplers.store import Colours, Thumbnails
 from keyscore_plugin.types import Frames
 from keyscore_plugin.video import VideoSource, grid_indices
 
+_CPU = torch.device("cpu")
 _BATCHES_AHEAD = 2  # ours: one is being decoded while one lies ready
 
 
@@ -24,6 +26,7 @@ def looking(
     at_least: int,
     short_side: int,
     clock: StageClock,
+    device: torch.device = _CPU,
 ) -> Iterator[tuple[Iterator[Frames], int]]:
     """Decode the grid as thumbnails (Algorithm 1, line 1), in a thread that ends with the block.
 
@@ -33,6 +36,7 @@ def looking(
         at_least: Frames needed, whatever the grid says.
         short_side: Pixels of the shorter side.
         clock: Counts the waiting for the decoder.
+        device: Where the pixels go as they come, once; a GPU's decoder leaves them there.
 
     Yields:
         Batches of ``(m, h, w, 3)`` thumbnails, in time order, each dealt with while the next ones
@@ -46,7 +50,8 @@ def looking(
     thumbnails = source.thumbnails(grid, short_side=short_side)
     with closing(ahead(thumbnails, depth=_BATCHES_AHEAD)) as batches:
         waited_for = clock.waiting("decode", batches)
-        yield progress.track("decode", waited_for, total=len(grid)), len(grid)
+        tracked = progress.track("decode", waited_for, total=len(grid))
+        yield (batch.to(device) for batch in tracked), len(grid)
 
 
 def look(
@@ -76,17 +81,17 @@ def look_at_colours(
     short_side: int,
     bins: tuple[int, int, int],
     clock: StageClock,
+    device: torch.device = _CPU,
 ) -> tuple[Thumbnails, Tensor]:
     """`look`, and count the colours of each batch while the next one is decoded.
 
     Returns:
         ``n_grid`` thumbnails, and their ``(n_grid, n_bins)`` HSV histograms (Algorithm 1,
-        lines 1-3).
+        lines 1-3), on the device.
     """
-    with looking(source, config, at_least=at_least, short_side=short_side, clock=clock) as (
-        batches,
-        n_most,
-    ):
+    with looking(
+        source, config, at_least=at_least, short_side=short_side, clock=clock, device=device
+    ) as (batches, n_most):
         seen, colours = Thumbnails(n_most), Colours(n_most, bins)
         for batch in seen.keeping(batches):
             with clock.stage("propose"):
@@ -101,12 +106,12 @@ def colours_alone(
     at_least: int,
     bins: tuple[int, int, int],
     clock: StageClock,
+    device: torch.device = _CPU,
 ) -> Colours:
     """`look_at_colours` of a grid whose pixels are dropped as soon as they are counted."""
-    with looking(source, config, at_least=at_least, short_side=config.short_side, clock=clock) as (
-        batches,
-        n_most,
-    ):
+    with looking(
+        source, config, at_least=at_least, short_side=config.short_side, clock=clock, device=device
+    ) as (batches, n_most):
         colours = Colours(n_most, bins)
         for batch in batches:
             with clock.stage("propose"):

@@ -32,10 +32,11 @@ class StacfpSampler(SamplerTemplate):
             at_least=request.at_least,
             bins=self.config.proposal.bins,
             clock=clock,
+            device=self.tensor_device,
         )
         with clock.stage("propose"):
             candidates = propose_features(
-                grid.histograms.to(self.tensor_device),
+                grid.histograms,
                 grid.indices,
                 grid.pts_seconds,
                 self._proposal(len(grid), request.num_frames),

@@ -74,15 +74,18 @@ class Colours(Seen):
     def __init__(self, n_most: int, bins: tuple[int, int, int]) -> None:
         super().__init__(n_most)
         self._bins = bins
-        self._histograms = torch.empty(n_most, math.prod(bins))
+        self._histograms = torch.empty(0, math.prod(bins))
 
     @property
     def histograms(self) -> Tensor:
-        """``(n, n_bins)`` float32 HSV histograms."""
+        """``(n, n_bins)`` float32 HSV histograms, on the device of the pixels."""
         return self._histograms[: len(self)]
 
     def _keep(self, pixels: Tensor, rows: slice) -> None:
-        self._histograms[rows] = hsv_histograms(pixels, bins=self._bins)
+        histograms = hsv_histograms(pixels, bins=self._bins)
+        if rows.start == 0:
+            self._histograms = histograms.new_empty(self._n_most, histograms.shape[1])
+        self._histograms[rows] = histograms
 
 
 class Thumbnails(Seen):
@@ -91,16 +94,21 @@ class Thumbnails(Seen):
     Any frame of a grid may turn out to be worth the encoder's time, and few do. Pixels go to a
     file of the system's temporary folder (``TMPDIR``) that has no name there, so that nothing is
     left behind however the process ends; it is closed with this object. Pages of a mapped file
-    would count as memory of the process; what is written and read does not.
+    would count as memory of the process; what is written and read does not. Pixels that come on a
+    GPU stay there: 2,048 of them at 260 pixels of height take 0.7 GB.
     """
 
     def __init__(self, n_most: int) -> None:
         super().__init__(n_most)
         self._shape: tuple[int, ...] = (0, 0, 3)
         self._file: io.BytesIO | io.FileIO = io.BytesIO()
+        self._elsewhere: Tensor | None = None  # than on the CPU
 
     def __getitem__(self, rows: Tensor) -> Frames:
         """The frames of ``(m,)`` rows, in that order; only these are in memory."""
+        if self._elsewhere is not None:
+            found = self._elsewhere[rows.to(self._elsewhere.device)]
+            return Frames(found, self.indices[rows], self.pts_seconds[rows])
         pixels = torch.empty((len(rows), *self._shape), dtype=torch.uint8)
         for place, row in zip(pixels.numpy(), rows.tolist(), strict=True):
             self._file.seek(row * place.nbytes)
@@ -108,6 +116,14 @@ class Thumbnails(Seen):
         return Frames(pixels, self.indices[rows], self.pts_seconds[rows])
 
     def _keep(self, pixels: Tensor, rows: slice) -> None:
+        if pixels.device.type == "cpu":
+            self._write(pixels, rows)
+            return
+        if self._elsewhere is None:
+            self._elsewhere = pixels.new_empty((self._n_most, *pixels.shape[1:]))
+        self._elsewhere[rows] = pixels
+
+    def _write(self, pixels: Tensor, rows: slice) -> None:
         left = pixels.contiguous().numpy().data.cast("B")
         try:
             if rows.start == 0:

@@ -212,7 +212,8 @@ class KatnaSampler(PublishedSampler[KatnaSettings]):
         batches = source.thumbnails(looked_at, short_side=self.config.grid.short_side)
         found = []
         batches = progress.track("decode", batches, total=len(looked_at))
-        for chunk in in_chunks(batches, settings.chunk_frames):
+        on_cpu = (batch.to("cpu") for batch in batches)
+        for chunk in in_chunks(on_cpu, settings.chunk_frames):
             changes = _changes(chunk.pixels)
             found.append(chunk[peaks_of_change(changes, window_frames=settings.window_frames)])
         return joined(found)

@@ -1,0 +1,69 @@
+"""Pixels go to the device once, and what is made of them stays there."""
+
+import pytest
+import torch
+
+from keyscore_plugin.config import GridConfig
+from keyscore_plugin.samplers.call import StageClock
+from keyscore_plugin.samplers.look import colours_alone, look_at_colours
+from keyscore_plugin.samples import sample_video
+from keyscore_plugin.stacfp import propose_features
+from keyscore_plugin.types import Frames
+from keyscore_plugin.video import open_video
+from tests.pretend_gpu import DEVICE, PretendGpu
+
+_BINS = (8, 4, 4)
+_GRID = GridConfig(sample_fps=8)
+
+
+def _look(device: torch.device) -> tuple[Frames, torch.Tensor]:
+    with open_video(sample_video("bikes")) as source:
+        seen, histograms = look_at_colours(
+            source,
+            _GRID,
+            at_least=1,
+            short_side=48,
+            bins=_BINS,
+            clock=StageClock(),
+            device=device,
+        )
+        return seen[torch.arange(0, len(seen), 5)], histograms
+
+
+def test_pixels_cross_once_and_stay() -> None:
+    here, colours = _look(torch.device("cpu"))
+    n_values = len(colours) * here.pixels[0].numel()
+    with PretendGpu() as gpu:
+        there, histograms = _look(DEVICE)
+        assert gpu.n_reads == 0
+        assert there.pixels.device == histograms.device == DEVICE
+        # Beside the pixels only the table of colours and numbers of rows go there.
+        assert n_values <= sum(gpu.uploads) < n_values + 2**18 + 1000
+        assert histograms.cpu().equal(colours)
+        assert there.pixels.cpu().equal(here.pixels)
+        assert there.pts_seconds.equal(here.pts_seconds)
+
+
+def test_host_reads_do_not_grow_with_the_length_of_a_look() -> None:
+    reads = set()
+    for sample_fps in (4, 16):
+        with open_video(sample_video("bikes")) as source, PretendGpu() as gpu:
+            colours = colours_alone(
+                source,
+                GridConfig(sample_fps=sample_fps),
+                at_least=1,
+                bins=_BINS,
+                clock=StageClock(),
+                device=DEVICE,
+            )
+            propose_features(colours.histograms, colours.indices, colours.pts_seconds)
+            reads.add(gpu.n_reads)
+    assert len(reads) == 1, reads
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_look_on_a_gpu_is_the_same_look() -> None:
+    here, colours = _look(torch.device("cpu"))
+    there, histograms = _look(torch.device("cuda"))
+    assert histograms.cpu().equal(colours)
+    assert there.pixels.cpu().equal(here.pixels)
