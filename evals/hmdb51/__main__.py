@@ -1,0 +1,89 @@
+"""``python -m evals.hmdb51``: see evals/hmdb51/README.md."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from accelerate import PartialState
+
+from evals.harness.bench import Setup
+from evals.harness.main import eval_parser, names
+from evals.harness.main import main as run_main
+from evals.hmdb51.classify import reads_text
+from evals.hmdb51.data import LAYOUT, Hmdb51, read_hmdb51
+from evals.hmdb51.lists import SPLITS, Part
+from evals.hmdb51.prompts import DEFAULT_TEMPLATES, read_templates
+from evals.hmdb51.protocol import Hmdb51Evaluation
+from evals.hmdb51.table import sweeps
+from keyscore_plugin.errors import InputError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the evaluation; returns the exit code."""
+    parser = eval_parser("hmdb51", __doc__, samplers="uniform,keyscore", num_frames="8")
+    parser.add_argument(
+        "--templates",
+        nargs="+",
+        default=list(DEFAULT_TEMPLATES),
+        metavar="T",
+        help="texts with {c} where the class stands, or files of one a line; of several the mean "
+        f"(default: {DEFAULT_TEMPLATES[0]!r})",
+    )
+    parser.add_argument("--splits", default="1,2,3", help="official splits (default: 1,2,3)")
+    parser.add_argument(
+        "--clips",
+        choices=["all", "test"],
+        default="all",
+        help="measure all clips, or only those that one of the splits tests on: fewer captions, "
+        "but no threshold can be chosen on a training part (default: all)",
+    )
+    return run_main(parser.parse_args(argv), _make)
+
+
+def _make(options: argparse.Namespace, setup: Setup) -> Hmdb51Evaluation:
+    if options.root is None:
+        raise InputError(f"give --root, the folder of HMDB-51: {LAYOUT}")
+    mute = [cell.key for cell in setup.cells if reads_text(cell)]
+    if mute and setup.captioner_asked is None:
+        raise InputError(
+            f"{mute[0]} chooses by a caption; name who writes it: --captioner labels (no "
+            "download), or the model id or folder of a Video-LLM"
+        )
+    data = read_hmdb51(options.root, _splits(options.splits))
+    everything = options.clips == "all"
+    if everything and sweeps(setup.cells):
+        _require_training(data)
+    if data.uneven and PartialState().is_main_process:
+        print(
+            f"hmdb51: {len(data.uneven)} of {len(data.classes) * len(data.splits)} lists have not "
+            f"the official 70 clips to train and 30 to test on, the first: {data.uneven[0]}",
+            file=sys.stderr,
+        )
+    return Hmdb51Evaluation(
+        data,
+        templates=read_templates(options.templates),
+        everything=everything,
+        seed=setup.seed,
+        sweeps=any(cell.threshold is not None for cell in setup.cells),
+    )
+
+
+def _splits(text: str) -> list[int]:
+    known = {str(split): split for split in SPLITS}
+    asked = names(text)
+    if not asked or len(set(asked)) != len(asked) or not set(asked) <= known.keys():
+        raise InputError(f"--splits {text!r} names no splits; give some of 1,2,3, each once")
+    return sorted(known[name] for name in asked)
+
+
+def _require_training(data: Hmdb51) -> None:
+    for split in data.splits:
+        if not data.of_part(split, Part.TRAIN):
+            raise InputError(
+                f"split {split} has no clip to train on (ID 1), so no threshold can be chosen "
+                "there; give --clips test to leave the choice out"
+            )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

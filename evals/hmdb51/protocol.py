@@ -1,0 +1,90 @@
+"""Caption, choose, classify: the protocol of Table 6, clip by clip."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+from evals.harness.bench import Bench
+from evals.harness.cells import Cell
+from evals.harness.evaluation import Unit
+from evals.harness.plot import Plot
+from evals.harness.records import Record
+from evals.harness.result import Row
+from evals.hmdb51.classify import CAPTION_FRAMES, classify, describe, reads_text
+from evals.hmdb51.data import Hmdb51
+from evals.hmdb51.lists import Part
+from evals.hmdb51.prompts import DEFAULT_TEMPLATES, ClassPrompts
+from evals.hmdb51.sample import Sample
+from evals.hmdb51.table import CRITERION, rows, test_name
+
+
+@dataclass(frozen=True)
+class Hmdb51Evaluation:
+    """Zero-shot classification of HMDB-51.
+
+    Attributes:
+        data: The clips and the splits.
+        templates: What turns a class into texts.
+        everything: Measure all clips, not only those that a split tests on.
+        seed: Of the bootstrap.
+        sweeps: Whether there are thresholds, which the picture then lies over.
+    """
+
+    data: Hmdb51
+    templates: tuple[str, ...] = DEFAULT_TEMPLATES
+    everything: bool = True
+    seed: int = 0
+    sweeps: bool = False
+    name: ClassVar[str] = "hmdb51"
+
+    @property
+    def plot(self) -> Plot:
+        """F1 on the test splits over the thresholds, or else over the budgets."""
+        only = {"clips": test_name(self.data.splits), "choice": None}
+        if self.sweeps:
+            return Plot(CRITERION, x="threshold", by=("sampler", "num_frames"), only=only)
+        return Plot(CRITERION, only=only)
+
+    @cached_property
+    def units(self) -> Sequence[Unit]:
+        """The clips."""
+        return [
+            Unit(clip.id, clip.video)
+            for clip in self.data.clips
+            if self.everything or Part.TEST in clip.parts.values()
+        ]
+
+    @cached_property
+    def _prompts(self) -> ClassPrompts:
+        return ClassPrompts(self.data.classes, self.templates)
+
+    def settings(self) -> dict[str, Any]:
+        """The texts, the splits and their lists."""
+        return {
+            "templates": list(self.templates),
+            "splits": list(self.data.splits),
+            "lists_sha256": self.data.digest,
+            "lists_not_70_and_30": list(self.data.uneven),
+            "clips": "all" if self.everything else "test",
+            "caption_frames": CAPTION_FRAMES,
+        }
+
+    def measure(self, unit: Unit, bench: Bench, cells: Sequence[Cell]) -> Record:
+        """The caption of a clip, if a cell wants one, and its class by every cell."""
+        caption = describe(bench) if any(map(reads_text, cells)) else None
+        text = None if caption is None else caption.text
+        selections = {cell.key: bench.select(cell, caption=text) for cell in cells}
+        # Not the encoder of the bench: it remembers how the sampler saw a frame.
+        encoder = bench.setup.encoder
+        vectors = self._prompts.vectors(encoder)
+        return {
+            "n_frames": len(bench.source.pts_seconds()),
+            "caption": None if caption is None else {"text": text, "model": caption.model},
+            "cells": classify(bench.source, selections, encoder, self.data.classes, vectors),
+        }
+
+    def rows(self, records: Mapping[str, Record], cells: Sequence[Cell]) -> list[Row]:
+        """See `evals.hmdb51.table`."""
+        sample = Sample.of(self.data, records, cells)
+        return rows(sample, cells, everything=self.everything, seed=self.seed)

@@ -1,0 +1,124 @@
+"""What was measured, as arrays over the clips, and figures of any part of them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from statistics import fmean, stdev
+
+import numpy as np
+import numpy.typing as npt
+
+from evals.harness.cells import Cell
+from evals.harness.figures import Figure, IntArray, bootstrap
+from evals.harness.records import Record
+from evals.hmdb51.data import Hmdb51
+from evals.hmdb51.lists import Part
+from evals.hmdb51.metrics import N_UFP, confusion, frr, macro_f1, top1, weighted_f1
+
+Mask = npt.NDArray[np.bool_]
+Metric = Callable[["Sample", int, IntArray], float]
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """All clips that were measured. Classes are numbered in the order of `Hmdb51.classes`.
+
+    Attributes:
+        n_classes: How many classes there are.
+        true: ``(n,)`` class of each clip.
+        n_frames: ``(n,)`` frames of each clip.
+        predicted: ``(n_cells, n)`` class by each cell.
+        n_selected: ``(n_cells, n)`` frames that each cell chose.
+        parts: By split, ``(n,)`` what it does with each clip.
+    """
+
+    n_classes: int
+    true: IntArray
+    n_frames: IntArray
+    predicted: IntArray
+    n_selected: IntArray
+    parts: Mapping[int, IntArray]
+
+    @classmethod
+    def of(cls, data: Hmdb51, records: Mapping[str, Record], cells: Sequence[Cell]) -> "Sample":
+        """The records as arrays; clips that were left out have none."""
+        number = {label: row for row, label in enumerate(data.classes)}
+        clips = [clip for clip in data.clips if clip.id in records]
+        kept = [records[clip.id] for clip in clips]
+
+        def of_cells(value: Callable[[Record], int]) -> IntArray:
+            rows = [[value(one["cells"][cell.key]) for one in kept] for cell in cells]
+            return np.array(rows, dtype=np.int64)
+
+        return cls(
+            n_classes=len(data.classes),
+            true=np.array([number[clip.label] for clip in clips], dtype=np.int64),
+            n_frames=np.array([one["n_frames"] for one in kept], dtype=np.int64),
+            predicted=of_cells(lambda cell: number[cell["predicted"]]),
+            n_selected=of_cells(lambda cell: len(cell["indices"])),
+            parts={
+                split: np.array([clip.parts[split] for clip in clips], dtype=np.int64)
+                for split in data.splits
+            },
+        )
+
+    def of_part(self, split: int, part: Part) -> Mask:
+        """``(n,)`` whether a split puts each clip into this part."""
+        return np.asarray(self.parts[split] == part, dtype=np.bool_)
+
+    def confusion(self, cell: int, rows: IntArray) -> IntArray:
+        """Confusion matrix of a cell on some clips."""
+        return confusion(self.true[rows], self.predicted[cell][rows], self.n_classes)
+
+    def asf(self, cell: int, rows: IntArray) -> float:
+        """Average selected frames of a cell on some clips."""
+        return float(self.n_selected[cell][rows].mean())
+
+
+METRICS: dict[str, Metric] = {
+    "top-1": lambda sample, cell, rows: top1(sample.confusion(cell, rows)),
+    "macro-F1": lambda sample, cell, rows: macro_f1(sample.confusion(cell, rows)),
+    "weighted-F1": lambda sample, cell, rows: weighted_f1(sample.confusion(cell, rows)),
+    "ASF": Sample.asf,
+    "FRR-UFP": lambda sample, cell, rows: frr(sample.asf(cell, rows), N_UFP),
+    # ours: N_avg of the very clips of the row, where the paper has one a data set
+    "FRR-Avg": lambda sample, cell, rows: frr(
+        sample.asf(cell, rows), float(sample.n_frames[rows].mean())
+    ),
+}
+_SPREAD = ("top-1", "macro-F1", "weighted-F1")
+
+
+def figures(
+    sample: Sample, measured: Sequence[tuple[Mask, int]], *, seed: int
+) -> dict[str, Figure]:
+    """Every metric, as the mean over several sets of clips, with its interval.
+
+    Official test splits share clips, so the clips of all sets are resampled together: what a clip
+    adds to one split it adds to the others too. A resample that misses a whole set, as happens
+    with a handful of clips only, is the mean over the other sets.
+
+    Args:
+        sample: What was measured.
+        measured: Sets of clips, and the cell that is looked at on each.
+        seed: See `bootstrap`.
+
+    Returns:
+        By name; with two sets or more also the standard deviation over them (n - 1).
+    """
+    clips = np.flatnonzero(np.any([mask for mask, _ in measured], axis=0))
+
+    def mean(metric: Metric, rows: IntArray) -> float:
+        drawn = clips[rows]
+        sets = [(drawn[mask[drawn]], cell) for mask, cell in measured]
+        return fmean(metric(sample, cell, chosen) for chosen, cell in sets if len(chosen))
+
+    found = {
+        name: bootstrap(partial(mean, metric), len(clips), seed=seed)
+        for name, metric in METRICS.items()
+    }
+    if len(measured) > 1:
+        for name in _SPREAD:
+            values = [METRICS[name](sample, cell, np.flatnonzero(mask)) for mask, cell in measured]
+            found[f"{name} std"] = Figure(stdev(values))
+    return found

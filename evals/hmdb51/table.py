@@ -1,0 +1,143 @@
+"""The table: every cell on every set of clips, and the best threshold, chosen in two ways."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from evals.harness.cells import Cell
+from evals.harness.result import Label, Row
+from evals.hmdb51.lists import Part
+from evals.hmdb51.sample import METRICS, Mask, Sample, figures
+from keyscore_plugin.errors import InputError
+
+# The paper reports "the best F1 obtained across thresholds" (sec. 4.3).
+CRITERION = "macro-F1"
+ON_TRAIN = "best threshold on the training part"
+ON_TEST = "best threshold on these very clips (the paper's)"
+ALL_CLIPS = "all clips"
+
+
+@dataclass(frozen=True, eq=False)
+class Clips:
+    """One set of clips that figures stand on, or several whose figures are averaged.
+
+    Attributes:
+        name: What the table calls it.
+        masks: ``(n,)`` each, the clips of each set.
+        training: ``(n,)`` each, the clips on which a threshold may honestly be chosen for it; none
+            where there are none.
+    """
+
+    name: str
+    masks: tuple[Mask, ...]
+    training: tuple[Mask, ...]
+
+
+def test_name(splits: Sequence[int]) -> str:
+    """What the table calls the test part of one split, or the mean over several."""
+    return f"split {splits[0]} test" if len(splits) == 1 else f"mean of {len(splits)} test splits"
+
+
+def sets_of(sample: Sample, *, everything: bool) -> list[Clips]:
+    """The test part of each split, their mean, and all clips.
+
+    Args:
+        sample: What was measured.
+        everything: Whether clips outside the test parts were measured too.
+    """
+    splits = sorted(sample.parts)
+    tests = [_part(sample, split, Part.TEST) for split in splits]
+    training = [sample.of_part(split, Part.TRAIN) for split in splits] if everything else []
+    sets = [
+        Clips(test_name([split]), (test,), tuple(training[row : row + 1]))
+        for row, (split, test) in enumerate(zip(splits, tests, strict=True))
+    ]
+    if len(splits) > 1:
+        sets.append(Clips(test_name(splits), tuple(tests), tuple(training)))
+    if everything:
+        sets.append(Clips(ALL_CLIPS, (np.ones(len(sample.true), dtype=bool),), ()))
+    return sets
+
+
+def _part(sample: Sample, split: int, part: Part) -> Mask:
+    mask = sample.of_part(split, part)
+    if not mask.any():
+        raise InputError(
+            f"split {split} has no clip left to {part.name.lower()} on; leave fewer out"
+        )
+    return mask
+
+
+def rows(sample: Sample, cells: Sequence[Cell], *, everything: bool, seed: int) -> list[Row]:
+    """The table, set by set: the cells, then the best thresholds of each swept sampler."""
+    table = []
+    for clips in sets_of(sample, everything=everything):
+        for cell in range(len(cells)):
+            table.append(_row(sample, cells, clips, [cell] * len(clips.masks), seed=seed))
+        for swept in sweeps(cells).values():
+            for told, masks in ((ON_TRAIN, clips.training), (ON_TEST, clips.masks)):
+                if masks:
+                    chosen = [best(sample, swept, mask) for mask in masks]
+                    table.append(_row(sample, cells, clips, chosen, told=told, seed=seed))
+    return table
+
+
+def sweeps(cells: Sequence[Cell]) -> dict[str, list[int]]:
+    """The cells of each sampler that has several thresholds, from the lowest to the highest."""
+    found: dict[str, list[int]] = {}
+    for row in sorted(range(len(cells)), key=lambda row: cells[row].threshold or 0.0):
+        if cells[row].threshold is not None:
+            found.setdefault(cells[row].sampler, []).append(row)
+    return {sampler: swept for sampler, swept in found.items() if len(swept) > 1}
+
+
+def best(sample: Sample, swept: Sequence[int], mask: Mask) -> int:
+    """The cell of a sweep with the best `CRITERION` on some clips.
+
+    Of equal ones the last, which has the highest threshold, so the fewest frames.
+
+    Args:
+        sample: What was measured.
+        swept: The cells, from the lowest threshold to the highest.
+        mask: ``(n,)`` the clips.
+    """
+    clips = np.flatnonzero(mask)
+    # max takes the first of equal ones.
+    return max(reversed(swept), key=lambda cell: METRICS[CRITERION](sample, cell, clips))
+
+
+def _row(
+    sample: Sample,
+    cells: Sequence[Cell],
+    clips: Clips,
+    chosen: Sequence[int],
+    *,
+    told: str | None = None,
+    seed: int,
+) -> Row:
+    """One line of the table.
+
+    Args:
+        sample: What was measured.
+        cells: All cells.
+        clips: The set or sets.
+        chosen: The cell looked at on each of them.
+        told: How the thresholds were chosen; None where they were given.
+        seed: Of the bootstrap.
+    """
+    measured = list(zip(clips.masks, chosen, strict=True))
+    return Row(
+        labels={"clips": clips.name, **_labels([cells[cell] for cell in chosen]), "choice": told},
+        n=int(np.any(clips.masks, axis=0).sum()),
+        figures=figures(sample, measured, seed=seed),
+    )
+
+
+def _labels(cells: Sequence[Cell]) -> Mapping[str, Label]:
+    """The labels of a cell; of several that differ by their thresholds all of these."""
+    thresholds = [cell.threshold for cell in cells]
+    if len(set(thresholds)) == 1:
+        return cells[0].labels
+    every = ", ".join(f"{one:g}" for one in thresholds if one is not None)
+    return {**cells[0].labels, "threshold": every}
