@@ -1,5 +1,7 @@
-"""Files that are there as a whole or not at all."""
+"""Files that are there as a whole or not at all, and the folder for those that save time."""
 
+import hashlib
+import os
 import secrets
 from contextlib import suppress
 from pathlib import Path
@@ -24,3 +26,39 @@ def write_whole(path: Path, content: bytes) -> None:
     finally:
         with suppress(OSError):  # it was moved, or never made
             beside.unlink()
+
+
+def write_sealed(path: Path, key: str, content: bytes) -> None:
+    """Write a file that `read_sealed` gives back only as it is, and only under the same key.
+
+    Raises:
+        OSError: The system refuses; nothing is left behind.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, _seal(key, content) + b"\n" + content)
+
+
+def read_sealed(path: Path, key: str) -> bytes | None:
+    """The content of a sealed file; None where it was cut, changed, or is of another key.
+
+    Raises:
+        OSError: There is no such file, or the system refuses.
+    """
+    seal, _, content = path.read_bytes().partition(b"\n")
+    return content if seal == _seal(key, content) else None
+
+
+def user_cache() -> Path:
+    """The folder for what can be made again: ``KEYSCORE_CACHE``, or the one of the system.
+
+    Raises:
+        RuntimeError: The system knows no home for this user.
+    """
+    own = os.environ.get("KEYSCORE_CACHE")
+    if own:
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "keyscore"
+
+
+def _seal(key: str, content: bytes) -> bytes:
+    return hashlib.sha256(key.encode() + b"\n" + content).hexdigest().encode()

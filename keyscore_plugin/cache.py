@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from keyscore_plugin._files import write_whole
+from keyscore_plugin._files import read_sealed, write_sealed
 from keyscore_plugin.errors import CacheError, VideoError
 from keyscore_plugin.types import Selection
 from keyscore_plugin.version import VERSION
@@ -57,14 +57,13 @@ class SelectionCache:
             CacheError: The folder cannot be read.
         """
         try:
-            content = self._path(key).read_bytes()
+            text = read_sealed(self._path(key), key)
         except FileNotFoundError:
             self.counts.misses += 1
             return None
         except OSError as error:
             raise self._unusable(error) from error
-        digest, _, text = content.partition(b"\n")
-        if digest != _seal(key, text):
+        if text is None:
             self.counts.corrupt += 1
             self.counts.misses += 1
             return None
@@ -78,10 +77,8 @@ class SelectionCache:
             CacheError: The folder cannot be written, or the disk is full; no part of it stays.
         """
         text = selection.to_json().encode("utf-8", "backslashreplace")
-        path = self._path(key)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, _seal(key, text) + b"\n" + text)
+            write_sealed(self._path(key), key, text)
         except OSError as error:
             raise self._unusable(error) from error
 
@@ -131,8 +128,3 @@ def _digest(path: str, size: int, mtime_ns: int) -> str:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def _seal(key: str, text: bytes) -> bytes:
-    """Tells an entry that is whole, and under its own key."""
-    return hashlib.sha256(key.encode() + b"\n" + text).hexdigest().encode()

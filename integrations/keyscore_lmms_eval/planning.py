@@ -1,6 +1,5 @@
 """Which frames each document gets: chosen before the model runs, so that a bad video stops none."""
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from torch import Tensor
 from keyscore_lmms_eval.arguments import PRECOMPUTED, SamplerArguments
 from keyscore_lmms_eval.documents import VideoSpan
 from keyscore_lmms_eval.precomputed import Precomputed, Wanted, selection_of
+from keyscore_plugin._files import user_cache
 from keyscore_plugin._weights import weights_identity
 from keyscore_plugin.cache import SelectionCache, selection_key
 from keyscore_plugin.captioners.base import Captioner
@@ -230,5 +230,4 @@ def read_shown(plan: Plan, decoder: str) -> Frames:
 def _cache(arguments: SamplerArguments) -> SelectionCache | None:
     if not arguments.is_worth_caching or arguments.cache == "none":
         return None
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return SelectionCache(arguments.cache or Path(home) / "keyscore" / "selections")
+    return SelectionCache(arguments.cache or user_cache() / "selections")

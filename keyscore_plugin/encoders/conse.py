@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from keyscore_plugin.encoders.base import require_frames, require_text
 from keyscore_plugin.encoders.imagenet import INPUT_SIDE, load_classifier
 from keyscore_plugin.encoders.minilm import load_minilm
+from keyscore_plugin.encoders.recall import embed_once
 from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
 
 # Ours: the network is too sure of its first guess. On 29 pictures and 75 captions, the right
@@ -79,5 +80,5 @@ def _class_vectors(device: torch.device) -> tuple[Tensor, Tensor]:
         (_PROMPT_WITH_KIND if kind else _PROMPT).format(name=name, kind=kind)
         for name, kind in zip(classifier.names, classifier.kinds, strict=True)
     ]
-    vectors = load_minilm(device).embed(prompts)
+    vectors = embed_once(prompts, device)
     return vectors, vectors.mean(0)

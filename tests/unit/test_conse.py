@@ -1,5 +1,8 @@
 """The offline encoder: its parts against independent references, and what it sees in pictures."""
 
+import resource
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +14,7 @@ from keyscore_plugin import _optional
 from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.encoders.imagenet import load_classifier, picture_boxes
 from keyscore_plugin.encoders.minilm import load_minilm
+from keyscore_plugin.encoders.recall import embed_once
 from keyscore_plugin.errors import MissingDependencyError
 from keyscore_plugin.samples import sample_video
 from keyscore_plugin.types import Frames
@@ -153,3 +157,75 @@ def test_boxes_are_found_without_waiting_for_a_gpu() -> None:
         boxes = picture_boxes(pixels.to(DEVICE))
         assert gpu.n_reads == 0
         assert boxes.cpu().equal(picture_boxes(pixels))
+
+
+TEXTS = ["a cat", "two trams in the rain", "a much longer sentence about a dog in a park"]
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file that keeps the vectors of the texts."""
+    monkeypatch.setenv("KEYSCORE_CACHE", str(tmp_path))
+    embed_once(TEXTS, CPU)
+    [path] = [path for path in tmp_path.rglob("*") if path.is_file()]
+    return path
+
+
+def without_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(device: torch.device) -> None:
+        raise AssertionError("made anew")
+
+    monkeypatch.setattr("keyscore_plugin.encoders.minilm.load_minilm", absent)
+
+
+def test_texts_embedded_before_are_recalled_to_the_bit_without_the_model(
+    kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = load_minilm(CPU).embed(TEXTS)
+    without_model(monkeypatch)
+    assert torch.equal(embed_once(TEXTS, CPU), made)
+    with pytest.raises(AssertionError, match="made anew"):
+        embed_once(TEXTS[:2], CPU)
+    monkeypatch.setattr("keyscore_plugin._weights.version", lambda name: "9.9")
+    with pytest.raises(AssertionError, match="made anew"):
+        embed_once(TEXTS, CPU)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [lambda b: b[:-7], lambda b: b[:-1] + bytes([b[-1] ^ 1]), lambda b: b"", lambda b: bytes(9)],
+    ids=["cut", "changed", "empty", "zeroed"],
+)
+def test_vectors_that_are_not_whole_are_made_anew(
+    kept: Path, harm: Callable[[bytes], bytes]
+) -> None:
+    sound = kept.read_bytes()
+    kept.write_bytes(harm(sound))
+    assert torch.equal(embed_once(TEXTS, CPU), load_minilm(CPU).embed(TEXTS))
+    assert kept.read_bytes() == sound
+
+
+@pytest.mark.parametrize("folder", ["file/below", "full"])
+def test_where_nothing_can_be_kept_texts_are_embedded_all_the_same(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("KEYSCORE_CACHE", str(tmp_path / folder))
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, unlimited[1]))  # stands in for a full disk
+    try:
+        vectors = embed_once(TEXTS, CPU)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    assert torch.equal(vectors, load_minilm(CPU).embed(TEXTS))
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["file"]
+
+
+def test_a_user_without_a_home_does_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("KEYSCORE_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    assert torch.equal(embed_once(TEXTS, CPU), load_minilm(CPU).embed(TEXTS))
