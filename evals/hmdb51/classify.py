@@ -73,7 +73,8 @@ def classify(
         vectors: ``(n_classes, d)`` unit embeddings of their prompts.
 
     Returns:
-        For each cell the frames, the predicted class and its cosine. Of equal classes the first.
+        For each cell the predicted class and its cosine, the frames, and what a reader must know,
+        such as a caption that was cut. Of equal classes the first.
     """
     chosen = sorted({index for selection in selections.values() for index in selection.indices})
     embedded = encoder.encode_frames(source.read(chosen)).vectors
@@ -88,5 +89,6 @@ def classify(
             "predicted": classes[best],
             "cosine": cosines[best],
             "indices": selection.indices,
+            "notes": list(selection.notes),
         }
     return classified

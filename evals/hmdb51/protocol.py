@@ -16,7 +16,7 @@ from evals.hmdb51.data import Hmdb51
 from evals.hmdb51.lists import Part
 from evals.hmdb51.prompts import DEFAULT_TEMPLATES, ClassPrompts
 from evals.hmdb51.sample import Sample
-from evals.hmdb51.table import CRITERION, rows, test_name
+from evals.hmdb51.table import CRITERION, rows, tests_label
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Hmdb51Evaluation:
     @property
     def plot(self) -> Plot:
         """F1 on the test splits over the thresholds, or else over the budgets."""
-        only = {"clips": test_name(self.data.splits), "choice": None}
+        only = {"clips": tests_label(self.data.splits), "choice": None}
         if self.sweeps:
             return Plot(CRITERION, x="threshold", by=("sampler", "num_frames"), only=only)
         return Plot(CRITERION, only=only)

@@ -34,7 +34,7 @@ class Clips:
     training: tuple[Mask, ...]
 
 
-def test_name(splits: Sequence[int]) -> str:
+def tests_label(splits: Sequence[int]) -> str:
     """What the table calls the test part of one split, or the mean over several."""
     return f"split {splits[0]} test" if len(splits) == 1 else f"mean of {len(splits)} test splits"
 
@@ -47,25 +47,23 @@ def sets_of(sample: Sample, *, everything: bool) -> list[Clips]:
         everything: Whether clips outside the test parts were measured too.
     """
     splits = sorted(sample.parts)
-    tests = [_part(sample, split, Part.TEST) for split in splits]
+    tests = [_tested(sample, split) for split in splits]
     training = [sample.of_part(split, Part.TRAIN) for split in splits] if everything else []
     sets = [
-        Clips(test_name([split]), (test,), tuple(training[row : row + 1]))
+        Clips(tests_label([split]), (test,), tuple(training[row : row + 1]))
         for row, (split, test) in enumerate(zip(splits, tests, strict=True))
     ]
     if len(splits) > 1:
-        sets.append(Clips(test_name(splits), tuple(tests), tuple(training)))
+        sets.append(Clips(tests_label(splits), tuple(tests), tuple(training)))
     if everything:
         sets.append(Clips(ALL_CLIPS, (np.ones(len(sample.true), dtype=bool),), ()))
     return sets
 
 
-def _part(sample: Sample, split: int, part: Part) -> Mask:
-    mask = sample.of_part(split, part)
+def _tested(sample: Sample, split: int) -> Mask:
+    mask = sample.of_part(split, Part.TEST)
     if not mask.any():
-        raise InputError(
-            f"split {split} has no clip left to {part.name.lower()} on; leave fewer out"
-        )
+        raise InputError(f"split {split} has no clip left to test on; leave fewer out")
     return mask
 
 
@@ -101,8 +99,13 @@ def best(sample: Sample, swept: Sequence[int], mask: Mask) -> int:
         sample: What was measured.
         swept: The cells, from the lowest threshold to the highest.
         mask: ``(n,)`` the clips.
+
+    Raises:
+        InputError: There are none.
     """
     clips = np.flatnonzero(mask)
+    if not len(clips):
+        raise InputError("no clip is left to choose a threshold on; leave fewer out")
     # max takes the first of equal ones.
     return max(reversed(swept), key=lambda cell: METRICS[CRITERION](sample, cell, clips))
 

@@ -154,3 +154,10 @@ def test_intervals_hold_their_value_and_shrink_to_it_where_nothing_varies() -> N
 def test_a_split_whose_test_clips_were_all_left_out_is_refused() -> None:
     with pytest.raises(InputError, match="split 2 has no clip left to test on"):
         rows(sample({1: PARTS[1], 2: [UNUSED] * 8}), CELLS, everything=True, seed=0)
+
+
+def test_a_threshold_is_not_chosen_on_nothing() -> None:
+    untrained = {1: [UNUSED] * 4 + [TEST] * 4}
+    with pytest.raises(InputError, match="no clip is left to choose a threshold on"):
+        rows(sample(untrained), CELLS, everything=True, seed=0)
+    rows(sample(untrained), CELLS[:1], everything=True, seed=0)  # nothing to choose
