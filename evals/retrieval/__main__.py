@@ -13,6 +13,7 @@ from evals.retrieval import didemo, msrvtt, msvd
 from evals.retrieval.dataset import Dataset
 from evals.retrieval.protocol import RetrievalEvaluation
 from evals.retrieval.settings import parse_settings
+from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import InputError
 
 # How a data set is read, where it is had, how it lies.
@@ -23,8 +24,13 @@ _DATASETS: dict[str, tuple[Callable[[Path], Dataset], str, str]] = {
 }
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the evaluation; returns the exit code."""
+def main(argv: Sequence[str] | None = None, *, encoder: Encoder | None = None) -> int:
+    """Run the evaluation; returns the exit code.
+
+    Args:
+        argv: The command line; None is that of the process.
+        encoder: Instead of ``--encoder``, for what no name stands for.
+    """
     parser = eval_parser(
         "retrieval", __doc__, samplers="uniform,stacfp@own,keyscore:T", num_frames="8"
     )
@@ -36,7 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "one (--captioner); pair, each query for each video; leak, the ground-truth caption, an "
         "upper bound only (default: free)",
     )
-    return run_main(parser.parse_args(argv), _make)
+    options = parser.parse_args(argv)
+    options.encoder = encoder or options.encoder
+    return run_main(options, _make)
 
 
 def _make(options: argparse.Namespace, setup: Setup) -> RetrievalEvaluation:

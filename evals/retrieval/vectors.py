@@ -38,8 +38,8 @@ class ShownFrames:
     def mean(self, indices: Sequence[int]) -> Tensor:
         """The video's vector: the normalised mean of the unit embeddings of some frames.
 
-        As CLIP4Clip's parameter-free "meanP" (Luo et al., 2021, sec. 3.3) and PE's average over
-        frames.
+        As CLIP4Clip's parameter-free "meanP" (Luo et al., 2021, arXiv 2104.08860) and PE's average
+        over frames.
 
         Returns:
             ``(d,)`` float64 on the CPU.

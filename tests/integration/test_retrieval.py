@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 from scipy.special import softmax
 from scipy.stats import rankdata
 from sklearn.preprocessing import normalize
@@ -20,6 +21,7 @@ from evals.retrieval.__main__ import main
 from keyscore_plugin import SamplerConfig, get_sampler, open_video
 from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.encoders.base import Encoder
+from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
 from tests.footage import find
 from tests.retrieval_data import (
     copy_beginning,
@@ -337,6 +339,31 @@ def test_a_video_that_is_not_there_is_one_line_or_left_out_by_name(
     assert "Left out by name: video9, video8." in table
 
 
+def test_a_left_out_video_takes_its_queries_with_it(
+    tmp_path: Path, clips: dict[str, Path], encoder: Encoder
+) -> None:
+    captions = {"video7012": "a dog", "video9": "a cat", "video7014": "a bird"}
+    fill(write_msrvtt(tmp_path, captions), clips)
+    rows = run(
+        "msrvtt",
+        tmp_path,
+        "--leave-out=video9",
+        "--sampler=topk@1",
+        "--setting=pair,leak",
+        f"--config={json.dumps(SPARSE)}",
+    )
+    kept = ["video7012", "video7014"]
+    chooses = get_sampler("topk", encoder=encoder, config=SamplerConfig.from_dict(SPARSE))
+    similarity = np.empty((2, 2))
+    for row, column in np.ndindex(2, 2):
+        text, path = captions[kept[row]], clips[kept[column]]
+        indices = chooses(path, num_frames=1, caption=text).indices
+        similarity[row, column] = embed_text(encoder, text) @ embed(encoder, path, indices)
+    assert_both_ways(rows, similarity, range(2), setting="every query chooses")
+    assert {row["n"] for row in rows} == {2}
+    assert {row["labels"]["dataset"] for row in rows} == {"msrvtt, 2 of 1000 videos"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
@@ -370,6 +397,36 @@ def test_a_wrong_option_is_one_line_and_exit_code_2(
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("retrieval: ")
     assert named in error
+
+
+class Grey:
+    """An encoder that no name stands for: how dark a frame is, and which word a text is."""
+
+    name = "grey"
+    device = torch.device("cpu")
+    short_side = 32
+
+    def encode_frames(self, frames: Frames) -> Embeddings:
+        turn = frames.pixels.float().mean((1, 2, 3)) / 255 * torch.pi / 2
+        vectors = torch.stack([turn.cos(), turn.sin()], dim=1)
+        return Embeddings(vectors, frames.indices, frames.pts_seconds, self.name)
+
+    def encode_text(self, text: str) -> TextEmbedding:
+        vector = torch.tensor({"dark": [1.0, 0.0], "light": [0.0, 1.0]}[text])
+        return TextEmbedding(vector, self.name, n_tokens=9, max_tokens=8)
+
+
+def test_an_encoder_without_a_name_may_be_handed_in(tmp_path: Path) -> None:
+    folder = write_msrvtt(tmp_path, {"video1": "dark", "video2": "light"})
+    write_scenes(folder / "video1.mp4", [("craters", 1)])
+    write_scenes(folder / "video2.mp4", [("page of printed", 1)])
+    out = tmp_path / "out"
+    command = [f"--root={tmp_path}", "--dataset=msrvtt", f"--out={out}", "--sampler=uniform@1"]
+    assert main(command, encoder=Grey()) == 0
+    result = json.loads((out / "result.json").read_text())
+    assert result["settings"]["encoder"] == "grey"
+    figures = row_of(result["rows"], ties="optimistic", **{"dual softmax": "no"})
+    assert (figures["t2v R@1"], figures["captions cut %"]) == (100.0, 100.0)
 
 
 def test_a_root_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
