@@ -58,14 +58,16 @@ def _peaks_of_file(path: Path) -> list[int]:
     for name in ("user_score", "FPS"):
         if name not in values:
             raise InputError(f"{path} has no {name}; expected user_score and FPS")
+    rate = np.asarray(values["FPS"]).ravel()
+    if rate.dtype.kind not in "iuf" or len(rate) != 1 or not 0 < rate[0] < np.inf:
+        raise InputError(f"{path}: FPS is {values['FPS']!r}; expected one number above 0")
     kept = np.asarray(values["user_score"]) > 0
-    fps = float(np.asarray(values["FPS"]).item())
     if kept.ndim != 2 or kept.shape[1] < _LEAST_USERS:
         raise InputError(
             f"{path}: user_score has shape {kept.shape}; expected (frames, {_LEAST_USERS} or more "
             "users)"
         )
-    peaks = peaks_of_votes(kept.sum(axis=1), fps=fps)
+    peaks = peaks_of_votes(kept.sum(axis=1), fps=float(rate[0]))
     if not peaks:
         raise InputError(f"{path}: all users kept the same of everything; there is no peak")
     return peaks

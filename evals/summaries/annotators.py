@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from evals.summaries.h5 import Annotation, Floats
+from evals.summaries.text import read_lines
 from keyscore_plugin.errors import InputError
 
 N_USERS = 20
@@ -27,7 +28,7 @@ def read_annotators(path: Path) -> dict[str, Floats]:
     """
     blocks: dict[str, list[Floats]] = {}
     previous = None
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         if not line.strip():
             continue
         video_id, scores = _parse(line, f"{path}, line {number}")

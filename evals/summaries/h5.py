@@ -84,21 +84,21 @@ def _number(key: str, path: Path) -> int:
 
 def _annotation(group: Any, key: str, path: Path, n_users: range) -> Annotation:
     where = f"{path}: {key}"
+    if not hasattr(group, "keys"):
+        raise InputError(f"{where} is no group; it needs the datasets {', '.join(_DATASETS)}")
     for name in _DATASETS:
         if name not in group:
             raise InputError(f"{where} has no dataset {name!r}; it needs {', '.join(_DATASETS)}")
-    n_frames, n_steps = (
-        int(np.asarray(group[name][()]).item()) for name in ("n_frames", "n_steps")
-    )
+    named = "video_name" in group
     annotation = Annotation(
         key=key,
-        name=_text(group["video_name"][()]) if "video_name" in group else None,
-        n_frames=n_frames,
-        picks=np.asarray(group["picks"][()], dtype=np.int64),
-        shots=np.asarray(group["change_points"][()], dtype=np.int64),
-        user_summary=np.asarray(group["user_summary"][()]) > 0,
+        name=_text(_one(group, "video_name", where)) if named else None,
+        n_frames=int(_numbers(group, "n_frames", where).item()),
+        picks=_numbers(group, "picks", where),
+        shots=_numbers(group, "change_points", where),
+        user_summary=_numbers(group, "user_summary", where) > 0,
     )
-    _check_picks(annotation, n_steps, where)
+    _check_picks(annotation, int(_numbers(group, "n_steps", where).item()), where)
     _check_shots(annotation, where)
     _check_users(annotation, n_users, where)
     return annotation
@@ -144,7 +144,21 @@ def _check_users(annotation: Annotation, n_users: range, where: str) -> None:
         raise InputError(f"{where}: user_summary has {shape[0]} users; expected {wanted}")
 
 
+def _numbers(group: Any, name: str, where: str) -> Ints:
+    """A dataset of whole numbers, whatever their type; ``n_...`` is one number."""
+    values = np.asarray(_one(group, name, where) if name.startswith("n_") else group[name][()])
+    if values.dtype.kind not in "biuf" or (values != np.floor(values)).any():
+        raise InputError(f"{where}: {name} holds {values.dtype}; expected whole numbers")
+    return values.astype(np.int64)
+
+
+def _one(group: Any, name: str, where: str) -> Any:
+    """The one value of a scalar, or of an array of one."""
+    values = np.asarray(group[name][()])
+    if values.size != 1:
+        raise InputError(f"{where}: {name} has shape {values.shape}; expected one value")
+    return values.item()
+
+
 def _text(value: Any) -> str:
-    """The one string in a scalar or in an array of one."""
-    item = np.asarray(value).item()
-    return item.decode() if isinstance(item, bytes) else str(item)
+    return value.decode() if isinstance(value, bytes) else str(value)

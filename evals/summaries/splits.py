@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from evals.summaries.text import read_lines
 from keyscore_plugin.errors import InputError
 
 Splits = tuple[tuple[str, ...], ...]
@@ -25,8 +26,8 @@ def read_pgl_sum(path: Path, keys: Collection[str]) -> Splits:
         InputError: The file is no such JSON, or names a video that is not there, or one twice.
     """
     try:
-        splits = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        splits = json.loads("\n".join(read_lines(path)))
+    except json.JSONDecodeError as error:
         raise InputError(f"{path} is not JSON ({error}); download it again") from error
     if not isinstance(splits, list) or not splits:
         raise InputError(f"{path}: expected a list of splits, got {type(splits).__name__}")
@@ -50,7 +51,7 @@ def read_csta(path: Path, keys: Collection[str]) -> Splits:
     Raises:
         InputError: A line has other parts, or names a video that is not there, or one twice.
     """
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    lines = [line for line in read_lines(path) if line.strip()]
     if not lines:
         raise InputError(f"{path} is empty; expected one split a line")
     splits = []

@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+from evals.summaries.text import read_lines
 from keyscore_plugin.errors import InputError
 
 
@@ -15,21 +16,20 @@ def read_titles(path: Path) -> dict[str, str]:
     Raises:
         InputError: A column is missing, a title is empty, or an id comes twice.
     """
-    with path.open(encoding="utf-8", newline="") as file:
-        # Titles hold lone quotation marks: they are letters, not a way to quote.
-        table = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-        columns = table.fieldnames or ()
-        missing = [name for name in ("video_id", "title") if name not in columns]
-        if missing:
-            raise InputError(f"{path} has no column {missing[0]!r}; its columns are {columns}")
-        titles: dict[str, str] = {}
-        for row in table:
-            video_id, title = row["video_id"], (row["title"] or "").strip()
-            if video_id in titles:
-                raise InputError(f"{path}: {video_id} comes twice; expected each video once")
-            if not title:
-                raise InputError(f"{path}: {video_id} has no title")
-            titles[video_id] = title
+    # Titles hold lone quotation marks: they are letters, not a way to quote.
+    table = csv.DictReader(read_lines(path), delimiter="\t", quoting=csv.QUOTE_NONE)
+    columns = table.fieldnames or ()
+    missing = [name for name in ("video_id", "title") if name not in columns]
+    if missing:
+        raise InputError(f"{path} has no column {missing[0]!r}; its columns are {columns}")
+    titles: dict[str, str] = {}
+    for row in table:
+        video_id, title = row["video_id"], (row["title"] or "").strip()
+        if video_id in titles:
+            raise InputError(f"{path}: {video_id} comes twice; expected each video once")
+        if not title:
+            raise InputError(f"{path}: {video_id} has no title")
+        titles[video_id] = title
     return titles
 
 

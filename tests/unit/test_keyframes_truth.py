@@ -121,6 +121,9 @@ def test_broken_votes_are_one_clear_line(tmp_path: Path) -> None:
     savemat(tmp_path / "GT" / "Jumps.mat", {"user_score": np.zeros((4, 15))})
     with pytest.raises(InputError, match="has no FPS"):
         read_votes(tmp_path, source="there")
+    savemat(tmp_path / "GT" / "Jumps.mat", {"user_score": np.zeros((4, 15)), "FPS": 0.0})
+    with pytest.raises(InputError, match="expected one number above 0"):
+        read_votes(tmp_path, source="there")
     (tmp_path / "GT" / "Jumps.mat").write_text("no MATLAB")
     with pytest.raises(InputError, match="is no MATLAB file"):
         read_votes(tmp_path, source="there")

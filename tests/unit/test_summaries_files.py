@@ -59,6 +59,11 @@ def test_a_name_is_read_from_an_array_of_one(tmp_path: Path) -> None:
         ({"change_points": np.array([[1, 49], [50, 99]])}, "from frame 0"),
         ({"change_points": np.array([[0, 49], [50, 79]])}, "from frame 0 to 99"),
         ({"change_points": np.array([0, 99])}, r"expected \(n_shots, 2\)"),
+        ({"n_frames": np.array([100, 100])}, r"n_frames has shape \(2,\); expected one value"),
+        ({"n_steps": "seven"}, "n_steps holds .*; expected whole numbers"),
+        ({"picks": np.arange(7) * 14.5}, "picks holds float64; expected whole numbers"),
+        ({"picks": np.full(7, np.nan)}, "picks holds float64"),
+        ({"video_name": ["a", "b"]}, r"video_name has shape \(2,\)"),
     ],
 )
 def test_a_broken_group_is_one_clear_line(
@@ -82,6 +87,10 @@ def test_an_empty_file_and_a_foreign_group_say_so(tmp_path: Path) -> None:
         pass
     with pytest.raises(InputError, match="holds no video"):
         read_h5(tmp_path / "a.h5", n_users=USERS)
+    with h5py.File(tmp_path / "c.h5", "w") as file:
+        file["video_1"] = 1
+    with pytest.raises(InputError, match="video_1 is no group"):
+        read_h5(tmp_path / "c.h5", n_users=USERS)
     with h5py.File(tmp_path / "b.h5", "w") as file:
         file["clip/picks"] = 1
     with pytest.raises(InputError, match="'clip'; expected groups video_1"):
@@ -202,3 +211,14 @@ def test_broken_titles_are_one_clear_line(text: str, message: str, tmp_path: Pat
     (tmp_path / "info.tsv").write_text(text)
     with pytest.raises(InputError, match=message):
         read_titles(tmp_path / "info.tsv")
+
+
+def test_what_is_no_text_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "packed"
+    path.write_bytes(b"\x1f\x8b\x08\x00\xff")
+    for read in (read_annotators, read_titles):
+        with pytest.raises(InputError, match="is no text in UTF-8"):
+            read(path)
+    for read_splits in (read_pgl_sum, read_csta):
+        with pytest.raises(InputError, match="is no text in UTF-8"):
+            read_splits(path, KEYS)
