@@ -2,43 +2,45 @@
 
 import argparse
 import importlib.util
-import json
 import os
 import platform
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 
-from evals.speed import clustering, dropping, grids, processor, whole
+from evals.speed import clustering, dropping, gpu, grids, processor, whole
 from evals.speed.machine import commit, cpu_model
 from evals.speed.plots import draw
+from evals.speed.results import Facts, Results
 from evals.speed.table import Table
-from evals.speed.whole import Setting
+from evals.speed.whole import Clip, Setting
 from keyscore_plugin.errors import KeyScoreError
 from keyscore_plugin.video import DECODERS
 
-# Each part of the evaluation, and what it takes from the options.
-_PARTS: Mapping[str, Callable[[argparse.Namespace, Setting], list[Table]]] = {
+# Each part of the evaluation, and what it takes from the options. What takes long comes in pieces.
+_PARTS: Mapping[str, Callable[[argparse.Namespace, Setting], Iterable[Table]]] = {
     "clustering": lambda o, s: [
         clustering.table(o.sizes, o.k_max, repeats=s.repeats, threads=s.threads)
     ],
     "grids": lambda o, s: [grids.table(o.sizes, o.k_max, repeats=s.repeats, threads=s.threads)],
     "scoring": lambda o, s: [dropping.table(o.scored, repeats=s.repeats, threads=s.threads)],
-    "select": lambda o, s: whole.tables(o.minutes, o.heights, s),
-    "growth": lambda o, s: [whole.growth(o.growth_minutes, o.growth_height, s)],
+    "select": lambda o, s: whole.tables(o.clips, s),
+    "growth": lambda o, s: whole.growth(o.growth_minutes, o.growth_height, s),
+    "gpu": lambda o, s: [gpu.table(o.gpu_frames, repeats=s.repeats, threads=s.threads)],
     "processor": lambda o, s: [processor.table(o.processor, repeats=s.repeats)],
 }
+_CLIPS: list[Clip] = [(1, 360), (5, 360), (1, 720), (5, 720), (1, 1080), (30, 360)]
 _QUICK = {
     "sizes": [60, 120],
     "k_max": [6],
     "scored": [16],
-    "minutes": [0.1],
-    "heights": [96],
+    "clips": [(0.1, 96)],
     "growth_minutes": [0.1, 0.2],
     "growth_height": 96,
+    "gpu_frames": 60,
     "repeats": 1,
 }
 
@@ -54,14 +56,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         decord=importlib.util.find_spec("decord") is not None,
         peers=options.peers and str(options.peers.absolute()),
     )
-    tables: list[Table] = []
+    facts = _facts(options.threads, options.repeats)
+    results = Results.load(options.out / "speed.json")
     try:
         for part in options.only:
             for table in _PARTS[part](options, setting):
                 print(table.to_markdown(), flush=True)
-                tables.append(table)
-            # After each part: what was measured is not lost when the next one fails.
-            _write(tables, _facts(options.threads, options.repeats), options.out)
+                results.add(table, facts)
+                _write(results, options.out)  # what was measured is not lost when the next fails
     except KeyScoreError as error:
         print(f"speed: {error}", file=sys.stderr)
         return 2
@@ -69,20 +71,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _write(tables: Sequence[Table], facts: Mapping[str, str | int], folder: Path) -> None:
+def _write(results: Results, folder: Path) -> None:
     """The tables as Markdown, as JSON and as pictures."""
     folder.mkdir(parents=True, exist_ok=True)
-    report = {"eval": "speed", "facts": facts, "tables": [asdict(table) for table in tables]}
-    (folder / "speed.json").write_text(json.dumps(report, indent=1) + "\n")
-    head = "; ".join(f"{name} {value}" for name, value in facts.items()) + "\n"
-    text = "\n".join([head, *(table.to_markdown() for table in tables)])
-    (folder / "speed.md").write_text(text)
-    draw(tables, folder)
+    (folder / "speed.json").write_text(results.to_json())
+    (folder / "speed.md").write_text(results.to_markdown())
+    draw([measured.table for measured in results.tables.values()], folder)
 
 
-def _facts(threads: int, repeats: int) -> dict[str, str | int]:
+def _facts(threads: int, repeats: int) -> Facts:
     """What the figures depend on."""
     return {
+        "date": datetime.now(timezone.utc).date().isoformat(),
         "cores": os.cpu_count() or 1,
         "CPU": cpu_model(),
         "threads": threads,
@@ -97,13 +97,13 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m evals.speed", description=__doc__)
     parser.add_argument("--only", type=_parts, default=list(_PARTS), help=", ".join(_PARTS))
     parser.add_argument("--quick", action="store_true", help="everything once, and small")
-    parser.add_argument("--sizes", type=_ints, default=[600, 3600], help="frames of the grid")
+    parser.add_argument("--sizes", type=_ints, default=[600, 3600, 7200], help="frames of the grid")
     parser.add_argument("--k-max", type=_ints, default=[32, 64])
     parser.add_argument("--scored", type=_ints, default=[64, 256, 1024], help="frames scored")
-    parser.add_argument("--minutes", type=_floats, default=[1.0, 5.0])
-    parser.add_argument("--heights", type=_ints, default=[360, 720], help="pixels")
+    parser.add_argument("--clips", type=_clips, default=_CLIPS, help="MINUTES@HEIGHT,...")
     parser.add_argument("--growth-minutes", type=_floats, default=[1.0, 5.0, 20.0, 60.0])
     parser.add_argument("--growth-height", type=int, default=180, help="pixels")
+    parser.add_argument("--gpu-frames", type=int, default=7200, help="an hour at 2 fps")
     parser.add_argument("--repeats", type=int, default=3, help="turns; medians are reported")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of torch and OpenMP")
     parser.add_argument("--decoder", choices=sorted(DECODERS), default="pyav")
@@ -115,7 +115,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--root",
         type=Path,
         default=Path(tempfile.gettempdir(), "keyscore-speed"),
-        help="folder that keeps the videos (150 MB with the default lengths and heights)",
+        help="folder that keeps the videos (600 MB with the default lengths and heights)",
     )
     parser.add_argument("--out", type=Path, default=Path("runs"), help="folder for the results")
     options = parser.parse_args(argv)
@@ -130,6 +130,11 @@ def _parts(text: str) -> list[str]:
     if unknown:
         raise argparse.ArgumentTypeError(f"unknown part {unknown[0]!r}; there are {list(_PARTS)}")
     return names
+
+
+def _clips(text: str) -> list[Clip]:
+    pairs = [part.split("@") for part in text.split(",")]
+    return [(float(minutes), int(height)) for minutes, height in pairs]
 
 
 def _ints(text: str) -> list[int]:

@@ -33,6 +33,7 @@ def table(sizes: Sequence[int], k_maxes: Sequence[int], *, repeats: int, threads
         lines,
         ("s CPU: seconds of all cores; silhouette: the best over all k. STACFP is the whole "
          "`propose_features`, with 8 k-means restarts.",),
+        ("N", "k"),
     )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ def table(sizes: Sequence[int], *, repeats: int, threads: int) -> Table:
         f"KeyScore (all of eq. 1-4) against a literal loop over eq. 4 alone, d = {_DIMENSION}",
         [_line(n, repeats=repeats) for n in sizes],
         ("Both in torch, in float64.",),
+        ("T",),
     )
 
 

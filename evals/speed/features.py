@@ -21,7 +21,12 @@ _STRIDE = 5  # source frames between two grid frames
 
 
 def long_histograms(n: int, *, seed: int) -> Tensor:
-    """``(n, n_bins)`` HSV histograms of a film of n grid frames, cut from the sample clips.
+    """``(n, n_bins)`` HSV histograms of `long_film`."""
+    return hsv_histograms(long_film(n, seed=seed), bins=ProposalConfig().bins)
+
+
+def long_film(n: int, *, seed: int) -> Tensor:
+    """``(n, h, w, 3)`` uint8 grid frames of a film cut from the sample clips.
 
     A shot is a moving crop of one clip under a light of its own colour; some scenes come back.
     """
@@ -42,7 +47,7 @@ def long_histograms(n: int, *, seed: int) -> Tensor:
             crop = clip[(start + step * _STRIDE) % len(clip), y : y + _CROP[0], x : x + _CROP[1]]
             frames[row] = np.clip(crop * light, 0, 255)
             row += 1
-    return hsv_histograms(torch.from_numpy(frames), bins=ProposalConfig().bins)
+    return torch.from_numpy(frames)
 
 
 def _clip(name: str) -> Pixels:

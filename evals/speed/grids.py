@@ -36,4 +36,5 @@ def table(sizes: Sequence[int], k_maxes: Sequence[int], *, repeats: int, threads
                 "times the size before, CPU": cost.cpu / before.cpu,
             }
         )
-    return Table("grids", "STACFP over the frames of the grid and the clusters tried", lines)
+    title = "STACFP over the frames of the grid and the clusters tried"
+    return Table("grids", title, lines, key=("N", "k"))

@@ -81,7 +81,8 @@ def _growth(table: Table) -> Any:
     figure, axes = _figure(table.title)
     _line(axes, table.lines, "minutes", "stacfp s CPU", "stacfp, CPU seconds", "-o", 0)
     _line(axes, table.lines, "minutes", "decode s CPU", "decode, CPU seconds", "--s", 1)
-    _line(axes, table.lines, "minutes", "peak MB", "stacfp, peak MB", "-^", 2)
+    for number, name in enumerate(("stacfp", "keyscore"), start=2):
+        _line(axes, table.lines, "minutes", f"{name} peak MB", f"{name}, peak MB", "-^", number)
     return _logarithmic(figure, axes, "minutes of video", "")
 
 

@@ -23,7 +23,8 @@ def table(folder: Path | None, *, repeats: int) -> Table:
     """
     title = "A processor that is enabled, in a call without `sampler`, beside one that is not"
     if folder is None:
-        return Table("processor", title, [], ["left out: no processor was given by --processor"])
+        note = "left out: no processor was given by --processor"
+        return Table("processor", title, [], [note], key=("processor",))
     require("torchvision", extra="transformers")
     import transformers
 
@@ -36,7 +37,8 @@ def table(folder: Path | None, *, repeats: int) -> Table:
     jobs = {"stock": partial(_call, stock, video), "enabled": partial(_call, enabled, video)}
     done = in_turns(jobs, repeats=repeats, warm_up=True)
     lines: list[Line] = [_line(name, done[name][0].cpu, done["stock"][0].cpu) for name in jobs]
-    return Table("processor", title, lines, [f"{type(stock).__name__}, {_CLIP[0]} frames"])
+    notes = [f"{type(stock).__name__}, {_CLIP[0]} frames"]
+    return Table("processor", title, lines, notes, key=("processor",))
 
 
 def _line(name: str, cpu: float, stock: float) -> dict[str, Cell]:

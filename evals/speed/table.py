@@ -16,12 +16,14 @@ class Table:
         title: What is compared.
         lines: Rows; all have the same columns.
         notes: What a reader must know; why something is missing.
+        key: The columns by which a line is known again when it is measured anew.
     """
 
     name: str
     title: str
     lines: Sequence[Line]
     notes: Sequence[str] = field(default=())
+    key: Sequence[str] = field(default=())
 
     def to_markdown(self) -> str:
         """The table under its title."""

@@ -1,7 +1,7 @@
 """Whole calls on whole videos, against the floor and against what else there is."""
 
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,8 +10,10 @@ from evals.speed.clips import long_video
 from evals.speed.table import Cell, Table
 from keyscore_plugin.types import STAGES
 
+Clip = tuple[float, int]  # minutes, and pixels of height
+
 _OURS = ("decode", "stacfp", "keyscore", "keyframes")
-_CALLED = {
+CALLED = {
     "nothing": "imports alone",
     "decode": "decode the 2 fps grid: the floor",
     "stacfp": "stacfp",
@@ -51,31 +53,34 @@ class Setting:
         return Task(jobs, str(video), self.decoder, self.repeats, self.threads)
 
 
-def tables(minutes: Sequence[float], heights: Sequence[int], setting: Setting) -> list[Table]:
-    """Time of each job beside the floor, the stages of ours, and the memory of each."""
-    times: list[dict[str, Cell]] = []
-    stages: list[dict[str, Cell]] = []
-    notes: list[str] = [] if setting.decord else ["decord is not installed: its rows are left out"]
+def tables(clips: Iterable[Clip], setting: Setting) -> Iterator[Table]:
+    """Time of each job beside the floor, the stages of ours, and the memory of each.
+
+    Yields:
+        Two tables a clip, as soon as it is measured.
+    """
+    idle = _idle(setting)
     jobs = [*_OURS, *(["decord_1fps"] if setting.decord else [])]
-    for height in heights:
-        for length in minutes:
-            task = setting.task(jobs, seconds=60 * length, height=height)
-            done = run_jobs(task) | _peers(task, setting, notes)
-            memory = {name: run_jobs(replace(task, jobs=[name], repeats=1)) for name in jobs}
-            peaks = {name: alone[name].peak_mb for name, alone in memory.items()}
-            clip: dict[str, Cell] = {"clip": f"{length:g} min, {height}p"}
-            times += [clip | _times(name, done, peaks) for name in done]
-            stages += [clip | _stages(name, done[name]) for name in _OURS[1:]]
-    peaks_note = "Peak MB: of a process that does this alone, imports included"
-    return [
-        Table(
+    for length, height in clips:
+        task = setting.task(jobs, seconds=60 * length, height=height)
+        notes = [] if setting.decord else ["decord is not installed: its rows are left out"]
+        done = run_jobs(task) | _peers(task, setting, notes)
+        memory = {name: run_jobs(replace(task, jobs=[name], repeats=1)) for name in jobs}
+        peaks = {name: alone[name].peak_mb for name, alone in memory.items()}
+        clip: dict[str, Cell] = {"clip": f"{length:g} min, {height}p"}
+        yield Table(
             "select",
             "Whole calls beside pure decoding of the same grid by the same decoder",
-            times,
-            [*dict.fromkeys(notes), peaks_note + f" ({_idle(setting)})."],
-        ),
-        Table("stages", "Where the time of a call goes, in seconds", stages, [_STAGES_NOTE]),
-    ]
+            [clip | _times(name, done, peaks) for name in done],
+            [*notes, f"Peak MB: of a process that does this alone, imports included ({idle})."],
+            _KEY,
+        )
+        stages = [clip | _stages(name, done[name]) for name in _OURS[1:]]
+        yield Table("stages", _STAGES_TITLE, stages, [_STAGES_NOTE], _KEY)
+
+
+_KEY = ("clip", "what")
+_STAGES_TITLE = "Where the time of a call goes, in seconds"
 
 
 _STAGES_NOTE = (
@@ -84,24 +89,26 @@ _STAGES_NOTE = (
 )
 
 
-def growth(minutes: Sequence[float], height: int, setting: Setting) -> Table:
-    """Time and memory of `stacfp` over the length of the video."""
-    lines: list[dict[str, Cell]] = []
+def growth(minutes: Iterable[float], height: int, setting: Setting) -> Iterator[Table]:
+    """Time and memory over the length of the video; a table a length."""
     for length in minutes:
         task = setting.task(["decode", "stacfp"], seconds=60 * length, height=height)
         done = run_jobs(task)
-        alone = run_jobs(replace(task, jobs=["stacfp"], repeats=1))["stacfp"]
-        lines.append(
-            {
-                "minutes": length,
-                "grid frames": int(done["stacfp"].report["frames"]),
-                "decode s CPU": done["decode"].cpu,
-                "stacfp s CPU": done["stacfp"].cpu,
-                "ratio CPU": done["stacfp"].cpu / done["decode"].cpu,
-                "peak MB": alone.peak_mb,
-            }
-        )
-    return Table("growth", f"`stacfp` over the length of a {height}p video", lines)
+        alone = [
+            run_jobs(replace(task, jobs=[name], repeats=1))[name].peak_mb
+            for name in ("stacfp", "keyscore")
+        ]
+        line: dict[str, Cell] = {
+            "minutes": length,
+            "grid frames": int(done["stacfp"].report["frames"]),
+            "decode s CPU": done["decode"].cpu,
+            "stacfp s CPU": done["stacfp"].cpu,
+            "ratio CPU": done["stacfp"].cpu / done["decode"].cpu,
+            "stacfp peak MB": alone[0],
+            "keyscore peak MB": alone[1],
+        }
+        title = f"Time and memory over the length of a {height}p video"
+        yield Table("growth", title, [line], key=("minutes",))
 
 
 def _peers(task: Task, setting: Setting, notes: list[str]) -> dict[str, Outcome]:
@@ -116,7 +123,7 @@ def _peers(task: Task, setting: Setting, notes: list[str]) -> dict[str, Outcome]
         except subprocess.CalledProcessError as error:
             reason = f"exit code {error.returncode}"
             notes.append(
-                f"{_CALLED[name]} is left out: it does not run in {setting.peers} ({reason})"
+                f"{CALLED[name]} is left out: it does not run in {setting.peers} ({reason})"
             )
     return done
 
@@ -124,7 +131,7 @@ def _peers(task: Task, setting: Setting, notes: list[str]) -> dict[str, Outcome]
 def _times(name: str, done: Mapping[str, Outcome], peaks: Mapping[str, float]) -> dict[str, Cell]:
     one, floor = done[name], done["decode"]
     return {
-        "what": _CALLED[name],
+        "what": CALLED[name],
         "frames": int(one.report["frames"]),
         "s": one.wall,
         "s CPU": one.cpu,
@@ -135,7 +142,7 @@ def _times(name: str, done: Mapping[str, Outcome], peaks: Mapping[str, float]) -
 
 
 def _stages(name: str, one: Outcome) -> dict[str, Cell]:
-    return {"what": _CALLED[name]} | {
+    return {"what": CALLED[name]} | {
         stage: float(one.report[stage]) for stage in (*STAGES, "total")
     }
 

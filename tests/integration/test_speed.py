@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from evals.speed.__main__ import main
 from evals.speed.clips import FPS, long_video
 from evals.speed.features import long_histograms
+from evals.speed.gpu import measure
 from evals.speed.measure import in_turns
 from evals.speed.memory import peak_megabytes
 from evals.speed.table import Table
@@ -37,7 +39,7 @@ def results(folder: Path) -> dict[str, Any]:
     no_peers.write_text("#!/bin/sh\nexit 7\n")
     no_peers.chmod(0o755)
     out = folder / "out"
-    parts = "--only=clustering,grids,scoring,select"
+    parts = "--only=clustering,grids,scoring,select,gpu"
     assert main(["--quick", parts, f"--root={folder}", f"--out={out}", f"--peers={no_peers}"]) == 0
     values: dict[str, Any] = json.loads((out / "speed.json").read_text())
     return values
@@ -51,14 +53,16 @@ def lines(results: dict[str, Any], name: str) -> list[dict[str, Any]]:
 
 def test_every_figure_is_there_and_finite(results: dict[str, Any], folder: Path) -> None:
     names = [table["name"] for table in results["tables"]]
-    assert names == ["clustering", "grids", "scoring", "select", "stages"]
+    assert names == ["clustering", "grids", "scoring", "select", "stages", "gpu"]
     for table in results["tables"]:
-        assert table["lines"]
+        assert table["lines"] or table["name"] == "gpu"
         for before, line in pairwise(table["lines"]):
             assert list(line) == list(before)
         figures = [cell for line in table["lines"] for cell in line.values()]
         assert all(math.isfinite(cell) for cell in figures if not isinstance(cell, str))
-    assert {"cores", "CPU", "commit", "threads", "repeats"} <= set(results["facts"])
+        assert len(table["facts"]) == len(table["lines"])
+        for facts in table["facts"]:
+            assert {"date", "cores", "CPU", "commit", "threads", "repeats"} <= set(facts)
     markdown = (folder / "out" / "speed.md").read_text()
     assert all(table["title"] in markdown for table in results["tables"])
 
@@ -75,6 +79,24 @@ def test_both_sides_solve_the_same_task(results: dict[str, Any]) -> None:
     assert all(line["largest difference"] < 1e-6 for line in lines(results, "scoring"))
     by_job = {line["what"]: line["frames"] for line in lines(results, "select")}
     assert by_job["stacfp"] == by_job["decode the 2 fps grid: the floor"] == 12
+
+
+def test_without_a_gpu_its_part_says_so_in_one_line(results: dict[str, Any]) -> None:
+    (table,) = (table for table in results["tables"] if table["name"] == "gpu")
+    if torch.cuda.is_available():
+        assert [line["what"] for line in table["lines"]][-1] == "all of it"
+    else:
+        assert table["lines"] == []
+        assert len(table["notes"]) == 1
+        assert "left out" in table["notes"][0]
+
+
+def test_an_hour_goes_through_every_stage_on_whichever_device() -> None:
+    waits: list[None] = []
+    stages = measure(30, torch.device("cpu"), wait=lambda: waits.append(None), repeats=1)
+    assert list(stages)[-1] == "all of it"
+    assert all(milliseconds > 0 for milliseconds in stages.values())
+    assert len(waits) == 2 * len(stages)  # a warm-up and a turn
 
 
 def test_a_peer_that_cannot_run_is_named_and_has_no_figure(results: dict[str, Any]) -> None:

@@ -1,0 +1,133 @@
+"""What the figures are wanted to show, beside what they show."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from evals.speed.table import Cell, Line, Table
+from evals.speed.whole import CALLED
+
+Tables = Mapping[str, Table]
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """One figure that is wanted to stay on one side of a bound.
+
+    Attributes:
+        what: In words.
+        bound: The figure that is wanted, at least or at most.
+        at_least: Which of both.
+        figures: What was measured for it, the worst of which counts.
+    """
+
+    what: str
+    bound: float
+    at_least: bool
+    figures: Callable[[Tables], Iterator[float]]
+
+    def line(self, tables: Tables) -> dict[str, Cell]:
+        """The goal beside the worst figure; a dash where nothing was measured."""
+        figures = list(self.figures(tables))
+        words = "at least" if self.at_least else "at most"
+        line: dict[str, Cell] = {"what": self.what, "wanted": f"{words} {self.bound:g}"}
+        if not figures:
+            return line | {"measured": "-", "met": "not measured"}
+        worst = min(figures) if self.at_least else max(figures)
+        met = worst >= self.bound if self.at_least else worst <= self.bound
+        return line | {"measured": float(worst), "met": "yes" if met else "no"}
+
+
+def goals(tables: Tables) -> Table:
+    """Every goal, met or not."""
+    return Table("goals", "What is wanted", [goal.line(tables) for goal in _GOALS])
+
+
+def _lines(tables: Tables, name: str, **wanted: Cell) -> Iterator[Line]:
+    for line in tables[name].lines if name in tables else ():
+        if all(line[column] == value for column, value in wanted.items()):
+            yield line
+
+
+def _times_faster(tables: Tables) -> Iterator[float]:
+    for line in _lines(tables, "clustering", N=3600, k="2..32"):
+        yield float(line["times faster"])
+
+
+def _silhouette_lost(tables: Tables) -> Iterator[float]:
+    for line in _lines(tables, "clustering"):
+        yield float(line["scikit-learn silhouette"]) - float(line["STACFP silhouette"])
+
+
+def _growth(tables: Tables) -> Iterator[float]:
+    small, large = (
+        {line["k"]: float(line["s CPU"]) for line in _lines(tables, "grids", N=n)}
+        for n in (3600, 7200)
+    )
+    for k in small.keys() & large.keys():
+        yield large[k] / small[k]
+
+
+def _of_the_floor(tables: Tables) -> Iterator[float]:
+    for job in ("stacfp", "keyscore"):
+        for line in _lines(tables, "select", what=CALLED[job]):
+            yield float(line["of the floor"])
+
+
+def _seconds(tables: Tables, job: str) -> dict[Cell, float]:
+    """Of a job, by clip."""
+    return {line["clip"]: float(line["s"]) for line in _lines(tables, "select", what=CALLED[job])}
+
+
+def _keyframes_of_decord(tables: Tables) -> Iterator[float]:
+    clip = "5 min, 720p"
+    ours, theirs = (_seconds(tables, job) for job in ("keyframes", "decord_1fps"))
+    if clip in ours and clip in theirs:
+        yield ours[clip] / theirs[clip]
+
+
+def _katna_of_stacfp(tables: Tables) -> Iterator[float]:
+    ours, theirs = (_seconds(tables, job) for job in ("stacfp", "katna"))
+    for clip in ours.keys() & theirs.keys():
+        yield theirs[clip] / ours[clip]
+
+
+def _memory(tables: Tables) -> Iterator[float]:
+    for column in ("stacfp peak MB", "keyscore peak MB"):
+        short, long = (
+            [float(line[column]) for line in _lines(tables, "growth", minutes=minutes)]
+            for minutes in (5.0, 60.0)
+        )
+        if short and long:
+            yield long[0] / short[0]
+
+
+def _gpu(tables: Tables) -> Iterator[float]:
+    for line in _lines(tables, "gpu", N=7200, what="all of it"):
+        yield float(line["GPU ms"])
+
+
+_GOALS = (
+    Goal(
+        "STACFP beside the scikit-learn loop, N = 3,600, k = 2..32: times faster",
+        10,
+        True,
+        _times_faster,
+    ),
+    Goal("its best silhouette below scikit-learn's, any N and k", 0.005, False, _silhouette_lost),
+    Goal("STACFP from N = 3,600 to 7,200: times the CPU seconds", 4, False, _growth),
+    Goal(
+        "`stacfp` and `keyscore` beside pure decoding of their grid, any clip",
+        1.25,
+        False,
+        _of_the_floor,
+    ),
+    Goal(
+        "`stacfp` on the grid of keyframes beside decord at 1 fps, 5 min of 720p",
+        0.2,
+        False,
+        _keyframes_of_decord,
+    ),
+    Goal("Katna beside `stacfp`, any clip: times its seconds", 10, True, _katna_of_stacfp),
+    Goal("peak memory at 60 minutes beside 5, `stacfp` and `keyscore`", 1.1, False, _memory),
+    Goal("an hour on a GPU, after decoding and encoding: ms", 100, False, _gpu),
+)
