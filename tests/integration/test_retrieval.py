@@ -224,6 +224,12 @@ def test_msvd_with_a_generated_caption_and_with_the_leak(
         assert_both_ways(rows, texts @ videos.T, owner, sampler=sampler, setting=setting)
     assert {row["n"] for row in rows} == {len(said)}
     assert len(rows) == 3 * 4
+    (journal,) = (tmp_path / "out").glob("records-*.jsonl")
+    for record in map(json.loads, journal.read_text().splitlines()):
+        chosen_by = {s: tried["caption"] for s, tried in record["cells"]["topk@1"].items()}
+        assert chosen_by["leak"] == SAYINGS[record["id"]][0]
+        assert chosen_by["caption"].startswith("A video that seems to show")
+        assert record["cells"]["uniform@1"]["free"]["caption"] is None
 
 
 def test_a_threshold_takes_what_scores_and_says_how_many(
