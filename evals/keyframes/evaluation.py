@@ -118,9 +118,9 @@ class KeyframeEvaluation:
         ]
 
     def rows(self, records: Mapping[str, Record], cells: Sequence[Cell]) -> list[Row]:
-        """Means over the videos, lines of one budget together."""
+        """Means over the videos, lines of the same number of frames together."""
         lines = lines_of(cells, oracle=self.oracle)
-        lines.sort(key=lambda line: (line.as_many_as or "", line.cell.num_frames or 0))
+        lines.sort(key=lambda line: (line.number_from, line.cell.num_frames or 0))
         return [self._row(line, list(records.values())) for line in lines]
 
     def _row(self, line: Line, records: Sequence[Record]) -> Row:

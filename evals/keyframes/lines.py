@@ -30,6 +30,13 @@ class Line:
         return f"{self.cell.sampler}, as many as {self.as_many_as}"
 
     @property
+    def number_from(self) -> str:
+        """Where its number of frames comes from, the same for lines to be held side by side."""
+        if self.as_many_as is not None:
+            return self.as_many_as
+        return self.cell.key if self.cell.num_frames is None else ""
+
+    @property
     def labels(self) -> dict[str, str | int | float | None]:
         """The line as the first columns of a table."""
         return {**self.cell.labels, "as_many_as": self.as_many_as}

@@ -71,3 +71,21 @@ def test_a_video_without_a_match_counts_as_zero_and_the_inflated_figure_is_named
     assert random[WITHOUT_ZERO_MATCH].value == pytest.approx((0.25 + 0.5 + 1) / 3)
     assert random["zero-match videos"].value == pytest.approx(1.5)
     assert "inflated" in WITHOUT_ZERO_MATCH
+
+
+def test_lines_of_the_same_number_of_frames_stand_together() -> None:
+    cells = [Cell("stacfp"), Cell("topk", num_frames=8), Cell("topk", num_frames=4)]
+    keys = [line.key for line in lines_of(cells, oracle=False)]
+    records = {"a": {"judged": {key: judged(1) for key in keys}}}
+    rows = KeyframeEvaluation("tvsum20", []).rows(records, cells)
+    assert [tuple(row.labels.values()) for row in rows] == [
+        ("topk", 4, None, None),
+        ("uniform", 4, None, None),
+        ("random", 4, None, None),
+        ("topk", 8, None, None),
+        ("uniform", 8, None, None),
+        ("random", 8, None, None),
+        ("stacfp", None, None, None),
+        ("uniform", None, None, "stacfp@own"),
+        ("random", None, None, "stacfp@own"),
+    ]
