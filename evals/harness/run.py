@@ -131,7 +131,7 @@ def _require_all(records: dict[str, Record], units: Sequence[Unit]) -> None:
         named = ",".join(failed[:_NAMED]) + (",..." if len(failed) > _NAMED else "")
         raise InputError(
             f"{len(failed)} of {len(units)} videos could not be measured, the first: {first}; "
-            f"mend them and run the same command again, or name them: --leave-out {named}"
+            f"mend them and run the same command again, or name them: --leave-out={named}"
         )
 
 

@@ -102,7 +102,7 @@ def test_an_unreadable_video_stops_no_other_and_is_no_part_of_a_mean(
         finish(evaluation, tmp_path / "run")
     assert "1 of 3 videos could not be measured" in str(error.value)
     assert str(broken) in str(error.value)
-    assert "--leave-out broken" in str(error.value)
+    assert "--leave-out=broken" in str(error.value)
     assert "\n" not in str(error.value)
     assert evaluation.measured == ["cat", "rocket"]
 

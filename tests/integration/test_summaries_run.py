@@ -303,4 +303,4 @@ def test_another_copy_of_a_video_is_named(
     line = capsys.readouterr().err.splitlines()[-1]
     assert "2 of 3 videos could not be measured" in line
     assert "it has 60 frames and video_1 of the h5 file 90" in line
-    assert "--leave-out video_1,video_3" in line
+    assert "--leave-out=video_1,video_3" in line
