@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from keyscore_plugin.errors import InputError
 
-GridKind = Literal["fps", "keyframes"]
+GridKind = Literal["fps", "keyframes", "refine"]
 Guide = Literal["given", "caption", "question", "both"]
 Policy = Literal["coverage", "top"]
 Pooling = Literal["mean", "text"]
@@ -22,26 +22,34 @@ class GridConfig:
     """Which frames are looked at (Algorithm 1, line 1).
 
     Attributes:
-        kind: ``"fps"``, evenly in time; ``"keyframes"``, the codec's own keyframes.
+        kind: ``"fps"``, evenly in time; ``"keyframes"``, the codec's own keyframes; ``"refine"``,
+            these first, then evenly in time around those that score with the text.
         sample_fps: Grid frames a second. Ours: the usual 1-2 fps of the field.
         max_frames: Most frames looked at, thinned evenly, or the budget if that is larger; bounds
             memory. Ours.
+        max_closer: Most frames of the second look of ``"refine"``. They count in
+            `EncodeConfig.max_encoded` and leave the first look at least half of it. Ours:
+            evals/needle/README.md.
         short_side: Pixels of a thumbnail's shorter side when the encoder asks for no more. Ours.
     """
 
     kind: GridKind = "fps"
     sample_fps: float = 2.0
     max_frames: int = 2048
+    max_closer: int = 64
     short_side: int = 128
 
     def __post_init__(self) -> None:
         _require(
-            self.kind in ("fps", "keyframes"), self, f"kind {self.kind!r} is not fps|keyframes"
+            self.kind in get_args(GridKind),
+            self,
+            f"kind {self.kind!r} is not {'|'.join(get_args(GridKind))}",
         )
         _require(
             0 < self.sample_fps < float("inf"), self, f"sample_fps {self.sample_fps} is not > 0"
         )
         _require(self.max_frames >= 1, self, f"max_frames {self.max_frames} is not >= 1")
+        _require(self.max_closer >= 0, self, f"max_closer {self.max_closer} is negative")
         _require(self.short_side >= 16, self, f"short_side {self.short_side} is not >= 16")
 
 

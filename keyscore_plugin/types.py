@@ -227,6 +227,21 @@ class ScoredFrame:
     total: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class LookedAt:
+    """What was decoded, small, in order to choose.
+
+    Attributes:
+        kind: Where the first look went: `GridConfig.kind`, or ``"all"``, every frame of the video.
+        n_first: Frames of the first look; for most samplers there is no other.
+        n_closer: Further frames of the second look, around what scored in the first.
+    """
+
+    kind: str
+    n_first: int
+    n_closer: int = 0
+
+
 STAGES = ("decode", "propose", "caption", "encode", "score", "select")
 
 
@@ -252,6 +267,7 @@ class Selection:
         n_frames: Frames in the video.
         n_frames_counted: True when they were counted, False when estimated.
         n_grid: Frames that were looked at.
+        looked_at: Which these were; None where there were none, or where an older version wrote.
         candidates: STACFP's representatives with their scores, in time order.
         curves: Every scored frame, for plots; not written to JSON unless asked for.
         seconds: Time spent in each of `STAGES`, and ``"total"``.
@@ -275,6 +291,7 @@ class Selection:
     n_frames: int
     n_frames_counted: bool
     n_grid: int
+    looked_at: LookedAt | None = None
     candidates: tuple[ScoredFrame, ...] = ()
     curves: tuple[ScoredFrame, ...] = ()
     seconds: Mapping[str, float]
@@ -329,6 +346,8 @@ class Selection:
                 values[rows] = tuple(ScoredFrame(**row) for row in values.get(rows, ()))
             if values.get("caption") is not None:
                 values["caption"] = Caption(**values["caption"])
+            if values.get("looked_at") is not None:
+                values["looked_at"] = LookedAt(**values["looked_at"])
             values["notes"] = tuple(values.get("notes", ()))
             return cls(**values)
         except TypeError as error:

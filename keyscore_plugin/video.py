@@ -174,10 +174,16 @@ def grid_indices(source: VideoSource, config: GridConfig, *, at_least: int) -> T
         ``(n_grid,)`` int64 rising unique frame indices.
 
     Raises:
-        InputError: ``at_least`` is not positive.
+        InputError: ``at_least`` is not positive, or the kind is ``"refine"``: that is two grids,
+            the second of which only the scores of the first can tell.
     """
     if at_least < 1:
         raise InputError(f"the grid must have at least one frame, got at_least={at_least}")
+    if config.kind == "refine":
+        raise InputError(
+            "the grid 'refine' looks closer where frames score with a text, which this sampler "
+            "does not find out while it looks; use the grid 'fps' or 'keyframes'"
+        )
     times = source.pts_seconds()
     n_least = min(at_least, len(times))
     if config.kind == "fps":

@@ -2,9 +2,10 @@
 
 import argparse
 import math
+from typing import get_args
 
 from keyscore_plugin.captioners.registry import load_captioner
-from keyscore_plugin.config import GridConfig, SamplerConfig
+from keyscore_plugin.config import GridConfig, GridKind, SamplerConfig
 from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.samplers.base import Sampler, get_sampler
 from keyscore_plugin.video import DECODERS
@@ -42,8 +43,9 @@ def add_sampler_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--grid",
         default="fps",
-        choices=["fps", "keyframes"],
-        help="look at frames evenly in time, or at the codec's own keyframes (cheaper)",
+        choices=get_args(GridKind),
+        help="look at frames evenly in time, at the codec's own keyframes (cheaper), or at these "
+        "first and then closer around those that score",
     )
     parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda, cuda:1 ...")
 

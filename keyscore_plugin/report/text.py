@@ -46,10 +46,18 @@ def facts(selection: Selection) -> str:
         f"sampler {selection.sampler}",
         f"encoder {selection.encoder}" if selection.encoder else "",
         f"decoder {selection.decoder}",
-        f"{selection.n_grid} looked at" if selection.n_grid else "",
+        _looked_at(selection),
         stages(selection),
     ]
     return ", ".join(part for part in parts if part)
+
+
+def _looked_at(selection: Selection) -> str:
+    """How many frames were decoded to choose from, and how many of them in a second look."""
+    if not selection.n_grid:
+        return ""
+    closer = selection.looked_at.n_closer if selection.looked_at else 0
+    return f"{selection.n_grid} looked at" + (f", {closer} of them closer" if closer else "")
 
 
 def texts(selection: Selection) -> str:

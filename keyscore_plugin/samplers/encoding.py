@@ -17,13 +17,18 @@ from keyscore_plugin.types import Candidates, Embeddings, Frames, TextEmbedding
 _BLOCK_FRAMES = 64
 
 
-def encode_in_blocks(batches: Iterable[Frames], encoder: Encoder, *, n_most: int) -> Embeddings:
+def encode_in_blocks(
+    batches: Iterable[Frames], encoder: Encoder, *, n_most: int
+) -> list[Embeddings]:
     """Embed frames as they come, in the same blocks however they come.
 
     Args:
         batches: Frames in time order, in batches of any length.
         encoder: Embeds.
         n_most: No more frames than this will come.
+
+    Returns:
+        The embeddings of each block; none where no frame came.
     """
     done: list[Embeddings] = []
     n_done = 0
@@ -31,13 +36,13 @@ def encode_in_blocks(batches: Iterable[Frames], encoder: Encoder, *, n_most: int
         with progress.part_of(n_done, n_most):
             done.append(encoder.encode_frames(block))
         n_done += len(block)
-    return joined_embeddings(done)
+    return done
 
 
 def encode_rows(grid: Thumbnails, rows: Tensor, encoder: Encoder) -> Embeddings:
     """Embed ``(n,)`` rows of a grid, rising."""
     blocks = (grid[some] for some in torch.split(rows, _BLOCK_FRAMES))
-    return encode_in_blocks(blocks, encoder, n_most=len(rows))
+    return joined_embeddings(encode_in_blocks(blocks, encoder, n_most=len(rows)))
 
 
 def joined_embeddings(parts: list[Embeddings]) -> Embeddings:

@@ -10,7 +10,8 @@ from keyscore_plugin._numeric import require_finite
 from keyscore_plugin.config import GridConfig, SamplerConfig
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.samplers.call import DEFAULT_NUM_FRAMES, Request, StageClock
-from keyscore_plugin.samplers.encoding import encode_in_blocks
+from keyscore_plugin.samplers.closer import first_look, look_closer
+from keyscore_plugin.samplers.encoding import encode_in_blocks, joined_embeddings
 from keyscore_plugin.samplers.guide import (
     GuideTexts,
     guide_texts,
@@ -21,7 +22,7 @@ from keyscore_plugin.samplers.guide import (
 from keyscore_plugin.samplers.look import look, looking
 from keyscore_plugin.samplers.store import Thumbnails
 from keyscore_plugin.samplers.template import Choice, SamplerTemplate
-from keyscore_plugin.types import Embeddings, ScoredFrame, TextEmbedding
+from keyscore_plugin.types import Embeddings, LookedAt, ScoredFrame, TextEmbedding
 from keyscore_plugin.video import VideoSource, uniform_indices
 
 
@@ -44,7 +45,8 @@ def look_and_encode(
     ) as (batches, n_most):
         seen = Thumbnails(n_most)
         with clock.stage("encode"):
-            return seen, encode_in_blocks(seen.keeping(batches), encoder, n_most=n_most)
+            blocks = encode_in_blocks(seen.keeping(batches), encoder, n_most=n_most)
+            return seen, joined_embeddings(blocks)
 
 
 def grid_to_encode(config: SamplerConfig) -> GridConfig:
@@ -55,7 +57,7 @@ def grid_to_encode(config: SamplerConfig) -> GridConfig:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GuidedGrid:
-    """The frames that may be chosen and the text that guides the choice; nothing is scored yet.
+    """What was seen and the text that guides the choice; nothing is scored yet.
 
     Attributes:
         frames: ``n`` thumbnails of the grid, thinned evenly to what may be embedded.
@@ -72,23 +74,31 @@ class GuidedGrid:
     duration_seconds: float
 
     def choice(
-        self, rows: Tensor, scores: Tensor, *, looked_at: Tensor, notes: tuple[str, ...] = ()
+        self,
+        rows: Tensor,
+        scores: Tensor,
+        *,
+        frames: Thumbnails | Embeddings,
+        embedded: Tensor,
+        looked_at: LookedAt,
+        notes: tuple[str, ...] = (),
     ) -> Choice:
         """What a rule chose, as the sampler's answer.
 
         Args:
             rows: ``(k,)`` rows of ``frames``, rising.
             scores: ``(n,)`` score of every frame.
-            looked_at: ``(m,)`` rows that were embedded, rising.
+            frames: ``n`` frames that could be chosen.
+            embedded: ``(m,)`` rows that were embedded, rising.
+            looked_at: What was decoded.
             notes: What a reader must know.
         """
-        frames = self.frames
-        columns = (frames.indices[looked_at], frames.pts_seconds[looked_at], scores[looked_at])
+        columns = (frames.indices[embedded], frames.pts_seconds[embedded], scores[embedded])
         return Choice(
             indices=frames.indices[rows],
             pts_seconds=frames.pts_seconds[rows],
             scores=scores[rows],
-            n_grid=len(frames),
+            looked_at=looked_at,
             caption=self.guide.caption,
             question=self.guide.question,
             encoder=self.encoder.name,
@@ -124,10 +134,11 @@ class GuidedSampler(SamplerTemplate):
     def _look_and_encode(
         self, source: VideoSource, request: Request, clock: StageClock
     ) -> tuple[GuidedGrid, Embeddings]:
-        """`_look`, and embed each frame while the next ones are decoded."""
+        """`_look`, the first of two perhaps; embed each frame while the next ones are decoded."""
         encoder = self._ready_encoder(request, clock)
+        config = first_look(self.config, source)
         seen, frames = look_and_encode(
-            source, self.config, at_least=request.at_least, encoder=encoder, clock=clock
+            source, config, at_least=request.at_least, encoder=encoder, clock=clock
         )
         return self._guided(seen, source, request, clock), frames
 
@@ -201,16 +212,31 @@ class Picked:
 
 
 class CosineSampler(GuidedSampler):
-    """Base of the samplers that embed every frame of the grid: only their rule differs."""
+    """Base of the samplers that embed every frame they look at: only their rule differs."""
 
     def _choose(self, source: VideoSource, request: Request, clock: StageClock) -> Choice:
-        grid, frames = self._look_and_encode(source, request, clock)
+        grid, first = self._look_and_encode(source, request, clock)
+        looked = look_closer(
+            source,
+            first,
+            grid.texts,
+            self.config,
+            n_first=len(grid.frames),
+            encoder=grid.encoder,
+            clock=clock,
+        )
         with clock.stage("score"):
-            scored = ScoredGrid.of(grid, frames)
+            scored = ScoredGrid.of(grid, looked.frames)
         with clock.stage("select"):
             picked = self._pick(scored, request)
-        everything = torch.arange(len(frames))
-        return grid.choice(picked.rows, scored.cosines, looked_at=everything, notes=picked.notes)
+        return grid.choice(
+            picked.rows,
+            scored.cosines,
+            frames=looked.frames,
+            embedded=torch.arange(len(looked.frames)),
+            looked_at=looked.looked_at,
+            notes=picked.notes,
+        )
 
     @abstractmethod
     def _pick(self, grid: ScoredGrid, request: Request) -> Picked:

@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from keyscore_plugin.samplers.call import Request, StageClock
+from keyscore_plugin.samplers.closer import first_look, look_closer
 from keyscore_plugin.samplers.encoding import encode_candidates_first
 from keyscore_plugin.samplers.guide import guide_texts, notes_on_cuts, require_guide, score_by_all
 from keyscore_plugin.samplers.look import look_at_colours
@@ -26,9 +27,10 @@ class KeyScoreSampler(SamplerTemplate):
             require_guide(request, config.guide, self.captioner)
         with clock.stage("encode"):
             encoder = self.encoder
+        first = first_look(config, source)
         grid, histograms = look_at_colours(  # Algorithm 1, lines 1-3
             source,
-            config.grid,
+            first.grid,
             at_least=request.at_least,
             short_side=max(config.grid.short_side, encoder.short_side),
             bins=config.proposal.bins,
@@ -45,11 +47,14 @@ class KeyScoreSampler(SamplerTemplate):
             )
         with clock.stage("encode"):
             texts = guide.embed(encoder)
-            n_encoded = max(config.encode.max_encoded, request.at_least)
+            n_encoded = max(first.encode.max_encoded, request.at_least)
             rows, frames = encode_candidates_first(
                 grid, candidates, texts, encoder, n_encoded=n_encoded
             )
-        clusters = candidates.labels[rows]
+        looked = look_closer(
+            source, frames, texts, config, n_first=len(grid), encoder=encoder, clock=clock
+        )
+        frames, clusters = looked.frames, candidates.labels[rows[looked.rows]]
         with clock.stage("score"):  # eq. 1-4
             scores = score_by_all(frames, texts, config.score)
         with clock.stage("select"):
@@ -68,7 +73,7 @@ class KeyScoreSampler(SamplerTemplate):
             indices=frames.indices[chosen],
             pts_seconds=frames.pts_seconds[chosen],
             scores=scores.total.cpu()[chosen],
-            n_grid=len(grid),
+            looked_at=looked.looked_at,
             caption=guide.caption,
             question=guide.question,
             encoder=encoder.name,

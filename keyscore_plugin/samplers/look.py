@@ -28,30 +28,52 @@ def looking(
     clock: StageClock,
     device: torch.device = _CPU,
 ) -> Iterator[tuple[Iterator[Frames], int]]:
-    """Decode the grid as thumbnails (Algorithm 1, line 1), in a thread that ends with the block.
+    """The grid of the settings (Algorithm 1, line 1), as `decoding` gives it.
+
+    Args:
+        source: An open video.
+        config: Which frames, how many, how large.
+        at_least: Frames needed, whatever the grid says.
+        short_side: Pixels of the shorter side.
+        clock: Counts the waiting for the decoder.
+        device: As in `decoding`.
+    """
+    with clock.stage("decode"):
+        grid = grid_indices(source, config, at_least=at_least)
+    with decoding(source, grid, short_side=short_side, clock=clock, device=device) as batches:
+        yield batches, len(grid)
+
+
+@contextmanager
+def decoding(
+    source: VideoSource,
+    grid: Tensor,
+    *,
+    short_side: int,
+    clock: StageClock,
+    device: torch.device = _CPU,
+) -> Iterator[Iterator[Frames]]:
+    """Decode frames as thumbnails, in a thread that ends with the block.
 
     Args:
         source: An open video; nothing else may use it inside the block.
-        config: Which frames, how many, how large.
-        at_least: Frames needed, whatever the grid says.
+        grid: ``(n,)`` rising frame indices.
         short_side: Pixels of the shorter side.
         clock: Counts the waiting for the decoder.
         device: Where the pixels go as they come, once; a GPU's decoder leaves them there.
 
     Yields:
         Batches of ``(m, h, w, 3)`` thumbnails, in time order, each dealt with while the next ones
-        are decoded; and how many frames there will be at most.
+        are decoded.
 
     Raises:
         VideoError: No frame of the grid decodes.
     """
-    with clock.stage("decode"):
-        grid = grid_indices(source, config, at_least=at_least)
     thumbnails = source.thumbnails(grid, short_side=short_side)
     with closing(ahead(thumbnails, depth=_BATCHES_AHEAD)) as batches:
         waited_for = clock.waiting("decode", batches)
         tracked = progress.track("decode", waited_for, total=len(grid))
-        yield (batch.to(device) for batch in tracked), len(grid)
+        yield (batch.to(device) for batch in tracked)
 
 
 def look(

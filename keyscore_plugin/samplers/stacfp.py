@@ -10,7 +10,7 @@ from keyscore_plugin.samplers.filling import fill_up
 from keyscore_plugin.samplers.look import colours_alone
 from keyscore_plugin.samplers.template import Choice, SamplerTemplate
 from keyscore_plugin.stacfp import propose_features
-from keyscore_plugin.types import ScoredFrame
+from keyscore_plugin.types import LookedAt, ScoredFrame
 from keyscore_plugin.video import VideoSource
 
 
@@ -48,7 +48,7 @@ class StacfpSampler(SamplerTemplate):
         return Choice(
             indices=grid.indices[rows],
             pts_seconds=grid.pts_seconds[rows],
-            n_grid=len(grid),
+            looked_at=LookedAt(self.config.grid.kind, len(grid)),
             candidates=unscored(candidates.indices, candidates.pts_seconds, candidates.cluster),
             curves=unscored(grid.indices, grid.pts_seconds, candidates.labels),
         )

@@ -17,7 +17,7 @@ from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.samplers.call import DEFAULT_NUM_FRAMES, Request, StageClock
-from keyscore_plugin.types import Caption, ScoredFrame, Selection
+from keyscore_plugin.types import Caption, LookedAt, ScoredFrame, Selection
 from keyscore_plugin.video import VideoSource, open_video
 
 
@@ -29,13 +29,13 @@ class Choice:
         indices: ``(k,)`` int64, rising.
         pts_seconds: ``(k,)`` float64.
         scores: ``(k,)`` what the frames were ranked by, or None.
-        n_grid: Frames that were looked at.
+        looked_at: What was decoded to choose from; None where nothing was.
     """
 
     indices: Tensor
     pts_seconds: Tensor
     scores: Tensor | None = None
-    n_grid: int
+    looked_at: LookedAt | None = None
     caption: Caption | None = None
     question: str | None = None
     encoder: str | None = None
@@ -113,6 +113,7 @@ class SamplerTemplate(ABC):
             else:
                 source = video
             choice = self._choose(source, request, clock)
+            looked_at = choice.looked_at
             return Selection(
                 video=source.path,
                 sampler=self.name,
@@ -130,7 +131,8 @@ class SamplerTemplate(ABC):
                 average_fps=float(source.average_fps),
                 n_frames=source.n_frames,
                 n_frames_counted=source.n_frames_counted,
-                n_grid=choice.n_grid,
+                n_grid=looked_at.n_first + looked_at.n_closer if looked_at else 0,
+                looked_at=looked_at,
                 candidates=choice.candidates,
                 curves=choice.curves,
                 seconds=clock.seconds(),

@@ -20,5 +20,4 @@ class UniformSampler(SamplerTemplate):
         return Choice(
             indices=indices,
             pts_seconds=source.pts_seconds(indices),
-            n_grid=0,
         )

@@ -113,6 +113,15 @@ def test_the_grid_can_be_the_codecs_keyframes(video: str, capsys: Capture) -> No
     assert values["config"]["grid"]["kind"] == "keyframes"
     with open_video(video) as source:
         assert values["n_grid"] == len(source.keyframes()) < 120
+    assert values["looked_at"] == {"kind": "keyframes", "n_first": values["n_grid"], "n_closer": 0}
+
+
+def test_a_grid_that_a_sampler_cannot_use_is_one_line(video: str, capsys: Capture) -> None:
+    assert cli.main(["select", video, "--sampler", "stacfp", "--grid", "refine"]) == 2
+    assert capsys.readouterr().err == (
+        "keyscore: the grid 'refine' looks closer where frames score with a text, which this "
+        "sampler does not find out while it looks; use the grid 'fps' or 'keyframes'\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ NAN, INF = math.nan, math.inf
         (GridConfig, {"sample_fps": INF}),
         (GridConfig, {"max_frames": 0}),
         (GridConfig, {"short_side": 15}),
+        (GridConfig, {"max_closer": -1}),
         (ProposalConfig, {"bins": (8, 4)}),
         (ProposalConfig, {"bins": (8, 4, 0)}),
         (ProposalConfig, {"bins": ()}),

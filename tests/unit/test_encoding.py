@@ -18,7 +18,7 @@ from keyscore_plugin.decoders.pyav import PyAVSource
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.samplers.base import get_sampler
 from keyscore_plugin.samplers.call import StageClock
-from keyscore_plugin.samplers.encoding import encode_in_blocks, encode_rows
+from keyscore_plugin.samplers.encoding import encode_in_blocks, encode_rows, joined_embeddings
 from keyscore_plugin.samplers.guided import look_and_encode
 from keyscore_plugin.samplers.look import look
 from keyscore_plugin.types import Embeddings, Frames
@@ -65,9 +65,9 @@ def test_the_same_frames_share_a_call_however_they_come(lengths: list[int]) -> N
     ends = list(accumulate(lengths))
     batches = [frames[end - length : end] for end, length in zip(ends, lengths, strict=True)]
     encoder, at_once = BlockEncoder(), BlockEncoder()
-    embedded = encode_in_blocks(batches, encoder, n_most=len(frames))
+    embedded = joined_embeddings(encode_in_blocks(batches, encoder, n_most=len(frames)))
     assert encoder.calls == [block.tolist() for block in torch.split(frames.indices, BLOCK)]
-    expected = encode_in_blocks([frames], at_once, n_most=len(frames))
+    expected = joined_embeddings(encode_in_blocks([frames], at_once, n_most=len(frames)))
     assert embedded.vectors.equal(expected.vectors)
     assert embedded.indices.equal(frames.indices)
 

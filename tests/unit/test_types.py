@@ -19,6 +19,7 @@ from keyscore_plugin.types import (
     Embeddings,
     Frames,
     FrameScores,
+    LookedAt,
     ScoredFrame,
     Selection,
     TextEmbedding,
@@ -52,6 +53,7 @@ def selection(**changes: Any) -> Selection:
         n_frames=90,
         n_frames_counted=True,
         n_grid=6,
+        looked_at=LookedAt("refine", 4, 2),
         candidates=(ScoredFrame(3, 0.1, 0, 0.1, 0.2, 0.3, 0.7), ScoredFrame(70, 2.3357, 1)),
         curves=(ScoredFrame(0, 0.0), ScoredFrame(3, 0.1, None, 1e-17, 5e-324, -0.0, 1.0)),
         seconds={"decode": 0.25, "total": 0.5},
@@ -175,6 +177,12 @@ def test_json_keeps_every_float(times: list[float], scores: list[float]) -> None
     again = Selection.from_json(whole.to_json())
     assert [x.hex() for x in again.pts_seconds] == [x.hex() for x in times]
     assert [x.hex() for x in again.scores or []] == [x.hex() for x in scores]
+
+
+def test_json_of_an_older_version_says_not_what_was_looked_at() -> None:
+    values = selection().to_dict()
+    assert values.pop("looked_at") == {"kind": "refine", "n_first": 4, "n_closer": 2}
+    assert Selection.from_dict(values).looked_at is None
 
 
 def test_curves_are_written_only_when_asked_for() -> None:

@@ -14,6 +14,7 @@ from keyscore_plugin.samplers.guided import GuidedSampler
 from keyscore_plugin.samplers.published.base import PublishedSampler, require_range, stretched
 from keyscore_plugin.samplers.published.drawer import Drawer
 from keyscore_plugin.samplers.template import Choice
+from keyscore_plugin.types import LookedAt
 from keyscore_plugin.video import VideoSource
 
 
@@ -238,6 +239,8 @@ class FocusSampler(PublishedSampler[FocusSettings], GuidedSampler):
         return grid.choice(
             found.rows,
             found.scores,
-            looked_at=found.scored,
+            frames=grid.frames,
+            embedded=found.scored,
+            looked_at=LookedAt(self.config.grid.kind, len(grid.frames)),
             notes=(note,) if found.n_added else (),
         )

@@ -50,6 +50,5 @@ class IFramesSampler(SamplerTemplate):
         return Choice(
             indices=rows,
             pts_seconds=times[rows],
-            n_grid=0,
             notes=(note,) if n_added > 0 else (),
         )

@@ -13,7 +13,7 @@ from keyscore_plugin.samplers.filling import fill_up
 from keyscore_plugin.samplers.published import katna_images as images
 from keyscore_plugin.samplers.published.base import PublishedSampler, require_range
 from keyscore_plugin.samplers.template import Choice
-from keyscore_plugin.types import Frames
+from keyscore_plugin.types import Frames, LookedAt
 from keyscore_plugin.video import VideoSource, grid_indices
 
 _BLOCK_FRAMES = 64
@@ -197,12 +197,13 @@ class KatnaSampler(PublishedSampler[KatnaSettings]):
             found = frames.indices[rows]
             times = source.pts_seconds()
             indices = fill_up(found, times, request.at_least)
+        kind = "all" if settings.every_frame else self.config.grid.kind
         n_added = len(indices) - len(found)
         note = f"{n_added} of {len(indices)} frames were added evenly: Katna found no more"
         return Choice(
             indices=indices,
             pts_seconds=times[indices],
-            n_grid=len(looked_at),
+            looked_at=LookedAt(kind, len(looked_at)),
             notes=(note,) if n_added else (),
         )
 

@@ -9,6 +9,7 @@ from keyscore_plugin.samplers.call import Request, StageClock
 from keyscore_plugin.samplers.guided import look_and_encode
 from keyscore_plugin.samplers.published.base import PublishedSampler, require_range
 from keyscore_plugin.samplers.template import Choice
+from keyscore_plugin.types import LookedAt
 from keyscore_plugin.video import VideoSource
 
 _SWAP_GAIN = 1.05  # a swap must enlarge the volume by this much: the usual choice for maxvol
@@ -113,6 +114,6 @@ class MaxInfoSampler(PublishedSampler[MaxInfoSettings]):
         return Choice(
             indices=grid.indices[rows],
             pts_seconds=grid.pts_seconds[rows],
-            n_grid=len(grid),
+            looked_at=LookedAt(self.config.grid.kind, len(grid)),
             encoder=encoder.name,
         )

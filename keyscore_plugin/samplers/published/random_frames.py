@@ -43,4 +43,4 @@ class RandomSampler(PublishedSampler[RandomSettings]):
         with clock.stage("select"):
             times = source.pts_seconds()
             rows = random_rows(len(times), num_frames=request.at_least, settings=self.settings)
-        return Choice(indices=rows, pts_seconds=times[rows], n_grid=0)
+        return Choice(indices=rows, pts_seconds=times[rows])
