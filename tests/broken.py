@@ -7,8 +7,10 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.audio.stream import AudioStream
+from av.video.stream import VideoStream
 
-from tests.clips import CLIPS, Clip
+from tests.clips import CLIPS, Clip, draw
 
 _BY_NAME = {clip.name: clip for clip in CLIPS}
 _FASTSTART = Clip("faststart.mp4", b_frames=3, n_frames=100, muxer={"movflags": "faststart"})
@@ -74,13 +76,41 @@ def _sound(path: Path) -> None:
         sound.writeframes(bytes(16000))
 
 
+def _cover(path: Path) -> None:
+    """Sound with a picture of its cover."""
+    with av.open(str(path), "w") as container:
+        sound = container.add_stream("libmp3lame", rate=44100)
+        cover = container.add_stream("mjpeg")
+        assert isinstance(sound, AudioStream)
+        assert isinstance(cover, VideoStream)
+        cover.width, cover.height, cover.pix_fmt = 96, 64, "yuvj420p"
+        picture = av.VideoFrame.from_ndarray(draw(1, 96, 64), format="rgb24")
+        container.mux(cover.encode(picture.reformat(format="yuvj420p")))
+        container.mux(cover.encode(None))
+        silence = np.zeros((2, 1152), dtype=np.float32)
+        second = av.AudioFrame.from_ndarray(silence, format="fltp", layout="stereo")
+        second.sample_rate = 44100
+        for _ in range(38):
+            second.pts = None
+            container.mux(sound.encode(second))
+        container.mux(sound.encode(None))
+
+
 BROKEN = (
     Broken("empty.mp4", lambda path: path.touch(), "the file is empty"),
     Broken("folder.mp4", lambda path: path.mkdir(), "it is a directory"),
     Broken("text.mp4", _text("this is not a video\n" * 50), "FFmpeg says"),
-    Broken("text.txt", _text("this is not a video\n" * 50), "no video"),
-    Broken("list.m3u8", _text("#EXTM3U\n#EXTINF:2,\nh264.ts\n"), "no video|FFmpeg says"),
-    Broken("list.ffconcat", _text("ffconcat version 1.0\nfile h264.mp4\n"), "FFmpeg says"),
+    Broken("text.txt", _text("this is not a video\n" * 50), "a playlist, a text or damaged"),
+    Broken(
+        "list.m3u8",
+        _text("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\na.ts\n"),
+        "it is a playlist",
+    ),
+    Broken("list.ffconcat", _text("ffconcat version 1.0\nfile h264.mp4\n"), "it is a playlist"),
+    Broken("list.mpd", _text('<MPD type="static" profiles="a"></MPD>'), "FFmpeg says"),
+    Broken("live.sdp", _text("v=0\nc=IN IP4 127.0.0.1\nm=video 5004 RTP/AVP 96\n"), "a playlist"),
+    Broken("titles.srt", _text("1\n00:00:00,000 --> 00:00:01,000\nhi\n"), "no video stream"),
+    Broken("cover.mp3", _cover, "no video stream"),
     Broken("zeros.mp4", _text("\0" * 9999), "FFmpeg says"),
     Broken("sound.wav", _sound, "no video stream"),
     Broken("no_index.mp4", _altered(_BY_NAME["h264.mp4"], _without_index), "FFmpeg says"),

@@ -1,5 +1,6 @@
 """Open a local video file with PyAV, safely, and say in one line why it cannot be done."""
 
+import errno
 import re
 import stat
 from pathlib import Path
@@ -12,12 +13,21 @@ from keyscore_plugin.errors import VideoError
 
 MAX_PIXELS = 2**27  # ours: 16,384 x 8,192, above 8K; a larger frame is a claim, not a video
 _URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+:")
-# Playlists make FFmpeg open other files; the text formats "decode" any text into ANSI art.
-_REFUSED_FORMATS = {"concat", "dash", "hls", "imf", "tty", "webm_dash_manifest"}
+# Playlists and series of images make FFmpeg open other files; a vobsub index opens the file beside
+# it; a session description, the network; and "tty" finds ANSI art in any text. FFmpeg looks at what
+# it may open when it knows the format, and before that format opens anything.
+_REFUSED_FORMATS = {
+    *("concat", "dash", "hls", "image2", "imf", "rtsp", "sdp", "tty", "vobsub"),
+    "webm_dash_manifest",
+}
 _NOT_A_VIDEO = "give a video file such as .mp4, .mkv, .webm or .avi"
 DAMAGED_REMEDY = "check that the file is complete and is a video"
 CODEC_OPTIONS = {"max_pixels": str(MAX_PIXELS)}  # FFmpeg must not allocate a larger frame either
-_OPTIONS = {"protocol_whitelist": "file", **CODEC_OPTIONS}  # and open nothing but the file itself
+_OPTIONS = {
+    "protocol_whitelist": "file",
+    "format_whitelist": ",".join(sorted(av.formats_available - _REFUSED_FORMATS)),
+    **CODEC_OPTIONS,
+}
 
 
 def check_path(path: str) -> Path:
@@ -79,7 +89,10 @@ def open_stream(path: str) -> tuple[InputContainer, VideoStream]:
     try:
         container = av.open(f"file:{file}", options=_OPTIONS, metadata_errors="replace")
     except av.FFmpegError as error:
-        raise VideoError(path, ffmpeg_cause(error), _NOT_A_VIDEO) from error
+        cause = ffmpeg_cause(error)
+        if error.errno == errno.EINVAL:  # what a format that may not be opened gives, too
+            cause = f"it is a playlist, a text or damaged ({cause})"
+        raise VideoError(path, cause, _NOT_A_VIDEO) from error
     try:
         return container, _video_stream(path, container)
     except VideoError:
@@ -88,8 +101,6 @@ def open_stream(path: str) -> tuple[InputContainer, VideoStream]:
 
 
 def _video_stream(path: str, container: InputContainer) -> VideoStream:
-    if _REFUSED_FORMATS & set(container.format.name.split(",")):
-        raise VideoError(path, f"it is a {container.format.name} file, no video", _NOT_A_VIDEO)
     pictures = av.stream.Disposition.attached_pic
     streams = [s for s in container.streams.video if not s.disposition & pictures]
     if not streams:

@@ -95,6 +95,8 @@ class DecordSource(ScannedSource):
                     num_threads=n_threads(),
                     fault_tol=_NO_FAULT,
                 )
+            except UnicodeEncodeError as error:
+                raise self._refusal("decord reads no file name that is not UTF-8") from error
             except self._failures as error:
                 raise self._refusal(f"decord does not open this {self._codec} video") from error
         return self._readers[size]

@@ -1,8 +1,10 @@
 """Contract: a file that is no video is one clear error; a damaged one shows what is left."""
 
+import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from keyscore_plugin.errors import VideoError
 from keyscore_plugin.types import Frames
 from keyscore_plugin.video import DECODERS, VideoSource, open_video
 from tests.broken import BROKEN, Broken
-from tests.clips import number_of
+from tests.clips import CLIPS, Clip, number_of
 from tests.requires import require_decoder, require_or_skip
 
 pytestmark = pytest.mark.timeout(30)
@@ -67,6 +69,60 @@ def test_what_is_no_video_is_one_line_that_names_file_cause_and_remedy(
 def test_what_is_no_local_file_is_said_so(path: str, words: str, decoder: str) -> None:
     with pytest.raises(VideoError, match=words):
         open_video(path, decoder)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("list.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{other}\n#EXT-X-ENDLIST\n"),
+        ("list.ffconcat", "ffconcat version 1.0\nfile '{other}'\n"),
+        ("list.ffconcat", "ffconcat version 1.0\nfile {other.name}\n"),
+        ("other.idx", "# VobSub index file, v7\nid: en, index: 0\n"),
+        ("other%d.png", "\x89PNG"),
+    ],
+)
+def test_a_file_that_names_others_opens_none_of_them(name: str, text: str, tmp_path: Path) -> None:
+    """The others are pipes without a writer: who opens one waits for ever."""
+    for other in ("other.ts", "other.sub", "other1.png"):
+        os.mkfifo(tmp_path / other)
+    path = tmp_path / name
+    path.write_text(text.format(other=tmp_path / "other.ts"), encoding="latin-1")
+    code = (
+        "import sys; from keyscore_plugin.video import open_video\n"
+        "try: open_video(sys.argv[1])\n"
+        "except OSError as error: print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=25,
+    )
+    assert "it is a playlist, a text or damaged" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["-i.mp4", "a\nb.mp4", os.fsdecode(b"caf\xe9.mp4"), "http:a.mp4", "concat:a|b.mp4", "%d"],
+)
+def test_a_video_is_read_or_refused_in_one_line_whatever_its_name(
+    name: str,
+    decoder: str,
+    tmp_path: Path,
+    clip_path: Callable[[Clip], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sound = clip_path(CLIPS[0])
+    shutil.copy(sound, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    for path in (tmp_path / name, Path(name)):
+        frames = answer_of(path, decoder)
+        if isinstance(frames, VideoError):
+            assert decoder != "pyav"
+            assert frames.remedy == "use decoder='pyav'"
+        else:
+            assert [number_of(image.numpy()) for image in frames.pixels] == list(range(len(frames)))
 
 
 @pytest.mark.parametrize("broken", [b for b in BROKEN if not b.words], ids=lambda b: b.name)

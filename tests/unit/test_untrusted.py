@@ -144,7 +144,7 @@ def _gif(width: int, height: int) -> bytes:
     return b"GIF89a" + sides + palette + b"," + bytes(4) + sides + b"\0\2\2L\1\0;"
 
 
-BOMBS = {
+BOMBS: dict[str, Callable[[], bytes]] = {
     "claim.png": lambda: _png(16, 16).replace(
         bytes((0, 0, 0, 16)) * 2, (100_000).to_bytes(4, "big") * 2, 1
     ),
