@@ -81,8 +81,16 @@ def _move_each(covers: Sequence[Cover], rows: Tensor, eligible: Tensor) -> Tenso
         rows: ``(k,)`` rising rows.
         eligible: ``(n,)`` bool.
     """
+    n_still = 0
     for half_sweep in range(2 * _SWEEPS):
+        before = rows
         rows = _move_every_other(covers, rows, eligible, first=half_sweep % 2)
+        # Nothing moves again after both halves stood still. Elsewhere than on a CPU the host
+        # would have to wait to learn it.
+        if rows.device.type == "cpu":
+            n_still = n_still + 1 if torch.equal(rows, before) else 0
+            if n_still == 2:
+                break
     return rows
 
 

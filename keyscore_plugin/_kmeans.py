@@ -74,6 +74,7 @@ def kmeans(points: Tensor, *, ks: Sequence[int], n_init: int, seed: int) -> dict
     centred = points - mean  # |x|^2 - 2xc + |c|^2 cancels less
     sample = centred[:: max(1, len(points) // _HEAT_POINTS)]
     seeds = centred[_seed_rows(centred, max(ks), n_init=n_init, seed=seed)]
+    norms = centred.square().sum(1)
     settled = _TOLERANCE * centred.square().mean()
     n_points = max(n_init * len(sample), len(points))  # of all runs of one k
     batching = _BATCHING_CPU if points.device.type == "cpu" else _BATCHING
@@ -85,8 +86,8 @@ def kmeans(points: Tensor, *, ks: Sequence[int], n_init: int, seed: int) -> dict
         centroids = _lloyd(sample, centroids, unused, settled)
         if len(sample) < len(centred):
             centroids = _lloyd(centred, centroids, unused, settled)
-        squared, labels = _squared_distances(centred, centroids, unused).min(1)
-        inertia = squared.clamp(min=0).sum(1, dtype=torch.float64)
+        relative, labels = _relative_distances(centred, centroids, unused).min(1)
+        inertia = (relative + norms).clamp(min=0).sum(1, dtype=torch.float64)
         for place, k in enumerate(group):
             solutions[k] = Clustering(labels[place], centroids[place, :k] + mean, inertia[place])
     return solutions
@@ -116,13 +117,14 @@ def _seed_rows(points: Tensor, k: int, *, n_init: int, seed: int) -> Tensor:
     ).to(points.device)
     runs = torch.arange(n_init, device=points.device)
     rows = [(draws[:, 0, 0] * n).long()]
-    nearest = _squared_distances(points, points[rows[0]][:, None])[:, 0].clamp(min=0)
+    norms = points.square().sum(1)
+    nearest = (_relative_distances(points, points[rows[0]][:, None])[:, 0] + norms).clamp(min=0)
     for step in range(1, k):
         mass = nearest.cumsum(1, dtype=torch.float64)
         # right=True never draws a point that has no mass: one that is a seed already.
         trials = torch.searchsorted(mass, draws[:, step] * mass[:, -1:], right=True)
         trials = trials.clamp(max=n - 1)
-        to_trials = _squared_distances(points, points[trials]).clamp(min=0)
+        to_trials = _relative_distances(points, points[trials]).add_(norms).clamp_(min=0)
         left = to_trials.minimum(nearest[:, None])  # (n_init, trials, n)
         best = left.sum(2).argmin(1)
         nearest = left[runs, best]
@@ -130,8 +132,10 @@ def _seed_rows(points: Tensor, k: int, *, n_init: int, seed: int) -> Tensor:
     return torch.stack(rows, dim=1)
 
 
-def _squared_distances(points: Tensor, centroids: Tensor, unused: Tensor | None = None) -> Tensor:
-    """``(runs, k, n)`` squared distances of ``(n, d)`` points to ``(runs, k, d)`` centroids.
+def _relative_distances(points: Tensor, centroids: Tensor, unused: Tensor | None = None) -> Tensor:
+    """``(runs, k, n)`` squared distances less those of the points to the origin.
+
+    |c|^2 - 2xc: which centroid is nearest does not depend on |x|^2.
 
     Args:
         points: ``(n, d)``.
@@ -143,7 +147,7 @@ def _squared_distances(points: Tensor, centroids: Tensor, unused: Tensor | None 
     if unused is not None:
         norms = norms.masked_fill(unused, torch.inf)
     products = torch.addmm(norms.view(-1, 1), centroids.view(n_runs * k, -1), points.T, alpha=-2)
-    return products.view(n_runs, k, -1).add_(points.square().sum(1))
+    return products.view(n_runs, k, -1)
 
 
 def _winners_of_heats(points: Tensor, seeds: Tensor, unused: Tensor) -> Tensor:
@@ -163,7 +167,8 @@ def _winners_of_heats(points: Tensor, seeds: Tensor, unused: Tensor) -> Tensor:
         return centroids
     for _ in range(_HEAT_ITERATIONS):
         centroids = _move(points, centroids, beyond)
-    inertia = _squared_distances(points, centroids, beyond).amin(1).clamp(min=0).sum(1)
+    # Less the squared lengths of the points, which all runs have alike.
+    inertia = _relative_distances(points, centroids, beyond).amin(1).sum(1)
     best = inertia.view(n_ks, n_init).argmin(1)
     return centroids[best + torch.arange(n_ks, device=points.device) * n_init]
 
@@ -201,7 +206,7 @@ def _move(points: Tensor, centroids: Tensor, unused: Tensor) -> Tensor:
     Sums are a product with the one-hot labels, not scattered: a GPU adds in a fixed order.
     """
     n_runs, k, d = centroids.shape
-    labels = _squared_distances(points, centroids, unused).min(1).indices
+    labels = _relative_distances(points, centroids, unused).min(1).indices
     clusters = torch.arange(k, device=points.device)
     members = (labels[:, None, :] == clusters[:, None]).to(points.dtype)  # (runs, k, n)
     counts = members.sum(2)[..., None]

@@ -8,7 +8,7 @@ from torch import Tensor
 # Ours: most of the (n, n) distances that is held at a time; sums and means over the clusters take
 # several times that. On a CPU blocks of 2 to 8 MB are equally quick up to n = 2,048.
 BLOCK_BYTES_CPU = 2 * 2**20
-BLOCK_BYTES = 64 * 2**20
+BLOCK_BYTES = 256 * 2**20  # few launches: an hour of video is two blocks
 
 
 def mean_silhouettes(

@@ -102,7 +102,7 @@ def _memory(tables: Tables) -> Iterator[float]:
 
 
 def _gpu(tables: Tables) -> Iterator[float]:
-    for line in _lines(tables, "gpu", N=7200, what="all of it"):
+    for line in _lines(tables, "gpu", N=7200, what="STACFP and KeyScore"):
         yield float(line["GPU ms"])
 
 
@@ -129,5 +129,7 @@ _GOALS = (
     ),
     Goal("Katna beside `stacfp`, any clip: times its seconds", 10, True, _katna_of_stacfp),
     Goal("peak memory at 60 minutes beside 5, `stacfp` and `keyscore`", 1.1, False, _memory),
-    Goal("an hour on a GPU, after decoding and encoding: ms", 100, False, _gpu),
+    Goal(
+        "an hour of STACFP (all k) and KeyScore on a GPU, decoded and encoded: ms", 100, False, _gpu
+    ),
 )

@@ -84,7 +84,7 @@ def test_both_sides_solve_the_same_task(results: dict[str, Any]) -> None:
 def test_without_a_gpu_its_part_says_so_in_one_line(results: dict[str, Any]) -> None:
     (table,) = (table for table in results["tables"] if table["name"] == "gpu")
     if torch.cuda.is_available():
-        assert [line["what"] for line in table["lines"]][-1] == "all of it"
+        assert "STACFP and KeyScore" in [line["what"] for line in table["lines"]]
     else:
         assert table["lines"] == []
         assert len(table["notes"]) == 1
@@ -94,7 +94,7 @@ def test_without_a_gpu_its_part_says_so_in_one_line(results: dict[str, Any]) -> 
 def test_an_hour_goes_through_every_stage_on_whichever_device() -> None:
     waits: list[None] = []
     stages = measure(30, torch.device("cpu"), wait=lambda: waits.append(None), repeats=1)
-    assert list(stages)[-1] == "all of it"
+    assert set(stages) > {"colours", "scores", "STACFP and KeyScore", "selection"}
     assert all(milliseconds > 0 for milliseconds in stages.values())
     assert len(waits) == 2 * len(stages)  # a warm-up and a turn
 
