@@ -1,4 +1,4 @@
-"""A data set that is not all there is one clear line."""
+"""A data set that is not all there, or not to be read, is one clear line."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -28,3 +28,22 @@ def require_files(root: Path, paths: Iterable[Path | str], *, source: str, layou
             f"{len(missing)} of {len(wanted)} files are not under {root}: {named}; "
             f"get them from {source} and lay them out as {layout}"
         )
+
+
+def read_text(path: Path) -> str:
+    """The text of an annotation file. Lines end with a line feed, however they end in the file.
+
+    Split it at line feeds: `str.splitlines` also ends a line at U+2028 and its like, which stand
+    in titles and queries.
+
+    Raises:
+        InputError: It cannot be read, or is not UTF-8: an archive, a picture, a page.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"cannot read {path}: byte {error.start} is not UTF-8; download it again"
+        ) from error

@@ -4,6 +4,7 @@ import re
 from enum import IntEnum
 from pathlib import Path
 
+from evals.harness.data import read_text
 from keyscore_plugin.errors import InputError
 
 SPLITS = (1, 2, 3)
@@ -46,13 +47,9 @@ def read_list(path: Path) -> Listed:
         InputError: The file cannot be read, a line has another form, names a clip again, or there
             is none.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read {path}: {error}; unpack it again") from error
     listed: Listed = {}
     numbers: dict[str, int] = {}
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
         if not line.strip():
             continue
         name, part = _parse(line, place=f"{path}, line {number}")

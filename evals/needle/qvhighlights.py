@@ -5,7 +5,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from evals.harness.data import require_files
+from evals.harness.data import read_text, require_files
 from evals.needle.data import Needle, NeedleVideo
 from keyscore_plugin.errors import InputError
 
@@ -27,7 +27,9 @@ def read_qvhighlights(root: Path) -> list[NeedleVideo]:
     path = root / ANNOTATIONS
     needles: dict[str, list[Needle]] = defaultdict(list)
     seen: dict[Any, int] = {}
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if not line.strip():
+            continue
         qid, video, needle = _read(line, f"{path}, line {number}")
         if qid in seen:
             raise InputError(f"{path}, line {number}: qid {qid} was on line {seen[qid]}")

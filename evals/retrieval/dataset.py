@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from evals.harness.data import read_text
 from keyscore_plugin.errors import InputError
 
 
@@ -43,20 +44,6 @@ class Dataset:
         if n_videos == self.n_published:
             return self.name
         return f"{self.name}, {n_videos} of {self.n_published} videos"
-
-
-def read_text(path: Path) -> str:
-    """The text of an annotation file.
-
-    Raises:
-        InputError: It cannot be read, or is not UTF-8.
-    """
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"cannot read {path}: byte {error.start} is not UTF-8") from error
 
 
 def read_list(path: Path) -> list[str]:

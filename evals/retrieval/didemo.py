@@ -5,12 +5,11 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from evals.harness.data import require_files
+from evals.harness.data import read_text, require_files
 from evals.retrieval.dataset import (
     CaptionedVideo,
     Dataset,
     read_list,
-    read_text,
     require_caption,
     require_once,
 )

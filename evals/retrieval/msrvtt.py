@@ -4,11 +4,10 @@ import csv
 import io
 from pathlib import Path
 
-from evals.harness.data import require_files
+from evals.harness.data import read_text, require_files
 from evals.retrieval.dataset import (
     CaptionedVideo,
     Dataset,
-    read_text,
     require_caption,
     require_file_name,
     require_once,

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from evals.harness.data import read_text
 from evals.summaries.h5 import Annotation, Floats
-from evals.summaries.text import read_lines
 from keyscore_plugin.errors import InputError
 
 N_USERS = 20
@@ -28,7 +28,7 @@ def read_annotators(path: Path) -> dict[str, Floats]:
     """
     blocks: dict[str, list[Floats]] = {}
     previous = None
-    for number, line in enumerate(read_lines(path), start=1):
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
         if not line.strip():
             continue
         video_id, scores = _parse(line, f"{path}, line {number}")

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from evals.summaries.text import read_lines
+from evals.harness.data import read_text
 from keyscore_plugin.errors import InputError
 
 Splits = tuple[tuple[str, ...], ...]
@@ -26,7 +26,7 @@ def read_pgl_sum(path: Path, keys: Collection[str]) -> Splits:
         InputError: The file is no such JSON, or names a video that is not there, or one twice.
     """
     try:
-        splits = json.loads("\n".join(read_lines(path)))
+        splits = json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise InputError(f"{path} is not JSON ({error}); download it again") from error
     if not isinstance(splits, list) or not splits:
@@ -51,7 +51,7 @@ def read_csta(path: Path, keys: Collection[str]) -> Splits:
     Raises:
         InputError: A line has other parts, or names a video that is not there, or one twice.
     """
-    lines = [line for line in read_lines(path) if line.strip()]
+    lines = [line for line in read_text(path).split("\n") if line.strip()]
     if not lines:
         raise InputError(f"{path} is empty; expected one split a line")
     splits = []

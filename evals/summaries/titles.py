@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from evals.summaries.text import read_lines
+from evals.harness.data import read_text
 from keyscore_plugin.errors import InputError
 
 
@@ -17,7 +17,7 @@ def read_titles(path: Path) -> dict[str, str]:
         InputError: A column is missing, a title is empty, or an id comes twice.
     """
     # Titles hold lone quotation marks: they are letters, not a way to quote.
-    table = csv.DictReader(read_lines(path), delimiter="\t", quoting=csv.QUOTE_NONE)
+    table = csv.DictReader(read_text(path).split("\n"), delimiter="\t", quoting=csv.QUOTE_NONE)
     columns = table.fieldnames or ()
     missing = [name for name in ("video_id", "title") if name not in columns]
     if missing:

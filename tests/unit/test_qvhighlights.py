@@ -23,7 +23,7 @@ LINE: dict[str, Any] = {
 
 def write(root: Path, *lines: dict[str, Any] | str, videos: bool = True) -> Path:
     texts = [line if isinstance(line, str) else json.dumps(line) for line in lines]
-    (root / ANNOTATIONS).write_text("\n".join(texts) + "\n")
+    (root / ANNOTATIONS).write_text("\n".join(texts) + "\n", encoding="utf-8")
     (root / "videos").mkdir()
     if videos:
         (root / "videos" / f"{LINE['vid']}.mp4").touch()
@@ -53,7 +53,7 @@ def test_queries_of_one_video_come_together(tmp_path: Path) -> None:
         ([{**LINE, "relevant_windows": None}], "expected qid"),
         ([[1]], "expected qid"),
         ([{**LINE, "vid": "other"}], "videos/other.mp4"),
-        ([], "is not JSON"),
+        ([], "holds no query"),
     ],
 )
 def test_a_wrong_file_is_one_line(lines: list[Any], named: str, tmp_path: Path) -> None:
@@ -61,6 +61,14 @@ def test_a_wrong_file_is_one_line(lines: list[Any], named: str, tmp_path: Path) 
         read_qvhighlights(write(tmp_path, *lines))
     assert named in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_query_may_hold_what_ends_a_line_elsewhere(tmp_path: Path) -> None:
+    query = "A girl\u2028and\x85her mother"
+    (video,) = read_qvhighlights(
+        write(tmp_path, json.dumps({**LINE, "query": query}, ensure_ascii=False))
+    )
+    assert video.needles[0].caption == query
 
 
 def test_no_data_says_where_to_get_it(tmp_path: Path) -> None:

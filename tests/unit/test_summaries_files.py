@@ -217,8 +217,8 @@ def test_what_is_no_text_says_so(tmp_path: Path) -> None:
     path = tmp_path / "packed"
     path.write_bytes(b"\x1f\x8b\x08\x00\xff")
     for read in (read_annotators, read_titles):
-        with pytest.raises(InputError, match="is no text in UTF-8"):
+        with pytest.raises(InputError, match="byte 1 is not UTF-8"):
             read(path)
     for read_splits in (read_pgl_sum, read_csta):
-        with pytest.raises(InputError, match="is no text in UTF-8"):
+        with pytest.raises(InputError, match="byte 1 is not UTF-8"):
             read_splits(path, KEYS)
