@@ -3,9 +3,11 @@
 import errno
 import re
 import stat
+from functools import cache
 from pathlib import Path
 
 import av
+from av.codec.codec import UnknownCodecError
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
@@ -23,11 +25,8 @@ _REFUSED_FORMATS = {
 _NOT_A_VIDEO = "give a video file such as .mp4, .mkv, .webm or .avi"
 DAMAGED_REMEDY = "check that the file is complete and is a video"
 CODEC_OPTIONS = {"max_pixels": str(MAX_PIXELS)}  # FFmpeg must not allocate a larger frame either
-_OPTIONS = {
-    "protocol_whitelist": "file",
-    "format_whitelist": ",".join(sorted(av.formats_available - _REFUSED_FORMATS)),
-    **CODEC_OPTIONS,
-}
+# Pictures, whose size is what their first bytes claim.
+_PICTURES = {"apng", "gif", "png"}
 
 
 def check_path(path: str) -> Path:
@@ -87,7 +86,9 @@ def open_stream(path: str) -> tuple[InputContainer, VideoStream]:
     """
     file = check_path(path)
     try:
-        container = av.open(f"file:{file}", options=_OPTIONS, metadata_errors="replace")
+        container = av.open(
+            f"file:{file}", container_options=_safe_options(), metadata_errors="replace"
+        )
     except av.FFmpegError as error:
         cause = ffmpeg_cause(error)
         if error.errno == errno.EINVAL:  # what a format that may not be opened gives, too
@@ -98,6 +99,32 @@ def open_stream(path: str) -> tuple[InputContainer, VideoStream]:
     except VideoError:
         container.close()
         raise
+
+
+@cache
+def _safe_options() -> dict[str, str]:
+    """Let FFmpeg open nothing but the file itself, and no large picture, while it looks at it.
+
+    These are options of the container. The others, `av.open(options=...)`, would bound the size of
+    what is decoded in passing, but PyAV keeps them in an array that is too short for a file whose
+    streams come to light as it is read (all of .flv), and crashes. So codecs that can tell nothing
+    in passing are left out: those whose frames stand for themselves, in the order they are shown.
+    """
+    formats = av.formats_available - _REFUSED_FORMATS
+    codecs = (name for name in av.codecs_available if name not in _PICTURES)
+    return {
+        "protocol_whitelist": "file",
+        "format_whitelist": ",".join(sorted(formats)),
+        "codec_whitelist": ",".join(sorted(name for name in codecs if _may_tell_order(name))),
+    }
+
+
+def _may_tell_order(name: str) -> bool:
+    try:
+        codec = av.Codec(name, "r")
+    except UnknownCodecError:  # encodes only
+        return False
+    return codec.type != "video" or not codec.intra_only
 
 
 def _video_stream(path: str, container: InputContainer) -> VideoStream:

@@ -174,3 +174,19 @@ def test_nothing_of_a_decoder_reaches_standard_error(tmp_path: Path) -> None:
         [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
     )
     assert done.stderr == ""
+
+
+def test_streams_that_come_to_light_while_a_file_is_read_crash_nothing(tmp_path: Path) -> None:
+    """The header of FLV names none. In a process of its own: PyAV's array for them is too short."""
+    clips = [Clip(f"late.{kind}") for kind in ("flv", "mpg", "ts", "nut")]
+    paths = [str(clip.write(tmp_path)) for clip in clips]
+    code = (
+        "import sys; from keyscore_plugin.video import open_video\n"
+        "for path in sys.argv[1:]:\n"
+        "    for _ in range(20):\n"
+        "        with open_video(path) as video: print(video.n_frames)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *paths], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["48"] * 80
