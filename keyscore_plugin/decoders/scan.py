@@ -18,6 +18,7 @@ from keyscore_plugin.decoders.container import (
     ffmpeg_cause,
     open_stream,
 )
+from keyscore_plugin.decoders.promise import early_end
 from keyscore_plugin.decoders.table import Bools, FrameTable, Ints
 from keyscore_plugin.decoders.walk import decode_all, decode_packet, set_up
 from keyscore_plugin.errors import VideoError
@@ -94,6 +95,8 @@ def scan(path: str) -> Scan:
             notes.append(f"the file ends early or is damaged: {packets.broken_by}")
         elif stream.frames > len(packets.pts):
             notes.append(f"the header promises {stream.frames} frames, {len(table)} can be shown")
+        elif note := early_end(container, stream, table):
+            notes.append(note)
         return Scan(
             table=table,
             width=frame.width,
