@@ -57,8 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         peers=options.peers and str(options.peers.absolute()),
     )
     facts = _facts(options.threads, options.repeats)
-    results = Results.load(options.out / "speed.json")
     try:
+        results = Results.load(options.out / "speed.json")
         for part in options.only:
             for table in _PARTS[part](options, setting):
                 print(table.to_markdown(), flush=True)

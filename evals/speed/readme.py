@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from evals.speed.results import Results
+from keyscore_plugin.errors import InputError
 
 FOLDER = Path(__file__).parent
 LAST = FOLDER / "last.json"
@@ -28,7 +29,11 @@ def main(argv: list[str]) -> int:
     if not path.is_file():
         print(f"speed.readme: no results in {path}; run python -m evals.speed", file=sys.stderr)
         return 2
-    results = Results.load(path)
+    try:
+        results = Results.load(path)
+    except InputError as error:
+        print(f"speed.readme: {error}", file=sys.stderr)
+        return 2
     LAST.write_text(results.to_json())
     README.write_text(with_figures(README.read_text(), results))
     return 0

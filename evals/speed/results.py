@@ -8,6 +8,7 @@ from typing import Any
 
 from evals.speed.goals import goals
 from evals.speed.table import Line, Table
+from keyscore_plugin.errors import InputError
 
 Facts = Mapping[str, str | int]
 
@@ -56,12 +57,23 @@ class Results:
 
     @classmethod
     def load(cls, path: Path) -> "Results":
-        """What a file holds; nothing if there is none."""
+        """What a file holds; nothing if there is none.
+
+        Raises:
+            InputError: It holds something else.
+        """
         results = cls()
-        if path.is_file():
+        if not path.is_file():
+            return results
+        try:
             for values in json.loads(path.read_text())["tables"]:
                 facts: list[Facts] = values.pop("facts")
                 results.tables[values["name"]] = Measured(Table(**values), facts)
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{path} holds no results that can be added to ({error}); "
+                "move it away, or name another folder"
+            ) from error
         return results
 
     def add(self, table: Table, facts: Facts) -> None:

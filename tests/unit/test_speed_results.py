@@ -10,6 +10,7 @@ from evals.speed.readme import LAST, README, with_figures
 from evals.speed.results import Facts, Results
 from evals.speed.table import Line, Table
 from evals.speed.whole import CALLED
+from keyscore_plugin.errors import InputError
 
 FIRST: Facts = {"date": "2026-01-01", "commit": "aaa"}
 SECOND: Facts = {"date": "2026-01-02", "commit": "bbb"}
@@ -59,6 +60,15 @@ def test_a_part_that_is_left_out_keeps_what_was_measured_before() -> None:
     assert results.tables["select"].table.lines == clips(("1 min", 1.0)).lines
     assert results.tables["select"].table.notes == ["note"]
     assert results.tables["select"].facts == [FIRST]
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"tables": [{"name": "old", "lines": []}]}'])
+def test_results_of_another_form_are_refused_in_one_line(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "speed.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match="move it away") as error:
+        Results.load(path)
+    assert "\n" not in str(error.value)
 
 
 def test_nothing_measured_meets_nothing() -> None:
