@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from keyscore_plugin.config import SamplerConfig, ScoreConfig
 from keyscore_plugin.errors import InputError
+from keyscore_plugin.samplers.base import get_sampler
 
 _OWN = "own"
 _TERMS = {"S": "alpha", "T": "beta", "D": "gamma"}
@@ -29,6 +30,11 @@ class Cell:
     def name(self) -> str:
         """The sampler without its terms."""
         return self.sampler.partition(":")[0]
+
+    @property
+    def needs_text(self) -> bool:
+        """Whether it chooses nothing without a caption or a question."""
+        return get_sampler(self.name).needs_text
 
     @property
     def labels(self) -> dict[str, str | int | float | None]:

@@ -137,6 +137,21 @@ def make_setup(options: argparse.Namespace, state: PartialState) -> Setup:
     )
 
 
+def root_of(options: argparse.Namespace) -> Path:
+    """The folder of the data set.
+
+    Raises:
+        InputError: None was given.
+    """
+    if options.root is None:
+        raise InputError(
+            "--root is missing; name the folder of the data set, laid out as "
+            f"evals/{options.name}/README.md has it"
+        )
+    root: Path = options.root
+    return root
+
+
 def names(text: str) -> list[str]:
     """Names separated by commas.
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from keyscore_plugin._files import write_whole
 from keyscore_plugin.errors import InputError
 
 Record = dict[str, Any]
@@ -43,9 +44,7 @@ def claim(out: Path, settings: Mapping[str, Any]) -> None:
             _require_same(path, json.loads(path.read_text()), json.loads(text))
             return
         out.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        partial.write_text(text + "\n")
-        partial.replace(path)
+        write_whole(path, f"{text}\n".encode())
     except OSError as error:
         raise InputError(
             f"cannot write {path}: {error.strerror or error}; give another --out"

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from accelerate import PartialState
 
 from evals.harness.bench import Setup
-from evals.harness.main import eval_parser, names
+from evals.harness.main import eval_parser, names, root_of
 from evals.harness.main import main as run_main
-from evals.hmdb51.classify import reads_text
-from evals.hmdb51.data import LAYOUT, Hmdb51, read_hmdb51
+from evals.hmdb51.data import Hmdb51, read_hmdb51
 from evals.hmdb51.lists import SPLITS, Part
 from evals.hmdb51.prompts import DEFAULT_TEMPLATES, read_templates
 from evals.hmdb51.protocol import Hmdb51Evaluation
@@ -41,15 +40,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _make(options: argparse.Namespace, setup: Setup) -> Hmdb51Evaluation:
-    if options.root is None:
-        raise InputError(f"give --root, the folder of HMDB-51: {LAYOUT}")
-    mute = [cell.key for cell in setup.cells if reads_text(cell)]
+    mute = [cell.key for cell in setup.cells if cell.needs_text]
     if mute and setup.captioner_asked is None:
         raise InputError(
             f"{mute[0]} chooses by a caption; name who writes it: --captioner labels (no "
             "download), or the model id or folder of a Video-LLM"
         )
-    data = read_hmdb51(options.root, _splits(options.splits))
+    data = read_hmdb51(root_of(options), _splits(options.splits))
     everything = options.clips == "all"
     if everything and sweeps(setup.cells):
         _require_training(data)

@@ -7,11 +7,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from evals.harness.bench import Bench
-from evals.harness.cells import Cell
 from evals.harness.records import Record
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import InputError, ModelError
-from keyscore_plugin.samplers.base import get_sampler
 from keyscore_plugin.types import Caption, Frames, Selection
 from keyscore_plugin.video import VideoSource, uniform_indices
 
@@ -19,11 +17,6 @@ from keyscore_plugin.video import VideoSource, uniform_indices
 # cells can share the caption.
 CAPTION_FRAMES = 8
 _CAPTION_SHORT_SIDE = 448  # ours: above HMDB-51's 240; what a Video-LLM sees of a larger clip
-
-
-def reads_text(cell: Cell) -> bool:
-    """Whether a cell chooses nothing without a caption."""
-    return get_sampler(cell.name).needs_text
 
 
 def describe(bench: Bench) -> Caption:

@@ -11,8 +11,6 @@ from evals.harness.figures import IntArray
 
 FloatArray = npt.NDArray[np.float64]
 
-N_UFP = 8  # sec. 4.1.4: "the standard uniform fixed sampling baseline"
-
 
 def confusion(true: IntArray, predicted: IntArray, n_classes: int) -> IntArray:
     """``(n_classes, n_classes)`` counts, true classes down, predicted ones across.
@@ -59,17 +57,3 @@ def _class_f1(counts: IntArray) -> tuple[FloatArray, IntArray]:
     support = counts.sum(1)
     either = support + counts.sum(0)  # 2 TP + FP + FN
     return 2 * np.diag(counts) / np.maximum(either, 1), support
-
-
-def frr(asf: float, n_reference: float) -> float:
-    """Frame reduction rate, sec. 4.1.4: the share of reference frames that was saved.
-
-    Args:
-        asf: Average selected frames, N_sel.
-        n_reference: `N_UFP` for FRR-UFP, the average frames of a clip for FRR-Avg.
-
-    Example:
-        >>> frr(2.0, N_UFP)
-        0.75
-    """
-    return 1.0 - asf / n_reference

@@ -11,7 +11,7 @@ from evals.harness.evaluation import Unit
 from evals.harness.plot import Plot
 from evals.harness.records import Record
 from evals.harness.result import Row
-from evals.hmdb51.classify import CAPTION_FRAMES, classify, describe, reads_text
+from evals.hmdb51.classify import CAPTION_FRAMES, classify, describe
 from evals.hmdb51.data import Hmdb51
 from evals.hmdb51.lists import Part
 from evals.hmdb51.prompts import DEFAULT_TEMPLATES, ClassPrompts
@@ -72,7 +72,7 @@ class Hmdb51Evaluation:
 
     def measure(self, unit: Unit, bench: Bench, cells: Sequence[Cell]) -> Record:
         """The caption of a clip, if a cell wants one, and its class by every cell."""
-        caption = describe(bench) if any(map(reads_text, cells)) else None
+        caption = describe(bench) if any(cell.needs_text for cell in cells) else None
         text = None if caption is None else caption.text
         selections = {cell.key: bench.select(cell, caption=text) for cell in cells}
         # Not the encoder of the bench: it remembers how the sampler saw a frame.

@@ -11,9 +11,10 @@ import numpy.typing as npt
 from evals.harness.cells import Cell
 from evals.harness.figures import Figure, IntArray, bootstrap
 from evals.harness.records import Record
+from evals.harness.reduction import N_UFP, frr
 from evals.hmdb51.data import Hmdb51
 from evals.hmdb51.lists import Part
-from evals.hmdb51.metrics import N_UFP, confusion, frr, macro_f1, top1, weighted_f1
+from evals.hmdb51.metrics import confusion, macro_f1, top1, weighted_f1
 
 Mask = npt.NDArray[np.bool_]
 Metric = Callable[["Sample", int, IntArray], float]

@@ -7,16 +7,13 @@ from pathlib import Path
 
 from evals.harness.bench import Setup
 from evals.harness.data import require_files
-from evals.harness.main import eval_parser
+from evals.harness.main import eval_parser, root_of
 from evals.harness.main import main as run_main
 from evals.keyframes.evaluation import KeyframeEvaluation
 from evals.keyframes.ground_truth import SOURCES, Labelled, read_keyframes
 from evals.keyframes.votes import read_votes
-from evals.summaries.titles import read_titles, title_of_name
+from evals.summaries.titles import TITLES, read_titles, title_of_name
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.samplers.base import get_sampler
-
-TITLES = "ydata-tvsum50-info.tsv"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,14 +36,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _make(options: argparse.Namespace, setup: Setup) -> KeyframeEvaluation:
-    if options.root is None:
-        raise InputError("--root is missing; name the folder of the data set")
-    videos = _read(options)
+    root = root_of(options)
+    videos = _read(options, root)
     captions = _captions(options, setup)
     return KeyframeEvaluation(
         dataset=options.dataset,
         videos=videos,
-        titles=_titles(options, videos) if captions == "titles" else None,
+        titles=_titles(root, videos, dataset=options.dataset) if captions == "titles" else None,
         captions=captions,
         truth=options.ground_truth if options.ground_truth == "files" else "votes (ours)",
         oracle=options.oracle,
@@ -54,37 +50,38 @@ def _make(options: argparse.Namespace, setup: Setup) -> KeyframeEvaluation:
     )
 
 
-def _read(options: argparse.Namespace) -> list[Labelled]:
+def _read(options: argparse.Namespace, root: Path) -> list[Labelled]:
     source = SOURCES[options.dataset]
     if options.ground_truth == "files":
-        return read_keyframes(options.root, source=source)
+        return read_keyframes(root, source=source)
     if options.dataset != "summe":
         raise InputError("--ground-truth votes is for --dataset summe; tvsum20 has keyframes")
-    return read_votes(options.root, source=source)
+    return read_votes(root, source=source)
 
 
 def _captions(options: argparse.Namespace, setup: Setup) -> str:
     """What texts the samplers read."""
-    if not any(get_sampler(cell.name).needs_text for cell in setup.cells):
+    if not any(cell.needs_text for cell in setup.cells):
         return "none"
     return "captioner" if options.captioner else "titles"
 
 
-def _titles(options: argparse.Namespace, videos: Sequence[Labelled]) -> Mapping[str, str]:
+def _titles(root: Path, videos: Sequence[Labelled], *, dataset: str) -> Mapping[str, str]:
     """The title of every video."""
-    if options.dataset == "summe":
+    if dataset == "summe":
         return {video.id: title_of_name(video.id) for video in videos}
     require_files(
-        options.root,
+        root,
         [TITLES],
         source="TVSum (people.csail.mit.edu/yalesong/tvsum), or have captions made: --captioner",
         layout=TITLES,
     )
-    path: Path = options.root / TITLES
-    titles = read_titles(path)
+    titles = read_titles(root / TITLES)
     missing = [video.id for video in videos if video.id not in titles]
     if missing:
-        raise InputError(f"{path} has no title of {missing[0]}; add it, or give --captioner")
+        raise InputError(
+            f"{root / TITLES} has no title of {missing[0]}; add it, or give --captioner"
+        )
     return titles
 
 

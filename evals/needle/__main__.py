@@ -2,16 +2,14 @@
 
 import argparse
 import sys
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 from tqdm import tqdm
 
 from evals.harness.bench import Setup
 from evals.harness.main import eval_parser
 from evals.harness.main import main as run_main
-from evals.needle.data import make_videos
+from evals.needle.data import CACHE, make_videos
 from evals.needle.protocol import NeedleEvaluation
 from evals.needle.qvhighlights import read_qvhighlights
 from evals.needle.sources import SPLITS, get_split
@@ -21,7 +19,6 @@ SAMPLERS = (
     "uniform,random,iframes,stacfp,maxinfo,"
     "topk,aks,aks-paper,bolt,mdp3,qframe,focus,wfs-sb,keyscore"
 )
-CACHE = Path(tempfile.gettempdir(), "keyscore-needle")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

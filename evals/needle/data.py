@@ -1,6 +1,7 @@
 """Videos of about 86 s, joined from 16 clips of 4.8-6 s, and what their captions point at."""
 
 import hashlib
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,6 +14,7 @@ from evals.needle.camera import SIZE, film_look
 from evals.needle.sources import Source, Split
 
 FPS = 25
+CACHE = Path(tempfile.gettempdir(), "keyscore-needle")  # where they are kept by default
 CLIPS_PER_VIDEO = 16
 # The mean of these times 16 clips makes the 86 s of the protocol.
 _CLIP_SECONDS = (4.8, 6.0)

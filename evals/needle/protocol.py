@@ -73,7 +73,7 @@ class NeedleEvaluation:
 
 def _search(bench: Bench, cell: Cell, video: NeedleVideo) -> list[list[float]]:
     """Ask for every needle of one video; once for all when the sampler reads no text."""
-    if not bench.sampler(cell).needs_text:
+    if not cell.needs_text:
         selection = bench.select(cell)
         figures = [judge(selection.pts_seconds, needle) for needle in video.needles]
     else:

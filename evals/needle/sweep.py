@@ -5,7 +5,6 @@ selection are repeated, with the functions that `keyscore_plugin.samplers.keysco
 """
 
 import argparse
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from evals.needle.data import NeedleVideo, make_videos
+from evals.needle.data import CACHE, NeedleVideo, make_videos
 from evals.needle.metrics import Figures, judge, mean_figures
 from evals.needle.sources import TUNING
 from keyscore_plugin.config import (
@@ -78,7 +77,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m evals.needle.sweep", description=__doc__)
     parser.add_argument("--encoder", default="conse")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--root", type=Path, default=Path(tempfile.gettempdir(), "keyscore-needle"))
+    parser.add_argument("--root", type=Path, default=CACHE)
     parser.add_argument(
         "--text-noise",
         type=float,

@@ -7,14 +7,13 @@ from pathlib import Path
 
 from evals.harness.bench import Setup
 from evals.harness.data import require_files
-from evals.harness.main import eval_parser, names
+from evals.harness.main import eval_parser, names, root_of
 from evals.harness.main import main as run_main
 from evals.retrieval import didemo, msrvtt, msvd
 from evals.retrieval.dataset import Dataset
 from evals.retrieval.protocol import RetrievalEvaluation
 from evals.retrieval.settings import parse_settings
 from keyscore_plugin.encoders.base import Encoder
-from keyscore_plugin.errors import InputError
 
 # How a data set is read, where it is had, how it lies.
 _DATASETS: dict[str, tuple[Callable[[Path], Dataset], str, str]] = {
@@ -48,14 +47,13 @@ def main(argv: Sequence[str] | None = None, *, encoder: Encoder | None = None) -
 
 
 def _make(options: argparse.Namespace, setup: Setup) -> RetrievalEvaluation:
-    if options.root is None:
-        raise InputError("--root is missing: the folder of the data set")
+    root = root_of(options)
     read, source, layout = _DATASETS[options.dataset]
-    dataset = read(options.root)
+    dataset = read(root)
     left_out = names(options.leave_out)
     wanted = [video.video for video in dataset.videos if video.id not in left_out]
-    paths = [video.relative_to(options.root) for video in wanted]
-    require_files(options.root, paths, source=source, layout=layout)
+    paths = [video.relative_to(root) for video in wanted]
+    require_files(root, paths, source=source, layout=layout)
     return RetrievalEvaluation(dataset, parse_settings(options.setting), setup)
 
 

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import numpy as np
 
 from evals.harness.figures import Figure, bootstrap
+from evals.harness.reduction import N_UFP, frr
 from evals.retrieval.ranks import Floats, Ints
 
 _RECALLS = (1, 5, 10)
-N_UFP = 8  # sec. 4.1.4: "the standard uniform fixed sampling baseline"
 
 
 def rank_figures(ranks: Ints, video: Ints, *, seed: int) -> dict[str, Figure]:
@@ -63,9 +63,7 @@ def frame_figures(n_selected: Floats, n_frames: Floats, *, seed: int) -> dict[st
 
     statistics: dict[str, Callable[[Ints], float]] = {
         "ASF": average,
-        # FRR-UFP = 1 - N_sel / N_UFP
-        "FRR-UFP": lambda rows: 1 - average(rows) / N_UFP,
-        # FRR-Avg = 1 - N_sel / N_avg
-        "FRR-Avg": lambda rows: 1 - average(rows) / float(n_frames[rows].mean()),
+        "FRR-UFP": lambda rows: frr(average(rows), N_UFP),
+        "FRR-Avg": lambda rows: frr(average(rows), float(n_frames[rows].mean())),
     }
     return {name: bootstrap(one, len(n_selected), seed=seed) for name, one in statistics.items()}

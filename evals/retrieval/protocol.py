@@ -130,7 +130,7 @@ class RetrievalEvaluation:
             return bench.select(cell)
         if setting == "leak":
             return bench.select(cell, caption=video.captions[0])
-        if not bench.sampler(cell).needs_text:
+        if not cell.needs_text:
             return bench.select(cell)
         selection = bench.select(cell, caption=ANY_TEXT)
         require_no_text_decided(selection, cell)

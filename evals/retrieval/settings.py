@@ -5,8 +5,8 @@ from typing import Literal, get_args
 
 from evals.harness.bench import Setup
 from evals.harness.cells import Cell
+from evals.harness.main import names
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.samplers.base import get_sampler
 from keyscore_plugin.types import Selection
 
 Setting = Literal["free", "caption", "pair", "leak"]
@@ -32,9 +32,9 @@ def parse_settings(text: str) -> tuple[Setting, ...]:
         >>> parse_settings("caption,leak")
         ('caption', 'leak')
     """
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    asked = tuple(setting for setting in get_args(Setting) if setting in names)
-    if not asked or len(asked) != len(names):
+    named = names(text)
+    asked = tuple(setting for setting in get_args(Setting) if setting in named)
+    if not asked or len(asked) != len(named):
         raise InputError(f"--setting {text!r}: name some of {', '.join(get_args(Setting))}, once")
     return asked
 
@@ -45,10 +45,9 @@ def is_query_free(cell: Cell, setup: Setup) -> bool:
     So it is for samplers that read none, and for KeyScore by its temporal term alone (eq. 3) where
     the video is pooled without the text.
     """
-    config = cell.config(setup.config)
-    if not get_sampler(cell.name).needs_text:
+    if not cell.needs_text:
         return True
-    score = config.score
+    score = cell.config(setup.config).score
     by_time_alone = cell.name == "keyscore" and score.alpha == score.gamma == 0
     return by_time_alone and score.pooling == "mean"
 

@@ -5,12 +5,11 @@ import sys
 from collections.abc import Sequence
 
 from evals.harness.bench import Setup
-from evals.harness.main import eval_parser
+from evals.harness.main import eval_parser, root_of
 from evals.harness.main import main as run_main
 from evals.summaries.data import DATASETS, read_data_set
 from evals.summaries.evaluation import SummaryEvaluation
 from evals.summaries.predict import read_texts, require_ranking
-from keyscore_plugin.errors import InputError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,15 +28,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _make(options: argparse.Namespace, setup: Setup) -> SummaryEvaluation:
-    if options.root is None:
-        raise InputError("--root is missing; name the folder of the data set")
     require_ranking(setup.cells)
     captions = "captioner" if options.captioner else "titles"
     if not read_texts(setup.cells):
         captions = "none"
     data = read_data_set(
         options.dataset,
-        options.root,
+        root_of(options),
         with_splits=not options.no_splits,
         with_titles=captions == "titles",
     )

@@ -8,13 +8,13 @@ from evals.harness.data import require_files
 from evals.summaries.annotators import N_USERS, read_annotators, scores_at_picks
 from evals.summaries.h5 import Annotation, Floats, read_h5
 from evals.summaries.splits import Splits, read_csta, read_pgl_sum
-from evals.summaries.titles import read_titles, title_of_name
+from evals.summaries.titles import TITLES, read_titles, title_of_name
 from evals.summaries.videos import find_video
 from keyscore_plugin.errors import InputError
 
 PGL_SUM, CSTA = "PGL-SUM", "CSTA"
 DATASETS = {"tvsum": "TVSum", "summe": "SumMe"}
-_ANNOTATORS, _TITLES = "ydata-tvsum50-anno.tsv", "ydata-tvsum50-info.tsv"
+_ANNOTATORS = "ydata-tvsum50-anno.tsv"
 _SOURCE = (
     "the h5 and splits from github.com/e-apostolidis/PGL-SUM and github.com/thswodnjs3/CSTA, the "
     "videos and tables from TVSum (people.csail.mit.edu/yalesong/tvsum) or SumMe "
@@ -69,7 +69,7 @@ def read_data_set(name: str, root: Path, *, with_splits: bool, with_titles: bool
     title = DATASETS[name]
     h5 = Path(f"eccv16_dataset_{name}_google_pool5.h5")
     splits = [Path("splits", f"{name}_splits.json"), Path("splits", f"{title}_splits.txt")]
-    tables = [_ANNOTATORS, *([_TITLES] if with_titles else [])] if name == "tvsum" else []
+    tables = [_ANNOTATORS, *([TITLES] if with_titles else [])] if name == "tvsum" else []
     _require(root, [h5, *tables, *(splits if with_splits else [])])
     n_users = range(N_USERS, N_USERS + 1) if name == "tvsum" else range(15, 19)
     annotations = read_h5(root / h5, n_users=n_users)
@@ -89,7 +89,7 @@ def _require(root: Path, files: list[Path | str]) -> None:
     layout = (
         "eccv16_dataset_{tvsum,summe}_google_pool5.h5, splits/{tvsum,summe}_splits.json, "
         f"splits/{{TVSum,SumMe}}_splits.txt, Videos/<name>.mp4 and, for TVSum, {_ANNOTATORS} and "
-        f"{_TITLES}"
+        f"{TITLES}"
     )
     require_files(root, files, source=_SOURCE, layout=layout)
 
@@ -98,11 +98,11 @@ def _tvsum(
     root: Path, annotations: Mapping[str, Annotation], with_titles: bool
 ) -> dict[str, AnnotatedVideo]:
     joined = scores_at_picks(read_annotators(root / _ANNOTATORS), annotations)
-    titles = read_titles(root / _TITLES) if with_titles else None
+    titles = read_titles(root / TITLES) if with_titles else None
     videos = {}
     for key, (video_id, users) in joined.items():
         if titles is not None and video_id not in titles:
-            raise InputError(f"{root / _TITLES} has no title of {video_id}, {key} of the h5 file")
+            raise InputError(f"{root / TITLES} has no title of {video_id}, {key} of the h5 file")
         videos[key] = AnnotatedVideo(
             annotations[key],
             root / "Videos" / f"{video_id}.mp4",

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
 from evals.harness.bench import Bench
 from evals.harness.cells import Cell
 from evals.summaries.h5 import Floats, Ints
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.samplers.call import DEFAULT_NUM_FRAMES
+from keyscore_plugin.samplers.encoding import joined_embeddings
 from keyscore_plugin.scoring import score
 from keyscore_plugin.types import Caption, Embeddings, Frames, TextEmbedding
 from keyscore_plugin.video import uniform_indices
@@ -95,14 +95,8 @@ def _embed(picks: Ints, bench: Bench, caption: str | None) -> tuple[Embeddings, 
         bench.encoder.encode_frames(_read(bench, picks[start : start + _READ_AT_ONCE]))
         for start in range(0, len(picks), _READ_AT_ONCE)
     ]
-    frames = Embeddings(
-        torch.cat([part.vectors for part in parts]),
-        torch.cat([part.indices for part in parts]),
-        torch.cat([part.pts_seconds for part in parts]),
-        parts[0].model,
-    )
     text = caption if caption is not None else _make_caption(picks, bench).text
-    return frames, bench.encoder.encode_text(text)
+    return joined_embeddings(parts), bench.encoder.encode_text(text)
 
 
 def _read(bench: Bench, picks: Ints) -> Frames:

@@ -6,9 +6,11 @@ from pathlib import Path
 from evals.harness.data import read_text
 from keyscore_plugin.errors import InputError
 
+TITLES = "ydata-tvsum50-info.tsv"
+
 
 def read_titles(path: Path) -> dict[str, str]:
-    """Titles by YouTube id, from TVSum's ``ydata-tvsum50-info.tsv``.
+    """Titles by YouTube id, from TVSum's `TITLES`.
 
     Args:
         path: A table apart by tabs with a header that holds ``video_id`` and ``title``.

@@ -249,10 +249,7 @@ def assert_one_line(capsys: pytest.CaptureFixture[str], message: str) -> None:
             "--captioner",
             "keyscore@t0.3 chooses by a caption; name who writes it: --captioner labels",
         ),
-        (
-            "--root",
-            "give --root, the folder of HMDB-51: <class>/<name>.avi and splits/<class>_test",
-        ),
+        ("--root", "--root is missing; name the folder of the data set, laid out as evals/hmdb51"),
     ],
 )
 def test_what_has_to_be_given_is_asked_for(
