@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import resource
 import threading
 import time
@@ -23,6 +24,7 @@ from keyscore_plugin.errors import InputError
 from keyscore_plugin.samplers.base import SAMPLERS
 from keyscore_plugin.types import STAGES, Selection
 from keyscore_plugin.video import DECODERS, open_video
+from tests.broken import BROKEN
 from tests.clips import CLIPS
 from tests.tiny.videos import frame_numbers, numbered_video
 
@@ -240,6 +242,24 @@ def test_frames_are_saved_at_full_size_and_named_by_index_and_time(
         colour = torch.from_numpy(np.asarray(image, dtype=np.float64).mean((0, 1)))
     assert frame_numbers(colour[None]) == [60]
     capsys.readouterr()
+
+
+def test_a_chosen_frame_that_does_not_decode_ends_with_3_and_is_named_with_a_remedy(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    """Uniform frames are chosen by their times, and decoded only where somebody wants them."""
+    path = tmp_path / "noise.mp4"
+    next(broken for broken in BROKEN if broken.name == path.name).write(path)
+    with open_video(path) as source:
+        n_frames = source.n_frames
+    argv = ["select", str(path), "--sampler", "uniform", "--num-frames", str(n_frames)]
+    code, err = fails(capsys, *argv, "--save-frames", str(tmp_path / "frames"))
+    assert code == 3
+    assert re.fullmatch(
+        rf"keyscore: cannot read {path}: frame \d+ does not decode; "
+        "the file is damaged there; leave that frame out or repair the file\n",
+        err,
+    )
 
 
 @pytest.mark.parametrize("name", ["why.png", "WHY.HTML", "why.svg"])
