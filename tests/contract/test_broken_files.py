@@ -13,7 +13,7 @@ from keyscore_plugin.errors import VideoError
 from keyscore_plugin.types import Frames
 from keyscore_plugin.video import DECODERS, VideoSource, open_video
 from tests.broken import BROKEN, Broken
-from tests.clips import CLIPS, Clip, number_of
+from tests.clips import CLIPS, VP9_FAST, Clip, number_of
 from tests.requires import require_decoder, require_or_skip
 
 pytestmark = pytest.mark.timeout(30)
@@ -190,3 +190,31 @@ def test_streams_that_come_to_light_while_a_file_is_read_crash_nothing(tmp_path:
         [sys.executable, "-c", code, *paths], capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["48"] * 80
+
+
+def answers_of_changing(path: Path, decoder: str, change: bytes) -> list[Frames | VideoError]:
+    """What each frame gives when the file becomes another one while it is open."""
+    try:
+        with open_video(path, decoder) as video:
+            path.write_bytes(change)
+            return [answer(video, [index]) for index in range(video.n_frames)]
+    except VideoError as error:
+        return [error]
+
+
+@pytest.mark.parametrize("name", ["grows.mkv", "grows.ts", "grows.webm"])
+@pytest.mark.parametrize(("first", "then"), [(0.5, 1.0), (1.0, 0.4), (1.0, 0.0)])
+def test_a_file_that_changes_its_length_while_it_is_open_shows_no_wrong_frame(
+    name: str, first: float, then: float, decoder: str, tmp_path: Path
+) -> None:
+    codec = "libvpx-vp9" if name.endswith("webm") else "libx264"
+    path = Clip(name, codec=codec, encoder=VP9_FAST if codec != "libx264" else {}).write(tmp_path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * first)])
+    answers = answers_of_changing(path, decoder, whole[: int(len(whole) * then)])
+    for index, frame in enumerate(answers):
+        if isinstance(frame, Frames):
+            assert number_of(frame.pixels[0].numpy()) == index
+    if decoder == "pyav" and first <= then:
+        assert len(answers) > 10
+        assert all(isinstance(frame, Frames) for frame in answers)
