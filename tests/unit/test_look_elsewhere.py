@@ -3,12 +3,13 @@
 import pytest
 import torch
 
-from keyscore_plugin.config import GridConfig
+from keyscore_plugin.config import EncodeConfig, GridConfig, SamplerConfig
 from keyscore_plugin.samplers.call import StageClock
+from keyscore_plugin.samplers.keyscore import KeyScoreSampler
 from keyscore_plugin.samplers.look import colours_alone, look_at_colours
 from keyscore_plugin.samples import sample_video
 from keyscore_plugin.stacfp import propose_features
-from keyscore_plugin.types import Frames
+from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
 from keyscore_plugin.video import open_video
 from tests.pretend_gpu import DEVICE, PretendGpu
 
@@ -67,3 +68,47 @@ def test_a_look_on_a_gpu_is_the_same_look() -> None:
     there, histograms = _look(torch.device("cuda"))
     assert histograms.cpu().equal(colours)
     assert there.pixels.cpu().equal(here.pixels)
+
+
+class CoarseEncoder:
+    """Embeds a frame as the mean colours of its sixths, wherever it was told to be."""
+
+    name = "coarse"
+    short_side = 32
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    def encode_frames(self, frames: Frames) -> Embeddings:
+        planes = frames.pixels.to(self.device).permute(0, 3, 1, 2).float()
+        coarse = torch.nn.functional.adaptive_avg_pool2d(planes, (2, 3)).flatten(1)
+        vectors = torch.nn.functional.normalize(coarse - coarse.mean(1, keepdim=True), dim=1)
+        return Embeddings(vectors, frames.indices, frames.pts_seconds, self.name)
+
+    def encode_text(self, text: str) -> TextEmbedding:
+        vector = torch.nn.functional.normalize(torch.arange(18.0).cos(), dim=0)
+        return TextEmbedding(vector.to(self.device), self.name, n_tokens=1, max_tokens=1)
+
+
+class Elsewhere(KeyScoreSampler):
+    """KeyScore as on a machine with a GPU."""
+
+    @property
+    def tensor_device(self) -> torch.device:
+        return DEVICE
+
+
+@pytest.mark.parametrize("max_encoded", [8, 1000])
+def test_a_whole_call_mixes_no_devices_and_chooses_the_same(max_encoded: int) -> None:
+    config = SamplerConfig(
+        grid=GridConfig(sample_fps=8, short_side=32), encode=EncodeConfig(max_encoded=max_encoded)
+    )
+    video = sample_video("bikes")
+    encoder = CoarseEncoder(torch.device("cpu"))
+    here = KeyScoreSampler(config, encoder=encoder)(video, num_frames=6, caption="a tram")
+    with PretendGpu():
+        sampler = Elsewhere(config, encoder=CoarseEncoder(DEVICE))
+        there = sampler(video, num_frames=6, caption="a tram")
+    assert there.indices == here.indices
+    assert here.scores is not None
+    assert there.scores == pytest.approx(here.scores, abs=1e-4)
