@@ -27,16 +27,16 @@ class GridConfig:
         sample_fps: Grid frames a second. Ours: the usual 1-2 fps of the field.
         max_frames: Most frames looked at, thinned evenly, or the budget if that is larger; bounds
             memory. Ours.
-        max_closer: Most frames of the second look of ``"refine"``. They count in
-            `EncodeConfig.max_encoded` and leave the first look at least half of it. Ours:
-            evals/needle/README.md.
+        max_closer: Most frames of the second look of ``"refine"``: with 2 a second about a minute
+            of video. They count in `EncodeConfig.max_encoded` and leave the first look at least
+            half of it. Ours, see evals/needle.
         short_side: Pixels of a thumbnail's shorter side when the encoder asks for no more. Ours.
     """
 
     kind: GridKind = "fps"
     sample_fps: float = 2.0
     max_frames: int = 2048
-    max_closer: int = 64
+    max_closer: int = 128
     short_side: int = 128
 
     def __post_init__(self) -> None:

@@ -20,6 +20,7 @@ Report = Mapping[str, float]
 Job = Callable[[str, str], Report]
 
 _KEYFRAMES = SamplerConfig(grid=GridConfig(kind="keyframes"))
+_REFINE = SamplerConfig(grid=GridConfig(kind="refine"))
 _SIDE = 8  # pixels of the picture that the free encoder keeps
 
 
@@ -74,6 +75,12 @@ def keyframes(video: str, decoder: str) -> Report:
     return _report(get_sampler("stacfp", config=_KEYFRAMES, decoder=decoder)(video))
 
 
+def refine(video: str, decoder: str) -> Report:
+    """`keyscore` on the codec's own keyframes, then closer around those that score."""
+    sampler = get_sampler("keyscore", config=_REFINE, encoder=FreeEncoder(), decoder=decoder)
+    return _report(sampler(video, num_frames=8, caption="anything"))
+
+
 def decord_1fps(video: str, decoder: str) -> Report:
     """What most code does today: decord, one frame a second, at thumbnail size."""
     decord = require("decord", extra="decord")
@@ -86,7 +93,7 @@ def decord_1fps(video: str, decoder: str) -> Report:
 
 
 JOBS: Mapping[str, Job] = {
-    job.__name__: job for job in (nothing, decode, stacfp, keyscore, keyframes, decord_1fps)
+    job.__name__: job for job in (nothing, decode, stacfp, keyscore, keyframes, refine, decord_1fps)
 }
 
 
