@@ -18,6 +18,7 @@ class ColourEncoder:
     def __init__(self) -> None:
         self.device = torch.device("cpu")
         self.n_encoded = 0
+        self.texts: list[str] = []
 
     def encode_frames(self, frames: Frames) -> Embeddings:
         self.n_encoded += len(frames)
@@ -30,6 +31,7 @@ class ColourEncoder:
         )
 
     def encode_text(self, text: str) -> TextEmbedding:
+        self.texts.append(text)
         words = text.lower().split()
         known = [WORDS[word] for word in words[:MAX_WORDS] if word in WORDS]
         if not known:

@@ -21,6 +21,7 @@ from evals.harness.plot import Plot
 from evals.harness.records import Record
 from evals.harness.result import Result, Row
 from evals.harness.run import run
+from evals.needle.__main__ import main as needle
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.errors import InputError
 from tests.footage import write_clip
@@ -170,24 +171,28 @@ def test_control_c_is_one_line(
     assert main(options, lambda _options, _setup: FrameTimes(units)) == 0
 
 
-def _needle(out: Path, root: Path, *launcher: str) -> dict[str, Any]:
-    command = [
-        *(sys.executable, "-m", *launcher, "evals.needle", "--dataset=qvhighlights"),
-        *(f"--root={root}", f"--out={out}", "--sampler=uniform,random", "--num-frames=1,2"),
-    ]
+def _in_two_processes(arguments: list[str], home: Path) -> str:
+    """What ``evals.needle`` prints."""
+    # What `accelerate launch` calls on GPUs; on CPUs that command itself would ask for MPI.
+    launcher = ["torch.distributed.run", "--nproc-per-node=2", "-m", "evals.needle"]
     # Nothing that the machine or its user has set up for accelerate may count.
-    environment = {**os.environ, "HF_HOME": str(root / "hf"), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "HF_HOME": str(home), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False
+        [sys.executable, "-m", *launcher, *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
-    result: dict[str, Any] = json.loads((out / "result.json").read_text())
-    assert (out / "table.md").read_text() == done.stdout
-    assert (out / "plot.svg").stat().st_size > 0
-    return result
+    return done.stdout
 
 
-def test_two_processes_give_what_one_gives(units: list[Unit], tmp_path: Path) -> None:
+def test_two_processes_give_what_one_gives(
+    units: list[Unit], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "videos").mkdir()
     lines = []
     for number, unit in enumerate(units):
@@ -195,11 +200,16 @@ def test_two_processes_give_what_one_gives(units: list[Unit], tmp_path: Path) ->
         windows = {"relevant_windows": [[0, 0.5]]}
         lines.append({"qid": number, "vid": unit.id, "query": "a cat", **windows})
     (tmp_path / "highlight_val_release.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    # What `accelerate launch` calls on GPUs; on CPUs that command itself would ask for MPI.
-    launcher = ["torch.distributed.run", "--nproc-per-node=2", "-m"]
-    one = _needle(tmp_path / "one", tmp_path)
-    two = _needle(tmp_path / "two", tmp_path, *launcher)
-    assert one == two
-    journals = sorted(path.name for path in (tmp_path / "two").glob("records-*"))
+    one, two = tmp_path / "one", tmp_path / "two"
+    arguments = [
+        *("--dataset=qvhighlights", f"--root={tmp_path}"),
+        *("--sampler=uniform,random", "--num-frames=1,2", "--device=cpu"),
+    ]
+    assert needle([*arguments, f"--out={one}"]) == 0
+    table = _in_two_processes([*arguments, f"--out={two}"], home=tmp_path / "hf")
+    assert table == capsys.readouterr().out == (two / "table.md").read_text()
+    for name in ("result.json", "plot.svg"):
+        assert (one / name).read_bytes() == (two / name).read_bytes()
+    journals = sorted(path.name for path in two.glob("records-*"))
     assert journals == ["records-0-of-2.jsonl", "records-1-of-2.jsonl"]
-    assert sum(len(p.read_text().splitlines()) for p in (tmp_path / "two").glob("records-*")) == 3
+    assert sum(len(path.read_text().splitlines()) for path in two.glob("records-*")) == 3

@@ -7,10 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from accelerate import PartialState
 from PIL import Image
-from torch.nn import functional as F
 
 from evals.harness.bench import Setup
 from evals.harness.cache import CachedEncoder, CachedSource
@@ -23,8 +21,8 @@ from evals.needle.data import FPS, NeedleVideo, join
 from evals.needle.metrics import judge
 from evals.needle.protocol import NeedleEvaluation
 from keyscore_plugin.config import SamplerConfig
-from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
 from keyscore_plugin.video import open_video
+from tests.colour import ColourEncoder
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 220)}
 
@@ -38,28 +36,6 @@ class Colour:
     def render(self, n_frames: int, rng: np.random.Generator) -> Iterator[Image.Image]:
         for _ in range(n_frames):
             yield Image.new("RGB", SIZE, COLOURS[self.caption])
-
-
-class ColourEncoder:
-    """Embeds a frame as its mean colour and counts the frames it sees."""
-
-    name = "colour"
-    device = torch.device("cpu")
-    short_side = 32
-
-    def __init__(self) -> None:
-        self.n_seen = 0
-        self.texts: list[str] = []
-
-    def encode_frames(self, frames: Frames) -> Embeddings:
-        self.n_seen += len(frames)
-        vectors = F.normalize(frames.pixels.float().mean((1, 2)), dim=-1)
-        return Embeddings(vectors, frames.indices, frames.pts_seconds, self.name)
-
-    def encode_text(self, text: str) -> TextEmbedding:
-        self.texts.append(text)
-        vector = F.normalize(torch.tensor(COLOURS[text], dtype=torch.float32), dim=-1)
-        return TextEmbedding(vector, self.name, n_tokens=1, max_tokens=8)
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +79,7 @@ def _run(video: NeedleVideo, samplers: list[str], budgets: list[int], out: Path)
     setup = Setup(make_cells(samplers, budgets, []), SamplerConfig(), encoder_asked=encoder)
     result = run(NeedleEvaluation("colours", [video]), setup, out=out, state=PartialState())
     # Each grid frame is embedded once, whatever the samplers, budgets and captions.
-    assert encoder.n_seen <= round(2 * video.needles[-1].spans[0][1])
+    assert encoder.n_encoded <= round(2 * video.needles[-1].spans[0][1])
     assert result is not None
     return result
 
