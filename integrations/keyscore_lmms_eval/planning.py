@@ -19,11 +19,11 @@ from keyscore_plugin.cache import SelectionCache, selection_key
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.download import DownloadLimits, is_remote, local_path, open_anywhere
 from keyscore_plugin.errors import InputError, KeyScoreError, ModelError, VideoError
+from keyscore_plugin.excerpt import Excerpt
 from keyscore_plugin.pairing import keyframes_for_budget, pair_frames
 from keyscore_plugin.samplers.base import Sampler, get_sampler
 from keyscore_plugin.types import Frames, Selection
 from keyscore_plugin.video import VideoSource
-from keyscore_qwen_vl_utils.clip import Clip
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,10 +200,10 @@ class Planner:
 
 
 @contextmanager
-def opened(span: VideoSpan, decoder: str) -> Iterator[Clip]:
+def opened(span: VideoSpan, decoder: str) -> Iterator[Excerpt]:
     """Open the video, or the part of it."""
     with open_anywhere(span.path, decoder=decoder, limits=DownloadLimits()) as source:
-        yield Clip.between(source, span.start_seconds, span.end_seconds)
+        yield Excerpt.between(source, span.start_seconds, span.end_seconds)
 
 
 def _load(sampler: Sampler) -> None:

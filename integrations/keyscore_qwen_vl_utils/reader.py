@@ -8,8 +8,8 @@ from torch import Tensor
 from keyscore_plugin._optional import require
 from keyscore_plugin.clock import frame_clock
 from keyscore_plugin.download import DownloadLimits, open_anywhere
+from keyscore_plugin.excerpt import Excerpt
 from keyscore_plugin.pairing import keyframes_for_budget, pair_frames
-from keyscore_qwen_vl_utils.clip import Clip
 from keyscore_qwen_vl_utils.request import VideoRequest
 
 # (n, 3, h, w) uint8 pixels, metadata, mean frames a second of what was chosen.
@@ -36,18 +36,18 @@ def read(element: dict[str, Any]) -> Read:
     module = require("qwen_vl_utils.vision_process", extra="qwen-vl-utils")
     request = VideoRequest.from_element(element)
     with open_anywhere(request.video, decoder=request.decoder, limits=DownloadLimits()) as source:
-        clip = Clip.between(source, element.get("video_start"), element.get("video_end"))
+        excerpt = Excerpt.between(source, element.get("video_start"), element.get("video_end"))
         budget = module.smart_nframes(
-            element, total_frames=clip.n_frames, video_fps=float(clip.average_fps)
+            element, total_frames=excerpt.n_frames, video_fps=float(excerpt.average_fps)
         )
-        indices = _chosen(request, clip, budget=budget, spacing_seconds=1 / module.FPS)
+        indices = _chosen(request, excerpt, budget=budget, spacing_seconds=1 / module.FPS)
         different, rows = torch.unique(torch.tensor(indices), return_inverse=True)
         frames = source.read(different)[rows]
         facts = frame_clock(
             frames,
             fps=float(source.average_fps),
-            n_frames=clip.n_frames,
-            duration_seconds=clip.duration_seconds,
+            n_frames=excerpt.n_frames,
+            duration_seconds=excerpt.duration_seconds,
         )
     metadata = {
         "fps": facts["fps"],
@@ -56,29 +56,31 @@ def read(element: dict[str, Any]) -> Read:
         "video_backend": "keyscore",
     }
     pixels = frames.pixels.permute(0, 3, 1, 2).contiguous()
-    return pixels, metadata, len(indices) / clip.duration_seconds
+    return pixels, metadata, len(indices) / excerpt.duration_seconds
 
 
-def _chosen(request: VideoRequest, clip: Clip, *, budget: int, spacing_seconds: float) -> list[int]:
+def _chosen(
+    request: VideoRequest, excerpt: Excerpt, *, budget: int, spacing_seconds: float
+) -> list[int]:
     """Indices, in the whole video, of the frames that the model gets.
 
     Args:
         request: What the element asks for.
-        clip: The part of the video to choose from.
+        excerpt: The part of the video to choose from.
         budget: Frames that the model may get.
         spacing_seconds: Time between two frames that qwen-vl-utils samples by itself.
     """
     selection = request.sampler(
-        clip,
+        excerpt,
         num_frames=keyframes_for_budget(budget, FRAMES_PER_PATCH, pair=request.pair),
         caption=request.caption,
         question=request.question,
     )
     indices = pair_frames(
         selection.indices,
-        clip.pts_seconds(),
+        excerpt.pts_seconds(),
         request.pair,
         frames_per_patch=FRAMES_PER_PATCH,
         spacing_seconds=spacing_seconds,
     )
-    return [clip.first + i for i in indices]
+    return [excerpt.first + i for i in indices]

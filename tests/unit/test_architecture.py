@@ -30,6 +30,7 @@ FLOORS = {
     "keyscore_plugin.pairing": 1,
     "keyscore_plugin.download": 1,
     "keyscore_plugin.clock": 1,
+    "keyscore_plugin.excerpt": 1,
     "keyscore_plugin._deadline": 1,
     "keyscore_plugin._device": 1,
     "keyscore_plugin._files": 1,

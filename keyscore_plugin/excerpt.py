@@ -13,15 +13,15 @@ from keyscore_plugin.video import VideoSource
 _CLOCK_NOISE = 1e-6  # seconds; 0.3 and 3 / 10 are the same time
 
 
-class Clip:
-    """The frames ``first`` to ``last`` of an open video; frame 0 of the clip is ``first``.
+class Excerpt:
+    """The frames ``first`` to ``last`` of an open video; frame 0 of the excerpt is ``first``.
 
-    Times stay those of the container. The video is not closed with the clip.
+    Times stay those of the container. The video is not closed with the excerpt.
 
     Args:
         source: The video.
-        first: Its first frame in the clip.
-        last: Its last frame in the clip.
+        first: Its first frame in the excerpt.
+        last: Its last frame in the excerpt.
 
     Attributes: see `keyscore_plugin.video.VideoSource`.
     """
@@ -41,11 +41,12 @@ class Clip:
     @classmethod
     def between(
         cls, source: VideoSource, start_seconds: float | None, end_seconds: float | None
-    ) -> "Clip":
+    ) -> "Excerpt":
         """The frames on or between two times of the container; None is no limit.
 
         Raises:
-            InputError: Fewer than two frames lie there, and one visual token needs two.
+            InputError: Fewer than two frames lie there; what is less is a picture, and most
+                Video-LLMs fold two frames into a token.
         """
         seconds = source.pts_seconds()
         inside = torch.ones(len(seconds), dtype=torch.bool)
@@ -57,13 +58,20 @@ class Clip:
         if len(rows) < 2:
             raise InputError(
                 f"{len(rows)} of the {source.n_frames} frames of {source.path} lie between "
-                f"video_start={start_seconds} and video_end={end_seconds} s (it lasts "
+                f"{start_seconds} and {end_seconds} s of the container's clock (it lasts "
                 f"{source.duration_seconds:.2f} s); two are needed: widen the interval"
             )
         return cls(source, rows[0], rows[-1])
 
+    @classmethod
+    def beginning(cls, source: VideoSource, seconds: float) -> "Excerpt":
+        """The frames that start less than ``seconds`` after the first one, which is among them."""
+        times = source.pts_seconds()
+        n_frames = max(1, int((times - times[0] < seconds).sum()))
+        return cls(source, 0, n_frames - 1)
+
     def _end(self, last: int) -> float:
-        """When the clip's last frame gives way to the next one, or the video ends."""
+        """When the excerpt's last frame gives way to the next one, or the video ends."""
         source = self._source
         if last + 1 < source.n_frames:
             return float(source.pts_seconds([last + 1])[0])
@@ -75,11 +83,11 @@ class Clip:
         return self._source.notes
 
     def pts_seconds(self, indices: Sequence[int] | Tensor | None = None) -> Tensor:
-        """``(n,)`` float64 presentation times of the given frames of the clip, or of all."""
+        """``(n,)`` float64 presentation times of the given frames of the excerpt, or of all."""
         return self._seconds.clone() if indices is None else self._seconds[self._rows(indices)]
 
     def keyframes(self) -> Tensor:
-        """``(n,)`` int64 the codec's own keyframes inside the clip."""
+        """``(n,)`` int64 the codec's own keyframes inside the excerpt."""
         keys = self._source.keyframes() - self.first
         return keys[(keys >= 0) & (keys < self.n_frames)]
 
@@ -90,7 +98,7 @@ class Clip:
         return self._own(self._source.read(self._rows(indices) + self.first, size=size))
 
     def thumbnails(self, grid: Sequence[int] | Tensor, *, short_side: int) -> Iterator[Frames]:
-        """See `keyscore_plugin.video.VideoSource`; no frame outside the clip stands in."""
+        """See `keyscore_plugin.video.VideoSource`; no frame outside the excerpt stands in."""
         rows = self._rows(grid)
         for batch in self._source.thumbnails(rows + self.first, short_side=short_side):
             own = self._own(batch)
@@ -110,16 +118,24 @@ class Clip:
         return bool(((indices >= 0) & (indices < self.n_frames)).all())
 
     def _own(self, frames: Frames) -> Frames:
-        """Frames of the video, numbered as the clip's."""
+        """Frames of the video, numbered as the excerpt's."""
         return Frames(frames.pixels, frames.indices - self.first, frames.pts_seconds)
 
     def _rows(self, indices: Sequence[int] | Tensor) -> Tensor:
-        return torch.as_tensor(indices, dtype=torch.int64)
+        """The indices, if all lie in the excerpt."""
+        rows = torch.as_tensor(indices, dtype=torch.int64)
+        outside = rows[(rows < 0) | (rows >= self.n_frames)]
+        if len(outside):
+            raise InputError(
+                f"frame {int(outside[0])} is not in this part of {self.path}, "
+                f"which has frames 0 to {self.n_frames - 1}"
+            )
+        return rows
 
     def close(self) -> None:
         """Nothing to free: whoever opened the video closes it."""
 
-    def __enter__(self) -> "Clip":
+    def __enter__(self) -> "Excerpt":
         return self
 
     def __exit__(self, *exc: object) -> None:
