@@ -11,6 +11,7 @@ from keyscore_plugin._optional import require
 from keyscore_plugin.decoders.base import ScannedSource
 from keyscore_plugin.decoders.container import check_path
 from keyscore_plugin.decoders.table import Ints
+from keyscore_plugin.decoders.threads import n_threads
 from keyscore_plugin.errors import VideoError
 from keyscore_plugin.types import Frames
 
@@ -66,7 +67,7 @@ class TorchCodecSource(ScannedSource):
             return self._decoders.VideoDecoder(
                 str(check_path(self.path)),
                 dimension_order="NHWC",
-                num_ffmpeg_threads=0,
+                num_ffmpeg_threads=n_threads(),
                 device=self.device,
             )
         except (RuntimeError, ValueError) as error:
