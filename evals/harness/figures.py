@@ -4,11 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from evals.harness.arrays import Ints
 from keyscore_plugin.errors import InputError
-
-IntArray = npt.NDArray[np.int64]
 
 N_RESAMPLES = 1000
 _LEVEL = 0.95
@@ -29,7 +27,7 @@ class Figure:
     high: float | None = None
 
 
-def bootstrap(statistic: Callable[[IntArray], float], n: int, *, seed: int) -> Figure:
+def bootstrap(statistic: Callable[[Ints], float], n: int, *, seed: int) -> Figure:
     """A statistic with its 95 % percentile interval (Efron, 1979), from 1,000 resamples.
 
     Args:

@@ -5,14 +5,11 @@ to; a thousand resamples of 6,766 clips are too many for its calls.
 """
 
 import numpy as np
-import numpy.typing as npt
 
-from evals.harness.figures import IntArray
-
-FloatArray = npt.NDArray[np.float64]
+from evals.harness.arrays import Floats, Ints
 
 
-def confusion(true: IntArray, predicted: IntArray, n_classes: int) -> IntArray:
+def confusion(true: Ints, predicted: Ints, n_classes: int) -> Ints:
     """``(n_classes, n_classes)`` counts, true classes down, predicted ones across.
 
     Args:
@@ -24,12 +21,12 @@ def confusion(true: IntArray, predicted: IntArray, n_classes: int) -> IntArray:
     return pairs.reshape(n_classes, n_classes)
 
 
-def top1(counts: IntArray) -> float:
+def top1(counts: Ints) -> float:
     """Share of clips whose class was predicted."""
     return float(np.trace(counts) / counts.sum())
 
 
-def macro_f1(counts: IntArray) -> float:
+def macro_f1(counts: Ints) -> float:
     """Mean F1 of the classes that occur, as truth or as prediction.
 
     Example:
@@ -41,7 +38,7 @@ def macro_f1(counts: IntArray) -> float:
     return float(f1[occurs].mean())
 
 
-def weighted_f1(counts: IntArray) -> float:
+def weighted_f1(counts: Ints) -> float:
     """Mean F1 of the classes, each weighted by its number of clips.
 
     Example:
@@ -52,7 +49,7 @@ def weighted_f1(counts: IntArray) -> float:
     return float(f1 @ support / support.sum())
 
 
-def _class_f1(counts: IntArray) -> tuple[FloatArray, IntArray]:
+def _class_f1(counts: Ints) -> tuple[Floats, Ints]:
     """F1 = 2 TP / (2 TP + FP + FN) of every class, 0 where it does not occur; clips of each."""
     support = counts.sum(1)
     either = support + counts.sum(0)  # 2 TP + FP + FN

@@ -6,18 +6,17 @@ from functools import partial
 from statistics import fmean, stdev
 
 import numpy as np
-import numpy.typing as npt
 
+from evals.harness.arrays import Ints, Mask
 from evals.harness.cells import Cell
-from evals.harness.figures import Figure, IntArray, bootstrap
+from evals.harness.figures import Figure, bootstrap
 from evals.harness.records import Record
 from evals.harness.reduction import N_UFP, frr
 from evals.hmdb51.data import Hmdb51
 from evals.hmdb51.lists import Part
 from evals.hmdb51.metrics import confusion, macro_f1, top1, weighted_f1
 
-Mask = npt.NDArray[np.bool_]
-Metric = Callable[["Sample", int, IntArray], float]
+Metric = Callable[["Sample", int, Ints], float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,11 +33,11 @@ class Sample:
     """
 
     n_classes: int
-    true: IntArray
-    n_frames: IntArray
-    predicted: IntArray
-    n_selected: IntArray
-    parts: Mapping[int, IntArray]
+    true: Ints
+    n_frames: Ints
+    predicted: Ints
+    n_selected: Ints
+    parts: Mapping[int, Ints]
 
     @classmethod
     def of(cls, data: Hmdb51, records: Mapping[str, Record], cells: Sequence[Cell]) -> "Sample":
@@ -47,7 +46,7 @@ class Sample:
         clips = [clip for clip in data.clips if clip.id in records]
         kept = [records[clip.id] for clip in clips]
 
-        def of_cells(value: Callable[[Record], int]) -> IntArray:
+        def of_cells(value: Callable[[Record], int]) -> Ints:
             rows = [[value(one["cells"][cell.key]) for one in kept] for cell in cells]
             return np.array(rows, dtype=np.int64)
 
@@ -67,11 +66,11 @@ class Sample:
         """``(n,)`` whether a split puts each clip into this part."""
         return np.asarray(self.parts[split] == part, dtype=np.bool_)
 
-    def confusion(self, cell: int, rows: IntArray) -> IntArray:
+    def confusion(self, cell: int, rows: Ints) -> Ints:
         """Confusion matrix of a cell on some clips."""
         return confusion(self.true[rows], self.predicted[cell][rows], self.n_classes)
 
-    def asf(self, cell: int, rows: IntArray) -> float:
+    def asf(self, cell: int, rows: Ints) -> float:
         """Average selected frames of a cell on some clips."""
         return float(self.n_selected[cell][rows].mean())
 
@@ -109,7 +108,7 @@ def figures(
     """
     clips = np.flatnonzero(np.any([mask for mask, _ in measured], axis=0))
 
-    def mean(metric: Metric, rows: IntArray) -> float:
+    def mean(metric: Metric, rows: Ints) -> float:
         drawn = clips[rows]
         sets = [(drawn[mask[drawn]], cell) for mask, cell in measured]
         return fmean(metric(sample, cell, chosen) for chosen, cell in sets if len(chosen))

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from evals.harness.arrays import Mask
 from evals.harness.cells import Cell
 from evals.harness.result import Label, Row
 from evals.hmdb51.lists import Part
-from evals.hmdb51.sample import METRICS, Mask, Sample, figures
+from evals.hmdb51.sample import METRICS, Sample, figures
 from keyscore_plugin.errors import InputError
 
 # The paper reports "the best F1 obtained across thresholds" (sec. 4.3).

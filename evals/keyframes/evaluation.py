@@ -7,16 +7,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from evals.harness.arrays import Floats, Ints
 from evals.harness.bench import Bench
 from evals.harness.cells import Cell
 from evals.harness.evaluation import Unit
-from evals.harness.figures import Figure, IntArray, bootstrap, mean_figure
+from evals.harness.figures import Figure, bootstrap, mean_figure
 from evals.harness.plot import Plot
 from evals.harness.records import Record
 from evals.harness.result import Row
 from evals.keyframes.ground_truth import Labelled
 from evals.keyframes.lines import ORACLE, Line, lines_of
-from evals.keyframes.matching import Floats, histograms, judge
+from evals.keyframes.matching import histograms, judge
 from keyscore_plugin.errors import VideoError
 from keyscore_plugin.samplers.call import DEFAULT_NUM_FRAMES
 from keyscore_plugin.samplers.published.random_frames import RandomSettings, random_rows
@@ -133,7 +134,7 @@ class KeyframeEvaluation:
         f1 = column("f1")
         matched = np.array([np.mean([draw["matches"] > 0 for draw in draws]) for draws in judged])
 
-        def without_zero_match(rows: IntArray) -> float:
+        def without_zero_match(rows: Ints) -> float:
             """The mean over what matched; 0 where nothing did."""
             return float(f1[rows].sum() / max(matched[rows].sum(), 1 / N_DRAWS))
 

@@ -6,11 +6,10 @@ Frames are compared by their colours alone: no match asks whether two frames are
 from dataclasses import asdict, dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-Floats = npt.NDArray[np.float64]
+from evals.harness.arrays import Floats
 
 SIMILAR = 0.9  # a pair matches above this cosine, not at it
 _BINS = 8

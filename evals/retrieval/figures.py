@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from evals.harness.arrays import Floats, Ints
 from evals.harness.figures import Figure, bootstrap
 from evals.harness.reduction import N_UFP, frr
-from evals.retrieval.ranks import Floats, Ints
 
 _RECALLS = (1, 5, 10)
 

@@ -10,10 +10,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from evals.harness.arrays import Floats, Ints
 from keyscore_plugin.errors import InputError
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 Ties = Literal["optimistic", "pessimistic"]
 
 # Ours: CLIP's logit scale, which the field's dual softmax takes too.

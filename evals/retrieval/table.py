@@ -7,12 +7,11 @@ from typing import get_args
 
 import numpy as np
 
+from evals.harness.arrays import Floats, Ints
 from evals.harness.figures import Figure
 from evals.harness.result import Label, Row
 from evals.retrieval.figures import frame_figures, rank_figures
 from evals.retrieval.ranks import (
-    Floats,
-    Ints,
     Ties,
     dual_softmax,
     text_to_video_ranks,

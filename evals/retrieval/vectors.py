@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from evals.retrieval.ranks import Floats
+from evals.harness.arrays import Floats
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.video import VideoSource
 

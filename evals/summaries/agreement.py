@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from scipy.stats import kendalltau, spearmanr
 
-from evals.summaries.h5 import Floats, Mask
+from evals.harness.arrays import Floats, Mask
 
 
 @dataclass(frozen=True, slots=True)

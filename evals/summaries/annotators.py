@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from evals.harness.arrays import Floats
 from evals.harness.data import read_text
-from evals.summaries.h5 import Annotation, Floats
+from evals.summaries.h5 import Annotation
 from keyscore_plugin.errors import InputError
 
 N_USERS = 20

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from evals.harness.arrays import Floats
 from evals.harness.data import require_files
 from evals.summaries.annotators import N_USERS, read_annotators, scores_at_picks
-from evals.summaries.h5 import Annotation, Floats, read_h5
+from evals.summaries.h5 import Annotation, read_h5
 from evals.summaries.splits import Splits, read_csta, read_pgl_sum
 from evals.summaries.titles import TITLES, read_titles, title_of_name
 from evals.summaries.videos import find_video

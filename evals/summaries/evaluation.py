@@ -7,10 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from evals.harness.arrays import Floats, Ints
 from evals.harness.bench import Bench
 from evals.harness.cells import Cell
 from evals.harness.evaluation import Unit
-from evals.harness.figures import Figure, IntArray, bootstrap
+from evals.harness.figures import Figure, bootstrap
 from evals.harness.plot import Plot
 from evals.harness.records import Record
 from evals.harness.result import Row
@@ -23,7 +24,6 @@ from evals.summaries.agreement import (
     with_mean_summary,
 )
 from evals.summaries.data import AnnotatedVideo, DataSet
-from evals.summaries.h5 import Floats
 from evals.summaries.predict import predict
 from evals.summaries.protocols import Weights, protocols
 from evals.summaries.shots import CAPACITY_RULE, capacity_of, summarise
@@ -112,7 +112,7 @@ class SummaryEvaluation:
     def _mean(self, values: Floats, weights: Weights) -> Figure:
         weight = np.array(list(weights.values()))
 
-        def mean(rows: IntArray) -> float:
+        def mean(rows: Ints) -> float:
             return float(np.average(values[rows], weights=weight[rows]))
 
         return bootstrap(mean, len(values), seed=self.seed)

@@ -10,14 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from evals.harness.arrays import Ints, Mask
 from keyscore_plugin._optional import require
 from keyscore_plugin.errors import InputError
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 
 _KEY = re.compile(r"video_([1-9]\d*)")
 _DATASETS = ("change_points", "n_frames", "n_steps", "picks", "user_summary")

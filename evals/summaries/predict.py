@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from evals.harness.arrays import Floats, Ints
 from evals.harness.bench import Bench
 from evals.harness.cells import Cell
-from evals.summaries.h5 import Floats, Ints
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.samplers.call import DEFAULT_NUM_FRAMES
 from keyscore_plugin.samplers.encoding import joined_embeddings

@@ -2,6 +2,7 @@
 
 import argparse
 import math
+from functools import partial
 from typing import get_args
 
 from keyscore_plugin.captioners.registry import load_captioner
@@ -62,27 +63,19 @@ def make_sampler(args: argparse.Namespace, *, load_models: bool = False) -> Samp
         InputError: A name is unknown.
         ModelError: A model does not load (with ``load_models``).
     """
-    sampler = _sampler(args)
-    if not (load_models and sampler.needs_text):
-        return sampler
-    return get_sampler(
+    make = partial(
+        get_sampler,
         args.sampler,
         config=make_config(args),
-        encoder=load_encoder(args.encoder, device=args.device),
-        captioner=load_captioner(args.captioner, device=args.device),
         decoder=args.decoder,
         device=args.device,
     )
-
-
-def _sampler(args: argparse.Namespace) -> Sampler:
-    return get_sampler(
-        args.sampler,
-        config=make_config(args),
-        encoder=args.encoder,
-        captioner=args.captioner,
-        decoder=args.decoder,
-        device=args.device,
+    sampler = make(encoder=args.encoder, captioner=args.captioner)
+    if not (load_models and sampler.needs_text):
+        return sampler
+    return make(
+        encoder=load_encoder(args.encoder, device=args.device),
+        captioner=load_captioner(args.captioner, device=args.device),
     )
 
 

@@ -13,13 +13,12 @@ import pytest
 from scipy.io import savemat
 from scipy.spatial.distance import cosine
 
+from evals.harness.arrays import Floats
 from evals.keyframes.__main__ import main
 from keyscore_plugin.samplers.base import get_sampler
 from keyscore_plugin.video import open_video
 from tests.footage import write_clip
 from tests.summary_files import write_titles
-
-Floats = npt.NDArray[np.float64]
 
 CLIPS = {
     "-aaaaaaaaaa": ["tabby cat", "rocket", "strawberries"],

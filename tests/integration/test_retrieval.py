@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 from scipy.special import softmax
 from scipy.stats import rankdata
 from sklearn.preprocessing import normalize
 
+from evals.harness.arrays import Floats
 from evals.retrieval.__main__ import main
 from keyscore_plugin import SamplerConfig, get_sampler, open_video
 from keyscore_plugin.encoders import load_encoder
@@ -32,7 +32,6 @@ from tests.retrieval_data import (
     write_scenes,
 )
 
-Floats = npt.NDArray[np.float64]
 Choose = Callable[[Path], Sequence[int]]
 Scenes = list[tuple[str, float]]
 
