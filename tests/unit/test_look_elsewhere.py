@@ -12,6 +12,7 @@ from keyscore_plugin.stacfp import propose_features
 from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
 from keyscore_plugin.video import open_video
 from tests.pretend_gpu import DEVICE, PretendGpu
+from tests.requires import require_gpu_or_skip
 
 _BINS = (8, 4, 4)
 _GRID = GridConfig(sample_fps=8)
@@ -62,8 +63,8 @@ def test_host_reads_do_not_grow_with_the_length_of_a_look() -> None:
     assert len(reads) == 1, reads
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_look_on_a_gpu_is_the_same_look() -> None:
+    require_gpu_or_skip()
     here, colours = _look(torch.device("cpu"))
     there, histograms = _look(torch.device("cuda"))
     assert histograms.cpu().equal(colours)

@@ -11,6 +11,7 @@ from keyscore_plugin.errors import InputError
 from keyscore_plugin.samples import sample_video
 from keyscore_plugin.stacfp import default_k_max, hsv_histograms, propose, propose_features
 from keyscore_plugin.types import Candidates, Frames
+from tests.requires import require_gpu_or_skip
 
 _BINS = ProposalConfig().bins
 
@@ -186,9 +187,9 @@ def test_what_is_not_a_grid_is_refused(histograms: Tensor, pts: Tensor, message:
         propose_features(histograms, torch.arange(len(histograms)), pts)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("name", ["bikes", "bigbuckbunny", "carphone"])
 def test_a_gpu_gives_the_same_proposals(name: str) -> None:
+    require_gpu_or_skip()
     frames = _clip(name, every=5)
     there = propose(Frames(frames.pixels.cuda(), frames.indices, frames.pts_seconds))
     here = propose(frames)
