@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -10,6 +9,7 @@ from evals.harness.bench import Bench
 from evals.harness.records import Record
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import InputError, ModelError
+from keyscore_plugin.samplers.chunks import joined
 from keyscore_plugin.types import Caption, Frames, Selection
 from keyscore_plugin.video import VideoSource, uniform_indices
 
@@ -38,12 +38,7 @@ def describe(bench: Bench) -> Caption:
 
 
 def _thumbnails(source: VideoSource, indices: Tensor) -> Frames:
-    batches = list(source.thumbnails(indices, short_side=_CAPTION_SHORT_SIDE))
-    return Frames(
-        torch.cat([batch.pixels for batch in batches]),
-        torch.cat([batch.indices for batch in batches]),
-        torch.cat([batch.pts_seconds for batch in batches]),
-    )
+    return joined(list(source.thumbnails(indices, short_side=_CAPTION_SHORT_SIDE)))
 
 
 def classify(

@@ -28,7 +28,7 @@ from keyscore_plugin.config import (
 from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.samplers.call import StageClock
-from keyscore_plugin.samplers.encoding import rows_worth_encoding
+from keyscore_plugin.samplers.encoding import rows_worth_encoding, side_to_encode
 from keyscore_plugin.samplers.look import look
 from keyscore_plugin.scoring import score
 from keyscore_plugin.selection import select
@@ -126,7 +126,7 @@ def _embed(
             source,
             config.grid,
             at_least=max(_BUDGETS),
-            short_side=max(config.grid.short_side, encoder.short_side),
+            short_side=side_to_encode(config.grid, encoder),
             clock=StageClock(),
         )
         duration_seconds = source.duration_seconds

@@ -14,7 +14,7 @@ from torch import Tensor
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.samplers.call import StageClock
-from keyscore_plugin.samplers.encoding import encode_in_blocks, joined_embeddings
+from keyscore_plugin.samplers.encoding import encode_in_blocks, joined_embeddings, side_to_encode
 from keyscore_plugin.samplers.guide import mean_cosine
 from keyscore_plugin.samplers.look import decoding
 from keyscore_plugin.types import Embeddings, Frames, LookedAt, TextEmbedding
@@ -90,7 +90,7 @@ def look_closer(
         return Looked(first, torch.arange(len(first)), LookedAt(kind, n_first))
     with (
         decoding(
-            source, grid, short_side=max(config.grid.short_side, encoder.short_side), clock=clock
+            source, grid, short_side=side_to_encode(config.grid, encoder), clock=clock
         ) as batches,
         clock.stage("encode"),
     ):

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from keyscore_plugin import progress
+from keyscore_plugin.config import GridConfig
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.samplers.chunks import in_chunks
 from keyscore_plugin.samplers.guide import mean_cosine
@@ -15,6 +16,11 @@ from keyscore_plugin.types import Candidates, Embeddings, Frames, TextEmbedding
 # Ours: frames in memory and in a call of the encoder. A multiple of what the encoders take in one
 # pass, since rounding depends on what shares a pass.
 _BLOCK_FRAMES = 64
+
+
+def side_to_encode(config: GridConfig, encoder: Encoder) -> int:
+    """Pixels of the shorter side of a thumbnail that is to be embedded: what the encoder sees."""
+    return max(config.short_side, encoder.short_side)
 
 
 def encode_in_blocks(

@@ -11,17 +11,11 @@ from keyscore_plugin.config import GridConfig, SamplerConfig
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.samplers.call import DEFAULT_NUM_FRAMES, Request, StageClock
 from keyscore_plugin.samplers.closer import first_look, look_closer
-from keyscore_plugin.samplers.encoding import encode_in_blocks, joined_embeddings
-from keyscore_plugin.samplers.guide import (
-    GuideTexts,
-    guide_texts,
-    mean_cosine,
-    notes_on_cuts,
-    require_guide,
-)
+from keyscore_plugin.samplers.encoding import encode_in_blocks, joined_embeddings, side_to_encode
+from keyscore_plugin.samplers.guide import GuideTexts, guide_texts, mean_cosine, notes_on_cuts
 from keyscore_plugin.samplers.look import look, looking
 from keyscore_plugin.samplers.store import Thumbnails
-from keyscore_plugin.samplers.template import Choice, SamplerTemplate
+from keyscore_plugin.samplers.template import Choice, TextSampler
 from keyscore_plugin.types import Embeddings, LookedAt, ScoredFrame, TextEmbedding
 from keyscore_plugin.video import VideoSource, uniform_indices
 
@@ -39,7 +33,7 @@ def look_and_encode(
         source,
         grid_to_encode(config),
         at_least=at_least,
-        short_side=max(config.grid.short_side, encoder.short_side),
+        short_side=side_to_encode(config.grid, encoder),
         clock=clock,
         device=encoder.device,
     ) as (batches, n_most):
@@ -110,14 +104,12 @@ class GuidedGrid:
         )
 
 
-class GuidedSampler(SamplerTemplate):
-    """Base of the samplers that need a text: looks at the grid, resolves and embeds the text.
+class GuidedSampler(TextSampler):
+    """Base of the rules over a grid: looks at the grid, resolves and embeds the text.
 
     A caption, where one has to be made, describes `DEFAULT_NUM_FRAMES` even frames of the grid:
     there are no proposals here.
     """
-
-    needs_text = True
 
     def _look(self, source: VideoSource, request: Request, clock: StageClock) -> GuidedGrid:
         """Look at what may be embedded."""
@@ -126,7 +118,7 @@ class GuidedSampler(SamplerTemplate):
             source,
             grid_to_encode(self.config),
             at_least=request.at_least,
-            short_side=max(self.config.grid.short_side, encoder.short_side),
+            short_side=side_to_encode(self.config.grid, encoder),
             clock=clock,
         )
         return self._guided(seen, source, request, clock)
@@ -141,13 +133,6 @@ class GuidedSampler(SamplerTemplate):
             source, config, at_least=request.at_least, encoder=encoder, clock=clock
         )
         return self._guided(seen, source, request, clock), frames
-
-    def _ready_encoder(self, request: Request, clock: StageClock) -> Encoder:
-        """The encoder, for a call that has or can have a text."""
-        with clock.stage("caption"):
-            require_guide(request, self.config.guide, self.captioner)
-        with clock.stage("encode"):
-            return self.encoder
 
     def _guided(
         self, seen: Thumbnails, source: VideoSource, request: Request, clock: StageClock

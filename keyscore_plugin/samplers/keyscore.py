@@ -4,35 +4,31 @@ from torch import Tensor
 
 from keyscore_plugin.samplers.call import Request, StageClock
 from keyscore_plugin.samplers.closer import first_look, look_closer
-from keyscore_plugin.samplers.encoding import encode_candidates_first
-from keyscore_plugin.samplers.guide import guide_texts, notes_on_cuts, require_guide, score_by_all
+from keyscore_plugin.samplers.encoding import encode_candidates_first, side_to_encode
+from keyscore_plugin.samplers.guide import guide_texts, notes_on_cuts, score_by_all
 from keyscore_plugin.samplers.look import look_at_colours
-from keyscore_plugin.samplers.template import Choice, SamplerTemplate
+from keyscore_plugin.samplers.template import Choice, TextSampler
 from keyscore_plugin.selection import select
 from keyscore_plugin.stacfp import propose_features
 from keyscore_plugin.types import Embeddings, FrameScores, ScoredFrame
 from keyscore_plugin.video import VideoSource
 
 
-class KeyScoreSampler(SamplerTemplate):
+class KeyScoreSampler(TextSampler):
     """Figure 2 of the paper: frame proposals, caption, embeddings, KeyScore, selection."""
 
     name = "keyscore"
-    needs_text = True
     ranks = True
 
     def _choose(self, source: VideoSource, request: Request, clock: StageClock) -> Choice:
         config = self.config
-        with clock.stage("caption"):
-            require_guide(request, config.guide, self.captioner)
-        with clock.stage("encode"):
-            encoder = self.encoder
+        encoder = self._ready_encoder(request, clock)
         first = first_look(config, source)
         grid, histograms = look_at_colours(  # Algorithm 1, lines 1-3
             source,
             first.grid,
             at_least=request.at_least,
-            short_side=max(config.grid.short_side, encoder.short_side),
+            short_side=side_to_encode(config.grid, encoder),
             bins=config.proposal.bins,
             clock=clock,
             device=self.tensor_device,
@@ -48,16 +44,16 @@ class KeyScoreSampler(SamplerTemplate):
         with clock.stage("encode"):
             texts = guide.embed(encoder)
             n_encoded = max(first.encode.max_encoded, request.at_least)
-            rows, frames = encode_candidates_first(
+            rows, embedded = encode_candidates_first(
                 grid, candidates, texts, encoder, n_encoded=n_encoded
             )
-        looked = look_closer(
-            source, frames, texts, config, n_first=len(grid), encoder=encoder, clock=clock
+        looked = look_closer(  # ours: a second look, for the grid "refine" alone
+            source, embedded, texts, config, n_first=len(grid), encoder=encoder, clock=clock
         )
         frames, clusters = looked.frames, candidates.labels[rows[looked.rows]]
         with clock.stage("score"):  # eq. 1-4
             scores = score_by_all(frames, texts, config.score)
-        with clock.stage("select"):
+        with clock.stage("select"):  # sec. 3: a threshold; the budget and its coverage: ours
             chosen = select(
                 scores,
                 frames.pts_seconds,

@@ -17,6 +17,7 @@ from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.samplers.call import DEFAULT_NUM_FRAMES, Request, StageClock
+from keyscore_plugin.samplers.guide import require_guide
 from keyscore_plugin.types import Caption, LookedAt, ScoredFrame, Selection
 from keyscore_plugin.video import VideoSource, open_video
 
@@ -150,3 +151,16 @@ class SamplerTemplate(ABC):
     @abstractmethod
     def _choose(self, source: VideoSource, request: Request, clock: StageClock) -> Choice:
         """Choose frames of an open video."""
+
+
+class TextSampler(SamplerTemplate):
+    """Base of the samplers that hold frames against a text."""
+
+    needs_text = True
+
+    def _ready_encoder(self, request: Request, clock: StageClock) -> Encoder:
+        """The encoder, for a call that has or can have a text."""
+        with clock.stage("caption"):
+            require_guide(request, self.config.guide, self.captioner)
+        with clock.stage("encode"):
+            return self.encoder
