@@ -17,6 +17,12 @@ def _require(condition: bool, config: object, message: str) -> None:
         raise InputError(f"{type(config).__name__}: {message}")
 
 
+def _require_one_of(config: object, name: str, choices: Any) -> None:
+    """Check that a field is one of the words of a `Literal`."""
+    value, words = getattr(config, name), get_args(choices)
+    _require(value in words, config, f"{name} {value!r} is not {'|'.join(words)}")
+
+
 @dataclass(frozen=True, slots=True)
 class GridConfig:
     """Which frames are looked at (Algorithm 1, line 1).
@@ -40,11 +46,7 @@ class GridConfig:
     short_side: int = 128
 
     def __post_init__(self) -> None:
-        _require(
-            self.kind in get_args(GridKind),
-            self,
-            f"kind {self.kind!r} is not {'|'.join(get_args(GridKind))}",
-        )
+        _require_one_of(self, "kind", GridKind)
         _require(
             0 < self.sample_fps < float("inf"), self, f"sample_fps {self.sample_fps} is not > 0"
         )
@@ -131,9 +133,7 @@ class ScoreConfig:
         weights = (self.alpha, self.beta, self.gamma)
         _require(min(weights) >= 0, self, f"weights {weights} must not be negative")
         _require(abs(sum(weights) - 1) < 1e-6, self, f"weights {weights} must sum to 1 (eq. 1)")
-        _require(
-            self.pooling in ("mean", "text"), self, f"pooling {self.pooling!r} is not mean|text"
-        )
+        _require_one_of(self, "pooling", Pooling)
         _require(self.temperature > 0, self, f"temperature {self.temperature} is not > 0")
 
 
@@ -162,9 +162,7 @@ class SelectConfig:
     max_frames: int = 64
 
     def __post_init__(self) -> None:
-        _require(
-            self.policy in ("coverage", "top"), self, f"policy {self.policy!r} is not coverage|top"
-        )
+        _require_one_of(self, "policy", Policy)
         _require(0 < self.sharpness < float("inf"), self, f"sharpness {self.sharpness} is not > 0")
         _require(
             0 < self.near_seconds < float("inf"),
@@ -205,8 +203,7 @@ class SamplerConfig:
     guide: Guide = "given"
 
     def __post_init__(self) -> None:
-        guides = ("given", "caption", "question", "both")
-        _require(self.guide in guides, self, f"guide {self.guide!r} is not one of {guides}")
+        _require_one_of(self, "guide", Guide)
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain JSON values."""
