@@ -54,6 +54,28 @@ def bootstrap(statistic: Callable[[Ints], float], n: int, *, seed: int) -> Figur
     return Figure(float(statistic(np.arange(n))), float(low), float(high))
 
 
+def clustered_mean(values: Sequence[float], clusters: Ints, *, seed: int) -> Figure:
+    """A mean with an interval that resamples clusters, each with all its rows.
+
+    Rows of one cluster are no independent sample: resampled one by one they would promise more
+    than they hold.
+
+    Args:
+        values: One a row.
+        clusters: ``(n,)`` the cluster of each row; every one of 0..m-1 occurs.
+        seed: See `bootstrap`.
+
+    Example:
+        >>> clustered_mean([1.0, 1.0, 0.0], np.array([0, 0, 1]), seed=0)
+        Figure(value=0.6666666666666666, low=0.0, high=1.0)
+    """
+    sums = np.bincount(clusters, weights=values)
+    counts = np.bincount(clusters)
+    return bootstrap(
+        lambda rows: float(sums[rows].sum() / counts[rows].sum()), len(sums), seed=seed
+    )
+
+
 def mean_figure(values: Sequence[float], *, seed: int) -> Figure:
     """A mean with its interval.
 

@@ -1,22 +1,31 @@
 """Every sampler, budget and query over the same videos."""
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import Any, ClassVar
 
+import numpy as np
+
+from evals.harness.arrays import Ints
 from evals.harness.bench import Bench
 from evals.harness.cells import Cell
 from evals.harness.evaluation import Unit
-from evals.harness.figures import mean_figure
+from evals.harness.figures import clustered_mean
 from evals.harness.plot import Plot
 from evals.harness.records import Record
 from evals.harness.result import Row
 from evals.needle.data import NeedleVideo
 from evals.needle.metrics import Figures, judge
+from evals.needle.sources import SPLITS
+from keyscore_plugin.errors import VideoError
 
 # As the tables have always called them.
 _COLUMNS = {"coverage_1s": "1 s", "coverage_2s": "2 s", "coverage_5s": "5 s"}
+# QVHighlights is annotated in stretches of 2 s; the last may reach beyond the end.
+_BEYOND_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -33,7 +42,7 @@ class NeedleEvaluation:
     videos: Sequence[NeedleVideo]
     seed: int = 0
     name: ClassVar[str] = "needle"
-    plot: ClassVar[Plot] = Plot("1 s")
+    plot: ClassVar[Plot] = Plot("1 s", by=("sampler", "threshold"))
 
     @cached_property
     def units(self) -> Sequence[Unit]:
@@ -45,12 +54,19 @@ class NeedleEvaluation:
         return {Unit(video.path.stem, video.path): video for video in self.videos}
 
     def settings(self) -> dict[str, Any]:
-        """The data set."""
-        return {"dataset": self.dataset}
+        """The data set, its sentences and where they are answered."""
+        needles = json.dumps(
+            [[asdict(needle) for needle in video.needles] for video in self.videos]
+        )
+        return {
+            "dataset": self.dataset,
+            "needles_sha256": hashlib.sha256(needles.encode()).hexdigest(),
+        }
 
     def measure(self, unit: Unit, bench: Bench, cells: Sequence[Cell]) -> Record:
         """The figures of every needle, for every cell."""
         video = self._by_id[unit]
+        _require_inside(video, bench.source.duration_seconds)
         return {"figures": {cell.key: _search(bench, cell, video) for cell in cells}}
 
     def rows(self, records: Mapping[str, Record], cells: Sequence[Cell]) -> list[Row]:
@@ -61,13 +77,45 @@ class NeedleEvaluation:
     def _row(self, cell: Cell, records: Mapping[str, Record]) -> Row:
         judged = [row for record in records.values() for row in record["figures"][cell.key]]
         columns = zip(fields(Figures), zip(*judged, strict=True), strict=True)
+        clusters = self._clusters(records)
         return Row(
             cell.labels,
             n=len(judged),
             figures={
-                _COLUMNS.get(field.name, field.name): mean_figure(column, seed=self.seed)
+                _COLUMNS.get(field.name, field.name): clustered_mean(
+                    column, clusters, seed=self.seed
+                )
                 for field, column in columns
             },
+        )
+
+    def _clusters(self, records: Mapping[str, Record]) -> Ints:
+        """``(n_queries,)`` numbers of what is resampled together.
+
+        Queries of one video are not independent. The videos of a joined split are orders of the
+        same clips with the same sentences, so there the sentences are what was sampled.
+        """
+        measured = [video for video in self.videos if video.path.stem in records]
+        names = [
+            needle.caption if self.dataset in SPLITS else video.path.stem
+            for video in measured
+            for needle in video.needles
+        ]
+        return np.unique(names, return_inverse=True)[1]
+
+
+def _require_inside(video: NeedleVideo, duration_seconds: float) -> None:
+    """Check that a video is as long as its needles say.
+
+    Raises:
+        VideoError: A stretch lies where the video has ended: no frame could ever be near it.
+    """
+    ends = max(end for needle in video.needles for _, end in needle.spans)
+    if ends > duration_seconds + _BEYOND_SECONDS:
+        raise VideoError(
+            str(video.path),
+            f"it is {duration_seconds:g} s long, and a query points at {ends:g} s",
+            "get the copy that was annotated",
         )
 
 

@@ -17,10 +17,11 @@ from evals.harness.result import Result
 from evals.harness.run import run
 from evals.needle.__main__ import main
 from evals.needle.camera import SIZE
-from evals.needle.data import FPS, NeedleVideo, join
+from evals.needle.data import FPS, Needle, NeedleVideo, join
 from evals.needle.metrics import judge
 from evals.needle.protocol import NeedleEvaluation
 from keyscore_plugin.config import SamplerConfig
+from keyscore_plugin.errors import InputError
 from keyscore_plugin.video import open_video
 from tests.colour import ColourEncoder
 
@@ -99,6 +100,13 @@ def test_figures_of_known_samplers_on_known_colours(video: NeedleVideo, tmp_path
     for budget in (1, 3):
         assert figures["topk", budget, "precision"] == 1.0
         assert figures["keyscore", budget, "hit"] == 1.0
+
+
+def test_a_query_behind_the_end_of_its_video_is_named(video: NeedleVideo, tmp_path: Path) -> None:
+    late = NeedleVideo(video.path, (Needle("red", ((60.0, 64.0),)),))
+    setup = Setup(make_cells(["uniform"], [1], []), SamplerConfig())
+    with pytest.raises(InputError, match="s long, and a query points at 64 s"):
+        run(NeedleEvaluation("colours", [late]), setup, out=tmp_path, state=PartialState())
 
 
 def test_a_cached_video_gives_what_the_video_gives(video: NeedleVideo) -> None:

@@ -1,15 +1,46 @@
 """The needle evaluation: its figures by hand, its splits, its camera."""
 
+from pathlib import Path
+
 import pytest
 
+from evals.harness.cells import Cell
 from evals.needle.camera import crop_around
-from evals.needle.data import Needle
+from evals.needle.data import Needle, NeedleVideo
 from evals.needle.metrics import Figures, judge, mean_figures, moments
+from evals.needle.protocol import NeedleEvaluation
 from evals.needle.sources import HELD_OUT, TUNING, Footage, Still
 from evals.needle.sweep import settings
 from keyscore_plugin.config import EncodeConfig, SamplerConfig
 
 NEEDLE = Needle("a cat", spans=((10.0, 12.0),))
+
+
+def test_other_sentences_or_stretches_make_another_run() -> None:
+    needles = [NEEDLE, Needle("a dog", NEEDLE.spans), Needle("a cat", ((10.0, 12.5),))]
+    runs = [NeedleEvaluation("own", [NeedleVideo(Path("a.mp4"), (one,))]) for one in needles]
+    assert len({str(run.settings()) for run in runs}) == 3
+
+
+def _width(dataset: str, captions: list[str]) -> float:
+    """Of an interval over two videos; each sentence is found or not, in both alike."""
+    needles = tuple(Needle(caption, NEEDLE.spans) for caption in captions)
+    videos = [NeedleVideo(Path(f"{name}.mp4"), needles) for name in ("one", "two")]
+    found = [[float(row % 2)] * 5 for row in range(len(captions))]
+    records = {video.path.stem: {"figures": {"topk@1": found}} for video in videos}
+    (row,) = NeedleEvaluation(dataset, videos).rows(records, [Cell("topk", num_frames=1)])
+    hit = row.figures["hit"]
+    assert (row.n, hit.value) == (2 * len(captions), 0.5)
+    assert hit.low is not None
+    assert hit.high is not None
+    return hit.high - hit.low
+
+
+def test_intervals_resample_sentences_where_videos_share_them_and_else_videos() -> None:
+    captions = [str(number) for number in range(16)]
+    # 16 sentences, half of them found: a binomial of 16, not of 32.
+    assert _width("held-out", captions) == pytest.approx(2 * 1.96 * 0.125, abs=0.03)
+    assert _width("qvhighlights", captions) == 0.0  # both videos gave the same
 
 
 @pytest.mark.parametrize(
