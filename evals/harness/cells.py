@@ -107,7 +107,8 @@ def make_cells(
         cell.config(SamplerConfig())  # terms that cannot be read show before any work
         if ":" in cell.sampler and cell.name != "keyscore":
             raise InputError(f"{cell.sampler}: only keyscore has terms; ask for {cell.name}")
-    twice = sorted({cell.key for cell in cells if cells.count(cell) > 1})
+    keys = [cell.key for cell in cells]  # thresholds that differ by less than a key tells too
+    twice = sorted({key for key in keys if keys.count(key) > 1})
     if twice:
         raise InputError(f"{twice[0]} was asked for twice")
     return tuple(cells)

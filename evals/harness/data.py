@@ -1,7 +1,9 @@
-"""A data set that is not all there, or not to be read, is one clear line."""
+"""A data set that is not all there, or not what it should be, is one clear line."""
 
+import json
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import Any
 
 from keyscore_plugin.errors import InputError
 
@@ -30,6 +32,17 @@ def require_files(root: Path, paths: Iterable[Path | str], *, source: str, layou
         )
 
 
+def require_file_name(name: str, *, where: str) -> str:
+    """The name, if it can be that of a file in the folder of the videos.
+
+    Raises:
+        InputError: It leads out of the folder, or to nothing.
+    """
+    if PurePath(name).name != name or name in ("", ".", "..") or not name.isprintable():
+        raise InputError(f"{where}: {name!r} is not the name of a video file")
+    return name
+
+
 def read_text(path: Path) -> str:
     """The text of an annotation file. Lines end with a line feed, however they end in the file.
 
@@ -47,3 +60,19 @@ def read_text(path: Path) -> str:
         raise InputError(
             f"cannot read {path}: byte {error.start} is not UTF-8; download it again"
         ) from error
+
+
+def parse_json(text: str, *, where: str) -> Any:
+    """A JSON value.
+
+    Args:
+        text: What should be one.
+        where: Where it stands, for the error.
+
+    Raises:
+        InputError: It is none, or one that Python does not read: too deep, a number too long.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where} is not JSON: {error}") from error

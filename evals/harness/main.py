@@ -1,7 +1,6 @@
 """The command line that all evaluations share."""
 
 import argparse
-import json
 import sys
 from collections.abc import Callable
 from datetime import timedelta
@@ -13,10 +12,11 @@ from accelerate import PartialState
 
 from evals.harness.bench import Setup, require_samplers
 from evals.harness.cells import make_cells
+from evals.harness.data import parse_json
 from evals.harness.evaluation import Evaluation
 from evals.harness.run import run, write
 from keyscore_plugin.config import SamplerConfig
-from keyscore_plugin.errors import InputError, KeyScoreError
+from keyscore_plugin.errors import InputError, KeyScoreError, VideoError
 
 # One process may be done long before another; by default torch gives up on it after 30 minutes.
 _PATIENCE = timedelta(days=30)
@@ -85,7 +85,7 @@ def main(
     try:
         setup = make_setup(options, state)
         with state.local_main_process_first():
-            evaluation = make(options, setup)
+            evaluation = _evaluation(options, setup, make)
         leave_out = names(options.leave_out)
         result = run(evaluation, setup, out=options.out, state=state, leave_out=leave_out)
         if result is not None:
@@ -99,6 +99,26 @@ def main(
         print(f"{options.name}: cut off; the same command goes on from here", file=sys.stderr)
         return 130
     return 0
+
+
+def _evaluation(
+    options: argparse.Namespace,
+    setup: Setup,
+    make: Callable[[argparse.Namespace, Setup], Evaluation],
+) -> Evaluation:
+    """What `make` reads.
+
+    Raises:
+        InputError: Also where the system does not let it read: a file in place of a folder, a name
+            that no file can have, a folder of somebody else.
+    """
+    try:
+        return make(options, setup)
+    except VideoError:
+        raise
+    except OSError as error:
+        at = options.root if error.filename is None else error.filename
+        raise InputError(f"cannot read {at}: {error.strerror or error}") from error
 
 
 def make_setup(options: argparse.Namespace, state: PartialState) -> Setup:
@@ -116,15 +136,16 @@ def make_setup(options: argparse.Namespace, state: PartialState) -> Setup:
     budgets = options.num_frames
     if budgets is None:
         budgets = "" if thresholds else options.default_num_frames
-    try:
-        config = json.loads(options.config)
-    except json.JSONDecodeError as error:
-        raise InputError(f"--config {options.config!r} is not JSON: {error}") from error
+    config = parse_json(options.config, where=f"--config {options.config!r:.80}")
     if not isinstance(config, dict):
         raise InputError(f"--config {options.config!r} is no object of settings")
+    if options.seed < 0:
+        raise InputError(f"--seed: expected a whole number >= 0, got {options.seed}")
     cells = make_cells(
         names(options.sampler), [_budget(text) for text in names(budgets)], thresholds
     )
+    if not cells:
+        raise InputError("there is nothing to compare; give --sampler, and a budget to each")
     require_samplers(cells)
     return Setup(
         cells=cells,

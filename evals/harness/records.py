@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from evals.harness.data import parse_json
 from keyscore_plugin._files import write_whole
 from keyscore_plugin.errors import InputError
 
@@ -20,15 +21,28 @@ def read_records(out: Path) -> dict[str, Record]:
     """The records of all journals of a run, by id; one that measured replaces one that failed.
 
     A last line without an end is being written, or was cut off: it counts as not written.
+
+    Raises:
+        InputError: A journal cannot be read, or holds a line that no run wrote.
     """
     records: dict[str, Record] = {}
     for path in sorted(out.glob("records-*.jsonl")):
-        whole, _, _ = path.read_bytes().rpartition(b"\n")
-        for line in whole.splitlines():
-            record = json.loads(line)
+        try:
+            whole, _, _ = path.read_bytes().rpartition(b"\n")
+        except OSError as error:
+            raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+        for number, line in enumerate(whole.splitlines(), start=1):
+            record = _parse(line, f"{path}, line {number}")
             if "error" not in record or record["id"] not in records:
                 records[record["id"]] = record
     return records
+
+
+def _parse(line: bytes, where: str) -> Record:
+    record = parse_json(line.decode("utf-8", "replace"), where=where)
+    if not isinstance(record, dict) or not isinstance(record.get("id"), str):
+        raise InputError(f"{where} is no record of a video; give another --out")
+    return record
 
 
 def claim(out: Path, settings: Mapping[str, Any]) -> None:
@@ -41,7 +55,7 @@ def claim(out: Path, settings: Mapping[str, Any]) -> None:
     text = json.dumps(settings, indent=1, sort_keys=True)
     try:
         if path.exists():
-            _require_same(path, json.loads(path.read_text()), json.loads(text))
+            _require_same(path, _settings_of(path), json.loads(text))
             return
         out.mkdir(parents=True, exist_ok=True)
         write_whole(path, f"{text}\n".encode())
@@ -49,8 +63,14 @@ def claim(out: Path, settings: Mapping[str, Any]) -> None:
         raise InputError(
             f"cannot write {path}: {error.strerror or error}; give another --out"
         ) from error
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path} is no settings file ({error}); give another --out") from error
+
+
+def _settings_of(path: Path) -> Any:
+    text = path.read_bytes().decode("utf-8", "replace")
+    try:
+        return parse_json(text, where=str(path))
+    except InputError as error:
+        raise InputError(f"{path} is no settings file; give another --out") from error
 
 
 def _require_same(path: Path, then: Any, now: dict[str, Any]) -> None:

@@ -47,12 +47,10 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain JSON values."""
-        versions = {name: version(name) for name in _PACKAGES}
         return {
             "eval": self.name,
             "settings": dict(self.settings),
-            "versions": {"keyscore-plugin": VERSION, "python": platform.python_version()}
-            | versions,
+            "versions": {"python": platform.python_version()} | versions(),
             "left_out": list(self.left_out),
             "rows": [
                 {
@@ -84,6 +82,11 @@ class Result:
         if self.left_out:
             lines += ["", f"Left out by name: {', '.join(self.left_out)}."]
         return "\n".join(lines) + "\n"
+
+
+def versions() -> dict[str, str]:
+    """Of all that computes."""
+    return {"keyscore-plugin": VERSION} | {name: version(name) for name in _PACKAGES}
 
 
 def _union(mappings: Any) -> list[str]:

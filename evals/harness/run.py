@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -14,7 +15,8 @@ from evals.harness.bench import Setup
 from evals.harness.evaluation import Evaluation, Unit
 from evals.harness.plot import draw
 from evals.harness.records import Record, claim, journal_path, read_records
-from evals.harness.result import Result
+from evals.harness.result import Result, versions
+from keyscore_plugin._device import resolve_device
 from keyscore_plugin.batch.journal import Journal
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.encoders.base import Encoder
@@ -48,15 +50,20 @@ def run(
         The figures; None in every process but the main one.
 
     Raises:
-        InputError: The folder holds another run, an id is unknown, or videos could not be read.
+        InputError: The folder holds another run, two videos have one id, an id is unknown, or
+            videos could not be read.
     """
     ids = [unit.id for unit in evaluation.units]
+    twice = [name for name, times in Counter(ids).items() if times > 1]
+    if twice:
+        raise InputError(f"two videos have the id {twice[0]!r}; every video needs one of its own")
     unknown = [name for name in leave_out if name not in ids]
     if unknown:
         raise InputError(f"--leave-out: there is no video {unknown[0]!r} in {evaluation.name}")
-    settings = _settings(evaluation, setup) | {"leave_out": list(leave_out)}
+    settings = _settings(evaluation, setup)
     if state.is_main_process:
-        claim(out, settings)
+        # What is left out decides no record, so the same folder serves: it is in the result.
+        claim(out, settings | {"versions": versions()})
     state.wait_for_everyone()
     units = [unit for unit in evaluation.units if unit.id not in leave_out]
     _measure(evaluation, setup, units[state.process_index :: state.num_processes], out, state)
@@ -66,7 +73,8 @@ def run(
     records = read_records(out)
     _require_all(records, units)
     measured = {unit.id: records[unit.id] for unit in units}
-    return Result(evaluation.name, settings, leave_out, evaluation.rows(measured, setup.cells))
+    left_out = list(dict.fromkeys(leave_out))
+    return Result(evaluation.name, settings, left_out, evaluation.rows(measured, setup.cells))
 
 
 def _settings(evaluation: Evaluation, setup: Setup) -> dict[str, Any]:
@@ -77,6 +85,8 @@ def _settings(evaluation: Evaluation, setup: Setup) -> dict[str, Any]:
         "config": setup.config.to_dict(),
         "encoder": _name(setup.encoder_asked),
         "captioner": _name(setup.captioner_asked),
+        # Not which of several GPUs: processes have one each.
+        "device": resolve_device(setup.device).type,
         "decoder": setup.decoder,
         "seed": setup.seed,
         "videos": [unit.id for unit in evaluation.units],
@@ -139,8 +149,9 @@ def write(result: Result, evaluation: Evaluation, out: Path) -> None:
     """Write ``result.json``, ``table.md`` and ``plot.svg``."""
     try:
         text = json.dumps(result.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
-        (out / "result.json").write_text(text + "\n")
-        (out / "table.md").write_text(result.to_markdown())
+        # A file name that is no UTF-8 holds lone surrogates; written as \udcXX they are JSON.
+        for name, content in (("result.json", text + "\n"), ("table.md", result.to_markdown())):
+            (out / name).write_text(content, encoding="utf-8", errors="backslashreplace")
         draw(result, evaluation.plot, out / "plot.svg")
     except OSError as error:
         raise InputError(

@@ -113,7 +113,7 @@ def _class_folders(root: Path) -> set[str]:
 
 
 def _clips(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir() if path.suffix == ".avi"}
+    return {path.name for path in folder.iterdir() if path.suffix.lower() == ".avi"}
 
 
 def _require_listed_clips(root: Path, lists: Mapping[tuple[str, int], Listed]) -> None:

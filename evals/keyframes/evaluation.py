@@ -1,5 +1,7 @@
 """Choose keyframes of every video, and compare their colours with those of the true ones."""
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +27,7 @@ from keyscore_plugin.video import VideoSource
 
 N_DRAWS = 5  # ours: random frames are drawn this often, and the mean is taken
 _READ_AT_ONCE = 16  # frames of full size: 100 MB at 1080p
+_SLACK_FRAMES = 15  # decoders and annotators may count a little differently: half a second
 
 WITHOUT_ZERO_MATCH = "F1 without zero-match videos (inflated)"
 
@@ -64,8 +67,11 @@ class KeyframeEvaluation:
 
     def settings(self) -> dict[str, Any]:
         """The data set, its keyframes and the texts."""
+        titles = self.titles or {}
+        told = [[video.id, video.indices, titles.get(video.id)] for video in self.videos]
         return {
             "dataset": self.dataset,
+            "annotations_sha256": hashlib.sha256(json.dumps(told).encode()).hexdigest(),
             "ground_truth": self.truth,
             "n_keyframes": sum(len(video.indices) for video in self.videos),
             "captions": self.captions,
@@ -77,12 +83,7 @@ class KeyframeEvaluation:
         """What every line chooses, and what that is worth."""
         truth = self._by_id[unit.id].indices
         n_frames = len(bench.source.pts_seconds())
-        if truth[-1] >= n_frames:
-            raise VideoError(
-                str(unit.video),
-                f"its keyframes go up to frame {truth[-1]} and it has {n_frames} frames",
-                "get the copy that the keyframes were chosen in",
-            )
+        _require_same_video(self._by_id[unit.id], n_frames)
         caption = None if self.titles is None else self.titles[unit.id]
         chosen: dict[str, list[list[int]]] = {}
         for line in lines_of(cells, oracle=self.oracle):
@@ -148,6 +149,22 @@ class KeyframeEvaluation:
             "compression": mean_figure(column("compression").tolist(), seed=self.seed),
         }
         return Row(line.labels, len(records), figures)
+
+
+def _require_same_video(video: Labelled, n_frames: int) -> None:
+    """Check that a video has the frames that people chose from.
+
+    Raises:
+        VideoError: It has others: in a copy with another frame rate the indices mean other frames.
+    """
+    last, labelled = video.indices[-1], video.n_frames
+    if last >= n_frames or (labelled is not None and abs(labelled - n_frames) >= _SLACK_FRAMES):
+        told = f"go up to frame {last}" if labelled is None else f"are of {labelled} frames"
+        raise VideoError(
+            str(video.video),
+            f"its keyframes {told} and it has {n_frames} frames",
+            "get the copy that the keyframes were chosen in",
+        )
 
 
 def _flat(chosen: Mapping[str, list[list[int]]]) -> set[int]:

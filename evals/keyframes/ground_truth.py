@@ -25,11 +25,13 @@ class Labelled:
         id: File name of the video without its ending.
         video: The file.
         indices: The keyframes, 0-based in display order, rising and unique.
+        n_frames: Frames of the copy that they were chosen in; None where nothing tells.
     """
 
     id: str
     video: Path
     indices: tuple[int, ...]
+    n_frames: int | None = None
 
 
 def read_keyframes(root: Path, *, source: str) -> list[Labelled]:

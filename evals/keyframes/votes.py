@@ -11,6 +11,7 @@ seconds, at peaks of the mean vote), put down in words and applied to SumMe's vo
 3. its keyframe is the middle frame of its (middle) stretch.
 """
 
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,17 @@ from keyscore_plugin.errors import InputError
 LAYOUT = "GT/<name>.mat and Videos/<name>.mp4 or .webm"
 _STRETCH_SECONDS = 2.0
 _LEAST_USERS = 15
+# What the reader raises over bytes that are no MATLAB file, or half of one.
+_MALFORMED = (
+    MatReadError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    TypeError,
+    ValueError,
+    zlib.error,
+)
 
 
 def read_votes(root: Path, *, source: str) -> list[Labelled]:
@@ -45,15 +57,23 @@ def read_votes(root: Path, *, source: str) -> list[Labelled]:
     videos = {name: find_video(root, name) for name in names}
     require_files(root, videos.values(), source=source, layout=LAYOUT)
     return [
-        Labelled(name, root / video, tuple(_peaks_of_file(root / "GT" / f"{name}.mat")))
-        for name, video in videos.items()
+        _labelled(name, root / video, root / "GT" / f"{name}.mat") for name, video in videos.items()
     ]
 
 
-def _peaks_of_file(path: Path) -> list[int]:
+def _labelled(name: str, video: Path, path: Path) -> Labelled:
+    votes, fps = _read_votes(path)
+    peaks = peaks_of_votes(votes, fps=fps)
+    if not peaks:
+        raise InputError(f"{path}: all users kept the same of everything; there is no peak")
+    return Labelled(name, video, tuple(peaks), n_frames=len(votes))
+
+
+def _read_votes(path: Path) -> tuple[npt.NDArray[np.int64], float]:
+    """``(n_frames,)`` votes, and frames a second."""
     try:
         values = loadmat(path, variable_names=["user_score", "FPS"])
-    except (MatReadError, NotImplementedError, OSError, ValueError) as error:
+    except _MALFORMED as error:
         raise InputError(f"{path} is no MATLAB file of SumMe ({error})") from error
     for name in ("user_score", "FPS"):
         if name not in values:
@@ -61,16 +81,15 @@ def _peaks_of_file(path: Path) -> list[int]:
     rate = np.asarray(values["FPS"]).ravel()
     if rate.dtype.kind not in "iuf" or len(rate) != 1 or not 0 < rate[0] < np.inf:
         raise InputError(f"{path}: FPS is {values['FPS']!r}; expected one number above 0")
-    kept = np.asarray(values["user_score"]) > 0
-    if kept.ndim != 2 or kept.shape[1] < _LEAST_USERS:
+    scores = np.asarray(values["user_score"])
+    if scores.ndim != 2 or not len(scores) or scores.shape[1] < _LEAST_USERS:
         raise InputError(
-            f"{path}: user_score has shape {kept.shape}; expected (frames, {_LEAST_USERS} or more "
-            "users)"
+            f"{path}: user_score has shape {scores.shape}; expected (frames, {_LEAST_USERS} or "
+            "more users)"
         )
-    peaks = peaks_of_votes(kept.sum(axis=1), fps=float(rate[0]))
-    if not peaks:
-        raise InputError(f"{path}: all users kept the same of everything; there is no peak")
-    return peaks
+    if scores.dtype.kind not in "biuf" or not np.isfinite(scores).all():
+        raise InputError(f"{path}: user_score holds {scores.dtype}; expected finite numbers")
+    return (scores > 0).sum(axis=1), float(rate[0])
 
 
 def peaks_of_votes(votes: npt.NDArray[np.int64], *, fps: float) -> list[int]:

@@ -1,11 +1,10 @@
 """QVHighlights (Lei et al., NeurIPS 2021): real videos, a query each, and where it is answered."""
 
-import json
+import math
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
 
-from evals.harness.data import read_text, require_files
+from evals.harness.data import parse_json, read_text, require_file_name, require_files
 from evals.needle.data import Needle, NeedleVideo
 from keyscore_plugin.errors import InputError
 
@@ -26,7 +25,7 @@ def read_qvhighlights(root: Path) -> list[NeedleVideo]:
     require_files(root, [ANNOTATIONS], source=_SOURCE, layout=_LAYOUT)
     path = root / ANNOTATIONS
     needles: dict[str, list[Needle]] = defaultdict(list)
-    seen: dict[Any, int] = {}
+    seen: dict[str, int] = {}
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if not line.strip():
             continue
@@ -42,19 +41,19 @@ def read_qvhighlights(root: Path) -> list[NeedleVideo]:
     return [NeedleVideo(root / videos[video], tuple(needles[video])) for video in needles]
 
 
-def _read(line: str, where: str) -> tuple[int, str, Needle]:
-    try:
-        item = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{where} is not JSON: {error}") from error
+def _read(line: str, where: str) -> tuple[str, str, Needle]:
+    item = parse_json(line, where=where)
     try:
         spans = tuple((float(start), float(end)) for start, end in item["relevant_windows"])
-        qid, video, query = item["qid"], item["vid"], item["query"]
+        qid, video, query = str(item["qid"]), item["vid"], item["query"]
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{where}: expected qid, vid, query and relevant_windows [[start, end], ...], got "
             f"{type(error).__name__} {error}"
         ) from error
-    if not spans or any(not 0 <= start < end for start, end in spans):
+    if not (isinstance(video, str) and isinstance(query, str) and query.strip()):
+        raise InputError(f"{where}: expected words as vid and query, got {video!r} and {query!r}")
+    require_file_name(video, where=where)
+    if not spans or any(not 0 <= start < end < math.inf for start, end in spans):
         raise InputError(f"{where}: relevant_windows {item['relevant_windows']} are no stretches")
     return qid, video, Needle(query, spans)

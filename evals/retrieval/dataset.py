@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 
-from evals.harness.data import read_text
+from evals.harness.data import read_text, require_file_name
 from keyscore_plugin.errors import InputError
 
 
@@ -60,17 +60,6 @@ def read_list(path: Path) -> list[str]:
         require_file_name(name, where=where)
     require_once(named, what="video")
     return [name for _, name in named]
-
-
-def require_file_name(name: str, *, where: str) -> str:
-    """The name, if it can be that of a file in the folder of the videos.
-
-    Raises:
-        InputError: It leads out of the folder, or to nothing.
-    """
-    if PurePath(name).name != name or name in ("", ".", "..") or not name.isprintable():
-        raise InputError(f"{where}: {name!r} is not the name of a video file")
-    return name
 
 
 def require_once(named: Iterable[tuple[str, str]], *, what: str) -> None:

@@ -1,11 +1,10 @@
 """DiDeMo as paragraph-to-video retrieval: 1,004 test videos (Hendricks et al., ICCV 2017)."""
 
-import json
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from evals.harness.data import read_text, require_files
+from evals.harness.data import parse_json, read_text, require_files
 from evals.retrieval.dataset import (
     CaptionedVideo,
     Dataset,
@@ -55,10 +54,7 @@ def read_didemo(root: Path) -> Dataset:
 
 def _paragraphs(path: Path) -> dict[str, list[str]]:
     """The descriptions of each video."""
-    try:
-        items = json.loads(read_text(path))
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise InputError(f"{path} is not JSON: {error}") from error
+    items = parse_json(read_text(path), where=str(path))
     if not isinstance(items, list):
         raise InputError(f"{path}: expected a list of descriptions, got {type(items).__name__}")
     paragraphs: dict[str, list[str]] = defaultdict(list)

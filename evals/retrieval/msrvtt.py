@@ -4,14 +4,8 @@ import csv
 import io
 from pathlib import Path
 
-from evals.harness.data import read_text, require_files
-from evals.retrieval.dataset import (
-    CaptionedVideo,
-    Dataset,
-    require_caption,
-    require_file_name,
-    require_once,
-)
+from evals.harness.data import read_text, require_file_name, require_files
+from evals.retrieval.dataset import CaptionedVideo, Dataset, require_caption, require_once
 from keyscore_plugin.errors import InputError
 
 _ANNOTATIONS = "MSRVTT_JSFUSION_test.csv"

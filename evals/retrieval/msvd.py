@@ -1,5 +1,6 @@
 """MSVD: 670 test videos with about 40 captions each (Chen and Dolan, ACL 2011)."""
 
+import reprlib
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,9 @@ def _files_by_id(folder: Path) -> dict[str, list[Path]]:
 
 def _sentences(token_lists: Any, *, where: str) -> tuple[str, ...]:
     if not isinstance(token_lists, list) or not token_lists:
-        raise InputError(f"{where}: expected a list of captions, at least one, got {token_lists!r}")
+        raise InputError(
+            f"{where}: expected a list of captions, at least one, got {reprlib.repr(token_lists)}"
+        )
     return tuple(
         _sentence(tokens, where=f"{where}, caption {number}")
         for number, tokens in enumerate(token_lists, start=1)
@@ -73,5 +76,5 @@ def _sentences(token_lists: Any, *, where: str) -> tuple[str, ...]:
 
 def _sentence(tokens: Any, *, where: str) -> str:
     if not isinstance(tokens, list | tuple) or not all(isinstance(token, str) for token in tokens):
-        raise InputError(f"{where}: expected a list of tokens, got {tokens!r:.80}")
+        raise InputError(f"{where}: expected a list of tokens, got {reprlib.repr(tokens)}")
     return require_caption(" ".join(tokens), where=where)

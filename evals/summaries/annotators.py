@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from evals.harness.arrays import Floats
-from evals.harness.data import read_text
+from evals.harness.data import read_text, require_file_name
 from evals.summaries.h5 import Annotation
 from keyscore_plugin.errors import InputError
 
@@ -45,11 +45,12 @@ def read_annotators(path: Path) -> dict[str, Floats]:
 
 def _parse(line: str, where: str) -> tuple[str, Floats]:
     fields = line.split("\t")
-    if len(fields) != 3 or not fields[0]:
+    if len(fields) != 3:
         raise InputError(
             f"{where} has {len(fields)} fields; expected video id, category and scores, "
             "apart by tabs"
         )
+    require_file_name(fields[0], where=where)
     try:
         scores = np.array(fields[2].split(","), dtype=np.float64)
     except ValueError as error:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evals.harness.arrays import Floats
-from evals.harness.data import require_files
+from evals.harness.data import require_file_name, require_files
 from evals.summaries.annotators import N_USERS, read_annotators, scores_at_picks
 from evals.summaries.h5 import Annotation, read_h5
 from evals.summaries.splits import Splits, read_csta, read_pgl_sum
@@ -120,6 +120,7 @@ def _summe(
     for key, annotation in annotations.items():
         if annotation.name is None:
             raise InputError(f"{key} of the h5 file has no dataset 'video_name'; SumMe needs it")
+        require_file_name(annotation.name, where=f"{key} of the h5 file")
         video = root / find_video(root, annotation.name)
         twice = [other for other, known in videos.items() if known.video == video]
         if twice:

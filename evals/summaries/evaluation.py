@@ -1,5 +1,6 @@
 """Rank the frames of every video, and compare the ranking with what its annotators said."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -58,6 +59,7 @@ class SummaryEvaluation:
         annotations = [video.annotation for video in self.data.videos.values()]
         return {
             "dataset": self.data.name,
+            "annotations_sha256": self._digest(),
             "captions": self.captions,
             "splits": {name: list(map(list, sets)) for name, sets in self.data.splits.items()},
             "capacity": CAPACITY_RULE,
@@ -67,6 +69,19 @@ class SummaryEvaluation:
                 for one in annotations
             ),
         }
+
+    def _digest(self) -> str:
+        """SHA-256 of all that is known of the videos."""
+        digest = hashlib.sha256()
+        for key, video in self.data.videos.items():
+            one = video.annotation
+            digest.update(
+                repr((key, video.title, one.n_frames)).encode("utf-8", "backslashreplace")
+            )
+            users = () if video.users is None else (video.users,)
+            for values in (one.picks, one.shots, one.user_summary, *users):
+                digest.update(repr(values.shape).encode() + values.tobytes())
+        return digest.hexdigest()
 
     def measure(self, unit: Unit, bench: Bench, cells: Sequence[Cell]) -> Record:
         """The scores of every cell, and what they are worth."""

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from evals.harness.arrays import Ints, Mask
 from keyscore_plugin._optional import require
 from keyscore_plugin.errors import InputError
 
+_EXACT = 2.0**53  # above it a float tells no whole number from the next; NaN is not below
 _KEY = re.compile(r"video_([1-9]\d*)")
 _DATASETS = ("change_points", "n_frames", "n_steps", "picks", "user_summary")
 
@@ -67,7 +69,7 @@ def read_h5(path: Path, *, n_users: range) -> dict[str, Annotation]:
             if not keys:
                 raise InputError(f"{path} holds no video; expected groups video_1, video_2 ...")
             return {key: _annotation(file[key], key, path, n_users) for key in keys}
-    except OSError as error:
+    except (OSError, KeyError, RuntimeError) as error:  # what h5py raises over a broken file
         raise InputError(f"{path} is no readable h5 file ({error}); download it again") from error
 
 
@@ -142,19 +144,33 @@ def _check_users(annotation: Annotation, n_users: range, where: str) -> None:
 
 def _numbers(group: Any, name: str, where: str) -> Ints:
     """A dataset of whole numbers, whatever their type; ``n_...`` is one number."""
-    values = np.asarray(_one(group, name, where) if name.startswith("n_") else group[name][()])
-    if values.dtype.kind not in "biuf" or (values != np.floor(values)).any():
+    values = np.asarray(
+        _one(group, name, where) if name.startswith("n_") else _all(group, name, where)
+    )
+    whole = values.dtype.kind in "biu" or (
+        values.dtype.kind == "f"
+        and (np.abs(values) < _EXACT).all()
+        and (values == np.floor(values)).all()
+    )
+    if not whole:
         raise InputError(f"{where}: {name} holds {values.dtype}; expected whole numbers")
     return values.astype(np.int64)
 
 
 def _one(group: Any, name: str, where: str) -> Any:
     """The one value of a scalar, or of an array of one."""
-    values = np.asarray(group[name][()])
+    values = _all(group, name, where)
     if values.size != 1:
         raise InputError(f"{where}: {name} has shape {values.shape}; expected one value")
     return values.item()
 
 
+def _all(group: Any, name: str, where: str) -> npt.NDArray[Any]:
+    if not hasattr(group[name], "shape"):
+        raise InputError(f"{where}: {name} is no dataset; expected numbers or a text")
+    return np.asarray(group[name][()])
+
+
 def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+    """A text; bytes that are no UTF-8 become a sign that no file name has."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -4,12 +4,11 @@ Both name videos by their key in the h5 file. The five test sets of PGL-SUM (and
 them over) overlap and leave videos out; those of CSTA hold every video once.
 """
 
-import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from evals.harness.data import read_text
+from evals.harness.data import parse_json, read_text
 from keyscore_plugin.errors import InputError
 
 Splits = tuple[tuple[str, ...], ...]
@@ -25,10 +24,7 @@ def read_pgl_sum(path: Path, keys: Collection[str]) -> Splits:
     Raises:
         InputError: The file is no such JSON, or names a video that is not there, or one twice.
     """
-    try:
-        splits = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path} is not JSON ({error}); download it again") from error
+    splits = parse_json(read_text(path), where=str(path))
     if not isinstance(splits, list) or not splits:
         raise InputError(f"{path}: expected a list of splits, got {type(splits).__name__}")
     return tuple(

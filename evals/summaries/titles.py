@@ -1,6 +1,7 @@
 """Titles: the text that every video of TVSum and SumMe has without any annotation."""
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 
 from evals.harness.data import read_text
@@ -25,14 +26,23 @@ def read_titles(path: Path) -> dict[str, str]:
     if missing:
         raise InputError(f"{path} has no column {missing[0]!r}; its columns are {columns}")
     titles: dict[str, str] = {}
-    for row in table:
+    for row in _rows(table, path):
         video_id, title = row["video_id"], (row["title"] or "").strip()
+        if not video_id:
+            raise InputError(f"{path}, line {table.line_num} names no video")
         if video_id in titles:
             raise InputError(f"{path}: {video_id} comes twice; expected each video once")
         if not title:
             raise InputError(f"{path}: {video_id} has no title")
         titles[video_id] = title
     return titles
+
+
+def _rows(table: "csv.DictReader[str]", path: Path) -> Iterator[dict[str, str | None]]:
+    try:
+        yield from table
+    except csv.Error as error:
+        raise InputError(f"{path}, line {table.line_num}: {error}") from error
 
 
 def title_of_name(name: str) -> str:

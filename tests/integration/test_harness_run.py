@@ -1,5 +1,6 @@
 """A run that is cut off, shared by processes, or short of a video."""
 
+import argparse
 import json
 import os
 import subprocess
@@ -107,7 +108,10 @@ def test_an_unreadable_video_stops_no_other_and_is_no_part_of_a_mean(
     assert "\n" not in str(error.value)
     assert evaluation.measured == ["cat", "rocket"]
 
-    left_out = finish(FrameTimes(some), tmp_path / "other", leave_out=["broken"])
+    # What the line advises works where the others were measured, and measures none again.
+    rest = FrameTimes(some)
+    left_out = finish(rest, tmp_path / "run", leave_out=["broken", "broken"])
+    assert rest.measured == []
     assert {row.n for row in left_out.rows} == {2}
     assert "Left out by name: broken." in left_out.to_markdown()
 
@@ -123,8 +127,16 @@ def test_one_folder_takes_one_run(units: list[Unit], tmp_path: Path) -> None:
         finish(FrameTimes(units), tmp_path, Setup(SETUP.cells, SETUP.config, seed=1))
     with pytest.raises(InputError, match="holds a run with cells"):
         finish(FrameTimes(units), tmp_path, Setup(SETUP.cells[:1], SETUP.config))
-    with pytest.raises(InputError, match="holds a run with leave_out"):
-        finish(FrameTimes(units), tmp_path, leave_out=["cat"])
+    kept = json.loads((tmp_path / "settings.json").read_text())
+    kept["versions"]["torch"] = "0.4.1"
+    (tmp_path / "settings.json").write_text(json.dumps(kept))
+    with pytest.raises(InputError, match=r"holds a run with versions .*0\.4\.1"):
+        finish(FrameTimes(units), tmp_path)
+
+
+def test_two_videos_of_one_id_are_refused(units: list[Unit], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="two videos have the id 'cat'"):
+        finish(FrameTimes([*units, Unit("cat", units[1].video)]), tmp_path)
 
 
 def test_a_video_that_is_not_there_cannot_be_left_out(units: list[Unit], tmp_path: Path) -> None:
@@ -138,6 +150,10 @@ def test_a_video_that_is_not_there_cannot_be_left_out(units: list[Unit], tmp_pat
         (["--num-frames=0"], ">= 1, got 0"),
         (["--num-frames=few"], "'few' is not a number"),
         (["--threshold=high"], "'high' is not a number"),
+        (["--seed=-1"], "whole number >= 0, got -1"),
+        (["--sampler="], "nothing to compare"),
+        (["--num-frames="], "nothing to compare"),
+        (["--config=" + "[" * 100_000], "is not JSON"),
         (["--sampler=best"], "best"),
         (["--sampler=uniform", "--threshold=0.5"], "uniform@t0.5"),
         (["--config=[]"], "is no object"),
@@ -159,6 +175,30 @@ def test_a_wrong_option_is_one_line_before_any_work(
     assert named in captured.err.strip().splitlines()[-1]
     assert captured.out == ""
     assert not (tmp_path / "out" / "result.json").exists()
+
+
+def test_what_the_system_refuses_to_read_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    parser = eval_parser("frame-times", "test", samplers="uniform", num_frames="2")
+
+    def make(options: argparse.Namespace, _setup: Setup) -> FrameTimes:
+        return FrameTimes([Unit(path.name, path) for path in options.root.iterdir()])
+
+    options = parser.parse_args([f"--root={tmp_path / 'file'}", f"--out={tmp_path / 'out'}"])
+    assert main(options, make) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == f"frame-times: cannot read {tmp_path / 'file'}: Not a directory"
+
+
+def test_a_name_that_is_no_utf_8_does_not_stop_the_result(
+    units: list[Unit], tmp_path: Path
+) -> None:
+    parser = eval_parser("frame-times", "test", samplers="uniform", num_frames="2")
+    odd = [Unit("\udcff", units[0].video)]
+    assert main(parser.parse_args([f"--out={tmp_path}"]), lambda _o, _s: FrameTimes(odd)) == 0
+    assert json.loads((tmp_path / "result.json").read_text())["settings"]["videos"] == ["\udcff"]
 
 
 def test_control_c_is_one_line(

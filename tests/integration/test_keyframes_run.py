@@ -207,6 +207,20 @@ def test_keyframes_of_summe_are_made_of_its_votes(root: Path, tmp_path: Path) ->
     assert settings["captions"] == "captioner"
 
 
+def test_a_copy_with_another_number_of_frames_is_not_the_one_that_people_saw(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "data" / "GT").mkdir(parents=True)
+    (tmp_path / "data" / "Videos").symlink_to(root / "Videos")
+    kept = np.zeros((N_FRAMES // 2, 15))
+    kept[10:20] = 1
+    savemat(tmp_path / "data" / "GT" / "bbbbbbbbbbb.mat", {"user_score": kept, "FPS": 5.0})
+    asked = ["--dataset", "summe", "--ground-truth", "votes", "--sampler", "iframes"]
+    assert main([*options(tmp_path / "data", tmp_path / "run"), *asked]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "its keyframes are of 30 frames and it has 60 frames" in line
+
+
 @pytest.mark.parametrize(
     ("asked", "message"),
     [

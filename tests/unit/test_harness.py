@@ -12,7 +12,7 @@ from scipy import stats
 from evals.harness.bench import require_samplers
 from evals.harness.cells import Cell, make_cells
 from evals.harness.data import require_files
-from evals.harness.figures import Figure, bootstrap, mean_figure
+from evals.harness.figures import Figure, bootstrap, clustered_mean, mean_figure
 from evals.harness.plot import Plot, draw
 from evals.harness.records import claim, journal_path, read_records
 from evals.harness.result import Result, Row
@@ -70,6 +70,7 @@ def test_terms_without_a_weight_count_alike() -> None:
         (["uniform@many"], "uniform@many"),
         (["uniform@tall"], "uniform@tall"),
         (["uniform", "uniform@8"], "uniform@8 was asked for twice"),
+        (["topk@t0.12345678", "topk@t0.12345679"], "topk@t0.123457 was asked for twice"),
     ],
 )
 def test_a_cell_that_cannot_be_read_is_named(samplers: list[str], named: str) -> None:
@@ -109,6 +110,17 @@ def test_a_seed_gives_the_same_interval_again_and_to_every_sampler_the_same_rows
     assert drawn[0] == drawn[1]
     assert len(drawn[0]) == 1001
     assert drawn[0][-1] == [0, 1, 2, 3, 4]
+
+
+def test_clusters_are_resampled_whole() -> None:
+    values = np.random.default_rng(5).random(40)
+    of_one_each = clustered_mean(values.tolist(), np.arange(40), seed=3)
+    alone = mean_figure(values.tolist(), seed=3)
+    assert (of_one_each.low, of_one_each.high) == pytest.approx((alone.low, alone.high))
+    # Every row three times over tells no more than once.
+    thrice = clustered_mean(np.tile(values, 3).tolist(), np.tile(np.arange(40), 3), seed=3)
+    assert thrice.value == pytest.approx(alone.value)
+    assert (thrice.low, thrice.high) == pytest.approx((alone.low, alone.high))
 
 
 def test_nothing_has_no_mean() -> None:
@@ -211,8 +223,24 @@ def test_a_folder_holds_one_run(tmp_path: Path) -> None:
         claim(tmp_path / "run", {"seed": 0, "encoder": "clip"})
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]"])
+@pytest.mark.parametrize(
+    "content",
+    [b"junk\n", b'{"id": "a", "hi\n{"id": "b", "hit": 1}\n', b"[1]\n", b'{"id": 1}\n', b"\xff\n"],
+)
+def test_a_line_that_no_run_wrote_is_named(content: bytes, tmp_path: Path) -> None:
+    journal_path(tmp_path, 1, 2).write_bytes(content)
+    with pytest.raises(InputError, match=r"records-1-of-2\.jsonl, line 1 is no"):
+        read_records(tmp_path)
+
+
+def test_a_folder_in_place_of_a_journal_is_named(tmp_path: Path) -> None:
+    journal_path(tmp_path, 0, 1).mkdir()
+    with pytest.raises(InputError, match=r"cannot read .*records-0-of-1\.jsonl"):
+        read_records(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "[" * 100_000, "9" * 5000, "\udcff"])
 def test_a_foreign_settings_file_is_one_line(content: str, tmp_path: Path) -> None:
-    (tmp_path / "settings.json").write_text(content)
+    (tmp_path / "settings.json").write_text(content, errors="surrogateescape")
     with pytest.raises(InputError, match="give another --out"):
         claim(tmp_path, {"seed": 0})

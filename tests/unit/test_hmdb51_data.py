@@ -83,7 +83,7 @@ def test_the_digest_changes_with_a_list(tmp_path: Path) -> None:
 @pytest.mark.parametrize("ending", ["\r\n", "\n\n", " \n", "\t\n"])
 def test_ends_of_lines_do_not_matter(tmp_path: Path, ending: str) -> None:
     path = tmp_path / "list.txt"
-    path.write_bytes(f"a.avi 1{ending}b c.avi 2{ending}".encode())
+    path.write_bytes(f"\ufeffa.avi 1{ending}b c.avi 2{ending}".encode())
     assert read_list(path) == {"a.avi": Part.TRAIN, "b c.avi": Part.TEST}
 
 
@@ -162,6 +162,13 @@ def test_a_clip_that_a_list_forgot_is_named(tmp_path: Path) -> None:
         InputError,
         match=r"1 times a clip .* the first: situp/e.avi \(not in situp_test_split2.txt\)",
     ):
+        read_hmdb51(tmp_path)
+
+
+def test_a_clip_whose_ending_is_in_capitals_is_not_passed_over(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "situp" / "z.AVI").touch()
+    with pytest.raises(InputError, match=r"situp/z\.AVI \(not in"):
         read_hmdb51(tmp_path)
 
 

@@ -1,11 +1,13 @@
 """The table of evals.keyframes: its lines, and the means over videos."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from evals.harness.cells import Cell
 from evals.keyframes.evaluation import WITHOUT_ZERO_MATCH, KeyframeEvaluation
+from evals.keyframes.ground_truth import Labelled
 from evals.keyframes.lines import ORACLE, lines_of
 from evals.keyframes.matching import Judgement
 
@@ -43,6 +45,14 @@ def test_the_oracle_is_labelled() -> None:
     told = [line for line in lines_of(cells, oracle=True) if line.as_many_as == ORACLE]
     assert [line.cell.sampler for line in told] == ["keyscore", "uniform", "random"]
     assert all(line.labels["as_many_as"] == "ground truth (an oracle)" for line in told)
+
+
+def test_a_keyframe_that_was_moved_makes_another_run() -> None:
+    moved = [
+        KeyframeEvaluation("tvsum20", [Labelled("a", Path("a.mp4"), indices)], {"a": title})
+        for indices, title in [((3, 8), "A cat"), ((3, 9), "A cat"), ((3, 8), "A dog")]
+    ]
+    assert len({str(one.settings()) for one in moved}) == 3
 
 
 def judged(*matches: int) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Where the true keyframes come from, and what a broken data set says."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +107,22 @@ def test_votes_are_read_as_summe_publishes_them(tmp_path: Path) -> None:
     assert video.video.name == "Saving_dolphines.webm"
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_votes_with_a_few_other_bytes_are_read_or_refused(seed: int, tmp_path: Path) -> None:
+    write_votes(tmp_path, "Jumps", [])
+    (tmp_path / "Videos" / "Jumps.mp4").touch()
+    path = tmp_path / "GT" / "Jumps.mat"
+    kept = np.repeat([[0], [1], [0]], 2, axis=0) * np.ones(15)
+    savemat(path, {"user_score": kept, "FPS": 1.0}, do_compression=True)
+    content = bytearray(path.read_bytes())
+    rng = np.random.default_rng(seed)
+    for place in rng.integers(128, len(content), 3):
+        content[place] = rng.integers(256)
+    path.write_bytes(content[: rng.integers(len(content))] if seed % 2 else content)
+    with suppress(InputError):
+        read_votes(tmp_path, source="there")
+
+
 def test_broken_votes_are_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="get them from there"):
         read_votes(tmp_path, source="there")
@@ -123,6 +140,13 @@ def test_broken_votes_are_one_clear_line(tmp_path: Path) -> None:
         read_votes(tmp_path, source="there")
     savemat(tmp_path / "GT" / "Jumps.mat", {"user_score": np.zeros((4, 15)), "FPS": 0.0})
     with pytest.raises(InputError, match="expected one number above 0"):
+        read_votes(tmp_path, source="there")
+    for scores in (np.full((4, 15), np.nan), np.full((4, 15), "kept", dtype=object)):
+        savemat(tmp_path / "GT" / "Jumps.mat", {"user_score": scores, "FPS": 1.0})
+        with pytest.raises(InputError, match=r"user_score holds .*; expected finite numbers"):
+            read_votes(tmp_path, source="there")
+    savemat(tmp_path / "GT" / "Jumps.mat", {"user_score": np.zeros((0, 15)), "FPS": 1.0})
+    with pytest.raises(InputError, match=r"shape \(0, \d+\)"):
         read_votes(tmp_path, source="there")
     (tmp_path / "GT" / "Jumps.mat").write_text("no MATLAB")
     with pytest.raises(InputError, match="is no MATLAB file"):

@@ -54,6 +54,14 @@ def test_queries_of_one_video_come_together(tmp_path: Path) -> None:
         ([[1]], "expected qid"),
         ([{**LINE, "vid": "other"}], "videos/other.mp4"),
         ([], "holds no query"),
+        ([{**LINE, "relevant_windows": [[0, float("inf")]]}], "no stretches"),
+        ([{**LINE, "query": 5}], "expected words as vid and query"),
+        ([{**LINE, "query": " "}], "expected words as vid and query"),
+        ([{**LINE, "vid": ["a"]}], "expected words as vid and query"),
+        ([{**LINE, "vid": "../other"}], "is not the name of a video file"),
+        ([{**LINE, "vid": "/tmp/other"}], "is not the name of a video file"),
+        (["[" * 100_000], "line 1 is not JSON"),
+        (["9" * 5000], "line 1 is not JSON"),
     ],
 )
 def test_a_wrong_file_is_one_line(lines: list[Any], named: str, tmp_path: Path) -> None:
@@ -69,6 +77,21 @@ def test_a_query_may_hold_what_ends_a_line_elsewhere(tmp_path: Path) -> None:
         write(tmp_path, json.dumps({**LINE, "query": query}, ensure_ascii=False))
     )
     assert video.needles[0].caption == query
+
+
+def test_marks_and_blank_lines_of_other_systems_are_read(tmp_path: Path) -> None:
+    write(tmp_path)
+    line = json.dumps({**LINE, "query": "one\u2028query"}, ensure_ascii=False)
+    (tmp_path / ANNOTATIONS).write_bytes(f"\ufeff{line}\r\n\r\n".encode())
+    (video,) = read_qvhighlights(tmp_path)
+    assert [needle.caption for needle in video.needles] == ["one\u2028query"]
+
+
+def test_another_encoding_is_one_line(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / ANNOTATIONS).write_bytes(b'{"qid": "\xe9"}')
+    with pytest.raises(InputError, match="byte 9 is not UTF-8"):
+        read_qvhighlights(tmp_path)
 
 
 def test_no_data_says_where_to_get_it(tmp_path: Path) -> None:

@@ -63,6 +63,9 @@ def test_a_name_is_read_from_an_array_of_one(tmp_path: Path) -> None:
         ({"n_steps": "seven"}, "n_steps holds .*; expected whole numbers"),
         ({"picks": np.arange(7) * 14.5}, "picks holds float64; expected whole numbers"),
         ({"picks": np.full(7, np.nan)}, "picks holds float64"),
+        ({"user_summary": np.full((4, 100), np.inf)}, "user_summary holds float64"),
+        ({"picks": np.full(7, 1e300)}, "picks holds float64"),
+        ({"picks": None, "picks/inner": 1}, "picks is no dataset"),
         ({"video_name": ["a", "b"]}, r"video_name has shape \(2,\)"),
     ],
 )
@@ -80,6 +83,14 @@ def test_a_file_that_is_no_h5_says_so(tmp_path: Path) -> None:
     (tmp_path / "a.h5").write_text("<html>sign in to download</html>")
     with pytest.raises(InputError, match="no readable h5 file"):
         read_h5(tmp_path / "a.h5", n_users=USERS)
+
+
+def test_an_h5_that_points_at_nothing_says_so(tmp_path: Path) -> None:
+    path = write_h5(tmp_path / "a.h5", VIDEOS, changed={"picks": None})
+    with h5py.File(path, "a") as file:
+        file["video_10/picks"] = h5py.SoftLink("/nowhere")
+    with pytest.raises(InputError, match="no readable h5 file"):
+        read_h5(path, n_users=USERS)
 
 
 def test_an_empty_file_and_a_foreign_group_say_so(tmp_path: Path) -> None:
@@ -113,6 +124,7 @@ def test_annotators_are_read_and_sampled_at_the_picks(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (lambda lines: ["../" + lines[0], *lines[1:]], "line 1: '../aaa' is not the name of a"),
         (lambda lines: lines[:-1], "has 19 lines; expected 20 users"),
         (lambda lines: [*lines, lines[0]], "line 41: aaa comes a second time"),
         (lambda lines: [lines[0].replace("\t", " "), *lines[1:]], "line 1 has 1 fields"),
@@ -205,6 +217,8 @@ def test_titles_may_hold_a_lone_quotation_mark(tmp_path: Path) -> None:
         ("video_id\ttitle\naaa\t \n", "aaa has no title"),
         ("video_id\ttitle\naaa\n", "aaa has no title"),
         ("", "has no column 'video_id'"),
+        ("title\tvideo_id\nA\n", "line 2 names no video"),
+        (f"video_id\ttitle\naaa\t{'a' * 200_000}\n", "field larger than field limit"),
     ],
 )
 def test_broken_titles_are_one_clear_line(text: str, message: str, tmp_path: Path) -> None:

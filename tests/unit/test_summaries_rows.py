@@ -1,6 +1,7 @@
 """From rankings to the table: who may rank, on which videos, with which weight."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,21 @@ def _video(key: str) -> AnnotatedVideo:
         user_summary=np.zeros((2, 30), dtype=np.bool_),
     )
     return AnnotatedVideo(annotation, Path(f"{key}.mp4"), "a title")
+
+
+def test_other_annotations_make_another_run() -> None:
+    one = _video("video_1")
+    other_users = replace(one, users=np.ones((20, 2)))
+    other_title = replace(one, title="another")
+    summary = one.annotation.user_summary.copy()
+    summary[1, 7] = True
+    other_summary = replace(one, annotation=replace(one.annotation, user_summary=summary))
+    digests = [
+        SummaryEvaluation(DataSet("tvsum", {"video_1": video}, {})).settings()["annotations_sha256"]
+        for video in (one, one, other_users, other_title, other_summary)
+    ]
+    assert digests[0] == digests[1]
+    assert len(set(digests)) == 4
 
 
 def _record(tau: float, undefined: int) -> dict[str, Any]:
