@@ -9,6 +9,13 @@ from huggingface_hub.errors import HFValidationError
 
 from keyscore_plugin.errors import ModelError
 
+# What transformers loads, the older checkpoints as a pickle of plain tensors.
+_WEIGHTS = (
+    constants.SAFETENSORS_SINGLE_FILE,
+    constants.SAFETENSORS_INDEX_FILE,
+    constants.PYTORCH_WEIGHTS_NAME,
+    f"{constants.PYTORCH_WEIGHTS_NAME}.index.json",
+)
 _TIMEOUT_SECONDS = 5  # ours: a hub that is there answers within one
 
 
@@ -53,10 +60,7 @@ def _is_cached(model: str) -> bool:
         return isinstance(try_to_load_from_cache(model, file), str)
 
     try:
-        return has("config.json") and any(
-            has(file)
-            for file in (constants.SAFETENSORS_SINGLE_FILE, "model.safetensors.index.json")
-        )
+        return has("config.json") and any(map(has, _WEIGHTS))
     except HFValidationError as error:
         raise _NotFoundError("it is neither a folder nor a model id") from error
 
