@@ -60,15 +60,19 @@ Points = list[tuple[float, Figure]]
 
 
 def _lines(rows: Sequence[Row], plot: Plot) -> dict[str, Points]:
-    """The points of every line, by its name."""
-    lines: dict[str, Points] = {}
-    for row in rows:
-        if plot.shows(row):
-            told = [str(row.labels[name]) for name in plot.by if row.labels.get(name) is not None]
-            x = row.labels.get(plot.x)
-            at = float(x) if isinstance(x, int | float) else float("nan")
-            lines.setdefault(", ".join(told), []).append((at, row.figures[plot.y]))
-    return lines
+    """The points of every line, by its name; those with no place on the axis are no line's."""
+    placed: dict[str, Points] = {}
+    unplaced: dict[str, Points] = {}
+    for row in filter(plot.shows, rows):
+        told = [str(row.labels[name]) for name in plot.by if row.labels.get(name) is not None]
+        x = row.labels.get(plot.x)
+        lines, at = (placed, float(x)) if isinstance(x, int | float) else (unplaced, math.nan)
+        lines.setdefault(", ".join(told), []).append((at, row.figures[plot.y]))
+    # On a line with others, a point without a place would be dropped without a word.
+    apart = {
+        f"{name}, no {plot.x}" if name in placed else name: unplaced[name] for name in unplaced
+    }
+    return placed | apart
 
 
 def _interval(figure: Figure) -> tuple[float, float]:

@@ -184,6 +184,16 @@ def test_the_picture_shows_the_rows_it_was_asked_for_and_those_off_its_axis(tmp_
     assert picture.count("stroke-dasharray") == 2  # the line, and its sign in the legend
 
 
+def test_the_number_a_sampler_finds_itself_is_not_dropped_from_its_line(tmp_path: Path) -> None:
+    rows = [
+        Row({"sampler": "ours", "num_frames": budget}, 5, {"hit": Figure(0.5)})
+        for budget in (4, 8, None)
+    ]
+    with mpl.rc_context({"svg.fonttype": "none"}):
+        draw(Result("x", {}, [], rows), Plot("hit"), tmp_path / "a.svg")
+    assert ">ours, no num_frames</text>" in (tmp_path / "a.svg").read_text()
+
+
 def test_missing_files_are_one_line_with_source_and_layout(tmp_path: Path) -> None:
     (tmp_path / "a.csv").touch()
     with pytest.raises(InputError) as error:
