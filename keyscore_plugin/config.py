@@ -1,6 +1,6 @@
 """One small frozen dataclass a stage. Every default names its source; "ours" has its reason."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
@@ -226,22 +226,23 @@ class SamplerConfig:
         unknown = sorted(set(values) - known)
         if unknown:
             raise InputError(f"unknown setting {unknown[0]!r}; the settings are: {sorted(known)}")
-        parts = {name: _STAGE_CONFIGS.get(name) for name in values}
-        try:
-            return cls(
-                **{
-                    name: part(**values[name]) if part else values[name]
-                    for name, part in parts.items()
-                }
-            )
-        except TypeError as error:
-            raise InputError(f"not a SamplerConfig: {error}") from error
+        return cls(**{name: _stage(name, value) for name, value in values.items()})
 
 
-_STAGE_CONFIGS = {
+_STAGE_CONFIGS: dict[str, Callable[..., Any]] = {
     "grid": GridConfig,
     "proposal": ProposalConfig,
     "encode": EncodeConfig,
     "score": ScoreConfig,
     "select": SelectConfig,
 }
+
+
+def _stage(name: str, value: Any) -> Any:
+    """The settings of one stage, or the value of a setting that belongs to none."""
+    if name not in _STAGE_CONFIGS:
+        return value
+    try:
+        return _STAGE_CONFIGS[name](**value)
+    except TypeError as error:
+        raise InputError(f"not a SamplerConfig: {name} {value!r}: {error}") from error

@@ -95,9 +95,9 @@ def test_what_is_absent_keeps_its_default() -> None:
         ({"scores": {}}, "unknown setting 'scores'; the settings are: .*'score'"),
         ({"score": {"delta": 1}}, "not a SamplerConfig: .*delta"),
         ({"score": {"temperature": 0}}, "ScoreConfig: temperature 0"),
-        ({"score": {"temperature": "hot"}}, "not a SamplerConfig"),
-        ({"score": None}, "not a SamplerConfig"),
-        ({"score": "text"}, "not a SamplerConfig"),
+        ({"score": {"temperature": "hot"}}, "not a SamplerConfig: score .*hot"),
+        ({"score": None}, "not a SamplerConfig: score None"),
+        ({"score": "text"}, "not a SamplerConfig: score 'text'"),
         ({"guide": "answer"}, "guide 'answer'"),
     ],
 )
