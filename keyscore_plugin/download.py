@@ -1,4 +1,4 @@
-"""A video from wherever it lies: a file, or a URL within limits of size and time."""
+"""A video from wherever it lies: a file, or a URL if allowed, within limits of size and time."""
 
 import tempfile
 from collections.abc import Iterator
@@ -24,10 +24,12 @@ class DownloadLimits:
     Attributes:
         max_bytes: Size of the file.
         max_seconds: Time for all of it.
+        set_by: What the user writes to set these, for the errors.
     """
 
     max_bytes: int = 2 << 30
     max_seconds: float = 120.0
+    set_by: str = "DownloadLimits(max_bytes=..., max_seconds=...)"
 
     def __post_init__(self) -> None:
         if self.max_bytes < 1 or not self.max_seconds > 0:
@@ -51,21 +53,30 @@ def local_path(video: str) -> str:
 
 
 @contextmanager
-def open_anywhere(video: str, *, decoder: str, limits: DownloadLimits) -> Iterator[VideoSource]:
-    """Open a path, a ``file:`` URL or an ``http:`` URL.
+def open_anywhere(
+    video: str, *, decoder: str, limits: DownloadLimits | None, allowed_by: str
+) -> Iterator[VideoSource]:
+    """Open a path, a ``file:`` URL or, if allowed, an ``http(s):`` URL.
 
     Args:
         video: Where the video lies.
         decoder: See `keyscore_plugin.open_video`.
-        limits: What a URL may cost.
+        limits: What a URL may cost; None allows none, and nothing is contacted.
+        allowed_by: What the user writes in this host to allow it, for the error.
 
     Raises:
+        InputError: It is a URL, and none is allowed.
         VideoError: It cannot be read.
     """
     if not is_remote(video):
         with open_video(local_path(video), decoder) as source:
             yield source
         return
+    if limits is None:
+        raise InputError(
+            f"{video} is a URL, and URLs are not fetched unless allowed; download it and give "
+            f"its path, or allow URLs by {allowed_by}"
+        )
     try:
         with downloaded(video, limits) as path, open_video(path, decoder) as source:
             yield source
@@ -110,7 +121,7 @@ def _copy(response: HTTPResponse, file: IO[bytes], url: str, limits: DownloadLim
             raise VideoError(
                 url,
                 f"it is larger than {limits.max_bytes:,} bytes",
-                "download it yourself, or raise DownloadLimits.max_bytes",
+                f"download it yourself, or allow more by {limits.set_by}",
             )
         file.write(chunk)
     # Some containers play without their end, and nobody would know.
@@ -122,5 +133,5 @@ def _too_slow(url: str, limits: DownloadLimits) -> VideoError:
     return VideoError(
         url,
         f"it did not arrive within {limits.max_seconds:g} s",
-        "download it yourself, or raise DownloadLimits.max_seconds",
+        f"download it yourself, or allow more by {limits.set_by}",
     )

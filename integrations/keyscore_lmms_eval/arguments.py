@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from keyscore_plugin.config import Guide, SamplerConfig
+from keyscore_plugin.download import DownloadLimits
 from keyscore_plugin.encoders.registry import encoder_weights
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.pairing import Pair, check_pair
@@ -16,6 +18,7 @@ from keyscore_plugin.samplers.base import list_samplers
 from keyscore_plugin.version import VERSION
 
 PRECOMPUTED = "precomputed"
+ALLOWED_BY = "sampler_max_download_gb=...,sampler_max_download_seconds=... in model_args"
 _UNRANKED = ("uniform", PRECOMPUTED)  # they rank nothing: their frames are shown as stock frames
 _RENAMED = {
     "sampler_encoder": "encoder",
@@ -24,7 +27,19 @@ _RENAMED = {
     "sampler_device": "device",
     "sampler_cache": "cache",
     "sampler_log": "log",
+    "sampler_max_download_gb": "max_download_gb",
+    "sampler_max_download_seconds": "max_download_seconds",
 }
+
+# Where things lie, and what may be fetched; the content of the files is in the settings.
+_DECIDE_NO_FRAME = (
+    "sampler_config",
+    "sampler_file",
+    "cache",
+    "log",
+    "max_download_gb",
+    "max_download_seconds",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +64,9 @@ class SamplerArguments:
         device: (``sampler_device``) Of the encoder; None is the model's own.
         cache: (``sampler_cache``) Folder of finished selections; ``"none"`` keeps none.
         log: (``sampler_log``) The JSONL file of what was selected; ``"none"`` writes none.
+        max_download_gb: (``sampler_max_download_gb``) Allows videos at ``http(s):`` URLs of at
+            most this size; None refuses URLs.
+        max_download_seconds: (``sampler_max_download_seconds``) Time that one of these may take.
     """
 
     sampler: str
@@ -63,6 +81,8 @@ class SamplerArguments:
     device: str | None = None
     cache: str | None = None
     log: str | None = None
+    max_download_gb: float | None = None
+    max_download_seconds: float | None = None
 
     def __post_init__(self) -> None:
         names = [*list_samplers(), PRECOMPUTED]
@@ -77,6 +97,13 @@ class SamplerArguments:
             check_pair(self.pair)
         if (self.sampler == PRECOMPUTED) != (self.sampler_file is not None):
             raise InputError("sampler=precomputed and sampler_file=FILE go together; give both")
+        _check_positive(sampler_max_download_gb=self.max_download_gb)
+        _check_positive(sampler_max_download_seconds=self.max_download_seconds)
+        if self.max_download_seconds is not None and self.max_download_gb is None:
+            raise InputError(
+                "sampler_max_download_seconds is given and URLs are not allowed; allow them by "
+                "sampler_max_download_gb=2 beside it, or leave it out"
+            )
 
     @classmethod
     def split(
@@ -110,6 +137,16 @@ class SamplerArguments:
         """Whether choosing costs more than finding it again."""
         return self.sampler not in _UNRANKED
 
+    @property
+    def limits(self) -> DownloadLimits | None:
+        """What a URL may cost; None refuses URLs."""
+        if self.max_download_gb is None:
+            return None
+        limits = DownloadLimits(max_bytes=math.ceil(self.max_download_gb * 1e9), set_by=ALLOWED_BY)
+        if self.max_download_seconds is None:
+            return limits
+        return replace(limits, max_seconds=self.max_download_seconds)
+
     def config(self) -> SamplerConfig:
         """The sampler's settings: those of the file, guided by the question if none says else.
 
@@ -125,8 +162,7 @@ class SamplerArguments:
 
         An encoder that is not on this machine yet has no weights here until it was loaded.
         """
-        where = ("sampler_config", "sampler_file", "cache", "log")
-        values = {k: v for k, v in asdict(self).items() if k not in where}
+        values = {k: v for k, v in asdict(self).items() if k not in _DECIDE_NO_FRAME}
         values |= {"pair": self.shown, "config": self.config().to_dict(), "version": VERSION}
         values["weights"] = encoder_weights(self.encoder)
         if self.sampler_file is not None:
@@ -142,6 +178,13 @@ class SamplerArguments:
 def _named_in_model_args() -> list[str]:
     back = {field: k for k, field in _RENAMED.items()}
     return [back.get(field, field) for field in SamplerArguments.__dataclass_fields__]
+
+
+def _check_positive(**values: float | None) -> None:
+    for name, value in values.items():
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value is not None and not (is_number and 0 < value < math.inf):
+            raise InputError(f"{name} must be a number > 0, got {value!r}")
 
 
 def _content(path: str | os.PathLike[str]) -> bytes:

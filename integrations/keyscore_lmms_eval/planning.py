@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from keyscore_lmms_eval.arguments import PRECOMPUTED, SamplerArguments
+from keyscore_lmms_eval.arguments import ALLOWED_BY, PRECOMPUTED, SamplerArguments
 from keyscore_lmms_eval.documents import VideoSpan
 from keyscore_lmms_eval.precomputed import Precomputed, Wanted, selection_of
 from keyscore_plugin._files import user_cache
 from keyscore_plugin._weights import weights_identity
 from keyscore_plugin.cache import SelectionCache, selection_key
 from keyscore_plugin.captioners.base import Captioner
-from keyscore_plugin.download import DownloadLimits, is_remote, local_path, open_anywhere
+from keyscore_plugin.download import is_remote, local_path, open_anywhere
 from keyscore_plugin.errors import InputError, KeyScoreError, ModelError, VideoError
 from keyscore_plugin.excerpt import Excerpt
 from keyscore_plugin.pairing import keyframes_for_budget, pair_frames
@@ -47,6 +47,7 @@ class Plan:
         task: Name of the task.
         doc_id: Position of the document in its split.
         span: The video.
+        arguments: What the run asks for.
         question: What the sampler was told.
         selection: The keyframes; indices count from the beginning of the span. None with an error.
         shown: ``(n,)`` frames of the span that the model gets, see `pair_frames`.
@@ -61,6 +62,7 @@ class Plan:
     task: str
     doc_id: int
     span: VideoSpan
+    arguments: SamplerArguments
     question: str | None
     selection: Selection | None = None
     shown: list[int] = field(default_factory=list)
@@ -115,9 +117,15 @@ class Planner:
 
     def plan(self, wanted: Wanted, span: VideoSpan) -> Plan:
         """Choose the frames of one video; an error that lies in it becomes part of the plan."""
-        plan = Plan(task=wanted.task, doc_id=wanted.doc_id, span=span, question=wanted.question)
+        plan = Plan(
+            task=wanted.task,
+            doc_id=wanted.doc_id,
+            span=span,
+            arguments=self.arguments,
+            question=wanted.question,
+        )
         try:
-            with opened(span, self.arguments.decoder) as source:
+            with opened(span, self.arguments) as source:
                 plan.first = source.first
                 plan.selection, plan.cached = self._selection(wanted, span, source)
                 self._show(plan, source)
@@ -200,9 +208,11 @@ class Planner:
 
 
 @contextmanager
-def opened(span: VideoSpan, decoder: str) -> Iterator[Excerpt]:
-    """Open the video, or the part of it."""
-    with open_anywhere(span.path, decoder=decoder, limits=DownloadLimits()) as source:
+def opened(span: VideoSpan, arguments: SamplerArguments) -> Iterator[Excerpt]:
+    """Open the video, or the part of it, with the decoder and the limits of the run."""
+    with open_anywhere(
+        span.path, decoder=arguments.decoder, limits=arguments.limits, allowed_by=ALLOWED_BY
+    ) as source:
         yield Excerpt.between(source, span.start_seconds, span.end_seconds)
 
 
@@ -219,10 +229,10 @@ def _load(sampler: Sampler) -> None:
         raise ModelError(str(error)) from error
 
 
-def read_shown(plan: Plan, decoder: str) -> Frames:
+def read_shown(plan: Plan) -> Frames:
     """The frames that the model gets, in order, repeated ones included."""
     plan.reads += 1
-    with opened(plan.span, decoder) as source:
+    with opened(plan.span, plan.arguments) as source:
         different, rows = torch.unique(torch.tensor(plan.shown), return_inverse=True)
         return source.read(different)[rows]
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from keyscore_lmms_eval.planning import Plan
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.pairing import Pair
 from keyscore_plugin.types import Selection
 from keyscore_plugin.video import VideoSource
 from keyscore_qwen_vl_utils.request import KeyedVideo
@@ -44,9 +43,14 @@ class Replay:
         return self.plan.selection
 
 
-def planned_video(plan: Plan, fetched: deque[Plan], *, pair: Pair, decoder: str) -> KeyedVideo:
+def planned_video(plan: Plan, fetched: deque[Plan]) -> KeyedVideo:
     """The path of a plan's video, which brings the chosen frames along."""
-    keys: dict[str, Any] = {"sampler": Replay(plan, fetched), "pair": pair, "decoder": decoder}
+    keys: dict[str, Any] = {
+        "sampler": Replay(plan, fetched),
+        "pair": plan.arguments.shown,
+        "decoder": plan.arguments.decoder,
+        "limits": plan.arguments.limits,
+    }
     span = {"video_start": plan.span.start_seconds, "video_end": plan.span.end_seconds}
     keys |= {name: seconds for name, seconds in span.items() if seconds is not None}
     # Replay has its frames; qwen-vl-utils asks for some number it would accept all the same.

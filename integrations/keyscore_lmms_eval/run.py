@@ -54,9 +54,11 @@ class SampledRun:
             device=str(getattr(model, "_device", "auto")),
         )
         self._log = SelectionLog(arguments, rank=model.rank, world_size=model.world_size)
-        self._loader = open_seam(model, host, decoder=arguments.decoder)
+        self._loader = open_seam(model, host)
         if host.processor is not None:
-            enabled = enable(stock, model=model.model, decoder=arguments.decoder)
+            enabled = enable(
+                stock, model=model.model, decoder=arguments.decoder, limits=arguments.limits
+            )
             processor = ChosenFramesProcessor(enabled, self._fetched, pair=arguments.shown)
             setattr(model, host.processor, processor)
         fingerprint.install()
@@ -134,9 +136,7 @@ class SampledRun:
         request = Request(instance, self._model.is_simple)
         stock = instance.args[request.function_at]
         loader = self._loader
-        pair = self._arguments.shown
-        decoder = self._arguments.decoder
-        videos = [planned_video(p, self._fetched, pair=pair, decoder=decoder) for p in plans]
+        videos = [planned_video(plan, self._fetched) for plan in plans]
 
         def visuals(doc: Any, *args: Any, **kwargs: Any) -> Any:
             if loader is not None:

@@ -18,7 +18,6 @@ from keyscore_lmms_eval.planning import Fold, Plan, read_shown
 from keyscore_lmms_eval.replay import plan_of
 from keyscore_qwen_vl_utils import install
 from keyscore_qwen_vl_utils.reader import FRAMES_PER_PATCH
-from keyscore_qwen_vl_utils.request import KeyedVideo
 from keyscore_transformers.families import frames_per_patch, usual_spacing_seconds
 
 
@@ -31,14 +30,14 @@ def fold_of(host: Host, processor: Any) -> Fold:
     return Fold()
 
 
-def open_seam(model: Any, host: Host, *, decoder: str) -> "PlannedLoader | None":
+def open_seam(model: Any, host: Host) -> "PlannedLoader | None":
     """Let the frames in; returns what has to be told of each document, if anything."""
     if host.seam == "fetch_video":
         install()
     elif host.seam == "segments":
         install_segments(type(model))
     elif host.seam == "load_video":
-        model.load_video = loader = PlannedLoader(decoder)
+        model.load_video = loader = PlannedLoader()
         return loader
     return None
 
@@ -70,18 +69,14 @@ class PlannedLoader:
     """The method ``load_video`` of a model that tells strings by ``type(x) is str``.
 
     Such a host loses what a path brings along, so the plans are told apart from it.
-
-    Args:
-        decoder: See `keyscore_plugin.open_video`.
     """
 
-    def __init__(self, decoder: str) -> None:
+    def __init__(self) -> None:
         self.plans: Sequence[Plan] = ()
-        self._decoder = decoder
 
     def __call__(self, video: Any, max_frames: int) -> npt.NDArray[np.uint8]:
         """``(n, height, width, 3)`` frames of the first video, the only one that is asked for."""
-        pixels: npt.NDArray[np.uint8] = read_shown(self.plans[0], self._decoder).pixels.numpy()
+        pixels: npt.NDArray[np.uint8] = read_shown(self.plans[0]).pixels.numpy()
         return pixels
 
 
@@ -107,12 +102,12 @@ class Segments:
     ) -> tuple[Tensor, list[int]]:
         """As the stock function: tiles of all frames, and their number for each frame."""
         plan = plan_of(video_path)
-        if plan is None or not isinstance(video_path, KeyedVideo):
+        if plan is None:
             return self.stock(video_path, bound, input_size, max_num, num_segments)
         transform = self.module.build_transform(input_size=input_size)
         frames = [
             torch.stack([transform(tile) for tile in self._tiles(pixels, input_size, max_num)])
-            for pixels in read_shown(plan, video_path.keys["decoder"]).pixels
+            for pixels in read_shown(plan).pixels
         ]
         return torch.cat(frames), [len(tiles) for tiles in frames]
 

@@ -74,7 +74,8 @@ def install() -> None:
     - ``sampler``: a name, see `keyscore_plugin.list_samplers`, or a sampler;
     - ``caption``, ``question``: the text that scores, and ``guide``: which of them does;
     - ``pair``: what the two frames of a visual token are, see `keyscore_plugin.pairing`;
-    - ``encoder``, ``captioner``, ``decoder``, ``device``: see `keyscore_plugin.get_sampler`.
+    - ``encoder``, ``captioner``, ``decoder``, ``device``: see `keyscore_plugin.get_sampler`;
+    - ``limits``: a `DownloadLimits`, which allows an ``http(s):`` URL; it is refused without.
 
     ``nframes`` stays the number of frames that the model gets. One visual token holds two frames,
     so they are ``nframes / 2`` keyframes (``nframes`` with ``pair="plain"``), and cost what

@@ -7,6 +7,7 @@ from typing import Any
 
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.config import Guide, SamplerConfig
+from keyscore_plugin.download import DownloadLimits
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.pairing import Pair, check_pair
@@ -64,6 +65,7 @@ class VideoRequest:
         question: A question to score with.
         pair: What the frames of one visual token are.
         decoder: See `keyscore_plugin.open_video`.
+        limits: What a URL may cost; None refuses URLs.
     """
 
     video: str
@@ -72,6 +74,7 @@ class VideoRequest:
     question: str | None = None
     pair: Pair = "duplicate"
     decoder: str = "auto"
+    limits: DownloadLimits | None = None
 
     @classmethod
     def from_element(cls, element: Mapping[str, Any]) -> "VideoRequest":
@@ -87,6 +90,12 @@ class VideoRequest:
             )
         pair = element.get("pair", "duplicate")
         check_pair(pair)
+        limits = element.get("limits")
+        if not isinstance(limits, DownloadLimits | None):
+            raise InputError(
+                f"limits={limits!r} is no DownloadLimits; give DownloadLimits(max_bytes=..., "
+                "max_seconds=...) of keyscore_qwen_vl_utils, or leave it out, which refuses URLs"
+            )
         request = cls(
             video=element["video"],
             sampler=_sampler(element),
@@ -94,6 +103,7 @@ class VideoRequest:
             question=element.get("question"),
             pair=pair,
             decoder=element.get("decoder", "auto"),
+            limits=limits,
         )
         request._check_text()
         return request

@@ -63,7 +63,7 @@ class Chooser:
         config: Theirs.
         decoder: See `keyscore_plugin.open_video`.
         device: Theirs.
-        limits: What a URL may cost.
+        limits: What a URL may cost; None refuses URLs.
         samplers: Those made so far, by name and guide.
     """
 
@@ -72,7 +72,7 @@ class Chooser:
     config: SamplerConfig
     decoder: str
     device: str
-    limits: DownloadLimits
+    limits: DownloadLimits | None
     samplers: dict[tuple[str, TextGuide | None], Sampler]
 
     def choose(

@@ -52,7 +52,7 @@ def enable(
         config: Settings of the samplers.
         decoder: See `keyscore_plugin.open_video`.
         device: Of the encoder.
-        limits: What a video at a URL may cost.
+        limits: What a video at an ``http(s):`` URL may cost; None refuses URLs.
 
     Returns:
         The same processor.
@@ -67,7 +67,7 @@ def enable(
         config=config or SamplerConfig(),
         decoder=decoder,
         device=device,
-        limits=limits or DownloadLimits(),
+        limits=limits,
         samplers={},
     )
     attach(processor, State(sampler=sampler, chooser=chooser, model=None))

@@ -17,6 +17,7 @@ from keyscore_transformers.arrays import ArrayVideo
 
 Video = str | Tensor
 
+_ALLOWED_BY = "enable(processor, limits=DownloadLimits(max_bytes=..., max_seconds=...))"
 _IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 
 
@@ -86,7 +87,11 @@ def _stacked(frames: list[Any] | tuple[Any, ...]) -> Tensor:
 
 @contextmanager
 def opened(
-    video: Video, metadata: Mapping[str, Any] | None, *, decoder: str, limits: DownloadLimits
+    video: Video,
+    metadata: Mapping[str, Any] | None,
+    *,
+    decoder: str,
+    limits: DownloadLimits | None,
 ) -> Iterator[VideoSource]:
     """Open a video of any shape.
 
@@ -94,14 +99,14 @@ def opened(
         video: One of `flat_videos`.
         metadata: Facts of an array; a file brings its own.
         decoder: For files, see `keyscore_plugin.open_video`.
-        limits: What a URL may cost.
+        limits: What a URL may cost; None refuses URLs.
 
     Raises:
         VideoError: It cannot be read.
-        InputError: The times of an array are unknown.
+        InputError: The times of an array are unknown, or it is a URL and none is allowed.
     """
     if isinstance(video, Tensor):
         yield ArrayVideo(video, metadata)
     else:
-        with open_anywhere(video, decoder=decoder, limits=limits) as source:
+        with open_anywhere(video, decoder=decoder, limits=limits, allowed_by=_ALLOWED_BY) as source:
             yield source

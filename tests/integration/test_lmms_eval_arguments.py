@@ -2,12 +2,14 @@
 
 import importlib
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from keyscore_lmms_eval.arguments import SamplerArguments
+from keyscore_plugin.download import DownloadLimits
 from keyscore_plugin.errors import InputError
 from tests.requires import require_or_skip
 
@@ -68,8 +70,26 @@ def test_the_hash_follows_everything_that_decides_and_nothing_else(tmp_path: Pat
     before = several[-1].config_hash()
     frames.write_text("[[2]]")
     assert several[-1].config_hash() != before
-    same = split(sampler="keyscore", sampler_config=str(config), sampler_log="x", sampler_cache="y")
+    same = split(
+        sampler="keyscore",
+        sampler_config=str(config),
+        sampler_log="x",
+        sampler_cache="y",
+        sampler_max_download_gb=2,
+        sampler_max_download_seconds=9,
+    )
     assert same.config_hash() == several[0].config_hash()
+
+
+def test_urls_are_allowed_by_a_size() -> None:
+    assert split(sampler="keyscore").limits is None
+    limits = split(sampler="keyscore", sampler_max_download_gb=0.5).limits
+    assert limits is not None
+    assert (limits.max_bytes, limits.max_seconds) == (500_000_000, DownloadLimits().max_seconds)
+    both = {"sampler_max_download_gb": 3, "sampler_max_download_seconds": 7.5}
+    limits = split(sampler="keyscore", **both).limits
+    assert limits is not None
+    assert (limits.max_bytes, limits.max_seconds) == (3_000_000_000, 7.5)
 
 
 def test_an_encoder_that_is_saved_again_is_another_one(tmp_path: Path) -> None:
@@ -89,6 +109,16 @@ def test_an_encoder_that_is_saved_again_is_another_one(tmp_path: Path) -> None:
         ({"sampler": "keyscore", "pair": "triple"}, "unknown pair"),
         ({"sampler": "keyscore", "sampler_file": "f.json"}, "go together"),
         ({"sampler_cache": "x"}, "sampler_cache is given without a sampler"),
+        ({"sampler": "topk", "sampler_max_download_gb": 0}, "sampler_max_download_gb must be .* 0"),
+        ({"sampler": "topk", "sampler_max_download_gb": "2GB"}, "number > 0, got '2GB'"),
+        ({"sampler": "topk", "sampler_max_download_gb": True}, "number > 0, got True"),
+        ({"sampler": "topk", "sampler_max_download_gb": math.inf}, "number > 0, got inf"),
+        (
+            {"sampler": "topk", "sampler_max_download_gb": 1, "sampler_max_download_seconds": -1},
+            "sampler_max_download_seconds must be",
+        ),
+        ({"sampler": "topk", "sampler_max_download_seconds": 9}, "URLs are not allowed; allow"),
+        ({"sampler_max_download_gb": 2}, "is given without a sampler"),
     ],
 )
 def test_what_cannot_be_used_is_refused(model_args: dict[str, Any], message: str) -> None:

@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from keyscore_plugin.errors import CacheError, InputError, ModelError
+from tests.listening import serving, unvisited
 from tests.lmms.asking import TinyTask, ask
 from tests.lmms.assets import save_answering, write_clips
 from tests.requires import require_or_skip
@@ -349,6 +350,57 @@ def test_a_part_of_a_video_is_chosen_from_and_told_at_its_place(
     assert all(20 <= index <= 50 for index in line["indices"])
     [given] = inputs
     assert FAMILIES["qwen3_vl"].read_back(given) == line["shown"]
+
+
+class UrlTask(TinyTask):
+    """Names its videos by URL."""
+
+    address = ""
+
+    def doc_to_visual(self, doc: Any) -> list[str]:
+        return [f"{self.address}/{name}" for name in doc["videos"]]
+
+
+# One host for each way in: qwen-vl-utils, the processor of transformers, load_video.
+URL_HOSTS = [
+    ("qwen3_vl", "chat", "qwen3_vl"),
+    ("llava_hf", "chat", "llava_onevision"),
+    ("llava_hf", "simple", "llava_onevision"),
+]
+
+
+def test_urls_are_refused_unless_allowed(assets: Path, make: Callable[..., Any]) -> None:
+    task = UrlTask(assets)
+    model = make("qwen2_vl", "simple", **local(assets, "qwen2_vl"))
+    with unvisited() as url:
+        task.address = url.rpartition("/")[0]
+        with pytest.raises(InputError) as error:
+            ask(model, task, [EVEN])
+        assert str(error.value) == (
+            f"no frames could be selected from any of 1 videos: {task.address}/even.mp4 is a URL, "
+            "and URLs are not fetched unless allowed; download it and give its path, or allow "
+            "URLs by sampler_max_download_gb=...,sampler_max_download_seconds=... in model_args"
+        )
+
+
+@pytest.mark.parametrize(("model_id", "kind", "family"), URL_HOSTS)
+def test_urls_are_fetched_within_the_limits_of_model_args(
+    model_id: str,
+    kind: str,
+    family: str,
+    assets: Path,
+    make: Callable[..., Any],
+    log: Callable[[], list[dict[str, Any]]],
+) -> None:
+    size = {doc["id"]: (assets / doc["videos"][0]).stat().st_size for doc in DOCS}
+    docs = sorted(DOCS, key=lambda doc: size[doc["id"]])
+    task = UrlTask(assets)
+    arguments = {**local(assets, family), "sampler_max_download_gb": min(size.values()) / 1e9}
+    with serving(assets) as task.address:
+        answers = ask(make(model_id, kind, **arguments), task, docs)
+    assert [bool(answer) for answer in answers] == [True, False]
+    assert [len(line.get("shown", [])) for line in log()] == [6, 0]
+    assert "allow more by sampler_max_download_gb=" in log()[1]["error"]
 
 
 def test_too_many_precomputed_frames_for_the_budget_are_refused(

@@ -13,11 +13,12 @@ from transformers.video_utils import VideoMetadata
 
 from keyscore_plugin import open_video
 from keyscore_plugin.errors import InputError, VideoError
-from keyscore_qwen_vl_utils import install, uninstall
+from keyscore_qwen_vl_utils import DownloadLimits, install, uninstall
 from keyscore_qwen_vl_utils.request import VideoRequest
 from keyscore_transformers import enable
 from keyscore_transformers.times import patches_chosen_before
 from tests.fixed import FixedSampler
+from tests.listening import serving, unvisited
 from tests.tiny import FAMILIES
 from tests.tiny.videos import frame_numbers, numbered_video
 
@@ -257,6 +258,7 @@ def test_errors_of_ours_never_become_even_frames(backend: str, video: str, tmp_p
         ({"num_frames": 8}, "its name for the number of frames is nframes"),
         ({"threshold": 0.5}, "threshold=0.5 is not read"),
         ({"nframes": 8, "pair": "twins"}, "unknown pair 'twins'"),
+        ({"nframes": 8, "limits": True}, "limits=True is no DownloadLimits"),
         ({"nframes": 4, "video_start": 13.0}, "0 of the 120 frames .* widen the interval"),
         ({"nframes": 4, "sampler": FixedSampler([0]), "encoder": "conse"}, "ready-made sampler"),
     ],
@@ -279,6 +281,32 @@ def test_a_list_of_frames_is_refused() -> None:
 def test_file_urls_name_files(video: str) -> None:
     [(pixels, _)] = fetch(element(f"file://{video}", sampler=FixedSampler([7]), nframes=2))
     assert numbers(pixels) == [7, 7]
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_url_is_refused_unless_the_element_allows_it(backend: str) -> None:
+    with unvisited() as url:
+        with pytest.raises(InputError) as error:
+            fetch(element(url, sampler="uniform", nframes=2))
+        assert str(error.value) == (
+            f"{url} is a URL, and URLs are not fetched unless allowed; download it and give its "
+            "path, or allow URLs by 'limits': DownloadLimits(max_bytes=..., max_seconds=...) in "
+            "the video's element"
+        )
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_url_is_fetched_within_the_limits_of_the_element(video: str) -> None:
+    asked = {"sampler": FixedSampler([7]), "nframes": 2}
+    size = Path(video).stat().st_size
+    with serving(Path(video).parent) as address:
+        url = f"{address}/{Path(video).name}"
+        [(pixels, _)] = fetch(element(url, limits=DownloadLimits(size), **asked))
+        assert numbers(pixels) == [7, 7]
+        with pytest.raises(VideoError, match=r"larger than .* allow more by DownloadLimits"):
+            fetch(element(url, limits=DownloadLimits(size - 1), **asked))
+        with pytest.raises(VideoError, match=r"within 1e-06 s; .* allow more by DownloadLimits"):
+            fetch(element(url, limits=DownloadLimits(max_seconds=1e-6), **asked))
 
 
 @pytest.mark.usefixtures("installed")

@@ -1,12 +1,9 @@
 """Every way of calling an enabled processor; wrong ways; and what stays as it was."""
 
 import copy
-import functools
 import pickle
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +17,9 @@ from transformers.pipelines import PIPELINE_REGISTRY
 from transformers.video_utils import VideoMetadata
 
 from keyscore_plugin.errors import InputError, VideoError
-from keyscore_transformers import DownloadLimits, enable
+from keyscore_transformers import DownloadLimits, enable, generate
 from tests.fixed import FixedSampler
+from tests.listening import serving, unvisited
 from tests.tiny import FAMILIES, build
 from tests.tiny.family import installed_before
 from tests.tiny.videos import numbered_frames, numbered_video
@@ -53,18 +51,8 @@ def processor() -> Any:
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[str]:
     """Address of the folder over HTTP."""
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing."""
-
-    handler = functools.partial(Quiet, directory=str(folder))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
-        thread = threading.Thread(target=httpd.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{httpd.server_address[1]}"
-        httpd.shutdown()
-        thread.join()
+    with serving(folder) as address:
+        yield address
 
 
 def messages(video: Any, **keywords: Any) -> list[dict[str, Any]]:
@@ -157,9 +145,42 @@ def test_every_way_of_asking_gives_the_chosen_frames(processor: Any, video: str,
     assert QWEN3.read_times(inputs, processor, None) == [0.3, 4.0, 10.1]
 
 
+def piped(processor: Any, model: Any) -> Any:
+    return pipeline("image-text-to-text", model=model, processor=processor)
+
+
+URL_WAYS: dict[str, Callable[[Any, Any, str], Any]] = {
+    "template": lambda p, m, url: p.apply_chat_template(messages(url), sampler=fixed(), **ANSWER),
+    "in the block": lambda p, m, url: p.apply_chat_template(
+        messages(url, sampler=fixed()), **ANSWER
+    ),
+    "the processor itself": lambda p, m, url: p(
+        text=["<|video_pad|>"], videos=[url], sampler=fixed()
+    ),
+    "generate": lambda p, m, url: generate(m, p, messages(url), sampler=fixed()),
+    "generate, not enabled before": lambda p, m, url: generate(
+        m, QWEN3.processor(), messages(url), sampler=fixed()
+    ),
+    "pipeline": lambda p, m, url: piped(p, m)(text=messages(url, sampler=fixed())),
+}
+
+
+@pytest.mark.parametrize("way", URL_WAYS)
+def test_a_url_is_refused_unless_allowed(way: str) -> None:
+    processor, model = build("qwen3_vl")
+    with unvisited() as url:
+        with pytest.raises(InputError) as error:
+            URL_WAYS[way](enable(processor), model, url)
+        assert str(error.value) == (
+            f"{url} is a URL, and URLs are not fetched unless allowed; download it and give its "
+            "path, or allow URLs by enable(processor, limits=DownloadLimits(max_bytes=..., "
+            "max_seconds=...))"
+        )
+
+
 def test_a_url_is_fetched_within_its_limits(server: str, video: str) -> None:
     url = f"{server}/a%20clip.mp4"
-    processor = enable(QWEN3.processor())
+    processor = enable(QWEN3.processor(), limits=DownloadLimits())
     inputs = processor.apply_chat_template(messages(url), sampler=fixed(), **ANSWER)
     assert QWEN3.read_back(inputs) == SHOWN
     assert processor.last_selections[0].video == url

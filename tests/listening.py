@@ -1,0 +1,39 @@
+"""Servers for tests of URLs: one that nobody may visit, one that serves a folder."""
+
+import functools
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@contextmanager
+def unvisited() -> Iterator[str]:
+    """URL on a server that is there, and that nobody has connected to by the end."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/a%20clip.mp4"
+        listener.setblocking(False)
+        with pytest.raises(BlockingIOError):  # a connection would be waiting to be accepted
+            listener.accept()
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """Address of a folder over HTTP."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: Any) -> None:
+            """Say nothing."""
+
+    handler = functools.partial(Quiet, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
+        thread = threading.Thread(target=httpd.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{httpd.server_address[1]}"
+        httpd.shutdown()
+        thread.join()
