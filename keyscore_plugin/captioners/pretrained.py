@@ -1,8 +1,10 @@
 """A Video-LLM from a folder or the hub, as the captioner."""
 
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from keyscore_plugin._hub import first_line
 from keyscore_plugin._optional import require
@@ -33,7 +35,7 @@ def load_vlm(model: str, device: torch.device, *, local_files_only: bool) -> Vlm
     try:
         network = models.from_pretrained(model, dtype=dtype, local_files_only=local_files_only)
         processor = processors.from_pretrained(model, local_files_only=local_files_only)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, UnpicklingError, SafetensorError) as error:
         raise ModelError(
             f"cannot load the captioner {model!r}: {first_line(error)}; give a Video-LLM of "
             "transformers with its processor, or use captioner='labels'"

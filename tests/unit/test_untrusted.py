@@ -3,6 +3,7 @@
 import ast
 import os
 import pickle
+import re
 import struct
 import subprocess
 import sys
@@ -14,11 +15,13 @@ from typing import Any
 import pytest
 import torch
 
+from keyscore_plugin.captioners.registry import load_captioner
 from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.errors import ModelError
 from keyscore_plugin.video import DECODERS
 from tests.clips import CLIPS, Clip
 from tests.requires import require_or_skip
+from tests.tiny import save
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("keyscore_plugin", "integrations", "evals")
@@ -27,6 +30,7 @@ RUNS_CODE = {"eval", "exec", "compile", "__import__"}
 READERS = {
     "pickle.load": None,
     "pickle.loads": None,
+    "pickle.Unpickler": None,
     "cPickle.load": None,
     "dill.load": None,
     "joblib.load": None,
@@ -41,6 +45,9 @@ READERS = {
     "numpy.load": ("allow_pickle", False),
     "torch.hub.load": None,
 }
+# Under another name a call would not be found.
+MODULES = {name.rpartition(".")[0] for name in READERS}
+USUAL_NAMES = {("numpy", "np")}
 # Never switched on, wherever it is an argument.
 NEVER_TRUE = {"trust_remote_code", "allow_pickle", "shell"}
 
@@ -49,6 +56,12 @@ def offences(source: str) -> list[str]:
     """The calls of a module that would run what comes from outside."""
     found = []
     for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            found += [f"from {name}" for name in names if name in READERS]
+        if isinstance(node, ast.Import):
+            renamed = {(alias.name, alias.asname) for alias in node.names if alias.asname}
+            found += [f"import {x} as" for x, _ in renamed - USUAL_NAMES if x in MODULES]
         if not isinstance(node, ast.Call):
             continue
         name = ast.unparse(node.func)
@@ -76,6 +89,9 @@ def offences(source: str) -> list[str]:
         ("pickle.loads(data)", "pickle.loads"),
         ("AutoModel.from_pretrained(n, trust_remote_code=given)", "AutoModel.from_pretrained("),
         ("subprocess.run(line, shell=True)", "subprocess.run(shell=...)"),
+        ("from pickle import dumps, loads", "from pickle.loads"),
+        ("import torch as t", "import torch as"),
+        ("import numpy as np; from pickle import UnpicklingError", None),
         ("torch.load(path, weights_only=True); model.eval()", None),
     ],
 )
@@ -100,14 +116,33 @@ class _Evil:
         return os.mkdir, (str(self._path),)
 
 
-@pytest.mark.parametrize("kind", ["pickle", "torch", "noise"])
-def test_weights_that_are_code_or_noise_are_one_error_and_never_run(
-    kind: str, tmp_path: Path
-) -> None:
-    require_or_skip("torchvision")
+def test_torch_is_new_enough_for_its_reader_of_plain_tensors_to_hold() -> None:
+    """CVE-2025-32434: before 2.6 a file could run code under ``weights_only=True``."""
+    floor = re.search(r'"torch>=(\d+)\.(\d+)"', (ROOT / "pyproject.toml").read_text())
+    assert floor is not None
+    assert (int(floor[1]), int(floor[2])) >= (2, 6)
+
+
+def _load_encoder(folder: Path) -> None:
     from transformers import CLIPConfig
 
-    CLIPConfig(projection_dim=8).save_pretrained(tmp_path)
+    CLIPConfig(projection_dim=8).save_pretrained(folder)
+    load_encoder(str(folder), device="cpu")
+
+
+def _load_captioner(folder: Path) -> None:
+    load_captioner(str(folder), device="cpu")
+
+
+@pytest.mark.parametrize("kind", ["pickle", "torch", "noise"])
+@pytest.mark.parametrize("model", ["encoder", "captioner"])
+def test_weights_that_are_code_or_noise_are_one_error_and_never_run(
+    model: str, kind: str, tmp_path: Path
+) -> None:
+    require_or_skip("torchvision")
+    if model == "captioner":
+        save("qwen2_vl", tmp_path)
+        (tmp_path / "model.safetensors").unlink()
     evil: Any = _Evil(tmp_path / "it-ran")
     if kind == "pickle":
         (tmp_path / "pytorch_model.bin").write_bytes(pickle.dumps(evil, protocol=2))
@@ -115,8 +150,9 @@ def test_weights_that_are_code_or_noise_are_one_error_and_never_run(
         torch.save(evil, tmp_path / "pytorch_model.bin")
     else:
         (tmp_path / "model.safetensors").write_bytes(b"\xff" * 1000)
-    with pytest.raises(ModelError, match="cannot load the encoder") as error:
-        load_encoder(str(tmp_path), device="cpu")
+    load = {"encoder": _load_encoder, "captioner": _load_captioner}[model]
+    with pytest.raises(ModelError, match=f"cannot load the {model}") as error:
+        load(tmp_path)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "it-ran").exists()
 
