@@ -9,10 +9,12 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import signal as scipy_signal
+from sklearn.metrics.pairwise import rbf_kernel
 from torch import Tensor
 
-from keyscore_plugin.samplers.published.maxinfo import MaxInfoSettings, maxinfo
-from keyscore_plugin.samplers.published.mdp3 import Mdp3Settings, kernel, mdp3
+from keyscore_plugin.samplers.published.base import stretched
+from keyscore_plugin.samplers.published.maxinfo import MaxInfoSettings, large_volume, maxinfo
+from keyscore_plugin.samplers.published.mdp3 import Mdp3Settings, best_list, mdp3
 from keyscore_plugin.samplers.published.peaks import find_peaks, local_maxima
 from keyscore_plugin.samplers.published.wavelet import coarsest_detail
 from keyscore_plugin.samplers.published.wfs_sb import (
@@ -20,6 +22,7 @@ from keyscore_plugin.samplers.published.wfs_sb import (
     allot,
     diverse_best,
     importance_of,
+    n_frames_kept,
     parts_kept,
     turning_points,
     wfs_sb,
@@ -31,12 +34,18 @@ def units(n: int, seed: int, d: int = 5) -> Tensor:
     return torch.nn.functional.normalize(vectors, dim=1)
 
 
+def gaussians(x: Tensor, y: Tensor) -> Tensor:
+    """``(n, m)`` sum over a of exp(-|x - y|^2 / (2 a)), by scikit-learn."""
+    bandwidths = (1 / 8, 1 / 4, 1 / 2, 1, 2)
+    return torch.from_numpy(sum(rbf_kernel(x, y, gamma=1 / (2 * a)) for a in bandwidths))
+
+
 class Worth:
     """MDP3's objective by determinants, straight from its definition."""
 
     def __init__(self, vectors: Tensor, query: Tensor, trade_off: float) -> None:
-        self.similarity = kernel(vectors, vectors)
-        self.relevance = 2 / trade_off * kernel(query[None], vectors)[0].log()
+        self.similarity = gaussians(vectors, vectors)
+        self.relevance = 2 / trade_off * gaussians(query[None], vectors)[0].log()
 
     def __call__(self, rows: list[int], given_row: list[int]) -> float:
         volume = self._log_det(given_row + rows) - self._log_det(given_row)
@@ -101,6 +110,24 @@ def test_mdp3_prefers_another_view_to_a_copy() -> None:
     assert rows.tolist() == [0, 2]
 
 
+@pytest.mark.parametrize(
+    ("k", "segment_frames", "n_flat"),
+    [
+        (3, 32, 0),
+        (4, 32, 1),
+        (5, 32, 2),
+        (5, 2, 2),  # 0 | 0 and 1 | 1 and 2: each segment knows the last frame before it
+        (5, 3, 2),
+    ],
+)
+def test_mdp3_counts_the_copies_it_has_to_take(k: int, segment_frames: int, n_flat: int) -> None:
+    vectors, query = units(3, 0)[[0, 0, 1, 1, 2]], units(1, 1)[0]
+    found = best_list(
+        vectors, query, num_frames=k, settings=Mdp3Settings(segment_frames=segment_frames)
+    )
+    assert (len(found.rows), found.n_flat) == (k, n_flat)
+
+
 def test_mdp3_takes_longer_segments_for_a_larger_budget() -> None:
     vectors, query = units(40, 0), units(1, 1)[0]
     short = Mdp3Settings(segment_frames=5, large_segment_frames=40, small_budget=4)
@@ -145,6 +172,30 @@ def test_maxinfo_takes_one_of_each_kind() -> None:
     vectors = torch.eye(4)[[0, 0, 1, 1, 1, 2, 2, 3]]
     rows = maxinfo(vectors, num_frames=4, settings=MaxInfoSettings())
     assert vectors[rows].sum(0).tolist() == [1, 1, 1, 1]
+
+
+@given(seed=st.integers(0, 1000))
+@settings(max_examples=20, deadline=None)
+def test_maxinfo_counts_what_it_adds_past_the_tolerance_of_rect_maxvol(seed: int) -> None:
+    vectors, plane = units(12, seed), MaxInfoSettings(rank=2)
+    basis = torch.linalg.svd(vectors, full_matrices=False)[0][:, :2]
+    n_added = 0
+    for k in range(2, 12):
+        rows = large_volume(vectors, num_frames=k, settings=plane)
+        assert rows.n_added == n_added
+        coefficients = basis @ torch.linalg.pinv(basis[rows.rows])
+        coefficients[rows.rows] = 0
+        longest = float(coefficients.norm(dim=1).max())
+        assume(abs(longest - 1) > 1e-5)
+        n_added += longest <= 1
+
+
+def test_maxinfo_counts_copies_as_added() -> None:
+    vectors = torch.eye(4)[[0, 0, 1, 1, 1, 2, 2, 3]]
+    added = [
+        large_volume(vectors, num_frames=k, settings=MaxInfoSettings()).n_added for k in (2, 4, 6)
+    ]
+    assert added == [0, 0, 2]
 
 
 @pytest.mark.filterwarnings("ignore:Level value:UserWarning")
@@ -296,3 +347,20 @@ def test_wfs_sb_gives_a_dull_part_nothing() -> None:
         scores[start : start + 32] += 0.9
     rows = wfs_sb(scores, units(256, 1).float(), num_frames=6, settings=settings_)
     assert all(row // 32 in (1, 3, 5) for row in rows.tolist())
+
+
+def test_wfs_sb_takes_dropped_parts_back_where_the_budget_needs_them() -> None:
+    settings_ = WfsSbSettings(drop_deviations=0.0)
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.rand(256, generator=generator) * 0.05
+    for start in (32, 96, 160):
+        scores[start : start + 32] += 0.9
+    vectors, n_kept = units(256, 1).float(), n_frames_kept(scores, settings_)
+    edges = [0, *turning_points(stretched(scores), settings_), 256]
+    sizes = [stop - start for start, stop in pairwise(edges)]
+    within = set(wfs_sb(scores, vectors, num_frames=n_kept, settings=settings_).tolist())
+    full = {start for start, size in zip(edges, sizes, strict=False) if start in within}
+    assert n_kept == sum(size for start, size in zip(edges, sizes, strict=False) if start in full)
+    assert len(full) < len(sizes)
+    beyond = wfs_sb(scores, vectors, num_frames=n_kept + 1, settings=settings_).tolist()
+    assert not set(beyond) <= within

@@ -1,6 +1,8 @@
 """The published selectors as samplers: what they note, record and ask of the encoder."""
 
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,8 @@ from keyscore_plugin.samplers.published.focus import FocusSampler
 from keyscore_plugin.samplers.published.iframes import iframes
 from keyscore_plugin.samplers.published.katna import KatnaSampler, KatnaSettings
 from keyscore_plugin.samplers.published.random_frames import RandomSampler, RandomSettings
+from keyscore_plugin.samplers.published.wfs_sb import WfsSbSampler, WfsSbSettings
+from keyscore_plugin.types import Embeddings, Frames
 from keyscore_plugin.video import open_video, uniform_indices
 from tests.clips import Clip
 from tests.colour import ColourEncoder
@@ -66,6 +70,40 @@ def test_bolt_notes_the_draws_it_makes_again(video: Path) -> None:
     assert any("draws of BOLT repeated a frame" in note for note in notes)
     flat = BoltSampler(EVERY_FRAME, settings=BoltSettings(power=0), encoder=ColourEncoder())
     assert flat(video, num_frames=8, caption="red").notes == ()
+
+
+def test_wfs_sb_notes_that_it_takes_dropped_parts_back(video: Path) -> None:
+    picky = WfsSbSampler(
+        EVERY_FRAME, settings=WfsSbSettings(drop_deviations=0.0), encoder=ColourEncoder()
+    )
+    (note,) = picky(video, num_frames=95, caption="red").notes
+    kept = re.match(r"WFS-SB keeps parts of (\d+) frames, and 95 were asked for; the parts", note)
+    assert kept is not None
+    n_kept = int(kept[1])
+    assert picky(video, num_frames=n_kept, caption="red").notes == ()
+    assert len(picky(video, num_frames=n_kept + 1, caption="red").notes) == 1
+
+
+def test_maxinfo_notes_what_lies_past_its_tolerance(video: Path) -> None:
+    assert sample("maxinfo", video, 3).notes == ()
+    (note,) = sample("maxinfo", video, 90).notes
+    assert re.match(r"\d+ of 90 frames were added past the tolerance", note)
+
+
+class ColourBlind(ColourEncoder):
+    """Sees no difference between frames."""
+
+    def encode_frames(self, frames: Frames) -> Embeddings:
+        seen = super().encode_frames(frames)
+        return replace(seen, vectors=torch.eye(3)[:1].expand(len(frames), 3))
+
+
+def test_mdp3_notes_the_copies_that_it_has_to_take(video: Path) -> None:
+    assert sample("mdp3", video, 4).notes == ()
+    blind = get_sampler("mdp3", encoder=ColourBlind())  # 8 frames of a grid: one segment
+    assert blind(video, num_frames=1, caption="red").notes == ()
+    (note,) = blind(video, num_frames=4, caption="red").notes
+    assert note.startswith("3 of 4 frames are copies of chosen ones")
 
 
 def test_settings_come_by_the_constructor_and_are_recorded(video: Path) -> None:

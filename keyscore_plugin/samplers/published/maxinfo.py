@@ -14,6 +14,7 @@ from keyscore_plugin.video import VideoSource
 
 _SWAP_GAIN = 1.05  # a swap must enlarge the volume by this much: the usual choice for maxvol
 _MAX_SWAPS = 100
+_TOLERANCE = 1 + 1e-6  # where rect-maxvol stops: its usual 1, and what rounding adds
 _LEAST_SINGULAR = 1e-6  # of the largest: smaller ones are float32 noise of the embeddings
 
 
@@ -31,28 +32,45 @@ class MaxInfoSettings:
         require_range(self, "rank", low=1)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class LargeVolume:
+    """What `large_volume` found.
+
+    Attributes:
+        rows: ``(min(k, n),)`` chosen rows, rising.
+        n_added: Of these, found after the search would have stopped by itself.
+    """
+
+    rows: Tensor
+    n_added: int
+
+
 def maxinfo(vectors: Tensor, *, num_frames: int, settings: MaxInfoSettings) -> Tensor:
+    """``(min(k, n),)`` rows, rising; see `large_volume`."""
+    return large_volume(vectors, num_frames=num_frames, settings=settings).rows
+
+
+def large_volume(vectors: Tensor, *, num_frames: int, settings: MaxInfoSettings) -> LargeVolume:
     """MaxInfo (Li et al., arXiv 2502.03183), in its basic version over the whole video.
 
     The first s left singular vectors of the embeddings, U[:, :s], stand for the frames; rows of
     large rectangular volume sqrt(det(A^T A)) are searched by rect-maxvol (Mikhalev and Oseledets,
     Linear Algebra and its Applications 538, 2018): s rows by maxvol, then one after the other.
-    The paper stops at a tolerance, and thins what it found to the model's limit; here it goes on to
-    exactly the budget, and s is at most that.
+    The paper stops at a tolerance, |x_i A^+| <= tau for all other rows i (1 in rect-maxvol), and
+    thins what it found to the model's limit; here it goes on to exactly the budget, and s is at
+    most that.
 
     Args:
         vectors: ``(n, d)`` frame embeddings.
         num_frames: k.
         settings: The rank.
-
-    Returns:
-        ``(min(k, n),)`` rows, rising.
     """
     k = min(num_frames, len(vectors))
     left, singular, _ = torch.linalg.svd(vectors.double(), full_matrices=False)
     rank = int((singular > _LEAST_SINGULAR * singular[0]).sum())
     basis = left[:, : min(rank, settings.rank, k)]
-    return _grown(basis, _maxvol(basis), k).sort().values
+    rows, lengths = _grown(basis, _maxvol(basis), k)
+    return LargeVolume(rows.sort().values, sum(length <= _TOLERANCE for length in lengths))
 
 
 def _maxvol(basis: Tensor) -> Tensor:
@@ -83,21 +101,29 @@ def _independent_rows(basis: Tensor) -> Tensor:
     return torch.tensor(rows)
 
 
-def _grown(basis: Tensor, rows: Tensor, k: int) -> Tensor:
+def _grown(basis: Tensor, rows: Tensor, k: int) -> tuple[Tensor, list[float]]:
     """Add the row that enlarges the rectangular volume most until there are k.
 
-    Adding row i multiplies the squared volume by 1 + x_i inv(A^T A) x_i^T.
+    Adding row i multiplies the squared volume by 1 + x_i inv(A^T A) x_i^T = 1 + |x_i A^+|^2.
+
+    Returns:
+        ``(k,)`` rows, and |x_i A^+| of each one added.
     """
+    lengths = []
     for _ in range(k - len(rows)):
         gram = basis[rows].T @ basis[rows]
         gain = (basis * torch.linalg.solve(gram, basis.T).T).sum(1)
         gain[rows] = -torch.inf
         rows = torch.cat([rows, gain.argmax()[None]])
-    return rows
+        lengths.append(max(0.0, float(gain.max())) ** 0.5)
+    return rows, lengths
 
 
 class MaxInfoSampler(PublishedSampler[MaxInfoSettings]):
-    """MaxInfo on the embeddings of any encoder; the paper's is CLIP."""
+    """MaxInfo on the embeddings of any encoder; the paper's is CLIP.
+
+    A note counts the frames past the tolerance at which its search would have stopped.
+    """
 
     name = "maxinfo"
     defaults = MaxInfoSettings()
@@ -110,10 +136,16 @@ class MaxInfoSampler(PublishedSampler[MaxInfoSettings]):
         )
         with clock.stage("select"):
             vectors = frames.vectors.cpu()
-            rows = maxinfo(vectors, num_frames=request.at_least, settings=self.settings)
+            found = large_volume(vectors, num_frames=request.at_least, settings=self.settings)
+        rows = found.rows
+        note = (
+            f"{found.n_added} of {len(rows)} frames were added past the tolerance at which MaxInfo "
+            "stops: they add little to the volume"
+        )
         return Choice(
             indices=grid.indices[rows],
             pts_seconds=grid.pts_seconds[rows],
             looked_at=LookedAt(self.config.grid.kind, len(grid)),
             encoder=encoder.name,
+            notes=(note,) if found.n_added else (),
         )

@@ -44,10 +44,32 @@ class _Greedy:
     Attributes:
         rows: ``(n_conditions, m)`` rows of the grid in the order they were added.
         worth: ``(n_conditions, m)`` worth of the first j + 1 of them.
+        n_flat: ``(n_conditions, m)`` how many of these add no volume.
     """
 
     rows: Tensor
     worth: Tensor
+    n_flat: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class _List:
+    """Some frames and what they are worth.
+
+    Attributes:
+        worth: The objective.
+        rows: In time order.
+        n_flat: How many of them add no volume, so that the objective alone rules them out.
+    """
+
+    worth: float = 0.0
+    rows: tuple[int, ...] = ()
+    n_flat: int = 0
+
+    @property
+    def last(self) -> int:
+        """What the next segment is conditioned on; -1 for nothing."""
+        return self.rows[-1] if self.rows else -1
 
 
 def kernel(x: Tensor, y: Tensor) -> Tensor:
@@ -69,7 +91,27 @@ def kernel(x: Tensor, y: Tensor) -> Tensor:
     return torch.stack([torch.exp(-squared / (2 * a)) for a in _BANDWIDTHS]).sum(0)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class BestList:
+    """What `best_list` found.
+
+    Attributes:
+        rows: ``(min(k, n),)`` chosen rows, rising.
+        n_flat: Of these, copies of chosen ones: their determinant is 0.
+    """
+
+    rows: Tensor
+    n_flat: int
+
+
 def mdp3(vectors: Tensor, query: Tensor, *, num_frames: int, settings: Mdp3Settings) -> Tensor:
+    """``(min(k, n),)`` rows, rising; see `best_list`."""
+    return best_list(vectors, query, num_frames=num_frames, settings=settings).rows
+
+
+def best_list(
+    vectors: Tensor, query: Tensor, *, num_frames: int, settings: Mdp3Settings
+) -> BestList:
     """List-wise selection (Sun et al., ICCV 2025; arXiv 2501.02885), from its released algorithm.
 
     The worth of frames S in one segment is (2 / lambda) sum log r_i + log det L_S with
@@ -83,9 +125,6 @@ def mdp3(vectors: Tensor, query: Tensor, *, num_frames: int, settings: Mdp3Setti
         query: ``(d,)`` unit text embedding.
         num_frames: k.
         settings: Trade-off and segment length.
-
-    Returns:
-        ``(min(k, n),)`` rows, rising.
     """
     n = len(vectors)
     k = min(num_frames, n)
@@ -94,27 +133,31 @@ def mdp3(vectors: Tensor, query: Tensor, *, num_frames: int, settings: Mdp3Setti
     size = settings.segment_frames
     if num_frames > settings.small_budget:
         size = settings.large_segment_frames
-    best: dict[int, tuple[float, list[int]]] = {0: (0.0, [])}  # frames used: (worth, their rows)
+    best = {0: _List()}  # by the number of frames used
     for segment in torch.split(torch.arange(n), size):
-        conditions = sorted({rows[-1] if rows else -1 for _, rows in best.values()})
+        conditions = sorted({chosen.last for chosen in best.values()})
         greedy = _greedy(similarity, relevance, segment, torch.tensor(conditions), k)
         best = _extend(best, greedy, conditions, k)
-    return torch.tensor(sorted(best[k][1]))
+    return BestList(torch.tensor(sorted(best[k].rows)), best[k].n_flat)
 
 
 def _extend(
-    best: dict[int, tuple[float, list[int]]], greedy: _Greedy, conditions: list[int], k: int
-) -> dict[int, tuple[float, list[int]]]:
+    best: dict[int, _List], greedy: _Greedy, conditions: list[int], k: int
+) -> dict[int, _List]:
     """One step of the dynamic programme: every number of frames used, with j more or with none."""
     extended = dict(best)
-    rows, worth = greedy.rows.tolist(), greedy.worth.tolist()
-    for used, (value, chosen) in best.items():
-        at = conditions.index(chosen[-1] if chosen else -1)
+    rows, worth, n_flat = (x.tolist() for x in (greedy.rows, greedy.worth, greedy.n_flat))
+    for used, chosen in best.items():
+        at = conditions.index(chosen.last)
         for j in range(1, min(len(rows[at]), k - used) + 1):
-            candidate = value + worth[at][j - 1]
-            if used + j not in extended or candidate > extended[used + j][0]:
-                # In time order, so that the last one is the condition of the next segment.
-                extended[used + j] = (candidate, chosen + sorted(rows[at][:j]))
+            candidate = chosen.worth + worth[at][j - 1]
+            if used + j not in extended or candidate > extended[used + j].worth:
+                extended[used + j] = _List(
+                    candidate,
+                    # In time order, so that the last one is the condition of the next segment.
+                    chosen.rows + tuple(sorted(rows[at][:j])),
+                    chosen.n_flat + n_flat[at][j - 1],
+                )
     return extended
 
 
@@ -142,36 +185,42 @@ def _greedy(
     factors[:, 0] = first.where((conditions >= 0)[:, None], torch.zeros_like(first))
     left -= factors[:, 0].square()
     chosen = torch.zeros_like(left, dtype=torch.bool)
-    order, gains = [], []
+    order, gains, flat = [], [], []
     for step in range(n_steps):
         volume = left.clamp(min=_LEAST_VOLUME)
         gain = (relevance[segment] + volume.log()).masked_fill(chosen, -torch.inf)
         pick = gain.argmax(1)
         order.append(pick)
         gains.append(gain[at, pick])
+        flat.append(left[at, pick] <= _LEAST_VOLUME)
         chosen[at, pick] = True
         projected = (factors[at, :, pick][:, None] @ factors)[:, 0]
         row = similarity[segment[pick]][:, segment] - projected
         factors[:, step + 1] = row / volume[at, pick].sqrt()[:, None]
         left = left - factors[:, step + 1].square()
-    return _Greedy(segment[torch.stack(order, 1)], torch.stack(gains, 1).cumsum(1))
+    return _Greedy(
+        segment[torch.stack(order, 1)],
+        torch.stack(gains, 1).cumsum(1),
+        torch.stack(flat, 1).cumsum(1),
+    )
 
 
 class Mdp3Sampler(PublishedSampler[Mdp3Settings], CosineSampler):
     """MDP3 on the embeddings of any encoder; the paper's is SigLIP so400m, which looks at 128.
 
-    The scores of the selection are cosines; the method itself ranks lists, not frames.
+    The scores of the selection are cosines; the method itself ranks lists, not frames. A note
+    counts the copies that its objective rules out.
     """
 
     name = "mdp3"
     defaults = Mdp3Settings()
 
     def _pick(self, grid: ScoredGrid, request: Request) -> Picked:
-        return Picked(
-            mdp3(
-                grid.vectors,
-                grid.query,
-                num_frames=request.at_least,
-                settings=self.settings,
-            )
+        found = best_list(
+            grid.vectors, grid.query, num_frames=request.at_least, settings=self.settings
         )
+        note = (
+            f"{found.n_flat} of {len(found.rows)} frames are copies of chosen ones: MDP3's "
+            "determinant, which is 0 with them, would have no such list"
+        )
+        return Picked(found.rows, (note,) if found.n_flat else ())

@@ -76,10 +76,8 @@ def wfs_sb(scores: Tensor, vectors: Tensor, *, num_frames: int, settings: WfsSbS
         ``(min(k, n),)`` rows, rising.
     """
     values = stretched(scores)
-    n, k = len(values), min(num_frames, len(values))
-    edges = [0, *turning_points(values, settings), n]
-    parts = [torch.arange(start, stop) for start, stop in pairwise(edges)]
-    importance = torch.stack([importance_of(values, part, settings) for part in parts])
+    k = min(num_frames, len(values))
+    parts, importance = _parts(values, settings)
     kept = parts_kept(importance, settings)
     if sum(len(parts[part]) for part in kept) < k:  # ours: the budget is kept
         kept = list(range(len(parts)))
@@ -90,6 +88,19 @@ def wfs_sb(scores: Tensor, vectors: Tensor, *, num_frames: int, settings: WfsSbS
         for part, count in zip(kept, counts, strict=True)
     ]
     return torch.cat(rows).sort().values
+
+
+def n_frames_kept(scores: Tensor, settings: WfsSbSettings) -> int:
+    """Frames in the parts that are important enough to get any: the largest budget of the rule."""
+    parts, importance = _parts(stretched(scores), settings)
+    return sum(len(parts[part]) for part in parts_kept(importance, settings))
+
+
+def _parts(values: Tensor, settings: WfsSbSettings) -> tuple[list[Tensor], Tensor]:
+    """The rows of each part between two turning points, and ``(n_parts,)`` their importance."""
+    edges = [0, *turning_points(values, settings), len(values)]
+    parts = [torch.arange(start, stop) for start, stop in pairwise(edges)]
+    return parts, torch.stack([importance_of(values, part, settings) for part in parts])
 
 
 def turning_points(values: Tensor, settings: WfsSbSettings) -> list[int]:
@@ -180,18 +191,18 @@ class WfsSbSampler(PublishedSampler[WfsSbSettings], CosineSampler):
     """WFS-SB on the cosines of any encoder; the paper scores with BLIP-2 ITM at 1 frame a second.
 
     Distances between turning points are samples, as released: on a grid of 2 frames a second they
-    are half as long in time.
+    are half as long in time. A note says where the parts it keeps are smaller than the budget.
     """
 
     name = "wfs-sb"
     defaults = WfsSbSettings()
 
     def _pick(self, grid: ScoredGrid, request: Request) -> Picked:
-        return Picked(
-            wfs_sb(
-                grid.cosines,
-                grid.vectors,
-                num_frames=request.at_least,
-                settings=self.settings,
-            )
+        k = request.at_least
+        rows = wfs_sb(grid.cosines, grid.vectors, num_frames=k, settings=self.settings)
+        n_kept = n_frames_kept(grid.cosines, self.settings)
+        note = (
+            f"WFS-SB keeps parts of {n_kept} frames, and {len(rows)} were asked for; the parts "
+            "that it drops as unimportant were used too"
         )
+        return Picked(rows, (note,) if n_kept < len(rows) else ())
