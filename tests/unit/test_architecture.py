@@ -110,7 +110,7 @@ def test_the_pure_half_imports_values_and_itself_only() -> None:
 def test_what_a_readme_points_at_is_there() -> None:
     dead = [
         f"{readme.relative_to(ROOT)}: {link}"
-        for pattern in ("*.md", "integrations/*.md", "evals/**/*.md")
+        for pattern in ("*.md", "docs/*.md", "integrations/*.md", "evals/**/*.md")
         for readme in ROOT.glob(pattern)
         for link in re.findall(r"\]\(([^)#:\s]+)[^):]*\)", readme.read_text())
         if not (readme.parent / link).exists()

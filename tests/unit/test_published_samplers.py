@@ -2,15 +2,17 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from keyscore_plugin import SamplerConfig, Selection, get_sampler, list_samplers
+from keyscore_plugin._optional import load
 from keyscore_plugin.config import EncodeConfig, GridConfig
 from keyscore_plugin.errors import InputError
+from keyscore_plugin.samplers.base import SAMPLERS
 from keyscore_plugin.samplers.chunks import in_chunks
 from keyscore_plugin.samplers.published.aks import PUBLISHED, AksPaperSampler, aks
 from keyscore_plugin.samplers.published.bolt import BoltSampler, BoltSettings
@@ -88,6 +90,27 @@ def test_maxinfo_notes_what_lies_past_its_tolerance(video: Path) -> None:
     assert sample("maxinfo", video, 3).notes == ()
     (note,) = sample("maxinfo", video, 90).notes
     assert re.match(r"\d+ of 90 frames were added past the tolerance", note)
+
+
+def settings_in(cell: str) -> dict[str, str]:
+    return dict(re.findall(r"`(\w+)=([^`]+)`", cell))
+
+
+def test_the_table_of_published_samplers_has_each_with_its_defaults() -> None:
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in (Path(__file__).parents[2] / "docs" / "samplers.md").read_text().splitlines()
+        if line.startswith("| `")
+    ]
+    cells = {row[0].strip("`"): row[2] for row in rows}
+    published = [name for name, place in SAMPLERS.items() if ".published." in place]
+    assert sorted(cells) == sorted(published)
+    for name, cell in cells.items():
+        base = re.match(r"as `([\w-]+)`, but ", cell)
+        told = {**(settings_in(cells[base[1]]) if base else {}), **settings_in(cell)}
+        defaults = getattr(load("sampler", name, SAMPLERS), "defaults", None)
+        has = {} if defaults is None else asdict(defaults)
+        assert told == {key: str(value) for key, value in has.items()}, name
 
 
 class ColourBlind(ColourEncoder):
