@@ -10,6 +10,24 @@ from keyscore_plugin.errors import InputError
 _SHOWN = 3
 
 
+def part_of(name: str, n: int, n_published: int, unit: str) -> str:
+    """The name of a data set, and how much of what was published is there.
+
+    Rows bear it as their ``dataset``: nothing is missing from a mean in silence.
+
+    Args:
+        name: Of all of it.
+        n: How many there are.
+        n_published: How many were published.
+        unit: What is counted.
+
+    Example:
+        >>> part_of("tvsum20", 20, 20, "videos"), part_of("tvsum20", 19, 20, "videos")
+        ('tvsum20', 'tvsum20, 19 of 20 videos')
+    """
+    return name if n == n_published else f"{name}, {n} of {n_published} {unit}"
+
+
 def require_files(root: Path, paths: Iterable[Path | str], *, source: str, layout: str) -> None:
     """Check that the files of a data set are there.
 

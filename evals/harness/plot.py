@@ -52,8 +52,15 @@ def draw(result: Result, plot: Plot, path: Path) -> None:
         axes = canvas.add_subplot()
         axes.spines[["top", "right"]].set_visible(False)
         (_bars if bars else _curves)(axes, lines, plot)
-        canvas.suptitle(f"{result.name}: {plot.y}, 95 % intervals", x=0.01, ha="left")
+        canvas.suptitle(_title(result, plot), x=0.01, ha="left")
         canvas.savefig(path, format="svg", metadata={"Date": None})
+
+
+def _title(result: Result, plot: Plot) -> str:
+    """What is shown; below it, on which part of which data set."""
+    shown = [row.labels for row in filter(plot.shows, result.rows)]
+    told = dict.fromkeys(str(labels["dataset"]) for labels in shown if "dataset" in labels)
+    return "\n".join([f"{result.name}: {plot.y}, 95 % intervals", *told])
 
 
 Points = list[tuple[float, Figure]]

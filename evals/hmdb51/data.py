@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evals.harness.data import require_files
+from evals.harness.data import part_of, require_files
 from evals.hmdb51.lists import SPLITS, Listed, Part, list_name, listed_classes, read_list, uneven
 from keyscore_plugin.errors import InputError
 
@@ -15,6 +15,7 @@ SOURCE = (
 )
 LAYOUT = "<class>/<name>.avi and splits/<class>_test_split{1,2,3}.txt"
 FOLDER = "splits"
+_N_CLASSES, _N_CLIPS = 51, 6766
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,15 @@ class Hmdb51:
     splits: tuple[int, ...]
     digest: str
     uneven: tuple[str, ...]
+
+    def title(self, n_left_out: int) -> str:
+        """The name, and how many of the published classes and clips are there.
+
+        Args:
+            n_left_out: Clips that are on disk and were not to be measured.
+        """
+        title = part_of("hmdb51", len(self.classes), _N_CLASSES, "classes")
+        return part_of(title, len(self.clips) - n_left_out, _N_CLIPS, "clips")
 
     def of_part(self, split: int, part: Part) -> list[Clip]:
         """The clips that a split puts into a part."""

@@ -1,7 +1,7 @@
 """Caption, choose, classify: the protocol of Table 6, clip by clip."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -85,6 +85,10 @@ class Hmdb51Evaluation:
         }
 
     def rows(self, records: Mapping[str, Record], cells: Sequence[Cell]) -> list[Row]:
-        """See `evals.hmdb51.table`."""
+        """See `evals.hmdb51.table`; every row names the part of the data set it stands on."""
         sample = Sample.of(self.data, records, cells)
-        return rows(sample, cells, everything=self.everything, seed=self.seed)
+        dataset = self.data.title(len(self.units) - len(records))
+        return [
+            replace(row, labels={"dataset": dataset, **row.labels})
+            for row in rows(sample, cells, everything=self.everything, seed=self.seed)
+        ]

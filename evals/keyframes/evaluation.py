@@ -12,12 +12,13 @@ import numpy as np
 from evals.harness.arrays import Floats, Ints
 from evals.harness.bench import Bench
 from evals.harness.cells import Cell
+from evals.harness.data import part_of
 from evals.harness.evaluation import Unit
 from evals.harness.figures import Figure, bootstrap, mean_figure
 from evals.harness.plot import Plot
 from evals.harness.records import Record
 from evals.harness.result import Row
-from evals.keyframes.ground_truth import Labelled
+from evals.keyframes.ground_truth import N_PUBLISHED, Labelled
 from evals.keyframes.lines import ORACLE, Line, lines_of
 from evals.keyframes.matching import histograms, judge
 from keyscore_plugin.errors import VideoError
@@ -37,7 +38,7 @@ class KeyframeEvaluation:
     """The protocol of LMSKE on one data set.
 
     Attributes:
-        dataset: What the result calls it.
+        dataset: A name in `N_PUBLISHED`.
         videos: The videos and their true keyframes.
         titles: The text of each video by its id; None where they are not what is read.
         captions: What texts the samplers read: ``"titles"``, ``"captioner"`` or ``"none"``.
@@ -148,7 +149,8 @@ class KeyframeEvaluation:
             "frames": mean_figure(column("chosen").tolist(), seed=self.seed),
             "compression": mean_figure(column("compression").tolist(), seed=self.seed),
         }
-        return Row(line.labels, len(records), figures)
+        dataset = part_of(self.dataset, len(records), N_PUBLISHED[self.dataset], "videos")
+        return Row({"dataset": dataset, **line.labels}, len(records), figures)
 
 
 def _require_same_video(video: Labelled, n_frames: int) -> None:

@@ -14,6 +14,8 @@ SOURCES = {
     ),
     "summe": "data.vision.ee.ethz.ch/cvl/SumMe, which has no keyframes: bring a list of your own",
 }
+# TVSum20's list of LMSKE; all videos of SumMe.
+N_PUBLISHED = {"tvsum20": 20, "summe": 25}
 LAYOUT = "Keyframe/<id>.mp4/<frame index>.jpg and Videos/<id>.mp4"
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from evals.harness.data import read_text, require_file_name
+from evals.harness.data import part_of, read_text, require_file_name
 from keyscore_plugin.errors import InputError
 
 
@@ -41,9 +41,7 @@ class Dataset:
 
     def title(self, n_videos: int) -> str:
         """The name, and how much of the published split was measured."""
-        if n_videos == self.n_published:
-            return self.name
-        return f"{self.name}, {n_videos} of {self.n_published} videos"
+        return part_of(self.name, n_videos, self.n_published, "videos")
 
 
 def read_list(path: Path) -> list[str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evals.harness.arrays import Floats
-from evals.harness.data import require_file_name, require_files
+from evals.harness.data import part_of, require_file_name, require_files
 from evals.summaries.annotators import N_USERS, read_annotators, scores_at_picks
 from evals.summaries.h5 import Annotation, read_h5
 from evals.summaries.splits import Splits, read_csta, read_pgl_sum
@@ -15,6 +15,7 @@ from keyscore_plugin.errors import InputError
 
 PGL_SUM, CSTA = "PGL-SUM", "CSTA"
 DATASETS = {"tvsum": "TVSum", "summe": "SumMe"}
+_N_PUBLISHED = {"tvsum": 50, "summe": 25}
 _ANNOTATORS = "ydata-tvsum50-anno.tsv"
 _SOURCE = (
     "the h5 and splits from github.com/e-apostolidis/PGL-SUM and github.com/thswodnjs3/CSTA, the "
@@ -53,6 +54,10 @@ class DataSet:
     name: str
     videos: Mapping[str, AnnotatedVideo]
     splits: Mapping[str, Splits]
+
+    def title(self, n_videos: int) -> str:
+        """The name, and how many of the published videos were measured."""
+        return part_of(self.name, n_videos, _N_PUBLISHED[self.name], "videos")
 
 
 def read_data_set(name: str, root: Path, *, with_splits: bool, with_titles: bool) -> DataSet:

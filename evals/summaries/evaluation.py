@@ -122,7 +122,9 @@ class SummaryEvaluation:
             name: self._mean(np.array([each[name] for each in judged]), weights) for name in names
         }
         figures["undefined"] = Figure(float(sum(each["undefined"] for each in judged)))
-        return Row({"sampler": sampler, "videos": protocol}, len(weights), figures)
+        dataset = self.data.title(len(records))
+        labels = {"dataset": dataset, "sampler": sampler, "videos": protocol}
+        return Row(labels, len(weights), figures)
 
     def _mean(self, values: Floats, weights: Weights) -> Figure:
         weight = np.array(list(weights.values()))

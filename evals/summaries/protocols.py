@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from evals.summaries.splits import Splits
+from evals.harness.data import part_of
+from evals.summaries.splits import N_SPLITS, Splits
 from keyscore_plugin.errors import InputError
 
 Weights = Mapping[str, float]
@@ -20,13 +21,14 @@ def protocols(splits: Mapping[str, Splits], measured: Sequence[str]) -> dict[str
         measured: Keys of the videos that were measured.
 
     Returns:
-        Weights that sum to 1, of the videos that have any, by the name of the protocol.
+        Weights that sum to 1, of the videos that have any, by the name of the protocol, which says
+        so where there are other than the published five splits.
 
     Raises:
         InputError: Every video of a split was left out.
 
     Example:
-        >>> protocols({"X": (("a", "b"), ("b",))}, ["a", "b", "c"])["X splits"]
+        >>> protocols({"X": (("a", "b"), ("b",))}, ["a", "b", "c"])["X splits, 2 of 5 splits"]
         {'a': 0.25, 'b': 0.75}
     """
     found: dict[str, Weights] = {"all": {key: 1 / len(measured) for key in measured}}
@@ -38,5 +40,6 @@ def protocols(splits: Mapping[str, Splits], measured: Sequence[str]) -> dict[str
                 raise InputError(f"all videos of split {order} of {name} were left out")
             for key in present:
                 weights[key] += 1 / len(sets) / len(present)
-        found[f"{name} splits"] = {key: weight for key, weight in weights.items() if weight}
+        title = part_of(f"{name} splits", len(sets), N_SPLITS, "splits")
+        found[title] = {key: weight for key, weight in weights.items() if weight}
     return found

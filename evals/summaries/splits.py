@@ -13,6 +13,8 @@ from keyscore_plugin.errors import InputError
 
 Splits = tuple[tuple[str, ...], ...]
 
+N_SPLITS = 5  # in either set
+
 
 def read_pgl_sum(path: Path, keys: Collection[str]) -> Splits:
     """Test keys of each split of ``{tvsum,summe}_splits.json``.

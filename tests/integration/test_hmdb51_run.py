@@ -171,8 +171,12 @@ def test_the_run_says_what_decides_it_and_shows_it(run: Path) -> None:
     assert settings["clips"] == "all"
     assert settings["captioner"] == "labels"
     assert settings["lists_not_70_and_30"][0] == "pour_test_split1.txt (1 and 2)"
-    assert "(the paper's)" in (run / "table.md").read_text()
-    assert (run / "plot.svg").read_text().startswith("<?xml")
+    lines = (run / "table.md").read_text().splitlines()
+    assert any("(the paper's)" in line for line in lines)
+    part = "hmdb51, 4 of 51 classes, 12 of 6766 clips"
+    assert all(line.startswith(f"| {part} | ") for line in lines[2:])
+    # The picture draws its text as paths, each with a comment that says which.
+    assert part in (run / "plot.svg").read_text()
 
 
 def test_one_split_is_measured_on_its_test_clips_alone(
@@ -288,6 +292,7 @@ def test_a_clip_that_does_not_decode_is_named(root: Path, run: Path, tmp_path: P
     assert main([*argv, f"--leave-out={broken}", f"--out={tmp_path / 'other'}"]) == 0
     (row,) = table(tmp_path / "other")
     assert row["n"] == len(part(1, 2)) - 1
+    assert row["labels"]["dataset"] == "hmdb51, 4 of 51 classes, 11 of 6766 clips"
     ids = [name for name in part(1, 2) if name != broken]
     assert row["figures"]["macro-F1"]["value"] == pytest.approx(
         scores(tmp_path / "other", "uniform@2", ids)["macro-F1"]

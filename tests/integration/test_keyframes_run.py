@@ -30,6 +30,7 @@ TITLES = {"-aaaaaaaaaa": "A rocket", "bbbbbbbbbbb": "A dog"}
 TRUTH = {"-aaaaaaaaaa": [5, 35, 52], "bbbbbbbbbbb": [3, 50]}
 N_FRAMES = 60
 ORACLE = "ground truth (an oracle)"
+PART = "tvsum20, 2 of 20 videos"
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,8 @@ def records_of(out: Path) -> dict[str, dict[str, Any]]:
 
 
 def figures_of(out: Path, **labels: str | float | None) -> dict[str, float]:
-    wanted = {"num_frames": None, "threshold": None, "as_many_as": None, **labels}
+    told = {"dataset": PART, "num_frames": None, "threshold": None, "as_many_as": None}
+    wanted = {**told, **labels}
     rows = json.loads((out / "result.json").read_text())["rows"]
     (row,) = [row for row in rows if row["labels"] == wanted]
     assert row["n"] == len(CLIPS)
@@ -186,8 +188,11 @@ def test_the_settings_and_the_files_of_a_run(out: Path) -> None:
     assert settings["ground_truth"] == "files"
     assert settings["captions"] == "titles"
     assert settings["n_keyframes"] == 5
-    assert "F1 without zero-match videos (inflated)" in (out / "table.md").read_text()
-    assert (out / "plot.svg").stat().st_size > 0
+    lines = (out / "table.md").read_text().splitlines()
+    assert "F1 without zero-match videos (inflated)" in lines[0]
+    assert all(PART in line for line in lines[2:])
+    # The picture draws its text as paths, each with a comment that says which.
+    assert PART in (out / "plot.svg").read_text()
 
 
 def test_keyframes_of_summe_are_made_of_its_votes(root: Path, tmp_path: Path) -> None:

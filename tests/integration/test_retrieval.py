@@ -273,7 +273,9 @@ def test_the_leak_is_named_in_every_output(tmp_path: Path, clips: dict[str, Path
     settings = json.loads((tmp_path / "out" / "settings.json").read_text())
     assert settings["setting"] == {"leak": LEAK}
     # The picture draws its text as paths, each with a comment that says which.
-    assert LEAK in (tmp_path / "out" / "plot.svg").read_text()
+    picture = (tmp_path / "out" / "plot.svg").read_text()
+    assert LEAK in picture
+    assert "msrvtt, 1 of 1000 videos" in picture
 
 
 DIDEMO: dict[str, Scenes] = {

@@ -1,6 +1,7 @@
 """HMDB-51's lists and folders, hand-written, in their exact form and in every broken one."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,17 @@ def test_lists_that_are_not_70_and_30_are_named(tmp_path: Path) -> None:
     official = {f"{row}.avi": Part.TRAIN if row < 70 else Part.TEST for row in range(100)}
     assert uneven(official | {"x.avi": Part.UNUSED}) is None
     assert uneven(official | {"x.avi": Part.TEST}) == (70, 31)
+
+
+def test_classes_and_clips_that_are_not_there_are_counted_in_the_title(tmp_path: Path) -> None:
+    few = read_hmdb51(write(tmp_path))
+    assert few.title(0) == "hmdb51, 4 of 51 classes, 9 of 6766 clips"
+    assert few.title(2) == "hmdb51, 4 of 51 classes, 7 of 6766 clips"
+    labels = tuple(map(str, range(51)))
+    whole = replace(few, classes=labels, clips=few.clips[:1] * 6766)
+    assert whole.title(0) == "hmdb51"
+    assert replace(whole, classes=labels[1:]).title(0) == "hmdb51, 50 of 51 classes"
+    assert whole.title(1) == "hmdb51, 6765 of 6766 clips"
 
 
 def test_the_digest_changes_with_a_list(tmp_path: Path) -> None:

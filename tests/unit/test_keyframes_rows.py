@@ -55,6 +55,25 @@ def test_a_keyframe_that_was_moved_makes_another_run() -> None:
     assert len({str(one.settings()) for one in moved}) == 3
 
 
+@pytest.mark.parametrize(
+    ("dataset", "n", "title"),
+    [
+        ("tvsum20", 20, "tvsum20"),
+        ("tvsum20", 19, "tvsum20, 19 of 20 videos"),
+        ("summe", 25, "summe"),
+        ("summe", 20, "summe, 20 of 25 videos"),
+    ],
+)
+def test_every_row_says_how_many_of_the_published_videos_it_stands_on(
+    dataset: str, n: int, title: str
+) -> None:
+    cells = [Cell("topk", num_frames=4)]
+    keys = [line.key for line in lines_of(cells, oracle=False)]
+    records = {str(video): {"judged": {key: judged(1) for key in keys}} for video in range(n)}
+    rows = KeyframeEvaluation(dataset, []).rows(records, cells)
+    assert [(row.labels["dataset"], row.n) for row in rows] == [(title, n)] * 3
+
+
 def judged(*matches: int) -> list[dict[str, Any]]:
     """Draws of four frames against four true ones."""
     return [Judgement(m / 4, m / 4, m / 4, m, 4, 0.96).to_dict() for m in matches]
@@ -88,7 +107,8 @@ def test_lines_of_the_same_number_of_frames_stand_together() -> None:
     keys = [line.key for line in lines_of(cells, oracle=False)]
     records = {"a": {"judged": {key: judged(1) for key in keys}}}
     rows = KeyframeEvaluation("tvsum20", []).rows(records, cells)
-    assert [tuple(row.labels.values()) for row in rows] == [
+    assert {row.labels["dataset"] for row in rows} == {"tvsum20, 1 of 20 videos"}
+    assert [tuple(row.labels.values())[1:] for row in rows] == [
         ("topk", 4, None, None),
         ("uniform", 4, None, None),
         ("random", 4, None, None),

@@ -49,14 +49,27 @@ def test_weights_are_means_of_means() -> None:
         return sum(weight * values[key] for key, weight in found[protocol].items())
 
     assert mean("all") == pytest.approx(7 / 3)
-    assert mean("CSTA splits") == pytest.approx((1.5 + 4) / 2)
-    assert mean("PGL-SUM splits") == pytest.approx((1 + 1.5) / 2)
-    assert list(found["PGL-SUM splits"]) == ["a", "b"]  # c is tested by none of its splits
+    assert mean("CSTA splits, 2 of 5 splits") == pytest.approx((1.5 + 4) / 2)
+    assert mean("PGL-SUM splits, 2 of 5 splits") == pytest.approx((1 + 1.5) / 2)
+    # c is tested by none of its splits
+    assert list(found["PGL-SUM splits, 2 of 5 splits"]) == ["a", "b"]
+
+
+def test_other_than_the_five_published_splits_are_named() -> None:
+    five = tuple((str(video),) for video in range(5))
+    sets = {"CSTA": five, "PGL-SUM": five[:4], "both": five + five[:1]}
+    assert list(protocols(sets, list("01234"))) == [
+        "all",
+        "CSTA splits",
+        "PGL-SUM splits, 4 of 5 splits",
+        "both splits, 6 of 5 splits",
+    ]
 
 
 def test_what_was_left_out_leaves_its_splits() -> None:
     csta = {"CSTA": SPLITS["CSTA"]}
-    assert protocols(csta, ["b", "c"])["CSTA splits"] == {"b": 0.5, "c": 0.5}
+    found = protocols(csta, ["b", "c"])
+    assert found["CSTA splits, 2 of 5 splits"] == {"b": 0.5, "c": 0.5}
     with pytest.raises(InputError, match="all videos of split 0 of PGL-SUM were left out"):
         protocols(SPLITS, ["b", "c"])
 
@@ -106,15 +119,34 @@ def test_rows_hold_every_protocol_and_count_what_is_undefined() -> None:
     assert [(row.labels["sampler"], row.labels["videos"], row.n) for row in rows] == [
         ("random", "all", 3),
         (HUMAN, "all", 3),
-        ("random", "CSTA splits", 3),
-        (HUMAN, "CSTA splits", 3),
+        ("random", "CSTA splits, 2 of 5 splits", 3),
+        (HUMAN, "CSTA splits, 2 of 5 splits", 3),
     ]
+    assert {row.labels["dataset"] for row in rows} == {"summe, 3 of 25 videos"}
     everything, human, split, _ = rows
     assert everything.figures["tau"].value == pytest.approx(0.4 / 3)
     assert everything.figures["rho"].value == pytest.approx(0.8 / 3)
     assert split.figures["tau"].value == pytest.approx((0.3 + 0.05) / 2)
     assert everything.figures["undefined"].value == 1
     assert "F" not in human.figures
+
+
+@pytest.mark.parametrize(
+    ("name", "n", "title"),
+    [
+        ("tvsum", 50, "tvsum"),
+        ("tvsum", 49, "tvsum, 49 of 50 videos"),
+        ("summe", 25, "summe"),
+        ("summe", 24, "summe, 24 of 25 videos"),
+    ],
+)
+def test_every_row_says_how_many_of_the_published_videos_it_stands_on(
+    name: str, n: int, title: str
+) -> None:
+    videos = {f"video_{number}": _video(f"video_{number}") for number in range(1, 51)}
+    records = {key: _record(0.1, 0) for key in list(videos)[:n]}
+    rows = SummaryEvaluation(DataSet(name, videos, {})).rows(records, [Cell("random")])
+    assert [(row.labels["dataset"], row.n) for row in rows] == [(title, n)] * 2
 
 
 KEYS = ("video_1", "video_2")
