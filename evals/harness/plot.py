@@ -1,5 +1,6 @@
 """The table as one picture."""
 
+import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from typing import Any
 
 from evals.harness.figures import Figure
 from evals.harness.result import Label, Result, Row
+from keyscore_plugin._files import write_whole
 from keyscore_plugin._optional import require
 
 
@@ -37,6 +39,7 @@ def draw(result: Result, plot: Plot, path: Path) -> None:
     """Write the picture as SVG.
 
     Raises:
+        OSError: The system refuses; what was there before is still there.
         MissingDependencyError: matplotlib is not installed.
     """
     require("matplotlib", extra="evals")
@@ -53,7 +56,9 @@ def draw(result: Result, plot: Plot, path: Path) -> None:
         axes.spines[["top", "right"]].set_visible(False)
         (_bars if bars else _curves)(axes, lines, plot)
         canvas.suptitle(_title(result, plot), x=0.01, ha="left")
-        canvas.savefig(path, format="svg", metadata={"Date": None})
+        picture = io.BytesIO()
+        canvas.savefig(picture, format="svg", metadata={"Date": None})
+    write_whole(path, picture.getvalue())
 
 
 def _title(result: Result, plot: Plot) -> str:

@@ -17,6 +17,7 @@ from evals.harness.plot import draw
 from evals.harness.records import Record, claim, journal_path, read_records
 from evals.harness.result import Result, versions
 from keyscore_plugin._device import resolve_device
+from keyscore_plugin._files import write_whole
 from keyscore_plugin.batch.journal import Journal
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.encoders.base import Encoder
@@ -146,12 +147,17 @@ def _require_all(records: dict[str, Record], units: Sequence[Unit]) -> None:
 
 
 def write(result: Result, evaluation: Evaluation, out: Path) -> None:
-    """Write ``result.json``, ``table.md`` and ``plot.svg``."""
+    """Write ``result.json``, ``table.md`` and ``plot.svg``, each as a whole or not at all.
+
+    Raises:
+        InputError: The system refuses.
+        MissingDependencyError: matplotlib is not installed.
+    """
     try:
         text = json.dumps(result.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
         # A file name that is no UTF-8 holds lone surrogates; written as \udcXX they are JSON.
         for name, content in (("result.json", text + "\n"), ("table.md", result.to_markdown())):
-            (out / name).write_text(content, encoding="utf-8", errors="backslashreplace")
+            write_whole(out / name, content.encode("utf-8", "backslashreplace"))
         draw(result, evaluation.plot, out / "plot.svg")
     except OSError as error:
         raise InputError(

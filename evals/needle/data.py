@@ -1,6 +1,7 @@
 """Videos of about 86 s, joined from 16 clips of 4.8-6 s, and what their captions point at."""
 
 import hashlib
+import io
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy as np
 
 from evals.needle.camera import SIZE, film_look
 from evals.needle.sources import Source, Split
+from keyscore_plugin._files import write_whole
 
 FPS = 25
 CACHE = Path(tempfile.gettempdir(), "keyscore-needle")  # where they are kept by default
@@ -91,9 +93,12 @@ def join(
 def _write(
     path: Path, sources: Sequence[Source], lengths: list[int], rng: np.random.Generator
 ) -> None:
-    """Encode the clips one after the other; the file appears only when it is complete."""
-    partial = path.with_suffix(".partial.mp4")
-    with av.open(str(partial), "w") as container:
+    """Encode the clips one after the other; the file appears only when it is complete.
+
+    In memory, a few MB: two runs may make the same video in one folder.
+    """
+    encoded = io.BytesIO()
+    with av.open(encoded, "w", format="mp4") as container:
         # A fixed number of threads: the bits that x264 writes depend on it.
         stream = container.add_stream("libx264", FPS, {"preset": "veryfast", "threads": "2"})
         stream.width, stream.height = SIZE
@@ -106,4 +111,4 @@ def _write(
                 container.mux(stream.encode(frame))
                 frame_index += 1
         container.mux(stream.encode())
-    partial.replace(path)
+    write_whole(path, encoded.getvalue())

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -199,6 +200,23 @@ def test_a_name_that_is_no_utf_8_does_not_stop_the_result(
     odd = [Unit("\udcff", units[0].video)]
     assert main(parser.parse_args([f"--out={tmp_path}"]), lambda _o, _s: FrameTimes(odd)) == 0
     assert json.loads((tmp_path / "result.json").read_text())["settings"]["videos"] == ["\udcff"]
+
+
+def test_who_reads_a_result_while_it_is_written_anew_reads_the_whole_one_of_before(
+    units: list[Unit], tmp_path: Path
+) -> None:
+    parser = eval_parser("frame-times", "test", samplers="uniform", num_frames="2")
+    arguments = [f"--out={tmp_path}"]
+    names = ("result.json", "table.md", "plot.svg")
+    assert main(parser.parse_args(arguments), lambda _o, _s: FrameTimes(units)) == 0
+    before = [(tmp_path / name).read_bytes() for name in names]
+    with ExitStack() as stack:
+        files = [stack.enter_context((tmp_path / name).open("rb")) for name in names]
+        fewer = parser.parse_args([*arguments, "--leave-out=cat"])
+        assert main(fewer, lambda _o, _s: FrameTimes(units)) == 0
+        assert [file.read() for file in files] == before
+    assert all((tmp_path / n).read_bytes() != b for n, b in zip(names, before, strict=True))
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_control_c_is_one_line(

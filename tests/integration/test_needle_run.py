@@ -1,8 +1,8 @@
 """The needle evaluation end to end, on a video of three colours whose figures are known by hand."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +73,45 @@ def test_the_same_seed_joins_the_same_video(video: NeedleVideo, tmp_path: Path) 
 def test_a_joined_video_is_not_made_twice(video: NeedleVideo) -> None:
     made = video.path.stat().st_mtime_ns
     assert _join(video.path.parent).path.stat().st_mtime_ns == made
+
+
+@dataclass(frozen=True)
+class Interrupted(Colour):
+    """A source in the middle of whose filming something happens."""
+
+    meanwhile: Callable[[], None] = field(repr=False)
+
+    def render(self, n_frames: int, rng: np.random.Generator) -> Iterator[Image.Image]:
+        for row, image in enumerate(super().render(n_frames, rng)):
+            if row == n_frames // 2:
+                self.meanwhile()
+            yield image
+
+
+def _join_one(root: Path, meanwhile: Callable[[], None]) -> NeedleVideo:
+    rng = np.random.default_rng(1)
+    source = Interrupted("red", meanwhile)
+    return join([source], root=root, name="red", rng=rng, clip_seconds=(1.0, 1.0))
+
+
+def test_two_runs_may_make_the_same_video_at_the_same_time(tmp_path: Path) -> None:
+    others: list[bytes] = []
+
+    def another_run() -> None:
+        others.append(_join_one(tmp_path, lambda: None).path.read_bytes())
+
+    joined = _join_one(tmp_path, another_run)
+    assert others == [joined.path.read_bytes()]
+    assert list(tmp_path.iterdir()) == [joined.path]
+
+
+def test_a_video_whose_making_is_cut_off_is_not_there(tmp_path: Path) -> None:
+    def cut_off() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _join_one(tmp_path, cut_off)
+    assert list(tmp_path.iterdir()) == []
 
 
 def _run(video: NeedleVideo, samplers: list[str], budgets: list[int], out: Path) -> Result:
