@@ -78,7 +78,16 @@ def _require_same(path: Path, then: Any, now: dict[str, Any]) -> None:
         raise InputError(f"{path} is no settings file; give another --out")
     for name in sorted(then.keys() | now.keys()):
         if then.get(name) != now.get(name):
+            before, after = _differing(then.get(name), now.get(name))
             raise InputError(
-                f"{path.parent} holds a run with {name} {then.get(name)!r}, this one has "
-                f"{now.get(name)!r}; give another --out"
+                f"{path.parent} holds a run with {name} {before!r}, this one has {after!r}; "
+                "give another --out"
             )
+
+
+def _differing(then: Any, now: Any) -> tuple[Any, Any]:
+    """Two values; of two objects only the entries that differ, of twenty packages the one."""
+    if not isinstance(then, dict) or not isinstance(now, dict):
+        return then, now
+    names = [name for name in sorted(then.keys() | now.keys()) if then.get(name) != now.get(name)]
+    return {name: then.get(name) for name in names}, {name: now.get(name) for name in names}

@@ -1,17 +1,13 @@
 """The figures of a run as one JSON value and one Markdown table."""
 
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from typing import Any
 
 from evals.harness.figures import Figure
-from keyscore_plugin.version import VERSION
+from evals.harness.versions import provenance
 
 Label = str | int | float | None
-
-_PACKAGES = ("accelerate", "av", "numpy", "torch", "transformers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +46,7 @@ class Result:
         return {
             "eval": self.name,
             "settings": dict(self.settings),
-            "versions": {"python": platform.python_version()} | versions(),
+            "versions": provenance(),
             "left_out": list(self.left_out),
             "rows": [
                 {
@@ -82,11 +78,6 @@ class Result:
         if self.left_out:
             lines += ["", f"Left out by name: {', '.join(self.left_out)}."]
         return "\n".join(lines) + "\n"
-
-
-def versions() -> dict[str, str]:
-    """Of all that computes."""
-    return {"keyscore-plugin": VERSION} | {name: version(name) for name in _PACKAGES}
 
 
 def _union(mappings: Any) -> list[str]:

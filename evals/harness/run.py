@@ -15,7 +15,8 @@ from evals.harness.bench import Setup
 from evals.harness.evaluation import Evaluation, Unit
 from evals.harness.plot import draw
 from evals.harness.records import Record, claim, journal_path, read_records
-from evals.harness.result import Result, versions
+from evals.harness.result import Result
+from evals.harness.versions import versions
 from keyscore_plugin._device import resolve_device
 from keyscore_plugin._files import write_whole
 from keyscore_plugin.batch.journal import Journal

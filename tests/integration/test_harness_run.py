@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -128,11 +129,19 @@ def test_one_folder_takes_one_run(units: list[Unit], tmp_path: Path) -> None:
         finish(FrameTimes(units), tmp_path, Setup(SETUP.cells, SETUP.config, seed=1))
     with pytest.raises(InputError, match="holds a run with cells"):
         finish(FrameTimes(units), tmp_path, Setup(SETUP.cells[:1], SETUP.config))
+
+
+@pytest.mark.parametrize("name", ["torch", "av", "tokenizers", "keyscore-plugin", "code_sha256"])
+def test_another_version_of_what_computes_does_not_go_on_with_a_run(
+    name: str, units: list[Unit], tmp_path: Path
+) -> None:
+    finish(FrameTimes(units[:1]), tmp_path)
     kept = json.loads((tmp_path / "settings.json").read_text())
-    kept["versions"]["torch"] = "0.4.1"
+    now, kept["versions"][name] = kept["versions"][name], "0.4.1"
     (tmp_path / "settings.json").write_text(json.dumps(kept))
-    with pytest.raises(InputError, match=r"holds a run with versions .*0\.4\.1"):
-        finish(FrameTimes(units), tmp_path)
+    expected = f"versions {{'{name}': '0.4.1'}}, this one has {{'{name}': '{now}'}}; give another"
+    with pytest.raises(InputError, match=re.escape(expected)):
+        finish(FrameTimes(units[:1]), tmp_path)
 
 
 def test_two_videos_of_one_id_are_refused(units: list[Unit], tmp_path: Path) -> None:

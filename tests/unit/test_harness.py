@@ -154,7 +154,7 @@ def test_the_table_shows_every_figure_and_what_was_left_out() -> None:
 
 def test_the_result_names_its_versions_and_survives_json() -> None:
     value = json.loads(json.dumps(RESULT.to_dict()))
-    assert set(value["versions"]) >= {"keyscore-plugin", "python", "torch"}
+    assert set(value["versions"]) >= {"keyscore-plugin", "code_sha256", "python", "torch"}
     assert value["rows"][0]["figures"]["hit"] == {"value": 0.5, "low": 0.25, "high": 1}
     assert value["left_out"] == ["broken"]
 

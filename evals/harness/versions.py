@@ -1,0 +1,99 @@
+"""Which code and which packages made the figures."""
+
+import hashlib
+import platform
+import shutil
+import subprocess
+from collections.abc import Sequence
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import keyscore_plugin
+from keyscore_plugin._weights import OFFLINE_PACKAGES
+from keyscore_plugin.version import VERSION
+
+_CLONE = Path(__file__).parents[2]
+_CODE = (Path(keyscore_plugin.__file__).parent, _CLONE / "evals")
+# All that may decide a figure: by decoding, by computing, or with the weights, words and pictures
+# that it ships.
+_PACKAGES = (
+    *OFFLINE_PACKAGES,
+    "accelerate",
+    "av",
+    "decord",
+    "foolbox",
+    "h5py",
+    "matplotlib",
+    "numpy",
+    "open_clip_torch",
+    "pillow",
+    "safetensors",
+    "scikit-image",
+    "scikit-learn",
+    "scikit-video",
+    "scipy",
+    "sentencepiece",
+    "timm",
+    "tokenizers",
+    "torch",
+    "torchcodec",
+    "torchvision",
+    "transformers",
+)
+_DIGITS = 16  # of a SHA-256: enough to tell two states of the code apart
+
+
+@cache  # what runs is what was loaded, whatever is changed on disk meanwhile
+def versions() -> dict[str, str]:
+    """What has to be the same in all parts of a run: else its table would mix two programs.
+
+    The code is known by what it says. So a change that nobody committed counts, and a commit that
+    changes texts or tests alone does not.
+    """
+    found = {"keyscore-plugin": VERSION, "code_sha256": code_digest(_CODE)}
+    return found | {name: told for name in _PACKAGES if (told := _installed(name))}
+
+
+@cache
+def provenance() -> dict[str, str]:
+    """`versions`, and what a reader wants to know beside: the Python, the commit of the clone."""
+    commit = commit_of(_CLONE)
+    of_clone = {} if commit is None else {"commit": commit}
+    return {"python": platform.python_version()} | of_clone | versions()
+
+
+def code_digest(folders: Sequence[Path]) -> str:
+    """The first digits of the SHA-256 of the Python files under some folders, and their names."""
+    digest = hashlib.sha256()
+    for folder in folders:
+        for path in sorted(folder.rglob("*.py")):
+            content = path.read_bytes()
+            name = path.relative_to(folder).as_posix()
+            digest.update(f"{folder.name}/{name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()[:_DIGITS]
+
+
+def commit_of(clone: Path) -> str | None:
+    """The commit that a clone is at, with ``-dirty`` behind it where a file was changed since.
+
+    Args:
+        clone: The top of a working tree.
+
+    Returns:
+        None where it is none, as in an unpacked archive, or where git does not say.
+    """
+    git = shutil.which("git")
+    if git is None or not (clone / ".git").exists():
+        return None
+    describe = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    asked = [git, "--no-optional-locks", "-C", str(clone), *describe]
+    said = subprocess.run(asked, capture_output=True, text=True, check=False)
+    return said.stdout.strip() or None
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
