@@ -46,8 +46,18 @@ def require_files(root: Path, paths: Iterable[Path | str], *, source: str, layou
         named = ", ".join(map(str, missing[:_SHOWN])) + (", ..." if len(missing) > _SHOWN else "")
         raise InputError(
             f"{len(missing)} of {len(wanted)} files are not under {root}: {named}; "
-            f"get them from {source} and lay them out as {layout}"
+            f"{advice(source=source, layout=layout)}"
         )
+
+
+def advice(*, source: str, layout: str) -> str:
+    """What to do where files of a data set are missing.
+
+    Args:
+        source: Where to get them.
+        layout: How they lie under the folder.
+    """
+    return f"get them from {source} and lay them out as {layout}"
 
 
 def require_file_name(name: str, *, where: str) -> str:

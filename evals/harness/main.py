@@ -12,7 +12,7 @@ from accelerate import PartialState
 
 from evals.harness.bench import Setup, require_samplers
 from evals.harness.cells import make_cells
-from evals.harness.data import parse_json
+from evals.harness.data import advice, parse_json
 from evals.harness.evaluation import Evaluation
 from evals.harness.run import run, write
 from keyscore_plugin.config import SamplerConfig
@@ -158,16 +158,21 @@ def make_setup(options: argparse.Namespace, state: PartialState) -> Setup:
     )
 
 
-def root_of(options: argparse.Namespace) -> Path:
+def root_of(options: argparse.Namespace, *, source: str, layout: str) -> Path:
     """The folder of the data set.
+
+    Args:
+        options: Of an `eval_parser`.
+        source: Where to get the files.
+        layout: How they lie under the folder.
 
     Raises:
         InputError: None was given.
     """
     if options.root is None:
         raise InputError(
-            "--root is missing; name the folder of the data set, laid out as "
-            f"evals/{options.name}/README.md has it"
+            "--root is missing; name the folder with the files of the data set: "
+            f"{advice(source=source, layout=layout)}"
         )
     root: Path = options.root
     return root

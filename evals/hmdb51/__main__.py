@@ -9,7 +9,7 @@ from accelerate import PartialState
 from evals.harness.bench import Setup
 from evals.harness.main import eval_parser, names, root_of
 from evals.harness.main import main as run_main
-from evals.hmdb51.data import Hmdb51, read_hmdb51
+from evals.hmdb51.data import LAYOUT, SOURCE, Hmdb51, read_hmdb51
 from evals.hmdb51.lists import SPLITS, Part
 from evals.hmdb51.prompts import DEFAULT_TEMPLATES, read_templates
 from evals.hmdb51.protocol import Hmdb51Evaluation
@@ -46,7 +46,8 @@ def _make(options: argparse.Namespace, setup: Setup) -> Hmdb51Evaluation:
             f"{mute[0]} chooses by a caption; name who writes it: --captioner labels (no "
             "download), or the model id or folder of a Video-LLM"
         )
-    data = read_hmdb51(root_of(options), _splits(options.splits))
+    root = root_of(options, source=SOURCE, layout=LAYOUT)
+    data = read_hmdb51(root, _splits(options.splits))
     everything = options.clips == "all"
     if everything and sweeps(setup.cells):
         _require_training(data)

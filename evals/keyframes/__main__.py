@@ -10,7 +10,8 @@ from evals.harness.data import require_files
 from evals.harness.main import eval_parser, root_of
 from evals.harness.main import main as run_main
 from evals.keyframes.evaluation import KeyframeEvaluation
-from evals.keyframes.ground_truth import SOURCES, Labelled, read_keyframes
+from evals.keyframes.ground_truth import LAYOUT, SOURCES, Labelled, read_keyframes
+from evals.keyframes.votes import LAYOUT as VOTES_LAYOUT
 from evals.keyframes.votes import read_votes
 from evals.summaries.titles import TITLES, read_titles, title_of_name
 from keyscore_plugin.errors import InputError
@@ -36,8 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _make(options: argparse.Namespace, setup: Setup) -> KeyframeEvaluation:
-    root = root_of(options)
-    videos = _read(options, root)
+    root, videos = _read(options)
     captions = _captions(options, setup)
     return KeyframeEvaluation(
         dataset=options.dataset,
@@ -50,13 +50,16 @@ def _make(options: argparse.Namespace, setup: Setup) -> KeyframeEvaluation:
     )
 
 
-def _read(options: argparse.Namespace, root: Path) -> list[Labelled]:
+def _read(options: argparse.Namespace) -> tuple[Path, list[Labelled]]:
+    """The folder, and the videos with their true keyframes."""
     source = SOURCES[options.dataset]
     if options.ground_truth == "files":
-        return read_keyframes(root, source=source)
+        root = root_of(options, source=source, layout=LAYOUT)
+        return root, read_keyframes(root, source=source)
     if options.dataset != "summe":
         raise InputError("--ground-truth votes is for --dataset summe; tvsum20 has keyframes")
-    return read_votes(root, source=source)
+    root = root_of(options, source=source, layout=VOTES_LAYOUT)
+    return root, read_votes(root, source=source)
 
 
 def _captions(options: argparse.Namespace, setup: Setup) -> str:

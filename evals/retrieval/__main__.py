@@ -47,8 +47,8 @@ def main(argv: Sequence[str] | None = None, *, encoder: Encoder | None = None) -
 
 
 def _make(options: argparse.Namespace, setup: Setup) -> RetrievalEvaluation:
-    root = root_of(options)
     read, source, layout = _DATASETS[options.dataset]
+    root = root_of(options, source=source, layout=layout)
     dataset = read(root)
     left_out = names(options.leave_out)
     wanted = [video.video for video in dataset.videos if video.id not in left_out]

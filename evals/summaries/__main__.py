@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from evals.harness.bench import Setup
 from evals.harness.main import eval_parser, root_of
 from evals.harness.main import main as run_main
-from evals.summaries.data import DATASETS, read_data_set
+from evals.summaries.data import DATASETS, LAYOUT, SOURCE, read_data_set
 from evals.summaries.evaluation import SummaryEvaluation
 from evals.summaries.predict import read_texts, require_ranking
 
@@ -34,7 +34,7 @@ def _make(options: argparse.Namespace, setup: Setup) -> SummaryEvaluation:
         captions = "none"
     data = read_data_set(
         options.dataset,
-        root_of(options),
+        root_of(options, source=SOURCE, layout=LAYOUT),
         with_splits=not options.no_splits,
         with_titles=captions == "titles",
     )

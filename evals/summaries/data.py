@@ -17,10 +17,15 @@ PGL_SUM, CSTA = "PGL-SUM", "CSTA"
 DATASETS = {"tvsum": "TVSum", "summe": "SumMe"}
 _N_PUBLISHED = {"tvsum": 50, "summe": 25}
 _ANNOTATORS = "ydata-tvsum50-anno.tsv"
-_SOURCE = (
+SOURCE = (
     "the h5 and splits from github.com/e-apostolidis/PGL-SUM and github.com/thswodnjs3/CSTA, the "
     "videos and tables from TVSum (people.csail.mit.edu/yalesong/tvsum) or SumMe "
     "(data.vision.ee.ethz.ch/cvl/SumMe)"
+)
+LAYOUT = (
+    "eccv16_dataset_{tvsum,summe}_google_pool5.h5, splits/{tvsum,summe}_splits.json, "
+    "splits/{TVSum,SumMe}_splits.txt, Videos/<name>.mp4 and, for TVSum, "
+    f"{_ANNOTATORS} and {TITLES}"
 )
 
 
@@ -92,12 +97,7 @@ def read_data_set(name: str, root: Path, *, with_splits: bool, with_titles: bool
 
 
 def _require(root: Path, files: list[Path | str]) -> None:
-    layout = (
-        "eccv16_dataset_{tvsum,summe}_google_pool5.h5, splits/{tvsum,summe}_splits.json, "
-        f"splits/{{TVSum,SumMe}}_splits.txt, Videos/<name>.mp4 and, for TVSum, {_ANNOTATORS} and "
-        f"{TITLES}"
-    )
-    require_files(root, files, source=_SOURCE, layout=layout)
+    require_files(root, files, source=SOURCE, layout=LAYOUT)
 
 
 def _tvsum(

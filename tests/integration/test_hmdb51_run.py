@@ -253,7 +253,11 @@ def assert_one_line(capsys: pytest.CaptureFixture[str], message: str) -> None:
             "--captioner",
             "keyscore@t0.3 chooses by a caption; name who writes it: --captioner labels",
         ),
-        ("--root", "--root is missing; name the folder of the data set, laid out as evals/hmdb51"),
+        (
+            "--root",
+            "--root is missing; name the folder with the files of the data set: get them from "
+            "https://serre-lab.clps.brown.edu",
+        ),
     ],
 )
 def test_what_has_to_be_given_is_asked_for(

@@ -227,6 +227,23 @@ def test_a_copy_with_another_number_of_frames_is_not_the_one_that_people_saw(
 
 
 @pytest.mark.parametrize(
+    ("asked", "source", "layout"),
+    [
+        (["--dataset=tvsum20"], "ttharden/Keyframe-extraction", "Keyframe/<id>.mp4/<frame index>"),
+        (["--dataset=summe", "--ground-truth=votes"], "cvl/SumMe", "GT/<name>.mat and Videos"),
+    ],
+)
+def test_a_root_is_asked_for_with_the_source_and_the_layout(
+    asked: list[str], source: str, layout: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(asked) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("keyframes: --root is missing; ")
+    assert source in line
+    assert f"and lay them out as {layout}" in line
+
+
+@pytest.mark.parametrize(
     ("asked", "message"),
     [
         (["--ground-truth", "votes"], "votes is for --dataset summe"),

@@ -479,6 +479,20 @@ def test_an_encoder_without_a_name_may_be_handed_in(tmp_path: Path) -> None:
     assert (figures["t2v R@1"], figures["captions cut %"]) == (100.0, 100.0)
 
 
-def test_a_root_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--dataset=msvd"]) == 2
-    assert "--root is missing" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("dataset", "source", "file"),
+    [
+        ("msrvtt", "msrvtt_data.zip", "MSRVTT_JSFUSION_test.csv"),
+        ("msvd", "msvd_data.zip", "raw-captions.pkl"),
+        ("didemo", "LocalizingMoments", "test_data.json"),
+    ],
+)
+def test_a_root_is_asked_for_with_the_source_and_the_layout(
+    dataset: str, source: str, file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([f"--dataset={dataset}"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("retrieval: --root is missing; ")
+    asked, layout = line.split(" and lay them out as ")
+    assert source in asked
+    assert file in layout

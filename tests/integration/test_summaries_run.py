@@ -291,6 +291,16 @@ def test_what_cannot_be_asked_is_one_line(
     assert message in line
 
 
+def test_a_root_is_asked_for_with_the_source_and_the_layout(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["--dataset", "summe"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("summaries: --root is missing; ")
+    assert "github.com/thswodnjs3/CSTA" in line
+    assert "and lay them out as eccv16_dataset_{tvsum,summe}_google_pool5.h5" in line
+
+
 def test_another_copy_of_a_video_is_named(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
