@@ -37,7 +37,7 @@ $(VENV)/.demo: $(VENV)/.torch pyproject.toml
 	touch $@
 
 $(VENV)/.test: $(VENV)/.torch pyproject.toml
-	$(PIP) -e '.[offline,report,torchcodec,transformers,qwen-vl-utils,lmms-eval,evals,test]'
+	$(PIP) -e '.[offline,report,torchcodec,transformers,open-clip,qwen-vl-utils,lmms-eval,evals,test]'
 	touch $@
 
 clean:  ## what was installed and cached here

@@ -2,6 +2,7 @@
 
 import urllib.error
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import constants, get_token, try_to_load_from_cache
@@ -9,17 +10,35 @@ from huggingface_hub.errors import HFValidationError
 
 from keyscore_plugin.errors import ModelError
 
-# What transformers loads, the older checkpoints as a pickle of plain tensors.
-_WEIGHTS = (
-    constants.SAFETENSORS_SINGLE_FILE,
-    constants.SAFETENSORS_INDEX_FILE,
-    constants.PYTORCH_WEIGHTS_NAME,
-    f"{constants.PYTORCH_WEIGHTS_NAME}.index.json",
-)
 _TIMEOUT_SECONDS = 5  # ours: a hub that is there answers within one
 
 
-def is_local(model: str, *, kind: str, remedy: str) -> bool:
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The files without which a model cannot be loaded.
+
+    Attributes:
+        config: What describes it.
+        weights: Any one of these.
+    """
+
+    config: str
+    weights: tuple[str, ...]
+
+
+# What transformers loads, the older checkpoints as a pickle of plain tensors.
+TRANSFORMERS = Layout(
+    config=constants.CONFIG_NAME,
+    weights=(
+        constants.SAFETENSORS_SINGLE_FILE,
+        constants.SAFETENSORS_INDEX_FILE,
+        constants.PYTORCH_WEIGHTS_NAME,
+        f"{constants.PYTORCH_WEIGHTS_NAME}.index.json",
+    ),
+)
+
+
+def is_local(model: str, *, kind: str, remedy: str, layout: Layout = TRANSFORMERS) -> bool:
     """Whether a model's files are on this machine; if not, the hub has said that it has them.
 
     The hub is asked once, so that an absent model costs seconds and not minutes.
@@ -28,6 +47,7 @@ def is_local(model: str, *, kind: str, remedy: str) -> bool:
         model: A folder or a model id.
         kind: What it is to be, for the error: ``"encoder"``, ``"captioner"``.
         remedy: What to use instead, for the error.
+        layout: Its files.
 
     Raises:
         ModelError: The name can be no model id, or neither the cache nor a hub has the model.
@@ -35,9 +55,9 @@ def is_local(model: str, *, kind: str, remedy: str) -> bool:
     if model != "" and Path(model).is_dir():
         return True
     try:
-        if _is_cached(model):
+        if _is_cached(model, layout):
             return True
-        _require_on_hub(model)
+        _require_on_hub(model, layout)
     except _NotFoundError as error:
         raise ModelError(f"no {kind} {model!r}: {error}; {remedy}") from error
     return False
@@ -53,22 +73,22 @@ class _NotFoundError(Exception):
     """Why a model is not there, in one clause."""
 
 
-def _is_cached(model: str) -> bool:
+def _is_cached(model: str, layout: Layout) -> bool:
     """Whether the hub's local cache holds the model's config and weights."""
 
     def has(file: str) -> bool:
         return isinstance(try_to_load_from_cache(model, file), str)
 
     try:
-        return has("config.json") and any(map(has, _WEIGHTS))
+        return has(layout.config) and any(map(has, layout.weights))
     except HFValidationError as error:
         raise _NotFoundError("it is neither a folder nor a model id") from error
 
 
-def _require_on_hub(model: str) -> None:
+def _require_on_hub(model: str, layout: Layout) -> None:
     if constants.HF_HUB_OFFLINE:
         raise _NotFoundError("it is not in the local cache and HF_HUB_OFFLINE is set")
-    address = f"{constants.ENDPOINT}/{model}/resolve/main/config.json"
+    address = f"{constants.ENDPOINT}/{model}/resolve/main/{layout.config}"
     token = get_token()
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     request = urllib.request.Request(address, headers=headers, method="HEAD")

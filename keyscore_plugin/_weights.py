@@ -4,7 +4,7 @@ import hashlib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from huggingface_hub import try_to_load_from_cache
+from huggingface_hub import constants, try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
 
 # What `conse` and `labels` are made of.
@@ -15,13 +15,14 @@ OFFLINE_PACKAGES = (
 )
 
 
-def weights_identity(model: str) -> str | None:
+def weights_identity(model: str, *, config: str = constants.CONFIG_NAME) -> str | None:
     """Changes when the weights behind a name do.
 
     Args:
         model: ``"conse"`` or ``"labels"``: told by the versions of their packages; a folder: by the
             names, sizes and times of the files in it, so that one that is saved again is another
             one; a hub model id: by the commit that the local cache holds.
+        config: The file that every version of a hub model has.
 
     Returns:
         None where this machine does not have the model.
@@ -31,10 +32,10 @@ def weights_identity(model: str) -> str | None:
     if model != "" and Path(model).is_dir():
         return _files(Path(model))
     try:
-        config = try_to_load_from_cache(model, "config.json")
+        file = try_to_load_from_cache(model, config)
     except HFValidationError:
         return None
-    return Path(config).parent.name if isinstance(config, str) else None
+    return Path(file).parent.name if isinstance(file, str) else None
 
 
 def _versions() -> str | None:

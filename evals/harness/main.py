@@ -52,7 +52,10 @@ def eval_parser(
     )
     parser.add_argument("--threshold", help="least scores, such as 0.5,0.6, beside or for budgets")
     parser.add_argument(
-        "--encoder", default=encoder, help=f"conse, a model id, a folder (default: {encoder})"
+        "--encoder",
+        default=encoder,
+        help="conse, a model id, a folder; of OpenCLIP after open_clip:, such as "
+        f"open_clip:timm/PE-Core-bigG-14-448 (default: {encoder})",
     )
     parser.add_argument("--captioner", help="what makes captions, such as labels")
     parser.add_argument(

@@ -21,6 +21,7 @@ from keyscore_plugin.video import DECODERS
 _ENCODERS = {
     "conse": "keyscore_plugin.encoders.conse",
     "auto, MODEL_ID or FOLDER": "keyscore_plugin.encoders.hf",
+    "open_clip:MODEL_ID or FOLDER": "keyscore_plugin.encoders.open_clip",
 }
 _CAPTIONERS = {**CAPTIONERS, "MODEL_ID or FOLDER": "keyscore_plugin.captioners.pretrained"}
 
@@ -38,6 +39,9 @@ CHECKS: dict[tuple[str, str], Callable[[], object]] = {
     ("decoder", "torchcodec"): partial(require, "torchcodec.decoders", extra="torchcodec"),
     ("decoder", "torchcodec-cuda"): require_gpu,
     ("encoder", "conse"): partial(_require_offline, "all_minilm_l6_v2", *_IMAGENET),
+    ("encoder", "open_clip:MODEL_ID or FOLDER"): partial(
+        package_file, "open_clip", "__init__.py", extra="open-clip"
+    ),
     ("captioner", "labels"): partial(_require_offline, *_IMAGENET),
     ("captioner", "MODEL_ID or FOLDER"): partial(require, "torchvision", extra="transformers"),
 }

@@ -32,7 +32,8 @@ def add_sampler_options(parser: argparse.ArgumentParser) -> None:
         "--encoder",
         default="auto",
         metavar="NAME",
-        help="conse (no download), a model id or a folder; default: auto, which is SigLIP 2",
+        help="conse (no download), a model id or a folder, of OpenCLIP after open_clip:; "
+        "default: auto, which is SigLIP 2",
     )
     parser.add_argument(
         "--captioner",

@@ -14,7 +14,7 @@ class Encoder(Protocol):
 
     @property
     def name(self) -> str:
-        """What `Selection.encoder` records: ``"conse"``, a model id or a folder."""
+        """What `Selection.encoder` records: the name by which it is loaded again."""
 
     @property
     def device(self) -> torch.device:

@@ -1,8 +1,9 @@
 """Any CLIP-style or SigLIP-style dual encoder of transformers, from the hub, its cache or a folder.
 
 CLIP, SigLIP, SigLIP 2 (fixed size and naflex), MetaCLIP 2, ALIGN, AltCLIP, ChineseCLIP ...: what
-has `get_image_features` and `get_text_features` with one vector each. The perception encoder is
-not among them: transformers 5.23 has PE for audio and for whole videos, none for single images.
+has `get_image_features` and `get_text_features` with one vector each. The Perception Encoder is not
+among them (transformers 5.23 has PE for audio and for whole videos, none for single images): that
+is `keyscore_plugin.encoders.open_clip`.
 Code that comes with a model is never run: `trust_remote_code` stays off, and weights that are a
 pickle are read by torch's own reader of plain tensors, the default of transformers.
 """

@@ -1,9 +1,11 @@
 """What an image processor of CLIP or SigLIP does to a picture, as tensors on any device.
 
 The processors of transformers that need no torchvision work on the CPU, on one picture after the
-other: a GPU would wait for them, and pixels that are there already would come back first.
+other, and so do the transforms of OpenCLIP: a GPU would wait for them, and pixels that are there
+already would come back first.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +30,8 @@ class Preparation:
         factor: What a value of 0 to 255 is multiplied by.
         mean: Of each channel, after that.
         std: Of each channel.
+        crop_rounds: Where the middle begins at half a pixel, it is rounded to the even one, as
+            torchvision does, and not cut off, as transformers does.
     """
 
     size: tuple[int, int] | int
@@ -36,6 +40,7 @@ class Preparation:
     factor: float
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    crop_rounds: bool = False
 
     @classmethod
     def of(cls, processor: Any) -> "Preparation | None":
@@ -57,6 +62,26 @@ class Preparation:
         mean, std = (tuple(map(float, v)) for v in (processor.image_mean, processor.image_std))
         return cls(size, crop, mode, float(processor.rescale_factor), mean, std)
 
+    @classmethod
+    def of_open_clip(cls, config: Mapping[str, Any]) -> "Preparation | None":
+        """What OpenCLIP does by its preprocessing config; None if that is more than is known here.
+
+        Args:
+            config: The fields of OpenCLIP's `PreprocessCfg`.
+        """
+        given, how = config["size"], config["resize_mode"]
+        height, width = (given, given) if isinstance(given, int) else given
+        size: tuple[int, int] | int
+        if how == "squash":
+            size, crop = (height, width), None
+        elif how == "shortest" and height == width:
+            size, crop = height, (height, width)
+        else:
+            return None  # "longest" fills what lies beyond the picture
+        mode = "bilinear" if config["interpolation"] == "bilinear" else "bicubic"
+        mean, std = (tuple(map(float, config[name])) for name in ("mean", "std"))
+        return cls(size, crop, mode, 1 / 255, mean, std, crop_rounds=True)
+
     def __call__(self, pixels: Tensor) -> Tensor:
         """``(n, h, w, 3)`` uint8 to ``(n, 3, h', w')`` float32, on the same device."""
         height, width = self._target(*pixels.shape[1:3])
@@ -67,7 +92,8 @@ class Preparation:
                 planes = F.interpolate(planes, size, mode=self.mode, antialias=True)
                 planes = (planes + 0.5).floor().clamp(0, 255)
         if self.crop is not None:
-            top, left = (height - self.crop[0]) // 2, (width - self.crop[1]) // 2
+            whole = round if self.crop_rounds else math.floor
+            top, left = whole((height - self.crop[0]) / 2), whole((width - self.crop[1]) / 2)
             planes = planes[:, :, top : top + self.crop[0], left : left + self.crop[1]]
         mean, std = (
             torch.tensor(values, device=pixels.device)[:, None, None]

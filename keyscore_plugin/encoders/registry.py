@@ -1,11 +1,15 @@
 """Encoders by name."""
 
+import torch
+
 from keyscore_plugin._device import resolve_device
 from keyscore_plugin._hub import is_local
+from keyscore_plugin._optional import require
 from keyscore_plugin._weights import weights_identity
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.encoders.conse import ConseEncoder
 from keyscore_plugin.encoders.hf import HFEncoder
+from keyscore_plugin.encoders.open_clip import LAYOUT, PREFIX, OpenClipEncoder
 
 # Ours: the smallest SigLIP 2 (arXiv 2502.14786): ahead of CLIP and SigLIP of its size on image-text
 # retrieval, Apache-2.0, and the only one of its family that a CPU can run over a grid of frames.
@@ -18,8 +22,9 @@ def load_encoder(encoder: str | Encoder, *, device: str = "auto") -> Encoder:
     """Make an encoder ready.
 
     Args:
-        encoder: ``"conse"``; ``"auto"``, which is `AUTO_ENCODER`; a folder; a hub model id; or an
-            `Encoder`, which is handed back as it is.
+        encoder: ``"conse"``; ``"auto"``, which is `AUTO_ENCODER`; a folder or a hub model id, of
+            OpenCLIP after ``"open_clip:"`` (``"open_clip:timm/PE-Core-bigG-14-448"``), else of
+            transformers; or an `Encoder`, which is handed back as it is.
         device: ``"auto"`` (the GPU when there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` ...
 
     Raises:
@@ -33,8 +38,16 @@ def load_encoder(encoder: str | Encoder, *, device: str = "auto") -> Encoder:
     if encoder == "conse":
         return ConseEncoder(where)
     name = named_encoder(encoder)
+    if name.startswith(PREFIX):
+        return _load_open_clip(name.removeprefix(PREFIX), where)
     local = is_local(name, kind="encoder", remedy=_REMEDY)
     return HFEncoder(name, where, local_files_only=local)
+
+
+def _load_open_clip(model: str, device: torch.device) -> OpenClipEncoder:
+    require("open_clip", extra="open-clip")  # before a hub is asked for what nothing could load
+    local = is_local(model, kind="OpenCLIP encoder", remedy=_REMEDY, layout=LAYOUT)
+    return OpenClipEncoder(model, device, local_files_only=local)
 
 
 def named_encoder(encoder: str) -> str:
@@ -48,4 +61,7 @@ def encoder_weights(encoder: str) -> str | None:
     Args:
         encoder: A name as `load_encoder` takes it; see `keyscore_plugin._weights`.
     """
-    return weights_identity(named_encoder(encoder))
+    name = named_encoder(encoder)
+    if name.startswith(PREFIX):
+        return weights_identity(name.removeprefix(PREFIX), config=LAYOUT.config)
+    return weights_identity(name)

@@ -86,8 +86,9 @@ def get_sampler(
     Args:
         name: One of `list_samplers`.
         config: Settings; None is the default of every stage.
-        encoder: ``"auto"``, ``"conse"``, a model id, a folder, or an `Encoder`. Loaded at the
-            first call that needs it, so a sampler that reads no text loads none.
+        encoder: A name as `load_encoder` takes it (``"auto"``, ``"conse"``, a model id, a folder,
+            ``"open_clip:..."``), or an `Encoder`. Loaded at the first call that needs it, so a
+            sampler that reads no text loads none.
         captioner: ``"labels"``, the model id or folder of a Video-LLM, or a `Captioner`, for calls
             without a text; None makes none.
         decoder: See `open_video`.

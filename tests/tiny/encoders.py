@@ -43,7 +43,7 @@ def save_clip(folder: Path) -> None:
             )
         ),
         image_processor("CLIP")(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}),
-        _tokenizer("<s> $A </s>"),
+        tiny_tokenizer("<s> $A </s>"),
     )
 
 
@@ -53,7 +53,7 @@ def save_siglip(folder: Path) -> None:
         text_config={**_TEXT, "projection_size": 32}, vision_config={**_VISION, "image_size": 32}
     )
     processor = image_processor("Siglip")(size={"height": 32, "width": 32})
-    _save(folder, transformers.SiglipModel(config), processor, _tokenizer("$A </s>"))
+    _save(folder, transformers.SiglipModel(config), processor, tiny_tokenizer("$A </s>"))
 
 
 def save_siglip2(folder: Path) -> None:
@@ -62,7 +62,7 @@ def save_siglip2(folder: Path) -> None:
         text_config={**_TEXT, "projection_size": 32}, vision_config={**_VISION, "num_patches": 16}
     )
     processor = image_processor("Siglip2")(patch_size=8, max_num_patches=16)
-    _save(folder, transformers.Siglip2Model(config), processor, _tokenizer("$A </s>"))
+    _save(folder, transformers.Siglip2Model(config), processor, tiny_tokenizer("$A </s>"))
 
 
 SAVE = {"clip": save_clip, "siglip": save_siglip, "siglip2": save_siglip2}
@@ -74,7 +74,7 @@ def image_processor(family: str) -> Any:
     return getattr(transformers, f"{name}Pil", getattr(transformers, name))
 
 
-def _tokenizer(template: str) -> Any:
+def tiny_tokenizer(template: str) -> Any:
     vocabulary = {token: row for row, token in enumerate(_TOKENS)}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[], unk_token="<unk>"))
     tokenizer.normalizer = normalizers.Sequence(

@@ -1,12 +1,16 @@
-"""Pictures prepared as tensors, against the processors of transformers, which use PIL."""
+"""Pictures prepared as tensors, against transformers and OpenCLIP, which use PIL."""
 
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
+from keyscore_plugin._optional import require
 from keyscore_plugin.encoders.pictures import Preparation
+from tests.requires import require_or_skip
 from tests.tiny.encoders import image_processor
 
 _SIDE = {"height": 24, "width": 24}
@@ -59,3 +63,37 @@ def test_what_is_not_known_here_is_left_to_transformers(
     family: str, settings: dict[str, Any]
 ) -> None:
     assert Preparation.of(image_processor(family)(**settings)) is None
+
+
+_OPEN_CLIP: dict[str, dict[str, Any]] = {
+    "PE-Core": {"size": (24, 24), "resize_mode": "squash", "interpolation": "bilinear"},
+    "squash, not square": {"size": (19, 31), "resize_mode": "squash", "interpolation": "bilinear"},
+    "CLIP": {"size": 24, "resize_mode": "shortest", "interpolation": "bicubic"},
+}
+
+
+@pytest.mark.parametrize("shape", [(24, 24), (60, 91), (91, 60), (17, 40), (24, 31), (33, 24)])
+@pytest.mark.parametrize("name", _OPEN_CLIP)
+def test_pictures_are_those_of_open_clip_to_one_level(name: str, shape: tuple[int, int]) -> None:
+    require_or_skip("open_clip")
+    transform = require("open_clip", extra="open-clip").transform
+    config = transform.PreprocessCfg(**_OPEN_CLIP[name])
+    prepare = Preparation.of_open_clip(asdict(config))
+    assert prepare is not None
+    pixels = _pixels(*shape)
+    by_hand = transform.image_transform_v2(config, is_train=False)
+    expected = torch.stack([by_hand(Image.fromarray(picture.numpy())) for picture in pixels])
+    actual = prepare(pixels)
+    assert actual.shape == expected.shape
+    assert actual.dtype == torch.float32
+    levels = (actual - expected).abs() * 255 * torch.tensor(prepare.std)[:, None, None]
+    assert float(levels.max()) < 1.01
+    assert float(levels.mean()) < 0.3
+
+
+@pytest.mark.parametrize(
+    "how", [{"size": 24, "resize_mode": "longest"}, {"size": (24, 30), "resize_mode": "shortest"}]
+)
+def test_what_is_not_known_here_is_left_to_open_clip(how: dict[str, Any]) -> None:
+    config = {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic", **how}
+    assert Preparation.of_open_clip(config) is None

@@ -1,0 +1,184 @@
+"""Any CLIP-style dual encoder of OpenCLIP, among them PE-Core (the Perception Encoder).
+
+From the hub, its cache or a folder: `open_clip_config.json` and `open_clip_model.safetensors`, as
+OpenCLIP itself saves and publishes models. Weights that are a pickle are not read, and no code that
+comes with a model is run.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import snapshot_download
+from PIL import Image
+from safetensors import SafetensorError
+from torch import Tensor
+from torch.nn import functional as F
+
+from keyscore_plugin import progress
+from keyscore_plugin._hub import Layout, first_line
+from keyscore_plugin._optional import require
+from keyscore_plugin.encoders.base import require_frames, require_text
+from keyscore_plugin.encoders.batching import Batching
+from keyscore_plugin.encoders.pictures import Preparation
+from keyscore_plugin.errors import ModelError
+from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
+
+PREFIX = "open_clip:"  # of the names that `load_encoder` hands to this module
+LAYOUT = Layout(config="open_clip_config.json", weights=("open_clip_model.safetensors",))
+
+_TOKENIZER_FILES = ("*.json", "*.txt", "*.model")  # where a model does not use OpenCLIP's own
+# All that the models published by OpenCLIP give. Others would cut texts at random, or run code of
+# the model.
+_TOKENIZER_OPTIONS = {"clean", "language", "strip_sep_token"}
+_PRECISION = {torch.float32: "fp32", torch.float16: "pure_fp16"}  # as OpenCLIP calls them
+_BATCH = {"cpu": 8, "mps": 16}  # ours: frames a forward pass; on CUDA the memory says how many
+
+
+class OpenClipEncoder:
+    """A dual encoder of OpenCLIP, with its own preprocessing and tokenizer.
+
+    Half precision on a GPU, float32 on a CPU; what comes out is float32 and made unit length in
+    float32. On CUDA pictures are prepared there too, where it is known how (`Preparation`).
+
+    Args:
+        model: A folder or a hub model id, without `PREFIX`.
+        device: Where it runs.
+        local_files_only: Do not ask the hub for anything.
+        dtype: Of the weights, float32 or float16; None is what suits the device.
+
+    Raises:
+        ModelError: It cannot be loaded, or is not a dual encoder.
+        MissingDependencyError: OpenCLIP is not installed.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        device: torch.device,
+        *,
+        local_files_only: bool,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        self.name = PREFIX + model
+        self.device = device
+        self._dtype = dtype or (torch.float32 if device.type == "cpu" else torch.float16)
+        self._open_clip: Any = require("open_clip", extra="open-clip")
+        self._load(self._folder(model, local_files_only=local_files_only))
+        self._batching = Batching.of(device, n_frames=_BATCH.get(device.type, 1))
+
+    def _folder(self, model: str, *, local_files_only: bool) -> Path:
+        """Where the files lie; fetched if they are not here yet."""
+        folder = Path(model)
+        if not folder.is_dir():
+            wanted = [LAYOUT.config, *LAYOUT.weights, *_TOKENIZER_FILES]
+            try:
+                folder = Path(
+                    snapshot_download(
+                        model, allow_patterns=wanted, local_files_only=local_files_only
+                    )
+                )
+            except (OSError, ValueError) as error:
+                raise self._does_not_load(first_line(error)) from error
+        for file in (LAYOUT.config, *LAYOUT.weights):
+            if not (folder / file).is_file():
+                raise self._does_not_load(f"it has no {file}")
+        return folder
+
+    def _load(self, folder: Path) -> None:
+        place = f"local-dir:{folder}"
+        try:
+            model = self._open_clip.create_model(
+                place,
+                precision=_PRECISION[self._dtype],
+                device=self.device,
+                require_pretrained=True,
+            )
+            self._tokenizer = self._load_tokenizer(place)
+        # OpenCLIP builds networks from a config as it comes: what is wrong in it shows as any of
+        # these.
+        except (
+            OSError,
+            ValueError,
+            RuntimeError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            AssertionError,
+            SafetensorError,
+        ) as error:
+            raise self._does_not_load(first_line(error)) from error
+        if not hasattr(model, "encode_image") or not hasattr(model, "encode_text"):
+            raise self._does_not_load(f"a {type(model).__name__} does not embed images and texts")
+        self._model = model.eval()
+        self._prepare(self._open_clip.get_model_preprocess_cfg(model))
+
+    def _load_tokenizer(self, place: str) -> Any:
+        text = self._open_clip.get_model_config(place)["text_cfg"]
+        unknown = sorted(set(text.get("tokenizer_kwargs", {})) - _TOKENIZER_OPTIONS)
+        if unknown:
+            raise ValueError(f"its tokenizer is to be made with {unknown[0]!r}, which is not known")
+        if not text.get("hf_tokenizer_name"):
+            return self._open_clip.get_tokenizer(place)
+        return self._open_clip.get_tokenizer(place, trust_remote_code=False)
+
+    def _prepare(self, config: dict[str, Any]) -> None:
+        """Take over what is done to a picture."""
+        size = config["size"]
+        self.short_side = int(size if isinstance(size, int) else min(size))
+        self._max_tokens = int(self._tokenizer.context_length)
+        self._on_device = Preparation.of_open_clip(config) if self.device.type == "cuda" else None
+        transform = self._open_clip.transform
+        self._transform = transform.image_transform_v2(
+            transform.PreprocessCfg(**config), is_train=False
+        )
+
+    def _does_not_load(self, reason: str) -> ModelError:
+        return ModelError(
+            f"cannot load the encoder {self.name!r}: {reason}; give a model that OpenCLIP saved "
+            f"({LAYOUT.config}, {LAYOUT.weights[0]}), or use encoder='conse'"
+        )
+
+    @torch.inference_mode()
+    def encode_frames(self, frames: Frames) -> Embeddings:
+        """Embed frames; see `keyscore_plugin.encoders.base.Encoder`."""
+        batches = self._batching.run(self._embed_pixels, require_frames(frames).pixels)
+        vectors = torch.cat(list(progress.track("encode", batches, total=len(frames))))
+        return Embeddings(vectors, frames.indices, frames.pts_seconds, self.name)
+
+    @torch.inference_mode()
+    def encode_text(self, text: str) -> TextEmbedding:
+        """Embed one text; see `keyscore_plugin.encoders.base.Encoder`."""
+        n_tokens = self._count_tokens(require_text(text))
+        features = self._model.encode_text(self._tokenizer([text]).to(self.device))
+        return TextEmbedding(
+            vector=self._unit(features)[0],
+            model=self.name,
+            n_tokens=n_tokens,
+            max_tokens=self._max_tokens,
+        )
+
+    def _count_tokens(self, text: str) -> int:
+        """Tokens of the whole text, which OpenCLIP's tokenizers cut without a word."""
+        if isinstance(self._tokenizer, self._open_clip.SimpleTokenizer):
+            return len(self._tokenizer.encode(text)) + 2  # the marks of the beginning and the end
+        cleaned = self._tokenizer.clean_fn(text)
+        return len(self._tokenizer.tokenizer(cleaned, verbose=False)["input_ids"])
+
+    def _embed_pixels(self, pixels: Tensor) -> Tensor:
+        """``(n, h, w, 3)`` uint8 to ``(n, d)`` unit vectors."""
+        if self._on_device is not None:
+            prepared = self._on_device(pixels.to(self.device))
+        else:
+            pictures = map(Image.fromarray, pixels.cpu().numpy())
+            prepared = torch.stack([self._transform(picture) for picture in pictures])
+        return self._unit(self._model.encode_image(prepared.to(self.device, self._dtype)))
+
+    def _unit(self, features: Tensor) -> Tensor:
+        """Unit float32 vectors."""
+        if not features.isfinite().all():
+            raise ModelError(
+                f"{self.name!r} gives numbers that are not finite in {self._dtype}; give "
+                "device='cpu', where it runs in float32"
+            )
+        return F.normalize(features.float(), dim=-1)
