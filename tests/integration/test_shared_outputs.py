@@ -1,6 +1,11 @@
-"""Processes that share a cache or an output and are killed: nothing lost, torn or twice."""
+"""Processes that share a cache or an output and are killed: nothing lost, torn or twice.
+
+``KEYSCORE_FUZZ_KILLS`` says how often, ``KEYSCORE_FUZZ_SEED`` at which moments; ``make fuzz`` runs
+the full form.
+"""
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -10,6 +15,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import get_context
 from pathlib import Path
+
+import pytest
 
 from keyscore_plugin.batch.journal import Journal
 from keyscore_plugin.cache import SelectionCache
@@ -21,6 +28,8 @@ ROOT = Path(__file__).parents[2]
 CHILDREN = get_context("forkserver")
 CHILDREN.set_forkserver_preload([__name__])
 KEYS = [f"{n:02x}" + 62 * "0" for n in range(3)]
+N_KILLS = int(os.environ.get("KEYSCORE_FUZZ_KILLS", "12"))
+SEED = int(os.environ.get("KEYSCORE_FUZZ_SEED", "0"))
 N_LINES = 400
 
 
@@ -89,10 +98,11 @@ def at_work(work: Work, target: Path, ready: Path, seed: int) -> Iterator[None]:
     assert child.exitcode in (0, -signal.SIGKILL)
 
 
+@pytest.mark.timeout(300 + 10 * N_KILLS)
 def test_a_cache_of_processes_killed_while_they_write_holds_whole_entries(tmp_path: Path) -> None:
-    chance = random.Random(0)
+    chance = random.Random(SEED)
     folder = tmp_path / "cache"
-    for turn in range(12):
+    for turn in range(N_KILLS):
         first, second = (tmp_path / f"{turn}-{n}" for n in range(2))
         with at_work(fill_cache, folder, first, turn), at_work(fill_cache, folder, second, -turn):
             time.sleep(chance.uniform(0, 0.03))
@@ -104,12 +114,13 @@ def test_a_cache_of_processes_killed_while_they_write_holds_whole_entries(tmp_pa
     assert list(tmp_path.glob("*.torn")) == []
 
 
+@pytest.mark.timeout(300 + 10 * N_KILLS)
 def test_an_output_of_processes_killed_while_they_write_holds_each_line_once(
     tmp_path: Path,
 ) -> None:
-    chance = random.Random(0)
+    chance = random.Random(SEED)
     out = tmp_path / "out.jsonl"
-    for turn in range(12):
+    for turn in range(N_KILLS):
         first, second = (tmp_path / f"{turn}-{n}" for n in range(2))
         with at_work(write_lines, out, first, turn), at_work(write_lines, out, second, -turn):
             time.sleep(chance.uniform(0, 0.02))
