@@ -3,7 +3,8 @@
 import hashlib
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -16,12 +17,22 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         OSError: The system refuses; nothing is left behind.
     """
+    with whole(path) as beside, beside.open("xb") as file:
+        file.write(content)
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """`write_whole` for what others write: a path, which is moved when the block has ended well.
+
+    Raises:
+        OSError: The system refuses; nothing is left behind.
+    """
     path = path.resolve()  # a link stays a link
     # Not a fixed name, and not mkstemp, whose files nobody else may read.
     beside = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        with beside.open("xb") as file:
-            file.write(content)
+        yield beside
         beside.replace(path)
     finally:
         with suppress(OSError):  # it was moved, or never made

@@ -4,6 +4,8 @@ import argparse
 import importlib.util
 import os
 import platform
+import shlex
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,6 +19,7 @@ from evals.speed.plots import draw
 from evals.speed.results import Facts, Results
 from evals.speed.table import Table
 from evals.speed.whole import Clip, Setting
+from keyscore_plugin._files import write_whole
 from keyscore_plugin.errors import KeyScoreError
 from keyscore_plugin.video import DECODERS
 
@@ -32,7 +35,7 @@ _PARTS: Mapping[str, Callable[[argparse.Namespace, Setting], Iterable[Table]]] =
     "gpu": lambda o, s: [gpu.table(o.gpu_frames, repeats=s.repeats, threads=s.threads)],
     "processor": lambda o, s: [processor.table(o.processor, repeats=s.repeats)],
 }
-_CLIPS: list[Clip] = [(1, 360), (5, 360), (1, 720), (5, 720), (1, 1080), (30, 360)]
+_CLIPS: list[Clip] = [(minutes, height) for minutes in (1, 5, 30) for height in (360, 720, 1080)]
 _QUICK = {
     "sizes": [60, 120],
     "k_max": [6],
@@ -64,18 +67,25 @@ def main(argv: Sequence[str] | None = None) -> int:
                 print(table.to_markdown(), flush=True)
                 results.add(table, facts)
                 _write(results, options.out)  # what was measured is not lost when the next fails
-    except KeyScoreError as error:
-        print(f"speed: {error}", file=sys.stderr)
-        return 2
+    except (KeyScoreError, OSError) as error:
+        return _failed(str(error))
+    except subprocess.CalledProcessError as error:
+        command = shlex.join(map(str, error.cmd))
+        return _failed(f"a measuring process ended with exit code {error.returncode}: {command}")
     print(f"written to {options.out}: speed.md, speed.json and pictures", file=sys.stderr)
     return 0
+
+
+def _failed(reason: str) -> int:
+    print(f"speed: {reason}", file=sys.stderr)
+    return 2
 
 
 def _write(results: Results, folder: Path) -> None:
     """The tables as Markdown, as JSON and as pictures."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "speed.json").write_text(results.to_json())
-    (folder / "speed.md").write_text(results.to_markdown())
+    write_whole(folder / "speed.json", results.to_json().encode())
+    write_whole(folder / "speed.md", results.to_markdown().encode())
     draw([measured.table for measured in results.tables.values()], folder)
 
 
@@ -115,7 +125,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--root",
         type=Path,
         default=Path(tempfile.gettempdir(), "keyscore-speed"),
-        help="folder that keeps the videos (600 MB with the default lengths and heights)",
+        help="folder that keeps the videos (1.2 GB with the default lengths and heights)",
     )
     parser.add_argument("--out", type=Path, default=Path("runs"), help="folder for the results")
     options = parser.parse_args(argv)

@@ -45,15 +45,22 @@ class Outcome:
 
 def run_jobs(task: Task) -> dict[str, Outcome]:
     """Run a task in a new process."""
-    return _outcomes([sys.executable, "-m", "evals.speed.child"], json.dumps(asdict(task)), task)
+    command = [sys.executable, "-m", "evals.speed.child"]
+    return _outcomes(answer(command, json.dumps(asdict(task)), threads=task.threads))
 
 
 def run_peer(python: str, peer: str, task: Task) -> dict[str, Outcome]:
     """Run a module of `evals.speed.peers` once, with the Python of another environment."""
-    return _outcomes([python, "-m", f"evals.speed.peers.{peer}", task.video], "", task)
+    command = [python, "-m", f"evals.speed.peers.{peer}", task.video]
+    return _outcomes(answer(command, "", threads=task.threads))
 
 
-def _outcomes(command: list[str], text: str, task: Task) -> dict[str, Outcome]:
+def answer(command: Sequence[str], text: str, *, threads: int) -> dict[str, Any]:
+    """What a command answers in JSON to a text on its standard input.
+
+    Raises:
+        subprocess.CalledProcessError: It fails.
+    """
     done = subprocess.run(
         command,
         input=text,
@@ -61,10 +68,14 @@ def _outcomes(command: list[str], text: str, task: Task) -> dict[str, Outcome]:
         text=True,
         check=True,
         cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": str(task.threads)},
+        env=os.environ | {"OMP_NUM_THREADS": str(threads)},
     )
     # The last line: some packages print what nobody asked for.
     values: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return values
+
+
+def _outcomes(values: Mapping[str, Any]) -> dict[str, Outcome]:
     return {name: Outcome(**value) for name, value in values.items()}
 
 

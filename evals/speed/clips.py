@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 from av.video.stream import VideoStream
 
+from keyscore_plugin._files import whole
 from keyscore_plugin.samples import SAMPLES, sample_video
 
 FPS = 25
@@ -25,9 +26,8 @@ def long_video(folder: Path, *, seconds: float, height: int) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{height}p-{seconds:g}s.mp4"
     if not path.is_file():
-        partial = path.with_suffix(".partial.mp4")
-        _repeat(_reel(folder, height), partial, n_frames=round(seconds * FPS))
-        partial.replace(path)
+        with whole(path) as beside:
+            _repeat(_reel(folder, height), beside, n_frames=round(seconds * FPS))
     return path
 
 
@@ -36,9 +36,8 @@ def _reel(folder: Path, height: int) -> Path:
     path = folder / f"{height}p-reel.mp4"
     if path.is_file():
         return path
-    partial = path.with_suffix(".partial.mp4")
     width = round(height * _ASPECT / 2) * 2
-    with av.open(str(partial), "w") as container:
+    with whole(path) as beside, av.open(str(beside), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=FPS, options={"preset": "veryfast"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for number, frame in enumerate(_frames()):
@@ -47,7 +46,6 @@ def _reel(folder: Path, height: int) -> Path:
             scaled.pict_type = av.video.frame.PictureType.NONE
             container.mux(stream.encode(scaled))
         container.mux(stream.encode(None))
-    partial.replace(path)
     return path
 
 
@@ -59,7 +57,7 @@ def _frames() -> Iterator[av.VideoFrame]:
 
 def _repeat(reel: Path, out: Path, *, n_frames: int) -> None:
     """Mux the reel's packets over and over, each time later, up to the number of frames."""
-    with av.open(str(reel)) as source, av.open(str(out), "w") as target:
+    with av.open(str(reel)) as source, av.open(str(out), "w", format="mp4") as target:
         stream: VideoStream = source.streams.video[0]
         copy = target.add_stream_from_template(stream)
         left, offset = n_frames, 0

@@ -1,12 +1,23 @@
-"""How clustering grows with the grid and with k, in time and memory."""
+"""How clustering grows with the grid and with k, in time and memory.
 
+``python -m evals.speed.grids HISTOGRAMS.npy K`` clusters once and says its peak memory.
+"""
+
+import json
+import sys
+import tempfile
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
+import numpy as np
 import torch
+from torch import Tensor
 
+from evals.speed.child import answer
 from evals.speed.features import long_histograms
 from evals.speed.measure import in_turns
+from evals.speed.memory import peak_megabytes
 from evals.speed.table import Cell, Table
 from keyscore_plugin.config import ProposalConfig
 from keyscore_plugin.stacfp import propose_features
@@ -15,13 +26,8 @@ from keyscore_plugin.stacfp import propose_features
 def table(sizes: Sequence[int], k_maxes: Sequence[int], *, repeats: int, threads: int) -> Table:
     """All sizes in turns, so that their ratios hold on a busy machine."""
     torch.set_num_threads(threads)
-    jobs = {}
-    for n in sizes:
-        histograms = long_histograms(n, seed=n)
-        indices, times = torch.arange(n), torch.arange(n, dtype=torch.float64) / 2
-        for k_max in k_maxes:
-            config = ProposalConfig(k_max=k_max)
-            jobs[n, k_max] = partial(propose_features, histograms, indices, times, config)
+    films = {n: long_histograms(n, seed=n) for n in sizes}
+    jobs = {(n, k_max): partial(_cluster, films[n], k_max) for n in sizes for k_max in k_maxes}
     done = in_turns({f"{n},{k}": job for (n, k), job in jobs.items()}, repeats=repeats)
     lines: list[dict[str, Cell]] = []
     for n, k_max in jobs:
@@ -34,7 +40,32 @@ def table(sizes: Sequence[int], k_maxes: Sequence[int], *, repeats: int, threads
                 "s": cost.wall,
                 "s CPU": cost.cpu,
                 "times the size before, CPU": cost.cpu / before.cpu,
+                "peak MB": _peak(films[n], k_max, threads=threads),
             }
         )
     title = "STACFP over the frames of the grid and the clusters tried"
-    return Table("grids", title, lines, key=("N", "k"))
+    idle = _peak(films[min(sizes)][:1], 2, threads=threads)
+    note = (
+        f"Peak MB: of a process that does this alone, imports included (imports alone: {idle:.0f})."
+    )
+    return Table("grids", title, lines, [note], key=("N", "k"))
+
+
+def _cluster(histograms: Tensor, k_max: int) -> None:
+    n = len(histograms)
+    times = torch.arange(n, dtype=torch.float64) / 2
+    propose_features(histograms, torch.arange(n), times, ProposalConfig(k_max=k_max))
+
+
+def _peak(histograms: Tensor, k_max: int, *, threads: int) -> float:
+    """Megabytes of a process that clusters ready-made ``(n, n_bins)`` histograms once."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "histograms.npy")
+        np.save(path, histograms.numpy())
+        command = [sys.executable, "-m", "evals.speed.grids", str(path), str(k_max)]
+        return float(answer(command, "", threads=threads)["peak_mb"])
+
+
+if __name__ == "__main__":
+    _cluster(torch.from_numpy(np.load(sys.argv[1])), int(sys.argv[2]))
+    print(json.dumps({"peak_mb": peak_megabytes()}))

@@ -23,7 +23,7 @@ def table(folder: Path | None, *, repeats: int) -> Table:
     """
     title = "A processor that is enabled, in a call without `sampler`, beside one that is not"
     if folder is None:
-        note = "left out: no processor was given by --processor"
+        note = "left out: no processor was given by --processor (see evals/speed/README.md)"
         return Table("processor", title, [], [note], key=("processor",))
     require("torchvision", extra="transformers")
     import transformers

@@ -73,7 +73,7 @@ def tables(clips: Iterable[Clip], setting: Setting) -> Iterator[Table]:
             "select",
             "Whole calls beside pure decoding of the same grid by the same decoder",
             [clip | _times(name, done, peaks) for name in done],
-            [*notes, f"Peak MB: of a process that does this alone, imports included ({idle})."],
+            [*notes, _PEERS_NOTE, _PEAK_NOTE.format(idle=idle)],
             _KEY,
         )
         stages = [clip | _stages(name, done[name]) for name in _OURS[1:]]
@@ -81,6 +81,11 @@ def tables(clips: Iterable[Clip], setting: Setting) -> Iterator[Table]:
 
 
 _KEY = ("clip", "what")
+_PEERS_NOTE = (
+    "Katna and PySceneDetect ran once, in an environment of their own (`--peers`); a clip without "
+    "their lines was measured without it."
+)
+_PEAK_NOTE = "Peak MB: of a process that does this alone, imports included ({idle})."
 _STAGES_TITLE = "Where the time of a call goes, in seconds"
 
 
@@ -116,7 +121,6 @@ def _peers(task: Task, setting: Setting, notes: list[str]) -> dict[str, Outcome]
     """What the peers take; one that cannot be had is noted, never guessed."""
     done: dict[str, Outcome] = {}
     if setting.peers is None:
-        notes.append("Katna and PySceneDetect are left out: no environment was given by --peers")
         return done
     for peer, name in _PEERS.items():
         try:
