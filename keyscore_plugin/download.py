@@ -1,5 +1,6 @@
 """A video from wherever it lies: a file, or a URL if allowed, within limits of size and time."""
 
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,7 +39,7 @@ class DownloadLimits:
 
 def is_remote(video: str) -> bool:
     """Whether this names a file on a server."""
-    return urlsplit(video).scheme in ("http", "https")
+    return _scheme(video) in ("http", "https")
 
 
 def local_path(video: str) -> str:
@@ -47,9 +48,21 @@ def local_path(video: str) -> str:
     Example:
         >>> local_path("file:///tmp/a%20clip.mp4")
         '/tmp/a clip.mp4'
+
+    Raises:
+        VideoError: It begins like a ``file:`` URL and is none.
     """
-    parts = urlsplit(video)
-    return unquote(parts.path) if parts.scheme == "file" else video
+    if _scheme(video) != "file":
+        return video
+    try:
+        return unquote(urlsplit(video).path)
+    except ValueError as error:
+        raise VideoError(video, f"it is no URL: {error}", "give the path of a file") from error
+
+
+def _scheme(video: str) -> str:
+    # Not `urlsplit`: it raises for some paths that are no URL at all, such as //[a].mp4.
+    return video.partition(":")[0].lower()
 
 
 @contextmanager
@@ -92,7 +105,8 @@ def downloaded(url: str, limits: DownloadLimits) -> Iterator[str]:
         VideoError: The server does not answer with a file, or a limit is passed.
     """
     with tempfile.TemporaryDirectory(prefix="keyscore-") as folder:
-        path = Path(folder, Path(urlsplit(url).path).name or "video")
+        # The suffix helps FFmpeg to tell some formats.
+        path = Path(folder, f"video{Path(re.split('[?#]', url)[0]).suffix}")
         with Deadline(limits.max_seconds) as deadline:
             try:
                 with deadline.open(url) as response, path.open("wb") as file:

@@ -10,7 +10,7 @@ from threading import Event, Thread
 import pytest
 
 from keyscore_plugin.download import DownloadLimits, downloaded, open_anywhere
-from keyscore_plugin.errors import VideoError
+from keyscore_plugin.errors import InputError, VideoError
 from tests.clips import CLIPS, Clip
 
 OK = b"HTTP/1.0 200 OK\r\n"
@@ -84,6 +84,21 @@ def test_a_redirect_to_another_scheme_is_refused(target: str) -> None:
     with server(says(answer)) as address:
         cause = error_of(f"http://{address}/a.mp4", AMPLE).cause
     assert "not allowed" in cause or "unknown url type" in cause
+
+
+@pytest.mark.parametrize("video", ["http://[::1/a.mp4", "http:", "file://[a/b.mp4", "//[a/b.mp4"])
+def test_what_only_looks_like_a_url_is_one_error(video: str) -> None:
+    with (
+        pytest.raises(VideoError) as error,
+        open_anywhere(video, decoder="auto", limits=AMPLE, allowed_by="it"),
+    ):
+        pass
+    assert error.value.path == video
+    with (
+        pytest.raises((InputError, VideoError)),
+        open_anywhere(video, decoder="auto", limits=None, allowed_by="it"),
+    ):
+        pass
 
 
 def test_endless_redirects_end() -> None:
