@@ -24,7 +24,7 @@ class ColourEncoder:
         self.n_encoded += len(frames)
         mean = frames.pixels.float().mean((1, 2)) + 1
         return Embeddings(
-            torch.nn.functional.normalize(mean, dim=1),
+            torch.nn.functional.normalize(mean, dim=1).to(self.device),
             frames.indices,
             frames.pts_seconds,
             self.name,

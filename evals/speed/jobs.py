@@ -2,7 +2,8 @@
 
 Ours: `decode` is the floor, the thumbnails of the 2 fps grid and nothing else; `stacfp` and
 `keyscore` are whole calls of the samplers, the latter with an encoder that costs nothing, so that
-what remains is everything except the encoder.
+what remains is everything except the encoder. All of it runs on the CPU, on a machine with a GPU
+too: that one has a part of its own, `evals.speed.gpu`.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ from torch.nn import functional
 
 from keyscore_plugin._optional import require
 from keyscore_plugin.config import GridConfig, SamplerConfig
-from keyscore_plugin.samplers.base import get_sampler
+from keyscore_plugin.samplers.base import Sampler, get_sampler
 from keyscore_plugin.types import Embeddings, Frames, Selection, TextEmbedding
 from keyscore_plugin.video import grid_indices, open_video
 
@@ -37,7 +38,7 @@ class FreeEncoder:
         coarse = frames.pixels[:, :: max(1, height // _SIDE), :: max(1, width // _SIDE)]
         vectors = coarse[:, :_SIDE, :_SIDE].flatten(1).float()
         vectors = functional.normalize(vectors - vectors.mean(1, keepdim=True) + 1e-3, dim=1)
-        return Embeddings(vectors, frames.indices, frames.pts_seconds, self.name)
+        return Embeddings(vectors.to(self.device), frames.indices, frames.pts_seconds, self.name)
 
     def encode_text(self, text: str) -> TextEmbedding:
         """A fixed direction."""
@@ -61,24 +62,22 @@ def decode(video: str, decoder: str) -> Report:
 
 def stacfp(video: str, decoder: str) -> Report:
     """The whole call without text or encoder."""
-    return _report(get_sampler("stacfp", decoder=decoder)(video))
+    return _report(_sampler("stacfp", decoder)(video))
 
 
 def keyscore(video: str, decoder: str) -> Report:
     """The whole call with a caption and an encoder that costs nothing."""
-    sampler = get_sampler("keyscore", encoder=FreeEncoder(), decoder=decoder)
-    return _report(sampler(video, num_frames=8, caption="anything"))
+    return _report(_sampler("keyscore", decoder)(video, num_frames=8, caption="anything"))
 
 
 def keyframes(video: str, decoder: str) -> Report:
     """`stacfp` on the codec's own keyframes."""
-    return _report(get_sampler("stacfp", config=_KEYFRAMES, decoder=decoder)(video))
+    return _report(_sampler("stacfp", decoder, _KEYFRAMES)(video))
 
 
 def refine(video: str, decoder: str) -> Report:
     """`keyscore` on the codec's own keyframes, then closer around those that score."""
-    sampler = get_sampler("keyscore", config=_REFINE, encoder=FreeEncoder(), decoder=decoder)
-    return _report(sampler(video, num_frames=8, caption="anything"))
+    return _report(_sampler("keyscore", decoder, _REFINE)(video, num_frames=8, caption="anything"))
 
 
 def decord_1fps(video: str, decoder: str) -> Report:
@@ -95,6 +94,12 @@ def decord_1fps(video: str, decoder: str) -> Report:
 JOBS: Mapping[str, Job] = {
     job.__name__: job for job in (nothing, decode, stacfp, keyscore, keyframes, refine, decord_1fps)
 }
+
+
+def _sampler(name: str, decoder: str, config: SamplerConfig | None = None) -> Sampler:
+    return get_sampler(
+        name, config=config, encoder=FreeEncoder(), decoder=decoder, device=FreeEncoder.device.type
+    )
 
 
 def _report(selection: Selection) -> Report:

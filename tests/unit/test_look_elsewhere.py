@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+from evals.speed.jobs import FreeEncoder
 from keyscore_plugin.config import EncodeConfig, GridConfig, SamplerConfig
+from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.samplers.call import StageClock
 from keyscore_plugin.samplers.keyscore import KeyScoreSampler
 from keyscore_plugin.samplers.look import colours_alone, look_at_colours
@@ -11,6 +13,7 @@ from keyscore_plugin.samples import sample_video
 from keyscore_plugin.stacfp import propose_features
 from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
 from keyscore_plugin.video import open_video
+from tests.colour import ColourEncoder
 from tests.pretend_gpu import DEVICE, PretendGpu
 from tests.requires import require_gpu_or_skip
 
@@ -113,3 +116,13 @@ def test_a_whole_call_mixes_no_devices_and_chooses_the_same(max_encoded: int) ->
     assert there.indices == here.indices
     assert here.scores is not None
     assert there.scores == pytest.approx(here.scores, abs=1e-4)
+
+
+@pytest.mark.parametrize("encoder", [FreeEncoder(), ColourEncoder()])
+def test_an_encoder_on_the_cpu_answers_there_wherever_the_pixels_lie(encoder: Encoder) -> None:
+    config = SamplerConfig(grid=_GRID, encode=EncodeConfig(max_encoded=8))
+    video = sample_video("bikes")
+    here = KeyScoreSampler(config, encoder=encoder)(video, num_frames=4, caption="red")
+    with PretendGpu():
+        there = Elsewhere(config, encoder=encoder)(video, num_frames=4, caption="red")
+    assert there.indices == here.indices
