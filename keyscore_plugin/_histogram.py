@@ -86,7 +86,9 @@ def hsv_histograms(pixels: Tensor, *, bins: Bins) -> Tensor:
     chunk = max(1, budget // n_pixels)
     for frames, rows in zip(torch.split(pixels, chunk), torch.split(counts, chunk), strict=True):
         _count(frames, table, rows)
-    return counts.to(torch.float32) / n_pixels
+    # On a GPU, dividing by a number of the host is multiplying by its inverse: one bit off.
+    counted = counts.to(torch.float32)
+    return counted / counted.new_full((), n_pixels)
 
 
 def _count(frames: Tensor, table: Tensor, counts: Tensor) -> None:

@@ -2,6 +2,7 @@
 
 Its tensors say that they are not on the CPU, so code takes the path it takes on a GPU. As on a GPU,
 tensors of two devices do not mix, and reading a value makes the host wait: such reads are counted.
+As on a GPU, dividing by a number of the host is multiplying by its inverse.
 Memory and speed are the CPU's and mean nothing.
 """
 
@@ -103,6 +104,8 @@ class PretendGpu:
             self.uploads.extend([args[0].numel()] if moves else [])
             stays = kwargs["device"] == DEVICE
             kwargs["device"] = torch.device("cpu")
+        if stays and name == "div" and not kwargs and not isinstance(args[1], PretendTensor):
+            function, args = torch.ops.aten.mul.Tensor, _by_inverse(*args)
         out = function(*tree_map(_held, args), **tree_map(_held, kwargs))
         return tree_map(_wrapped, out) if stays else out
 
@@ -142,6 +145,11 @@ def _waits(name: str, args: Any, device: torch.device | None) -> bool:
     if name in _INDEXING:
         return any(index is not None and index.dtype == torch.bool for index in args[1])
     return name in _READS
+
+
+def _by_inverse(dividend: Any, divisor: Any) -> tuple[Tensor, Tensor]:
+    held = _held(dividend)
+    return held, 1 / torch.tensor(float(divisor), dtype=torch.result_type(held, 1.0))
 
 
 def _held(value: Any) -> Any:
