@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from keyscore_plugin._exact import exact_arithmetic
 from keyscore_plugin._histogram import hsv_histograms
 from keyscore_plugin._kmeans import Clustering, kmeans
 from keyscore_plugin._silhouette import mean_silhouettes
@@ -82,8 +83,9 @@ def propose_features(
         # The silhouette is defined up to k = N - 1.
         k_max = min(default_k_max(n) if config.k_max is None else config.k_max, n - 1)
         ks = range(config.k_min, max(k_max, config.k_min) + 1)
-        clusterings = kmeans(points, ks=ks, n_init=config.n_init, seed=config.seed)
-        means = mean_silhouettes(points, [clusterings[k].labels for k in ks])
+        with exact_arithmetic(points.device):  # a tie is one to float32's rounding
+            clusterings = kmeans(points, ks=ks, n_init=config.n_init, seed=config.seed)
+            means = mean_silhouettes(points, [clusterings[k].labels for k in ks])
         silhouettes = dict(zip(ks, means.tolist(), strict=True))
         best = max(silhouettes.values())
         k = next(k for k in ks if silhouettes[k] >= best - _TIE)  # ties: the fewest clusters

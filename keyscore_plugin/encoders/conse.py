@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from keyscore_plugin._exact import exact_arithmetic
 from keyscore_plugin.encoders.base import require_frames, require_text
 from keyscore_plugin.encoders.imagenet import INPUT_SIDE, load_classifier
 from keyscore_plugin.encoders.minilm import load_minilm
@@ -57,7 +58,8 @@ class ConseEncoder:
         )
         # eq. 3, f(x) = sum_t p(t | x) s(t) / Z; ours: over all classes, and from the mean of
         # them, which every text shares and which says nothing
-        vectors = F.normalize(probabilities @ (classes - mean), dim=-1)
+        with exact_arithmetic(self.device):
+            vectors = F.normalize(probabilities @ (classes - mean), dim=-1)
         return Embeddings(vectors, frames.indices, frames.pts_seconds, self.name)
 
     def encode_text(self, text: str) -> TextEmbedding:

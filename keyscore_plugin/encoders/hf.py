@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from keyscore_plugin import progress
+from keyscore_plugin._exact import exact_arithmetic
 from keyscore_plugin._hub import first_line
 from keyscore_plugin._optional import require
 from keyscore_plugin.encoders.base import require_frames, require_text
@@ -124,7 +125,8 @@ class HFEncoder:
             max_length=self._max_tokens,
             return_tensors="pt",
         )
-        features = self._model.get_text_features(**inputs.to(self.device))
+        with exact_arithmetic(self.device):
+            features = self._model.get_text_features(**inputs.to(self.device))
         return TextEmbedding(
             vector=self._unit(features)[0],
             model=self.name,
@@ -135,15 +137,15 @@ class HFEncoder:
     def _embed_pixels(self, pixels: Tensor) -> Tensor:
         """``(n, h, w, 3)`` uint8 to ``(n, d)`` unit vectors."""
         if self._prepare is not None:
-            prepared = self._prepare(pixels.to(self.device)).to(self._dtype)
-            return self._unit(self._model.get_image_features(pixel_values=prepared))
-        inputs = self._image_processor(
-            images=list(pixels.cpu().numpy()),
-            return_tensors="pt",
-            input_data_format="channels_last",
-        )
-        inputs = inputs.to(self.device, self._dtype)
-        return self._unit(self._model.get_image_features(**inputs))
+            inputs = {"pixel_values": self._prepare(pixels.to(self.device)).to(self._dtype)}
+        else:
+            inputs = self._image_processor(
+                images=list(pixels.cpu().numpy()),
+                return_tensors="pt",
+                input_data_format="channels_last",
+            ).to(self.device, self._dtype)
+        with exact_arithmetic(self.device):
+            return self._unit(self._model.get_image_features(**inputs))
 
     def _unit(self, features: Any) -> Tensor:
         """Unit float32 vectors; transformers 4 hands out a tensor, 5 an object that holds it."""

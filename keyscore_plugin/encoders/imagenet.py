@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from keyscore_plugin import progress
-from keyscore_plugin._device import exact_convolutions
+from keyscore_plugin._exact import exact_arithmetic
 from keyscore_plugin._optional import package_file
 from keyscore_plugin.encoders.batching import Batching
 from keyscore_plugin.encoders.efficientnet_lite import EfficientNetLite2
@@ -92,7 +92,7 @@ class ImageNetClassifier:
 
     def _answers(self, pixels: Tensor, temperature: float, rows: Tensor) -> Tensor:
         """``(m, 1000)`` probabilities of some rows of ``(n, h, w, 3)`` pixels."""
-        with exact_convolutions(self._device):
+        with exact_arithmetic(self._device):
             return self._mean_over_views(pixels[rows].to(self._device), temperature)
 
     def _mean_over_views(self, pixels: Tensor, temperature: float) -> Tensor:

@@ -17,6 +17,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional as F
 
+from keyscore_plugin._exact import exact_arithmetic
 from keyscore_plugin._optional import package_file
 
 _BATCH = 64  # texts a forward pass
@@ -63,7 +64,8 @@ class MiniLM:
         vectors = torch.empty(len(tokens), self._config["hidden_size"], device=self._device)
         for start in range(0, len(order), _BATCH):
             rows = order[start : start + _BATCH]
-            vectors[rows] = self._forward([tokens[row] for row in rows])
+            with exact_arithmetic(self._device):
+                vectors[rows] = self._forward([tokens[row] for row in rows])
         return F.normalize(vectors, dim=-1)
 
     def _cut(self, ids: list[int]) -> list[int]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from keyscore_plugin._exact import exact_arithmetic
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.config import Guide, ScoreConfig
 from keyscore_plugin.encoders.base import Encoder
@@ -91,7 +92,8 @@ def score_by_all(
 
 def mean_cosine(frames: Embeddings, texts: list[TextEmbedding]) -> Tensor:
     """``(n,)`` cosine of each frame with the texts, averaged over them (eq. 2)."""
-    return torch.stack([frames.vectors @ text.vector for text in texts]).mean(0)
+    with exact_arithmetic(frames.vectors.device):
+        return torch.stack([frames.vectors @ text.vector for text in texts]).mean(0)
 
 
 def notes_on_cuts(texts: list[TextEmbedding]) -> tuple[str, ...]:
