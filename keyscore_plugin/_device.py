@@ -1,15 +1,15 @@
 """Where a model runs: the word the caller gave, turned into a device that is there."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 
 from keyscore_plugin.errors import InputError
 
 
 def resolve_device(device: str) -> torch.device:
-    """The device a word stands for.
+    """The device a word stands for; a GPU by its number.
+
+    Without one, a GPU is the current one of whichever thread asks, so that two threads could put
+    one model and its pixels on two.
 
     Args:
         device: ``"auto"`` (the GPU when there is one, else the CPU), ``"cpu"``, ``"cuda"``,
@@ -23,7 +23,7 @@ def resolve_device(device: str) -> torch.device:
         device(type='cpu')
     """
     if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return numbered(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     try:
         wanted = torch.device(device)
     except RuntimeError:
@@ -39,18 +39,13 @@ def resolve_device(device: str) -> torch.device:
             f"device {device!r} was asked for, but torch {torch.__version__} sees {n_devices} "
             f"{wanted.type} devices here; use device='auto' or device='cpu'"
         )
-    return wanted
+    return numbered(wanted)
 
 
-@contextmanager
-def exact_convolutions(device: torch.device) -> Iterator[None]:
-    """Convolutions of float32 in float32, and alike every time, on a GPU too.
-
-    There torch allows them 10 bits (TF32), which moves a score by more than 1e-4.
-    """
-    if device.type != "cuda":
-        yield
-        return
-    cudnn = torch.backends.cudnn
-    with cudnn.flags(enabled=cudnn.enabled, deterministic=True, allow_tf32=False):
-        yield
+def numbered(device: torch.device) -> torch.device:
+    """A GPU without a number as the current one: the first, until the program has used any."""
+    if device.type != "cuda" or device.index is not None:
+        return device
+    # Asking which is current would make torch take hold of a GPU, after which no process may fork.
+    current = torch.cuda.current_device() if torch.cuda.is_initialized() else 0
+    return torch.device("cuda", current)

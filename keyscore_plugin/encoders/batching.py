@@ -6,6 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from keyscore_plugin._device import numbered
 from keyscore_plugin.errors import ModelError
 
 # All ours.
@@ -28,7 +29,7 @@ class CudaMemory:
     """The memory of a GPU, as its driver counts it."""
 
     def __init__(self, device: torch.device) -> None:
-        self._device = device
+        self._device = numbered(device)  # torch 2.4 knows the memory of no other
 
     def free_bytes(self) -> int:
         """See `Memory.free_bytes`."""

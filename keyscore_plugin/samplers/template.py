@@ -64,8 +64,9 @@ class SamplerTemplate(ABC):
         """See `keyscore_plugin.samplers.base.get_sampler` for the arguments."""
         self.config = config or SamplerConfig()
         self.decoder = decoder
-        resolve_device(device)  # a sampler that needs none still refuses one that is not there
-        self.device = device
+        # Here, not where it is first needed: that may be another thread, with another current GPU.
+        # A sampler that needs no device still refuses one that is not there.
+        self.device = resolve_device(device)
         self._encoder = encoder
         self._captioner = captioner
 
@@ -75,20 +76,19 @@ class SamplerTemplate(ABC):
     @property
     def encoder(self) -> Encoder:
         """The encoder, loaded at the first use."""
-        self._encoder = load_encoder(self._encoder, device=self.device)
+        self._encoder = load_encoder(self._encoder, device=str(self.device))
         return self._encoder
 
     @property
     def tensor_device(self) -> torch.device:
         """Where STACFP computes: the GPU asked for or there; the CPU for MPS, without float64."""
-        device = resolve_device(self.device)
-        return torch.device("cpu") if device.type == "mps" else device
+        return torch.device("cpu") if self.device.type == "mps" else self.device
 
     @property
     def captioner(self) -> Captioner | None:
         """The captioner, loaded at the first use; None if the sampler has none."""
         if self._captioner is not None:
-            self._captioner = load_captioner(self._captioner, device=self.device)
+            self._captioner = load_captioner(self._captioner, device=str(self.device))
         return self._captioner
 
     def __call__(

@@ -19,6 +19,7 @@ from keyscore_plugin.encoders.conse import ConseEncoder
 from keyscore_plugin.encoders.hf import HFEncoder
 from keyscore_plugin.encoders.registry import AUTO_ENCODER
 from keyscore_plugin.errors import InputError, ModelError
+from keyscore_plugin.samplers.keyscore import KeyScoreSampler
 from keyscore_plugin.scoring import score
 from keyscore_plugin.types import Frames
 from tests.requires import require_gpu_or_skip
@@ -199,6 +200,28 @@ def test_model_that_is_no_dual_encoder_is_refused(tmp_path: Path) -> None:
 def test_auto_device_is_the_gpu_when_there_is_one() -> None:
     expected = "cuda" if torch.cuda.is_available() else "cpu"
     assert resolve_device("auto").type == expected
+
+
+@pytest.mark.parametrize(("is_used", "number"), [(False, 0), (True, 1)])
+@pytest.mark.parametrize("word", ["auto", "cuda"])
+def test_a_gpu_has_its_number_before_a_thread_with_another_one_asks(
+    word: str, is_used: bool, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def current_device() -> int:
+        asked.append(1)
+        return 1
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: is_used)
+    monkeypatch.setattr(torch.cuda, "current_device", current_device)
+    sampler = KeyScoreSampler(encoder="conse", device=word)
+    assert bool(asked) == is_used  # to ask is to take hold of the GPU
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    assert sampler.device == sampler.tensor_device == torch.device("cuda", number)
+    assert resolve_device("cuda:1") == torch.device("cuda", 1)
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:x", "", "meta", "cpu:3"])
