@@ -4,9 +4,13 @@ Written without a GPU at hand: what a machine without one can show is tested; th
 are compared where there is one (tests/contract/test_decoders.py, test_torchcodec_cuda.py).
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 
+from keyscore_plugin._device import numbered
 from keyscore_plugin._optional import require
 from keyscore_plugin.decoders.table import Ints
 from keyscore_plugin.decoders.torchcodec import TorchCodecSource
@@ -18,7 +22,8 @@ class TorchCodecCudaSource(TorchCodecSource):
 
     Pixels of `thumbnails` lie on the GPU, where colours are counted and frames embedded; those of
     `read`, which a host asks for, on the CPU. A codec that the GPU does not know is decoded by
-    torchcodec on the CPU; `notes` then says so.
+    torchcodec on the CPU; `notes` then says so. It decodes on the GPU that is the current one where
+    it is opened, in whichever thread.
 
     Raises:
         MissingDependencyError: There is no GPU, or no torchcodec.
@@ -26,19 +31,36 @@ class TorchCodecCudaSource(TorchCodecSource):
     """
 
     decoder = "torchcodec-cuda"
-    device = "cuda"
 
     def __init__(self, path: str) -> None:
         require_gpu()
+        self.device = str(numbered(torch.device("cuda")))
         super().__init__(path)
         if self.rotation:
             raise self._refusal(f"it is turned by {self.rotation} degrees, which no test has shown")
 
+    def close(self) -> None:
+        """Free the decoder. Closing twice is fine."""
+        with self._gpu_of_thread():
+            super().close()
+
     def _batch(self, rows: Ints, size: tuple[int, int]) -> Tensor:
-        pixels = super()._batch(rows, size)
+        with self._gpu_of_thread():
+            pixels = super()._batch(rows, size)
         if fallback := self._open_decoder.cpu_fallback:
             self._note(f"torchcodec decoded on the CPU: {' '.join(str(fallback).split())}")
         return pixels
+
+    @contextmanager
+    def _gpu_of_thread(self) -> Iterator[None]:
+        """Make the GPU current in this thread, to its driver too.
+
+        NVDEC belongs to the driver, which knows no GPU in a fresh thread until a kernel has run.
+        torchcodec sees to that where it opens a video alone, and frames are decoded elsewhere.
+        """
+        with torch.cuda.device(self.device):
+            torch.zeros(1, device=self.device)
+            yield
 
     def _why_not_opened(self, error: Exception) -> str:
         # What a torchcodec says that was built without CUDA: "Unsupported device: cuda".

@@ -1,12 +1,16 @@
 """Decoding on a GPU: what it says where that is not to be had; how its frames are scaled."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
 
 from keyscore_plugin.decoders.torchcodec import TorchCodecSource, _resize
+from keyscore_plugin.config import GridConfig, SamplerConfig
 from keyscore_plugin.errors import MissingDependencyError, VideoError
+from keyscore_plugin.samplers.keyscore import KeyScoreSampler
 from keyscore_plugin.samples import sample_video
 from keyscore_plugin.video import open_video
 from tests.pretend_gpu import DEVICE, PretendGpu
@@ -57,3 +61,33 @@ def test_thumbnails_stay_on_the_gpu_and_frames_that_are_read_come_back() -> None
         assert torch.equal(read.pts_seconds, here.read([0, 50]).pts_seconds)
         assert (read.pixels.int() - here.read([0, 50]).pixels.int()).abs().float().mean() < 1.5
         assert there.notes == ()
+
+
+def test_every_fresh_thread_decodes_the_same() -> None:
+    require_decoder("torchcodec-cuda")
+    with open_video(sample_video("bikes"), "torchcodec-cuda") as source:
+
+        def decode() -> list[torch.Tensor]:
+            return [b.pixels.cpu() for b in source.thumbnails(range(0, 60, 4), short_side=96)]
+
+        here = torch.cat(decode())
+        for _ in range(2):
+            with ThreadPoolExecutor(1) as fresh:
+                assert torch.cat(fresh.submit(decode).result()).equal(here)
+                fresh.submit(torch.cuda.empty_cache).result()
+    with ThreadPoolExecutor(1) as fresh:
+        fresh.submit(source.close).result()
+
+
+@pytest.mark.parametrize("kind", ["fps", "refine"])
+def test_a_sampler_looks_at_one_video_after_the_other(kind: Literal["fps", "refine"]) -> None:
+    require_decoder("torchcodec-cuda")
+    config = SamplerConfig(grid=GridConfig(kind=kind))
+    sampler = KeyScoreSampler(config, encoder="conse", decoder="torchcodec-cuda")
+    for name in ("bikes", "bikes", "bigbuckbunny"):
+        path = sample_video(name)
+        selection = sampler(path, num_frames=6, caption="a red tram")
+        assert len(set(selection.indices)) == 6
+        assert selection.indices == sorted(selection.indices)
+        with open_video(path, "pyav") as source:
+            assert selection.pts_seconds == source.pts_seconds(selection.indices).tolist()
