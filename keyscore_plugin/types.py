@@ -106,6 +106,10 @@ class Embeddings:
     def __len__(self) -> int:
         return len(self.vectors)
 
+    def to(self, device: torch.device | str) -> "Embeddings":
+        """The same with the vectors on a device; indices and times stay where they are."""
+        return Embeddings(self.vectors.to(device), self.indices, self.pts_seconds, self.model)
+
     __repr__ = _repr_shapes
 
 

@@ -3,7 +3,7 @@
 Its tensors say that they are not on the CPU, so code takes the path it takes on a GPU. As on a GPU,
 tensors of two devices do not mix, and reading a value makes the host wait: such reads are counted.
 As on a GPU, dividing by a number of the host is multiplying by its inverse.
-Memory and speed are the CPU's and mean nothing.
+Memory and speed are the CPU's and mean nothing. It may be told to have no float64, as MPS has none.
 """
 
 from collections import Counter
@@ -56,12 +56,16 @@ class PretendTensor(Tensor):
 class PretendGpu:
     """While entered, tensors can be made on `DEVICE` and moved there.
 
+    Args:
+        has_float64: Whether a result may be one.
+
     Attributes:
         reads: How often the host waited, by operation.
         uploads: Numbers of values in each tensor that went there.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_float64: bool = True) -> None:
+        self._has_float64 = has_float64
         self.reads: Counter[str] = Counter()
         self.uploads: list[int] = []
         self._entered = ExitStack()
@@ -107,6 +111,8 @@ class PretendGpu:
         if stays and name == "div" and not kwargs and not isinstance(args[1], PretendTensor):
             function, args = torch.ops.aten.mul.Tensor, _by_inverse(*args)
         out = function(*tree_map(_held, args), **tree_map(_held, kwargs))
+        if stays and not self._has_float64:
+            _refuse_float64(name, out)
         return tree_map(_wrapped, out) if stays else out
 
 
@@ -134,6 +140,11 @@ def _refuse_mixing(name: str, args: Any) -> None:
         raise RuntimeError(f"{name}: expected all tensors on one device")
     if name in _INDEXING and there == {False}:
         raise RuntimeError(f"{name}: a tensor on the CPU is indexed by one that is not")
+
+
+def _refuse_float64(name: str, out: Any) -> None:
+    if any(isinstance(one, Tensor) and one.dtype == torch.float64 for one in tree_leaves(out)):
+        raise TypeError(f"{name}: the device has no float64")
 
 
 def _waits(name: str, args: Any, device: torch.device | None) -> bool:

@@ -51,8 +51,8 @@ class KeyScoreSampler(TextSampler):
             source, embedded, texts, config, n_first=len(grid), encoder=encoder, clock=clock
         )
         frames, clusters = looked.frames, candidates.labels[rows[looked.rows]]
-        with clock.stage("score"):  # eq. 1-4
-            scores = score_by_all(frames, texts, config.score)
+        with clock.stage("score"):  # eq. 1-4, in float64, which not every encoder's device has
+            scores = score_by_all(frames.to(self.tensor_device), texts, config.score)
         with clock.stage("select"):  # sec. 3: a threshold; the budget and its coverage: ours
             chosen = select(
                 scores,

@@ -6,6 +6,7 @@ import torch
 from evals.speed.jobs import FreeEncoder
 from keyscore_plugin.config import EncodeConfig, GridConfig, SamplerConfig
 from keyscore_plugin.encoders.base import Encoder
+from keyscore_plugin.samplers.base import get_sampler, list_samplers
 from keyscore_plugin.samplers.call import StageClock
 from keyscore_plugin.samplers.keyscore import KeyScoreSampler
 from keyscore_plugin.samplers.look import colours_alone, look_at_colours
@@ -17,6 +18,7 @@ from tests.colour import ColourEncoder
 from tests.pretend_gpu import DEVICE, PretendGpu
 from tests.requires import require_gpu_or_skip
 
+_CPU = torch.device("cpu")
 _BINS = (8, 4, 4)
 _GRID = GridConfig(sample_fps=8)
 
@@ -125,4 +127,19 @@ def test_an_encoder_on_the_cpu_answers_there_wherever_the_pixels_lie(encoder: En
     here = KeyScoreSampler(config, encoder=encoder)(video, num_frames=4, caption="red")
     with PretendGpu():
         there = Elsewhere(config, encoder=encoder)(video, num_frames=4, caption="red")
+    assert there.indices == here.indices
+
+
+_WITH_TEXT = [name for name in list_samplers() if get_sampler(name).needs_text]
+
+
+@pytest.mark.parametrize("name", _WITH_TEXT)
+def test_an_encoder_without_float64_serves_every_sampler(name: str) -> None:
+    config = SamplerConfig(grid=_GRID, encode=EncodeConfig(max_encoded=24))
+    video = sample_video("bikes")
+    caption = "a tram"
+    made = (get_sampler(name, config=config, encoder=CoarseEncoder(on)) for on in (_CPU, DEVICE))
+    here = next(made)(video, num_frames=6, caption=caption)
+    with PretendGpu(has_float64=False):
+        there = next(made)(video, num_frames=6, caption=caption)
     assert there.indices == here.indices
