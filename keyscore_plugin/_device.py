@@ -42,6 +42,11 @@ def resolve_device(device: str) -> torch.device:
     return numbered(wanted)
 
 
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether the memory of a device has ended: torch's own error, or of a library with torch."""
+    return isinstance(error, torch.cuda.OutOfMemoryError) or "out of memory" in str(error)
+
+
 def numbered(device: torch.device) -> torch.device:
     """A GPU without a number as the current one: the first, until the program has used any."""
     if device.type != "cuda" or device.index is not None:

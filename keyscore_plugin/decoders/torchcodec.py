@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from keyscore_plugin._device import is_out_of_memory
 from keyscore_plugin._optional import require
 from keyscore_plugin.decoders.base import ScannedSource
 from keyscore_plugin.decoders.container import check_path
@@ -55,6 +56,8 @@ class TorchCodecSource(ScannedSource):
         try:
             batch = self._open_decoder.get_frames_at(rows.tolist())
         except (RuntimeError, ValueError, IndexError) as error:
+            if isinstance(error, RuntimeError) and is_out_of_memory(error):
+                raise  # no fault of the video
             raise self._refusal("torchcodec does not decode all frames asked for") from error
         late = (batch.pts_seconds.cpu() - self._seconds[torch.from_numpy(rows)]).abs()
         wrong = (late > float(self._table.time_base)).nonzero()[:, 0]

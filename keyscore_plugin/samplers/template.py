@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from keyscore_plugin._device import resolve_device
+from keyscore_plugin._device import is_out_of_memory, resolve_device
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.captioners.registry import load_captioner
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.encoders.base import Encoder
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, KeyScoreError
 from keyscore_plugin.samplers.call import DEFAULT_NUM_FRAMES, Request, StageClock
 from keyscore_plugin.samplers.guide import require_guide
 from keyscore_plugin.types import Caption, LookedAt, ScoredFrame, Selection
@@ -113,7 +113,7 @@ class SamplerTemplate(ABC):
                     source = stack.enter_context(open_video(video, decoder=self.decoder))
             else:
                 source = video
-            choice = self._choose(source, request, clock)
+            choice = self._choose_in_memory(source, request, clock)
             looked_at = choice.looked_at
             return Selection(
                 video=source.path,
@@ -139,6 +139,23 @@ class SamplerTemplate(ABC):
                 seconds=clock.seconds(),
                 notes=source.notes + choice.notes,
             )
+
+    def _choose_in_memory(self, source: VideoSource, request: Request, clock: StageClock) -> Choice:
+        """`_choose`, with one error wherever the memory of a GPU ends.
+
+        Raises:
+            KeyScoreError: It does not hold what the choice needs.
+        """
+        try:
+            return self._choose(source, request, clock)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            raise KeyScoreError(
+                f"the memory of the device does not hold what {self.name} needs to choose "
+                f"frames of {source.path}; free some of it, give a grid of fewer max_frames or a "
+                "smaller short_side, or use device='cpu'"
+            ) from error
 
     def _default_num_frames(self) -> int | None:
         """The budget of a call that names none."""

@@ -12,10 +12,10 @@ import torch
 
 from keyscore_plugin import KeyScoreSampler, SamplerConfig, Selection, get_sampler, list_samplers
 from keyscore_plugin.config import EncodeConfig, Guide, SelectConfig
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, KeyScoreError
 from keyscore_plugin.samplers.encoding import rows_worth_encoding
 from keyscore_plugin.samplers.filling import fill_up
-from keyscore_plugin.types import STAGES, Candidates, Caption, Frames
+from keyscore_plugin.types import STAGES, Candidates, Caption, Embeddings, Frames
 from keyscore_plugin.video import open_video
 from tests.colour import ColourEncoder
 
@@ -234,6 +234,41 @@ def test_unknown_sampler_lists_the_known() -> None:
 def test_every_sampler_refuses_an_unknown_device(name: str) -> None:
     with pytest.raises(InputError, match="unknown device 'abacus'"):
         get_sampler(name, device="abacus")
+
+
+class FullEncoder(ColourEncoder):
+    """Says what a GPU says."""
+
+    def __init__(self, error: RuntimeError) -> None:
+        super().__init__()
+        self.error = error
+
+    def encode_frames(self, frames: Frames) -> Embeddings:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("Tried to allocate 2.00 GiB."),
+        RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be reported later"),
+    ],
+)
+@pytest.mark.parametrize("name", ["keyscore", "topk", "focus"])
+def test_a_memory_that_ends_is_one_clear_error(
+    name: str, error: RuntimeError, traffic_light: Path
+) -> None:
+    sampler = get_sampler(name, encoder=FullEncoder(error))
+    with pytest.raises(KeyScoreError, match=rf"memory .* {name} .*or use device='cpu'$") as raised:
+        sampler(traffic_light, num_frames=2, caption="red")
+    assert raised.value.__cause__ is error
+    assert "\n" not in str(raised.value)
+
+
+def test_another_fault_of_an_encoder_is_not_taken_for_a_lack_of_memory(traffic_light: Path) -> None:
+    sampler = get_sampler("topk", encoder=FullEncoder(RuntimeError("mat1 and mat2")))
+    with pytest.raises(RuntimeError, match="mat1"):
+        sampler(traffic_light, num_frames=2, caption="red")
 
 
 def test_a_cut_text_is_noted(traffic_light: Path) -> None:

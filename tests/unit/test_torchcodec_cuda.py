@@ -1,5 +1,6 @@
 """Decoding on a GPU: what it says where that is not to be had; how its frames are scaled."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
@@ -7,8 +8,8 @@ from typing import Literal
 import pytest
 import torch
 
-from keyscore_plugin.decoders.torchcodec import TorchCodecSource, _resize
 from keyscore_plugin.config import GridConfig, SamplerConfig
+from keyscore_plugin.decoders.torchcodec import TorchCodecSource, _resize
 from keyscore_plugin.errors import MissingDependencyError, VideoError
 from keyscore_plugin.samplers.keyscore import KeyScoreSampler
 from keyscore_plugin.samples import sample_video
@@ -47,6 +48,27 @@ def test_frames_that_lie_on_a_gpu_are_scaled_alike(size: tuple[int, int]) -> Non
         assert there.device == DEVICE
         assert gpu.n_reads == 0
         assert (there.cpu().int() - here.int()).abs().max() <= 1
+
+
+@pytest.mark.parametrize("message", ["CUDA out of memory.", "CUDA error: out of memory"])
+def test_a_memory_that_ends_is_no_fault_of_the_video(
+    message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require_or_skip("torchcodec")
+    with TorchCodecSource(str(sample_video("bikes"))) as source:
+        monkeypatch.setattr(type(source._open_decoder), "get_frames_at", _failing(message))
+        with pytest.raises(RuntimeError, match="out of memory"):
+            source.read([0])
+        monkeypatch.setattr(type(source._open_decoder), "get_frames_at", _failing("no frame"))
+        with pytest.raises(VideoError, match="does not decode"):
+            source.read([0])
+
+
+def _failing(message: str) -> Callable[..., None]:
+    def fail(*_: object) -> None:
+        raise RuntimeError(message)
+
+    return fail
 
 
 def test_thumbnails_stay_on_the_gpu_and_frames_that_are_read_come_back() -> None:
