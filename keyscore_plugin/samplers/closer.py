@@ -90,7 +90,11 @@ def look_closer(
         return Looked(first, torch.arange(len(first)), LookedAt(kind, n_first))
     with (
         decoding(
-            source, grid, short_side=side_to_encode(config.grid, encoder), clock=clock
+            source,
+            grid,
+            short_side=side_to_encode(config.grid, encoder),
+            clock=clock,
+            device=encoder.device,
         ) as batches,
         clock.stage("encode"),
     ):

@@ -120,6 +120,7 @@ class GuidedSampler(TextSampler):
             at_least=request.at_least,
             short_side=side_to_encode(self.config.grid, encoder),
             clock=clock,
+            device=encoder.device,
         )
         return self._guided(seen, source, request, clock)
 

@@ -83,12 +83,12 @@ def look(
     at_least: int,
     short_side: int,
     clock: StageClock,
+    device: torch.device = _CPU,
 ) -> Thumbnails:
     """The grid, to be read again by row; see `looking`."""
-    with looking(source, config, at_least=at_least, short_side=short_side, clock=clock) as (
-        batches,
-        n_most,
-    ):
+    with looking(
+        source, config, at_least=at_least, short_side=short_side, clock=clock, device=device
+    ) as (batches, n_most):
         seen = Thumbnails(n_most)
         for batch in batches:
             seen.append(batch)

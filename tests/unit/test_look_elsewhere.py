@@ -1,5 +1,7 @@
 """Pixels go to the device once, and what is made of them stays there."""
 
+from typing import Literal
+
 import pytest
 import torch
 
@@ -143,3 +145,34 @@ def test_an_encoder_without_float64_serves_every_sampler(name: str) -> None:
     with PretendGpu(has_float64=False):
         there = next(made)(video, num_frames=6, caption=caption)
     assert there.indices == here.indices
+
+
+class NearEncoder(CoarseEncoder):
+    """Counts the frames that have to come to it from elsewhere."""
+
+    n_from_elsewhere = 0
+
+    def encode_frames(self, frames: Frames) -> Embeddings:
+        self.n_from_elsewhere += len(frames) * (frames.pixels.device != self.device)
+        return super().encode_frames(frames)
+
+
+_EVERY_LOOK: list[tuple[str, Literal["fps", "refine"]]] = [
+    *((name, "fps") for name in _WITH_TEXT),
+    *((name, "refine") for name in _WITH_TEXT if name != "focus"),
+]
+
+
+@pytest.mark.parametrize(("name", "kind"), _EVERY_LOOK)
+def test_pixels_come_to_the_encoder_from_no_other_device(
+    name: str, kind: Literal["fps", "refine"]
+) -> None:
+    config = SamplerConfig(grid=GridConfig(kind=kind, sample_fps=8))
+    with PretendGpu() as gpu:
+        encoder = NearEncoder(DEVICE)
+        sampler = get_sampler(name, config=config, encoder=encoder)
+        if name == "keyscore":
+            sampler = Elsewhere(config, encoder=encoder)
+        sampler(sample_video("bikes"), num_frames=6, caption="a tram")
+        assert encoder.n_from_elsewhere == 0
+        assert gpu.uploads
