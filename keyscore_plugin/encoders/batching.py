@@ -9,9 +9,11 @@ from torch import Tensor
 from keyscore_plugin._device import numbered
 from keyscore_plugin.errors import ModelError
 
+# Ours: frames that samplers hand over at once, and so the most of a batch. A multiple of what the
+# encoders take in one pass on a CPU, since rounding depends on what shares a pass.
+BLOCK_FRAMES = 64
 # All ours.
 _PROBE = 8  # frames of the pass that shows how much memory a frame takes
-_MOST = 256  # frames of a batch, beyond which a GPU does no more a second
 _SHARE = 0.5  # of the free memory, since a Video-LLM lives there too
 
 
@@ -87,12 +89,15 @@ class Batching:
         """The largest power of two of frames that takes no more than its share of the memory."""
         if self._memory is None:
             return self.n_frames
+        # The first pass takes what is taken once: kernels, and workspaces of libraries.
+        if _try(network, probe) is None:
+            return len(probe)  # and halved when it fails again
         self._memory.give_back()
         before = self._memory.free_bytes()
         if _try(network, probe) is None:
-            return len(probe)  # and halved when it fails again
+            return len(probe)
         bytes_a_frame = max(1.0, (before - self._memory.free_bytes()) / len(probe))
-        fit = min(_MOST, int(_SHARE * before / bytes_a_frame))
+        fit = min(BLOCK_FRAMES, int(_SHARE * before / bytes_a_frame))
         return 1 << max(0, fit.bit_length() - 1)
 
     def _halve(self) -> None:

@@ -8,14 +8,11 @@ from torch import Tensor
 from keyscore_plugin import progress
 from keyscore_plugin.config import GridConfig
 from keyscore_plugin.encoders.base import Encoder
+from keyscore_plugin.encoders.batching import BLOCK_FRAMES
 from keyscore_plugin.samplers.chunks import in_chunks
 from keyscore_plugin.samplers.guide import mean_cosine
 from keyscore_plugin.samplers.store import Thumbnails
 from keyscore_plugin.types import Candidates, Embeddings, Frames, TextEmbedding
-
-# Ours: frames in memory and in a call of the encoder. A multiple of what the encoders take in one
-# pass, since rounding depends on what shares a pass.
-_BLOCK_FRAMES = 64
 
 
 def side_to_encode(config: GridConfig, encoder: Encoder) -> int:
@@ -38,7 +35,7 @@ def encode_in_blocks(
     """
     done: list[Embeddings] = []
     n_done = 0
-    for block in in_chunks(batches, _BLOCK_FRAMES):
+    for block in in_chunks(batches, BLOCK_FRAMES):
         with progress.part_of(n_done, n_most):
             done.append(encoder.encode_frames(block))
         n_done += len(block)
@@ -47,7 +44,7 @@ def encode_in_blocks(
 
 def encode_rows(grid: Thumbnails, rows: Tensor, encoder: Encoder) -> Embeddings:
     """Embed ``(n,)`` rows of a grid, rising."""
-    blocks = (grid[some] for some in torch.split(rows, _BLOCK_FRAMES))
+    blocks = (grid[some] for some in torch.split(rows, BLOCK_FRAMES))
     return joined_embeddings(encode_in_blocks(blocks, encoder, n_most=len(rows)))
 
 
