@@ -111,7 +111,7 @@ class Excerpt:
         exact = torch.where(batch.indices >= self.n_frames, grid[-1], exact)
         moved = (exact != batch.indices).nonzero()[:, 0]
         pixels = batch.pixels.clone()
-        pixels[moved] = self.read(exact[moved], size=size).pixels
+        pixels[moved] = self.read(exact[moved], size=size).pixels.to(pixels.device)
         return Frames(pixels, exact, self.pts_seconds(exact))
 
     def _is_inside(self, indices: Tensor) -> bool:

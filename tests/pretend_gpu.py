@@ -133,7 +133,7 @@ class _Functions(TorchFunctionMode):
 
 def _refuse_mixing(name: str, args: Any) -> None:
     """As a GPU does; copies go between devices, and indices may come from the host."""
-    compared = args[:1] if name in _INDEXING else args
+    compared = (args[0], *args[2:]) if name in _INDEXING else args
     tensors = [leaf for leaf in tree_leaves(compared) if isinstance(leaf, Tensor) and leaf.ndim]
     there = {isinstance(tensor, PretendTensor) for tensor in tensors}
     if len(there) > 1 and name not in ("copy_", "_to_copy"):

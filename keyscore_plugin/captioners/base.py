@@ -16,4 +16,7 @@ class Captioner(Protocol):
     name: str
 
     def caption(self, frames: Frames) -> Caption:
-        """One sentence about these frames (STACFP's candidates, in time order)."""
+        """One sentence about these frames (STACFP's candidates, in time order).
+
+        Their pixels may lie on any device: `Frames.to` brings them to another.
+        """

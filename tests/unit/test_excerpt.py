@@ -15,6 +15,7 @@ from keyscore_plugin.excerpt import Excerpt
 from keyscore_plugin.types import Frames
 from keyscore_plugin.video import VideoSource
 from tests.clips import Clip, number_of
+from tests.pretend_gpu import DEVICE, PretendGpu
 from tests.tiny.videos import frame_numbers, numbered_video
 
 N_FRAMES = 60
@@ -29,6 +30,14 @@ class StandingIn(Excerpt):
 
     def thumbnails(self, grid: Sequence[int] | Tensor, *, short_side: int) -> Iterator[Frames]:
         return super().thumbnails(torch.as_tensor(grid) + self.aside, short_side=short_side)
+
+
+class StandingInElsewhere(StandingIn):
+    """As decoded on a GPU, where thumbnails stay."""
+
+    def thumbnails(self, grid: Sequence[int] | Tensor, *, short_side: int) -> Iterator[Frames]:
+        for batch in super().thumbnails(grid, short_side=short_side):
+            yield batch.to(DEVICE)
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +100,14 @@ def test_no_frame_from_outside_stands_in(
     assert small.indices.tolist() == expected
     assert numbers(small) == [20 + i for i in expected]
     assert small.pts_seconds.tolist() == pytest.approx([2.0 + i / 10 for i in expected])
+
+
+def test_what_stands_in_on_a_gpu_is_replaced_there(source: VideoSource) -> None:
+    with PretendGpu():
+        excerpt = Excerpt(StandingInElsewhere(source, aside=1), 20, 39)
+        [small] = excerpt.thumbnails([0, 5, 19], short_side=32)
+        assert small.pixels.device == DEVICE
+        assert numbers(small.to("cpu")) == [21, 26, 39]
 
 
 def test_an_interval_without_two_frames_is_refused(source: VideoSource) -> None:
