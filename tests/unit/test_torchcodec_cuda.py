@@ -96,7 +96,6 @@ def test_every_fresh_thread_decodes_the_same() -> None:
         for _ in range(2):
             with ThreadPoolExecutor(1) as fresh:
                 assert torch.cat(fresh.submit(decode).result()).equal(here)
-                fresh.submit(torch.cuda.empty_cache).result()
     with ThreadPoolExecutor(1) as fresh:
         fresh.submit(source.close).result()
 
@@ -109,7 +108,7 @@ def test_a_sampler_looks_at_one_video_after_the_other(kind: Literal["fps", "refi
     for name in ("bikes", "bikes", "bigbuckbunny"):
         path = sample_video(name)
         selection = sampler(path, num_frames=6, caption="a red tram")
-        assert len(set(selection.indices)) == 6
-        assert selection.indices == sorted(selection.indices)
+        assert len(selection.indices) == 6
+        assert selection.indices == sorted(set(selection.indices))
         with open_video(path, "pyav") as source:
             assert selection.pts_seconds == source.pts_seconds(selection.indices).tolist()
