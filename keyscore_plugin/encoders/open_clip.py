@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from keyscore_plugin import progress
+from keyscore_plugin._exact import exact_arithmetic
 from keyscore_plugin._hub import Layout, first_line
 from keyscore_plugin._optional import require
 from keyscore_plugin.encoders.base import require_frames, require_text
@@ -150,7 +151,8 @@ class OpenClipEncoder:
     def encode_text(self, text: str) -> TextEmbedding:
         """Embed one text; see `keyscore_plugin.encoders.base.Encoder`."""
         n_tokens = self._count_tokens(require_text(text))
-        features = self._model.encode_text(self._tokenizer([text]).to(self.device))
+        with exact_arithmetic(self.device):
+            features = self._model.encode_text(self._tokenizer([text]).to(self.device))
         return TextEmbedding(
             vector=self._unit(features)[0],
             model=self.name,
@@ -172,7 +174,8 @@ class OpenClipEncoder:
         else:
             pictures = map(Image.fromarray, pixels.cpu().numpy())
             prepared = torch.stack([self._transform(picture) for picture in pictures])
-        return self._unit(self._model.encode_image(prepared.to(self.device, self._dtype)))
+        with exact_arithmetic(self.device):
+            return self._unit(self._model.encode_image(prepared.to(self.device, self._dtype)))
 
     def _unit(self, features: Tensor) -> Tensor:
         """Unit float32 vectors."""

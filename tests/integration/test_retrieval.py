@@ -458,7 +458,7 @@ class Grey:
 
     def encode_frames(self, frames: Frames) -> Embeddings:
         turn = frames.pixels.float().mean((1, 2, 3)) / 255 * torch.pi / 2
-        vectors = torch.stack([turn.cos(), turn.sin()], dim=1)
+        vectors = torch.stack([turn.cos(), turn.sin()], dim=1).to(self.device)
         return Embeddings(vectors, frames.indices, frames.pts_seconds, self.name)
 
     def encode_text(self, text: str) -> TextEmbedding:

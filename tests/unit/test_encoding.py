@@ -44,7 +44,7 @@ class BlockEncoder(ColourEncoder):
         self.started.set()
         self.calls.append(frames.indices.tolist())
         plain = super().encode_frames(frames)
-        together = plain.vectors + 1e-6 * frames.pixels.float().mean()
+        together = plain.vectors + 1e-6 * frames.pixels.float().mean().to(self.device)
         progress.advance("encode", len(frames), len(frames))
         return Embeddings(together, plain.indices, plain.pts_seconds, plain.model)
 
