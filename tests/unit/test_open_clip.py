@@ -20,6 +20,7 @@ from keyscore_plugin.encoders.registry import encoder_weights
 from keyscore_plugin.errors import MissingDependencyError, ModelError
 from keyscore_plugin.scoring import score
 from keyscore_plugin.types import Frames
+from tests.fake_hub import COMMIT, hub_of
 from tests.requires import require_gpu_or_skip, require_or_skip
 from tests.tiny.encoders import TEXT_TOKENS
 from tests.tiny.open_clip import PE_PICTURES, SAVE_OPEN_CLIP, open_clip
@@ -167,6 +168,44 @@ def test_a_model_of_the_local_cache_is_loaded_and_no_hub_asked(
     assert encoder_weights(name) == "a" * 40
     expected = _load(clip).encode_frames(_frames(2)).vectors
     assert torch.equal(encoder.encode_frames(_frames(2)).vectors, expected)
+
+
+def _use_hub(address: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    for name, value in {
+        "HF_HUB_CACHE": str(cache),
+        "HF_HUB_OFFLINE": False,
+        "ENDPOINT": address,
+        "HUGGINGFACE_CO_URL_TEMPLATE": address + "/{repo_id}/resolve/{revision}/{filename}",
+    }.items():
+        monkeypatch.setattr(f"huggingface_hub.constants.{name}", value)
+
+
+def test_a_model_of_a_hub_is_fetched_once_and_nothing_of_it_that_is_not_read(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (clip / "open_clip_pytorch_model.bin").write_bytes(b"a pickle")
+    (clip / "README.md").write_text("words")
+    with hub_of("some-lab/some-clip", clip) as (address, sent):
+        _use_hub(address, tmp_path / "hub", monkeypatch)
+        vectors = [
+            load_encoder(f"{PREFIX}some-lab/some-clip", device="cpu").encode_frames(_frames(2))
+            for _ in range(2)
+        ]
+        assert sorted(sent) == sorted([LAYOUT.config, WEIGHTS])
+    assert torch.equal(vectors[0].vectors, vectors[1].vectors)
+    assert encoder_weights(f"{PREFIX}some-lab/some-clip") == COMMIT
+
+
+def test_a_model_that_a_hub_has_not_as_safetensors_is_one_line(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (clip / WEIGHTS).rename(clip / "open_clip_pytorch_model.bin")
+    with hub_of("some-lab/some-clip", clip) as (address, sent):
+        _use_hub(address, tmp_path / "hub", monkeypatch)
+        with pytest.raises(ModelError, match=f"'open_clip:some-lab/.* it has no {WEIGHTS}"):
+            load_encoder(f"{PREFIX}some-lab/some-clip", device="cpu")
+        assert sent == [LAYOUT.config]
 
 
 def test_a_folder_is_another_one_when_it_is_saved_again(clip: Path) -> None:
