@@ -49,7 +49,7 @@ def exact_arithmetic(device: torch.device) -> Iterator[None]:
     Args:
         device: Where the work is done.
     """
-    if device.type != "cuda":
+    if device.type == "cpu":
         yield
         return
     _SHARED.enter()

@@ -26,6 +26,8 @@ _READS = (
     *("_local_scalar_dense", "nonzero", "masked_select", "bincount", "equal", "histc"),
     *("_unique", "_unique2", "unique_dim", "unique_consecutive", "repeat_interleave"),
 )
+# What a GPU may do with 10 bits of a float32.
+_PRODUCTS = ("mm", "addmm", "bmm", "baddbmm", "mv", "addmv", "dot")
 _INDEXING = ("index", "index_put_", "_index_put_impl_")
 
 
@@ -62,12 +64,14 @@ class PretendGpu:
     Attributes:
         reads: How often the host waited, by operation.
         uploads: Numbers of values in each tensor that went there.
+        inexact: How often float32 was multiplied while torch allowed fewer bits, by operation.
     """
 
     def __init__(self, *, has_float64: bool = True) -> None:
         self._has_float64 = has_float64
         self.reads: Counter[str] = Counter()
         self.uploads: list[int] = []
+        self.inexact: Counter[str] = Counter()
         self._entered = ExitStack()
 
     @property
@@ -103,6 +107,8 @@ class PretendGpu:
         if stays:
             _refuse_mixing(name, args)
             self.reads[name] += _waits(name, args, kwargs.get("device"))
+            if name in _PRODUCTS and _held(args[0]).dtype == torch.float32:
+                self.inexact[name] += _allows_tf32()
         if kwargs.get("device") is not None:
             moves = name == "_to_copy" and not stays and kwargs["device"] == DEVICE
             self.uploads.extend([args[0].numel()] if moves else [])
@@ -156,6 +162,13 @@ def _waits(name: str, args: Any, device: torch.device | None) -> bool:
     if name in _INDEXING:
         return any(index is not None and index.dtype == torch.bool for index in args[1])
     return name in _READS
+
+
+def _allows_tf32() -> bool:
+    products: Any = torch.backends.cuda.matmul
+    if hasattr(torch.backends.cudnn, "conv"):  # from torch 2.9 on
+        return bool(products.fp32_precision == "tf32")
+    return bool(products.allow_tf32)
 
 
 def _by_inverse(dividend: Any, divisor: Any) -> tuple[Tensor, Tensor]:

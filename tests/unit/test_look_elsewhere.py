@@ -12,6 +12,7 @@ from keyscore_plugin.samplers.base import get_sampler, list_samplers
 from keyscore_plugin.samplers.call import StageClock
 from keyscore_plugin.samplers.keyscore import KeyScoreSampler
 from keyscore_plugin.samplers.look import colours_alone, look_at_colours
+from keyscore_plugin.samplers.template import SamplerTemplate
 from keyscore_plugin.samples import sample_video
 from keyscore_plugin.stacfp import propose_features
 from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
@@ -176,3 +177,21 @@ def test_pixels_come_to_the_encoder_from_no_other_device(
         sampler(sample_video("bikes"), num_frames=6, caption="a tram")
         assert encoder.n_from_elsewhere == 0
         assert gpu.uploads
+
+
+@pytest.mark.parametrize("max_encoded", [24, 1000])
+@pytest.mark.parametrize("name", ["stacfp", "keyscore", "topk"])
+def test_no_product_that_decides_frames_has_fewer_bits(name: str, max_encoded: int) -> None:
+    config = SamplerConfig(grid=_GRID, encode=EncodeConfig(max_encoded=max_encoded))
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")  # as some hosts do
+    try:
+        with PretendGpu() as gpu:
+            sampler = get_sampler(name, config=config, encoder=CoarseEncoder(DEVICE))
+            assert isinstance(sampler, SamplerTemplate)
+            sampler.device = DEVICE
+            sampler(sample_video("bikes"), num_frames=6, caption="a tram")
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert gpu.inexact
+    assert gpu.inexact.total() == 0
