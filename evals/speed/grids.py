@@ -67,5 +67,5 @@ def _peak(histograms: Tensor, k_max: int, *, threads: int) -> float:
 
 
 if __name__ == "__main__":
-    _cluster(torch.from_numpy(np.load(sys.argv[1])), int(sys.argv[2]))
+    _cluster(torch.from_numpy(np.load(sys.argv[1], allow_pickle=False)), int(sys.argv[2]))
     print(json.dumps({"peak_mb": peak_megabytes()}))
