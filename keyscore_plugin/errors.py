@@ -33,6 +33,10 @@ class MissingDependencyError(KeyScoreError, ImportError):
     """An optional package is needed and is not installed, or does not load."""
 
 
+class MemoryEndedError(KeyScoreError):
+    """The memory of a device does not hold what choosing frames of one video needs."""
+
+
 class ModelError(KeyScoreError):
     """An encoder or a captioner cannot be loaded, or cannot do what is asked of it."""
 

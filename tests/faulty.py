@@ -9,7 +9,7 @@ from pathlib import Path
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.encoders.base import Encoder
-from keyscore_plugin.errors import ModelError, VideoError
+from keyscore_plugin.errors import MemoryEndedError, ModelError, VideoError
 from keyscore_plugin.types import Caption, Selection
 from keyscore_plugin.video import VideoSource, open_video
 
@@ -71,6 +71,8 @@ def misbehave(video: Path) -> None:
         raise VideoError(str(video), "it is\nbroken", "give another")
     if kind == "model":
         raise ModelError("no model")
+    if kind == "gpu":
+        raise MemoryEndedError("the memory of the device does not hold it")
     if kind == "wait":
         time.sleep(float(rest))
     if kind in ("hang", "sign") and video.parent.is_dir():

@@ -8,7 +8,7 @@ from typing import Any
 from keyscore_plugin.batch.asked import Asked, Budget, differences
 from keyscore_plugin.batch.journal import Journal
 from keyscore_plugin.batch.manifest import Item
-from keyscore_plugin.errors import InputError, KeyScoreError, VideoError
+from keyscore_plugin.errors import InputError, KeyScoreError, MemoryEndedError, VideoError
 from keyscore_plugin.samplers.base import Sampler
 
 Record = dict[str, Any]
@@ -34,8 +34,9 @@ class BatchSummary:
 def answer(item: Item, sampler: Sampler, budget: Budget) -> Record:
     """The record of one line: its selection, or why there is none.
 
-    Only what lies in the line or its video becomes a record. A missing package or model is no
-    fact about the video: it ends the run, and the line is answered by the next one.
+    Only what lies in the line or its video becomes a record, and a device's memory that ends: the
+    next video may be smaller. A missing package or model is no fact about the video: it ends the
+    run, and the line is answered by the next one.
     """
     try:
         selection = sampler(
@@ -45,7 +46,7 @@ def answer(item: Item, sampler: Sampler, budget: Budget) -> Record:
             caption=item.caption,
             question=item.question,
         )
-    except (VideoError, InputError) as error:
+    except (VideoError, InputError, MemoryEndedError) as error:
         return error_record(item, error)
     return {**selection.to_dict(), "video": item.video}
 

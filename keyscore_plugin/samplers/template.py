@@ -15,7 +15,7 @@ from keyscore_plugin.captioners.registry import load_captioner
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.encoders.base import Encoder
-from keyscore_plugin.errors import InputError, KeyScoreError
+from keyscore_plugin.errors import InputError, MemoryEndedError
 from keyscore_plugin.samplers.call import DEFAULT_NUM_FRAMES, Request, StageClock
 from keyscore_plugin.samplers.guide import require_guide
 from keyscore_plugin.types import Caption, LookedAt, ScoredFrame, Selection
@@ -144,14 +144,14 @@ class SamplerTemplate(ABC):
         """`_choose`, with one error wherever the memory of a GPU ends.
 
         Raises:
-            KeyScoreError: It does not hold what the choice needs.
+            MemoryEndedError: It does not hold what the choice needs.
         """
         try:
             return self._choose(source, request, clock)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
-            raise KeyScoreError(
+            raise MemoryEndedError(
                 f"the memory of the device does not hold what {self.name} needs to choose "
                 f"frames of {source.path}; free some of it, give a grid of fewer max_frames or a "
                 "smaller short_side, or use device='cpu'"

@@ -69,7 +69,7 @@ def test_workers_give_the_lines_of_this_process_in_order() -> None:
     chance = random.Random(0)
     waits = [f"wait-{chance.uniform(0, 0.1)}.mp4" for _ in range(20)]
     not_utf8 = os.fsdecode(b"caf\xe9.mp4")
-    items = items_named([*waits, "bad.mp4", not_utf8, *waits])
+    items = items_named([*waits, "bad.mp4", not_utf8, "gpu-full.mp4", *waits])
     here = answers_here(FaultySampler(), BUDGET)(items)
     assert as_json(answered(items, n_workers=3)) == as_json(here)
 

@@ -251,6 +251,16 @@ def test_a_missing_model_ends_the_run_and_leaves_the_line_open(tmp_path: Path) -
     assert [line["id"] for line in read_lines(tmp_path / "out.jsonl")] == [1]
 
 
+def test_a_gpu_whose_memory_ends_costs_one_line(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "m.jsonl", {"video": "gpu-8k.mp4"}, {"video": "a.mp4"})
+    _, summary = run(path, tmp_path / "out.jsonl")
+    full, answered = read_lines(tmp_path / "out.jsonl")
+    message = "the memory of the device does not hold it"
+    assert full == {"id": 1, "video": "gpu-8k.mp4", "error": message}
+    assert answered["indices"] == [1, 2]
+    assert summary == BatchSummary(n_lines=2, n_before=0, n_errors=1)
+
+
 def test_an_output_in_an_unwritable_place_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"cannot write .*out\.jsonl: (Not a directory|File exis)"):

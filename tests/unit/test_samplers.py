@@ -12,7 +12,7 @@ import torch
 
 from keyscore_plugin import KeyScoreSampler, SamplerConfig, Selection, get_sampler, list_samplers
 from keyscore_plugin.config import EncodeConfig, Guide, SelectConfig
-from keyscore_plugin.errors import InputError, KeyScoreError
+from keyscore_plugin.errors import InputError, MemoryEndedError
 from keyscore_plugin.samplers.encoding import rows_worth_encoding
 from keyscore_plugin.samplers.filling import fill_up
 from keyscore_plugin.types import STAGES, Candidates, Caption, Embeddings, Frames
@@ -259,7 +259,9 @@ def test_a_memory_that_ends_is_one_clear_error(
     name: str, error: RuntimeError, traffic_light: Path
 ) -> None:
     sampler = get_sampler(name, encoder=FullEncoder(error))
-    with pytest.raises(KeyScoreError, match=rf"memory .* {name} .*or use device='cpu'$") as raised:
+    with pytest.raises(
+        MemoryEndedError, match=rf"memory .* {name} .*or use device='cpu'$"
+    ) as raised:
         sampler(traffic_light, num_frames=2, caption="red")
     assert raised.value.__cause__ is error
     assert "\n" not in str(raised.value)
