@@ -1,8 +1,8 @@
-"""float32 with all of its bits on a GPU, whatever the program around has allowed there."""
+"""float32 with all of its bits, whatever the program around has allowed."""
 
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -40,23 +40,33 @@ _SHARED = _Shared()
 def exact_arithmetic(device: torch.device) -> Iterator[None]:
     """Convolutions and matrix products of float32 in float32, and alike every time, on a GPU too.
 
-    There torch allows convolutions 10 bits (TF32), and some hosts allow them matrix products too:
-    that moves a score by more than 1e-4, and a distance by more than what counts as a tie.
+    A host's autocast, on the CPU as on a GPU, is put aside in this thread, where alone it counts:
+    its 8 or 11 bits choose other frames, and half precision is the encoders' own choice.
 
+    On a GPU torch allows convolutions 10 bits (TF32), and some hosts allow them matrix products
+    too: that moves a score by more than 1e-4, and a distance by more than what counts as a tie.
     Safe in threads. What else the program computes on a GPU meanwhile is exact too, and slower;
-    what it sets meanwhile is lost. On the CPU nothing happens.
+    what it sets meanwhile is lost.
 
     Args:
         device: Where the work is done.
     """
-    if device.type == "cpu":
-        yield
-        return
-    _SHARED.enter()
-    try:
-        yield
-    finally:
-        _SHARED.leave()
+    with _without_autocast(device.type):
+        if device.type == "cpu":
+            yield
+            return
+        _SHARED.enter()
+        try:
+            yield
+        finally:
+            _SHARED.leave()
+
+
+def _without_autocast(device_type: str) -> AbstractContextManager[None]:
+    """No autocast for a type of device, if torch knows one for it."""
+    if not torch.amp.is_autocast_available(device_type):
+        return nullcontext()
+    return torch.autocast(device_type, enabled=False)
 
 
 @contextmanager

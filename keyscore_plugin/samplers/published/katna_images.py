@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from keyscore_plugin._exact import exact_arithmetic
 from keyscore_plugin._histogram import rgb_to_hsv
 
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, what OpenCV calls gray
@@ -19,7 +20,8 @@ _GREY_LEVELS = 256
 def gray(pixels: Tensor) -> Tensor:
     """``(n, h, w)`` uint8 gray of ``(n, h, w, 3)`` uint8 RGB."""
     weights = torch.tensor(_LUMA, device=pixels.device)
-    return (pixels.float() @ weights).round().clamp(0, _GREY_LEVELS - 1).to(torch.uint8)
+    with exact_arithmetic(pixels.device):
+        return (pixels.float() @ weights).round().clamp(0, _GREY_LEVELS - 1).to(torch.uint8)
 
 
 def luv(pixels: Tensor) -> Tensor:
@@ -33,7 +35,8 @@ def luv(pixels: Tensor) -> Tensor:
     """
     rgb = pixels.float() / 255
     linear = torch.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
-    x, y, z = (linear @ torch.tensor(_XYZ, device=pixels.device).T).unbind(-1)
+    with exact_arithmetic(pixels.device):
+        x, y, z = (linear @ torch.tensor(_XYZ, device=pixels.device).T).unbind(-1)
     lightness = torch.where(y > 0.008856, 116 * y.clamp(min=1e-9) ** (1 / 3) - 16, 903.3 * y)
     below = (x + 15 * y + 3 * z).clamp(min=1e-9)
     u = 13 * lightness * (4 * x / below - _WHITE_U)
@@ -97,7 +100,8 @@ def sharpness(grays: Tensor) -> Tensor:
     """``(n,)`` variance of the Laplacian of ``(n, h, w)`` gray frames, edges mirrored."""
     stencil = torch.tensor([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]])
     mirrored = torch.nn.functional.pad(grays.float()[:, None], (1, 1, 1, 1), mode="reflect")
-    laplacian = torch.nn.functional.conv2d(mirrored, stencil[None, None])
+    with exact_arithmetic(grays.device):
+        laplacian = torch.nn.functional.conv2d(mirrored, stencil[None, None])
     return laplacian.double().var((1, 2, 3), correction=0)
 
 

@@ -6,6 +6,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from keyscore_plugin._exact import exact_arithmetic
 from keyscore_plugin.samplers.call import Request
 from keyscore_plugin.samplers.guided import CosineSampler, Picked, ScoredGrid
 from keyscore_plugin.samplers.published.base import PublishedSampler, require_range, stretched
@@ -174,7 +175,8 @@ def diverse_best(
     Returns:
         ``(count,)`` rows.
     """
-    cosines = (vectors[part] @ vectors[part].T).double()
+    with exact_arithmetic(vectors.device):
+        cosines = (vectors[part] @ vectors[part].T).double()
     likeness = torch.full((len(part),), -torch.inf, dtype=torch.float64)
     chosen: list[int] = []
     for _ in range(count):
