@@ -16,6 +16,7 @@ from keyscore_plugin.errors import InputError, VideoError
 from keyscore_plugin.video import VideoSource, open_video
 
 _CHUNK = 1 << 20
+_MOST_SECONDS = (1 << 31) // 1000  # poll(2), by which sockets wait, counts milliseconds in 31 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +26,36 @@ class DownloadLimits:
     Attributes:
         max_bytes: Size of the file.
         max_seconds: Time for all of it.
-        set_by: What the user writes to set these, for the errors.
+
+    Raises:
+        InputError: One of them limits nothing.
     """
 
     max_bytes: int = 2 << 30
     max_seconds: float = 120.0
-    set_by: str = "DownloadLimits(max_bytes=..., max_seconds=...)"
 
     def __post_init__(self) -> None:
-        if self.max_bytes < 1 or not self.max_seconds > 0:
-            raise InputError(f"DownloadLimits must be positive, got {self}")
+        n, seconds = self.max_bytes, self.max_seconds
+        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+            raise InputError(f"max_bytes must be a whole number >= 1, got {n!r}")
+        is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+        if not (is_number and 0 < seconds <= _MOST_SECONDS):
+            raise InputError(
+                f"max_seconds must be a number > 0 and <= {_MOST_SECONDS}, got {seconds!r}"
+            )
+
+
+def check_limits(limits: object, *, allowed_by: str) -> None:
+    """Refuse what is no limit, before anything is opened.
+
+    Raises:
+        InputError: It is neither `DownloadLimits` nor None.
+    """
+    if not isinstance(limits, DownloadLimits | None):
+        raise InputError(
+            f"limits={limits!r} is no DownloadLimits; allow URLs by {allowed_by}, or leave it "
+            "out, which refuses them"
+        )
 
 
 def is_remote(video: str) -> bool:
@@ -75,12 +96,13 @@ def open_anywhere(
         video: Where the video lies.
         decoder: See `keyscore_plugin.open_video`.
         limits: What a URL may cost; None allows none, and nothing is contacted.
-        allowed_by: What the user writes in this host to allow it, for the error.
+        allowed_by: What the user writes in this host to allow it, for the errors.
 
     Raises:
-        InputError: It is a URL, and none is allowed.
+        InputError: It is a URL, and none is allowed; or ``limits`` are none.
         VideoError: It cannot be read.
     """
+    check_limits(limits, allowed_by=allowed_by)
     if not is_remote(video):
         with open_video(local_path(video), decoder) as source:
             yield source
@@ -91,61 +113,59 @@ def open_anywhere(
             f"its path, or allow URLs by {allowed_by}"
         )
     try:
-        with downloaded(video, limits) as path, open_video(path, decoder) as source:
+        with (
+            downloaded(video, limits, allowed_by=allowed_by) as path,
+            open_video(path, decoder) as source,
+        ):
             yield source
     except VideoError as error:  # name the URL, not our copy
         raise VideoError(video, error.cause, error.remedy) from error
 
 
 @contextmanager
-def downloaded(url: str, limits: DownloadLimits) -> Iterator[str]:
-    """Path of a copy that is deleted afterwards.
+def downloaded(url: str, limits: DownloadLimits, *, allowed_by: str) -> Iterator[str]:
+    """Path of a copy that is deleted afterwards; see `open_anywhere` for the arguments.
 
     Raises:
         VideoError: The server does not answer with a file, or a limit is passed.
     """
+    more = f"download it yourself, or allow more by {allowed_by}"
     with tempfile.TemporaryDirectory(prefix="keyscore-") as folder:
         # The suffix helps FFmpeg to tell some formats.
         path = Path(folder, f"video{Path(re.split('[?#]', url)[0]).suffix}")
         with Deadline(limits.max_seconds) as deadline:
             try:
                 with deadline.open(url) as response, path.open("wb") as file:
-                    _copy(response, file, url, limits)
+                    _copy(response, file, url, limits, more)
             except VideoError:
                 raise
             except (OSError, HTTPException, ValueError) as error:
                 if isinstance(error, HTTPError):
                     error.close()  # it holds the connection
                 if deadline.has_passed:
-                    raise _too_slow(url, limits) from error
+                    raise _too_slow(url, limits, more) from error
                 cause = str(getattr(error, "reason", error)) or type(error).__name__
                 raise VideoError(url, cause, "check the address, or give a file") from error
             if deadline.has_passed:  # an answer without a length ends where it is cut off
-                raise _too_slow(url, limits)
+                raise _too_slow(url, limits, more)
         yield str(path)
 
 
-def _copy(response: HTTPResponse, file: IO[bytes], url: str, limits: DownloadLimits) -> None:
+def _copy(
+    response: HTTPResponse, file: IO[bytes], url: str, limits: DownloadLimits, more: str
+) -> None:
     promised = response.length  # None where the server does not say
     n_bytes = 0
     # Not `read`: it waits for a whole chunk before the size can be looked at.
     while n_bytes != promised and (chunk := response.read1(_CHUNK)):
         n_bytes += len(chunk)
         if n_bytes > limits.max_bytes:
-            raise VideoError(
-                url,
-                f"it is larger than {limits.max_bytes:,} bytes",
-                f"download it yourself, or allow more by {limits.set_by}",
-            )
+            raise VideoError(url, f"it is larger than {limits.max_bytes:,} bytes", more)
         file.write(chunk)
     # Some containers play without their end, and nobody would know.
     if promised is not None and n_bytes < promised:
         raise ConnectionError(f"the server closed after {n_bytes:,} of {promised:,} bytes")
 
 
-def _too_slow(url: str, limits: DownloadLimits) -> VideoError:
-    return VideoError(
-        url,
-        f"it did not arrive within {limits.max_seconds:g} s",
-        f"download it yourself, or allow more by {limits.set_by}",
-    )
+def _too_slow(url: str, limits: DownloadLimits, more: str) -> VideoError:
+    return VideoError(url, f"it did not arrive within {limits.max_seconds:g} s", more)

@@ -19,6 +19,7 @@ from keyscore_plugin.version import VERSION
 
 PRECOMPUTED = "precomputed"
 ALLOWED_BY = "sampler_max_download_gb=...,sampler_max_download_seconds=... in model_args"
+_MOST_GB = 10**9  # ours: no disk holds so much, and a product of it is finite
 _UNRANKED = ("uniform", PRECOMPUTED)  # they rank nothing: their frames are shown as stock frames
 _RENAMED = {
     "sampler_encoder": "encoder",
@@ -97,13 +98,13 @@ class SamplerArguments:
             check_pair(self.pair)
         if (self.sampler == PRECOMPUTED) != (self.sampler_file is not None):
             raise InputError("sampler=precomputed and sampler_file=FILE go together; give both")
-        _check_positive(sampler_max_download_gb=self.max_download_gb)
-        _check_positive(sampler_max_download_seconds=self.max_download_seconds)
         if self.max_download_seconds is not None and self.max_download_gb is None:
             raise InputError(
                 "sampler_max_download_seconds is given and URLs are not allowed; allow them by "
                 "sampler_max_download_gb=2 beside it, or leave it out"
             )
+        # Refused here, not at the first URL of a long run.
+        _limits(self.max_download_gb, self.max_download_seconds)
 
     @classmethod
     def split(
@@ -140,12 +141,7 @@ class SamplerArguments:
     @property
     def limits(self) -> DownloadLimits | None:
         """What a URL may cost; None refuses URLs."""
-        if self.max_download_gb is None:
-            return None
-        limits = DownloadLimits(max_bytes=math.ceil(self.max_download_gb * 1e9), set_by=ALLOWED_BY)
-        if self.max_download_seconds is None:
-            return limits
-        return replace(limits, max_seconds=self.max_download_seconds)
+        return _limits(self.max_download_gb, self.max_download_seconds)
 
     def config(self) -> SamplerConfig:
         """The sampler's settings: those of the file, guided by the question if none says else.
@@ -180,11 +176,21 @@ def _named_in_model_args() -> list[str]:
     return [back.get(field, field) for field in SamplerArguments.__dataclass_fields__]
 
 
-def _check_positive(**values: float | None) -> None:
-    for name, value in values.items():
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if value is not None and not (is_number and 0 < value < math.inf):
-            raise InputError(f"{name} must be a number > 0, got {value!r}")
+def _limits(gb: float | None, seconds: float | None) -> DownloadLimits | None:
+    if gb is None:
+        return None
+    is_number = isinstance(gb, int | float) and not isinstance(gb, bool)
+    if not (is_number and 0 < gb <= _MOST_GB):
+        raise InputError(
+            f"sampler_max_download_gb must be a number > 0 and <= {_MOST_GB}, got {gb!r}"
+        )
+    limits = DownloadLimits(max_bytes=math.ceil(gb * 1e9))
+    if seconds is None:
+        return limits
+    try:
+        return replace(limits, max_seconds=seconds)
+    except InputError as error:
+        raise InputError(f"sampler_max_download_seconds={seconds!r}: {error}") from error
 
 
 def _content(path: str | os.PathLike[str]) -> bytes:

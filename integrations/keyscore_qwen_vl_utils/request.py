@@ -90,12 +90,6 @@ class VideoRequest:
             )
         pair = element.get("pair", "duplicate")
         check_pair(pair)
-        limits = element.get("limits")
-        if not isinstance(limits, DownloadLimits | None):
-            raise InputError(
-                f"limits={limits!r} is no DownloadLimits; give DownloadLimits(max_bytes=..., "
-                "max_seconds=...) of keyscore_qwen_vl_utils, or leave it out, which refuses URLs"
-            )
         request = cls(
             video=element["video"],
             sampler=_sampler(element),
@@ -103,7 +97,7 @@ class VideoRequest:
             question=element.get("question"),
             pair=pair,
             decoder=element.get("decoder", "auto"),
-            limits=limits,
+            limits=element.get("limits"),
         )
         request._check_text()
         return request

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.captioners.vlm import VlmCaptioner
 from keyscore_plugin.config import SamplerConfig
-from keyscore_plugin.download import DownloadLimits
+from keyscore_plugin.download import DownloadLimits, check_limits
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.samplers.base import Sampler
 from keyscore_transformers.choosing import Chooser
@@ -14,6 +14,7 @@ from keyscore_transformers.enabled import State, attach, stock_copy
 from keyscore_transformers.families import Positions, times_of
 from keyscore_transformers.meeting import BatchCaptioner, Meeting
 from keyscore_transformers.positions import make_ready
+from keyscore_transformers.videos import ALLOWED_BY
 
 P = TypeVar("P")
 
@@ -58,9 +59,10 @@ def enable(
         The same processor.
 
     Raises:
-        InputError: The processor is of no family that is known.
+        InputError: The processor is of no family that is known, or ``limits`` are none.
     """
     times_of(processor)
+    check_limits(limits, allowed_by=ALLOWED_BY)
     chooser = Chooser(
         captioner=_in_batches(captioner),
         encoder=encoder,

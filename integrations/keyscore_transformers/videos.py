@@ -17,7 +17,7 @@ from keyscore_transformers.arrays import ArrayVideo
 
 Video = str | Tensor
 
-_ALLOWED_BY = "enable(processor, limits=DownloadLimits(max_bytes=..., max_seconds=...))"
+ALLOWED_BY = "enable(processor, limits=DownloadLimits(max_bytes=..., max_seconds=...))"
 _IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 
 
@@ -108,5 +108,5 @@ def opened(
     if isinstance(video, Tensor):
         yield ArrayVideo(video, metadata)
     else:
-        with open_anywhere(video, decoder=decoder, limits=limits, allowed_by=_ALLOWED_BY) as source:
+        with open_anywhere(video, decoder=decoder, limits=limits, allowed_by=ALLOWED_BY) as source:
             yield source

@@ -303,9 +303,9 @@ def test_a_url_is_fetched_within_the_limits_of_the_element(video: str) -> None:
         url = f"{address}/{Path(video).name}"
         [(pixels, _)] = fetch(element(url, limits=DownloadLimits(size), **asked))
         assert numbers(pixels) == [7, 7]
-        with pytest.raises(VideoError, match=r"larger than .* allow more by DownloadLimits"):
+        with pytest.raises(VideoError, match=r"larger than .* allow more by 'limits': Downl"):
             fetch(element(url, limits=DownloadLimits(size - 1), **asked))
-        with pytest.raises(VideoError, match=r"within 1e-06 s; .* allow more by DownloadLimits"):
+        with pytest.raises(VideoError, match=r"within 1e-06 s; .* allow more by 'limits': Downl"):
             fetch(element(url, limits=DownloadLimits(max_seconds=1e-6), **asked))
 
 

@@ -178,6 +178,12 @@ def test_a_url_is_refused_unless_allowed(way: str) -> None:
         )
 
 
+@pytest.mark.parametrize("limits", [True, {"max_bytes": 5}])
+def test_limits_that_are_none_are_refused_before_any_video(limits: Any) -> None:
+    with pytest.raises(InputError, match=r"is no DownloadLimits; allow URLs by enable\("):
+        enable(QWEN3.processor(), limits=limits)
+
+
 def test_a_url_is_fetched_within_its_limits(server: str, video: str) -> None:
     url = f"{server}/a%20clip.mp4"
     processor = enable(QWEN3.processor(), limits=DownloadLimits())

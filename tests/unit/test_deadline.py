@@ -60,7 +60,7 @@ def drips(answer: bytes, drop: bytes) -> Speak:
 
 
 def error_of(url: str, limits: DownloadLimits) -> VideoError:
-    with pytest.raises(VideoError) as error, downloaded(url, limits):
+    with pytest.raises(VideoError) as error, downloaded(url, limits, allowed_by="it"):
         pass
     assert error.value.path == url
     return error.value
