@@ -11,6 +11,7 @@ from pathlib import Path
 
 import keyscore_plugin
 from keyscore_plugin._weights import OFFLINE_PACKAGES
+from keyscore_plugin.errors import InputError
 from keyscore_plugin.version import VERSION
 
 _CLONE = Path(__file__).parents[2]
@@ -64,14 +65,33 @@ def provenance() -> dict[str, str]:
 
 
 def code_digest(folders: Sequence[Path]) -> str:
-    """The first digits of the SHA-256 of the Python files under some folders, and their names."""
+    """The first digits of the SHA-256 of the Python files under some folders, and their names.
+
+    Hidden files and folders are an editor's: nothing is imported from there.
+
+    Raises:
+        InputError: The system does not let a file be read.
+    """
     digest = hashlib.sha256()
     for folder in folders:
         for path in sorted(folder.rglob("*.py")):
-            content = path.read_bytes()
-            name = path.relative_to(folder).as_posix()
-            digest.update(f"{folder.name}/{name} {len(content)}\n".encode() + content)
+            name = path.relative_to(folder)
+            if any(part.startswith(".") for part in name.parts) or not path.is_file():
+                continue
+            content = _content(path)
+            head = f"{folder.name}/{name.as_posix()} {len(content)}\n"
+            digest.update(head.encode("utf-8", "surrogateescape") + content)
     return digest.hexdigest()[:_DIGITS]
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"cannot read {str(path)!r}, a part of the code that runs: {error.strerror or error}; "
+            "make it readable, or move it away"
+        ) from error
 
 
 def commit_of(clone: Path) -> str | None:

@@ -1,5 +1,6 @@
 """What tells one program from another: packages, the code itself, the commit of the clone."""
 
+import os
 import shutil
 import subprocess
 from importlib.metadata import distributions, version
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from evals.harness.versions import code_digest, commit_of, provenance, versions
+from keyscore_plugin.errors import InputError
 from keyscore_plugin.version import VERSION
 
 OF_THE_CODE = {"keyscore-plugin", "code_sha256"}
@@ -50,6 +52,43 @@ def test_the_digest_changes_with_the_code_and_with_nothing_else(code: Path) -> N
     renamed = code_digest([code])
     (code / "d.py").touch()
     assert len({before, changed, renamed, code_digest([code])}) == 4
+
+
+def test_what_editors_leave_beside_the_code_is_no_part_of_it(code: Path) -> None:
+    before = code_digest([code])
+    (code / ".#b.py").symlink_to("me@here.4242:1700000000")  # Emacs locks a file like this
+    (code / "gone.py").symlink_to("nowhere.py")
+    (code / ".ipynb_checkpoints").mkdir()
+    (code / ".ipynb_checkpoints" / "a.py").write_text("x = 0\n")
+    (code / "folder.py").mkdir()
+    assert code_digest([code]) == before
+
+
+def test_code_below_a_hidden_folder_counts(code: Path) -> None:
+    """An environment is often called .venv, and may hold all of the code."""
+    moved = code.rename(code.parent / ".venv") / "inner"
+    before = code_digest([moved])
+    (moved / "b.py").write_text("y = 4\n")
+    assert code_digest([moved]) != before
+
+
+def test_a_name_that_is_no_utf8_counts_as_any_other(code: Path) -> None:
+    before = code_digest([code])
+    try:
+        Path(os.fsdecode(os.fsencode(code) + b"/caf\xe9.py")).write_text("z = 5\n")
+    except OSError as error:
+        pytest.skip(f"this file system takes no such name: {error}")
+    assert code_digest([code]) != before
+
+
+def test_code_that_cannot_be_read_is_one_line(code: Path) -> None:
+    memory = Path("/proc/self/mem")  # a file whose beginning nobody may read, whatever the user
+    if not memory.is_file():
+        pytest.skip("needs /proc")
+    (code / "a.py").unlink()
+    (code / "a.py").symlink_to(memory)
+    with pytest.raises(InputError, match=r"cannot read '.*a\.py', .*; make it readable"):
+        code_digest([code])
 
 
 def git(folder: Path, *arguments: str) -> str:
