@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from evals.harness.figures import Figure
-from evals.harness.versions import provenance
 
 Label = str | int | float | None
 
@@ -32,12 +31,14 @@ class Result:
     Attributes:
         name: Of the evaluation.
         settings: Everything that decides the figures.
+        versions: What ran, as it was when the run began.
         left_out: Ids of the videos that were left out by name.
         rows: The table.
     """
 
     name: str
     settings: Mapping[str, Any]
+    versions: Mapping[str, str]
     left_out: Sequence[str]
     rows: Sequence[Row]
 
@@ -46,7 +47,7 @@ class Result:
         return {
             "eval": self.name,
             "settings": dict(self.settings),
-            "versions": provenance(),
+            "versions": dict(self.versions),
             "left_out": list(self.left_out),
             "rows": [
                 {

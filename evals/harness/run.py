@@ -16,7 +16,7 @@ from evals.harness.evaluation import Evaluation, Unit
 from evals.harness.plot import draw
 from evals.harness.records import Record, claim, journal_path, read_records
 from evals.harness.result import Result
-from evals.harness.versions import versions
+from evals.harness.versions import provenance, versions
 from keyscore_plugin._device import resolve_device
 from keyscore_plugin._files import write_whole
 from keyscore_plugin.batch.journal import Journal
@@ -63,6 +63,7 @@ def run(
     if unknown:
         raise InputError(f"--leave-out: there is no video {unknown[0]!r} in {evaluation.name}")
     settings = _settings(evaluation, setup)
+    begun_with = provenance()
     if state.is_main_process:
         # What is left out decides no record, so the same folder serves: it is in the result.
         claim(out, settings | {"versions": versions()})
@@ -76,7 +77,8 @@ def run(
     _require_all(records, units)
     measured = {unit.id: records[unit.id] for unit in units}
     left_out = list(dict.fromkeys(leave_out))
-    return Result(evaluation.name, settings, left_out, evaluation.rows(measured, setup.cells))
+    rows = evaluation.rows(measured, setup.cells)
+    return Result(evaluation.name, settings, begun_with, left_out, rows)
 
 
 def _settings(evaluation: Evaluation, setup: Setup) -> dict[str, Any]:

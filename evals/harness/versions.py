@@ -56,11 +56,13 @@ def versions() -> dict[str, str]:
     return found | {name: told for name in _PACKAGES if (told := _installed(name))}
 
 
-@cache
 def provenance() -> dict[str, str]:
-    """`versions`, and what a reader wants to know beside: the Python, the commit of the clone."""
-    commit = commit_of(_CLONE)
-    of_clone = {} if commit is None else {"commit": commit}
+    """`versions`, and what a reader wants to know beside: the Python, the commit of the clone.
+
+    To be asked when a run begins, as the commit is that of now.
+    """
+    now = commit()
+    of_clone = {} if now is None else {"commit": now}
     return {"python": platform.python_version()} | of_clone | versions()
 
 
@@ -94,17 +96,26 @@ def _content(path: Path) -> bytes:
         ) from error
 
 
-def commit_of(clone: Path) -> str | None:
+def commit() -> str | None:
+    """The commit of the code that runs; None where it is not all of one clone."""
+    return commit_of(_CLONE, _CODE)
+
+
+def commit_of(clone: Path, code: Sequence[Path]) -> str | None:
     """The commit that a clone is at, with ``-dirty`` behind it where a file was changed since.
 
     Args:
         clone: The top of a working tree.
+        code: The folders of the code that runs.
 
     Returns:
-        None where it is none, as in an unpacked archive, or where git does not say.
+        None where it is none, as in an unpacked archive; where some of the code lies elsewhere,
+        as where the plugin is installed as a copy; or where git does not say.
     """
     git = shutil.which("git")
     if git is None or not (clone / ".git").exists():
+        return None
+    if any(folder.resolve().parent != clone.resolve() for folder in code):
         return None
     describe = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     asked = [git, "--no-optional-locks", "-C", str(clone), *describe]

@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -142,6 +143,56 @@ def test_another_version_of_what_computes_does_not_go_on_with_a_run(
     expected = f"versions {{'{name}': '0.4.1'}}, this one has {{'{name}': '{now}'}}; give another"
     with pytest.raises(InputError, match=re.escape(expected)):
         finish(FrameTimes(units[:1]), tmp_path)
+
+
+COMMITS_MEANWHILE = """
+import subprocess, sys
+from pathlib import Path
+from accelerate import PartialState
+from evals.harness.bench import Setup
+from evals.harness.cells import make_cells
+from evals.harness.evaluation import Unit
+from evals.harness.run import run
+from keyscore_plugin.config import SamplerConfig
+
+class Evaluation:
+    name, units = "commits", [Unit("cat", Path(sys.argv[1]))]
+    settings = lambda self: {}
+    rows = lambda self, records, cells: []
+    def measure(self, unit, bench, cells):
+        author = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        subprocess.run(["git", *author, "commit", "-qam", "second", "--allow-empty"], check=True)
+        return {}
+
+setup = Setup(make_cells(["uniform"], [2], []), SamplerConfig())
+result = run(Evaluation(), setup, out=Path(sys.argv[2]), state=PartialState())
+print(result.to_dict()["versions"]["commit"])
+"""
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_the_commit_in_a_result_is_that_of_the_begin(units: list[Unit], tmp_path: Path) -> None:
+    """That of the end may have been made meanwhile, of code that did not run."""
+    clone = tmp_path / "clone"
+    for name in ("evals", "keyscore_plugin"):
+        no_bytes = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, clone / name, ignore=no_bytes)
+
+    def said(*command: str) -> str:
+        path = {"PYTHONPATH": str(clone), "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run(
+            command, cwd=clone, env=os.environ | path, capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    said("git", "init", "--quiet")
+    said("git", "add", ".")
+    author = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    said("git", *author, "commit", "-qm", "first")
+    first = said("git", "rev-parse", "HEAD")
+    paths = (str(units[0].video), str(tmp_path / "run"))
+    assert said(sys.executable, "-c", COMMITS_MEANWHILE, *paths) == first
+    assert said("git", "rev-parse", "HEAD") != first
 
 
 def test_two_videos_of_one_id_are_refused(units: list[Unit], tmp_path: Path) -> None:

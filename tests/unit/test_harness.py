@@ -131,6 +131,7 @@ def test_nothing_has_no_mean() -> None:
 RESULT = Result(
     "colours",
     {"seed": 0},
+    {"python": "3.12.1"},
     ["broken"],
     [
         Row({"sampler": "a", "num_frames": 4, "threshold": None}, 3, {"hit": Figure(0.5, 0.25, 1)}),
@@ -154,14 +155,14 @@ def test_the_table_shows_every_figure_and_what_was_left_out() -> None:
 
 def test_the_result_names_its_versions_and_survives_json() -> None:
     value = json.loads(json.dumps(RESULT.to_dict()))
-    assert set(value["versions"]) >= {"keyscore-plugin", "code_sha256", "python", "torch"}
+    assert value["versions"] == {"python": "3.12.1"}
     assert value["rows"][0]["figures"]["hit"] == {"value": 0.5, "low": 0.25, "high": 1}
     assert value["left_out"] == ["broken"]
 
 
 @pytest.mark.parametrize("rows", [RESULT.rows, RESULT.rows[:1]], ids=["lines", "bars"])
 def test_the_picture_is_the_same_file_every_time(rows: list[Row], tmp_path: Path) -> None:
-    result = Result("colours", {}, [], rows)
+    result = Result("colours", {}, {}, [], rows)
     for name in ("one.svg", "two.svg"):
         draw(result, Plot("hit"), tmp_path / name)
     picture = (tmp_path / "one.svg").read_bytes()
@@ -176,7 +177,7 @@ def test_the_picture_shows_the_rows_it_was_asked_for_and_those_off_its_axis(tmp_
         for sampler, budget in (("ours", 4), ("ours", 8), (f"all of {clips}", None))
     ]
     with mpl.rc_context({"svg.fonttype": "none"}):  # text as text
-        draw(Result("x", {}, [], rows), Plot("hit", only={"clips": "test"}), tmp_path / "a.svg")
+        draw(Result("x", {}, {}, [], rows), Plot("hit", only={"clips": "test"}), tmp_path / "a.svg")
     picture = (tmp_path / "a.svg").read_text()
     assert ">all of test</text>" in picture
     assert "all of train" not in picture
@@ -190,7 +191,7 @@ def test_the_number_a_sampler_finds_itself_is_not_dropped_from_its_line(tmp_path
         for budget in (4, 8, None)
     ]
     with mpl.rc_context({"svg.fonttype": "none"}):
-        draw(Result("x", {}, [], rows), Plot("hit"), tmp_path / "a.svg")
+        draw(Result("x", {}, {}, [], rows), Plot("hit"), tmp_path / "a.svg")
     assert ">ours, no num_frames</text>" in (tmp_path / "a.svg").read_text()
 
 

@@ -100,15 +100,18 @@ def git(folder: Path, *arguments: str) -> str:
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 def test_the_commit_of_a_clone_and_whether_a_file_was_changed_since(code: Path) -> None:
     clone = code.parent
-    assert commit_of(clone) is None
+    assert commit_of(clone, [code]) is None
     git(clone, "init", "--quiet")
-    assert commit_of(clone) is None  # there is no commit yet
+    assert commit_of(clone, [code]) is None  # there is no commit yet
     git(clone, "add", ".")
     git(clone, "commit", "--quiet", "--message=first")
     git(clone, "tag", "v1")
     first = git(clone, "rev-parse", "HEAD")
-    assert commit_of(clone) == first
+    assert commit_of(clone, [code]) == first
     (code / "a.py").write_text("x = 3\n")
-    assert commit_of(clone) == f"{first}-dirty"
-    # What lies unpacked inside the clone of another project is not at that one's commit.
-    assert commit_of(code) is None
+    assert commit_of(clone, [code]) == f"{first}-dirty"
+    # What lies unpacked inside the clone of another project is not at that one's commit,
+    assert commit_of(code, [code / "inner"]) is None
+    # nor is what was installed into an environment, be it one inside the clone.
+    installed = shutil.copytree(code, clone / "env" / "plugin")
+    assert commit_of(clone, [code, installed]) is None
