@@ -13,8 +13,9 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 
+from evals.harness.versions import commit
 from evals.speed import clustering, dropping, gpu, grids, processor, whole
-from evals.speed.machine import commit, cpu_model
+from evals.speed.machine import cpu_model
 from evals.speed.plots import draw
 from evals.speed.results import Facts, Results
 from evals.speed.table import Table
@@ -97,7 +98,7 @@ def _facts(threads: int, repeats: int) -> Facts:
         "CPU": cpu_model(),
         "threads": threads,
         "repeats": repeats,
-        "commit": commit(),
+        "commit": commit() or "unknown",
         "python": platform.python_version(),
         **{package: version(package) for package in ("torch", "numpy", "av", "scikit-learn")},
     }

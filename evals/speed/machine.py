@@ -1,7 +1,6 @@
-"""What ran it: cores and code."""
+"""What ran it."""
 
 import platform
-import subprocess
 from pathlib import Path
 
 _CPU_FACTS = Path("/proc/cpuinfo")
@@ -14,15 +13,3 @@ def cpu_model() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
-
-
-def commit() -> str:
-    """Of the clone this runs from, with a mark where files were changed since."""
-    command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return done.stdout.strip()
