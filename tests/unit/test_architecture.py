@@ -33,6 +33,7 @@ FLOORS = {
     "keyscore_plugin.excerpt": 1,
     "keyscore_plugin._deadline": 1,
     "keyscore_plugin._device": 1,
+    "keyscore_plugin._exact": 1,
     "keyscore_plugin._files": 1,
     "keyscore_plugin": 2,
     "keyscore_plugin.samplers": 3,
