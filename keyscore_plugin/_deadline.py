@@ -55,8 +55,8 @@ class Deadline:
         """Open an ``http:`` or ``https:`` URL, through the proxies of the environment.
 
         Raises:
-            OSError: It does not answer with a page, it redirects to another scheme, or the time
-                is over.
+            OSError: It does not answer with a page, it redirects to anything but HTTP(S), or
+                the time is over.
             HTTPException: It does not speak HTTP.
         """
         opener = OpenerDirector()

@@ -9,13 +9,14 @@ from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import IO
 from urllib.error import HTTPError
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from keyscore_plugin._deadline import Deadline
 from keyscore_plugin.errors import InputError, VideoError
 from keyscore_plugin.video import VideoSource, open_video
 
 _CHUNK = 1 << 20
+_USERINFO = re.compile(r"\w+:/*[^/?#]*@")
 _MOST_SECONDS = (1 << 31) // 1000  # poll(2), by which sockets wait, counts milliseconds in 31 bits
 
 
@@ -66,19 +67,29 @@ def is_remote(video: str) -> bool:
 def local_path(video: str) -> str:
     """A path as it is, and the path of a ``file:`` URL.
 
+    A ``file:`` URL has no query and no fragment (RFC 8089): ``?`` and ``#`` are of the path, as
+    those write it who put ``file://`` before a name.
+
     Example:
         >>> local_path("file:///tmp/a%20clip.mp4")
         '/tmp/a clip.mp4'
+        >>> local_path("file:///tmp/take#2.mp4")
+        '/tmp/take#2.mp4'
 
     Raises:
-        VideoError: It begins like a ``file:`` URL and is none.
+        VideoError: It is a ``file:`` URL of another machine.
     """
     if _scheme(video) != "file":
         return video
-    try:
-        return unquote(urlsplit(video).path)
-    except ValueError as error:
-        raise VideoError(video, f"it is no URL: {error}", "give the path of a file") from error
+    rest = video.partition(":")[2]
+    if not rest.startswith("//"):
+        return unquote(rest)
+    host, slash, path = rest[2:].partition("/")
+    if host.lower() not in ("", "localhost"):
+        raise VideoError(
+            video, f"its file lies on {host!r}, another machine", "give file:///PATH, or the path"
+        )
+    return unquote(slash + path)
 
 
 def _scheme(video: str) -> str:
@@ -99,7 +110,8 @@ def open_anywhere(
         allowed_by: What the user writes in this host to allow it, for the errors.
 
     Raises:
-        InputError: It is a URL, and none is allowed; or ``limits`` are none.
+        InputError: It is a URL, and none is allowed, or it holds a user's name; or ``limits`` are
+            none.
         VideoError: It cannot be read.
     """
     check_limits(limits, allowed_by=allowed_by)
@@ -107,6 +119,11 @@ def open_anywhere(
         with open_video(local_path(video), decoder) as source:
             yield source
         return
+    if _USERINFO.match(video):  # not shown: it may hold a password
+        raise InputError(
+            "a URL with a user's name before its host (https://USER@HOST/...) is not fetched; "
+            "download it and give its path, or give a URL without"
+        )
     if limits is None:
         raise InputError(
             f"{video} is a URL, and URLs are not fetched unless allowed; download it and give "

@@ -9,7 +9,7 @@ from threading import Event, Thread
 
 import pytest
 
-from keyscore_plugin.download import DownloadLimits, downloaded, open_anywhere
+from keyscore_plugin.download import DownloadLimits, downloaded, local_path, open_anywhere
 from keyscore_plugin.errors import InputError, VideoError
 from tests.clips import CLIPS, Clip
 
@@ -79,7 +79,7 @@ def test_a_video_is_fetched_opened_and_deleted(clip_path: Callable[[Clip], Path]
 @pytest.mark.parametrize(
     "target", ["file:///etc/passwd", "ftp://127.0.0.1/a.mp4", "data:video/mp4,x", "gopher://x/"]
 )
-def test_a_redirect_to_another_scheme_is_refused(target: str) -> None:
+def test_a_redirect_to_anything_but_http_is_refused(target: str) -> None:
     answer = f"HTTP/1.0 302 Found\r\nLocation: {target}\r\n\r\n".encode()
     with server(says(answer)) as address:
         cause = error_of(f"http://{address}/a.mp4", AMPLE).cause
@@ -99,6 +99,47 @@ def test_what_only_looks_like_a_url_is_one_error(video: str) -> None:
         open_anywhere(video, decoder="auto", limits=None, allowed_by="it"),
     ):
         pass
+
+
+@pytest.mark.parametrize("limits", [None, AMPLE])
+@pytest.mark.parametrize("start", ["https://user:hunter2@", "HTTP://hunter2@", "http:hunter2@"])
+def test_a_password_is_refused_and_not_shown(start: str, limits: DownloadLimits | None) -> None:
+    with (
+        pytest.raises(InputError, match=r"USER@HOST.* is not fetched; download it") as error,
+        open_anywhere(f"{start}host.invalid/a.mp4", decoder="auto", limits=limits, allowed_by="it"),
+    ):
+        pass
+    assert "hunter2" not in str(error.value)
+
+
+def test_an_at_sign_in_a_path_is_no_password(clip_path: Callable[[Clip], Path]) -> None:
+    with server(says(OK + b"\r\n" + clip_path(CLIPS[0]).read_bytes())) as address:
+        url = f"http://{address}/@user/a.mp4"
+        with open_anywhere(url, decoder="auto", limits=AMPLE, allowed_by="it") as video:
+            assert video.n_frames == 48
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("file:///tmp/a#b.mp4", "/tmp/a#b.mp4"),
+        ("file:///tmp/a?b.mp4", "/tmp/a?b.mp4"),
+        ("file:///tmp/a%23b%3f.mp4", "/tmp/a#b?.mp4"),
+        ("FILE://LocalHost/tmp/a.mp4", "/tmp/a.mp4"),
+        ("file:/tmp/a.mp4", "/tmp/a.mp4"),
+        ("file:////tmp/a.mp4", "//tmp/a.mp4"),
+        ("/tmp/a%20b.mp4", "/tmp/a%20b.mp4"),
+    ],
+)
+def test_a_file_url_is_the_path_after_its_host(url: str, path: str) -> None:
+    assert local_path(url) == path
+
+
+@pytest.mark.parametrize("url", ["file://server/share/a.mp4", "file://a.mp4", "file://h#/a.mp4"])
+def test_a_file_of_another_machine_is_refused(url: str) -> None:
+    with pytest.raises(VideoError, match="another machine; give file:///PATH") as error:
+        local_path(url)
+    assert error.value.path == url
 
 
 def test_endless_redirects_end() -> None:
