@@ -9,6 +9,12 @@ from typing import Any
 
 from keyscore_plugin.errors import InputError, MissingDependencyError
 
+# A force-reinstall of an extra would bring PyPI's build again, and a CUDA torch with it.
+_REINSTALL = {
+    "torchvision": "install the release and build that belong to your torch, from the index that "
+    "torch came from: pip install --force-reinstall --no-deps torchvision --index-url URL"
+}
+
 
 def require(module: str, *, extra: str) -> ModuleType:
     """Import an optional package, or say how to install it.
@@ -31,9 +37,9 @@ def require(module: str, *, extra: str) -> ModuleType:
         ) from error
     except (ImportError, OSError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        again = f"reinstall it with: pip install --force-reinstall 'keyscore-plugin[{extra}]'"
         raise MissingDependencyError(
-            f"{package} is installed but does not load ({reason}); "
-            f"reinstall it with: pip install --force-reinstall 'keyscore-plugin[{extra}]'"
+            f"{package} is installed but does not load ({reason}); {_REINSTALL.get(package, again)}"
         ) from error
 
 

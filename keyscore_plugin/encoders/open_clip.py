@@ -27,6 +27,7 @@ from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
 
 PREFIX = "open_clip:"  # of the names that `load_encoder` hands to this module
 LAYOUT = Layout(config="open_clip_config.json", weights=("open_clip_model.safetensors",))
+_EXTRA = "open-clip"
 
 _TOKENIZER_FILES = ("*.json", "*.txt", "*.model")  # where a model does not use OpenCLIP's own
 # All that the models published by OpenCLIP give. Others would cut texts at random, or run code of
@@ -34,6 +35,16 @@ _TOKENIZER_FILES = ("*.json", "*.txt", "*.model")  # where a model does not use 
 _TOKENIZER_OPTIONS = {"clean", "language", "strip_sep_token"}
 _PRECISION = {torch.float32: "fp32", torch.float16: "pure_fp16"}  # as OpenCLIP calls them
 _BATCH = {"cpu": 8, "mps": 16}  # ours: frames a forward pass; on CUDA the memory says how many
+
+
+def require_open_clip() -> Any:
+    """OpenCLIP, which imports torchvision and dies with one that does not load.
+
+    Raises:
+        MissingDependencyError: One of them is not installed, or does not load.
+    """
+    require("torchvision", extra=_EXTRA)
+    return require("open_clip", extra=_EXTRA)
 
 
 class OpenClipEncoder:
@@ -50,7 +61,7 @@ class OpenClipEncoder:
 
     Raises:
         ModelError: It cannot be loaded, or is not a dual encoder.
-        MissingDependencyError: OpenCLIP is not installed.
+        MissingDependencyError: OpenCLIP or its torchvision is not installed, or does not load.
     """
 
     def __init__(
@@ -64,7 +75,7 @@ class OpenClipEncoder:
         self.name = PREFIX + model
         self.device = device
         self._dtype = dtype or (torch.float32 if device.type == "cpu" else torch.float16)
-        self._open_clip: Any = require("open_clip", extra="open-clip")
+        self._open_clip: Any = require_open_clip()
         self._load(self._folder(model, local_files_only=local_files_only))
         self._batching = Batching.of(device, n_frames=_BATCH.get(device.type, 1))
 

@@ -4,12 +4,11 @@ import torch
 
 from keyscore_plugin._device import resolve_device
 from keyscore_plugin._hub import is_local
-from keyscore_plugin._optional import require
 from keyscore_plugin._weights import weights_identity
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.encoders.conse import ConseEncoder
 from keyscore_plugin.encoders.hf import HFEncoder
-from keyscore_plugin.encoders.open_clip import LAYOUT, PREFIX, OpenClipEncoder
+from keyscore_plugin.encoders.open_clip import LAYOUT, PREFIX, OpenClipEncoder, require_open_clip
 
 # Ours: the smallest SigLIP 2 (arXiv 2502.14786): ahead of CLIP and SigLIP of its size on image-text
 # retrieval, Apache-2.0, and the only one of its family that a CPU can run over a grid of frames.
@@ -45,7 +44,7 @@ def load_encoder(encoder: str | Encoder, *, device: str = "auto") -> Encoder:
 
 
 def _load_open_clip(model: str, device: torch.device) -> OpenClipEncoder:
-    require("open_clip", extra="open-clip")  # before a hub is asked for what nothing could load
+    require_open_clip()  # before a hub is asked for what nothing could load
     local = is_local(model, kind="OpenCLIP encoder", remedy=_REMEDY, layout=LAYOUT)
     return OpenClipEncoder(model, device, local_files_only=local)
 

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
+from keyscore_plugin.commands.listing import entries
 from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.encoders.open_clip import LAYOUT, PREFIX, OpenClipEncoder
 from keyscore_plugin.encoders.registry import encoder_weights
@@ -309,6 +311,24 @@ def test_code_that_comes_with_a_tokenizer_is_never_run(
         _load(tmp_path)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "it-ran").exists()
+
+
+def test_a_torchvision_that_does_not_load_is_named_and_listed(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As PyPI's beside a CPU torch; OpenCLIP could not be imported."""
+    broken = tmp_path / "site" / "torchvision"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("raise RuntimeError('operator nms does not exist')")
+    monkeypatch.syspath_prepend(str(broken.parent))
+    for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+        monkeypatch.delitem(sys.modules, name)
+    reason = r"^torchvision is installed but does not load \(operator nms .* --no-deps torchvision"
+    with pytest.raises(MissingDependencyError, match=reason):
+        _load(clip)
+    listed = {entry.name: entry.problem for entry in entries() if entry.kind == "encoder"}
+    assert listed.pop("conse") is None
+    assert all(re.match(reason, problem or "") for problem in listed.values())
 
 
 def test_package_that_is_not_installed_is_named(
