@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from keyscore_plugin.batch.journal import Journal
 from keyscore_plugin.cache import SelectionCache
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.types import Selection
+from tests.selections import SELECTION
 
 ROOT = Path(__file__).parents[2]
 # Children fork from a server that has imported what they need: some milliseconds each.
@@ -35,23 +37,7 @@ N_LINES = 400
 
 def selection(size: int) -> Selection:
     """One whose writing takes a while."""
-    return Selection(
-        video="a.mp4",
-        sampler="uniform",
-        config={},
-        num_frames=1,
-        indices=[0],
-        pts_seconds=[0.0],
-        scores=None,
-        decoder="pyav",
-        duration_seconds=1.0,
-        average_fps=10.0,
-        n_frames=10,
-        n_frames_counted=True,
-        n_grid=0,
-        seconds={"total": 0.0},
-        notes=("x" * size,),
-    )
+    return replace(SELECTION, notes=("x" * size,))
 
 
 def fill_cache(folder: Path, ready: Path, seed: int) -> None:

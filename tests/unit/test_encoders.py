@@ -22,6 +22,7 @@ from keyscore_plugin.errors import InputError, ModelError
 from keyscore_plugin.samplers.keyscore import KeyScoreSampler
 from keyscore_plugin.scoring import score
 from keyscore_plugin.types import Frames
+from tests.precision import assert_half_scores_as_whole
 from tests.requires import require_gpu_or_skip
 from tests.tiny.encoders import SAVE, TEXT_TOKENS, image_processor
 
@@ -241,15 +242,7 @@ def test_half_precision_gives_the_same_scores(folder: Path) -> None:
         HFEncoder(str(folder), torch.device("cpu"), local_files_only=True, dtype=dtype)
         for dtype in (torch.float32, torch.float16)
     )
-    frames = _smooth_frames(12)
-    vectors = half.encode_frames(frames).vectors
-    assert vectors.dtype == torch.float32
-    torch.testing.assert_close(vectors.norm(dim=1), torch.ones(12))
-    by_half, by_whole = (
-        score(encoder.encode_frames(frames), encoder.encode_text("a red cat"))
-        for encoder in (half, whole)
-    )
-    torch.testing.assert_close(by_half.semantic_raw, by_whole.semantic_raw, atol=2e-3, rtol=0)
+    by_half, by_whole = assert_half_scores_as_whole(half, whole, _smooth_frames(12), atol=2e-3)
     assert int(by_half.total.argmax()) == int(by_whole.total.argmax())
 
 

@@ -23,6 +23,7 @@ from keyscore_plugin.errors import MissingDependencyError, ModelError
 from keyscore_plugin.scoring import score
 from keyscore_plugin.types import Frames
 from tests.fake_hub import COMMIT, hub_of
+from tests.precision import assert_half_scores_as_whole
 from tests.requires import require_gpu_or_skip, require_or_skip
 from tests.tiny.encoders import TEXT_TOKENS
 from tests.tiny.open_clip import PE_PICTURES, SAVE_OPEN_CLIP, open_clip
@@ -123,15 +124,7 @@ def test_half_precision_gives_the_same_scores(folder: Path) -> None:
         OpenClipEncoder(str(folder), torch.device("cpu"), local_files_only=True, dtype=dtype)
         for dtype in (torch.float32, torch.float16)
     )
-    frames = _frames(12)
-    vectors = half.encode_frames(frames).vectors
-    assert vectors.dtype == torch.float32
-    torch.testing.assert_close(vectors.norm(dim=1), torch.ones(12))
-    by_half, by_whole = (
-        score(encoder.encode_frames(frames), encoder.encode_text("a red cat"))
-        for encoder in (half, whole)
-    )
-    torch.testing.assert_close(by_half.semantic_raw, by_whole.semantic_raw, atol=3e-3, rtol=0)
+    assert_half_scores_as_whole(half, whole, _frames(12), atol=3e-3)
 
 
 def test_a_gpu_gives_the_same_scores_in_half_precision(folder: Path) -> None:

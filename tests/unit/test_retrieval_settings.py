@@ -20,6 +20,7 @@ from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.samplers.base import SAMPLERS, get_sampler
 from keyscore_plugin.types import ScoredFrame, Selection
+from tests.selections import SELECTION
 
 SETUP = Setup((), SamplerConfig(), captioner_asked="labels")
 
@@ -52,24 +53,7 @@ def test_a_query_free_cell_is_never_called_a_leak() -> None:
 
 def _selection(*, n_grid: int, n_candidates: int, n_scored: int) -> Selection:
     scored = tuple(ScoredFrame(i, float(i)) for i in range(n_scored))
-    return Selection(
-        video="v.mp4",
-        sampler="keyscore",
-        config={},
-        num_frames=1,
-        indices=[0],
-        pts_seconds=[0.0],
-        scores=None,
-        decoder="pyav",
-        duration_seconds=9.0,
-        average_fps=1.0,
-        n_frames=9,
-        n_frames_counted=True,
-        n_grid=n_grid,
-        candidates=scored[:n_candidates],
-        curves=scored,
-        seconds={},
-    )
+    return replace(SELECTION, n_grid=n_grid, candidates=scored[:n_candidates], curves=scored)
 
 
 def test_frames_that_a_text_chose_to_embed_are_refused() -> None:
