@@ -3,6 +3,7 @@
 from functools import cache
 from math import prod
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,9 +18,7 @@ _BITS = 6
 _LEVELS = 1 << _BITS
 _STEP = 256 // _LEVELS
 
-# Pixels worked on at a time: on a CPU what stays in its cache, else what keeps a GPU busy.
-_CHUNK_PIXELS_CPU = 1 << 18
-_CHUNK_PIXELS = 1 << 24
+_CHUNK_PIXELS = 1 << 24  # worked on at a time: what keeps a GPU busy
 
 
 def rgb_to_hsv(rgb: Tensor) -> Tensor:
@@ -81,11 +80,12 @@ def hsv_histograms(pixels: Tensor, *, bins: Bins) -> Tensor:
     if n_pixels == 0:
         raise InputError(f"frames of {tuple(pixels.shape[1:3])} pixels have no colours to count")
     table = _bin_of_colour(bins, pixels.device)
-    budget = _CHUNK_PIXELS_CPU if pixels.device.type == "cpu" else _CHUNK_PIXELS
     counts = torch.zeros(len(pixels), prod(bins), dtype=torch.int32, device=pixels.device)
-    chunk = max(1, budget // n_pixels)
+    on_cpu = pixels.device.type == "cpu"
+    chunk = 1 if on_cpu else max(1, _CHUNK_PIXELS // n_pixels)
+    count = _count_on_cpu if on_cpu else _count
     for frames, rows in zip(torch.split(pixels, chunk), torch.split(counts, chunk), strict=True):
-        _count(frames, table, rows)
+        count(frames, table, rows)
     # On a GPU, dividing by a number of the host is multiplying by its inverse: one bit off.
     counted = counts.to(torch.float32)
     return counted / counted.new_full((), n_pixels)
@@ -101,3 +101,11 @@ def _count(frames: Tensor, table: Tensor, counts: Tensor) -> None:
     # Whole numbers: the sum does not depend on the order in which a GPU adds them.
     one = torch.ones(1, dtype=torch.int32, device=frames.device).expand(places.numel())
     counts.view(-1).index_add_(0, places.view(-1), one)
+
+
+def _count_on_cpu(frame: Tensor, table: Tensor, counts: Tensor) -> None:
+    """`_count` of one frame, on one thread: those of torch would spin beside the decoder's."""
+    levels = (frame.numpy() >> (8 - _BITS)).astype(np.int32)
+    red, green, blue = np.moveaxis(levels, -1, 0)
+    places = table.numpy()[(red << (2 * _BITS)) | (green << _BITS) | blue]
+    counts += torch.from_numpy(np.bincount(places.ravel(), minlength=counts.shape[1]))
