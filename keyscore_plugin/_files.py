@@ -1,5 +1,6 @@
 """Files that are there as a whole or not at all, and the folder for those that save time."""
 
+import errno
 import hashlib
 import os
 import secrets
@@ -28,7 +29,7 @@ def whole(path: Path) -> Iterator[Path]:
     Raises:
         OSError: The system refuses; nothing is left behind.
     """
-    path = path.resolve()  # a link stays a link
+    path = _target(path)  # a link stays a link
     # Not a fixed name, and not mkstemp, whose files nobody else may read.
     beside = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
@@ -37,6 +38,18 @@ def whole(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # it was moved, or never made
             beside.unlink()
+
+
+def _target(path: Path) -> Path:
+    """Where a path leads; `Path.resolve` has another error for a circle before Python 3.13.
+
+    Raises:
+        OSError: Nowhere: its links go in a circle.
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    return target
 
 
 def write_sealed(path: Path, key: str, content: bytes) -> None:

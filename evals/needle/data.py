@@ -1,7 +1,6 @@
 """Videos of about 86 s, joined from 16 clips of 4.8-6 s, and what their captions point at."""
 
 import hashlib
-import io
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import numpy as np
 
 from evals.needle.camera import SIZE, film_look
 from evals.needle.sources import Source, Split
-from keyscore_plugin._files import write_whole
+from keyscore_plugin._files import whole
 
 FPS = 25
 CACHE = Path(tempfile.gettempdir(), "keyscore-needle")  # where they are kept by default
@@ -95,10 +94,9 @@ def _write(
 ) -> None:
     """Encode the clips one after the other; the file appears only when it is complete.
 
-    In memory, a few MB: two runs may make the same video in one folder.
+    Two runs may make the same video in one folder.
     """
-    encoded = io.BytesIO()
-    with av.open(encoded, "w", format="mp4") as container:
+    with whole(path) as beside, av.open(str(beside), "w", format="mp4") as container:
         # A fixed number of threads: the bits that x264 writes depend on it.
         stream = container.add_stream("libx264", FPS, {"preset": "veryfast", "threads": "2"})
         stream.width, stream.height = SIZE
@@ -111,4 +109,3 @@ def _write(
                 container.mux(stream.encode(frame))
                 frame_index += 1
         container.mux(stream.encode())
-    write_whole(path, encoded.getvalue())

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from keyscore_plugin._files import write_whole
 from keyscore_plugin.cache import SelectionCache, content_digest, selection_key
 from keyscore_plugin.errors import CacheError, VideoError
 from keyscore_plugin.types import STAGES, Selection
@@ -120,6 +121,22 @@ def test_what_cannot_be_read_or_written_is_said(tmp_path: Path) -> None:
         cache.put(KEY, SELECTION)
     with pytest.raises(CacheError, match="give another folder"):
         cache.get(KEY)
+
+
+@pytest.mark.parametrize("name", ["round", "round/file"])
+def test_links_in_a_circle_are_an_error_of_the_system(name: str, tmp_path: Path) -> None:
+    (tmp_path / "round").symlink_to("about")
+    (tmp_path / "about").symlink_to("round")
+    with pytest.raises(OSError, match="Too many levels of symbolic links"):
+        write_whole(tmp_path / name, b"")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["about", "round"]
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("file")
+    write_whole(tmp_path / "link", b"content")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "file").read_bytes() == b"content"
 
 
 def test_a_full_disk_leaves_the_entry_that_was_there_and_nothing_beside_it(tmp_path: Path) -> None:
