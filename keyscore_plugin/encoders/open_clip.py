@@ -5,6 +5,8 @@ OpenCLIP itself saves and publishes models. Weights that are a pickle are not re
 comes with a model is run.
 """
 
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,10 @@ _TOKENIZER_FILES = ("*.json", "*.txt", "*.model")  # where a model does not use 
 # All that the models published by OpenCLIP give. Others would cut texts at random, or run code of
 # the model.
 _TOKENIZER_OPTIONS = {"clean", "language", "strip_sep_token"}
+_PICTURES = {
+    "interpolation": ("bicubic", "bilinear", "random"),
+    "resize_mode": ("shortest", "longest", "squash"),
+}
 _PRECISION = {torch.float32: "fp32", torch.float16: "pure_fp16"}  # as OpenCLIP calls them
 _BATCH = {"cpu": 8, "mps": 16}  # ours: frames a forward pass; on CUDA the memory says how many
 
@@ -107,13 +113,15 @@ class OpenClipEncoder:
                 require_pretrained=True,
             )
             self._tokenizer = self._load_tokenizer(place)
+            self._prepare(self._open_clip.get_model_preprocess_cfg(model))
         # OpenCLIP builds networks from a config as it comes: what is wrong in it shows as any of
         # these.
         except (
             OSError,
             ValueError,
             RuntimeError,
-            KeyError,
+            LookupError,
+            ArithmeticError,
             TypeError,
             AttributeError,
             AssertionError,
@@ -123,7 +131,6 @@ class OpenClipEncoder:
         if not hasattr(model, "encode_image") or not hasattr(model, "encode_text"):
             raise self._does_not_load(f"a {type(model).__name__} does not embed images and texts")
         self._model = model.eval()
-        self._prepare(self._open_clip.get_model_preprocess_cfg(model))
 
     def _load_tokenizer(self, place: str) -> Any:
         text = self._open_clip.get_model_config(place)["text_cfg"]
@@ -136,6 +143,7 @@ class OpenClipEncoder:
 
     def _prepare(self, config: dict[str, Any]) -> None:
         """Take over what is done to a picture."""
+        _require_known(config)
         size = config["size"]
         self.short_side = int(size if isinstance(size, int) else min(size))
         self._max_tokens = int(self._tokenizer.context_length)
@@ -196,3 +204,22 @@ class OpenClipEncoder:
                 "device='cpu', where it runs in float32"
             )
         return F.normalize(features.float(), dim=-1)
+
+
+def _require_known(config: Mapping[str, Any]) -> None:
+    """See that a preprocessing config says something that can be done to a picture."""
+    for name, known in _PICTURES.items():
+        if config[name] not in known:
+            raise ValueError(f"its {name} is {config[name]!r}, none of: {', '.join(known)}")
+    for name in ("mean", "std"):
+        if not _are_three_numbers(config[name]) or (name == "std" and min(config[name]) <= 0):
+            wanted = "three numbers" if name == "mean" else "three positive numbers"
+            raise ValueError(f"its {name} is {config[name]!r}, not {wanted}")
+
+
+def _are_three_numbers(values: Any) -> bool:
+    return (
+        isinstance(values, list | tuple)
+        and len(values) == 3
+        and all(isinstance(value, int | float) and math.isfinite(value) for value in values)
+    )

@@ -248,6 +248,12 @@ def _weights_of_another_size(folder: Path) -> None:
     (folder / LAYOUT.config).write_text(json.dumps(given))
 
 
+def _patches_of_no_size(folder: Path) -> None:
+    given = json.loads((folder / LAYOUT.config).read_text())
+    given["model_cfg"]["vision_cfg"]["patch_size"] = 0
+    (folder / LAYOUT.config).write_text(json.dumps(given))
+
+
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
@@ -256,6 +262,7 @@ def _weights_of_another_size(folder: Path) -> None:
         (_config_that_is_no_json, "config"),
         (_config_of_something_else, "text_cfg"),
         (_tokenizer_that_cuts_at_random, "reduction_mask"),
+        (_patches_of_no_size, "by zero"),
         (_weights_that_are_noise, "header"),
         (_weights_of_another_size, "state_dict"),
     ],
@@ -264,6 +271,31 @@ def test_folder_that_is_no_model_is_one_line_that_says_why(
     clip: Path, damage: Callable[[Path], None], reason: str
 ) -> None:
     damage(clip)
+    with pytest.raises(ModelError, match=rf"cannot load the encoder .*{reason}") as error:
+        _load(clip)
+    assert "\n" not in str(error.value)
+    assert str(error.value).endswith("or use encoder='conse'")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("interpolation", "lanczos", "its interpolation is 'lanczos', none of"),
+        ("interpolation", [], r"its interpolation is \[\], none of"),
+        ("resize_mode", "fit", "its resize_mode is 'fit', none of"),
+        ("mean", [0.5, 0.5], r"its mean is \[0.5, 0.5\], not three numbers"),
+        ("mean", "0.5", "its mean is '0.5', not three numbers"),
+        ("mean", [0.5, float("nan"), 0.5], "not three numbers"),
+        ("std", [0, 0, 0], r"its std is \[0, 0, 0\], not three positive numbers"),
+        ("std", [0.5, 0.5, -0.5], "not three positive numbers"),
+    ],
+)
+def test_pictures_that_cannot_be_prepared_are_one_line_that_says_why(
+    clip: Path, name: str, value: object, reason: str
+) -> None:
+    given = json.loads((clip / LAYOUT.config).read_text())
+    given["preprocess_cfg"][name] = value
+    (clip / LAYOUT.config).write_text(json.dumps(given))
     with pytest.raises(ModelError, match=rf"cannot load the encoder .*{reason}") as error:
         _load(clip)
     assert "\n" not in str(error.value)
