@@ -38,23 +38,23 @@ def _aks(scores: Tensor, vectors: Tensor, k: int) -> Tensor:
 
 
 def _mdp3(scores: Tensor, vectors: Tensor, k: int) -> Tensor:
-    return mdp3(vectors, vectors[scores.argmax()], num_frames=k, settings=Mdp3Settings())
+    return mdp3(vectors, vectors[scores.argmax()], num_frames=k, settings=Mdp3Settings()).rows
 
 
 RULES: dict[str, Rule] = {
     "aks": _aks,
     "bolt": lambda scores, vectors, k: bolt(scores, num_frames=k, settings=BoltSettings()),
     "focus": _focus,
-    "maxinfo": lambda scores, vectors, k: maxinfo(
-        vectors, num_frames=k, settings=MaxInfoSettings()
+    "maxinfo": lambda scores, vectors, k: (
+        maxinfo(vectors, num_frames=k, settings=MaxInfoSettings()).rows
     ),
     "mdp3": _mdp3,
     "qframe": lambda scores, vectors, k: qframe(scores, num_frames=k, settings=QFrameSettings()),
     "random": lambda scores, vectors, k: random_rows(
         len(scores), num_frames=k, settings=RandomSettings()
     ),
-    "wfs-sb": lambda scores, vectors, k: wfs_sb(
-        scores, vectors, num_frames=k, settings=WfsSbSettings()
+    "wfs-sb": lambda scores, vectors, k: (
+        wfs_sb(scores, vectors, num_frames=k, settings=WfsSbSettings()).rows
     ),
 }
 

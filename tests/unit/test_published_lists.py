@@ -13,8 +13,8 @@ from sklearn.metrics.pairwise import rbf_kernel
 from torch import Tensor
 
 from keyscore_plugin.samplers.published.base import stretched
-from keyscore_plugin.samplers.published.maxinfo import MaxInfoSettings, large_volume, maxinfo
-from keyscore_plugin.samplers.published.mdp3 import Mdp3Settings, best_list, mdp3
+from keyscore_plugin.samplers.published.maxinfo import MaxInfoSettings, maxinfo
+from keyscore_plugin.samplers.published.mdp3 import Mdp3Settings, mdp3
 from keyscore_plugin.samplers.published.peaks import find_peaks, local_maxima
 from keyscore_plugin.samplers.published.wavelet import coarsest_detail
 from keyscore_plugin.samplers.published.wfs_sb import (
@@ -22,7 +22,6 @@ from keyscore_plugin.samplers.published.wfs_sb import (
     allot,
     diverse_best,
     importance_of,
-    n_frames_kept,
     parts_kept,
     turning_points,
     wfs_sb,
@@ -69,7 +68,7 @@ def test_mdp3_in_one_segment_adds_the_best_frame_each_time(
 ) -> None:
     vectors, query = units(10, seed), units(1, seed + 5000)[0]
     worth = Worth(vectors, query, trade_off)
-    rows = mdp3(vectors, query, num_frames=k, settings=Mdp3Settings(trade_off))
+    rows = mdp3(vectors, query, num_frames=k, settings=Mdp3Settings(trade_off)).rows
     assert rows.tolist() == sorted(worth.greedy(list(range(10)), [], k))
 
 
@@ -79,7 +78,9 @@ def test_mdp3_is_near_the_best_of_all_lists() -> None:
         vectors, query = units(9, seed), units(1, seed + 5000)[0]
         worth = Worth(vectors, query, 2.0)
         values = [worth(list(rows), []) for rows in combinations(range(9), 3)]
-        found = worth(mdp3(vectors, query, num_frames=3, settings=Mdp3Settings(2.0)).tolist(), [])
+        found = worth(
+            mdp3(vectors, query, num_frames=3, settings=Mdp3Settings(2.0)).rows.tolist(), []
+        )
         assert found > sorted(values)[-20]  # of 84
         close += found > max(values) - 1e-9
     assert close >= 10
@@ -99,14 +100,14 @@ def test_mdp3_shares_the_budget_between_two_segments_as_well_as_can_be(seed: int
         options.append((worth(first, []) + worth(second, last), sorted(first + second)))
     best = max(options)
     assume(best[0] - max([o for o in options if o[1] != best[1]], default=(-1e9,))[0] > 1e-6)
-    rows = mdp3(vectors, query, num_frames=k, settings=halves)
+    rows = mdp3(vectors, query, num_frames=k, settings=halves).rows
     assert rows.tolist() == best[1]
 
 
 def test_mdp3_prefers_another_view_to_a_copy() -> None:
     vectors = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.98, 0.199]])
     vectors = torch.nn.functional.normalize(vectors, dim=1)
-    rows = mdp3(vectors, torch.tensor([1.0, 0.0]), num_frames=2, settings=Mdp3Settings())
+    rows = mdp3(vectors, torch.tensor([1.0, 0.0]), num_frames=2, settings=Mdp3Settings()).rows
     assert rows.tolist() == [0, 2]
 
 
@@ -122,9 +123,7 @@ def test_mdp3_prefers_another_view_to_a_copy() -> None:
 )
 def test_mdp3_counts_the_copies_it_has_to_take(k: int, segment_frames: int, n_flat: int) -> None:
     vectors, query = units(3, 0)[[0, 0, 1, 1, 2]], units(1, 1)[0]
-    found = best_list(
-        vectors, query, num_frames=k, settings=Mdp3Settings(segment_frames=segment_frames)
-    )
+    found = mdp3(vectors, query, num_frames=k, settings=Mdp3Settings(segment_frames=segment_frames))
     assert (len(found.rows), found.n_flat) == (k, n_flat)
 
 
@@ -133,8 +132,8 @@ def test_mdp3_takes_longer_segments_for_a_larger_budget() -> None:
     short = Mdp3Settings(segment_frames=5, large_segment_frames=40, small_budget=4)
     whole = Mdp3Settings(segment_frames=40, large_segment_frames=40)
     assert torch.equal(
-        mdp3(vectors, query, num_frames=5, settings=short),
-        mdp3(vectors, query, num_frames=5, settings=whole),
+        mdp3(vectors, query, num_frames=5, settings=short).rows,
+        mdp3(vectors, query, num_frames=5, settings=whole).rows,
     )
 
 
@@ -148,7 +147,7 @@ def volume(basis: Tensor, rows: list[int]) -> float:
 def test_no_swap_enlarges_the_volume_of_maxinfo(seed: int) -> None:
     vectors = units(12, seed)
     basis = torch.linalg.svd(vectors, full_matrices=False)[0][:, :3]
-    rows = maxinfo(vectors, num_frames=3, settings=MaxInfoSettings(rank=3)).tolist()
+    rows = maxinfo(vectors, num_frames=3, settings=MaxInfoSettings(rank=3)).rows.tolist()
     found = volume(basis, rows)
     for place in range(3):
         for other in set(range(12)) - set(rows):
@@ -161,16 +160,16 @@ def test_no_swap_enlarges_the_volume_of_maxinfo(seed: int) -> None:
 def test_maxinfo_adds_the_row_with_the_largest_volume(seed: int) -> None:
     vectors, plane = units(12, seed), MaxInfoSettings(rank=2)
     basis = torch.linalg.svd(vectors, full_matrices=False)[0][:, :2]
-    rows = maxinfo(vectors, num_frames=2, settings=plane).tolist()
+    rows = maxinfo(vectors, num_frames=2, settings=plane).rows.tolist()
     for k in (3, 4, 5):
         rest = set(range(12)) - set(rows)
         rows = sorted([*rows, max(rest, key=lambda row: volume(basis, [*rows, row]))])
-        assert maxinfo(vectors, num_frames=k, settings=plane).tolist() == rows
+        assert maxinfo(vectors, num_frames=k, settings=plane).rows.tolist() == rows
 
 
 def test_maxinfo_takes_one_of_each_kind() -> None:
     vectors = torch.eye(4)[[0, 0, 1, 1, 1, 2, 2, 3]]
-    rows = maxinfo(vectors, num_frames=4, settings=MaxInfoSettings())
+    rows = maxinfo(vectors, num_frames=4, settings=MaxInfoSettings()).rows
     assert vectors[rows].sum(0).tolist() == [1, 1, 1, 1]
 
 
@@ -181,7 +180,7 @@ def test_maxinfo_counts_what_it_adds_past_the_tolerance_of_rect_maxvol(seed: int
     basis = torch.linalg.svd(vectors, full_matrices=False)[0][:, :2]
     n_added = 0
     for k in range(2, 12):
-        rows = large_volume(vectors, num_frames=k, settings=plane)
+        rows = maxinfo(vectors, num_frames=k, settings=plane)
         assert rows.n_added == n_added
         coefficients = basis @ torch.linalg.pinv(basis[rows.rows])
         coefficients[rows.rows] = 0
@@ -192,9 +191,7 @@ def test_maxinfo_counts_what_it_adds_past_the_tolerance_of_rect_maxvol(seed: int
 
 def test_maxinfo_counts_copies_as_added() -> None:
     vectors = torch.eye(4)[[0, 0, 1, 1, 1, 2, 2, 3]]
-    added = [
-        large_volume(vectors, num_frames=k, settings=MaxInfoSettings()).n_added for k in (2, 4, 6)
-    ]
+    added = [maxinfo(vectors, num_frames=k, settings=MaxInfoSettings()).n_added for k in (2, 4, 6)]
     assert added == [0, 0, 2]
 
 
@@ -263,7 +260,7 @@ def test_a_signal_with_two_peaks_has_two() -> None:
 def test_wfs_sb_goes_to_both_moments_that_score() -> None:
     scores = torch.zeros(128)
     scores[30:40], scores[90:100] = 1.0, 0.9
-    rows = wfs_sb(scores, units(128, 0).float(), num_frames=8, settings=WfsSbSettings())
+    rows = wfs_sb(scores, units(128, 0).float(), num_frames=8, settings=WfsSbSettings()).rows
     assert any(30 <= row < 40 for row in rows.tolist())
     assert any(90 <= row < 100 for row in rows.tolist())
 
@@ -315,7 +312,7 @@ def test_a_cold_budget_goes_to_the_most_important_part(seed: int) -> None:
     edges = [0, *turning_points(values, cold), 200]
     parts = [torch.arange(start, stop) for start, stop in pairwise(edges)]
     best = max(parts, key=lambda part: float(importance_of(values, part, cold)))
-    rows = wfs_sb(values, units(200, seed), num_frames=4, settings=cold)
+    rows = wfs_sb(values, units(200, seed), num_frames=4, settings=cold).rows
     assert set(rows.tolist()) <= set(best.tolist())
 
 
@@ -333,7 +330,7 @@ def test_wfs_sb_without_a_turn_is_marginal_relevance() -> None:
     scores = torch.tensor([0.1, 0.9, 0.8, 0.2])
     vectors = units(4, 2).float()
     everything = WfsSbSettings(height_deviations=100)
-    rows = wfs_sb(scores, vectors, num_frames=2, settings=everything)
+    rows = wfs_sb(scores, vectors, num_frames=2, settings=everything).rows
     values = (scores.double() - 0.1) / 0.8
     expected = diverse_best(values, vectors, torch.arange(4), 2, relevance=0.5)
     assert rows.tolist() == expected.sort().values.tolist()
@@ -345,7 +342,7 @@ def test_wfs_sb_gives_a_dull_part_nothing() -> None:
     scores = torch.rand(256, generator=generator) * 0.05
     for start in (32, 96, 160):
         scores[start : start + 32] += 0.9
-    rows = wfs_sb(scores, units(256, 1).float(), num_frames=6, settings=settings_)
+    rows = wfs_sb(scores, units(256, 1).float(), num_frames=6, settings=settings_).rows
     assert all(row // 32 in (1, 3, 5) for row in rows.tolist())
 
 
@@ -355,12 +352,13 @@ def test_wfs_sb_takes_dropped_parts_back_where_the_budget_needs_them() -> None:
     scores = torch.rand(256, generator=generator) * 0.05
     for start in (32, 96, 160):
         scores[start : start + 32] += 0.9
-    vectors, n_kept = units(256, 1).float(), n_frames_kept(scores, settings_)
+    vectors = units(256, 1).float()
+    n_kept = wfs_sb(scores, vectors, num_frames=1, settings=settings_).n_kept
     edges = [0, *turning_points(stretched(scores), settings_), 256]
     sizes = [stop - start for start, stop in pairwise(edges)]
-    within = set(wfs_sb(scores, vectors, num_frames=n_kept, settings=settings_).tolist())
+    within = set(wfs_sb(scores, vectors, num_frames=n_kept, settings=settings_).rows.tolist())
     full = {start for start, size in zip(edges, sizes, strict=False) if start in within}
     assert n_kept == sum(size for start, size in zip(edges, sizes, strict=False) if start in full)
     assert len(full) < len(sizes)
-    beyond = wfs_sb(scores, vectors, num_frames=n_kept + 1, settings=settings_).tolist()
+    beyond = wfs_sb(scores, vectors, num_frames=n_kept + 1, settings=settings_).rows.tolist()
     assert not set(beyond) <= within

@@ -34,7 +34,7 @@ class MaxInfoSettings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LargeVolume:
-    """What `large_volume` found.
+    """What `maxinfo` found.
 
     Attributes:
         rows: ``(min(k, n),)`` chosen rows, rising.
@@ -45,12 +45,7 @@ class LargeVolume:
     n_added: int
 
 
-def maxinfo(vectors: Tensor, *, num_frames: int, settings: MaxInfoSettings) -> Tensor:
-    """``(min(k, n),)`` rows, rising; see `large_volume`."""
-    return large_volume(vectors, num_frames=num_frames, settings=settings).rows
-
-
-def large_volume(vectors: Tensor, *, num_frames: int, settings: MaxInfoSettings) -> LargeVolume:
+def maxinfo(vectors: Tensor, *, num_frames: int, settings: MaxInfoSettings) -> LargeVolume:
     """MaxInfo (Li et al., arXiv 2502.03183), in its basic version over the whole video.
 
     The first s left singular vectors of the embeddings, U[:, :s], stand for the frames; rows of
@@ -136,7 +131,7 @@ class MaxInfoSampler(PublishedSampler[MaxInfoSettings]):
         )
         with clock.stage("select"):
             vectors = frames.vectors.cpu()
-            found = large_volume(vectors, num_frames=request.at_least, settings=self.settings)
+            found = maxinfo(vectors, num_frames=request.at_least, settings=self.settings)
         rows = found.rows
         note = (
             f"{found.n_added} of {len(rows)} frames were added past the tolerance at which MaxInfo "

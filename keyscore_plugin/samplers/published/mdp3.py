@@ -93,7 +93,7 @@ def kernel(x: Tensor, y: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BestList:
-    """What `best_list` found.
+    """What `mdp3` found.
 
     Attributes:
         rows: ``(min(k, n),)`` chosen rows, rising.
@@ -104,14 +104,7 @@ class BestList:
     n_flat: int
 
 
-def mdp3(vectors: Tensor, query: Tensor, *, num_frames: int, settings: Mdp3Settings) -> Tensor:
-    """``(min(k, n),)`` rows, rising; see `best_list`."""
-    return best_list(vectors, query, num_frames=num_frames, settings=settings).rows
-
-
-def best_list(
-    vectors: Tensor, query: Tensor, *, num_frames: int, settings: Mdp3Settings
-) -> BestList:
+def mdp3(vectors: Tensor, query: Tensor, *, num_frames: int, settings: Mdp3Settings) -> BestList:
     """List-wise selection (Sun et al., ICCV 2025; arXiv 2501.02885), from its released algorithm.
 
     The worth of frames S in one segment is (2 / lambda) sum log r_i + log det L_S with
@@ -216,9 +209,7 @@ class Mdp3Sampler(PublishedSampler[Mdp3Settings], CosineSampler):
     defaults = Mdp3Settings()
 
     def _pick(self, grid: ScoredGrid, request: Request) -> Picked:
-        found = best_list(
-            grid.vectors, grid.query, num_frames=request.at_least, settings=self.settings
-        )
+        found = mdp3(grid.vectors, grid.query, num_frames=request.at_least, settings=self.settings)
         note = (
             f"{found.n_flat} of {len(found.rows)} frames are copies of chosen ones: MDP3's "
             "determinant, which is 0 with them, would have no such list"

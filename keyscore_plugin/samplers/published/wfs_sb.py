@@ -57,7 +57,23 @@ class WfsSbSettings:
 _DROP_FROM = 4  # parts; fewer are all kept, as released
 
 
-def wfs_sb(scores: Tensor, vectors: Tensor, *, num_frames: int, settings: WfsSbSettings) -> Tensor:
+@dataclass(frozen=True, slots=True, eq=False)
+class PartFrames:
+    """What `wfs_sb` found.
+
+    Attributes:
+        rows: ``(min(k, n),)`` chosen rows, rising.
+        n_kept: Frames in the parts that are important enough to get any: the largest budget of
+            the rule.
+    """
+
+    rows: Tensor
+    n_kept: int
+
+
+def wfs_sb(
+    scores: Tensor, vectors: Tensor, *, num_frames: int, settings: WfsSbSettings
+) -> PartFrames:
     """Wavelet-based frame selection by semantic boundary (Chen et al., arXiv 2603.00512).
 
     The coarsest wavelet detail of the score over time peaks where the story turns; the parts
@@ -72,15 +88,13 @@ def wfs_sb(scores: Tensor, vectors: Tensor, *, num_frames: int, settings: WfsSbS
         vectors: ``(n, d)`` unit frame embeddings.
         num_frames: k.
         settings: See there.
-
-    Returns:
-        ``(min(k, n),)`` rows, rising.
     """
     values = stretched(scores)
     k = min(num_frames, len(values))
     parts, importance = _parts(values, settings)
     kept = parts_kept(importance, settings)
-    if sum(len(parts[part]) for part in kept) < k:  # ours: the budget is kept
+    n_kept = sum(len(parts[part]) for part in kept)
+    if n_kept < k:  # ours: the budget is kept
         kept = list(range(len(parts)))
     shares = torch.softmax(importance[kept] / settings.temperature, dim=0)
     counts = allot(shares.tolist(), [len(parts[part]) for part in kept], k)
@@ -88,13 +102,7 @@ def wfs_sb(scores: Tensor, vectors: Tensor, *, num_frames: int, settings: WfsSbS
         diverse_best(values, vectors, parts[part], count, relevance=settings.relevance)
         for part, count in zip(kept, counts, strict=True)
     ]
-    return torch.cat(rows).sort().values
-
-
-def n_frames_kept(scores: Tensor, settings: WfsSbSettings) -> int:
-    """Frames in the parts that are important enough to get any: the largest budget of the rule."""
-    parts, importance = _parts(stretched(scores), settings)
-    return sum(len(parts[part]) for part in parts_kept(importance, settings))
+    return PartFrames(torch.cat(rows).sort().values, n_kept)
 
 
 def _parts(values: Tensor, settings: WfsSbSettings) -> tuple[list[Tensor], Tensor]:
@@ -201,10 +209,9 @@ class WfsSbSampler(PublishedSampler[WfsSbSettings], CosineSampler):
 
     def _pick(self, grid: ScoredGrid, request: Request) -> Picked:
         k = request.at_least
-        rows = wfs_sb(grid.cosines, grid.vectors, num_frames=k, settings=self.settings)
-        n_kept = n_frames_kept(grid.cosines, self.settings)
+        found = wfs_sb(grid.cosines, grid.vectors, num_frames=k, settings=self.settings)
         note = (
-            f"WFS-SB keeps parts of {n_kept} frames, and {len(rows)} were asked for; the parts "
-            "that it drops as unimportant were used too"
+            f"WFS-SB keeps parts of {found.n_kept} frames, and {len(found.rows)} were asked for; "
+            "the parts that it drops as unimportant were used too"
         )
-        return Picked(rows, (note,) if n_kept < len(rows) else ())
+        return Picked(found.rows, (note,) if found.n_kept < len(found.rows) else ())
