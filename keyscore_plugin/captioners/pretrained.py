@@ -33,7 +33,8 @@ def load_vlm(model: str, device: torch.device, *, local_files_only: bool) -> Vlm
     processors: Any = transformers.AutoProcessor
     dtype = torch.float32 if device.type == "cpu" else "auto"
     try:
-        network = models.from_pretrained(model, dtype=dtype, local_files_only=local_files_only)
+        loaded = models.from_pretrained(model, dtype=dtype, local_files_only=local_files_only)
+        network = loaded.eval().to(device)  # whose memory may not hold it
         processor = processors.from_pretrained(model, local_files_only=local_files_only)
     except (OSError, ValueError, RuntimeError, UnpicklingError, SafetensorError) as error:
         raise ModelError(
@@ -45,4 +46,4 @@ def load_vlm(model: str, device: torch.device, *, local_files_only: bool) -> Vlm
             f"{model!r} is a {type(network).__name__} whose processor reads no videos; give a "
             "Video-LLM of transformers, or use captioner='labels'"
         )
-    return VlmCaptioner(network.eval().to(device), processor)
+    return VlmCaptioner(network, processor)

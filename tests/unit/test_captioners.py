@@ -112,6 +112,18 @@ def test_a_model_that_reads_no_videos_is_refused(tmp_path: Path) -> None:
         load_captioner(str(tmp_path), device="cpu")
 
 
+def test_a_video_llm_that_the_memory_does_not_hold_is_one_line(
+    vlm_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nAdvice")
+
+    monkeypatch.setattr(torch.nn.Module, "to", full)
+    with pytest.raises(ModelError, match=r"cannot load the captioner .*out of memory") as error:
+        load_captioner(str(vlm_folder), device="cpu")
+    assert "\n" not in str(error.value)
+
+
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"cannot load the captioner .*captioner='labels'"):
         load_captioner(str(tmp_path), device="cpu")
