@@ -9,6 +9,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
+def is_folder(name: str) -> bool:
+    """Whether a name that somebody gave is a folder; nothing that can be no path is one."""
+    try:
+        return name != "" and Path(name).is_dir()
+    except OSError:  # too long for a path, or of a folder that may not be looked into
+        return False
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file beside its place and move it there in one step.
 

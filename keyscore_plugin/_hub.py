@@ -3,11 +3,11 @@
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
-from pathlib import Path
 
 from huggingface_hub import constants, get_token, try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
 
+from keyscore_plugin._files import is_folder
 from keyscore_plugin.errors import ModelError
 
 _TIMEOUT_SECONDS = 5  # ours: a hub that is there answers within one
@@ -52,7 +52,7 @@ def is_local(model: str, *, kind: str, remedy: str, layout: Layout = TRANSFORMER
     Raises:
         ModelError: The name can be no model id, or neither the cache nor a hub has the model.
     """
-    if model != "" and Path(model).is_dir():
+    if is_folder(model):
         return True
     try:
         if _is_cached(model, layout):
@@ -64,7 +64,7 @@ def is_local(model: str, *, kind: str, remedy: str, layout: Layout = TRANSFORMER
 
 
 def first_line(error: Exception) -> str:
-    """What a loader of transformers complains about, without the advice that follows."""
+    """What a library complains about, without the advice that follows."""
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(" .;:") if lines else type(error).__name__
 

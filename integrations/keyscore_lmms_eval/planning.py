@@ -14,9 +14,9 @@ from keyscore_lmms_eval.arguments import ALLOWED_BY, PRECOMPUTED, SamplerArgumen
 from keyscore_lmms_eval.documents import VideoSpan
 from keyscore_lmms_eval.precomputed import Precomputed, Wanted, selection_of
 from keyscore_plugin._files import user_cache
-from keyscore_plugin._weights import weights_identity
 from keyscore_plugin.cache import SelectionCache, selection_key
 from keyscore_plugin.captioners.base import Captioner
+from keyscore_plugin.captioners.registry import captioner_weights
 from keyscore_plugin.download import is_remote, local_path, open_anywhere
 from keyscore_plugin.errors import InputError, KeyScoreError, ModelError, VideoError
 from keyscore_plugin.excerpt import Excerpt
@@ -100,7 +100,7 @@ class Planner:
         self.cache = _cache(arguments)
         self._settings = arguments.settings()
         name = captioner.name if isinstance(captioner, Captioner) else captioner
-        self._captioned_by = [name, weights_identity(name or "")]
+        self._captioned_by = [name, captioner_weights(name or "")]
         self._precomputed: Precomputed | None = None
         self._sampler: Sampler | None = None
         if arguments.sampler_file is not None:

@@ -3,6 +3,7 @@
 from keyscore_plugin._device import resolve_device
 from keyscore_plugin._hub import is_local
 from keyscore_plugin._optional import load
+from keyscore_plugin._weights import offline_identity, weights_identity
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.captioners.pretrained import load_vlm
 
@@ -33,3 +34,12 @@ def load_captioner(captioner: str | Captioner | None, *, device: str = "auto") -
         return made
     local = is_local(captioner, kind="captioner", remedy=_REMEDY)
     return load_vlm(captioner, where, local_files_only=local)
+
+
+def captioner_weights(captioner: str) -> str | None:
+    """What changes with the captioner's weights; None where this machine does not have them.
+
+    Args:
+        captioner: A name as `load_captioner` takes it; see `keyscore_plugin._weights`.
+    """
+    return offline_identity() if captioner in CAPTIONERS else weights_identity(captioner)

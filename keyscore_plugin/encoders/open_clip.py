@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from keyscore_plugin import progress
 from keyscore_plugin._exact import exact_arithmetic
+from keyscore_plugin._files import is_folder
 from keyscore_plugin._hub import Layout, first_line
 from keyscore_plugin._optional import require
 from keyscore_plugin.encoders.base import require_frames, require_text
@@ -88,7 +89,7 @@ class OpenClipEncoder:
     def _folder(self, model: str, *, local_files_only: bool) -> Path:
         """Where the files lie; fetched if they are not here yet."""
         folder = Path(model)
-        if not folder.is_dir():
+        if not is_folder(model):
             wanted = [LAYOUT.config, *LAYOUT.weights, *_TOKENIZER_FILES]
             try:
                 folder = Path(

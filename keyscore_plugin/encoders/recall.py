@@ -12,7 +12,7 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from keyscore_plugin._files import read_sealed, user_cache, write_sealed
-from keyscore_plugin._weights import weights_identity
+from keyscore_plugin._weights import offline_identity
 from keyscore_plugin.encoders import minilm
 
 _NAME = "vectors"
@@ -43,7 +43,7 @@ def embed_once(texts: Sequence[str], device: torch.device) -> Tensor:
 
 def _key(texts: Sequence[str]) -> str | None:
     """What the vectors depend on; None where the version of the weights is not known."""
-    weights = weights_identity("conse")
+    weights = offline_identity()
     if weights is None:
         return None
     code = hashlib.sha256(Path(minilm.__file__).read_bytes()).hexdigest()

