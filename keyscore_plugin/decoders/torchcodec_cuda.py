@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from keyscore_plugin._device import numbered
+from keyscore_plugin._device import is_out_of_memory, numbered
 from keyscore_plugin._optional import require
 from keyscore_plugin.decoders.table import Ints
 from keyscore_plugin.decoders.torchcodec import TorchCodecSource
@@ -40,9 +40,15 @@ class TorchCodecCudaSource(TorchCodecSource):
             raise self._refusal(f"it is turned by {self.rotation} degrees, which no test has shown")
 
     def close(self) -> None:
-        """Free the decoder. Closing twice is fine."""
-        with self._gpu_of_thread():
-            super().close()
+        """Free the decoder, however full the GPU is. Closing twice is fine."""
+        with torch.cuda.device(self.device):
+            try:
+                _show_to_driver(self.device)
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+            finally:
+                super().close()
 
     def _batch(self, rows: Ints, size: tuple[int, int]) -> Tensor:
         with self._gpu_of_thread():
@@ -53,18 +59,23 @@ class TorchCodecCudaSource(TorchCodecSource):
 
     @contextmanager
     def _gpu_of_thread(self) -> Iterator[None]:
-        """Make the GPU current in this thread, to its driver too.
-
-        NVDEC belongs to the driver, which knows no GPU in a fresh thread until a kernel has run.
-        torchcodec sees to that where it opens a video alone, and frames are decoded elsewhere.
-        """
+        """Make the GPU current in this thread, to its driver too."""
         with torch.cuda.device(self.device):
-            torch.zeros(1, device=self.device)
+            _show_to_driver(self.device)
             yield
 
     def _why_not_opened(self, error: Exception) -> str:
         # What a torchcodec says that was built without CUDA: "Unsupported device: cuda".
         return f"{super()._why_not_opened(error)} on a GPU ({' '.join(str(error).split())})"
+
+
+def _show_to_driver(device: str) -> None:
+    """Make a GPU current to its driver too, to which NVDEC belongs.
+
+    The driver knows no GPU in a fresh thread until a kernel has run. torchcodec sees to that where
+    it opens a video alone, and frames are decoded elsewhere.
+    """
+    torch.zeros(1, device=device)
 
 
 def require_gpu() -> None:

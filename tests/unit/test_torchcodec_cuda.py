@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +11,7 @@ import torch
 
 from keyscore_plugin.config import GridConfig, SamplerConfig
 from keyscore_plugin.decoders.torchcodec import TorchCodecSource, _resize
+from keyscore_plugin.decoders.torchcodec_cuda import TorchCodecCudaSource
 from keyscore_plugin.errors import MissingDependencyError, VideoError
 from keyscore_plugin.samplers.keyscore import KeyScoreSampler
 from keyscore_plugin.samples import sample_video
@@ -64,8 +66,21 @@ def test_a_memory_that_ends_is_no_fault_of_the_video(
             source.read([0])
 
 
+@pytest.mark.parametrize("message", ["CUDA out of memory.", "CUDA error: out of memory"])
+def test_a_full_gpu_keeps_no_decoder_from_being_freed(
+    message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = TorchCodecCudaSource.__new__(TorchCodecCudaSource)  # a GPU need not be there
+    source.device, source._open_decoder = "cuda:0", object()
+    monkeypatch.setattr(torch.cuda, "device", nullcontext)
+    monkeypatch.setattr(torch, "zeros", _failing(message))
+    source.close()
+    source.close()
+    assert source._open_decoder is None
+
+
 def _failing(message: str) -> Callable[..., None]:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise RuntimeError(message)
 
     return fail
