@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from keyscore_plugin._device import numbered
+from keyscore_plugin._device import is_out_of_memory, numbered
 from keyscore_plugin.errors import ModelError
 
 # Ours: frames that samplers hand over at once, and so the most of a batch. A multiple of what the
@@ -31,7 +31,7 @@ class CudaMemory:
     """The memory of a GPU, as its driver counts it."""
 
     def __init__(self, device: torch.device) -> None:
-        self._device = numbered(device)  # torch 2.4 knows the memory of no other
+        self._device = numbered(device)  # whichever thread asks
 
     def free_bytes(self) -> int:
         """See `Memory.free_bytes`."""
@@ -116,5 +116,7 @@ def _try(network: Callable[[Tensor], Tensor], frames: Tensor) -> Tensor | None:
     """What the network says; None, with all that it held set free, if the memory has ended."""
     try:
         return network(frames)
-    except torch.cuda.OutOfMemoryError:
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
         return None

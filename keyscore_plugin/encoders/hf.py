@@ -99,7 +99,7 @@ class HFEncoder:
             loaded: Any = transformers.AutoModel.from_pretrained(
                 self.name, dtype=self._dtype, local_files_only=local_files_only
             )
-            model = loaded.eval().to(self.device)  # its memory may not hold it
+            model = loaded.eval().to(self.device)  # whose memory may not hold it
             self._tokenizer = transformers.AutoTokenizer.from_pretrained(
                 self.name, local_files_only=local_files_only
             )

@@ -31,6 +31,8 @@ class Card:
 class Network(nn.Module):
     """Doubles numbers, and says that the memory has ended where a GPU would."""
 
+    error: RuntimeError = torch.OutOfMemoryError("CUDA out of memory")
+
     def __init__(self, card: Card) -> None:
         super().__init__()
         self.card = card
@@ -38,7 +40,7 @@ class Network(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         if len(frames) * _FRAME > self.card.left:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise self.error
         self.card.kept = max(self.card.kept, len(frames) * _FRAME)
         self.card.once = _ONCE
         self.batches.append(len(frames))
@@ -69,6 +71,23 @@ def test_every_frame_is_answered_once_however_little_fits(n: int, fit: int, fit_
     card.left = fit_later * _FRAME  # somebody else takes memory, or gives it back
     assert _doubled(batching, network, n).equal(2 * torch.arange(n))
     assert max(network.batches) <= max(fit, fit_later)
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["CUDA error: out of memory", "MPS backend out of memory (MPS allocated: 1 GB)"],
+)
+def test_a_memory_that_ends_in_a_library_ends_too(message: str) -> None:
+    network = Network(Card(3 * _FRAME))
+    network.error = RuntimeError(message)
+    assert _doubled(Batching(16, None), network, 20).equal(2 * torch.arange(20))
+
+
+def test_another_error_of_the_network_is_its_own() -> None:
+    network = Network(Card(0))
+    network.error = RuntimeError("shapes do not match")
+    with pytest.raises(RuntimeError, match="shapes"):
+        _doubled(Batching(16, None), network, 20)
 
 
 def test_the_size_is_found_once_and_halved_where_memory_ends() -> None:
