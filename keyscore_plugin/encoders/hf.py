@@ -16,21 +16,19 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
-from torch.nn import functional as F
 
 from keyscore_plugin import progress
 from keyscore_plugin._exact import exact_arithmetic
 from keyscore_plugin._hub import first_line
 from keyscore_plugin._optional import require
 from keyscore_plugin.encoders.base import require_frames, require_text
-from keyscore_plugin.encoders.batching import Batching
 from keyscore_plugin.encoders.pictures import Preparation
+from keyscore_plugin.encoders.precision import suited_batching, suited_dtype, unit_vectors
 from keyscore_plugin.errors import ModelError
 from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
 
 # These were trained on texts padded to the full length and read the padding.
 _READ_PADDING = ("align", "siglip", "siglip2")
-_BATCH = {"cpu": 8, "mps": 16}  # ours: frames a forward pass; on CUDA the memory says how many
 
 
 def require_sound_torchvision() -> None:
@@ -75,9 +73,9 @@ class HFEncoder:
         require_sound_torchvision()
         self.name = model
         self.device = device
-        self._dtype = dtype or (torch.float32 if device.type == "cpu" else torch.float16)
+        self._dtype = dtype or suited_dtype(device)
         self._load(local_files_only=local_files_only)
-        self._batching = Batching.of(device, n_frames=_BATCH.get(device.type, 1))
+        self._batching = suited_batching(device)
         self._prepare = Preparation.of(self._image_processor) if device.type == "cuda" else None
         self.short_side = _short_side(self._image_processor)
         self._max_tokens = min(
@@ -166,7 +164,7 @@ class HFEncoder:
                 f"{self.name!r} does not give one vector for an image or a text; "
                 "give a CLIP- or SigLIP-style model, or use encoder='conse'"
             )
-        return F.normalize(vectors.float(), dim=-1)
+        return unit_vectors(vectors, encoder=self.name)
 
 
 def _short_side(image_processor: Any) -> int:

@@ -15,7 +15,6 @@ from huggingface_hub import snapshot_download
 from PIL import Image
 from safetensors import SafetensorError
 from torch import Tensor
-from torch.nn import functional as F
 
 from keyscore_plugin import progress
 from keyscore_plugin._exact import exact_arithmetic
@@ -23,8 +22,8 @@ from keyscore_plugin._files import is_folder
 from keyscore_plugin._hub import Layout, first_line
 from keyscore_plugin._optional import require
 from keyscore_plugin.encoders.base import require_frames, require_text
-from keyscore_plugin.encoders.batching import Batching
 from keyscore_plugin.encoders.pictures import Preparation
+from keyscore_plugin.encoders.precision import suited_batching, suited_dtype, unit_vectors
 from keyscore_plugin.errors import ModelError
 from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
 
@@ -41,7 +40,6 @@ _PICTURES = {
     "resize_mode": ("shortest", "longest", "squash"),
 }
 _PRECISION = {torch.float32: "fp32", torch.float16: "pure_fp16"}  # as OpenCLIP calls them
-_BATCH = {"cpu": 8, "mps": 16}  # ours: frames a forward pass; on CUDA the memory says how many
 
 
 def require_open_clip() -> Any:
@@ -81,10 +79,10 @@ class OpenClipEncoder:
     ) -> None:
         self.name = PREFIX + model
         self.device = device
-        self._dtype = dtype or (torch.float32 if device.type == "cpu" else torch.float16)
+        self._dtype = dtype or suited_dtype(device)
         self._open_clip: Any = require_open_clip()
         self._load(self._folder(model, local_files_only=local_files_only))
-        self._batching = Batching.of(device, n_frames=_BATCH.get(device.type, 1))
+        self._batching = suited_batching(device)
 
     def _folder(self, model: str, *, local_files_only: bool) -> Path:
         """Where the files lie; fetched if they are not here yet."""
@@ -174,7 +172,7 @@ class OpenClipEncoder:
         with exact_arithmetic(self.device):
             features = self._model.encode_text(self._tokenizer([text]).to(self.device))
         return TextEmbedding(
-            vector=self._unit(features)[0],
+            vector=unit_vectors(features, encoder=self.name)[0],
             model=self.name,
             n_tokens=n_tokens,
             max_tokens=self._max_tokens,
@@ -195,16 +193,8 @@ class OpenClipEncoder:
             pictures = map(Image.fromarray, pixels.cpu().numpy())
             prepared = torch.stack([self._transform(picture) for picture in pictures])
         with exact_arithmetic(self.device):
-            return self._unit(self._model.encode_image(prepared.to(self.device, self._dtype)))
-
-    def _unit(self, features: Tensor) -> Tensor:
-        """Unit float32 vectors."""
-        if not features.isfinite().all():
-            raise ModelError(
-                f"{self.name!r} gives numbers that are not finite in {self._dtype}; give "
-                "device='cpu', where it runs in float32"
-            )
-        return F.normalize(features.float(), dim=-1)
+            features = self._model.encode_image(prepared.to(self.device, self._dtype))
+        return unit_vectors(features, encoder=self.name)
 
 
 def _require_known(config: Mapping[str, Any]) -> None:

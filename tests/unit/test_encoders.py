@@ -237,6 +237,16 @@ def test_gpu_that_is_not_there_is_refused() -> None:
         load_encoder("conse", device=absent)
 
 
+def test_numbers_that_are_not_finite_are_an_error_and_no_ranking(folder: Path) -> None:
+    encoder = HFEncoder(str(folder), torch.device("cpu"), local_files_only=True)
+    for parameter in encoder._model.parameters():
+        parameter.data.fill_(float("nan"))
+    with pytest.raises(ModelError, match=r"not finite in torch.float32; give device='cpu'"):
+        encoder.encode_frames(_frames())
+    with pytest.raises(ModelError, match=r"not finite in torch.float32; give device='cpu'"):
+        encoder.encode_text("a red cat")
+
+
 def test_half_precision_gives_the_same_scores(folder: Path) -> None:
     whole, half = (
         HFEncoder(str(folder), torch.device("cpu"), local_files_only=True, dtype=dtype)
