@@ -61,7 +61,8 @@ class OpenClipEncoder:
     Args:
         model: A folder or a hub model id, without `PREFIX`.
         device: Where it runs.
-        local_files_only: Do not ask the hub for anything.
+        local_files_only: Do not ask the hub for the model's files. One of the hub may be built on
+            another one, whose config OpenCLIP then looks up there; a folder may not.
         dtype: Of the weights, float32 or float16; None is what suits the device.
 
     Raises:
@@ -81,7 +82,8 @@ class OpenClipEncoder:
         self.device = device
         self._dtype = dtype or suited_dtype(device)
         self._open_clip: Any = require_open_clip()
-        self._load(self._folder(model, local_files_only=local_files_only))
+        folder = self._folder(model, local_files_only=local_files_only)
+        self._load(folder, may_ask_hub=not is_folder(model))
         self._batching = suited_batching(device)
 
     def _folder(self, model: str, *, local_files_only: bool) -> Path:
@@ -102,9 +104,11 @@ class OpenClipEncoder:
                 raise self._does_not_load(f"it has no {file}")
         return folder
 
-    def _load(self, folder: Path) -> None:
+    def _load(self, folder: Path, *, may_ask_hub: bool) -> None:
         place = f"local-dir:{folder}"
         try:
+            if not may_ask_hub:
+                _require_no_hub(self._open_clip.get_model_config(place) or {})
             model = self._open_clip.create_model(
                 place,
                 precision=_PRECISION[self._dtype],
@@ -195,6 +199,17 @@ class OpenClipEncoder:
         with exact_arithmetic(self.device):
             features = self._model.encode_image(prepared.to(self.device, self._dtype))
         return unit_vectors(features, encoder=self.name)
+
+
+def _require_no_hub(config: Mapping[str, Any]) -> None:
+    """See that OpenCLIP builds a model without asking a hub how another one is built."""
+    text = config.get("text_cfg", {}).get("hf_model_name")
+    vision = config.get("vision_cfg", {}).get("timm_model_name")
+    source, colon, _ = str(vision).partition(":")
+    if text and not is_folder(str(text)):
+        raise ValueError(f"its config names {text!r}, which is no folder, for its texts")
+    if colon and source != "local-dir":
+        raise ValueError(f"its config names {vision!r}, which is no folder, for its pictures")
 
 
 def _require_known(config: Mapping[str, Any]) -> None:

@@ -210,6 +210,34 @@ def test_a_folder_is_another_one_when_it_is_saved_again(clip: Path) -> None:
     assert encoder_weights(f"{PREFIX}{clip}") not in (None, before)
 
 
+@pytest.mark.parametrize(
+    ("tower", "part", "name"),
+    [
+        ("text_cfg", "hf_model_name", "some-lab/some-bert"),
+        ("vision_cfg", "timm_model_name", "hf-hub:some-lab/some-vit"),
+        ("vision_cfg", "timm_model_name", "hf_hub:some-lab/some-vit"),
+    ],
+)
+def test_no_hub_is_asked_for_what_a_folder_is_built_on(
+    tower: str, part: str, name: str, clip: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    given = json.loads((clip / LAYOUT.config).read_text())
+    given["model_cfg"][tower][part] = name
+    (clip / LAYOUT.config).write_text(json.dumps(given))
+    asked: list[str] = []
+
+    def refuse(host: str, *_: object, **__: object) -> None:
+        asked.append(host)
+        raise OSError("no network")
+
+    monkeypatch.setattr("socket.getaddrinfo", refuse)
+    _use_hub("http://some-hub.test", tmp_path / "hub", monkeypatch)
+    with pytest.raises(ModelError, match=f"names {name!r}, which is no folder") as error:
+        _load(clip)
+    assert "\n" not in str(error.value)
+    assert asked == []
+
+
 @pytest.mark.parametrize("model", ["", "a b", "one/two/three", "/no/such/folder", "a" * 300])
 def test_name_that_can_be_no_model_is_refused(model: str) -> None:
     with pytest.raises(ModelError, match="neither a folder nor a model id"):
