@@ -17,6 +17,7 @@ from evals.harness.evaluation import Evaluation
 from evals.harness.run import run, write
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.errors import InputError, KeyScoreError, VideoError
+from keyscore_plugin.video import DECODERS
 
 # One process may be done long before another; by default torch gives up on it after 30 minutes.
 _PATIENCE = timedelta(days=30)
@@ -57,18 +58,29 @@ def eval_parser(
         help="conse, a model id, a folder; of OpenCLIP after open_clip:, such as "
         f"open_clip:timm/PE-Core-bigG-14-448 (default: {encoder})",
     )
-    parser.add_argument("--captioner", help="what makes captions, such as labels")
+    parser.add_argument(
+        "--captioner", help="what makes captions: labels (no download), a model id, a folder"
+    )
     parser.add_argument(
         "--config", default="{}", help='settings as JSON, such as {"select": {"policy": "top"}}'
     )
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--decoder", default="auto")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: auto)"
+    )
+    parser.add_argument(
+        "--decoder", default="auto", help=f"auto, {', '.join(sorted(DECODERS))} (default: auto)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the bootstrap and of what is drawn (default: 0)"
+    )
     parser.add_argument(
         "--leave-out", default="", help="ids of videos, separated by commas; the result names them"
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("runs", name), help="folder of the run; resumed"
+        "--out",
+        type=Path,
+        default=Path("runs", name),
+        help=f"folder of the run; resumed (default: runs/{name})",
     )
     return parser
 

@@ -20,7 +20,9 @@ from keyscore_plugin.errors import InputError
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the evaluation; returns the exit code."""
     parser = eval_parser("keyframes", __doc__, samplers="keyscore", num_frames="4,8,16,32")
-    parser.add_argument("--dataset", choices=list(SOURCES), required=True)
+    parser.add_argument(
+        "--dataset", choices=list(SOURCES), required=True, help="what lies in --root"
+    )
     parser.add_argument(
         "--ground-truth",
         choices=["files", "votes"],

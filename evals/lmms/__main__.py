@@ -64,7 +64,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         help="budgets: what as many uniform frames cost the model",
     )
     parser.add_argument("--processes", type=int, default=1, help="GPUs, through accelerate")
-    parser.add_argument("--out", type=Path, default=Path("runs", "lmms"))
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs", "lmms"), help="folder of the run; resumed"
+    )
     parser.add_argument(
         "lmms_options", nargs="*", help="after --: options of lmms-eval, such as --limit 100"
     )

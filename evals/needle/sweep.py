@@ -5,7 +5,8 @@ selection are repeated, with the functions that `keyscore_plugin.samplers.keysco
 """
 
 import argparse
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from keyscore_plugin.config import (
 )
 from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.encoders.base import Encoder
+from keyscore_plugin.errors import KeyScoreError
 from keyscore_plugin.samplers.call import StageClock
 from keyscore_plugin.samplers.encoding import rows_worth_encoding, side_to_encode
 from keyscore_plugin.samplers.look import look
@@ -72,19 +74,31 @@ class _Embedded:
         return self.proposed[config]
 
 
-def main() -> None:
-    """Print one line for each setting."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print one line for each setting; returns the exit code."""
+    try:
+        _sweep(_parse(argv))
+    except KeyScoreError as error:
+        print(f"needle.sweep: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m evals.needle.sweep", description=__doc__)
-    parser.add_argument("--encoder", default="conse")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--root", type=Path, default=CACHE)
+    parser.add_argument("--encoder", default="conse", help="a name or a folder (default: conse)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda ... (default: auto)")
+    parser.add_argument("--root", type=Path, default=CACHE, help="keeps the joined videos")
     parser.add_argument(
         "--text-noise",
         type=float,
         default=0.0,
         help="length of a random vector added to each unit text vector: a worse encoder",
     )
-    options = parser.parse_args()
+    return parser.parse_args(argv)
+
+
+def _sweep(options: argparse.Namespace) -> None:
     encoder = load_encoder(options.encoder, device=options.device)
     videos = tqdm(make_videos(TUNING, options.root), total=TUNING.n_videos, desc="embed")
     rng = torch.Generator().manual_seed(0)
@@ -197,4 +211,4 @@ def _encoded_rows(
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

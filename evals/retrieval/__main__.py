@@ -33,7 +33,9 @@ def main(argv: Sequence[str] | None = None, *, encoder: Encoder | None = None) -
     parser = eval_parser(
         "retrieval", __doc__, samplers="uniform,stacfp@own,keyscore:T", num_frames="8"
     )
-    parser.add_argument("--dataset", choices=list(_DATASETS), required=True)
+    parser.add_argument(
+        "--dataset", choices=list(_DATASETS), required=True, help="what lies in --root"
+    )
     parser.add_argument(
         "--setting",
         default="free",

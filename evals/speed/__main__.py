@@ -109,15 +109,19 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", type=_parts, default=list(_PARTS), help=", ".join(_PARTS))
     parser.add_argument("--quick", action="store_true", help="everything once, and small")
     parser.add_argument("--sizes", type=_ints, default=[600, 3600, 7200], help="frames of the grid")
-    parser.add_argument("--k-max", type=_ints, default=[32, 64])
+    parser.add_argument("--k-max", type=_ints, default=[32, 64], help="most clusters tried")
     parser.add_argument("--scored", type=_ints, default=[64, 256, 1024], help="frames scored")
     parser.add_argument("--clips", type=_clips, default=_CLIPS, help="MINUTES@HEIGHT,...")
-    parser.add_argument("--growth-minutes", type=_floats, default=[1.0, 5.0, 20.0, 60.0])
+    parser.add_argument(
+        "--growth-minutes", type=_floats, default=[1.0, 5.0, 20.0, 60.0], help="of the videos"
+    )
     parser.add_argument("--growth-height", type=int, default=180, help="pixels")
     parser.add_argument("--gpu-frames", type=int, default=7200, help="an hour at 2 fps")
     parser.add_argument("--repeats", type=int, default=3, help="turns; medians are reported")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of torch and OpenMP")
-    parser.add_argument("--decoder", choices=sorted(DECODERS), default="pyav")
+    parser.add_argument(
+        "--decoder", choices=sorted(DECODERS), default="pyav", help="of our rows (default: pyav)"
+    )
     parser.add_argument(
         "--peers", type=Path, help="Python of an environment with Katna and PySceneDetect"
     )

@@ -20,7 +20,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         samplers="keyscore,keyscore:S,keyscore:T,keyscore:D,random,uniform",
         num_frames="own",
     )
-    parser.add_argument("--dataset", choices=list(DATASETS), required=True)
+    parser.add_argument(
+        "--dataset", choices=list(DATASETS), required=True, help="what lies in --root"
+    )
     parser.add_argument(
         "--no-splits", action="store_true", help="all videos only; needs no split files"
     )

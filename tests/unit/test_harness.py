@@ -1,6 +1,8 @@
 """The shape of every evaluation: cells, figures, tables, records, missing data."""
 
+import importlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -255,3 +257,21 @@ def test_a_foreign_settings_file_is_one_line(content: str, tmp_path: Path) -> No
     (tmp_path / "settings.json").write_text(content, errors="surrogateescape")
     with pytest.raises(InputError, match="give another --out"):
         claim(tmp_path, {"seed": 0})
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        *("hmdb51.__main__", "keyframes.__main__", "lmms.__main__", "needle.__main__"),
+        *("needle.sweep", "retrieval.__main__", "speed.__main__", "summaries.__main__"),
+    ],
+)
+def test_the_help_says_what_every_option_is_for(
+    module: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        importlib.import_module(f"evals.{module}").main(["--help"])
+    _, _, shown = capsys.readouterr().out.partition("\noptions:\n")
+    assert "  --out" in shown or "  --root" in shown
+    # An option that says nothing is a line of its own, with no words below it.
+    assert not re.findall(r"^  (-\S+(?: \S+)?)\n(?=  -|\Z)", shown, re.MULTILINE)
