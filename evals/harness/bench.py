@@ -111,6 +111,7 @@ class Bench:
         Raises:
             VideoError: The video cannot be read.
             InputError: The cell's sampler needs a text and has none, or takes no threshold.
+            MemoryEndedError: The memory of the device does not hold what the choice needs.
         """
         return self.sampler(cell)(
             self.source,

@@ -51,6 +51,7 @@ class Evaluation(Protocol):
 
         Raises:
             VideoError: The video cannot be read.
+            MemoryEndedError: The memory of the device does not hold the work on it.
         """
 
     def rows(self, records: Mapping[str, Record], cells: Sequence[Cell]) -> list[Row]:

@@ -22,7 +22,7 @@ from keyscore_plugin._files import write_whole
 from keyscore_plugin.batch.journal import Journal
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.encoders.base import Encoder
-from keyscore_plugin.errors import InputError, VideoError
+from keyscore_plugin.errors import InputError, MemoryEndedError, VideoError
 
 _NAMED = 5
 
@@ -53,7 +53,7 @@ def run(
 
     Raises:
         InputError: The folder holds another run, two videos have one id, an id is unknown, or
-            videos could not be read.
+            videos could not be measured.
     """
     ids = [unit.id for unit in evaluation.units]
     twice = [name for name, times in Counter(ids).items() if times > 1]
@@ -127,7 +127,7 @@ def _record(evaluation: Evaluation, setup: Setup, unit: Unit) -> Record:
     try:
         with setup.open(unit.video) as bench:
             return evaluation.measure(unit, bench, setup.cells)
-    except VideoError as error:
+    except (VideoError, MemoryEndedError) as error:
         return {"error": " ".join(str(error).split())}
     except InputError as error:
         raise InputError(f"{unit.id}: {error}") from error
@@ -137,7 +137,7 @@ def _require_all(records: dict[str, Record], units: Sequence[Unit]) -> None:
     """Nothing is dropped from a mean in silence.
 
     Raises:
-        InputError: A video has no record, or one that says why it could not be read.
+        InputError: A video has no record, or one that says why it could not be measured.
     """
     failed = [unit.id for unit in units if "error" in records.get(unit.id, {"error": ""})]
     if failed:

@@ -18,7 +18,13 @@ from keyscore_plugin.cache import SelectionCache, selection_key
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.captioners.registry import captioner_weights
 from keyscore_plugin.download import is_remote, local_path, open_anywhere
-from keyscore_plugin.errors import InputError, KeyScoreError, ModelError, VideoError
+from keyscore_plugin.errors import (
+    InputError,
+    KeyScoreError,
+    MemoryEndedError,
+    ModelError,
+    VideoError,
+)
 from keyscore_plugin.excerpt import Excerpt
 from keyscore_plugin.pairing import keyframes_for_budget, pair_frames
 from keyscore_plugin.samplers.base import Sampler, get_sampler
@@ -116,7 +122,7 @@ class Planner:
             )
 
     def plan(self, wanted: Wanted, span: VideoSpan) -> Plan:
-        """Choose the frames of one video; an error that lies in it becomes part of the plan."""
+        """Choose the frames of one video; an error that is of it alone becomes part of the plan."""
         plan = Plan(
             task=wanted.task,
             doc_id=wanted.doc_id,
@@ -129,8 +135,8 @@ class Planner:
                 plan.first = source.first
                 plan.selection, plan.cached = self._selection(wanted, span, source)
                 self._show(plan, source)
-        except (VideoError, InputError) as error:
-            plan.selection, plan.error = None, error
+        except (VideoError, InputError, MemoryEndedError) as error:
+            plan.selection, plan.error = None, _bare(error)
         return plan
 
     def _selection(
@@ -227,6 +233,12 @@ def _load(sampler: Sampler) -> None:
             getattr(sampler, part, None)
     except InputError as error:
         raise ModelError(str(error)) from error
+
+
+def _bare(error: KeyScoreError) -> KeyScoreError:
+    """The error without its tracebacks: they would hold a video's pixels to the end of the run."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
 
 
 def read_shown(plan: Plan) -> Frames:

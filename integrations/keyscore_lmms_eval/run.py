@@ -24,7 +24,7 @@ from keyscore_lmms_eval.seams import fold_of, fresh_images, open_seam
 from keyscore_lmms_eval.selection_files import document_ids
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.captioners.vlm import VlmCaptioner
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, MemoryEndedError
 from keyscore_transformers.enable import enable
 from keyscore_transformers.enabled import stock_copy
 
@@ -69,7 +69,7 @@ class SampledRun:
         """Answer each request; one whose video is broken gets no answer, and its error is logged.
 
         Raises:
-            InputError: Nothing could be selected from any video, for a reason in the arguments.
+            InputError: Nothing could be selected from any video, and not because none can be read.
         """
         start = time.perf_counter()
         # With repeats one instance stands several times.
@@ -227,7 +227,7 @@ def _refuse_unread(plans: Sequence[Plan]) -> None:
 def _refuse_if_all_fail(plans: Sequence[Plan]) -> None:
     """What goes wrong with every video does not lie in the videos."""
     errors = [plan.error for plan in plans]
-    if errors and all(isinstance(error, InputError) for error in errors):
+    if errors and all(isinstance(error, InputError | MemoryEndedError) for error in errors):
         raise InputError(
             f"no frames could be selected from any of {len(plans)} videos: {errors[0]}"
         )

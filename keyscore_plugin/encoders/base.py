@@ -25,7 +25,12 @@ class Encoder(Protocol):
         """Pixels of a frame's shorter side beyond which it sees no more detail."""
 
     def encode_frames(self, frames: Frames) -> Embeddings:
-        """Embed frames, batched to the device; pixels on any device, vectors on `device`."""
+        """Embed frames, batched to the device; pixels on any device, vectors on `device`.
+
+        Raises:
+            InputError: There are no frames.
+            MemoryEndedError: The memory of the device does not hold the work on one frame.
+        """
 
     def encode_text(self, text: str) -> TextEmbedding:
         """Embed one text; what exceeds the encoder's limit is cut and counted.

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from keyscore_plugin._device import is_out_of_memory, numbered
-from keyscore_plugin.errors import ModelError
+from keyscore_plugin.errors import MemoryEndedError
 
 # Ours: frames that samplers hand over at once, and so the most of a batch. A multiple of what the
 # encoders take in one pass on a CPU, since rounding depends on what shares a pass.
@@ -71,7 +71,7 @@ class Batching:
             frames: ``(n, ...)`` what the network takes.
 
         Raises:
-            ModelError: The memory does not hold a single frame.
+            MemoryEndedError: The memory does not hold the work on a single frame.
         """
         if not self._measured:
             self.n_frames = self._most_that_fit(network, frames[:_PROBE])
@@ -103,7 +103,7 @@ class Batching:
     def _halve(self) -> None:
         """Try fewer frames from now on."""
         if self.n_frames == 1:
-            raise ModelError(
+            raise MemoryEndedError(
                 "the memory of the device does not hold the encoder's work on one frame; free some "
                 "of it, give a smaller encoder, or use device='cpu'"
             )

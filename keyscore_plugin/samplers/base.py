@@ -64,6 +64,8 @@ class Sampler(Protocol):
         Raises:
             VideoError: The video cannot be read.
             InputError: An argument is out of range, or a text is missing.
+            MemoryEndedError: The memory of the device does not hold what the choice needs. Like a
+                `VideoError` it costs this video alone: the next one may be smaller.
         """
 
 

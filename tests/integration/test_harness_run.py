@@ -27,7 +27,7 @@ from evals.harness.result import Result, Row
 from evals.harness.run import run
 from evals.needle.__main__ import main as needle
 from keyscore_plugin.config import SamplerConfig
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, MemoryEndedError
 from tests.footage import write_clip
 
 ROOT = Path(__file__).parents[2]
@@ -122,6 +122,27 @@ def test_an_unreadable_video_stops_no_other_and_is_no_part_of_a_mean(
     mended = FrameTimes(some)
     assert {row.n for row in finish(mended, tmp_path / "run").rows} == {3}
     assert mended.measured == ["broken"]
+
+
+class OnASmallGpu(FrameTimes):
+    """Measures on a GPU that holds all videos but one."""
+
+    def measure(self, unit: Unit, bench: Bench, cells: Sequence[Cell]) -> Record:
+        if unit.id == "rocket":
+            raise MemoryEndedError("the memory of the device does not hold it")
+        return super().measure(unit, bench, cells)
+
+
+def test_a_video_that_a_memory_does_not_hold_stops_no_other_and_is_tried_again(
+    units: list[Unit], tmp_path: Path
+) -> None:
+    evaluation = OnASmallGpu(units)
+    with pytest.raises(InputError, match=r"^1 of 3 videos .*the memory .*--leave-out=rocket$"):
+        finish(evaluation, tmp_path)
+    assert evaluation.measured == ["cat", "both"]
+    on_a_larger_one = FrameTimes(units)
+    assert {row.n for row in finish(on_a_larger_one, tmp_path).rows} == {3}
+    assert on_a_larger_one.measured == ["rocket"]
 
 
 def test_one_folder_takes_one_run(units: list[Unit], tmp_path: Path) -> None:

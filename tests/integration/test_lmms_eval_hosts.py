@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from keyscore_plugin.errors import CacheError, InputError, ModelError
+from keyscore_plugin.samplers.base import SAMPLERS
 from tests.listening import serving, unvisited
 from tests.lmms.asking import TinyTask, ask
 from tests.lmms.assets import save_answering, write_clips
@@ -434,3 +435,20 @@ def test_a_cache_that_cannot_be_used_ends_the_run_and_costs_no_document_its_answ
     model = make("qwen2_vl", "simple", **local(assets, "qwen2_vl"), **arguments)
     with pytest.raises(CacheError, match="give another folder, or none"):
         ask(model, TinyTask(assets), DOCS)
+
+
+def test_a_video_that_a_memory_does_not_hold_costs_its_own_answer_alone(
+    assets: Path,
+    make: Callable[..., Any],
+    log: Callable[[], list[dict[str, Any]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(SAMPLERS, "small-gpu", "tests.lmms.asking:SmallGpuSampler")
+    arguments = {"sampler": "small-gpu", "sampler_cache": "none"}
+    model = make("qwen2_vl", "simple", **local(assets, "qwen2_vl"), **arguments)
+    answers = ask(model, TinyTask(assets), [UNEVEN, EVEN])
+    assert [bool(answer) for answer in answers] == [False, True]
+    errors = [line["error"] for line in log()]
+    assert errors == ["the memory of the device does not hold it", None]
+    with pytest.raises(InputError, match="from any of 1 videos: the memory"):
+        ask(model, TinyTask(assets), [UNEVEN])

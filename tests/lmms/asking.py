@@ -1,11 +1,16 @@
 """Requests as lmms-eval makes them, for models that are called without its command line."""
 
 import importlib
-from collections.abc import Mapping, Sequence
+import weakref
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+import torch
+from torch import Tensor
+
+from keyscore_plugin.errors import MemoryEndedError
 from keyscore_plugin.types import Selection
 from tests.fixed import FixedSampler
 
@@ -76,6 +81,26 @@ class TellingSampler:
     def __call__(self, video: Any, **asked: Any) -> Selection:
         TellingSampler.calls.append({"video": video, "path": video.path, **asked})
         return FixedSampler([0])(video, **asked)
+
+
+class SmallGpuSampler(TellingSampler):
+    """Has a GPU that ``uneven.mp4`` fills, and no video fits while anybody holds its pixels."""
+
+    held: ClassVar[Callable[[], Tensor | None]] = staticmethod(lambda: None)
+
+    def __call__(self, video: Any, **asked: Any) -> Selection:
+        try:
+            self._decode(Path(video.path).name)
+        except RuntimeError as error:
+            raise MemoryEndedError("the memory of the device does not hold it") from error
+        return super().__call__(video, **asked)
+
+    def _decode(self, name: str) -> None:
+        if name == "uneven.mp4":
+            pixels = torch.empty(1)
+            SmallGpuSampler.held = weakref.ref(pixels)
+        if SmallGpuSampler.held() is not None:
+            raise torch.OutOfMemoryError("CUDA out of memory")
 
 
 def echoing_model(*, is_simple: bool, **model_args: Any) -> Any:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from keyscore_plugin.encoders.batching import Batching
-from keyscore_plugin.errors import ModelError
+from keyscore_plugin.errors import MemoryEndedError
 
 _FRAME = 1000  # bytes that the network takes for a frame
 _ONCE = 5000  # and for its first pass
@@ -110,7 +110,7 @@ def test_without_a_measure_the_size_is_the_one_given() -> None:
 
 def test_a_memory_too_small_for_one_frame_is_one_clear_error() -> None:
     card = Card(_FRAME - 1)
-    with pytest.raises(ModelError, match=r"one frame; free some .*device='cpu'"):
+    with pytest.raises(MemoryEndedError, match=r"one frame; free some .*device='cpu'"):
         _doubled(Batching(64, card), Network(card), 5)
 
 
