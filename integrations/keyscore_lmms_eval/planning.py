@@ -210,7 +210,7 @@ class Planner:
         plan.shown_seconds = times[plan.shown]
         if selection.n_grid == 0:
             # Nobody has decoded these yet; later, inside the model, an error would end the run.
-            source.read(sorted(set(plan.shown)), size=(16, 16))
+            source.read(plan.shown, size=(16, 16))
 
 
 @contextmanager
@@ -245,8 +245,7 @@ def read_shown(plan: Plan) -> Frames:
     """The frames that the model gets, in order, repeated ones included."""
     plan.reads += 1
     with opened(plan.span, plan.arguments) as source:
-        different, rows = torch.unique(torch.tensor(plan.shown), return_inverse=True)
-        return source.read(different)[rows]
+        return source.read(plan.shown)
 
 
 def _cache(arguments: SamplerArguments) -> SelectionCache | None:

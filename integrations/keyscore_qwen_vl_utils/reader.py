@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from keyscore_plugin._optional import require
@@ -44,8 +43,7 @@ def read(element: dict[str, Any]) -> Read:
             element, total_frames=excerpt.n_frames, video_fps=float(excerpt.average_fps)
         )
         indices = _chosen(request, excerpt, budget=budget, spacing_seconds=1 / module.FPS)
-        different, rows = torch.unique(torch.tensor(indices), return_inverse=True)
-        frames = source.read(different)[rows]
+        frames = source.read(indices)
         facts = frame_clock(
             frames,
             fps=float(source.average_fps),

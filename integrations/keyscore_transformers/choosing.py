@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor
 from transformers.video_utils import VideoMetadata
 
@@ -158,8 +157,7 @@ class Chooser:
                 frames_per_patch=fold.frames_per_patch,
                 spacing_seconds=fold.spacing_seconds,
             )
-            different, rows = torch.unique(torch.tensor(indices), return_inverse=True)
-            frames = source.read(different)[rows]
+            frames = source.read(indices)
             return Chosen(
                 selection=replace(selection, video=video) if isinstance(video, str) else selection,
                 pixels=frames.pixels.permute(0, 3, 1, 2).contiguous(),
