@@ -1,6 +1,7 @@
 """One visual token may hold two frames: which two, and what that costs."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
@@ -11,6 +12,19 @@ from keyscore_plugin.errors import InputError
 Pair = Literal["duplicate", "neighbor", "pack", "plain"]
 
 PACK_SECONDS = 1.0  # ours: closer keyframes are one moment, whose mean time is off by half of this
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """How a model folds frames into visual tokens.
+
+    Attributes:
+        frames_per_patch: Frames in one token; 1 folds none.
+        spacing_seconds: Time between them when the model samples by itself.
+    """
+
+    frames_per_patch: int = 1
+    spacing_seconds: float = 0.5
 
 
 def check_pair(pair: str) -> None:
@@ -44,14 +58,7 @@ def keyframes_for_budget(
     return uniform_frames if pair == "plain" else -(-uniform_frames // frames_per_patch)
 
 
-def pair_frames(
-    keyframes: Sequence[int],
-    pts_seconds: Tensor,
-    pair: Pair,
-    *,
-    frames_per_patch: int,
-    spacing_seconds: float,
-) -> list[int]:
+def pair_frames(keyframes: Sequence[int], pts_seconds: Tensor, pair: Pair, fold: Fold) -> list[int]:
     """The frames to decode, patch by patch, for the keyframes that were chosen.
 
     A patch of two far-apart keyframes would be a double exposure with one time, since its token is
@@ -69,30 +76,30 @@ def pair_frames(
         keyframes: Rising frame indices.
         pts_seconds: ``(n_frames,)`` times of every frame of the video.
         pair: The way.
-        frames_per_patch: Frames that the model folds into one visual token; 1 leaves all as is.
-        spacing_seconds: Time between two frames of a patch when the model samples by itself.
+        fold: Of the model; where it folds nothing all is left as it is.
 
     Returns:
         ``frames_per_patch`` indices for each patch, never falling.
 
     Example:
         >>> pts = torch.arange(10) / 2
-        >>> pair_frames([0, 6], pts, "neighbor", frames_per_patch=2, spacing_seconds=0.5)
+        >>> pair_frames([0, 6], pts, "neighbor", Fold(frames_per_patch=2))
         [0, 1, 6, 7]
     """
     check_pair(pair)
-    if frames_per_patch == 1:
+    size = fold.frames_per_patch
+    if size == 1:
         return list(keyframes)
     if pair == "pack":
-        patches = _packed(keyframes, pts_seconds, frames_per_patch)
+        patches = _packed(keyframes, pts_seconds, size)
     elif pair == "neighbor":
-        patches = _with_neighbors(keyframes, pts_seconds, frames_per_patch, spacing_seconds)
+        patches = _with_neighbors(keyframes, pts_seconds, size, fold.spacing_seconds)
     elif pair == "plain":
-        starts = range(0, len(keyframes), frames_per_patch)
-        patches = [list(keyframes[start : start + frames_per_patch]) for start in starts]
+        starts = range(0, len(keyframes), size)
+        patches = [list(keyframes[start : start + size]) for start in starts]
     else:
         patches = [[frame] for frame in keyframes]
-    return [i for patch in patches for i in patch + patch[-1:] * (frames_per_patch - len(patch))]
+    return [i for patch in patches for i in patch + patch[-1:] * (size - len(patch))]
 
 
 def _packed(keyframes: Sequence[int], pts_seconds: Tensor, size: int) -> list[list[int]]:

@@ -26,23 +26,10 @@ from keyscore_plugin.errors import (
     VideoError,
 )
 from keyscore_plugin.excerpt import Excerpt
-from keyscore_plugin.pairing import keyframes_for_budget, pair_frames
+from keyscore_plugin.pairing import Fold, keyframes_for_budget, pair_frames
 from keyscore_plugin.samplers.base import Sampler, get_sampler
 from keyscore_plugin.types import Frames, Selection
 from keyscore_plugin.video import VideoSource
-
-
-@dataclass(frozen=True, slots=True)
-class Fold:
-    """How the model folds frames into visual tokens.
-
-    Attributes:
-        frames_per_patch: Frames in one token.
-        spacing_seconds: Time between them when the model samples by itself.
-    """
-
-    frames_per_patch: int = 1
-    spacing_seconds: float = 0.5
 
 
 @dataclass(slots=True, kw_only=True)
@@ -200,13 +187,7 @@ class Planner:
         if selection is None:
             return
         times = source.pts_seconds()
-        plan.shown = pair_frames(
-            selection.indices,
-            times,
-            self.arguments.shown,
-            frames_per_patch=self.fold.frames_per_patch,
-            spacing_seconds=self.fold.spacing_seconds,
-        )
+        plan.shown = pair_frames(selection.indices, times, self.arguments.shown, self.fold)
         plan.shown_seconds = times[plan.shown]
         if selection.n_grid == 0:
             # Nobody has decoded these yet; later, inside the model, an error would end the run.

@@ -14,11 +14,12 @@ from PIL import Image
 from torch import Tensor
 
 from keyscore_lmms_eval.hosts import Host
-from keyscore_lmms_eval.planning import Fold, Plan, read_shown
+from keyscore_lmms_eval.planning import Plan, read_shown
 from keyscore_lmms_eval.replay import plan_of
+from keyscore_plugin.pairing import Fold
 from keyscore_qwen_vl_utils import install
 from keyscore_qwen_vl_utils.reader import FRAMES_PER_PATCH
-from keyscore_transformers.families import frames_per_patch, usual_spacing_seconds
+from keyscore_transformers.families import processor_fold
 
 
 def fold_of(host: Host, processor: Any) -> Fold:
@@ -26,7 +27,7 @@ def fold_of(host: Host, processor: Any) -> Fold:
     if host.seam == "fetch_video":  # reads whole patches, for hosts that fold and hosts that do not
         return Fold(FRAMES_PER_PATCH)
     if host.seam == "processor":
-        return Fold(frames_per_patch(processor), usual_spacing_seconds(processor))
+        return processor_fold(processor)
     return Fold()
 
 

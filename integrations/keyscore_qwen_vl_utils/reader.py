@@ -8,7 +8,7 @@ from keyscore_plugin._optional import require
 from keyscore_plugin.clock import frame_clock
 from keyscore_plugin.download import open_anywhere
 from keyscore_plugin.excerpt import Excerpt
-from keyscore_plugin.pairing import keyframes_for_budget, pair_frames
+from keyscore_plugin.pairing import Fold, keyframes_for_budget, pair_frames
 from keyscore_qwen_vl_utils.request import VideoRequest
 
 # (n, 3, h, w) uint8 pixels, metadata, mean frames a second of what was chosen.
@@ -77,11 +77,6 @@ def _chosen(
         caption=request.caption,
         question=request.question,
     )
-    indices = pair_frames(
-        selection.indices,
-        excerpt.pts_seconds(),
-        request.pair,
-        frames_per_patch=FRAMES_PER_PATCH,
-        spacing_seconds=spacing_seconds,
-    )
+    fold = Fold(FRAMES_PER_PATCH, spacing_seconds)
+    indices = pair_frames(selection.indices, excerpt.pts_seconds(), request.pair, fold)
     return [excerpt.first + i for i in indices]

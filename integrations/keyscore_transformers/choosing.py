@@ -12,7 +12,7 @@ from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.download import DownloadLimits
 from keyscore_plugin.encoders.base import Encoder
-from keyscore_plugin.pairing import keyframes_for_budget, pair_frames
+from keyscore_plugin.pairing import Fold, keyframes_for_budget, pair_frames
 from keyscore_plugin.samplers.base import Sampler, get_sampler
 from keyscore_plugin.types import Selection
 from keyscore_transformers.meeting import Meeting
@@ -20,19 +20,6 @@ from keyscore_transformers.request import TextGuide, VideoRequest
 from keyscore_transformers.texts import Texts, choose_texts, refuse_other_guide
 from keyscore_transformers.times import frame_metadata, patch_seconds
 from keyscore_transformers.videos import Video, opened
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fold:
-    """How a family folds frames into visual tokens.
-
-    Attributes:
-        frames_per_patch: Frames in one token.
-        spacing_seconds: Time between them when the family samples by itself.
-    """
-
-    frames_per_patch: int
-    spacing_seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,13 +137,7 @@ class Chooser:
                 caption=texts.caption,
                 question=texts.question,
             )
-            indices = pair_frames(
-                selection.indices,
-                source.pts_seconds(),
-                request.pair,
-                frames_per_patch=fold.frames_per_patch,
-                spacing_seconds=fold.spacing_seconds,
-            )
+            indices = pair_frames(selection.indices, source.pts_seconds(), request.pair, fold)
             frames = source.read(indices)
             return Chosen(
                 selection=replace(selection, video=video) if isinstance(video, str) else selection,

@@ -14,13 +14,8 @@ from keyscore_plugin.captioners.vlm import takes_times
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.samplers.base import Sampler
 from keyscore_plugin.types import Selection
-from keyscore_transformers.choosing import Chooser, Chosen, Fold
-from keyscore_transformers.families import (
-    Positions,
-    frames_per_patch,
-    times_of,
-    usual_spacing_seconds,
-)
+from keyscore_transformers.choosing import Chooser, Chosen
+from keyscore_transformers.families import Positions, processor_fold, times_of
 from keyscore_transformers.positions import is_ready
 from keyscore_transformers.request import (
     VideoRequest,
@@ -95,9 +90,8 @@ class EnabledProcessor:
             pending = _Pending([] if _asks(self._keyscore, kwargs) else None)
         if pending.requests is None:
             rest = without_ours(kwargs) if names_a_sampler(kwargs) else kwargs
-            return self._with_times(
-                stock.__call__(*args, **rest), patches_chosen_before(rest, frames_per_patch(self))
-            )
+            before = patches_chosen_before(rest, processor_fold(self).frames_per_patch)
+            return self._with_times(stock.__call__(*args, **rest), before)
         ours, rest = sort_keywords(kwargs)
         told_times = takes_times(stock)
         if not told_times and rest.get("audio") is None:
@@ -122,12 +116,9 @@ class EnabledProcessor:
         self._check_times_can_be_told()
         videos = flat_videos(given)
         requests = requests or requests_for({"sampler": state.sampler, **ours}, len(videos))
-        fold = Fold(
-            frames_per_patch=frames_per_patch(self), spacing_seconds=usual_spacing_seconds(self)
-        )
         token = _PENDING.set(None)  # a captioner may call processors too
         try:
-            chosen = state.chooser.choose(videos, requests, fold)
+            chosen = state.chooser.choose(videos, requests, processor_fold(self))
         finally:
             _PENDING.reset(token)
         state.last_selections = [one.selection for one in chosen]

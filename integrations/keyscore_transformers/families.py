@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from keyscore_plugin.errors import InputError
+from keyscore_plugin.pairing import Fold
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +73,10 @@ def times_of(processor: Any) -> Times:
     )
 
 
-def frames_per_patch(processor: Any) -> int:
-    """Frames that the model folds into one visual token (its temporal patch)."""
-    return getattr(processor.video_processor, "temporal_patch_size", None) or 1
-
-
-def usual_spacing_seconds(processor: Any) -> float:
-    """Time between two frames of a patch when the family samples by itself."""
-    return 1 / (getattr(processor.video_processor, "fps", None) or _DEFAULT_FPS)
+def processor_fold(processor: Any) -> Fold:
+    """How the model folds frames into visual tokens, by what its processor says."""
+    stock = processor.video_processor
+    return Fold(
+        frames_per_patch=getattr(stock, "temporal_patch_size", None) or 1,
+        spacing_seconds=1 / (getattr(stock, "fps", None) or _DEFAULT_FPS),
+    )

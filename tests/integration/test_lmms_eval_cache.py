@@ -4,8 +4,9 @@ from pathlib import Path
 
 from keyscore_lmms_eval.arguments import SamplerArguments
 from keyscore_lmms_eval.documents import VideoSpan
-from keyscore_lmms_eval.planning import Fold, Planner
+from keyscore_lmms_eval.planning import Planner
 from keyscore_lmms_eval.precomputed import Wanted
+from keyscore_plugin.pairing import Fold
 from tests.requires import require_or_skip
 from tests.tiny.encoders import save_clip
 from tests.tiny.videos import numbered_video
