@@ -15,10 +15,10 @@ from keyscore_plugin.errors import InputError
 from keyscore_plugin.version import VERSION
 
 _CLONE = Path(__file__).parents[2]
-_CODE = (Path(keyscore_plugin.__file__).parent, _CLONE / "evals")
+CODE = (Path(keyscore_plugin.__file__).parent, _CLONE / "evals")
 # All that may decide a figure: by decoding, by computing, or with the weights, words and pictures
 # that it ships.
-_PACKAGES = (
+PACKAGES = (
     *OFFLINE_PACKAGES,
     "accelerate",
     "av",
@@ -52,8 +52,18 @@ def versions() -> dict[str, str]:
     The code is known by what it says. So a change that nobody committed counts, and a commit that
     changes texts or tests alone does not.
     """
-    found = {"keyscore-plugin": VERSION, "code_sha256": code_digest(_CODE)}
-    return found | {name: told for name in _PACKAGES if (told := _installed(name))}
+    return versions_of(CODE, PACKAGES)
+
+
+def versions_of(code: Sequence[Path], packages: Sequence[str]) -> dict[str, str]:
+    """`versions` as they are on the disk now, for code that another process will load.
+
+    Args:
+        code: The folders of the code.
+        packages: What may decide a figure; told where it is installed.
+    """
+    found = {"keyscore-plugin": VERSION, "code_sha256": code_digest(code)}
+    return found | {name: told for name in packages if (told := _installed(name))}
 
 
 def provenance() -> dict[str, str]:
@@ -98,7 +108,7 @@ def _content(path: Path) -> bytes:
 
 def commit() -> str | None:
     """The commit of the code that runs; None where it is not all of one clone."""
-    return commit_of(_CLONE, _CODE)
+    return commit_of(_CLONE, CODE)
 
 
 def commit_of(clone: Path, code: Sequence[Path]) -> str | None:

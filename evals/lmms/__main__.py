@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from evals.harness.main import names
 from evals.lmms.cells import Cell, Figures, Setting, figures
 from evals.lmms.table import BASELINE, to_markdown
 from keyscore_plugin.errors import KeyScoreError
@@ -50,10 +51,10 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--model-args", required=True, help="its arguments without a sampler: pretrained=..."
     )
-    parser.add_argument("--tasks", type=_names, required=True, help="separated by commas")
+    parser.add_argument("--tasks", type=names, required=True, help="separated by commas")
     parser.add_argument(
         "--sampler",
-        type=_names,
+        type=names,
         default=["keyscore"],
         help=f"separated by commas, also precomputed:FILE; {BASELINE} is always run",
     )
@@ -73,12 +74,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
 def _numbers(text: str) -> list[int]:
-    return [int(number) for number in _names(text)]
+    return [int(number) for number in names(text)]
 
 
 if __name__ == "__main__":

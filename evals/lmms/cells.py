@@ -10,9 +10,15 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from evals.harness.records import claim
+from evals.harness.versions import CODE, PACKAGES, versions_of
+from keyscore_plugin._files import write_whole
+from keyscore_plugin._optional import package_file
 from keyscore_plugin.errors import InputError
 
 _DONE = "cell.json"  # written last: a cell without it is run again
+_INTEGRATIONS = ("keyscore_lmms_eval", "keyscore_qwen_vl_utils", "keyscore_transformers")
+_HOSTS = ("lmms-eval", "qwen-vl-utils", "vllm")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,20 +110,17 @@ def figures(cell: Cell, setting: Setting, out: Path) -> Figures:
     """The figures of a cell: read where it was done before, else from a run of its own.
 
     Raises:
-        InputError: The folder holds another setting's cells, or the run failed.
+        InputError: The folder holds this cell by other settings, code or packages, or cannot be
+            written; or the run failed.
+        MissingDependencyError: An integration is not installed.
     """
     folder = cell.folder(out)
     done = folder / _DONE
-    said = {**asdict(cell), **asdict(setting), "options": list(setting.options)}
+    if not done.exists():
+        shutil.rmtree(folder, ignore_errors=True)  # of a run that was cut off
+    claim(folder, {**asdict(cell), **asdict(setting), "versions": _versions()})
     if done.exists():
-        kept = json.loads(done.read_text())
-        if kept["asked"] != said:
-            raise InputError(
-                f"{done} is from another setting ({kept['asked']}); give another --out"
-            )
-        return Figures(**kept["figures"])
-    shutil.rmtree(folder, ignore_errors=True)  # of a run that was cut off
-    folder.mkdir(parents=True)
+        return Figures(**json.loads(done.read_text()))
     with (folder / "output.txt").open("w") as output:
         code = subprocess.call(
             command(cell, setting, folder), stdout=output, stderr=subprocess.STDOUT
@@ -125,10 +128,16 @@ def figures(cell: Cell, setting: Setting, out: Path) -> Figures:
     if code != 0:
         raise InputError(f"lmms-eval ended with code {code}; see {folder / 'output.txt'}")
     found = read_figures(cell.task, folder)
-    beside = done.with_suffix(".part")
-    beside.write_text(json.dumps({"asked": said, "figures": asdict(found)}, indent=1) + "\n")
-    beside.replace(done)
+    write_whole(done, f"{json.dumps(asdict(found), indent=1)}\n".encode())
     return found
+
+
+def _versions() -> dict[str, str]:
+    """What runs inside lmms-eval."""
+    integrations = (
+        package_file(name, "__init__.py", extra="lmms-eval").parent for name in _INTEGRATIONS
+    )
+    return versions_of((*CODE, *integrations), (*PACKAGES, *_HOSTS))
 
 
 def read_figures(task: str, folder: Path) -> Figures:

@@ -45,7 +45,16 @@ def test_samplers_are_compared_at_equal_cost_and_finished_cells_are_kept(
     assert main(call) == 0
     assert capfd.readouterr().out == table
     assert main([*call, "--limit", "1"]) == 2
-    assert "another setting" in capfd.readouterr().err
+    before = ["--device", "cpu", "--include_path", str(tmp_path)]
+    differing = f"with options {before}, this one has {[*before, '--limit', '1']}"
+    assert differing in capfd.readouterr().err
+    settings = out / "keyscore_tiny" / "stacfp-4" / "settings.json"
+    kept = json.loads(settings.read_text())
+    assert kept["versions"].keys() >= {"code_sha256", "lmms-eval", "qwen-vl-utils", "torch"}
+    kept["versions"]["lmms-eval"] = "0.0.1"
+    settings.write_text(json.dumps(kept))
+    assert main(call) == 2
+    assert "with versions {'lmms-eval': '0.0.1'}, this one has" in capfd.readouterr().err
 
 
 def test_a_run_that_fails_is_said_and_is_no_cell(
@@ -61,6 +70,9 @@ def test_a_run_that_fails_is_said_and_is_no_cell(
     folder = out / "t" / "uniform-8"
     assert (folder / "output.txt").read_text() == "no GPU\n"
     assert not (folder / "cell.json").exists()
+    # Nor does it bind what is asked next.
+    assert main([*asked, "--out", str(out), "--", "--limit", "1"]) == 2
+    assert "ended with code 3" in capfd.readouterr().err
 
 
 def test_several_gpus_go_through_accelerate(tmp_path: Path) -> None:
