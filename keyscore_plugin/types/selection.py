@@ -1,202 +1,16 @@
-"""The values that flow between the stages: frozen, validated when made, rows in time order.
-
-Pixels are ``(n, h, w, 3)`` uint8 RGB. Times are seconds from the container, never index / fps.
-"""
+"""What a sampler answers with: plain values, to JSON and back."""
 
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any, Literal
-
-import torch
-from torch import Tensor
 
 from keyscore_plugin.errors import InputError
 
 Origin = Literal["given", "generated"]
-
-
-def _require_rows(value: Any, n_rows: int, names: tuple[str, ...]) -> None:
-    """Check that each named tensor of ``value`` has ``n_rows`` rows."""
-    lengths = {name: len(getattr(value, name)) for name in names}
-    if set(lengths.values()) != {n_rows}:
-        raise InputError(f"{type(value).__name__} needs one length in every field, got {lengths}")
-
-
-def _require_time_order(value: Any) -> None:
-    """Check that ``pts_seconds`` of ``value`` does not fall."""
-    if bool((value.pts_seconds.diff() < 0).any()):
-        raise InputError(f"{type(value).__name__} needs its rows in time order")
-
-
-def _repr_shapes(value: Any) -> str:
-    """``Frames(pixels=uint8(8, 128, 228, 3), indices=int64(8,), ...)``."""
-
-    def show(item: Any) -> str:
-        if isinstance(item, Tensor):
-            return f"{str(item.dtype).removeprefix('torch.')}{tuple(item.shape)}"
-        return repr(item)
-
-    inside = ", ".join(f"{f.name}={show(getattr(value, f.name))}" for f in fields(value))
-    return f"{type(value).__name__}({inside})"
-
-
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Frames:
-    """Decoded frames of one video.
-
-    Attributes:
-        pixels: ``(n, h, w, 3)`` uint8 RGB, upright (the container's rotation is applied).
-        indices: ``(n,)`` int64, 0-based positions in display order.
-        pts_seconds: ``(n,)`` float64, presentation times from the container.
-    """
-
-    pixels: Tensor
-    indices: Tensor
-    pts_seconds: Tensor
-
-    def __post_init__(self) -> None:
-        if self.pixels.ndim != 4 or self.pixels.shape[-1] != 3 or self.pixels.dtype != torch.uint8:
-            raise InputError(
-                f"Frames.pixels must be (n, h, w, 3) uint8, "
-                f"got {tuple(self.pixels.shape)} {self.pixels.dtype}"
-            )
-        _require_rows(self, len(self.pixels), ("indices", "pts_seconds"))
-
-    def __len__(self) -> int:
-        return len(self.pixels)
-
-    def __getitem__(self, rows: Tensor | slice | list[int]) -> "Frames":
-        return Frames(self.pixels[rows], self.indices[rows], self.pts_seconds[rows])
-
-    def to(self, device: torch.device | str) -> "Frames":
-        """The same frames with their pixels on a device; indices and times stay where they are."""
-        return Frames(self.pixels.to(device), self.indices, self.pts_seconds)
-
-    __repr__ = _repr_shapes
-
-
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Embeddings:
-    """Frame embeddings of one encoder.
-
-    Attributes:
-        vectors: ``(n, d)`` float32, unit norm.
-        indices: ``(n,)`` int64 frame indices.
-        pts_seconds: ``(n,)`` float64.
-        model: The encoder that made them.
-    """
-
-    vectors: Tensor
-    indices: Tensor
-    pts_seconds: Tensor
-    model: str
-
-    def __post_init__(self) -> None:
-        if self.vectors.ndim != 2 or not self.vectors.is_floating_point():
-            raise InputError(
-                f"Embeddings.vectors must be (n, d) floating point, "
-                f"got {tuple(self.vectors.shape)} {self.vectors.dtype}"
-            )
-        _require_rows(self, len(self.vectors), ("indices", "pts_seconds"))
-        _require_time_order(self)
-
-    def __len__(self) -> int:
-        return len(self.vectors)
-
-    def to(self, device: torch.device | str) -> "Embeddings":
-        """The same with the vectors on a device; indices and times stay where they are."""
-        return Embeddings(self.vectors.to(device), self.indices, self.pts_seconds, self.model)
-
-    __repr__ = _repr_shapes
-
-
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class TextEmbedding:
-    """One embedded text.
-
-    Attributes:
-        vector: ``(d,)`` float32, unit norm.
-        model: The encoder that made it.
-        n_tokens: Tokens of the whole text.
-        max_tokens: Tokens the encoder reads; what lies beyond was cut.
-    """
-
-    vector: Tensor
-    model: str
-    n_tokens: int
-    max_tokens: int
-
-    @property
-    def n_tokens_cut(self) -> int:
-        """How many tokens at the end of the text the encoder did not see."""
-        return max(0, self.n_tokens - self.max_tokens)
-
-    __repr__ = _repr_shapes
-
-
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Candidates:
-    """STACFP's proposals: one representative frame a cluster, in time order.
-
-    Attributes:
-        rows: ``(n_candidates,)`` int64, rows of the grid.
-        cluster: ``(n_candidates,)`` int64, the cluster each one stands for; clusters are numbered
-            by the time of their representative.
-        indices: ``(n_candidates,)`` int64 frame indices.
-        pts_seconds: ``(n_candidates,)`` float64.
-        labels: ``(n_grid,)`` int64, the cluster of every frame of the grid.
-        k_silhouettes: Mean silhouette of every k that was tried (Algorithm 1, line 9).
-    """
-
-    rows: Tensor
-    cluster: Tensor
-    indices: Tensor
-    pts_seconds: Tensor
-    labels: Tensor
-    k_silhouettes: Mapping[int, float]
-
-    def __post_init__(self) -> None:
-        _require_rows(self, len(self.rows), ("cluster", "indices", "pts_seconds"))
-        _require_time_order(self)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    __repr__ = _repr_shapes
-
-
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class FrameScores:
-    """KeyScore of each frame, eq. 1-4. Every field has shape ``(n,)``.
-
-    Attributes:
-        semantic: Eq. 2, min-max normalised over the frames.
-        temporal: Eq. 3, min-max normalised.
-        drop: Eq. 4, min-max normalised.
-        total: Eq. 1, the weighted sum of the three.
-        semantic_raw: Eq. 2 as it comes, a cosine.
-        temporal_raw: Eq. 3 as it comes, a cosine.
-        drop_raw: Eq. 4 as it comes, a difference of cosines.
-    """
-
-    semantic: Tensor
-    temporal: Tensor
-    drop: Tensor
-    total: Tensor
-    semantic_raw: Tensor
-    temporal_raw: Tensor
-    drop_raw: Tensor
-
-    def __post_init__(self) -> None:
-        _require_rows(self, len(self.total), tuple(f.name for f in fields(self)))
-
-    def __len__(self) -> int:
-        return len(self.total)
-
-    __repr__ = _repr_shapes
+STAGES = ("decode", "propose", "caption", "encode", "score", "select")
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,9 +58,6 @@ class LookedAt:
     kind: str
     n_first: int
     n_closer: int = 0
-
-
-STAGES = ("decode", "propose", "caption", "encode", "score", "select")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -299,7 +110,7 @@ class Selection:
     candidates: tuple[ScoredFrame, ...] = ()
     curves: tuple[ScoredFrame, ...] = ()
     seconds: Mapping[str, float]
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.indices) != len(self.pts_seconds):

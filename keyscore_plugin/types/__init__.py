@@ -1,0 +1,34 @@
+"""The values that flow between the stages: frozen, validated when made, rows in time order.
+
+Pixels are ``(n, h, w, 3)`` uint8 RGB. Times are seconds from the container, never index / fps.
+"""
+
+from keyscore_plugin.types.selection import (
+    STAGES,
+    Caption,
+    LookedAt,
+    Origin,
+    ScoredFrame,
+    Selection,
+)
+from keyscore_plugin.types.tensors import (
+    Candidates,
+    Embeddings,
+    Frames,
+    FrameScores,
+    TextEmbedding,
+)
+
+__all__ = [
+    "STAGES",
+    "Candidates",
+    "Caption",
+    "Embeddings",
+    "FrameScores",
+    "Frames",
+    "LookedAt",
+    "Origin",
+    "ScoredFrame",
+    "Selection",
+    "TextEmbedding",
+]
