@@ -47,7 +47,7 @@ def _make(options: argparse.Namespace, setup: Setup) -> Hmdb51Evaluation:
             "download), or the model id or folder of a Video-LLM"
         )
     root = root_of(options, source=SOURCE, layout=LAYOUT)
-    data = read_hmdb51(root, _splits(options.splits))
+    data = read_hmdb51(root, _splits(options.splits), left_out=names(options.leave_out))
     everything = options.clips == "all"
     if everything and sweeps(setup.cells):
         _require_training(data)

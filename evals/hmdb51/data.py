@@ -1,7 +1,7 @@
 """HMDB-51 as it lies on disk: clips in a folder a class, and the lists of the splits."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,12 +71,15 @@ class Hmdb51:
         return [clip for clip in self.clips if clip.parts[split] is part]
 
 
-def read_hmdb51(root: Path, splits: Sequence[int] = SPLITS) -> Hmdb51:
+def read_hmdb51(
+    root: Path, splits: Sequence[int] = SPLITS, *, left_out: Collection[str] = ()
+) -> Hmdb51:
     """Read the lists and find the clips.
 
     Args:
         root: Folder of the data set, in `LAYOUT`.
         splits: The splits whose lists are read and have to be there.
+        left_out: Ids of clips that need not be there.
 
     Raises:
         InputError: A class folder, a list or a listed clip is missing, a list is wrong, a clip on
@@ -93,7 +96,7 @@ def read_hmdb51(root: Path, splits: Sequence[int] = SPLITS) -> Hmdb51:
     }
     require_files(root, [*classes, *names.values()], source=SOURCE, layout=LAYOUT)
     lists = {key: read_list(root / name) for key, name in names.items()}
-    _require_listed_clips(root, lists)
+    _require_listed_clips(root, lists, left_out)
     _require_no_others(root, lists)
     data = Hmdb51(
         classes=tuple(classes),
@@ -126,9 +129,14 @@ def _clips(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if path.suffix.lower() == ".avi"}
 
 
-def _require_listed_clips(root: Path, lists: Mapping[tuple[str, int], Listed]) -> None:
+def _require_listed_clips(
+    root: Path, lists: Mapping[tuple[str, int], Listed], left_out: Collection[str]
+) -> None:
     wanted = dict.fromkeys(
-        Path(label, name) for (label, _), listed in lists.items() for name in listed
+        Path(label, name)
+        for (label, _), listed in lists.items()
+        for name in listed
+        if f"{label}/{name}" not in left_out
     )
     require_files(root, wanted, source=SOURCE, layout=LAYOUT)
 

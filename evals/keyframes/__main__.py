@@ -7,7 +7,7 @@ from pathlib import Path
 
 from evals.harness.bench import Setup
 from evals.harness.data import require_files
-from evals.harness.main import eval_parser, root_of
+from evals.harness.main import eval_parser, names, root_of
 from evals.harness.main import main as run_main
 from evals.keyframes.evaluation import KeyframeEvaluation
 from evals.keyframes.ground_truth import LAYOUT, SOURCES, Labelled, read_keyframes
@@ -54,14 +54,14 @@ def _make(options: argparse.Namespace, setup: Setup) -> KeyframeEvaluation:
 
 def _read(options: argparse.Namespace) -> tuple[Path, list[Labelled]]:
     """The folder, and the videos with their true keyframes."""
-    source = SOURCES[options.dataset]
+    source, left_out = SOURCES[options.dataset], names(options.leave_out)
     if options.ground_truth == "files":
         root = root_of(options, source=source, layout=LAYOUT)
-        return root, read_keyframes(root, source=source)
+        return root, read_keyframes(root, source=source, left_out=left_out)
     if options.dataset != "summe":
         raise InputError("--ground-truth votes is for --dataset summe; tvsum20 has keyframes")
     root = root_of(options, source=source, layout=VOTES_LAYOUT)
-    return root, read_votes(root, source=source)
+    return root, read_votes(root, source=source, left_out=left_out)
 
 
 def _captions(options: argparse.Namespace, setup: Setup) -> str:

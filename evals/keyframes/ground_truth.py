@@ -1,6 +1,6 @@
 """The keyframes that people chose, from the names of the data set's own files."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,12 +36,13 @@ class Labelled:
     n_frames: int | None = None
 
 
-def read_keyframes(root: Path, *, source: str) -> list[Labelled]:
+def read_keyframes(root: Path, *, source: str, left_out: Collection[str] = ()) -> list[Labelled]:
     """Read ``Keyframe/<id>.mp4/<frame index>.jpg``; the pictures themselves are not opened.
 
     Args:
         root: Folder of the data set.
         source: Where to get it, for the error.
+        left_out: Ids of videos whose file need not be there.
 
     Returns:
         The videos that have keyframes, by name. Videos without are no part of the set.
@@ -54,7 +55,8 @@ def read_keyframes(root: Path, *, source: str) -> list[Labelled]:
     if not folders:
         raise InputError(f"{root / 'Keyframe'} is empty; expected {LAYOUT}")
     videos = [Path("Videos", folder.name) for folder in folders]
-    require_files(root, videos, source=source, layout=LAYOUT)
+    wanted = [video for video in videos if video.stem not in left_out]
+    require_files(root, wanted, source=source, layout=LAYOUT)
     return [
         Labelled(video.stem, root / video, _indices(folder))
         for folder, video in zip(folders, videos, strict=True)

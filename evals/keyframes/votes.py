@@ -12,6 +12,7 @@ seconds, at peaks of the mean vote), put down in words and applied to SumMe's vo
 """
 
 import zlib
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -40,12 +41,13 @@ _MALFORMED = (
 )
 
 
-def read_votes(root: Path, *, source: str) -> list[Labelled]:
+def read_votes(root: Path, *, source: str, left_out: Collection[str] = ()) -> list[Labelled]:
     """Make keyframes for every ``GT/<name>.mat``.
 
     Args:
         root: Folder of the data set.
         source: Where to get it, for the error.
+        left_out: Ids of videos whose file need not be there.
 
     Raises:
         InputError: A file is missing or is no annotation of SumMe.
@@ -55,7 +57,8 @@ def read_votes(root: Path, *, source: str) -> list[Labelled]:
     if not names:
         raise InputError(f"{root / 'GT'} holds no .mat file; expected {LAYOUT}")
     videos = {name: find_video(root, name) for name in names}
-    require_files(root, videos.values(), source=source, layout=LAYOUT)
+    wanted = [video for name, video in videos.items() if name not in left_out]
+    require_files(root, wanted, source=source, layout=LAYOUT)
     return [
         _labelled(name, root / video, root / "GT" / f"{name}.mat") for name, video in videos.items()
     ]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tqdm import tqdm
 
 from evals.harness.bench import Setup
-from evals.harness.main import eval_parser
+from evals.harness.main import eval_parser, names
 from evals.harness.main import main as run_main
 from evals.needle.data import CACHE, make_videos
 from evals.needle.protocol import NeedleEvaluation
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _make(options: argparse.Namespace, setup: Setup) -> NeedleEvaluation:
     if options.dataset == "qvhighlights":
-        videos = read_qvhighlights(options.root)
+        videos = read_qvhighlights(options.root, left_out=names(options.leave_out))
     else:
         split = get_split(options.dataset)
         making = make_videos(split, options.root)

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from evals.harness.bench import Setup
-from evals.harness.main import eval_parser, root_of
+from evals.harness.main import eval_parser, names, root_of
 from evals.harness.main import main as run_main
 from evals.summaries.data import DATASETS, LAYOUT, SOURCE, read_data_set
 from evals.summaries.evaluation import SummaryEvaluation
@@ -39,6 +39,7 @@ def _make(options: argparse.Namespace, setup: Setup) -> SummaryEvaluation:
         root_of(options, source=SOURCE, layout=LAYOUT),
         with_splits=not options.no_splits,
         with_titles=captions == "titles",
+        left_out=names(options.leave_out),
     )
     return SummaryEvaluation(data, captions=captions, seed=setup.seed)
 

@@ -1,6 +1,6 @@
 """A published data set with everything that is needed of it, checked."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,7 +65,14 @@ class DataSet:
         return part_of(self.name, n_videos, _N_PUBLISHED[self.name], "videos")
 
 
-def read_data_set(name: str, root: Path, *, with_splits: bool, with_titles: bool) -> DataSet:
+def read_data_set(
+    name: str,
+    root: Path,
+    *,
+    with_splits: bool,
+    with_titles: bool,
+    left_out: Collection[str] = (),
+) -> DataSet:
     """Read and check all files of a data set.
 
     Args:
@@ -73,6 +80,7 @@ def read_data_set(name: str, root: Path, *, with_splits: bool, with_titles: bool
         root: Its folder.
         with_splits: Whether the two sets of splits are wanted.
         with_titles: Whether TVSum's titles are wanted; SumMe's are the names of its videos.
+        left_out: Keys of videos whose file need not be there.
 
     Raises:
         InputError: A file is missing, broken, or contradicts another one.
@@ -86,7 +94,8 @@ def read_data_set(name: str, root: Path, *, with_splits: bool, with_titles: bool
     annotations = read_h5(root / h5, n_users=n_users)
     read = _tvsum if name == "tvsum" else _summe
     videos = read(root, annotations, with_titles)
-    _require(root, [video.video.relative_to(root) for video in videos.values()])
+    wanted = [video.video for key, video in videos.items() if key not in left_out]
+    _require(root, [video.relative_to(root) for video in wanted])
     found = {}
     if with_splits:
         found = {

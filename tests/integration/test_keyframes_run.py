@@ -289,3 +289,17 @@ def test_where_nothing_reads_a_text_no_titles_are_wanted(root: Path, tmp_path: P
     assert main([*options(data, out), "--sampler", "iframes", "--num-frames", "2"]) == 0
     settings = json.loads((out / "result.json").read_text())["settings"]
     assert settings["captions"] == "none"
+
+
+def test_a_video_that_is_not_there_is_left_out_by_name_alone(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "data"
+    (data / "Videos").mkdir(parents=True)
+    (data / "Keyframe").symlink_to(root / "Keyframe")
+    (data / "Videos" / "bbbbbbbbbbb.mp4").symlink_to(root / "Videos" / "bbbbbbbbbbb.mp4")
+    asked = [*options(data, tmp_path / "run"), "--sampler", "iframes", "--num-frames", "2"]
+    assert main(asked) == 2
+    assert "1 of 2 files are not under" in capsys.readouterr().err
+    assert main([*asked, "--leave-out=-aaaaaaaaaa"]) == 0
+    assert "| tvsum20, 1 of 20 videos | iframes |" in capsys.readouterr().out

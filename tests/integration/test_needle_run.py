@@ -148,6 +148,22 @@ def test_a_query_behind_the_end_of_its_video_is_named(video: NeedleVideo, tmp_pa
         run(NeedleEvaluation("colours", [late]), setup, out=tmp_path, state=PartialState())
 
 
+def test_a_video_that_is_not_there_is_left_out_by_name_alone(
+    video: NeedleVideo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "here.mp4").symlink_to(video.path)
+    asked = {"query": "red", "relevant_windows": [[0, 2]]}
+    lines = [json.dumps({"qid": name, "vid": name, **asked}) for name in ("here", "gone")]
+    (tmp_path / "highlight_val_release.jsonl").write_text("\n".join(lines))
+    arguments = ["--dataset=qvhighlights", "--sampler=uniform", "--num-frames=1"]
+    arguments += [f"--root={tmp_path}", f"--out={tmp_path / 'out'}"]
+    assert main(arguments) == 2
+    assert "1 of 2 files are not under" in capsys.readouterr().err
+    assert main([*arguments, "--leave-out=gone"]) == 0
+    assert "Left out by name: gone." in capsys.readouterr().out
+
+
 def test_a_cached_video_gives_what_the_video_gives(video: NeedleVideo) -> None:
     grid = [0, 40, 90]
     with open_video(video.path) as source, CachedSource(open_video(video.path)) as cached:

@@ -318,3 +318,19 @@ def test_another_copy_of_a_video_is_named(
     assert "2 of 3 videos could not be measured" in line
     assert "it has 60 frames and video_1 of the h5 file 90" in line
     assert "--leave-out=video_1,video_3" in line
+
+
+def test_a_video_that_is_not_there_is_left_out_by_name_alone(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "Videos").mkdir()
+    for path in root.iterdir():
+        if path.name != "Videos":
+            (tmp_path / path.name).symlink_to(path)
+    for name in list(CLIPS)[1:]:
+        (tmp_path / "Videos" / f"{name}.mp4").symlink_to(root / "Videos" / f"{name}.mp4")
+    asked = [*options(tmp_path, tmp_path / "run", "tvsum"), "--sampler", "random", "--no-splits"]
+    assert main(asked) == 2
+    assert "1 of 3 files are not under" in capsys.readouterr().err
+    assert main([*asked, "--leave-out=video_1"]) == 0
+    assert "| tvsum, 2 of 50 videos | random |" in capsys.readouterr().out

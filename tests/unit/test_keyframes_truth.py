@@ -129,6 +129,8 @@ def test_broken_votes_are_one_clear_line(tmp_path: Path) -> None:
     write_votes(tmp_path, "Jumps", [0.0, 0.0, 1.0, 1.0], users=3)
     with pytest.raises(InputError, match=r"Videos/Jumps\.mp4"):
         read_votes(tmp_path, source="there")
+    with pytest.raises(InputError, match=r"shape \(4, 3\)"):  # its video need not be there
+        read_votes(tmp_path, source="there", left_out=["Jumps"])
     (tmp_path / "Videos" / "Jumps.mp4").touch()
     with pytest.raises(InputError, match=r"shape \(4, 3\)"):
         read_votes(tmp_path, source="there")
