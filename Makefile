@@ -27,7 +27,7 @@ lint: setup  ## what CI checks beside the tests
 setup: $(VENV)/.test
 setup-demo: $(VENV)/.demo
 
-# torch first and alone: under the constraint it is the small build, and what follows keeps it.
+# torch first and alone: what follows keeps the build that the index gave.
 $(VENV)/.torch: constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) torch
