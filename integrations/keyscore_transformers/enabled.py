@@ -92,6 +92,7 @@ class EnabledProcessor:
             rest = without_ours(kwargs) if names_a_sampler(kwargs) else kwargs
             before = patches_chosen_before(rest, processor_fold(self).frames_per_patch)
             return self._with_times(stock.__call__(*args, **rest), before)
+        self._keyscore.last_selections = []  # those of another call are not of this one
         ours, rest = sort_keywords(kwargs)
         told_times = takes_times(stock)
         if not told_times and rest.get("audio") is None:

@@ -3,6 +3,7 @@
 import copy
 import pickle
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -270,6 +271,18 @@ def test_text_alone_needs_no_video(processor: Any) -> None:
     assert processor.apply_chat_template(talk, sampler="keyscore") == stock.apply_chat_template(
         talk
     )
+
+
+def test_a_call_that_chooses_nothing_leaves_no_selection_of_the_call_before(
+    processor: Any, video: str
+) -> None:
+    text = [{"role": "user", "content": [{"type": "text", "text": "Hello"}]}]
+    for talk in (text, messages("absent.mp4")):
+        processor.apply_chat_template(messages(video), sampler=fixed(), **ANSWER)
+        assert len(processor.last_selections) == 1
+        with suppress(VideoError):
+            processor.apply_chat_template(talk, sampler="uniform", **ANSWER)
+        assert processor.last_selections == []
 
 
 def test_sampler_none_overrules_the_default_of_enable(video: str) -> None:
