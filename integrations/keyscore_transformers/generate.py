@@ -32,7 +32,8 @@ def generate(
 
     Where no caption is given, the model itself first describes STACFP's candidates in one
     sentence; KeyScore chooses by it; the answer comes from the chosen frames alone. A processor
-    that is not enabled yet is enabled here, with the defaults, which refuse URLs.
+    that is not enabled yet is enabled here, with the defaults, which refuse URLs; for another
+    encoder, captioner, decoder, device or config call `enable` before.
 
     Args:
         model: A Video-LLM of transformers.
