@@ -71,6 +71,8 @@ def pair_frames(keyframes: Sequence[int], pts_seconds: Tensor, pair: Pair, fold:
     - ``"pack"``: as ``"duplicate"``, but keyframes less than a second apart share a patch. K to
       K / ``frames_per_patch`` patches: never more than ``"duplicate"``, at least what uniform
       frames cost.
+    - ``"plain"``: none of this. Any keyframes in a row share a patch, as in stock sampling, and
+      cost what as many uniform frames do.
 
     Args:
         keyframes: Rising frame indices.
