@@ -3,16 +3,18 @@
 import importlib
 import importlib.util
 from collections.abc import Mapping
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from keyscore_plugin.errors import InputError, MissingDependencyError
 
-# A force-reinstall of an extra would bring PyPI's build again, and a CUDA torch with it.
-_REINSTALL = {
+_REMEDIES = {
+    "torchcodec": "install FFmpeg's libraries (4 to 8), and the torchcodec that belongs to your "
+    "torch",
     "torchvision": "install the release and build that belong to your torch, from the index that "
-    "torch came from: pip install --force-reinstall --no-deps torchvision --index-url URL"
+    "torch came from: pip install --force-reinstall --no-deps torchvision --index-url URL",
 }
 
 
@@ -36,11 +38,18 @@ def require(module: str, *, extra: str) -> ModuleType:
             f"{package} is not installed; install it with: pip install 'keyscore-plugin[{extra}]'"
         ) from error
     except (ImportError, OSError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        again = f"reinstall it with: pip install --force-reinstall 'keyscore-plugin[{extra}]'"
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        reason = lines[0].removesuffix(" Likely causes:").rstrip(".")  # torchcodec's follow
         raise MissingDependencyError(
-            f"{package} is installed but does not load ({reason}); {_REINSTALL.get(package, again)}"
+            f"{package} is installed but does not load ({reason}); "
+            f"{_REMEDIES.get(package) or _reinstall(package)}"
         ) from error
+
+
+def _reinstall(package: str) -> str:
+    # Not by its extra, which would bring PyPI's torch again, and CUDA with it.
+    names = packages_distributions().get(package, [package])
+    return f"reinstall it with: pip install --force-reinstall --no-deps {names[0]}"
 
 
 def package_file(package: str, pattern: str, *, extra: str) -> Path:

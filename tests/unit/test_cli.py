@@ -4,6 +4,7 @@ import io
 import json
 import re
 import resource
+import sys
 import threading
 import time
 from functools import partial
@@ -20,7 +21,7 @@ from keyscore_plugin.captioners.registry import CAPTIONERS
 from keyscore_plugin.commands import listing, meter
 from keyscore_plugin.commands.listing import Entry
 from keyscore_plugin.commands.outputs import require_writable_file, require_writable_folder
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, MissingDependencyError
 from keyscore_plugin.samplers.base import SAMPLERS
 from keyscore_plugin.types import STAGES, Selection
 from keyscore_plugin.video import DECODERS, open_video
@@ -374,6 +375,37 @@ def test_what_is_not_installed_is_listed_with_the_way_to_get_it(
     assert "not usable here: no_such_package is not installed; install it with: pip install " in (
         capsys.readouterr().out
     )
+
+
+@pytest.mark.parametrize(
+    ("module", "error", "message"),
+    [
+        (
+            "torchcodec.decoders",
+            "Could not load libtorchcodec. Likely causes:\n  1. FFmpeg is not installed",
+            "torchcodec is installed but does not load (Could not load libtorchcodec); install "
+            "FFmpeg's libraries (4 to 8), and the torchcodec that belongs to your torch",
+        ),
+        (
+            "sklearn.cluster",
+            "",
+            "sklearn is installed but does not load (RuntimeError); reinstall it with: "
+            "pip install --force-reinstall --no-deps scikit-learn",
+        ),
+    ],
+)
+def test_what_does_not_load_is_told_with_what_helps(
+    module: str, error: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = module.partition(".")[0]
+    (tmp_path / package).mkdir()
+    (tmp_path / package / "__init__.py").write_text(f"raise RuntimeError({error!r})")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(MissingDependencyError) as raised:
+        require(module, extra="evals")
+    assert str(raised.value) == message
 
 
 def test_progress_reaches_who_listens_and_nobody_else() -> None:
