@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evals.harness.main import names
-from evals.lmms.cells import Cell, Figures, Setting, figures
+from evals.lmms.cells import Cell, Figures, Setting, figures, require_samplers
 from evals.lmms.table import BASELINE, to_markdown
+from keyscore_plugin.commands.options import whole_number
 from keyscore_plugin.errors import KeyScoreError
 
 
@@ -22,7 +23,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     done: dict[Cell, Figures] = {}
     try:
-        for cell in _cells(options):
+        cells = _cells(options)
+        require_samplers(cells)
+        for cell in cells:
             print(f"{cell.task}, {cell.num_frames} frames, {cell.sampler}", file=sys.stderr)
             done[cell] = figures(cell, setting, options.out)
             # After each cell, so that a run that is cut off leaves what it has.
@@ -75,7 +78,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _numbers(text: str) -> list[int]:
-    return [int(number) for number in names(text)]
+    return [whole_number(number) for number in names(text)]
 
 
 if __name__ == "__main__":

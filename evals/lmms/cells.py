@@ -12,6 +12,7 @@ from typing import Any
 
 from evals.harness.records import claim
 from evals.harness.versions import CODE, PACKAGES, versions_of
+from keyscore_lmms_eval.arguments import SamplerArguments
 from keyscore_plugin._files import write_whole
 from keyscore_plugin._optional import package_file
 from keyscore_plugin.errors import InputError
@@ -104,6 +105,17 @@ def command(cell: Cell, setting: Setting, folder: Path) -> list[str]:
         "--log_samples",
         *setting.options,
     ]
+
+
+def require_samplers(cells: Sequence[Cell]) -> None:
+    """Show a wrong name before any work: the cells before it may take hours.
+
+    Raises:
+        InputError: So it is.
+    """
+    for cell in cells:
+        sampler, _, file = cell.sampler.partition(":")
+        SamplerArguments(sampler=sampler, num_frames=cell.num_frames, sampler_file=file or None)
 
 
 def figures(cell: Cell, setting: Setting, out: Path) -> Figures:

@@ -1,6 +1,7 @@
 """``python -m evals.lmms``: a table from real runs of a tiny model, and what a second call does."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,24 @@ def test_samplers_are_compared_at_equal_cost_and_finished_cells_are_kept(
     settings.write_text(json.dumps(kept))
     assert main(call) == 2
     assert "with versions {'lmms-eval': '0.0.1'}, this one has" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("sampler", "budget", "message"),
+    [
+        ("nope", "8", "lmms: unknown sampler 'nope'; the samplers are: "),
+        ("precomputed", "8", "sampler=precomputed and sampler_file=FILE go together; give both"),
+        ("topk", "8,0", "--num-frames: expected a whole number of 1 or more, got '0'"),
+    ],
+)
+def test_a_wrong_name_or_budget_is_said_before_any_cell_is_run(
+    sampler: str, budget: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = ["--model", "m", "--model-args", "a=b", "--tasks", "t", "--out", str(tmp_path / "out")]
+    with suppress(SystemExit):
+        assert main([*call, "--sampler", sampler, "--num-frames", budget]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_run_that_fails_is_said_and_is_no_cell(
