@@ -154,7 +154,7 @@ def _versions() -> dict[str, str]:
 
 def read_figures(task: str, folder: Path) -> Figures:
     """The figures of a finished run, from the results of lmms-eval and from our log."""
-    results = json.loads(_only(folder / "results", "*_results.json").read_text())
+    results = json.loads(_results_file(folder).read_text())
     if task not in results["results"]:
         raise InputError(
             f"lmms-eval reports no score of its own for {task}; name its parts instead"
@@ -180,10 +180,13 @@ def _mean(values: Sequence[float]) -> float:
     return fmean(values) if values else 0.0
 
 
-def _only(folder: Path, pattern: str) -> Path:
-    found = sorted(folder.rglob(pattern))
-    if len(found) != 1:
-        raise InputError(f"expected one {pattern} below {folder}, found {len(found)}")
+def _results_file(folder: Path) -> Path:
+    found = sorted((folder / "results").rglob("*_results.json"))
+    if len(found) != 1:  # lmms-eval ends with code 0 after most errors, too
+        raise InputError(
+            f"lmms-eval left {len(found)} files of results below {folder / 'results'}, where one "
+            f"was expected; see {folder / 'output.txt'}"
+        )
     return found[0]
 
 

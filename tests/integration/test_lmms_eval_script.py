@@ -1,6 +1,7 @@
 """``python -m evals.lmms``: a table from real runs of a tiny model, and what a second call does."""
 
 import json
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -76,22 +77,29 @@ def test_a_wrong_name_or_budget_is_said_before_any_cell_is_run(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("code", "said"), [(3, "ended with code 3"), (0, "left 0 files of results")]
+)
 def test_a_run_that_fails_is_said_and_is_no_cell(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    code: int,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    (tmp_path / "fails").write_text("#!/bin/sh\necho no GPU\nexit 3\n")
+    (tmp_path / "fails").write_text(f"#!/bin/sh\necho no GPU\nexit {code}\n")
     (tmp_path / "fails").chmod(0o755)
     monkeypatch.setattr("sys.executable", str(tmp_path / "fails"))
     out = tmp_path / "out"
     asked = ["--model", "m", "--model-args", "a=b", "--tasks", "t", "--num-frames", "8"]
     assert main([*asked, "--out", str(out)]) == 2
-    assert "ended with code 3" in capfd.readouterr().err
     folder = out / "t" / "uniform-8"
+    assert re.search(rf"{said}.*; see {folder / 'output.txt'}$", capfd.readouterr().err, re.M)
     assert (folder / "output.txt").read_text() == "no GPU\n"
     assert not (folder / "cell.json").exists()
     # Nor does it bind what is asked next.
     assert main([*asked, "--out", str(out), "--", "--limit", "1"]) == 2
-    assert "ended with code 3" in capfd.readouterr().err
+    assert said in capfd.readouterr().err
 
 
 def test_several_gpus_go_through_accelerate(tmp_path: Path) -> None:
