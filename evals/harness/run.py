@@ -52,8 +52,8 @@ def run(
         The figures; None in every process but the main one.
 
     Raises:
-        InputError: The folder holds another run, two videos have one id, an id is unknown, or
-            videos could not be measured.
+        InputError: The folder holds another run, two videos have one id, an id is unknown, all
+            videos are left out, or some could not be measured.
     """
     ids = [unit.id for unit in evaluation.units]
     twice = [name for name, times in Counter(ids).items() if times > 1]
@@ -62,13 +62,15 @@ def run(
     unknown = [name for name in leave_out if name not in ids]
     if unknown:
         raise InputError(f"--leave-out: there is no video {unknown[0]!r} in {evaluation.name}")
+    units = [unit for unit in evaluation.units if unit.id not in leave_out]
+    if not units:
+        raise InputError(f"--leave-out leaves none of {len(ids)} videos to measure; name fewer")
     settings = _settings(evaluation, setup)
     begun_with = provenance()
     if state.is_main_process:
         # What is left out decides no record, so the same folder serves: it is in the result.
         claim(out, settings | {"versions": versions()})
     state.wait_for_everyone()
-    units = [unit for unit in evaluation.units if unit.id not in leave_out]
     _measure(evaluation, setup, units[state.process_index :: state.num_processes], out, state)
     state.wait_for_everyone()
     if not state.is_main_process:

@@ -226,6 +226,12 @@ def test_a_video_that_is_not_there_cannot_be_left_out(units: list[Unit], tmp_pat
         finish(FrameTimes(units), tmp_path, leave_out=["dog"])
 
 
+def test_not_all_videos_can_be_left_out(units: list[Unit], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"leaves none of {len(units)} videos"):
+        finish(FrameTimes(units), tmp_path, leave_out=[unit.id for unit in units])
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
