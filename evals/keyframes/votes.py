@@ -17,20 +17,18 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
 from evals.harness.data import require_files
 from evals.keyframes.ground_truth import Labelled
 from evals.summaries.videos import find_video
+from keyscore_plugin._optional import require
 from keyscore_plugin.errors import InputError
 
 LAYOUT = "GT/<name>.mat and Videos/<name>.mp4 or .webm"
 _STRETCH_SECONDS = 2.0
 _LEAST_USERS = 15
-# What the reader raises over bytes that are no MATLAB file, or half of one.
+# What the reader raises, besides its own error, over bytes that are no MATLAB file, or half of one.
 _MALFORMED = (
-    MatReadError,
     LookupError,
     MemoryError,
     NotImplementedError,
@@ -74,9 +72,10 @@ def _labelled(name: str, video: Path, path: Path) -> Labelled:
 
 def _read_votes(path: Path) -> tuple[npt.NDArray[np.int64], float]:
     """``(n_frames,)`` votes, and frames a second."""
+    scipy_io = require("scipy.io", extra="evals")
     try:
-        values = loadmat(path, variable_names=["user_score", "FPS"])
-    except _MALFORMED as error:
+        values = scipy_io.loadmat(path, variable_names=["user_score", "FPS"])
+    except (scipy_io.matlab.MatReadError, *_MALFORMED) as error:
         raise InputError(f"{path} is no MATLAB file of SumMe ({error})") from error
     for name in ("user_score", "FPS"):
         if name not in values:

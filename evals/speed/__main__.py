@@ -21,6 +21,7 @@ from evals.speed.results import Facts, Results
 from evals.speed.table import Table
 from evals.speed.whole import Clip, Setting
 from keyscore_plugin._files import write_whole
+from keyscore_plugin._optional import package_file
 from keyscore_plugin.errors import KeyScoreError
 from keyscore_plugin.video import DECODERS
 
@@ -60,8 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         decord=importlib.util.find_spec("decord") is not None,
         peers=options.peers and str(options.peers.absolute()),
     )
-    facts = _facts(options.threads, options.repeats)
     try:
+        facts = _facts(options.threads, options.repeats)
         results = Results.load(options.out / "speed.json")
         for part in options.only:
             for table in _PARTS[part](options, setting):
@@ -92,6 +93,7 @@ def _write(results: Results, folder: Path) -> None:
 
 def _facts(threads: int, repeats: int) -> Facts:
     """What the figures depend on."""
+    package_file("sklearn", "__init__.py", extra="evals")  # or it has no version
     return {
         "date": datetime.now(timezone.utc).date().isoformat(),
         "cores": os.cpu_count() or 1,

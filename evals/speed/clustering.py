@@ -5,7 +5,6 @@ from functools import partial
 from typing import Any
 
 import torch
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from evals.speed.features import long_histograms
@@ -22,7 +21,7 @@ def table(sizes: Sequence[int], k_maxes: Sequence[int], *, repeats: int, threads
     """Time and best silhouette of both, for every number of frames and of clusters."""
     torch.set_num_threads(threads)
     lines: list[dict[str, Cell]] = []
-    with threadpool_limits(threads):
+    with require("threadpoolctl", extra="evals").threadpool_limits(threads):
         for n in sizes:
             histograms = long_histograms(n, seed=n)
             for k_max in k_maxes:

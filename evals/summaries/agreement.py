@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from scipy.stats import kendalltau, spearmanr
 
 from evals.harness.arrays import Floats, Mask
+from keyscore_plugin._optional import require
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,8 @@ def _correlate(a: Floats, b: Floats) -> tuple[float, float] | None:
     """Tau and rho; None where one side is constant."""
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return None
-    return float(kendalltau(a, b).statistic), float(spearmanr(a, b).statistic)
+    stats = require("scipy.stats", extra="evals")
+    return float(stats.kendalltau(a, b).statistic), float(stats.spearmanr(a, b).statistic)
 
 
 def _mean(found: Sequence[tuple[float, float] | None]) -> Agreement:

@@ -160,6 +160,20 @@ def test_importing_the_core_imports_no_optional_stack() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_an_evaluation_imports_its_extra_where_it_says_how_to_install_it() -> None:
+    extra = {"foolbox", "h5py", "matplotlib", "scipy", "skimage", "sklearn", "threadpoolctl"}
+    early = [
+        f"{module}: {name}"
+        for module, path in modules().items()
+        if module.startswith("evals") and not module.startswith("evals.speed.peers")
+        for statement in ast.parse(path.read_text()).body
+        if isinstance(statement, ast.Import | ast.ImportFrom)
+        for name in [getattr(statement, "module", None), *(n.name for n in statement.names)]
+        if name is not None and name.partition(".")[0] in extra
+    ]
+    assert early == []
+
+
 def test_the_wheel_holds_only_names_of_ours(tmp_path: Path) -> None:
     builder = importlib.import_module("hatchling.builders.wheel").WheelBuilder(str(ROOT))
     (wheel,) = builder.build(directory=str(tmp_path), versions=["standard"])
