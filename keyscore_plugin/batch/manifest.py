@@ -81,6 +81,8 @@ def _object(line: str, *, where: str) -> dict[str, Any]:
         values = json.loads(line)
     except json.JSONDecodeError as error:
         raise InputError(f"{where}: not JSON ({error.msg} at column {error.colno})") from error
+    except (ValueError, RecursionError) as error:  # a number too long for Python, or too deep
+        raise InputError(f"{where}: not JSON that Python reads ({error})") from error
     if not isinstance(values, dict):
         raise InputError(
             f"{where}: expected an object such as {{'video': 'a.mp4'}}, got {type(values).__name__}"

@@ -91,6 +91,7 @@ def run_batch(
         if item.id in journal.done:
             _require_same_run(journal, item, asked)
             n_errors += "error" in journal.done[item.id]
+    journal.mend()
     pending = [item for item in items if item.id not in journal.done]
     n_before = len(items) - len(pending)
     on_answer(n_before, len(items))

@@ -4,6 +4,7 @@ import json
 import os
 import resource
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -103,6 +104,8 @@ def test_blank_lines_and_a_byte_order_mark_and_exotic_line_breaks_are_no_lines(
         ('{"video": "a.mp4", "id": true}', "'id' must be a text or a whole number, got True"),
         ('{"video": "a.mp4", "id": null}', "'id' must be a text or a whole number, got None"),
         ('{"video": "a.mp4", "id": 1}', "line 2: id 1 is taken by line 1"),
+        ('{"video": "a.mp4", "id": ' + "9" * 5000 + "}", "line 2: not JSON that Python reads .Exc"),
+        ("[" * 100_000, "line 2: not JSON that Python reads .maximum recursion depth"),
     ],
 )
 def test_a_malformed_line_refuses_the_manifest_and_is_named(
@@ -174,7 +177,8 @@ def test_cut_off_at_any_byte_a_run_ends_with_the_same_lines(manifest: Path, tmp_
         out.write_bytes(whole[:n_bytes])
         sampler, _ = run(manifest, out)
         assert out.read_bytes() == whole, n_bytes
-        assert len(sampler.calls) == 3 - whole[:n_bytes].count(b"\n"), n_bytes
+        n_done = len(ends) - len(sampler.calls)  # a line may lack its end alone
+        assert n_done == whole[:n_bytes].count(b"\n") + (n_bytes in ends), n_bytes
 
 
 def test_a_line_added_to_the_manifest_is_the_only_one_answered(
@@ -244,6 +248,37 @@ def test_a_file_that_is_no_output_of_a_batch_is_left_alone(tmp_path: Path, conte
     assert out.read_bytes() == content
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"id": 1, "video": "a.mp4"}',
+        b'{"id": 1, "video": "a.mp4"}\n{"id": 2, "x": 1}',
+        b'{"id": 9}',
+    ],
+)
+def test_another_file_whose_last_line_has_no_end_loses_nothing(
+    tmp_path: Path, content: bytes
+) -> None:
+    """A manifest that was given as its own output, say."""
+    out = tmp_path / "out.jsonl"
+    out.write_bytes(content)
+    with suppress(InputError):
+        run(write_lines(tmp_path / "m.jsonl", {"video": "a.mp4"}), out)
+    assert out.read_bytes().startswith(content)
+
+
+@pytest.mark.parametrize("torn", [b'{"i', b'{"id": 2, "video": "b'])
+def test_a_run_that_is_refused_leaves_the_output_as_it_was(tmp_path: Path, torn: bytes) -> None:
+    out = tmp_path / "out.jsonl"
+    manifest = write_lines(tmp_path / "m.jsonl", {"video": "a.mp4"}, {"video": "b.mp4"})
+    run(manifest, out)
+    before = out.read_bytes().splitlines(keepends=True)[0] + torn
+    out.write_bytes(before)
+    with pytest.raises(InputError, match="this run asks for"):
+        run(manifest, out, budget=Budget(num_frames=3, threshold=None))
+    assert out.read_bytes() == before
+
+
 def test_a_missing_model_ends_the_run_and_leaves_the_line_open(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "m.jsonl", {"video": "a.mp4"}, {"video": "model-gone.mp4"})
     with pytest.raises(ModelError):
@@ -267,6 +302,8 @@ def test_an_output_in_an_unwritable_place_is_one_clear_error(tmp_path: Path) -> 
         Journal(tmp_path / "file" / "out.jsonl")
     with pytest.raises(InputError, match="Is a directory"):
         Journal(tmp_path)
+    with pytest.raises(InputError, match="File name too long"):
+        Journal(tmp_path / ("x" * 300))
 
 
 @pytest.mark.parametrize("name", ["/dev/full", "/dev/zero", "pipe"])
