@@ -45,6 +45,8 @@ def check_path(path: str) -> Path:
             remedy = "download it and give the path of the local file"
             raise VideoError(path, "it is a URL", remedy) from error
         raise VideoError(path, "there is no such file", "check the path") from error
+    except UnicodeEncodeError as error:  # half of a surrogate pair, which JSON may hold
+        raise VideoError(repr(path), "it is no path", "give the path of one video file") from error
     except OSError as error:  # a folder one may not enter, a name that is too long
         cause = error.strerror or type(error).__name__
         raise VideoError(path, cause, "give the path of a file you can read") from error

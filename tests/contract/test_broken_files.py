@@ -63,6 +63,7 @@ def test_what_is_no_video_is_one_line_that_names_file_cause_and_remedy(
         ("nowhere/video.mp4", "no such file"),
         ("", "it is no path"),
         ("video\0.mp4", "it is no path"),
+        ("\ud800.mp4", "it is no path"),
         ("/dev/null", "not a regular file"),
         ("x" * 5000, "too long"),
     ],
