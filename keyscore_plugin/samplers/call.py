@@ -42,9 +42,15 @@ class Request:
             or self.num_frames < 1
         ):
             raise InputError(f"num_frames must be a whole number >= 1, got {self.num_frames!r}")
-        if self.threshold is not None and not math.isfinite(self.threshold):
-            raise InputError(f"threshold must be a finite number, got {self.threshold}")
+        if self.threshold is not None and not (
+            isinstance(self.threshold, int | float)
+            and not isinstance(self.threshold, bool)
+            and math.isfinite(self.threshold)
+        ):
+            raise InputError(f"threshold must be a finite number, got {self.threshold!r}")
         for name, text in (("caption", self.caption), ("question", self.question)):
+            if text is not None and not isinstance(text, str):
+                raise InputError(f"the {name} must be a text, got {text!r}")
             if text is not None and not text.strip():
                 raise InputError(f"the {name} is empty; give a sentence, or leave it out")
 

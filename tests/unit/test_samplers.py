@@ -210,9 +210,12 @@ def test_no_text_and_no_captioner_names_the_ways_out(name: str, traffic_light: P
         ({"num_frames": 2.5}, "whole number >= 1, got 2.5"),
         ({"num_frames": True}, "whole number >= 1, got True"),
         ({"threshold": float("nan")}, "finite number, got nan"),
+        ({"threshold": "0.5"}, "finite number, got '0.5'"),
         ({"num_frames": 2, "threshold": 0.5}, "exclude each other"),
         ({"caption": "  "}, "the caption is empty"),
         ({"question": ""}, "the question is empty"),
+        ({"caption": ["red"]}, r"the caption must be a text, got \['red'\]"),
+        ({"question": b"red"}, "the question must be a text, got b'red'"),
     ],
 )
 def test_bad_arguments_are_named(call: dict[str, Any], message: str, traffic_light: Path) -> None:
