@@ -1,5 +1,6 @@
 """A figure that is filled from the top down, measured in inches."""
 
+import re
 from typing import TYPE_CHECKING
 
 from keyscore_plugin._optional import require
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
 WIDTH_INCHES = 10.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 0.45, 0.30, 0.15, 0.10  # margins; the left one holds tick labels
 CONTENT_INCHES = WIDTH_INCHES - _LEFT - _RIGHT
+
+# Control characters and the like: an .svg that holds one does not open (XML 1.0, production 2).
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 _WORD_GAP_INCHES = 0.12
 _INCHES_PER_POINT = 1 / 72
@@ -40,7 +44,8 @@ class Sheet:
     def text(self, parts: tuple[tuple[str, str], ...], *, size: float, height: float) -> None:
         """One line of (text, colour) parts from the left margin; the cursor moves down."""
         x = _LEFT
-        for n, (text, colour) in enumerate(parts):
+        for n, (said, colour) in enumerate(parts):
+            text = _NO_XML.sub("\ufffd", said)
             self.figure.text(
                 x / WIDTH_INCHES,
                 (self._y - height / 2) / self._height,

@@ -152,8 +152,9 @@ def test_portrait_video_keeps_its_shape_and_the_page_its_height(tmp_path: Path) 
     assert height < 2000
 
 
-def test_the_svg_report_is_one_well_formed_picture(video: Path, tmp_path: Path) -> None:
-    write_report(selection(video), tmp_path / "r.svg")
+@pytest.mark.parametrize("text", ["a dog", "\x1b[31ma\x00dog\x7f\ufffe", "--> ]]> <a> & \udcff"])
+def test_the_svg_report_is_one_well_formed_picture(text: str, video: Path, tmp_path: Path) -> None:
+    write_report(replace(selection(video), caption=Caption(text, "given")), tmp_path / "r.svg")
     root = ElementTree.fromstring((tmp_path / "r.svg").read_text())
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
 
