@@ -16,7 +16,7 @@ from keyscore_plugin.batch.handle import Handle, Outcome, deaf_to_ctrl_c
 from keyscore_plugin.batch.manifest import Item
 from keyscore_plugin.batch.run import Records
 from keyscore_plugin.batch.worker import Job
-from keyscore_plugin.errors import KeyScoreError, ModelError
+from keyscore_plugin.errors import InputError, KeyScoreError, ModelError
 
 _AHEAD_PER_WORKER = 16  # ours: bounds memory, and what a kill costs; 16 short videos for a long one
 _MAX_FAILED_STARTS = 3  # ours, in a row: then it is not by chance that workers do not start
@@ -65,10 +65,20 @@ class _Pool:
         self._workers: list[Handle] = []
 
     def start(self, n_workers: int) -> None:
-        """Start further workers."""
-        for _ in range(n_workers):
-            with deaf_to_ctrl_c():
-                self._workers.append(Handle(self._job, limit_seconds=self._limit_seconds))
+        """Start further workers.
+
+        Raises:
+            InputError: The system starts no more processes, or opens no more files.
+        """
+        try:
+            for _ in range(n_workers):
+                with deaf_to_ctrl_c():
+                    self._workers.append(Handle(self._job, limit_seconds=self._limit_seconds))
+        except OSError as error:
+            raise InputError(
+                f"cannot start worker {len(self._workers) + 1}: {error.strerror or error}; "
+                "use fewer --workers"
+            ) from error
 
     def hand_out(self, place: int, item: Item) -> bool:
         """Give a line to an idle worker; False when there is none."""

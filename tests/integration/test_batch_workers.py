@@ -8,6 +8,7 @@ import json
 import os
 import random
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -27,7 +28,7 @@ from keyscore_plugin.batch.manifest import Item
 from keyscore_plugin.batch.pool import answers_of_workers
 from keyscore_plugin.batch.run import BatchSummary, Record, answers_here, run_batch
 from keyscore_plugin.batch.worker import Job
-from keyscore_plugin.errors import KeyScoreError, ModelError
+from keyscore_plugin.errors import InputError, KeyScoreError, ModelError
 from keyscore_plugin.samplers.base import Sampler
 from tests.clips import CLIPS, Clip
 from tests.faulty import FaultySampler, faulty, stillborn, thread_counter, without_model
@@ -115,6 +116,16 @@ def test_workers_that_do_not_start_end_the_run(
 ) -> None:
     with pytest.raises(error, match=words):
         answered(items_named(["a", "b", "c"]), n_workers=1, make_sampler=make_sampler)
+
+
+def test_a_system_that_opens_no_more_files_is_one_clear_error() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, before[1]))
+    try:
+        with pytest.raises(InputError, match="cannot start worker 1: Too many open files; use few"):
+            answered(items_named(["a", "b"]), n_workers=2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_workers_run_no_further_ahead_than_the_bound(tmp_path: Path) -> None:
