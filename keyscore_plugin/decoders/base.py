@@ -1,8 +1,10 @@
 """What every decoder shares: the facts and true times of one scan, and the checks of a call."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from itertools import islice
+from threading import Lock
 from types import TracebackType
 from typing import ClassVar
 
@@ -44,6 +46,8 @@ class ScannedSource(ABC):
         self._damage = facts.damage
         self._notes = list(facts.notes)
         self._closed = False
+        # Threads that share a video take turns: no decoder is made for two, and most crash.
+        self._one_thread = Lock()
         self._seconds = torch.from_numpy(facts.table.seconds)
         self.rotation = facts.rotation
         upright = self._coded_size[::-1] if facts.rotation % 180 else self._coded_size
@@ -90,7 +94,8 @@ class ScannedSource(ABC):
         if not len(rows):
             pixels = torch.empty((0, height, width, 3), dtype=torch.uint8)
         else:
-            pixels = self._read(rows, (height, width))
+            with self._one_thread:
+                pixels = self._read(rows, (height, width))
         if not np.array_equal(places, np.arange(len(rows))):
             pixels = pixels[torch.from_numpy(places)]
         return self._frames(pixels, wanted)
@@ -112,7 +117,9 @@ class ScannedSource(ABC):
             raise InputError("the grid must be rising frame indices without repetition")
         if short_side < 1:
             raise InputError(f"short_side must be at least 1 pixel, got {short_side}")
-        return self._thumbnails(rows, self._thumbnail_size(short_side)) if len(rows) else iter(())
+        if not len(rows):
+            return iter(())
+        return self._in_turn(self._thumbnails(rows, self._thumbnail_size(short_side)))
 
     def close(self) -> None:
         """Free the decoder. Closing twice is fine."""
@@ -134,8 +141,18 @@ class ScannedSource(ABC):
         """``(m, height, width, 3)`` uint8 upright pixels of unique rising frames."""
 
     @abstractmethod
-    def _thumbnails(self, rows: Ints, size: tuple[int, int]) -> Iterator[Frames]:
+    def _thumbnails(self, rows: Ints, size: tuple[int, int]) -> Generator[Frames, None, None]:
         """Batches of upright frames near ``rows``, scaled to ``size`` (height, width)."""
+
+    def _in_turn(self, batches: Generator[Frames, None, None]) -> Iterator[Frames]:
+        """The batches, each made while no other thread decodes."""
+        with closing(batches):
+            while True:
+                with self._one_thread:
+                    batch = next(batches, None)
+                if batch is None:
+                    return
+                yield batch
 
     def _thumbnail_size(self, short_side: int) -> tuple[int, int]:
         """(height, width) with the given short side, aspect ratio kept, never larger."""

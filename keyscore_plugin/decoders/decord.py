@@ -1,6 +1,6 @@
 """decord 0.6: an old FFmpeg (no AV1); quick, but it knows fewer files than PyAV and says so."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import numpy as np
@@ -58,7 +58,7 @@ class DecordSource(ScannedSource):
     def _read(self, rows: Ints, size: tuple[int, int]) -> Tensor:
         return torch.cat([self._batch(rows[k : k + _CHUNK], size) for k in _steps(rows)])
 
-    def _thumbnails(self, rows: Ints, size: tuple[int, int]) -> Iterator[Frames]:
+    def _thumbnails(self, rows: Ints, size: tuple[int, int]) -> Generator[Frames, None, None]:
         for k in _steps(rows):
             part = rows[k : k + _CHUNK]
             yield self._frames(self._batch(part, size), part)

@@ -1,6 +1,6 @@
 """PyAV, the default: decodes all we tried, with its own current FFmpeg."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import numpy as np
 import torch
@@ -87,7 +87,7 @@ class PyAVSource(ScannedSource):
                 break
         return np.array(sorted(wanted), dtype=np.int64)
 
-    def _thumbnails(self, rows: Ints, size: tuple[int, int]) -> Iterator[Frames]:
+    def _thumbnails(self, rows: Ints, size: tuple[int, int]) -> Generator[Frames, None, None]:
         walk = Walk(self.path, self._table, speed=self._speed(rows))
         try:
             decoded = walk.frames(plan(self._table, rows))

@@ -1,6 +1,6 @@
 """torchcodec: PyTorch's own decoder, on top of the system's FFmpeg."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import torch
@@ -47,7 +47,7 @@ class TorchCodecSource(ScannedSource):
     def _read(self, rows: Ints, size: tuple[int, int]) -> Tensor:
         return torch.cat([self._batch(part, size).cpu() for part in _parts(rows)])
 
-    def _thumbnails(self, rows: Ints, size: tuple[int, int]) -> Iterator[Frames]:
+    def _thumbnails(self, rows: Ints, size: tuple[int, int]) -> Generator[Frames, None, None]:
         for part in _parts(rows):
             yield self._frames(self._batch(part, size), part)
 

@@ -1,6 +1,7 @@
 """Contract of every decoder over every kind of clip: frame i is frame i, at its true time."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
@@ -192,6 +193,20 @@ def test_nothing_asked_for_is_nothing_given(open_clip: Open) -> None:
     video = open_clip(b_frames)
     assert len(video.read([])) == 0
     assert list(video.thumbnails([], short_side=40)) == []
+
+
+def test_threads_that_share_a_video_each_get_their_frames(open_clip: Open) -> None:
+    """No decoder stands two threads: without turns this ends the process, or never ends."""
+    video = open_clip(CLIPS[0])
+    wanted = [40, 3, 21]
+
+    def read(_: int) -> list[int]:
+        seen = [len(batch) for batch in video.thumbnails(range(0, 48, 6), short_side=32)]
+        return [*numbers(video.read(wanted).pixels), sum(seen)]
+
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(read, range(32)))
+    assert found == [[*wanted, 8]] * 32
 
 
 def test_reading_goes_on_after_thumbnails_are_left_half_way(open_clip: Open) -> None:
