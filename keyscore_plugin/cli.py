@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from keyscore_plugin.commands import batch, demo, listing, select
-from keyscore_plugin.commands.streams import say
+from keyscore_plugin.commands.streams import open_closed_streams, say
 from keyscore_plugin.errors import KeyScoreError, VideoError
 
 EXIT_USAGE = 2
@@ -31,7 +31,8 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line; argparse would print the whole usage before it."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(EXIT_USAGE, f"{self.prog}: {message} ({self.prog} --help says more)\n")
+        said = " ".join(message.split())  # what was given may hold a line break
+        self.exit(EXIT_USAGE, f"{self.prog}: {said} ({self.prog} --help says more)\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    open_closed_streams()
     args = _parser().parse_args(argv)
     try:
         code: int = args.run(args)

@@ -34,10 +34,14 @@ def require_writable_file(path: Path) -> None:
     Raises:
         InputError: It cannot; the message says why.
     """
-    if path.is_dir():
+    try:
+        is_folder, is_there = path.is_dir(), path.exists()
+    except OSError as error:  # a name that is too long, or in a folder one may not enter
+        raise unwritable(path, error) from error
+    if is_folder:
         raise InputError(f"cannot write {path}: it is a folder; give the name of a file")
     require_writable_folder(path.parent)
-    if path.exists() and not os.access(path, os.W_OK):
+    if is_there and not os.access(path, os.W_OK):
         raise InputError(f"cannot write {path}: it is read-only; give another name")
 
 

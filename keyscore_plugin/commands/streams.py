@@ -4,15 +4,30 @@ import io
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from typing import TextIO
 
 from keyscore_plugin.errors import InputError
 
 
 def say(message: str) -> None:
-    """Print one line for the person at the terminal to standard error."""
-    print(" ".join(message.split()), file=sys.stderr, flush=True)
+    """Print one line for the person at the terminal to standard error, if it can be written."""
+    with suppress(OSError):  # a log on a full disk ends no run; the exit code tells as well
+        print(" ".join(message.split()), file=sys.stderr, flush=True)
+
+
+def open_closed_streams() -> None:
+    """Open standard streams that the process was started without, on nothing.
+
+    Else the next file that is opened takes the place of one, and what a library says goes into it.
+    """
+    null = os.open(os.devnull, os.O_RDWR)
+    while null <= 2:
+        os.set_inheritable(null, True)  # for workers
+        null = os.open(os.devnull, os.O_RDWR)
+    os.close(null)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w")  # print(file=None) would take standard output
 
 
 @contextmanager
@@ -24,7 +39,7 @@ def own_stdout() -> Iterator[Callable[[str], None]]:
 
     Raises:
         BrokenPipeError: Its reader went away.
-        InputError: It cannot be written, to a full disk say.
+        InputError: It cannot be written, to a full disk say, or is closed.
     """
     stdout = sys.stdout
     if isinstance(stdout, io.TextIOWrapper):
@@ -32,6 +47,8 @@ def own_stdout() -> Iterator[Callable[[str], None]]:
         stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
 
     def print_result(text: str) -> None:
+        if stdout is None:
+            raise InputError("cannot write standard output: it is closed; send it elsewhere")
         try:
             print(text, file=stdout, flush=True)
         except BrokenPipeError:

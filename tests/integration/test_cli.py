@@ -81,6 +81,31 @@ def test_a_full_standard_output_is_one_line(video: str) -> None:
     )
 
 
+def test_streams_that_are_closed_or_full_end_no_run(video: str, tmp_path: Path) -> None:
+    """As a daemon has them, or a log on a full disk."""
+    line = {"video": video}, {"video": "gone.mp4"}
+    (tmp_path / "m.jsonl").write_text("".join(json.dumps(one) + "\n" for one in line))
+    uniform = ["--sampler", "uniform", "--num-frames", "2"]
+
+    def shell(streams: str, *argv: str) -> subprocess.CompletedProcess[str]:
+        command = ["sh", "-c", f'exec "$@" {streams}', "sh", *KEYSCORE, *argv, *uniform]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    done = shell(">&-", "select", video, "--json")
+    assert (done.returncode, done.stdout, done.stderr) == (
+        2,
+        "",
+        "keyscore: cannot write standard output: it is closed; send it elsewhere\n",
+    )
+    done = shell("2>&-", "select", "gone.mp4")
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", "")
+    for name, streams in (("closed", "<&- >&- 2>&-"), ("full", "2>/dev/full")):
+        out = tmp_path / f"{name}.jsonl"
+        done = shell(streams, "batch", str(tmp_path / "m.jsonl"), "--out", str(out))
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        assert ["error" in record for record in read_lines(out)] == [False, True]
+
+
 def test_a_file_name_that_is_no_utf_8_comes_out_as_json(video: str, tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"caf\xe9.mp4")
     path.write_bytes(Path(video).read_bytes())

@@ -146,6 +146,7 @@ def test_a_grid_that_a_sampler_cannot_use_is_one_line(video: str, capsys: Captur
         (["--grid", "all"], "argument --grid: invalid choice: 'all'"),
         (["--frames", "3"], "unrecognized arguments: --frames 3"),
         (["--num", "3"], "unrecognized arguments: --num 3"),
+        (["a\nb"], "unrecognized arguments: a b"),
         (["--sampler", "uniform", "--threshold", "0.5"], "uniform ranks no frames"),
         (["--encoder", "conse"], "no text to score the frames with; give a caption"),
         (["--encoder", "conse", "--caption", "a", "--device", "abacus"], "abacus"),
@@ -284,6 +285,8 @@ def test_outputs_that_cannot_be_written_end_with_2_before_the_video_is_opened(
         ("--save-frames", "file/below"),
         ("--report", "file/why.png"),
         ("--report", "folder.png"),
+        ("--report", "f" * 300 + ".png"),
+        ("--save-frames", "f" * 300),
     ]:
         code, err = fails(capsys, "select", "no-video.mp4", option, str(tmp_path / place))
         assert code == 2
