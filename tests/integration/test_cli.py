@@ -177,7 +177,7 @@ def test_a_batch_killed_again_and_again_ends_with_each_line_once(
     manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
     argv = ["batch", str(manifest), "--out", str(out), "--sampler", "uniform"]
     done = subprocess.run(
-        [sys.executable, "-c", KILLER, "0", "9000", str(out), *argv],
+        [sys.executable, "-c", KILLER, "0", "4000", str(out), *argv],
         cwd=ROOT,
         capture_output=True,
         text=True,
