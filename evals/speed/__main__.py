@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.util
+import math
 import os
 import platform
 import shlex
@@ -22,6 +23,7 @@ from evals.speed.table import Table
 from evals.speed.whole import Clip, Setting
 from keyscore_plugin._files import write_whole
 from keyscore_plugin._optional import package_file
+from keyscore_plugin.commands.options import whole_number
 from keyscore_plugin.errors import KeyScoreError
 from keyscore_plugin.video import DECODERS
 
@@ -37,6 +39,7 @@ _PARTS: Mapping[str, Callable[[argparse.Namespace, Setting], Iterable[Table]]] =
     "gpu": lambda o, s: [gpu.table(o.gpu_frames, repeats=s.repeats, threads=s.threads)],
     "processor": lambda o, s: [processor.table(o.processor, repeats=s.repeats)],
 }
+_LEAST_FRAMES = 3
 _CLIPS: list[Clip] = [(minutes, height) for minutes in (1, 5, 30) for height in (360, 720, 1080)]
 _QUICK = {
     "sizes": [60, 120],
@@ -110,17 +113,23 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m evals.speed", description=__doc__)
     parser.add_argument("--only", type=_parts, default=list(_PARTS), help=", ".join(_PARTS))
     parser.add_argument("--quick", action="store_true", help="everything once, and small")
-    parser.add_argument("--sizes", type=_ints, default=[600, 3600, 7200], help="frames of the grid")
+    parser.add_argument(
+        "--sizes", type=_sizes, default=[600, 3600, 7200], help="frames of the grid"
+    )
     parser.add_argument("--k-max", type=_ints, default=[32, 64], help="most clusters tried")
     parser.add_argument("--scored", type=_ints, default=[64, 256, 1024], help="frames scored")
     parser.add_argument("--clips", type=_clips, default=_CLIPS, help="MINUTES@HEIGHT,...")
     parser.add_argument(
-        "--growth-minutes", type=_floats, default=[1.0, 5.0, 20.0, 60.0], help="of the videos"
+        "--growth-minutes", type=_lengths, default=[1.0, 5.0, 20.0, 60.0], help="of the videos"
     )
-    parser.add_argument("--growth-height", type=int, default=180, help="pixels")
-    parser.add_argument("--gpu-frames", type=int, default=7200, help="an hour at 2 fps")
-    parser.add_argument("--repeats", type=int, default=3, help="turns; medians are reported")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of torch and OpenMP")
+    parser.add_argument("--growth-height", type=_height, default=180, help="pixels")
+    parser.add_argument("--gpu-frames", type=whole_number, default=7200, help="an hour at 2 fps")
+    parser.add_argument(
+        "--repeats", type=whole_number, default=3, help="turns; medians are reported"
+    )
+    parser.add_argument(
+        "--threads", type=whole_number, default=os.cpu_count(), help="of torch and OpenMP"
+    )
     parser.add_argument(
         "--decoder", choices=sorted(DECODERS), default="pyav", help="of our rows (default: pyav)"
     )
@@ -150,16 +159,42 @@ def _parts(text: str) -> list[str]:
 
 
 def _clips(text: str) -> list[Clip]:
-    pairs = [part.split("@") for part in text.split(",")]
-    return [(float(minutes), int(height)) for minutes, height in pairs]
+    pairs = [part.partition("@")[::2] for part in text.split(",")]
+    return [(_minutes(minutes), _height(height)) for minutes, height in pairs]
+
+
+def _sizes(text: str) -> list[int]:
+    sizes = _ints(text)
+    if min(sizes) < _LEAST_FRAMES:
+        raise argparse.ArgumentTypeError(
+            f"two clusters or more need {_LEAST_FRAMES} frames or more, got {text!r}"
+        )
+    return sizes
 
 
 def _ints(text: str) -> list[int]:
-    return [int(part) for part in text.split(",")]
+    return [whole_number(part.strip()) for part in text.split(",")]
 
 
-def _floats(text: str) -> list[float]:
-    return [float(part) for part in text.split(",")]
+def _lengths(text: str) -> list[float]:
+    return [_minutes(part) for part in text.split(",")]
+
+
+def _minutes(text: str) -> float:
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = math.nan
+    if not 0 < minutes < math.inf:
+        raise argparse.ArgumentTypeError(f"expected minutes above 0, got {text!r}")
+    return minutes
+
+
+def _height(text: str) -> int:
+    height = whole_number(text)
+    if height % 2:
+        raise argparse.ArgumentTypeError(f"expected an even number of pixels, got {text!r}")
+    return height
 
 
 if __name__ == "__main__":

@@ -126,11 +126,28 @@ def test_without_a_processor_the_table_says_so(folder: Path) -> None:
     assert "--processor" in table["notes"][0]
 
 
-def test_a_part_that_does_not_exist_is_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("argument", "named"),
+    [
+        ("--only=nonsense", "unknown part 'nonsense'"),
+        ("--sizes=60,2", "3 frames or more, got '60,2'"),
+        ("--k-max=0", "1 or more, got '0'"),
+        ("--repeats=0", "1 or more, got '0'"),
+        ("--threads=0", "1 or more, got '0'"),
+        ("--clips=5", "1 or more, got ''"),
+        ("--clips=0@96", "minutes above 0, got '0'"),
+        ("--clips=five@96", "minutes above 0, got 'five'"),
+        ("--growth-minutes=1,inf", "minutes above 0, got 'inf'"),
+        ("--growth-height=97", "even number of pixels, got '97'"),
+    ],
+)
+def test_what_cannot_be_measured_is_bad_usage(
+    argument: str, named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as stopped:
-        main(["--only=nonsense"])
+        main([argument])
     assert stopped.value.code == 2
-    assert "nonsense" in capsys.readouterr().err
+    assert named in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_jobs_take_turns_and_the_median_counts() -> None:
