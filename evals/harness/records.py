@@ -11,6 +11,8 @@ from keyscore_plugin.errors import InputError
 
 Record = dict[str, Any]
 
+_SETTINGS = "settings.json"
+
 
 def journal_path(out: Path, rank: int, n_processes: int) -> Path:
     """Where one process writes."""
@@ -51,7 +53,7 @@ def claim(out: Path, settings: Mapping[str, Any]) -> None:
     Raises:
         InputError: It holds another run, or cannot be written.
     """
-    path = out / "settings.json"
+    path = out / _SETTINGS
     text = json.dumps(settings, indent=1, sort_keys=True)
     try:
         if path.exists():
@@ -63,6 +65,11 @@ def claim(out: Path, settings: Mapping[str, Any]) -> None:
         raise InputError(
             f"cannot write {path}: {error.strerror or error}; give another --out"
         ) from error
+
+
+def release(out: Path) -> None:
+    """Let a folder in which nothing was measured serve any run."""
+    (out / _SETTINGS).unlink(missing_ok=True)
 
 
 def _settings_of(path: Path) -> Any:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from evals.harness.bench import Setup
 from evals.harness.evaluation import Evaluation, Unit
 from evals.harness.plot import draw
-from evals.harness.records import Record, claim, journal_path, read_records
+from evals.harness.records import Record, claim, journal_path, read_records, release
 from evals.harness.result import Result
 from evals.harness.versions import provenance, versions
 from keyscore_plugin._device import resolve_device
@@ -22,7 +22,7 @@ from keyscore_plugin._files import write_whole
 from keyscore_plugin.batch.journal import Journal
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.encoders.base import Encoder
-from keyscore_plugin.errors import InputError, MemoryEndedError, VideoError
+from keyscore_plugin.errors import InputError, KeyScoreError, MemoryEndedError, VideoError
 
 _NAMED = 5
 
@@ -119,9 +119,16 @@ def _measure(
     )
     path = journal_path(out, state.process_index, state.num_processes)
     with closing(bar), Journal(path) as journal:
-        for unit in pending:
-            journal.append(unit.id, _record(evaluation, setup, unit))
-            bar.update()
+        try:
+            for unit in pending:
+                journal.append(unit.id, _record(evaluation, setup, unit))
+                bar.update()
+        except KeyScoreError:
+            # An encoder that is not there shows at the first video, after the claim. Siblings may
+            # be about to write, so a process releases what is its own alone.
+            if state.num_processes == 1 and not read_records(out):
+                release(out)
+            raise
 
 
 def _record(evaluation: Evaluation, setup: Setup, unit: Unit) -> Record:

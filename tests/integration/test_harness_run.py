@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -27,7 +27,7 @@ from evals.harness.result import Result, Row
 from evals.harness.run import run
 from evals.needle.__main__ import main as needle
 from keyscore_plugin.config import SamplerConfig
-from keyscore_plugin.errors import InputError, MemoryEndedError
+from keyscore_plugin.errors import InputError, MemoryEndedError, ModelError
 from tests.footage import write_clip
 
 ROOT = Path(__file__).parents[2]
@@ -94,6 +94,18 @@ def test_a_run_that_was_cut_off_measures_only_the_rest(units: list[Unit], tmp_pa
     again = FrameTimes(units)
     assert finish(again, tmp_path / "parts").rows == whole.rows
     assert again.measured == []
+
+
+def test_a_run_that_measured_nothing_does_not_bind_the_next_one(
+    units: list[Unit], tmp_path: Path
+) -> None:
+    """As where the encoder is not there: its name is only wrong when the first video wants it."""
+    absent = replace(SETUP, cells=make_cells(["maxinfo"], [2], []), encoder_asked="/no/encoder")
+    with pytest.raises(ModelError, match="/no/encoder"):
+        finish(FrameTimes(units), tmp_path, absent)
+    finish(FrameTimes(units), tmp_path)
+    with pytest.raises(InputError, match="give another --out"):
+        finish(FrameTimes(units), tmp_path, absent)
 
 
 def test_an_unreadable_video_stops_no_other_and_is_no_part_of_a_mean(
