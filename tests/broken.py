@@ -1,5 +1,6 @@
 """Files that are no video, or a damaged one; what a decoder has to say about each."""
 
+import struct
 import wave
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,6 +47,12 @@ def _cut(share: float) -> Callable[[bytes], bytes]:
 
 def _without_index(data: bytes) -> bytes:
     return data[: data.index(b"moov") - 4]
+
+
+def _endless(data: bytes) -> bytes:
+    """Matroska whose header promises a million years."""
+    start = data.index(b"\x44\x89\x88") + 3  # Duration, eight bytes of milliseconds
+    return data[:start] + struct.pack(">d", 3.2e16) + data[start + 8 :]
 
 
 def _noise_in_the_middle(data: bytes) -> bytes:
@@ -117,5 +124,6 @@ BROKEN = (
     Broken("huge.ivf", _huge_vp8, "16383 x 16383 pixels"),
     Broken("cut.mp4", _altered(_FASTSTART, _cut(0.6)), None),
     Broken("cut.mkv", _altered(_BY_NAME["long_gop.mkv"], _cut(0.6)), None),
+    Broken("endless.mkv", _altered(_BY_NAME["long_gop.mkv"], _endless), None),
     Broken("noise.mp4", _altered(_FASTSTART, _noise_in_the_middle), None),
 )

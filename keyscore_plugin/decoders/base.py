@@ -43,6 +43,7 @@ class ScannedSource(ABC):
         self._coded_size = (facts.height, facts.width)
         self._codec = facts.codec
         self._format = facts.format
+        self._promised_frames = facts.promised_frames
         self._damage = facts.damage
         self._notes = list(facts.notes)
         self._closed = False

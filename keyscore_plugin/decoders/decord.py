@@ -21,6 +21,9 @@ _ROW_PIXELS = 32  # its FFmpeg pads rows to a multiple of this
 # Others (mpegts for one) it opens, and then hands out the wrong frames.
 _FORMATS = {"avi", "matroska", "mp4"}
 _NO_FAULT = 1e-9  # share of frames that decord may replace by a neighbour without a word
+# Ours: a fortnight at 25 a second. It makes room for all that the header promises, and where there
+# is no such room, as for a clock that counts from 1970, it ends the process.
+_MOST_PROMISED = 2**25
 _CLOCK_SECONDS = 2e-3  # decord keeps single-precision seconds
 
 
@@ -48,6 +51,10 @@ class DecordSource(ScannedSource):
             raise self._refusal(f"{self._damage}, and decord may hang on a damaged file")
         if not _FORMATS & set(self._format.split(",")):
             raise self._refusal(f"decord does not find its frames in {self._format} files")
+        if self._promised_frames > _MOST_PROMISED:
+            raise self._refusal(
+                f"its header promises {self._promised_frames:.3g} frames, and decord believes it"
+            )
         self._check_times(self._reader(self._decoded_size((self.height, self.width))))
 
     def close(self) -> None:

@@ -29,6 +29,12 @@ def early_end(container: InputContainer, stream: VideoStream, table: FrameTable)
     return f"the header promises {promised:.1f} s of video, the last frame ends at {end:.1f} s"
 
 
+def promised_frames(container: InputContainer, stream: VideoStream) -> float:
+    """How many frames the header's duration and rate make; 0 where it says nothing."""
+    rate = max(stream.average_rate or 0, stream.guessed_rate or 0)
+    return (container.duration or 0) / av.time_base * float(rate)
+
+
 def _promised_seconds(container: InputContainer, stream: VideoStream) -> float | None:
     """Of the video alone; what the header says of all streams may be the sound's."""
     clock = _CLOCK.match(stream.metadata.get("DURATION", ""))

@@ -18,7 +18,7 @@ from keyscore_plugin.decoders.container import (
     ffmpeg_cause,
     open_stream,
 )
-from keyscore_plugin.decoders.promise import early_end
+from keyscore_plugin.decoders.promise import early_end, promised_frames
 from keyscore_plugin.decoders.table import Bools, FrameTable, Ints
 from keyscore_plugin.decoders.walk import decode_all, decode_packet, set_up
 from keyscore_plugin.errors import VideoError
@@ -38,6 +38,7 @@ class Scan:
         rotation: Clockwise degrees that show the video upright: 0, 90, 180 or 270.
         codec: FFmpeg's name of the codec, such as ``h264`` or ``av1``.
         format: FFmpeg's names of the container's format, with commas between them.
+        promised_frames: How many the header's duration and rate make, true or not.
         damage: What is wrong with the file, or None.
         notes: What a reader must know.
     """
@@ -48,6 +49,7 @@ class Scan:
     rotation: int
     codec: str
     format: str
+    promised_frames: float
     damage: str | None
     notes: tuple[str, ...]
 
@@ -104,6 +106,7 @@ def scan(path: str) -> Scan:
             rotation=_rotation(frame),
             codec=stream.codec_context.codec.canonical_name,
             format=container.format.name,
+            promised_frames=promised_frames(container, stream),
             damage=packets.broken_by,
             notes=tuple(notes),
         )
