@@ -9,7 +9,7 @@ from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import IO
 from urllib.error import HTTPError
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from keyscore_plugin._deadline import Deadline
 from keyscore_plugin.errors import InputError, VideoError
@@ -83,13 +83,13 @@ def local_path(video: str) -> str:
         return video
     rest = video.partition(":")[2]
     if not rest.startswith("//"):
-        return unquote(rest)
+        return unquote(rest, errors="surrogateescape")  # as Python names a file that is no UTF-8
     host, slash, path = rest[2:].partition("/")
     if host.lower() not in ("", "localhost"):
         raise VideoError(
             video, f"its file lies on {host!r}, another machine", "give file:///PATH, or the path"
         )
-    return unquote(slash + path)
+    return unquote(slash + path, errors="surrogateescape")
 
 
 def _scheme(video: str) -> str:
@@ -161,8 +161,7 @@ def downloaded(url: str, limits: DownloadLimits, *, allowed_by: str) -> Iterator
                     error.close()  # it holds the connection
                 if deadline.has_passed:
                     raise _too_slow(url, limits, more) from error
-                cause = str(getattr(error, "reason", error)) or type(error).__name__
-                raise VideoError(url, cause, "check the address, or give a file") from error
+                raise VideoError(url, _cause(error), "check the address, or give a file") from error
             if deadline.has_passed:  # an answer without a length ends where it is cut off
                 raise _too_slow(url, limits, more)
         yield str(path)
@@ -182,6 +181,14 @@ def _copy(
     # Some containers play without their end, and nobody would know.
     if promised is not None and n_bytes < promised:
         raise ConnectionError(f"the server closed after {n_bytes:,} of {promised:,} bytes")
+
+
+def _cause(error: Exception) -> str:
+    """What a library says went wrong, in one line."""
+    if isinstance(error, UnicodeEncodeError):
+        letter = error.object[error.start]
+        return f"an address has {quote(letter, errors='surrogatepass')} in place of {letter!r}"
+    return " ".join(str(getattr(error, "reason", error)).split()) or type(error).__name__
 
 
 def _too_slow(url: str, limits: DownloadLimits, more: str) -> VideoError:

@@ -98,6 +98,23 @@ def test_a_part_of_a_file_is_refused() -> None:
         pass
 
 
+def test_what_speaks_no_http_is_one_line() -> None:
+    with (
+        answering(lambda connection: connection.sendall(b"no\nHTTP\n\n")) as url,
+        pytest.raises(VideoError, match=r"no; check the address, or give a file$"),
+        downloaded(url, AMPLE, allowed_by="it"),
+    ):
+        pass
+
+
+def test_an_address_with_letters_that_none_has_says_how_they_are_written() -> None:
+    with (
+        pytest.raises(VideoError, match=r"has %C3%BC in place of '\u00fc'; check the address"),
+        downloaded("http://127.0.0.1:1/\u00fc.mp4", AMPLE, allowed_by="it"),
+    ):
+        pass
+
+
 def test_a_server_that_keeps_the_line_open_is_not_waited_for() -> None:
     done = threading.Event()
 
