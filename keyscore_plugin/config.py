@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
+from numbers import Integral
 from typing import Any, Literal, get_args
 
 from keyscore_plugin.errors import InputError
@@ -15,6 +16,14 @@ Pooling = Literal["mean", "text"]
 def _require(condition: bool, config: object, message: str) -> None:
     if not condition:
         raise InputError(f"{type(config).__name__}: {message}")
+
+
+def _require_whole(config: object, *names: str) -> None:
+    """Check that fields are whole numbers, where they are set."""
+    for name in names:
+        value = getattr(config, name)
+        is_whole = isinstance(value, Integral) and not isinstance(value, bool)
+        _require(value is None or is_whole, config, f"{name} {value!r} is not a whole number")
 
 
 def _require_one_of(config: object, name: str, choices: Any) -> None:
@@ -47,6 +56,7 @@ class GridConfig:
 
     def __post_init__(self) -> None:
         _require_one_of(self, "kind", GridKind)
+        _require_whole(self, "max_frames", "max_closer", "short_side")
         _require(
             0 < self.sample_fps < float("inf"), self, f"sample_fps {self.sample_fps} is not > 0"
         )
@@ -77,10 +87,13 @@ class ProposalConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "bins", tuple(self.bins))  # JSON knows lists only
+        _require_whole(self, "k_min", "k_max", "n_init", "seed")
         _require(
-            len(self.bins) == 3 and min(self.bins) >= 1,
+            len(self.bins) == 3
+            and all(isinstance(n, Integral) for n in self.bins)
+            and min(self.bins) >= 1,
             self,
-            f"bins {self.bins} are not three of at least 1",
+            f"bins {self.bins} are not three whole numbers of at least 1",
         )
         _require(
             0 <= self.gamma_time < float("inf"), self, f"gamma_time {self.gamma_time} is not >= 0"
@@ -107,6 +120,7 @@ class EncodeConfig:
     max_encoded: int = 256
 
     def __post_init__(self) -> None:
+        _require_whole(self, "max_encoded")
         _require(self.max_encoded >= 1, self, f"max_encoded {self.max_encoded} is not >= 1")
 
 
@@ -163,6 +177,7 @@ class SelectConfig:
 
     def __post_init__(self) -> None:
         _require_one_of(self, "policy", Policy)
+        _require_whole(self, "max_frames")
         _require(0 < self.sharpness < float("inf"), self, f"sharpness {self.sharpness} is not > 0")
         _require(
             0 < self.near_seconds < float("inf"),
