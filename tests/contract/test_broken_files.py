@@ -149,7 +149,8 @@ def test_a_damaged_video_shows_what_is_left_and_never_a_wrong_frame(
             if isinstance(frame, VideoError):
                 assert f"frame {index} does not decode" in frame.cause
             elif broken.name != "noise.mp4":  # noise may change pixels without a word of the codec
-                assert number_of(frame.pixels[0].numpy()) == index
+                # By its time: frames before it may be missing from the file.
+                assert number_of(frame.pixels[0].numpy()) == round(frame.pts_seconds.item() * 25)
         # Threads over frames may lose good frames beside one that does not decode, now and then.
         if n_threads == 1:
             assert sum(isinstance(frame, Frames) for frame in answers) == n_seen
