@@ -1,5 +1,6 @@
 """One small frozen dataclass a stage. Every default names its source; "ours" has its reason."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from numbers import Integral
@@ -11,6 +12,8 @@ GridKind = Literal["fps", "keyframes", "refine"]
 Guide = Literal["given", "caption", "question", "both"]
 Policy = Literal["coverage", "top"]
 Pooling = Literal["mean", "text"]
+
+_MAX_COLOURS = 2**16  # ours: a histogram of more holds fewer pixels than bins
 
 
 def _require(condition: bool, config: object, message: str) -> None:
@@ -58,7 +61,7 @@ class GridConfig:
         _require_one_of(self, "kind", GridKind)
         _require_whole(self, "max_frames", "max_closer", "short_side")
         _require(
-            0 < self.sample_fps < float("inf"), self, f"sample_fps {self.sample_fps} is not > 0"
+            0 < self.sample_fps <= 1e9, self, f"sample_fps {self.sample_fps} is not in (0, 1e9]"
         )
         _require(self.max_frames >= 1, self, f"max_frames {self.max_frames} is not >= 1")
         _require(self.max_closer >= 0, self, f"max_closer {self.max_closer} is negative")
@@ -96,6 +99,11 @@ class ProposalConfig:
             f"bins {self.bins} are not three whole numbers of at least 1",
         )
         _require(
+            math.prod(self.bins) <= _MAX_COLOURS,
+            self,
+            f"bins {self.bins} are more than {_MAX_COLOURS} colours",
+        )
+        _require(
             0 <= self.gamma_time < float("inf"), self, f"gamma_time {self.gamma_time} is not >= 0"
         )
         _require(self.k_min >= 2, self, f"k_min {self.k_min} is not >= 2")
@@ -105,6 +113,7 @@ class ProposalConfig:
             f"k_max {self.k_max} is below k_min",
         )
         _require(self.n_init >= 1, self, f"n_init {self.n_init} is not >= 1")
+        _require(0 <= self.seed < 2**63, self, f"seed {self.seed} is not in [0, 2**63)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +189,9 @@ class SelectConfig:
         _require_whole(self, "max_frames")
         _require(0 < self.sharpness < float("inf"), self, f"sharpness {self.sharpness} is not > 0")
         _require(
-            0 < self.near_seconds < float("inf"),
+            1e-6 <= self.near_seconds < float("inf"),
             self,
-            f"near_seconds {self.near_seconds} is not > 0",
+            f"near_seconds {self.near_seconds} is not a millionth or more",
         )
         _require(
             0 < self.scene_factor <= 1, self, f"scene_factor {self.scene_factor} is not in (0, 1]"

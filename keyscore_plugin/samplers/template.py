@@ -111,8 +111,10 @@ class SamplerTemplate(ABC):
             if isinstance(video, (str, os.PathLike)):
                 with clock.stage("decode"):
                     source = stack.enter_context(open_video(video, decoder=self.decoder))
-            else:
+            elif isinstance(video, VideoSource):
                 source = video
+            else:
+                raise InputError(f"a video is a path or an open VideoSource, got {video!r}")
             choice = self._choose_in_memory(source, request, clock)
             looked_at = choice.looked_at
             return Selection(

@@ -223,6 +223,12 @@ def test_bad_arguments_are_named(call: dict[str, Any], message: str, traffic_lig
         sample("keyscore", traffic_light, **{"caption": "red", **call})
 
 
+@pytest.mark.parametrize("video", [123, None, b"a.mp4", ["a.mp4"]])
+def test_what_is_no_video_is_named(video: Any) -> None:
+    with pytest.raises(InputError, match="a video is a path or an open VideoSource, got "):
+        get_sampler("uniform")(video)
+
+
 def test_a_guide_without_its_question_is_an_error(traffic_light: Path) -> None:
     with pytest.raises(InputError, match="guide='question' scores with the question"):
         sample("keyscore", traffic_light, SamplerConfig(guide="question"), caption="red")
