@@ -3,6 +3,8 @@
 import errno
 import re
 import stat
+from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -101,6 +103,17 @@ def open_stream(path: str) -> tuple[InputContainer, VideoStream]:
     except VideoError:
         container.close()
         raise
+
+
+def demux(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet]:
+    """The packets of a stream, and an empty one at the end.
+
+    Raises:
+        av.FFmpegError: The file is broken there.
+    """
+    # When streams came to light as the file was read, PyAV ends in an IndexError over the first.
+    with suppress(IndexError):
+        yield from container.demux(stream)
 
 
 @cache

@@ -30,9 +30,9 @@ def early_end(container: InputContainer, stream: VideoStream, table: FrameTable)
 
 
 def promised_frames(container: InputContainer, stream: VideoStream) -> float:
-    """How many frames the header's duration and rate make; 0 where it says nothing."""
+    """How many frames the header counts, or its duration and rate make; 0 where it says nothing."""
     rate = max(stream.average_rate or 0, stream.guessed_rate or 0)
-    return (container.duration or 0) / av.time_base * float(rate)
+    return max(stream.frames, (container.duration or 0) / av.time_base * float(rate))
 
 
 def _promised_seconds(container: InputContainer, stream: VideoStream) -> float | None:

@@ -15,6 +15,7 @@ from keyscore_plugin.decoders.container import (
     CODEC_OPTIONS,
     DAMAGED_REMEDY,
     check_size,
+    demux,
     ffmpeg_cause,
     open_stream,
 )
@@ -126,14 +127,14 @@ def _demux(container: InputContainer, stream: VideoStream) -> _Packets:
     # The container's options hold while it is opened, not for the decoder that we open here.
     stream.codec_context.options = dict(CODEC_OPTIONS)
     try:
-        for packet in container.demux(stream):
+        for packet in demux(container, stream):
             if found.first_frame is None:
                 data = packet if packet.size else None  # the empty last one flushes the decoder
                 found.first_frame = next(iter(decode_packet(stream.codec_context, data)), None)
             if packet.size:
                 found.pts.append(_NO_TIME if packet.pts is None else packet.pts)
                 found.dts.append(_NO_TIME if packet.dts is None else packet.dts)
-                found.duration.append(packet.duration or 0)
+                found.duration.append(max(packet.duration or 0, 0))
                 found.keyframe.append(packet.is_keyframe)
                 found.shown.append(not packet.is_discard)
                 last_is_cut = packet.is_corrupt
@@ -160,10 +161,11 @@ def _build_table(
         decodes = shown if first is None else shown & (pts >= first)
         n_lead = int(shown.sum() - decodes.sum())
         notes = [f"{n_lead} frames before the first that decodes are left out"] if n_lead else []
-        return _table_from_packets(stream, packets, pts, decodes), notes
+        if decodes.any():
+            return _table_from_packets(stream, packets, pts, decodes), notes
     frames = _decode_times(path)
     times = {time for time, _ in frames if time is not None}
-    if len(times) == len(frames) and times <= set(pts.tolist()):
+    if frames and len(times) == len(frames) and times <= set(pts.tolist()):
         return _table_from_packets(stream, packets, pts, np.isin(pts, list(times))), []
     return _table_from_frames(path, stream, frames)
 

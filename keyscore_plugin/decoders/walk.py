@@ -10,7 +10,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from keyscore_plugin.decoders.container import CODEC_OPTIONS, open_stream
+from keyscore_plugin.decoders.container import CODEC_OPTIONS, demux, open_stream
 from keyscore_plugin.decoders.table import FrameTable, Interval
 from keyscore_plugin.decoders.threads import n_threads
 
@@ -53,7 +53,7 @@ class Walk:
         self._table = table
         self._speed = speed
         self._container, self._stream = self._open()
-        self._packets: Iterator[av.Packet] = self._container.demux(self._stream)
+        self._packets: Iterator[av.Packet] = demux(self._container, self._stream)
         self._next = 0  # place of the next packet among the video packets
 
     def frames(self, intervals: Sequence[Interval]) -> Iterator[tuple[int, VideoFrame]]:
@@ -81,7 +81,7 @@ class Walk:
     def _restart(self) -> None:
         self._container.close()
         self._container, self._stream = self._open()
-        self._packets = self._container.demux(self._stream)
+        self._packets = demux(self._container, self._stream)
         self._next = 0
 
     def _counted(self, last: int) -> Iterator[tuple[int, VideoFrame]]:
@@ -98,7 +98,7 @@ class Walk:
             return
         try:
             self._container.seek(interval.seek_pts, stream=self._stream, backward=True)
-            self._packets = self._container.demux(self._stream)
+            self._packets = demux(self._container, self._stream)
             landed = self._landing()
         except av.FFmpegError:
             landed = None
@@ -159,6 +159,6 @@ def decode_packet(codec: VideoCodecContext, packet: av.Packet | None) -> list[Vi
 
 def decode_all(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
     """Every frame that decodes, in display order."""
-    for packet in packets_of(container.demux(stream)):
+    for packet in packets_of(demux(container, stream)):
         yield from decode_packet(stream.codec_context, packet)
     yield from decode_packet(stream.codec_context, None)

@@ -24,6 +24,9 @@ from tests.requires import require_decoder
 ROOT = Path(__file__).parents[2]
 N_FILES = int(os.environ.get("KEYSCORE_FUZZ_FILES", "60"))
 FIRST_SEED = int(os.environ.get("KEYSCORE_FUZZ_SEED", "0"))
+# A stream comes to light as the file is read, a bug of PyAV; a frame shows once, then never again;
+# the header counts 400 billion frames; the last frame lasts less than nothing.
+KNOWN_SEEDS = (90166, 204141, 300728, 307110)
 LIMIT_SECONDS = 30.0  # a sound file takes some .05; what hangs, hangs longer
 # One of each container, codec and order of frames.
 FUZZED = {
@@ -96,10 +99,11 @@ def test_a_damaged_file_gives_frames_or_one_clear_error_in_bounded_time_and_memo
     require_decoder(decoder)
     clips = [*(clip for clip in CLIPS if clip.name in FUZZED), *MORE]
     sound = [(clip.name, clip_path(clip).read_bytes()) for clip in clips]
+    seeds = (*KNOWN_SEEDS, *range(FIRST_SEED, FIRST_SEED + N_FILES))
     findings, n_frames = [], 0
     with (tmp_path / "errors.txt").open("wb") as errors:
         probe = Probe(decoder, errors)
-        for seed in range(FIRST_SEED, FIRST_SEED + N_FILES):
+        for seed in seeds:
             name, damaged = mutate(seed, sound)
             path = tmp_path / f"{seed}-{name}"
             path.write_bytes(damaged)
@@ -111,7 +115,9 @@ def test_a_damaged_file_gives_frames_or_one_clear_error_in_bounded_time_and_memo
                 findings.append(f"seed {seed}, {name}: {said}")
         probe.close()
     printed = (tmp_path / "errors.txt").read_text(errors="replace")
-    print(f"{decoder}: {n_frames} of {N_FILES} give frames, {probe.slowest_seconds:.1f} s at most")
+    print(
+        f"{decoder}: {n_frames} of {len(seeds)} give frames, {probe.slowest_seconds:.1f} s at most"
+    )
     assert not findings, "\n".join([*findings, f"files in {tmp_path}", printed])
     assert "Traceback" not in printed
-    assert 0 < n_frames < N_FILES
+    assert 0 < n_frames < len(seeds)
