@@ -4,6 +4,7 @@ import ctypes
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from keyscore_plugin.captioners.base import Captioner
@@ -12,6 +13,7 @@ from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import MemoryEndedError, ModelError, VideoError
 from keyscore_plugin.types import Caption, Selection
 from keyscore_plugin.video import VideoSource, open_video
+from tests.selections import SELECTION
 
 
 class FaultySampler:
@@ -44,23 +46,16 @@ class FaultySampler:
         assert isinstance(video, Path)
         self.calls.append(video.name)
         misbehave(video)
-        return Selection(
+        return replace(
+            SELECTION,
             video=str(video),
             sampler=self.name,
             config=self.config.to_dict(),
             num_frames=8 if num_frames is None and threshold is None else num_frames,
             indices=[1, 2],
             pts_seconds=[0.1, 0.2],
-            scores=None,
             caption=None if caption is None else Caption(caption, "given"),
             question=question,
-            decoder="pyav",
-            duration_seconds=1.0,
-            average_fps=10.0,
-            n_frames=10,
-            n_frames_counted=True,
-            n_grid=0,
-            seconds={"total": 0.0},
         )
 
 

@@ -2,7 +2,6 @@
 
 import argparse
 import importlib.util
-import math
 import os
 import platform
 import shlex
@@ -23,7 +22,7 @@ from evals.speed.table import Table
 from evals.speed.whole import Clip, Setting
 from keyscore_plugin._files import write_whole
 from keyscore_plugin._optional import package_file
-from keyscore_plugin.commands.options import whole_number
+from keyscore_plugin.commands.options import amount, whole_number
 from keyscore_plugin.errors import KeyScoreError
 from keyscore_plugin.video import DECODERS
 
@@ -160,7 +159,7 @@ def _parts(text: str) -> list[str]:
 
 def _clips(text: str) -> list[Clip]:
     pairs = [part.partition("@")[::2] for part in text.split(",")]
-    return [(_minutes(minutes), _height(height)) for minutes, height in pairs]
+    return [(amount(minutes, unit="minutes"), _height(height)) for minutes, height in pairs]
 
 
 def _sizes(text: str) -> list[int]:
@@ -177,17 +176,7 @@ def _ints(text: str) -> list[int]:
 
 
 def _lengths(text: str) -> list[float]:
-    return [_minutes(part) for part in text.split(",")]
-
-
-def _minutes(text: str) -> float:
-    try:
-        minutes = float(text)
-    except ValueError:
-        minutes = math.nan
-    if not 0 < minutes < math.inf:
-        raise argparse.ArgumentTypeError(f"expected minutes above 0, got {text!r}")
-    return minutes
+    return [amount(part, unit="minutes") for part in text.split(",")]
 
 
 def _height(text: str) -> int:

@@ -1,7 +1,6 @@
 """``keyscore batch``: a manifest of videos, one JSON object a line, resumable."""
 
 import argparse
-import math
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from keyscore_plugin.batch.worker import Job
 from keyscore_plugin.commands.meter import line_meter
 from keyscore_plugin.commands.options import (
     add_sampler_options,
+    amount,
     make_config,
     make_sampler,
     whole_number,
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--timeout-seconds",
-        type=_seconds,
+        type=partial(amount, unit="seconds"),
         metavar="S",
         help="most time for one video, in a worker (--workers 1 where none is given; default: "
         f"{_TIMEOUT_SECONDS:g})",
@@ -109,14 +109,3 @@ def _answers(args: argparse.Namespace, budget: Budget) -> Answers:
         n_workers=n_workers,
         limit_seconds=args.timeout_seconds or _TIMEOUT_SECONDS,
     )
-
-
-def _seconds(text: str) -> float:
-    """An argparse type: a time that passes."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"expected a number of seconds above 0, got {text!r}")
-    return value

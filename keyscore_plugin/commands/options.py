@@ -99,11 +99,24 @@ def whole_number(text: str) -> int:
     return int(text)
 
 
+def amount(text: str, *, unit: str) -> float:
+    """An argparse type: a number above 0 of some unit."""
+    value = _number(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number of {unit} above 0, got {text!r}")
+    return value
+
+
 def _threshold(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = _number(text)
     if not math.isfinite(value):
         raise argparse.ArgumentTypeError(f"expected a finite number, got {text!r}")
     return value
+
+
+def _number(text: str) -> float:
+    """The number, or NaN where the text is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

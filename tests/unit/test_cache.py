@@ -12,10 +12,11 @@ import pytest
 from keyscore_plugin._files import write_whole
 from keyscore_plugin.cache import SelectionCache, content_digest, selection_key
 from keyscore_plugin.errors import CacheError, VideoError
-from keyscore_plugin.types import STAGES, Selection
+from keyscore_plugin.types import STAGES
+from tests.selections import SELECTION
 
-SELECTION = Selection(
-    video="a.mp4",
+ANSWER = replace(
+    SELECTION,
     sampler="keyscore",
     config={"guide": "question"},
     num_frames=2,
@@ -23,11 +24,6 @@ SELECTION = Selection(
     pts_seconds=[0.3, 0.9],
     scores=[0.5, 1.0],
     question="who is it? \udc80",
-    decoder="pyav",
-    duration_seconds=1.0,
-    average_fps=10.0,
-    n_frames=10,
-    n_frames_counted=True,
     n_grid=5,
     seconds=dict.fromkeys((*STAGES, "total"), 0.0),
 )
@@ -37,10 +33,10 @@ KEY = "ab" + 62 * "0"
 def test_what_is_put_is_got_and_counted(tmp_path: Path) -> None:
     cache = SelectionCache(tmp_path / "deep" / "cache")
     assert cache.get(KEY) is None
-    cache.put(KEY, SELECTION)
+    cache.put(KEY, ANSWER)
     got = cache.get(KEY)
     assert got is not None
-    assert got.to_dict() == SELECTION.to_dict()
+    assert got.to_dict() == ANSWER.to_dict()
     assert (cache.counts.hits, cache.counts.misses, cache.counts.corrupt) == (1, 1, 0)
 
 
@@ -58,18 +54,18 @@ def test_a_corrupt_entry_is_no_entry_and_is_replaced(
     tmp_path: Path, harm: Callable[[bytes], bytes]
 ) -> None:
     cache = SelectionCache(tmp_path)
-    cache.put(KEY, SELECTION)
+    cache.put(KEY, ANSWER)
     [path] = tmp_path.rglob("*.json")
     path.write_bytes(harm(path.read_bytes()))
     assert cache.get(KEY) is None
     assert cache.counts.corrupt == 1
-    cache.put(KEY, SELECTION)
+    cache.put(KEY, ANSWER)
     assert cache.get(KEY) is not None
 
 
 def test_an_entry_under_another_key_is_corrupt(tmp_path: Path) -> None:
     cache = SelectionCache(tmp_path)
-    cache.put(KEY, SELECTION)
+    cache.put(KEY, ANSWER)
     other = KEY[:-1] + "1"
     [path] = tmp_path.rglob("*.json")
     path.rename(path.with_name(f"{other}.json"))
@@ -80,7 +76,7 @@ def _put_and_get(folder: Path, number: int) -> int:
     """Write one entry many times while others do; count the reads that were whole."""
     cache = SelectionCache(folder)
     for turn in range(50):
-        cache.put(KEY, replace(SELECTION, notes=("x" * (number * 50 + turn),)))
+        cache.put(KEY, replace(ANSWER, notes=("x" * (number * 50 + turn),)))
         assert cache.get(KEY) is not None
     return cache.counts.corrupt
 
@@ -118,7 +114,7 @@ def test_what_cannot_be_read_or_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     cache = SelectionCache(tmp_path / "file" / "cache")
     with pytest.raises(CacheError, match="give another folder"):
-        cache.put(KEY, SELECTION)
+        cache.put(KEY, ANSWER)
     with pytest.raises(CacheError, match="give another folder"):
         cache.get(KEY)
 
@@ -142,15 +138,15 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
 def test_a_full_disk_leaves_the_entry_that_was_there_and_nothing_beside_it(tmp_path: Path) -> None:
     """A file size limit stands in for the disk."""
     cache = SelectionCache(tmp_path)
-    cache.put(KEY, SELECTION)
+    cache.put(KEY, ANSWER)
     unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, unlimited[1]))
     try:
         with pytest.raises(CacheError, match="File too large"):
-            cache.put(KEY, replace(SELECTION, num_frames=3))
+            cache.put(KEY, replace(ANSWER, num_frames=3))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
     kept = cache.get(KEY)
     assert kept is not None
-    assert kept.num_frames == SELECTION.num_frames
+    assert kept.num_frames == ANSWER.num_frames
     assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 1
