@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.types import Frames
 
 _BATCH = 64
@@ -112,7 +112,7 @@ def _frame_rate(fps: Any) -> float:
     except (TypeError, ValueError):
         rate = math.nan
     if not 0 < rate < math.inf:
-        raise InputError(f"fps in the video_metadata must be a positive number, got {fps!r}")
+        raise InputError(f"fps in the video_metadata must be a positive number, got {shown(fps)}")
     return rate
 
 

@@ -24,7 +24,7 @@ from keyscore_plugin._optional import require
 from keyscore_plugin.encoders.base import require_frames, require_text
 from keyscore_plugin.encoders.pictures import Preparation
 from keyscore_plugin.encoders.precision import suited_batching, suited_dtype, unit_vectors
-from keyscore_plugin.errors import ModelError
+from keyscore_plugin.errors import ModelError, shown
 from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
 
 PREFIX = "open_clip:"  # of the names that `load_encoder` hands to this module
@@ -158,8 +158,8 @@ class OpenClipEncoder:
 
     def _does_not_load(self, reason: str) -> ModelError:
         return ModelError(
-            f"cannot load the encoder {self.name!r}: {reason}; give a model that OpenCLIP saved "
-            f"({LAYOUT.config}, {LAYOUT.weights[0]}), or use encoder='conse'"
+            f"cannot load the encoder {shown(self.name)}: {reason}; give a model that OpenCLIP "
+            f"saved ({LAYOUT.config}, {LAYOUT.weights[0]}), or use encoder='conse'"
         )
 
     @torch.inference_mode()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keyscore_plugin._files import write_whole
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.report.figure import draw
 from keyscore_plugin.report.page import html_page
 from keyscore_plugin.report.stills import load_stills
@@ -28,7 +28,7 @@ def require_report_suffix(path: Path) -> None:
     """
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(
-            f"cannot write a report as {path.name!r}; name a file that ends in "
+            f"cannot write a report as {shown(path.name)}; name a file that ends in "
             + ", ".join(SUFFIXES)
         )
 

@@ -15,7 +15,7 @@ from keyscore_plugin.captioners.registry import load_captioner
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.encoders.base import Encoder
-from keyscore_plugin.errors import InputError, MemoryEndedError
+from keyscore_plugin.errors import InputError, MemoryEndedError, shown
 from keyscore_plugin.samplers.call import DEFAULT_NUM_FRAMES, Request, StageClock
 from keyscore_plugin.samplers.guide import require_guide
 from keyscore_plugin.types import Caption, LookedAt, ScoredFrame, Selection
@@ -114,7 +114,7 @@ class SamplerTemplate(ABC):
             elif isinstance(video, VideoSource):
                 source = video
             else:
-                raise InputError(f"a video is a path or an open VideoSource, got {video!r}")
+                raise InputError(f"a video is a path or an open VideoSource, got {shown(video)}")
             choice = self._choose_in_memory(source, request, clock)
             looked_at = choice.looked_at
             return Selection(
