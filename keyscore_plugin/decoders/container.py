@@ -46,6 +46,9 @@ def check_path(path: str) -> Path:
         if _URL.match(path):
             remedy = "download it and give the path of the local file"
             raise VideoError(path, "it is a URL", remedy) from error
+        if path.startswith("<") and path.endswith(">"):
+            remedy = "read frames while it is open: open_video(...).read(selection.indices)"
+            raise VideoError(path, "it was given in memory and has no file", remedy) from error
         raise VideoError(path, "there is no such file", "check the path") from error
     except UnicodeEncodeError as error:  # half of a surrogate pair, which JSON may hold
         raise VideoError(repr(path), "it is no path", "give the path of one video file") from error
@@ -53,7 +56,8 @@ def check_path(path: str) -> Path:
         cause = error.strerror or type(error).__name__
         raise VideoError(path, cause, "give the path of a file you can read") from error
     if stat.S_ISDIR(mode):
-        raise VideoError(path, "it is a directory", "give the path of one video file")
+        remedy = "give the path of one video file, or fps (--fps) for a folder of pictures"
+        raise VideoError(path, "it is a directory", remedy)
     if not stat.S_ISREG(mode):
         raise VideoError(path, "it is not a regular file", "give the path of one video file")
     if n_bytes == 0:

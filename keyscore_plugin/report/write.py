@@ -11,7 +11,7 @@ from keyscore_plugin.report.figure import draw
 from keyscore_plugin.report.page import html_page
 from keyscore_plugin.report.stills import load_stills
 from keyscore_plugin.types import Selection
-from keyscore_plugin.video import open_video
+from keyscore_plugin.video import reopen_video
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,7 +48,7 @@ def write_report(selection: Selection, path: str | Path) -> None:
     """
     path = Path(path)
     require_report_suffix(path)
-    with open_video(selection.video, decoder=selection.decoder) as source:
+    with reopen_video(selection) as source:
         chosen, uniform = load_stills(selection, source)
         start = float(source.pts_seconds([0])[0])
     figure = draw(selection, chosen, uniform, start=start)
