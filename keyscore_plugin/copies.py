@@ -166,8 +166,8 @@ def _contents(given: Bytes | Readable | str) -> tuple[str, str, Iterator[Bytes]]
         kind, content = _data_of(given, name=name)
         return name, mimetypes.guess_extension(kind) or "", iter([content])
     if isinstance(given, Bytes):
-        content = given.tobytes() if isinstance(given, memoryview) else given
-        return shown(given), "", iter([content])
+        whole = given.tobytes() if isinstance(given, memoryview) else given
+        return shown(given), "", iter([whole])
     file_name = getattr(given, "name", None)
     if not isinstance(file_name, str):
         return f"<{type(given).__name__}>", "", _read(given)

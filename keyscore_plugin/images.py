@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from keyscore_plugin._indices import checked_indices
@@ -100,7 +100,8 @@ class ImageVideo:
         rows = self._check(grid)
         scale = min(1.0, short_side / min(self.height, self.width))
         size = (max(1, round(self.height * scale)), max(1, round(self.width * scale)))
-        return (self.read(part, size=size) for part in rows.split(_BATCH_FRAMES) if len(part))
+        starts = range(0, len(rows), _BATCH_FRAMES)
+        return (self.read(rows[start : start + _BATCH_FRAMES], size=size) for start in starts)
 
     def close(self) -> None:
         """Let go of the pictures."""
@@ -235,8 +236,9 @@ def open_folder(folder: Path, *, fps: Any) -> ImageVideo:
         )
     n_others = len(entries) - len(files)
     notes = (f"{n_others} entries of the folder are no image files and are left out",)
+    files.sort(key=natural_order)
     return ImageVideo(
-        ImagePictures(sorted(files, key=natural_order), path=str(folder)),
+        ImagePictures(files, path=str(folder)),
         path=str(folder),
         fps=fps,
         notes=notes if n_others else (),
@@ -344,7 +346,7 @@ def _opened(path: str | os.PathLike[str]) -> Image.Image:
 
 
 def _unreadable(path: str | os.PathLike[str], error: Exception) -> VideoError:
-    if isinstance(error, Image.UnidentifiedImageError):
+    if isinstance(error, UnidentifiedImageError):
         cause = "it is no image that Pillow knows"
     else:
         cause = getattr(error, "strerror", None) or str(error)

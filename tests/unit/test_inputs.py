@@ -220,7 +220,8 @@ def test_pictures_are_the_video_that_they_were_taken_from(
 ) -> None:
     with open_video(PICTURES[form](pixels, folder), fps=FPS) as video:
         assert isinstance(video, VideoSource)
-        assert (video.n_frames, video.average_fps) == (len(pixels), FPS)
+        assert video.n_frames == len(pixels)
+        assert video.average_fps == FPS
         assert (video.width, video.height) == (pixels.shape[2], pixels.shape[1])
         assert video.duration_seconds == pytest.approx(len(pixels) / FPS)
         assert video.pts_seconds([5]).tolist() == [5 / FPS]
