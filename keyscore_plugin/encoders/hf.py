@@ -24,6 +24,7 @@ from keyscore_plugin._optional import require
 from keyscore_plugin.encoders.base import require_frames, require_text
 from keyscore_plugin.encoders.pictures import Preparation
 from keyscore_plugin.encoders.precision import suited_batching, suited_dtype, unit_vectors
+from keyscore_plugin.encoders.reading import reader_of, reading_of
 from keyscore_plugin.errors import ModelError, shown
 from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
 
@@ -141,6 +142,7 @@ class HFEncoder:
             model=self.name,
             n_tokens=len(tokens),
             max_tokens=self._max_tokens,
+            reading=reading_of(text, reader_of(self._tokenizer)),
         )
 
     def _embed_pixels(self, pixels: Tensor) -> Tensor:

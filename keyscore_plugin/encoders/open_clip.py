@@ -24,6 +24,7 @@ from keyscore_plugin._optional import require
 from keyscore_plugin.encoders.base import require_frames, require_text
 from keyscore_plugin.encoders.pictures import Preparation
 from keyscore_plugin.encoders.precision import suited_batching, suited_dtype, unit_vectors
+from keyscore_plugin.encoders.reading import is_latin, reader_of, reading_of
 from keyscore_plugin.errors import ModelError, shown
 from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
 
@@ -180,7 +181,13 @@ class OpenClipEncoder:
             model=self.name,
             n_tokens=n_tokens,
             max_tokens=self._max_tokens,
+            reading=reading_of(text, self._reads),
         )
+
+    def _reads(self, word: str) -> bool:
+        if isinstance(self._tokenizer, self._open_clip.SimpleTokenizer):  # English, byte by byte
+            return is_latin(word)
+        return reader_of(self._tokenizer.tokenizer)(self._tokenizer.clean_fn(word))
 
     def _count_tokens(self, text: str) -> int:
         """Tokens of the whole text, which OpenCLIP's tokenizers cut without a word."""
