@@ -74,7 +74,7 @@ def test_replacements_stand_where_the_videos_stood(videos: list[Any]) -> None:
     assert flat(nested) == list(range(len(flat_videos(videos))))
 
 
-@pytest.mark.parametrize("wrong", [[], None, 3, [None], ["a.PNG"], {"a": 1}])
+@pytest.mark.parametrize("wrong", [[], None, 3, [None], "a.PNG", {"a": 1}])
 def test_what_is_no_video_is_refused(wrong: Any) -> None:
     with pytest.raises(InputError):
         flat_videos(wrong)
