@@ -16,7 +16,8 @@ import torch
 from keyscore_plugin import get_sampler, open_video
 from keyscore_plugin.errors import MOST_CHARACTERS, InputError, VideoError
 from keyscore_plugin.images import natural_order
-from keyscore_plugin.video import DECODERS, VideoSource
+from keyscore_plugin.registries import DECODERS
+from keyscore_plugin.video import VideoSource
 from tests.clips import CLIPS, Clip
 from tests.requires import require_decoder
 
