@@ -26,7 +26,7 @@ def resolve_device(device: str) -> torch.device:
         return numbered(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     try:
         wanted = torch.device(device)
-    except RuntimeError:
+    except (RuntimeError, TypeError):
         wanted = None
     if wanted is None or wanted.type not in ("cpu", "cuda", "mps"):
         raise InputError(

@@ -86,7 +86,7 @@ def load(kind: str, name: str, registry: Mapping[str, str]) -> Any:
     Raises:
         InputError: The registry has no such name.
     """
-    if name not in registry:
+    if not isinstance(name, str) or name not in registry:
         known = ", ".join(sorted(registry))
         raise InputError(f"unknown {kind} {shown(name)}; the {kind}s are: {known}")
     module, _, attribute = registry[name].partition(":")

