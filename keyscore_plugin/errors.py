@@ -84,6 +84,22 @@ class InputError(KeyScoreError, ValueError):
     """A value the caller gave cannot be used: an argument, a text, a config, a name."""
 
 
+def require_kind(value: object, *kinds: type, name: str) -> None:
+    """Refuse an argument that is of no type that a call takes.
+
+    Args:
+        value: The argument.
+        kinds: The types.
+        name: What the error calls it.
+
+    Raises:
+        InputError: It is of none of them.
+    """
+    if not isinstance(value, kinds):
+        wanted = " or ".join(kind.__name__ for kind in kinds)
+        raise InputError(f"{name} must be of the type {wanted}, got {shown(value)}")
+
+
 class VideoError(KeyScoreError, OSError):
     """A video cannot be read.
 

@@ -15,7 +15,7 @@ import torch
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from keyscore_plugin._indices import checked_indices
+from keyscore_plugin._frame_args import checked_indices, checked_size
 from keyscore_plugin.errors import InputError, VideoError, shown
 from keyscore_plugin.types import Frames
 
@@ -86,7 +86,7 @@ class ImageVideo:
         """See `keyscore_plugin.video.VideoSource`."""
         self._check_open()
         rows = self._check(indices)
-        height, width = size or (self.height, self.width)
+        height, width = (self.height, self.width) if size is None else checked_size(size)
         pixels = torch.empty((0, height, width, 3), dtype=torch.uint8)
         if len(rows):
             with self._one_thread:  # scaled as they come: not all of them lie at full size at once
@@ -347,9 +347,9 @@ def _opened(path: str | os.PathLike[str]) -> Image.Image:
 
 def _unreadable(path: str | os.PathLike[str], error: Exception) -> VideoError:
     if isinstance(error, UnidentifiedImageError):
-        cause = "it is no image that Pillow knows"
-    else:
-        cause = getattr(error, "strerror", None) or str(error)
+        remedy = "a list is of the images of one video; give several videos one by one"
+        return VideoError(os.fspath(path), "it is no image that Pillow knows", remedy)
+    cause = getattr(error, "strerror", None) or str(error)
     return VideoError(os.fspath(path), cause, "check the path, and that it is a whole image")
 
 

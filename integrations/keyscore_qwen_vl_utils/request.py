@@ -11,7 +11,7 @@ from keyscore_plugin.download import DownloadLimits
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.pairing import Pair, check_pair
-from keyscore_plugin.samplers.base import Sampler, get_sampler
+from keyscore_plugin.samplers.base import Sampler, get_sampler, require_sampler
 
 _MAKING = ("guide", "encoder", "captioner", "device")
 _SAMPLERS_KEPT = 8  # ours: enough for a comparison; each may hold an encoder
@@ -123,6 +123,7 @@ def _sampler(element: Mapping[str, Any]) -> Sampler:
             f"{shown(key)} is given beside a ready-made sampler, which has its own; "
             "leave it out, or give the sampler's name"
         )
+    require_sampler(named)
     sampler: Sampler = named
     return sampler
 

@@ -14,7 +14,7 @@ from keyscore_plugin.copies import is_data_url
 from keyscore_plugin.download import DownloadLimits
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.pairing import Fold, keyframes_for_budget, pair_frames
-from keyscore_plugin.samplers.base import Sampler, get_sampler
+from keyscore_plugin.samplers.base import Sampler, get_sampler, require_sampler
 from keyscore_plugin.types import Selection
 from keyscore_transformers.meeting import Meeting
 from keyscore_transformers.request import TextGuide, VideoRequest
@@ -91,6 +91,7 @@ class Chooser:
         """The sampler, and the texts it will be told."""
         named = request.sampler
         if not isinstance(named, str):
+            require_sampler(named)
             texts = choose_texts(
                 request,
                 needs_text=named.needs_text,

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from typing_extensions import Self
 
-from keyscore_plugin._indices import checked_indices
+from keyscore_plugin._frame_args import checked_indices, checked_size
 from keyscore_plugin.decoders.container import DAMAGED_REMEDY
 from keyscore_plugin.decoders.scan import scan
 from keyscore_plugin.decoders.table import Ints
@@ -89,10 +89,8 @@ class ScannedSource(ABC):
         """
         self._check_open()
         wanted = self._check(indices)
-        if size is not None and min(size) < 1:
-            raise InputError(f"size must be (height, width) of at least 1 pixel, got {size}")
         rows, places = np.unique(wanted, return_inverse=True)
-        height, width = size or (self.height, self.width)
+        height, width = (self.height, self.width) if size is None else checked_size(size)
         if not len(rows):
             pixels = torch.empty((0, height, width, 3), dtype=torch.uint8)
         else:

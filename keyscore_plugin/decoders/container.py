@@ -43,13 +43,7 @@ def check_path(path: str) -> Path:
     try:
         mode, n_bytes = file.stat().st_mode, file.stat().st_size
     except FileNotFoundError as error:
-        if _URL.match(path):
-            remedy = "download it and give the path of the local file"
-            raise VideoError(path, "it is a URL", remedy) from error
-        if path.startswith("<") and path.endswith(">"):
-            remedy = "read frames while it is open: open_video(...).read(selection.indices)"
-            raise VideoError(path, "it was given in memory and has no file", remedy) from error
-        raise VideoError(path, "there is no such file", "check the path") from error
+        raise _missing(path) from error
     except UnicodeEncodeError as error:  # half of a surrogate pair, which JSON may hold
         raise VideoError(repr(path), "it is no path", "give the path of one video file") from error
     except OSError as error:  # a folder one may not enter, a name that is too long
@@ -63,6 +57,27 @@ def check_path(path: str) -> Path:
     if n_bytes == 0:
         raise VideoError(path, "the file is empty", "copy or download it again")
     return file.absolute()
+
+
+def _missing(path: str) -> VideoError:
+    """The error for a name that is of no file, by what was meant with it."""
+    if path.lower().startswith("file:"):
+        return VideoError(path, "it is a URL", "give the path of the file, without file://")
+    if _URL.match(path):
+        return VideoError(path, "it is a URL", "download it and give the path of the local file")
+    if path.startswith("<") and path.endswith(">"):
+        remedy = "read frames while it is open: open_video(...).read(selection.indices)"
+        return VideoError(path, "it was given in memory and has no file", remedy)
+    remedy = "check the path"
+    if path.startswith("~"):
+        remedy = "give the whole path: ~ is the home folder for shells alone"
+    elif path.strip(" \t\r\n'\"") != path:
+        remedy = "leave out the quotation marks, blanks or line breaks around the path"
+    elif set("*?") & set(path):
+        remedy = "give the path of one file: patterns such as * are for shells alone"
+    elif not Path(path).is_absolute():
+        remedy = f"check the path, which starts at {Path.cwd()}"
+    return VideoError(path, "there is no such file", remedy)
 
 
 def ffmpeg_cause(error: av.FFmpegError) -> str:

@@ -6,6 +6,7 @@ from keyscore_plugin._optional import load
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.encoders.base import Encoder
+from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.registries import SAMPLERS
 from keyscore_plugin.types import Selection
 from keyscore_plugin.video import VideoInput
@@ -49,6 +50,19 @@ class Sampler(Protocol):
             MemoryEndedError: The memory of the device does not hold what the choice needs. Like a
                 `VideoError` it costs this video alone: the next one may be smaller.
         """
+
+
+def require_sampler(sampler: object) -> None:
+    """Refuse what is no sampler object.
+
+    Raises:
+        InputError: It is something else, the class of one say.
+    """
+    if isinstance(sampler, type) or not isinstance(sampler, Sampler):
+        raise InputError(
+            "a sampler is a name ('uniform') or an object (get_sampler('uniform')), got "
+            f"{shown(sampler)}"
+        )
 
 
 def list_samplers() -> list[str]:

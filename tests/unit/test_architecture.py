@@ -34,7 +34,7 @@ FLOORS = {
     "keyscore_plugin.excerpt": 1,
     "keyscore_plugin.images": 1,
     "keyscore_plugin.copies": 1,
-    "keyscore_plugin._indices": 1,
+    "keyscore_plugin._frame_args": 1,
     "keyscore_plugin._deadline": 1,
     "keyscore_plugin._device": 1,
     "keyscore_plugin._exact": 1,
