@@ -44,7 +44,7 @@ class Plan:
         question: What the sampler was told.
         selection: The keyframes; indices count from the beginning of the span. None with an error.
         shown: ``(n,)`` frames of the span that the model gets, see `pair_frames`.
-        shown_seconds: ``(n,)`` float64 their times.
+        shown_seconds: ``(n,)`` float64 their times, counted from the video's first frame.
         first: Frame of the video at which the span begins.
         cached: Whether the selection came from the cache.
         error: Why there is no selection.
@@ -188,7 +188,7 @@ class Planner:
             return
         times = source.pts_seconds()
         plan.shown = pair_frames(selection.indices, times, self.arguments.shown, self.fold)
-        plan.shown_seconds = times[plan.shown]
+        plan.shown_seconds = times[plan.shown] - source.start_pts_seconds
         if selection.n_grid == 0:
             # Nobody has decoded these yet; later, inside the model, an error would end the run.
             source.read(plan.shown, size=(16, 16))

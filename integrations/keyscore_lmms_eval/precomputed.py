@@ -116,6 +116,7 @@ def selection_of(entry: Entry, source: VideoSource) -> Selection:
         pts_seconds=times[indices].tolist(),
         scores=None,
         decoder=source.decoder,
+        start_pts_seconds=source.start_pts_seconds,
         duration_seconds=source.duration_seconds,
         average_fps=float(source.average_fps),
         n_frames=source.n_frames,

@@ -8,7 +8,7 @@ from keyscore_plugin.commands.meter import stage_bars
 from keyscore_plugin.commands.outputs import require_writable_folder
 from keyscore_plugin.commands.streams import own_stdout
 from keyscore_plugin.report import write_report
-from keyscore_plugin.report.text import clock, summary
+from keyscore_plugin.report.text import clock, from_first_frame, summary
 from keyscore_plugin.samplers.base import get_sampler
 from keyscore_plugin.samples import sample_video
 
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
             write_report(selection, picture)
             print_result(f"{summary(selection)}\npicture: {picture}\n")
             scores = selection.scores or []
-            best[caption] = selection.pts_seconds[scores.index(max(scores))]
+            best[caption] = from_first_frame(selection).pts_seconds[scores.index(max(scores))]
         found = ", ".join(f'"{caption}" at {clock(time)}' for caption, time in best.items())
         print_result(f"The sentence decides. Best frame of {video.name} for {found}.")
     return 0

@@ -107,6 +107,16 @@ def amount(text: str, *, unit: str) -> float:
     return value
 
 
+def seconds(text: str) -> float:
+    """An argparse type: a time from the first frame on."""
+    value = _number(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(
+            f"expected a number of seconds from the first frame, 0 or more, got {text!r}"
+        )
+    return value
+
+
 def _threshold(text: str) -> float:
     value = _number(text)
     if not math.isfinite(value):

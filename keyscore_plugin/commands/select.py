@@ -4,7 +4,12 @@ import argparse
 from pathlib import Path
 
 from keyscore_plugin.commands.meter import stage_bars
-from keyscore_plugin.commands.options import add_sampler_options, make_sampler, non_empty_text
+from keyscore_plugin.commands.options import (
+    add_sampler_options,
+    make_sampler,
+    non_empty_text,
+    seconds,
+)
 from keyscore_plugin.commands.outputs import (
     require_writable_file,
     require_writable_folder,
@@ -13,6 +18,7 @@ from keyscore_plugin.commands.outputs import (
 from keyscore_plugin.commands.streams import own_stdout, say
 from keyscore_plugin.report import require_report_suffix, write_report
 from keyscore_plugin.report.text import summary
+from keyscore_plugin.samplers.within import within
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text.add_argument(
         "--question", type=non_empty_text, metavar="T", help="what a model will be asked"
     )
+    parser.add_argument(
+        "--start",
+        type=seconds,
+        metavar="S",
+        help="choose from here on, in seconds from the first frame",
+    )
+    parser.add_argument("--end", type=seconds, metavar="S", help="choose up to here")
     add_sampler_options(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
     parser.add_argument(
@@ -42,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     if args.report is not None:
         require_report_suffix(args.report)
         require_writable_file(args.report)
-    sampler = make_sampler(args)
+    sampler = within(make_sampler(args), start_seconds=args.start, end_seconds=args.end)
     with own_stdout() as print_result:
         with stage_bars():
             selection = sampler(

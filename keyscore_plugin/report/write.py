@@ -2,6 +2,7 @@
 
 import io
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from keyscore_plugin.errors import InputError
 from keyscore_plugin.report.figure import draw
 from keyscore_plugin.report.page import html_page
 from keyscore_plugin.report.stills import load_stills
+from keyscore_plugin.report.text import from_first_frame
 from keyscore_plugin.types import Selection
 from keyscore_plugin.video import open_video
 
@@ -49,9 +51,10 @@ def write_report(selection: Selection, path: str | Path) -> None:
     path = Path(path)
     require_report_suffix(path)
     with open_video(selection.video, decoder=selection.decoder) as source:
+        # Samplers of others, and our older versions, do not say when the video starts.
+        selection = replace(selection, start_pts_seconds=source.start_pts_seconds)
         chosen, uniform = load_stills(selection, source)
-        start = float(source.pts_seconds([0])[0])
-    figure = draw(selection, chosen, uniform, start=start)
+    figure = draw(from_first_frame(selection), chosen, uniform)
     if path.suffix.lower() == ".html":
         content = html_page(selection, _render(figure, "svg")).encode("utf-8", "backslashreplace")
     else:
