@@ -127,10 +127,11 @@ class Planner:
         return plan
 
     def _selection(
-        self, wanted: Wanted, span: VideoSpan, source: VideoSource
+        self, wanted: Wanted, span: VideoSpan, source: Excerpt
     ) -> tuple[Selection, bool]:
         if self._precomputed is not None:
-            given = selection_of(self._precomputed.find(wanted), source)
+            entry = self._precomputed.find(wanted)
+            given = selection_of(entry, source, first=source.first)
             if self.arguments.num_frames is not None and len(given) > self.n_keyframes:
                 raise InputError(
                     f"the precomputed selection of {span.path} has {len(given)} frames, and "
