@@ -94,13 +94,13 @@ class Excerpt:
         """
         check_part(start_seconds, end_seconds)
         seconds = source.pts_seconds() - source.start_pts_seconds
-        start = 0.0 if start_seconds is None else start_seconds
-        end = math.inf if end_seconds is None else end_seconds
+        start = 0.0 if start_seconds is None else float(start_seconds)
+        end = math.inf if end_seconds is None else float(end_seconds)
         first = int(torch.searchsorted(seconds, start - _CLOCK_NOISE))
         last = int(torch.searchsorted(seconds, end + _CLOCK_NOISE, right=True)) - 1
         lasts = float(seconds[0]) + source.duration_seconds
         if last < 0 or start >= lasts:
-            until = "its end" if end_seconds is None else f"{end_seconds} s"
+            until = "its end" if end_seconds is None else f"{end} s"
             raise InputError(
                 f"no frame of {source.path} is on show from {start} s to {until}, counted from its "
                 f"first frame: it lasts {lasts:.2f} s; give another start or end"
@@ -109,8 +109,8 @@ class Excerpt:
             source,
             min(first, last),
             last,
-            start_seconds=start_seconds,
-            end_seconds=end_seconds,
+            start_seconds=None if start_seconds is None else start,
+            end_seconds=None if end_seconds is None else end,
         )
 
     @classmethod

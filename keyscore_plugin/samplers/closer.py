@@ -20,7 +20,8 @@ from keyscore_plugin.samplers.look import decoding
 from keyscore_plugin.types import Embeddings, Frames, LookedAt, TextEmbedding
 from keyscore_plugin.video import VideoSource, uniform_indices
 
-# Ours: encoders put a keyframe every 250 frames at least by default, 10 s at 25 frames a second.
+# Ours: by default encoders put a keyframe every 250 frames at least, 10 s at 25 frames a second;
+# some are told to put one every 480.
 _FAR_SECONDS = 25.0
 
 

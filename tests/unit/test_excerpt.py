@@ -131,6 +131,10 @@ def test_a_part_holds_the_frames_that_begin_in_it_or_the_one_on_show(
     excerpt = Excerpt.between(source, start, end)
     assert (excerpt.first, excerpt.first + excerpt.n_frames - 1) == expected
     assert excerpt.duration_seconds == pytest.approx(excerpt.n_frames / 10)
+    assert {type(bound) for bound in (excerpt.start_seconds, excerpt.end_seconds)} <= {
+        float,
+        type(None),
+    }
 
 
 @pytest.mark.parametrize(
