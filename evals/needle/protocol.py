@@ -17,10 +17,10 @@ from evals.harness.figures import clustered_mean
 from evals.harness.plot import Plot
 from evals.harness.records import Record
 from evals.harness.result import Row
-from evals.needle.data import Needle, NeedleVideo
 from evals.needle.metrics import Figures, judge
 from evals.needle.sources import SPLITS
 from keyscore_plugin.errors import VideoError
+from keyscore_plugin.samples.joined import Needle, NeedleVideo
 from keyscore_plugin.types import Selection
 
 # As the tables have always called them.

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from keyscore_plugin.commands.meter import stage_bars
 from keyscore_plugin.commands.options import (
+    add_part_options,
     add_sampler_options,
+    add_text_options,
     make_sampler,
-    non_empty_text,
-    seconds,
 )
 from keyscore_plugin.commands.outputs import (
     require_writable_file,
@@ -24,20 +24,8 @@ from keyscore_plugin.samplers.within import within
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's options."""
     parser.add_argument("video", metavar="VIDEO", help="a video file")
-    text = parser.add_mutually_exclusive_group()
-    text.add_argument(
-        "--caption", type=non_empty_text, metavar="T", help="a sentence about what is wanted"
-    )
-    text.add_argument(
-        "--question", type=non_empty_text, metavar="T", help="what a model will be asked"
-    )
-    parser.add_argument(
-        "--start",
-        type=seconds,
-        metavar="S",
-        help="choose from here on, in seconds from the first frame",
-    )
-    parser.add_argument("--end", type=seconds, metavar="S", help="choose up to here")
+    add_text_options(parser)
+    add_part_options(parser)
     add_sampler_options(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
     parser.add_argument(

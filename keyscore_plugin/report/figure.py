@@ -50,8 +50,8 @@ def draw(selection: Selection, chosen: list[Still], uniform: list[Still]) -> "Fi
     height, width, _ = chosen[0].pixels.shape
     strip = lay_out(len(chosen), strip_width=CONTENT_INCHES, aspect=width / height)
     even = lay_out(len(uniform), strip_width=CONTENT_INCHES, aspect=width / height)
-    start, end = _limits(selection)
-    title = _title(selection)
+    start, end = limits(selection)
+    title = title_lines(selection)
     stack = _panels(selection, uniform, start, end)
     shows_uniform = selection.sampler != "uniform"
     is_connected = strip.n_rows == 1 and len(chosen) <= _MAX_CONNECTED
@@ -86,7 +86,7 @@ def draw(selection: Selection, chosen: list[Still], uniform: list[Still]) -> "Fi
     return sheet.figure
 
 
-def _limits(selection: Selection) -> tuple[float, float]:
+def limits(selection: Selection) -> tuple[float, float]:
     """Seconds from the first frame that the panels span: the part that was chosen from."""
     # A frame that is on show at the start of the part may have begun before.
     start = min([selection.start_seconds or 0.0, *selection.pts_seconds])
@@ -100,7 +100,7 @@ def _draw_head(sheet: Sheet, selection: Selection, title: list[str]) -> None:
     sheet.text(((facts_line, style.FAINT_INK),), size=style.SMALL, height=_FACTS_LINE)
 
 
-def _title(selection: Selection) -> list[str]:
+def title_lines(selection: Selection) -> list[str]:
     """The text that scored the frames, wrapped, and cut where it is very long."""
     text = selection.caption.text if selection.caption else selection.question
     if text is None:

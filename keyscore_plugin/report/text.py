@@ -66,6 +66,12 @@ def table(selection: Selection) -> str:
     return "\n".join(lines)
 
 
+def times(selection: Selection) -> str:
+    """The chosen times, from the first frame, in one line."""
+    seconds = from_first_frame(selection).pts_seconds
+    return " ".join(clock(second, decimals=1) for second in seconds)
+
+
 def facts(selection: Selection) -> str:
     """One line: what chose the frames, from what, by which text, in how many seconds."""
     counted = "" if selection.n_frames_counted else "about "
