@@ -133,6 +133,19 @@ def test_a_part_counts_from_the_first_frame_and_so_does_the_table(
     assert (values["n_frames"], values["duration_seconds"]) == (60, pytest.approx(6.0))
 
 
+def test_a_comparison_counts_from_the_first_frame_and_may_be_of_a_part(
+    late: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    options = ["--sampler", "uniform,random", "--num-frames", "2", "--start", "1", "--end", "3"]
+    picture = tmp_path / "compare.svg"
+    assert cli.main(["compare", str(late), *options, "--picture", str(picture)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("2 of 60 frames, from 0:01.000 to 0:03.000, sampler uniform")
+    assert lines[1].split() == ["0:01.5", "0:02.5"]
+    assert all("0:01.0" <= time <= "0:03.0" for time in lines[3].split())
+    assert picture.stat().st_size > 1000
+
+
 def test_eight_frames_are_the_default(video: str, capsys: Capture) -> None:
     cli.main(["select", video, "--sampler", "uniform", "--json"])
     values = json.loads(capsys.readouterr().out)
