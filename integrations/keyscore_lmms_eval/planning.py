@@ -120,7 +120,9 @@ class Planner:
         try:
             with opened(span, self.arguments) as source:
                 plan.first = source.first
-                plan.selection, plan.cached = self._selection(wanted, span, source)
+                selection, plan.cached = self._selection(wanted, span, source)
+                # Samplers of others do not say when the video starts.
+                plan.selection = replace(selection, start_pts_seconds=source.start_pts_seconds)
                 self._show(plan, source)
         except (VideoError, InputError, MemoryEndedError) as error:
             plan.selection, plan.error = None, _bare(error)

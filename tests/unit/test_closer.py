@@ -185,6 +185,12 @@ def test_a_sampler_that_looks_at_nothing_says_so(name: str, video: Path) -> None
     assert (selection.n_grid, selection.looked_at) == (0, None)
 
 
+def test_a_gap_without_frames_takes_nothing_from_the_second_look() -> None:
+    times = torch.tensor([0.0, 0.5, 1.0, 600.0, 600.5, 601.0])
+    worth = worth_a_closer_look(times, torch.tensor([0.0, 601.0]), torch.tensor([0.1, 0.3]))
+    assert worth.tolist() == pytest.approx([-torch.inf, 0.3, 0.3, 0.3, 0.3, -torch.inf])
+
+
 @given(st.integers(1, 40), st.lists(st.integers(0, 39), min_size=1, max_size=8, unique=True))
 def test_worth_is_that_of_the_better_neighbour(n: int, seen: list[int]) -> None:
     times, at = torch.arange(float(n)), torch.tensor(sorted(seen)).double()

@@ -157,6 +157,15 @@ def test_grid_of_four_seconds(config: GridConfig, at_least: int, expected: list[
     assert grid(Times(cfr(100), [0, 30, 60, 90]), config, at_least=at_least) == expected
 
 
+def test_a_grid_spreads_over_the_frames_on_both_sides_of_a_gap() -> None:
+    pts = torch.cat([torch.arange(500) / 10, 650 + torch.arange(500) / 10])
+    rows = grid(Times(pts), GridConfig(max_frames=100))
+    assert len(rows) == 100
+    assert 499 in rows
+    assert sum(row < 500 for row in rows) == 50
+    assert max(later - earlier for earlier, later in pairwise(rows)) <= 11
+
+
 def test_grid_refuses_an_empty_budget() -> None:
     with pytest.raises(InputError, match="at_least=0"):
         grid(Times(cfr(10)), GridConfig(), at_least=0)
