@@ -49,6 +49,7 @@ class ImageVideo:
 
     n_frames_counted = True
     rotation = 0
+    start_pts_seconds = 0.0  # frame numbers count from the video's first frame
 
     def __init__(
         self,

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from keyscore_plugin.commands.meter import stage_bars
 from keyscore_plugin.commands.options import (
+    add_part_options,
     add_sampler_options,
+    add_text_options,
     amount,
     make_sampler,
-    non_empty_text,
 )
 from keyscore_plugin.commands.outputs import (
     require_writable_file,
@@ -19,6 +20,7 @@ from keyscore_plugin.commands.outputs import (
 from keyscore_plugin.commands.streams import own_stdout, say
 from keyscore_plugin.report import require_report_suffix, write_report
 from keyscore_plugin.report.text import summary
+from keyscore_plugin.samplers.within import within
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,13 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="F",
         help="pictures per second of a folder of images, taken in natural order (2.png, 10.png)",
     )
-    text = parser.add_mutually_exclusive_group()
-    text.add_argument(
-        "--caption", type=non_empty_text, metavar="T", help="a sentence about what is wanted"
-    )
-    text.add_argument(
-        "--question", type=non_empty_text, metavar="T", help="what a model will be asked"
-    )
+    add_text_options(parser)
+    add_part_options(parser)
     add_sampler_options(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
     parser.add_argument(
@@ -56,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     if args.report is not None:
         require_report_suffix(args.report)
         require_writable_file(args.report)
-    sampler = make_sampler(args)
+    sampler = within(make_sampler(args), start_seconds=args.start, end_seconds=args.end)
     with own_stdout() as print_result:
         with stage_bars():
             selection = sampler(
