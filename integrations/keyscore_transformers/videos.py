@@ -13,7 +13,8 @@ from torch import Tensor
 from keyscore_plugin.copies import Bytes, Readable
 from keyscore_plugin.download import DownloadLimits, open_anywhere
 from keyscore_plugin.errors import InputError, shown
-from keyscore_plugin.images import IMAGE_SUFFIXES, ImagePictures
+from keyscore_plugin.images import IMAGE_SUFFIXES
+from keyscore_plugin.pictures import ImagePictures
 from keyscore_plugin.video import VideoSource, open_video
 from keyscore_transformers.arrays import ArrayVideo
 

@@ -330,6 +330,9 @@ def test_pictures_that_are_no_video_are_one_line(tmp_path: Path, folder: Path) -
     assert "holds no image file" in refused(tmp_path.parent, fps=1)
     assert "more than 8 bits" in deferred([PIL.Image.new("I;16", (8, 4))])
     assert "whole image" in deferred([tmp_path / "cut.png"])
+    with PIL.Image.open(files(folder)[0]) as image:
+        pass
+    assert "whole image" in deferred([image])
 
 
 def deferred(images: list[Any]) -> str:
