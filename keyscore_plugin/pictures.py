@@ -181,5 +181,6 @@ def _pixels(image: Image.Image, *, name: str) -> Tensor:
     try:
         upright = ImageOps.exif_transpose(image) if _has_exif(image) else image
         return torch.from_numpy(np.array(upright.convert("RGB")))
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow's: damaged, or closed meanwhile
+    # Pillow's for one that is damaged, or was closed meanwhile.
+    except (OSError, SyntaxError, ValueError, AssertionError) as error:
         raise _unreadable(name, error) from error

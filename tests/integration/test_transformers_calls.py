@@ -341,11 +341,11 @@ REFUSED: dict[str, tuple[Callable[[Any, str], Any], str]] = {
         lambda p, v: p.apply_chat_template(messages(BARE), sampler="keyscore", **ANSWER),
         "times of .*4 frames.* are unknown",
     ),
-    "paths of images": (
+    "image files without metadata": (
         lambda p, v: p.apply_chat_template(
-            messages(["1.png", "2.png"]), sampler="keyscore", **ANSWER
+            messages(image_files(Path(v).parent / "frames")), sampler=fixed(), **ANSWER
         ),
-        "1.png is an image",
+        "give video_metadata",
     ),
     "an array without metadata": (
         lambda p, v: p.apply_chat_template(messages(frames()), sampler=fixed(), **ANSWER),
