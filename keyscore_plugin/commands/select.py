@@ -1,6 +1,7 @@
 """``keyscore select``: the frames of one video that matter."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from keyscore_plugin.commands.meter import stage_bars
@@ -8,6 +9,7 @@ from keyscore_plugin.commands.options import (
     add_part_options,
     add_sampler_options,
     add_text_options,
+    amount,
     make_sampler,
 )
 from keyscore_plugin.commands.outputs import (
@@ -23,7 +25,15 @@ from keyscore_plugin.samplers.within import within
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's options."""
-    parser.add_argument("video", metavar="VIDEO", help="a video file")
+    parser.add_argument(
+        "video", metavar="VIDEO", help="a video file, or with --fps a folder of images"
+    )
+    parser.add_argument(
+        "--fps",
+        type=partial(amount, unit="pictures per second"),
+        metavar="F",
+        help="pictures per second of a folder of images, taken in natural order (2.png, 10.png)",
+    )
     add_text_options(parser)
     add_part_options(parser)
     add_sampler_options(parser)
@@ -52,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
                 threshold=args.threshold,
                 caption=args.caption,
                 question=args.question,
+                fps=args.fps,
             )
         if args.save_frames is not None:
             save_frames(selection, args.save_frames)

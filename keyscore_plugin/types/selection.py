@@ -185,7 +185,9 @@ class Selection:
         try:
             values = json.loads(text)
         except json.JSONDecodeError as error:
-            raise InputError(f"not a Selection: not JSON ({error})") from error
+            raise InputError(
+                f"not a Selection: not JSON ({error}); give the text that to_json wrote"
+            ) from error
         if not isinstance(values, dict):
             raise InputError(f"not a Selection: expected an object, got {type(values).__name__}")
         return cls.from_dict(values)
