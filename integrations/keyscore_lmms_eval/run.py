@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from keyscore_lmms_eval import fingerprint
 from keyscore_lmms_eval.arguments import SamplerArguments
-from keyscore_lmms_eval.documents import with_videos, with_visuals
+from keyscore_lmms_eval.documents import task_of, with_videos, with_visuals
 from keyscore_lmms_eval.hosts import Host
 from keyscore_lmms_eval.instances import Request
 from keyscore_lmms_eval.log import SelectionLog, figures
@@ -97,19 +97,18 @@ class SampledRun:
         request = Request(instance, self._model.is_simple)
         doc_id, task, split = request.place
         doc = self._model.task_dict[task][split][doc_id]
-        shown = request.shown(doc)
         return [
             self._planner.plan(
                 Wanted(
                     task=task,
                     doc_id=doc_id,
                     ids=document_ids(doc),
-                    video=span.path,
+                    video=shown.span.path,
                     question=shown.question,
                 ),
-                span,
+                shown.span,
             )
-            for span in shown.videos
+            for shown in request.shown(doc)
         ]
 
     @contextmanager
@@ -145,7 +144,7 @@ class SampledRun:
             return with_visuals(stock(doc, *args, **kwargs), videos)
 
         def messages(doc: Any, *args: Any, **kwargs: Any) -> Any:
-            return with_videos(stock(doc, *args, **kwargs), videos)
+            return with_videos(stock(doc, *args, **kwargs), videos, task_of(stock))
 
         return request.with_function(visuals if request.is_simple else messages)
 
