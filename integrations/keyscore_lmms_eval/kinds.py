@@ -58,4 +58,5 @@ def _shows(file: str, container_format: str) -> bool:
     except av.FFmpegError:
         return True
     with container:
-        return any(not stream.disposition & cover for stream in container.streams.video)
+        pictures = [s for s in container.streams.video if not s.disposition & cover]
+    return bool(pictures)

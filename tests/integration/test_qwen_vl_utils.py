@@ -310,6 +310,20 @@ def test_a_url_is_fetched_within_the_limits_of_the_element(video: str) -> None:
 
 
 @pytest.mark.usefixtures("installed")
+def test_a_chats_earlier_videos_keep_their_selection(video: str) -> None:
+    sampler = FixedSampler([3, 10, 70, 101])
+    first = element(video, sampler=sampler, nframes=4, question="Who runs?")
+    chat = messages(first)
+    before = process_vision_info(chat)[1]
+    chat += [{"role": "assistant", "content": [{"type": "text", "text": "A dog."}]}]
+    chat += messages(element(video, sampler="stacfp", nframes=4))
+    after = process_vision_info(chat)[1]
+    assert len(after) == 2
+    assert torch.equal(before[0], after[0])
+    assert [told["question"] for told in sampler.told] == ["Who runs?"] * 2
+
+
+@pytest.mark.usefixtures("installed")
 def test_keyscore_runs_with_a_caption(video: str) -> None:
     asked = element(video, sampler="keyscore", encoder="conse", nframes=4, caption="a red wall")
     [(first, facts)] = fetch(asked)
