@@ -224,9 +224,10 @@ def _bare(error: KeyScoreError) -> KeyScoreError:
 
 def read_shown(plan: Plan) -> Frames:
     """The frames that the model gets, in order, repeated ones included."""
-    plan.reads += 1
     with opened(plan.span, plan.arguments) as source:
-        return source.read(plan.shown)
+        frames = source.read(plan.shown)
+    plan.reads += 1  # only now: some hosts pass over an error, and answer all the same
+    return frames
 
 
 def _cache(arguments: SamplerArguments) -> SelectionCache | None:

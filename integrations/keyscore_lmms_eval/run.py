@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from lmms_eval.models.model_utils.gen_metrics import log_metrics
+from lmms_eval.utils import eval_logger
 from tqdm import tqdm
 
 from keyscore_lmms_eval import fingerprint
@@ -78,6 +79,11 @@ class SampledRun:
         plans = {key: self._plan(instance) for key, instance in progress}
         every = [plan for several in plans.values() for plan in several]
         _refuse_if_all_fail(every)
+        if not every:
+            eval_logger.warning(
+                f"sampler={self._arguments.sampler} has nothing to choose from: none of "
+                f"{len(different)} documents names a video file"
+            )
         healthy = [instance for instance in requests if not _broken(plans[id(instance)])]
         with fresh_images(self._host), self._frames_in_place(healthy, plans):
             given = stock(healthy) if healthy else []

@@ -20,7 +20,7 @@ from torch import Tensor
 from keyscore_plugin.errors import CacheError, InputError, ModelError
 from keyscore_plugin.registries import SAMPLERS
 from tests.listening import serving, unvisited
-from tests.lmms.asking import TinyTask, ask
+from tests.lmms.asking import TinyTask, ask, echoing_model
 from tests.lmms.assets import save_answering, write_clips
 from tests.lmms.moving import write_animation, write_webm
 from tests.requires import require_or_skip
@@ -449,6 +449,18 @@ def test_what_was_not_chosen_from_is_loaded_by_the_stock_method() -> None:
     loader.plans = [SimpleNamespace(span=SimpleNamespace(path="a.mp4"))]  # of an earlier document
     assert loader("red.png", 4) == ("red.png", 4)
     assert loader(["red.png"], 4) == (["red.png"], 4)
+
+
+def test_a_run_without_any_video_says_that_nothing_was_chosen(assets: Path) -> None:
+    model = echoing_model(is_simple=True, sampler="uniform", sampler_log="none")
+    logger = importlib.import_module("lmms_eval.utils").eval_logger
+    said: list[str] = []
+    handler = logger.add(said.append)
+    try:
+        assert ask(model, TinyTask(assets), [{**EVEN, "videos": []}]) == [""]
+    finally:
+        logger.remove(handler)
+    assert "sampler=uniform has nothing to choose from: none of 1 documents names" in "".join(said)
 
 
 class UrlTask(TinyTask):
