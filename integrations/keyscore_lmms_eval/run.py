@@ -196,6 +196,12 @@ def check_arguments(
                 f"with {name}={model_args[name]} this model reads videos where no sampler can "
                 "reach; leave it out"
             )
+    for name, value in host.asks:
+        if model_args.get(name) != value:
+            raise InputError(
+                f"this model of lmms-eval reads videos with {name}={value} alone; add it to "
+                "model_args"
+            )
     folds = host.processor is not None
     if not folds and arguments.pair not in (None, "plain"):
         raise InputError(

@@ -184,7 +184,8 @@ def test_internvl_2_and_3_cut_the_chosen_frames_into_tiles(
 
     models = importlib.import_module("keyscore_lmms_eval.models")
     monkeypatch.setattr(models.stock_class(model_id, "simple"), "__init__", light)
-    assert ask(make(model_id, "simple"), TinyTask(assets), DOCS) == ["A", "A"]
+    model = make(model_id, "simple", modality="video")
+    assert ask(model, TinyTask(assets), DOCS) == ["A", "A"]
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     for pixels, line in zip(remote.pixels, log(), strict=True):
         colours = (pixels.float().mean((2, 3)) * std + mean) * 255
@@ -314,6 +315,8 @@ def test_vllm_builds_messages_of_the_chosen_frames_and_their_times(
         ("vllm", "simple", {}, "leave --force_simple out"),
         ("openai", "chat", {"pass_video_url": True}, "pass_video_url=True"),
         ("openai", "chat", {"pair": "duplicate"}, "single images"),
+        ("internvl2", "simple", {}, "add it to model_args"),
+        ("internvl3", "simple", {"modality": "image"}, "with modality=video alone"),
         ("qwen2_5_vl", "simple", {"batch_size": 4}, "batch_size=4"),
         ("qwen2_5_vl", "chat", {"sampler": "best"}, "unknown sampler 'best'"),
         ("qwen2_5_vl", "chat", {"sampler": None, "guide": "caption"}, "without a sampler"),
