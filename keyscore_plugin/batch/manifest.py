@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, shown
 
 ItemId = str | int
 
@@ -62,7 +62,7 @@ def read_manifest(path: Path, *, needs_text: bool = False) -> list[Item]:
             raise InputError(f"{where}: this sampler needs a text; add a caption or a question")
         if item.id in seen:
             raise InputError(
-                f"{where}: id {item.id!r} is taken by line {seen[item.id]}; "
+                f"{where}: id {shown(item.id)} is taken by line {seen[item.id]}; "
                 "an id may stand once (a line without one takes its line number)"
             )
         seen[item.id] = number
@@ -93,12 +93,16 @@ def _object(line: str, *, where: str) -> dict[str, Any]:
 def _item(values: Mapping[str, Any], *, number: int, folder: Path, where: str) -> Item:
     unknown = sorted(set(values) - set(_KEYS))
     if unknown:
-        raise InputError(f"{where}: unknown key {unknown[0]!r}; the keys are: {', '.join(_KEYS)}")
+        raise InputError(
+            f"{where}: unknown key {shown(unknown[0])}; the keys are: {', '.join(_KEYS)}"
+        )
     texts = {}
     for key in ("video", "caption", "question"):
         value = values.get(key)
         if value is not None and not (isinstance(value, str) and value.strip()):
-            raise InputError(f"{where}: {key!r} must be a text that is not empty, got {value!r}")
+            raise InputError(
+                f"{where}: {key!r} must be a text that is not empty, got {shown(value)}"
+            )
         texts[key] = value
     video = texts["video"]
     if video is None:
@@ -106,7 +110,7 @@ def _item(values: Mapping[str, Any], *, number: int, folder: Path, where: str) -
     item_id = values.get("id", number)
     # bool is an int to isinstance; true is no name for a line.
     if isinstance(item_id, bool) or not isinstance(item_id, str | int):
-        raise InputError(f"{where}: 'id' must be a text or a whole number, got {item_id!r}")
+        raise InputError(f"{where}: 'id' must be a text or a whole number, got {shown(item_id)}")
     return Item(
         id=item_id,
         video=video,

@@ -10,7 +10,7 @@ from PIL import Image
 from keyscore_plugin._files import write_whole
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.types import Selection
-from keyscore_plugin.video import open_video
+from keyscore_plugin.video import reopen_video
 
 
 def require_writable_folder(folder: Path) -> None:
@@ -69,7 +69,7 @@ def save_frames(selection: Selection, folder: Path) -> list[Path]:
         VideoError: A frame does not decode.
     """
     paths = []
-    with open_video(selection.video, decoder=selection.decoder) as source:
+    with reopen_video(selection) as source:
         # One at a time: a budget of 4K frames need not fit in memory together.
         for index in selection.indices:
             frame = source.read([index])

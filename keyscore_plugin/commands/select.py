@@ -1,10 +1,16 @@
 """``keyscore select``: the frames of one video that matter."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from keyscore_plugin.commands.meter import stage_bars
-from keyscore_plugin.commands.options import add_sampler_options, make_sampler, non_empty_text
+from keyscore_plugin.commands.options import (
+    add_sampler_options,
+    amount,
+    make_sampler,
+    non_empty_text,
+)
 from keyscore_plugin.commands.outputs import (
     require_writable_file,
     require_writable_folder,
@@ -17,7 +23,15 @@ from keyscore_plugin.report.text import summary
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's options."""
-    parser.add_argument("video", metavar="VIDEO", help="a video file")
+    parser.add_argument(
+        "video", metavar="VIDEO", help="a video file, or with --fps a folder of images"
+    )
+    parser.add_argument(
+        "--fps",
+        type=partial(amount, unit="pictures per second"),
+        metavar="F",
+        help="pictures per second of a folder of images, taken in natural order (2.png, 10.png)",
+    )
     text = parser.add_mutually_exclusive_group()
     text.add_argument(
         "--caption", type=non_empty_text, metavar="T", help="a sentence about what is wanted"
@@ -51,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
                 threshold=args.threshold,
                 caption=args.caption,
                 question=args.question,
+                fps=args.fps,
             )
         if args.save_frames is not None:
             save_frames(selection, args.save_frames)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from typing_extensions import Self
 
+from keyscore_plugin._indices import checked_indices
 from keyscore_plugin.decoders.container import DAMAGED_REMEDY
 from keyscore_plugin.decoders.scan import scan
 from keyscore_plugin.decoders.table import Ints
@@ -187,16 +188,6 @@ class ScannedSource(ABC):
 
     def _check(self, indices: Sequence[int] | Tensor) -> Ints:
         """The indices as an array, all inside the video."""
-        rows = torch.as_tensor(indices)
-        if rows.numel() and (rows.is_floating_point() or rows.dtype == torch.bool):
-            raise InputError(f"frame indices must be whole numbers, got {rows.dtype}")
-        if rows.ndim != 1:
-            raise InputError(f"frame indices must be one list, got shape {tuple(rows.shape)}")
-        wrong = rows[(rows < 0) | (rows >= self.n_frames)]
-        if len(wrong):
-            raise InputError(
-                f"frame {int(wrong[0])} is not in {self.path}, "
-                f"which has frames 0 to {self.n_frames - 1}"
-            )
-        array: Ints = rows.to("cpu", torch.int64).numpy()
+        rows = checked_indices(indices, n_frames=self.n_frames, path=self.path)
+        array: Ints = rows.numpy()
         return array

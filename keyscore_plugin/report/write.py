@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keyscore_plugin._files import write_whole
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.report.figure import draw
 from keyscore_plugin.report.page import html_page
 from keyscore_plugin.report.stills import load_stills
 from keyscore_plugin.types import Selection
-from keyscore_plugin.video import open_video
+from keyscore_plugin.video import reopen_video
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,7 +28,7 @@ def require_report_suffix(path: Path) -> None:
     """
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(
-            f"cannot write a report as {path.name!r}; name a file that ends in "
+            f"cannot write a report as {shown(path.name)}; name a file that ends in "
             + ", ".join(SUFFIXES)
         )
 
@@ -48,7 +48,7 @@ def write_report(selection: Selection, path: str | Path) -> None:
     """
     path = Path(path)
     require_report_suffix(path)
-    with open_video(selection.video, decoder=selection.decoder) as source:
+    with reopen_video(selection) as source:
         chosen, uniform = load_stills(selection, source)
         start = float(source.pts_seconds([0])[0])
     figure = draw(selection, chosen, uniform, start=start)

@@ -1,6 +1,5 @@
 """The one call every sampler has, and the names they are found by."""
 
-import os
 from typing import Protocol, runtime_checkable
 
 from keyscore_plugin._optional import load
@@ -9,7 +8,7 @@ from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.registries import SAMPLERS
 from keyscore_plugin.types import Selection
-from keyscore_plugin.video import VideoSource
+from keyscore_plugin.video import VideoInput
 
 
 @runtime_checkable
@@ -26,21 +25,23 @@ class Sampler(Protocol):
 
     def __call__(
         self,
-        video: str | os.PathLike[str] | VideoSource,
+        video: VideoInput,
         *,
         num_frames: int | None = None,
         threshold: float | None = None,
         caption: str | None = None,
         question: str | None = None,
+        fps: float | None = None,
     ) -> Selection:
         """Choose frames.
 
         Args:
-            video: A path, or an open video (which stays open).
+            video: Whatever `open_video` takes; an open video stays open.
             num_frames: The budget: exactly min(num_frames, frames in the video) are returned.
             threshold: Instead of a budget, the least total score (0 to 1) of a chosen frame.
             caption: A sentence about the video.
             question: What the model will be asked about the video.
+            fps: Pictures per second, where the video is pictures; see `open_video`.
 
         Raises:
             VideoError: The video cannot be read.
