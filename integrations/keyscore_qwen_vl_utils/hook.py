@@ -9,7 +9,7 @@ from typing import Any
 from keyscore_plugin._optional import require
 from keyscore_plugin.errors import InputError, shown
 from keyscore_qwen_vl_utils.reader import Read, read
-from keyscore_qwen_vl_utils.request import forget_samplers, with_own_keys
+from keyscore_qwen_vl_utils.request import KeyedVideo, forget_samplers, with_own_keys
 
 _EXTRA = "qwen-vl-utils"
 _installed = threading.Event()
@@ -73,19 +73,17 @@ class CheckedFetch(WatchedFunction):
             return super().__call__(ele, *args, **kwargs)
         if not _installed.is_set():
             raise InputError(
-                f"an element names a sampler for {ele['video']}, and KeyScore was taken out of "
-                "qwen-vl-utils; call keyscore_qwen_vl_utils.install() first"
+                f"an element names a sampler for {shown(ele['video'])}, and KeyScore was taken out "
+                "of qwen-vl-utils; call keyscore_qwen_vl_utils.install() first"
             )
         if not isinstance(ele["video"], str):
-            raise InputError(
-                f"sampler={shown(ele['sampler'])} chooses from a video file, and the element's "
-                f"video is a {type(ele['video']).__name__}; give the file's path as a string"
-            )
+            # The stock function asks a reader for what has a path, and else shows every frame.
+            ele = {**ele, "video": KeyedVideo(f"<{type(ele['video']).__name__}>", ele)}
         before = _n_reads.get()
         fetched = super().__call__(ele, *args, **kwargs)
         if _n_reads.get() == before:
             raise InputError(
-                f"the frames of {ele['video']} were not chosen by its sampler: "
+                f"the frames of {shown(ele['video'])} were not chosen by its sampler: "
                 f"{self.stock.__module__}.{self.stock.__qualname__} stands in place of "
                 "qwen_vl_utils.fetch_video and reads videos by itself; put the stock function "
                 "back, or leave the sampler out"
@@ -100,9 +98,9 @@ class CheckedImage(WatchedFunction):
         """As the stock function, which names the first argument so."""
         if _has_sampler(ele):
             raise InputError(
-                f"sampler={ele['sampler']!r} chooses among the frames of a video and was given for "
-                "an image; leave it out; a list of frames is one video if fetch_video is imported "
-                "from qwen_vl_utils after install()"
+                f"sampler={shown(ele['sampler'])} chooses among the frames of a video and was "
+                "given for an image; leave it out; for a list of frames, import fetch_video from "
+                "qwen_vl_utils after install()"
             )
         return super().__call__(ele, *args, **kwargs)
 
@@ -142,7 +140,8 @@ def install() -> None:
 
     ``nframes`` stays the number of frames that the model gets. One visual token holds two frames,
     so they are ``nframes / 2`` keyframes (``nframes`` with ``pair="plain"``), and cost what
-    ``nframes`` evenly spaced frames cost.
+    ``nframes`` evenly spaced frames cost. A list of frames needs ``sample_fps``, its frames per
+    second: by these its times are known.
     Samplers are kept between calls: an encoder is loaded once.
 
     Installing twice is fine. What another library replaces afterwards is wrapped again at the next
