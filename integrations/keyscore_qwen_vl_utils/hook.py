@@ -55,6 +55,8 @@ class WatchedFunction:
         update_wrapper(self, stock)
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # what `copy` looks for before there is a `stock`
+            raise AttributeError(name)
         return getattr(self.stock, name)  # such as `cache_clear`
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -84,7 +86,7 @@ class CheckedFetch(WatchedFunction):
         if _n_reads.get() == before:
             raise InputError(
                 f"the frames of {shown(ele['video'])} were not chosen by its sampler: "
-                f"{self.stock.__module__}.{self.stock.__qualname__} stands in place of "
+                f"{shown(self.stock)} of {self.stock.__module__} stands in place of "
                 "qwen_vl_utils.fetch_video and reads videos by itself; put the stock function "
                 "back, or leave the sampler out"
             )

@@ -1,5 +1,6 @@
 """qwen-vl-utils patched by others after us: the sampler still chooses, or an error says why not."""
 
+import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -98,7 +99,8 @@ def test_a_fetch_video_that_reads_by_itself_is_refused(video: str) -> None:
         with pytest.raises(InputError) as error:
             by_process_vision_info(element(video, sampler=FixedSampler(CHOSEN), nframes=4))
         assert "were not chosen by its sampler" in str(error.value)
-        assert "test_qwen_vl_utils_patched.read_black_video stands in place of" in str(error.value)
+        assert "<function read_black_video" in str(error.value)
+        assert f" of {__name__} stands in place of qwen_vl_utils.fetch_video" in str(error.value)
     assert torch.equal(by_process_vision_info(element(video)), BLACK)
 
 
@@ -113,6 +115,13 @@ def test_a_function_of_ours_that_somebody_kept_refuses_samplers_after_uninstall(
     with pytest.raises(InputError, match=r"call keyscore_qwen_vl_utils\.install\(\) first"):
         kept(element(video, sampler="uniform", nframes=4))
     assert torch.equal(kept(element(video, nframes=4)), BLACK.float())
+
+
+def test_the_functions_can_be_copied_as_the_stock_ones_can() -> None:
+    for name in ("fetch_video", "get_video_reader_backend"):
+        watched = getattr(vision_process, name)
+        assert copy.deepcopy(watched).stock is watched.stock
+    vision_process.get_video_reader_backend.cache_clear()
 
 
 def test_a_sampler_for_an_image_is_refused() -> None:
