@@ -17,6 +17,7 @@ from keyscore_plugin._files import user_cache
 from keyscore_plugin.cache import SelectionCache, selection_key
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.captioners.registry import captioner_weights
+from keyscore_plugin.copies import is_data_url
 from keyscore_plugin.download import is_remote, local_path, open_anywhere
 from keyscore_plugin.errors import (
     InputError,
@@ -138,7 +139,7 @@ class Planner:
                     f"pair={self.arguments.shown}; raise it, or leave it out"
                 )
             return given, False
-        if self.cache is None or is_remote(span.path):
+        if self.cache is None or is_remote(span.path) or is_data_url(span.path):
             return self._chosen(wanted, source), False
         start = time.perf_counter()
         self._settle_weights()

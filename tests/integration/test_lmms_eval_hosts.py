@@ -454,6 +454,35 @@ def test_what_was_not_chosen_from_is_loaded_by_the_stock_method() -> None:
     assert loader(["red.png"], 4) == (["red.png"], 4)
 
 
+class DataTask(TinyTask):
+    """Its videos stand in their URLs."""
+
+    def doc_to_visual(self, doc: Any) -> list[str]:
+        videos = [(self.folder / name).read_bytes() for name in doc["videos"]]
+        return [f"data:video/mp4;base64,{base64.b64encode(video).decode()}" for video in videos]
+
+
+@pytest.mark.parametrize(
+    ("model_id", "kind", "family"),
+    [("qwen3_vl", "chat", "qwen3_vl"), ("llava_hf", "simple", "llava_onevision")],
+)
+def test_a_video_may_stand_in_its_url(
+    model_id: str,
+    kind: str,
+    family: str,
+    assets: Path,
+    make: Callable[..., Any],
+    log: Callable[[], list[dict[str, Any]]],
+    inputs: list[dict[str, Tensor]],
+) -> None:
+    ask(make(model_id, kind, sampler="stacfp", **local(assets, family)), DataTask(assets), [EVEN])
+    [line], [given] = log(), inputs
+    assert line["error"] is None
+    assert line["video"].startswith("'data:video/mp4;base64,")
+    assert len(line["video"]) <= 80
+    assert FAMILIES[family].read_back(given) == line["shown"]
+
+
 def test_a_run_without_any_video_says_that_nothing_was_chosen(assets: Path) -> None:
     model = echoing_model(is_simple=True, sampler="uniform", sampler_log="none")
     logger = importlib.import_module("lmms_eval.utils").eval_logger

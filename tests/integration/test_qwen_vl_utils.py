@@ -1,5 +1,6 @@
 """qwen-vl-utils with a sampler in the element: true frames, true times, errors that surface."""
 
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -310,6 +311,13 @@ def test_a_list_of_frames_without_a_rate_is_refused(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("installed")
 def test_file_urls_name_files(video: str) -> None:
     [(pixels, _)] = fetch(element(f"file://{video}", sampler=FixedSampler([7]), nframes=2))
+    assert numbers(pixels) == [7, 7]
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_data_url_holds_the_video_itself(video: str) -> None:
+    url = f"data:video/mp4;base64,{b64encode(Path(video).read_bytes()).decode()}"
+    [(pixels, _)] = fetch(element(url, sampler=FixedSampler([7]), nframes=2))
     assert numbers(pixels) == [7, 7]
 
 
