@@ -13,6 +13,8 @@ from keyscore_plugin.errors import VideoError
 _STILLS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tiff", ".webp")
 _SOUNDS = (".wav", ".mp3", ".m4a", ".aac", ".flac", ".ogg", ".opus", ".webm")
 
+# What Pillow raises over files that are damaged or claim too much.
+_NO_IMAGE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 _MAY_MOVE = (".gif", ".png", ".webp")
 # What FFmpeg calls the formats of these sounds; they may hold a video as well.
 _MAY_SHOW = {".m4a": "mov", ".ogg": "ogg", ".webm": "matroska"}
@@ -45,7 +47,7 @@ def _moves(file: str | os.PathLike[str]) -> bool:
     try:
         with Image.open(file) as image:
             return bool(getattr(image, "is_animated", False))
-    except OSError:
+    except _NO_IMAGE:
         return False
 
 

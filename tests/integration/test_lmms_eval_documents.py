@@ -104,6 +104,16 @@ def test_a_video_is_told_by_what_is_in_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "content", [b"", b"no image", b"GIF89a" + b"\xff" * 40, b"\x89PNG\r\n\x1a\n" + b"\xff" * 40]
+)
+def test_an_image_that_cannot_be_read_is_left_to_the_host(content: bytes, tmp_path: Path) -> None:
+    for kind in ("gif", "png", "webp"):
+        path = tmp_path / f"broken.{kind}"
+        path.write_bytes(content)
+        assert not is_video(str(path))
+
+
+@pytest.mark.parametrize(
     ("url", "expected"),
     [("https://a.org/b.webm", True), ("https://a.org/b.gif", False), ("file://far/b.gif", True)],
 )
