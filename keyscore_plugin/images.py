@@ -40,7 +40,7 @@ class ImageVideo:
 
     n_frames_counted = True
     rotation = 0
-    start_pts_seconds = 0.0  # frame numbers count from the video's first frame
+    start_pts_seconds = 0.0  # times count from the first picture of the video they are from
 
     def __init__(
         self,

@@ -86,8 +86,7 @@ def write_comparison(
     """
     path = Path(path)
     require_picture_suffix(path)
-    first = selections[0]
-    with reopen_video(first) as source:
+    with reopen_video(selections[0]) as source:
         rows = [
             (_as_shown(selection, source), chosen_stills(selection, source))
             for selection in selections
