@@ -1,9 +1,8 @@
 """From requests to frames: each video is looked at once, and its chosen frames are read once."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 from torch import Tensor
 from transformers.video_utils import VideoMetadata
@@ -15,6 +14,7 @@ from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.pairing import Fold, keyframes_for_budget, pair_frames
 from keyscore_plugin.samplers.base import Sampler, get_sampler
 from keyscore_plugin.types import Selection
+from keyscore_transformers.arrays import array_identity
 from keyscore_transformers.meeting import Meeting
 from keyscore_transformers.request import TextGuide, VideoRequest
 from keyscore_transformers.texts import Texts, choose_texts, refuse_other_guide
@@ -149,9 +149,8 @@ class Chooser:
 
 def _identity(video: Video, request: VideoRequest, texts: Texts) -> Hashable:
     """What two requests must share to have one answer."""
-    facts: Mapping[str, Any] | None = request.video_metadata
     return (
-        video if isinstance(video, str) else (video.data_ptr(), video.shape, repr(facts)),
+        video if isinstance(video, str) else array_identity(video, request.video_metadata),
         request.sampler if isinstance(request.sampler, str) else id(request.sampler),
         request.num_frames,
         request.threshold,

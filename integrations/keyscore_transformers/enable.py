@@ -10,10 +10,11 @@ from keyscore_plugin.download import DownloadLimits, check_limits
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.samplers.base import Sampler
 from keyscore_transformers.choosing import Chooser
-from keyscore_transformers.enabled import State, attach, stock_copy
+from keyscore_transformers.enabled import attach, stock_copy
 from keyscore_transformers.families import Positions, times_of
 from keyscore_transformers.meeting import BatchCaptioner, Meeting
 from keyscore_transformers.positions import make_ready
+from keyscore_transformers.state import State
 from keyscore_transformers.videos import ALLOWED_BY
 
 P = TypeVar("P")

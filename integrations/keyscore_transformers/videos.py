@@ -26,7 +26,7 @@ def flat_videos(videos: Any) -> list[Video]:
 
     Args:
         videos: A path, a URL, a 4D array, a list of frames, or lists of these; a 5D array is a
-            batch of videos.
+            batch of videos. A conversation of a batch that has no video is an empty list.
 
     Raises:
         InputError: Something is none of these, or is images where videos are expected.
@@ -42,11 +42,23 @@ def flat_videos(videos: Any) -> list[Video]:
     if isinstance(videos, (np.ndarray, Tensor)):
         pixels = torch.as_tensor(videos)
         return list(pixels) if pixels.ndim == 5 else [pixels]
-    if isinstance(videos, (list, tuple)) and videos:
-        if all(_is_frame(item) for item in videos):
-            return [_stacked(videos)]
-        return [video for item in videos for video in flat_videos(item)]
+    if _is_list_of_frames(videos):
+        return [_stacked(videos)]
+    if isinstance(videos, (list, tuple)):
+        parts = [item for item in videos if not _is_empty(item)]
+        if parts:
+            return [video for item in parts for video in flat_videos(item)]
     raise InputError(f"not a video: {type(videos).__name__}; give a path, a URL or an array")
+
+
+def check_one_video(video: Any) -> None:
+    """What a content block names: a list there is spread out by transformers.
+
+    Raises:
+        InputError: It is no video, or several.
+    """
+    if (n_videos := len(flat_videos(video))) != 1:
+        raise InputError(f"a content block has {n_videos} videos; give each one a block of its own")
 
 
 def same_nesting(videos: Any, replacements: Iterator[Tensor]) -> list[Any]:
@@ -56,15 +68,23 @@ def same_nesting(videos: Any, replacements: Iterator[Tensor]) -> list[Any]:
         videos: What `flat_videos` was given.
         replacements: What takes the place of each of its videos.
     """
-    if not isinstance(videos, (list, tuple)) or all(_is_frame(item) for item in videos):
+    if not isinstance(videos, (list, tuple)) or _is_list_of_frames(videos):
         return [next(replacements) for _ in flat_videos(videos)]
     nested: list[Any] = []
     for item in videos:
-        if isinstance(item, (list, tuple)) and not all(_is_frame(part) for part in item):
+        if isinstance(item, (list, tuple)) and not _is_list_of_frames(item):
             nested.append(same_nesting(item, replacements))
         else:
             nested += [next(replacements) for _ in flat_videos(item)]
     return nested
+
+
+def _is_empty(item: Any) -> bool:
+    return isinstance(item, (list, tuple)) and not item
+
+
+def _is_list_of_frames(item: Any) -> bool:
+    return isinstance(item, (list, tuple)) and bool(item) and all(_is_frame(part) for part in item)
 
 
 def _is_frame(item: Any) -> bool:
