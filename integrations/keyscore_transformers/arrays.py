@@ -1,8 +1,7 @@
 """A video that is already decoded, seen as any other video."""
 
 import math
-import pickle
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -13,7 +12,6 @@ from keyscore_plugin.errors import InputError
 from keyscore_plugin.types import Frames
 
 _BATCH = 64
-_FACTS = ("fps", "frames_indices", "duration")  # what is read of a video's metadata
 
 
 class ArrayVideo:
@@ -105,20 +103,6 @@ def as_rgb_rows(pixels: Tensor) -> Tensor:
         f"a video in memory must be (n, h, w, 3) or (n, 3, h, w) uint8, "
         f"got {tuple(pixels.shape)} {pixels.dtype}"
     )
-
-
-def array_identity(pixels: Tensor, metadata: Mapping[str, Any] | None) -> Hashable:
-    """What two arrays that are in memory at once have in common only if they are the same video.
-
-    Views of one memory may differ in their strides alone: the first half of a video and every
-    second frame of it have one address and one shape.
-
-    Args:
-        pixels: See `ArrayVideo`.
-        metadata: See `ArrayVideo`; its contents count, in full.
-    """
-    view = (pixels.device, pixels.data_ptr(), pixels.dtype, pixels.shape, pixels.stride())
-    return view, pickle.dumps([(metadata or {}).get(name) for name in _FACTS])
 
 
 def _frame_rate(fps: Any) -> float:

@@ -14,12 +14,11 @@ from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.pairing import Fold, keyframes_for_budget, pair_frames
 from keyscore_plugin.samplers.base import Sampler, get_sampler
 from keyscore_plugin.types import Selection
-from keyscore_transformers.arrays import array_identity
 from keyscore_transformers.meeting import Meeting
 from keyscore_transformers.request import TextGuide, VideoRequest
 from keyscore_transformers.texts import Texts, choose_texts, refuse_other_guide
 from keyscore_transformers.times import frame_metadata, patch_seconds
-from keyscore_transformers.videos import Video, opened
+from keyscore_transformers.videos import Video, opened, video_identity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +149,7 @@ class Chooser:
 def _identity(video: Video, request: VideoRequest, texts: Texts) -> Hashable:
     """What two requests must share to have one answer."""
     return (
-        video if isinstance(video, str) else array_identity(video, request.video_metadata),
+        video_identity(video, request.video_metadata),
         request.sampler if isinstance(request.sampler, str) else id(request.sampler),
         request.num_frames,
         request.threshold,

@@ -91,7 +91,7 @@ def without_sampler(
     if names_a_sampler(keywords):
         return without_ours(keywords)
     for level in (*_levels(keywords), *(block.keywords for block in blocks)):
-        if lone := next((name for name in _ONLY_OURS if name in level), None):
+        if lone := next((name for name in _ONLY_OURS if level.get(name) is not None), None):
             raise InputError(
                 f"{lone} is for a sampler, and none is named; add sampler=... "
                 "('uniform' for even frames), or leave it out"

@@ -1,7 +1,8 @@
 """The videos of a call, in all the shapes that transformers takes them."""
 
 import os
-from collections.abc import Iterator, Mapping
+import pickle
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,6 +19,7 @@ from keyscore_transformers.arrays import ArrayVideo
 Video = str | Tensor
 
 ALLOWED_BY = "enable(processor, limits=DownloadLimits(max_bytes=..., max_seconds=...))"
+_TIMES = ("fps", "frames_indices", "duration")  # what an array's metadata says of its times
 _IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 
 
@@ -59,6 +61,22 @@ def check_one_video(video: Any) -> None:
     """
     if (n_videos := len(flat_videos(video))) != 1:
         raise InputError(f"a content block has {n_videos} videos; give each one a block of its own")
+
+
+def video_identity(video: Video, metadata: Mapping[str, Any] | None) -> Hashable:
+    """What two videos that are there at once have in common only if they are the same.
+
+    Views of one memory may differ in their strides alone: the first half of a video and every
+    second frame of it have one address and one shape.
+
+    Args:
+        video: One of `flat_videos`.
+        metadata: Facts of an array; their contents count, in full.
+    """
+    if isinstance(video, str):
+        return video
+    view = (video.device, video.data_ptr(), video.dtype, video.shape, video.stride())
+    return view, pickle.dumps([(metadata or {}).get(name) for name in _TIMES])
 
 
 def same_nesting(videos: Any, replacements: Iterator[Tensor]) -> list[Any]:

@@ -15,7 +15,7 @@ from keyscore_plugin.config import GridConfig, SamplerConfig
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.samplers.base import get_sampler
 from keyscore_plugin.video import VideoSource, grid_indices, open_video
-from keyscore_transformers.arrays import ArrayVideo, array_identity
+from keyscore_transformers.arrays import ArrayVideo
 from keyscore_transformers.request import (
     VideoRequest,
     names_a_sampler,
@@ -25,7 +25,7 @@ from keyscore_transformers.request import (
     without_ours,
 )
 from keyscore_transformers.texts import Texts, choose_texts
-from keyscore_transformers.videos import flat_videos, same_nesting
+from keyscore_transformers.videos import flat_videos, same_nesting, video_identity
 from tests.tiny.videos import numbered_frames, numbered_video
 
 CLIP = torch.zeros(2, 4, 6, 3, dtype=torch.uint8)
@@ -160,11 +160,11 @@ def test_arrays_are_one_video_only_if_view_and_times_are_the_same() -> None:
         whole[:4].transpose(1, 3),
         whole[:4].reshape(4, 4, 3, 3),
     ]
-    assert len({array_identity(view, FACTS) for view in views}) == len(views)
+    assert len({video_identity(view, FACTS) for view in views}) == len(views)
     assert repr(FACTS) == repr(CHANGED)  # NumPy leaves out the middle
-    assert array_identity(whole, FACTS) != array_identity(whole, CHANGED)
-    assert array_identity(whole, FACTS) == array_identity(whole[:], {**FACTS, "width": 4})
-    assert array_identity(whole, None) == array_identity(whole, {})
+    assert video_identity(whole, FACTS) != video_identity(whole, CHANGED)
+    assert video_identity(whole, FACTS) == video_identity(whole[:], {**FACTS, "width": 4})
+    assert video_identity(whole, None) == video_identity(whole, {})
 
 
 @pytest.mark.parametrize("pixels", [CLIP.float(), CLIP[0], CLIP[..., :2], CLIP[:0]])
