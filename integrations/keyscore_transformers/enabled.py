@@ -9,7 +9,7 @@ from functools import wraps
 from typing import Any
 
 from torch import Tensor
-from transformers import BatchFeature
+from transformers import BatchFeature, ProcessorMixin
 
 from keyscore_plugin.captioners.vlm import takes_times
 from keyscore_plugin.errors import InputError
@@ -44,7 +44,7 @@ class _Pending:
 _PENDING: ContextVar[_Pending | None] = ContextVar("keyscore_pending", default=None)
 
 
-class EnabledProcessor:
+class EnabledProcessor(ProcessorMixin):
     """What `enable` puts before the class of one processor."""
 
     _keyscore: State

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import transformers
+from transformers import ProcessorMixin
 
 from keyscore_plugin import KeyScoreSampler
 from keyscore_transformers import enable
@@ -50,6 +51,8 @@ def test_it_takes_what_the_stock_processor_takes(family: Family) -> None:
         on_class = getattr(type(enabled), name)
         assert inspect.signature(on_class) == inspect.signature(getattr(type(stock), name))
     assert inspect.signature(type(enabled)) == inspect.signature(type(stock))
+    # They also tell an old processor by what its parent class lacks.
+    assert issubclass(type(enabled).__mro__[1], ProcessorMixin)
 
 
 def test_its_class_makes_stock_processors(family: Family, tmp_path: Path) -> None:
