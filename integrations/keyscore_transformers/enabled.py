@@ -2,7 +2,7 @@
 
 import copy
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import wraps
@@ -18,9 +18,11 @@ from keyscore_transformers.choosing import Chosen
 from keyscore_transformers.families import Positions, processor_fold, times_of
 from keyscore_transformers.positions import is_ready
 from keyscore_transformers.request import (
+    Block,
     VideoRequest,
     names_a_sampler,
     refuse_audio_of_videos,
+    refuse_stock_sampling,
     requests_for,
     says_to_sample,
     sort_keywords,
@@ -66,15 +68,13 @@ class EnabledProcessor(ProcessorMixin):
         """As the processor's own; ``sampler=`` and what goes with it chooses the frames."""
         stock: Any = super()
         blocks = video_blocks(conversation)
-        asks = self._asks(kwargs)
-        if not asks and not any(block.keywords.get("sampler") for block in blocks):
-            requests, rest = None, without_sampler(kwargs, blocks=blocks)
-        else:
-            for block in blocks:
-                check_one_video(block.video)
+        requests: list[VideoRequest] | None = None
+        if self._asks(kwargs) or any(block.keywords.get("sampler") for block in blocks):
             ours, rest = sort_keywords(kwargs)
-            ours = {"sampler": self._keyscore.sampler, **ours}
-            requests = requests_for(ours, len(blocks), blocks=blocks)
+            if _tokenizes(stock.apply_chat_template, conversation, *args, **kwargs):
+                requests = self._requests_of(blocks, ours)
+        else:
+            rest = without_sampler(kwargs, blocks=blocks)
         pending = _PENDING.set(_Pending(requests))
         try:
             return stock.apply_chat_template(conversation, *args, **rest)
@@ -101,6 +101,7 @@ class EnabledProcessor(ProcessorMixin):
         call = inspect.signature(stock.__call__).bind_partial(*args, **rest)
         if call.arguments.get("videos") is None:
             return stock.__call__(*args, **rest)
+        refuse_stock_sampling(call.kwargs)
         refuse_audio_of_videos(call.kwargs)
         chosen = self._choose(call.arguments["videos"], pending.requests, ours)
         pixels = iter([one.pixels for one in chosen])
@@ -117,6 +118,13 @@ class EnabledProcessor(ProcessorMixin):
         if self._keyscore.sampler is None or says_to_sample(keywords) is False:
             return False
         return patches_chosen_before(keywords, 1) is None
+
+    def _requests_of(self, blocks: Sequence[Block], ours: Mapping[str, Any]) -> list[VideoRequest]:
+        """What a chat asks for each of its videos."""
+        for block in blocks:
+            check_one_video(block.video)
+        asked = {"sampler": self._keyscore.sampler, **ours}
+        return requests_for(asked, len(blocks), blocks=blocks)
 
     def _choose(
         self, given: Any, requests: list[VideoRequest], ours: Mapping[str, Any]
@@ -173,6 +181,12 @@ class EnabledProcessor(ProcessorMixin):
         chooser = replace(chooser, captioner=named, samplers={})
         state = replace(self._keyscore, chooser=chooser, model=None, memory=Memory())
         return attach, (stock_copy(self), state)
+
+
+def _tokenizes(template: Callable[..., Any], *args: Any, **kwargs: Any) -> bool:
+    """Whether a call of `apply_chat_template` reads the videos; else it only writes the prompt."""
+    call = inspect.signature(template).bind(*args, **kwargs)
+    return bool({**call.arguments, **call.kwargs}.get("tokenize"))
 
 
 def stock_copy(processor: Any) -> Any:

@@ -12,6 +12,7 @@ TextGuide = Literal["caption", "question", "both"]
 
 _NESTS = ("processor_kwargs", "videos_kwargs")
 _SAMPLING = ("num_frames", "fps", "do_sample_frames", "video_metadata")  # also transformers' own
+_STOCK_SAMPLING = ("min_frames", "max_frames", "skip_secs", "initial_shift")  # of one family each
 _VIDEO_KEYS = ("video", "url", "path")  # of a content block
 
 
@@ -136,6 +137,20 @@ def sort_keywords(keywords: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str
 
     rest = lift(keywords)
     return ours, rest
+
+
+def refuse_stock_sampling(keywords: Mapping[str, Any]) -> None:
+    """What bounds the processor's own sampling would be passed over where a sampler chooses.
+
+    Raises:
+        InputError: The call has such a keyword.
+    """
+    for level in _levels(keywords):
+        if name := next((name for name in _STOCK_SAMPLING if level.get(name) is not None), None):
+            raise InputError(
+                f"{name} is for the processor's own sampling, and a sampler spends a budget; give "
+                "num_frames, token_budget or threshold instead, or sampler=None"
+            )
 
 
 def refuse_audio_of_videos(keywords: Mapping[str, Any]) -> None:

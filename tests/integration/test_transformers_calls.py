@@ -398,6 +398,18 @@ REFUSED: dict[str, tuple[Callable[[Any, str], Any], str]] = {
         lambda p, v: p.apply_chat_template(messages(v, pair="pack"), **ANSWER),
         "pair is for a sampler",
     ),
+    "bounds of the processor's own sampling": (
+        lambda p, v: p.apply_chat_template(messages(v), sampler="uniform", max_frames=4, **ANSWER),
+        "max_frames is for the processor's own sampling, and a sampler spends a budget",
+    ),
+    "a bound of its own sampling, nested": (
+        lambda p, v: p(
+            text=["<|video_pad|>"],
+            videos=[v],
+            videos_kwargs={"sampler": "uniform", "min_frames": 4},
+        ),
+        "min_frames is for the processor's own sampling",
+    ),
     "a rate": (
         lambda p, v: p.apply_chat_template(messages(v), sampler="uniform", fps=1, **ANSWER),
         "fps is a rate",
@@ -434,6 +446,16 @@ def test_wrong_use_is_an_error_not_uniform_frames(processor: Any, video: str, wr
     call, message = REFUSED[wrong]
     with pytest.raises(InputError, match=message):
         call(processor, video)
+
+
+def test_a_prompt_alone_is_that_of_the_stock_processor(processor: Any, video: str) -> None:
+    """As for qwen-vl-utils, whose elements have keys that only it reads; nothing is chosen."""
+    element = messages(video, sampler="keyscore", fps=1.0, max_frames=8)
+    expected = QWEN3.processor().apply_chat_template(element, add_generation_prompt=True)
+    for call in ({}, {"sampler": "keyscore", "num_frames": 4}, {"tokenize": False}):
+        found = processor.apply_chat_template(element, add_generation_prompt=True, **call)
+        assert found == expected
+    assert processor.last_selections == []
 
 
 def test_blocks_that_are_no_business_of_ours_stay_so(processor: Any, video: str) -> None:
