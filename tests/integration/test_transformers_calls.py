@@ -310,15 +310,16 @@ def test_frames_that_a_call_keeps_are_not_chosen_from_by_default(video: str) -> 
     rows = frames()[:8].permute(0, 3, 1, 2)
     facts = {**FACTS, "frames_indices": list(range(8))}
     chosen_before = {**facts, "video_backend": BACKEND}
-    keeping: list[dict[str, Any]] = [
-        {"video_metadata": [facts], "do_sample_frames": False},
-        {"video_metadata": [facts], "videos_kwargs": {"do_sample_frames": False}},
-        {"video_metadata": [chosen_before]},
-    ]
+    flat = {"video_metadata": [facts], "do_sample_frames": False}
+    nested = {"videos_kwargs": flat}
     call: dict[str, Any] = {"text": ["<|video_pad|>"], "videos": [rows], "return_tensors": "pt"}
-    expected = QWEN3.processor()(**call, **keeping[0])
-    for keywords in keeping:
-        found = processor(**call, **keywords)
+    for keywords, meant in (
+        (flat, flat),
+        (nested, nested),
+        ({"video_metadata": [chosen_before]}, flat),
+    ):
+        found = processor(**call, **copy.deepcopy(keywords))
+        expected = QWEN3.processor()(**call, **copy.deepcopy(meant))
         assert torch.equal(found["pixel_values_videos"], expected["pixel_values_videos"])
         assert torch.equal(found["input_ids"], expected["input_ids"])
     assert processor.last_selections == []

@@ -55,17 +55,26 @@ def test_it_takes_what_the_stock_processor_takes(family: Family) -> None:
     assert issubclass(type(enabled).__mro__[1], ProcessorMixin)
 
 
-def test_its_class_makes_stock_processors(family: Family, tmp_path: Path) -> None:
+PARTS = ("image_processor", "video_processor", "feature_extractor", "tokenizer")
+
+
+def test_its_class_makes_stock_processors(family: Family) -> None:
     enabled = enable(family.processor(), sampler="uniform")
-    enabled.save_pretrained(tmp_path)
-    parts = {name: getattr(enabled, name) for name in ("tokenizer", "video_processor")}
-    for loaded in (
-        type(enabled).from_pretrained(tmp_path),
-        type(enabled).from_pretrained(tmp_path, **parts),
-    ):
-        assert type(loaded) is type(family.processor())
-        assert not hasattr(loaded, "last_selections")
-    assert len(enable(loaded).last_selections) == 0
+    parts = {name: getattr(enabled, name) for name in PARTS if hasattr(enabled, name)}
+    made = type(enabled)(**parts)
+    assert type(made) is type(family.processor())
+    assert not hasattr(made, "last_selections")
+
+
+def test_what_its_class_loads_shares_nothing_with_it(video: str, tmp_path: Path) -> None:
+    processor = enable(QWEN3.processor())
+    processor.save_pretrained(tmp_path)
+    loaded = type(processor).from_pretrained(tmp_path)
+    assert type(loaded) is type(QWEN3.processor())
+    assert enable(loaded, device="cpu").last_selections == []
+    processor.apply_chat_template(messages(video), sampler=FixedSampler([3]), **ANSWER)
+    assert loaded.last_selections == []
+    assert "device='auto'" in repr(processor)
 
 
 def test_its_repr_says_how_it_was_enabled() -> None:
