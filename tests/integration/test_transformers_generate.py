@@ -169,7 +169,8 @@ def test_captions_of_a_batch_are_made_together(video: str, other: str, counting:
 
 def test_a_text_beside_a_video_is_answered_as_alone(video: str) -> None:
     processor, model, _ = ready()
-    asked = [[{"role": "user", "content": "Hello."}], messages(video)]
+    text = [{"role": "user", "content": [{"type": "text", "text": "Hello."}]}]
+    asked = [text, messages(video)]
     answers = generate(model, processor, asked, caption="blue", max_new_tokens=3)
     alone = [generate(model, processor, a, caption="blue", max_new_tokens=3) for a in asked]
     assert answers == alone
