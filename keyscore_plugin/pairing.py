@@ -7,6 +7,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from keyscore_plugin._plain import is_whole
 from keyscore_plugin.errors import InputError
 
 Pair = Literal["duplicate", "neighbor", "pack", "plain"]
@@ -53,7 +54,7 @@ def keyframes_for_budget(
         >>> keyframes_for_budget(16, frames_per_patch=2, pair="plain")
         16
     """
-    if isinstance(uniform_frames, bool) or uniform_frames < 1:
+    if not is_whole(uniform_frames) or uniform_frames < 1:
         raise InputError(f"token_budget must be a number of frames >= 1, got {uniform_frames!r}")
     return uniform_frames if pair == "plain" else -(-uniform_frames // frames_per_patch)
 

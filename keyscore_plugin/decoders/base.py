@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from typing_extensions import Self
 
+from keyscore_plugin._plain import plain
 from keyscore_plugin.decoders.container import DAMAGED_REMEDY
 from keyscore_plugin.decoders.scan import scan
 from keyscore_plugin.decoders.table import Ints
@@ -21,6 +22,8 @@ from keyscore_plugin.errors import InputError, VideoError
 from keyscore_plugin.types import Frames
 
 Pixels = npt.NDArray[np.uint8]
+
+_UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)  # torch compares none of these
 
 BATCH_FRAMES = 32  # ours: thumbnails a batch, 3 MB at 128 x 228
 
@@ -187,7 +190,10 @@ class ScannedSource(ABC):
 
     def _check(self, indices: Sequence[int] | Tensor) -> Ints:
         """The indices as an array, all inside the video."""
-        rows = torch.as_tensor(indices)
+        is_array = isinstance(indices, Tensor | np.ndarray)
+        rows = torch.as_tensor(indices if is_array else [plain(index) for index in indices])
+        if rows.dtype in _UNSIGNED:
+            rows = rows.to(torch.int64)
         if rows.numel() and (rows.is_floating_point() or rows.dtype == torch.bool):
             raise InputError(f"frame indices must be whole numbers, got {rows.dtype}")
         if rows.ndim != 1:

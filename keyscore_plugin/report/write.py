@@ -5,13 +5,15 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from PIL import Image
+
 from keyscore_plugin._files import write_whole
 from keyscore_plugin.errors import InputError
+from keyscore_plugin.reopening import reopened
 from keyscore_plugin.report.figure import draw
 from keyscore_plugin.report.page import html_page
 from keyscore_plugin.report.stills import load_stills
 from keyscore_plugin.types import Selection
-from keyscore_plugin.video import open_video
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,15 +45,12 @@ def write_report(selection: Selection, path: str | Path) -> None:
 
     Raises:
         InputError: The suffix is another, or the file cannot be written.
-        VideoError: The video cannot be read any more.
+        VideoError: The video cannot be read any more, or has changed.
         MissingDependencyError: matplotlib is not installed.
     """
     path = Path(path)
     require_report_suffix(path)
-    with open_video(selection.video, decoder=selection.decoder) as source:
-        chosen, uniform = load_stills(selection, source)
-        start = float(source.pts_seconds([0])[0])
-    figure = draw(selection, chosen, uniform, start=start)
+    figure = _figure(selection)
     if path.suffix.lower() == ".html":
         content = html_page(selection, _render(figure, "svg")).encode("utf-8", "backslashreplace")
     else:
@@ -60,6 +59,23 @@ def write_report(selection: Selection, path: str | Path) -> None:
         write_whole(path, content)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def report_picture(selection: Selection) -> Image.Image:
+    """The picture of `write_report`, not written anywhere.
+
+    Raises:
+        VideoError: The video cannot be read any more, or has changed.
+        MissingDependencyError: matplotlib is not installed.
+    """
+    return Image.open(io.BytesIO(_render(_figure(selection), "png"))).convert("RGB")
+
+
+def _figure(selection: Selection) -> "Figure":
+    with reopened(selection) as source:
+        chosen, uniform = load_stills(selection, source)
+        start = float(source.pts_seconds([0])[0])
+    return draw(selection, chosen, uniform, start=start)
 
 
 def _render(figure: "Figure", kind: str) -> bytes:

@@ -1,0 +1,39 @@
+"""Names that somebody typed: which of those that are known was meant."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """What to say of a name that is none of those known, in one clause.
+
+    Args:
+        kind: What the names stand for: ``"sampler"``, ``"setting"`` ...
+        name: What was given.
+        known: The names there are.
+
+    Example:
+        >>> unknown("sampler", "unifrom", ["topk", "uniform"])
+        "unknown sampler 'unifrom' (did you mean 'uniform'?); the samplers are: topk, uniform"
+    """
+    names = sorted(known)
+    return f"unknown {kind} {name!r}{hint(name, names)}; the {kind}s are: {', '.join(names)}"
+
+
+def hint(name: str, known: Iterable[str]) -> str:
+    """`` (did you mean 'uniform'?)`` if a known name is close to the one given, else nothing.
+
+    Args:
+        name: What was given.
+        known: The names there are. Of ``"grid.kind"``, ``"kind"`` is a name as well.
+
+    Example:
+        >>> hint("Keyscor", ["keyscore", "topk"]), hint("magic", ["keyscore", "topk"])
+        (" (did you mean 'keyscore'?)", '')
+    """
+    names = {}
+    for whole in known:
+        names[whole.rpartition(".")[2].lower()] = whole
+        names[whole.lower()] = whole
+    close = get_close_matches(name.lower(), names, n=1)
+    return f" (did you mean {names[close[0]]!r}?)" if close else ""
