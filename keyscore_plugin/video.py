@@ -11,15 +11,8 @@ from torch import Tensor
 from keyscore_plugin._optional import load
 from keyscore_plugin.config import GridConfig
 from keyscore_plugin.errors import InputError
+from keyscore_plugin.registries import AUTO_DECODER, DECODERS
 from keyscore_plugin.types import Frames
-
-DECODERS = {
-    "pyav": "keyscore_plugin.decoders.pyav:PyAVSource",
-    "decord": "keyscore_plugin.decoders.decord:DecordSource",
-    "torchcodec": "keyscore_plugin.decoders.torchcodec:TorchCodecSource",
-    "torchcodec-cuda": "keyscore_plugin.decoders.torchcodec_cuda:TorchCodecCudaSource",
-}
-AUTO_DECODER = "pyav"  # ours: the one that decodes all we tried
 
 _CLOCK_NOISE = 1e-7  # seconds, below any container's tick; rounding must not decide a boundary
 
@@ -32,7 +25,7 @@ class VideoSource(Protocol):
 
     Attributes:
         path: The video, as the caller named it.
-        decoder: Name of the decoder, a key of `DECODERS`.
+        decoder: Name of the decoder, a key of `keyscore_plugin.registries.DECODERS`.
         duration_seconds: From the first frame's start to the last frame's end.
         average_fps: Mean frame rate, n_frames / duration.
         n_frames: Frames in the video.

@@ -8,8 +8,8 @@ from typing import get_args
 from keyscore_plugin.captioners.registry import load_captioner
 from keyscore_plugin.config import GridConfig, GridKind, SamplerConfig
 from keyscore_plugin.encoders import load_encoder
+from keyscore_plugin.registries import DECODERS
 from keyscore_plugin.samplers.base import Sampler, get_sampler
-from keyscore_plugin.video import DECODERS
 
 
 def add_sampler_options(parser: argparse.ArgumentParser) -> None:

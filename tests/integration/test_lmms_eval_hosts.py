@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from keyscore_plugin.errors import CacheError, InputError, ModelError
-from keyscore_plugin.samplers.base import SAMPLERS
+from keyscore_plugin.registries import SAMPLERS
 from tests.listening import serving, unvisited
 from tests.lmms.asking import TinyTask, ask
 from tests.lmms.assets import save_answering, write_clips

@@ -4,6 +4,7 @@ import io
 import json
 import re
 import resource
+import subprocess
 import sys
 import threading
 import time
@@ -17,14 +18,13 @@ from PIL import Image
 
 from keyscore_plugin import cli, progress
 from keyscore_plugin._optional import require
-from keyscore_plugin.captioners.registry import CAPTIONERS
 from keyscore_plugin.commands import listing, meter
 from keyscore_plugin.commands.listing import Entry
 from keyscore_plugin.commands.outputs import require_writable_file, require_writable_folder
 from keyscore_plugin.errors import InputError, MissingDependencyError
-from keyscore_plugin.samplers.base import SAMPLERS
+from keyscore_plugin.registries import CAPTIONERS, DECODERS, SAMPLERS
 from keyscore_plugin.types import STAGES, Selection
-from keyscore_plugin.video import DECODERS, open_video
+from keyscore_plugin.video import open_video
 from tests.broken import BROKEN
 from tests.clips import CLIPS
 from tests.tiny.videos import frame_numbers, numbered_video
@@ -354,7 +354,7 @@ def test_list_names_everything_once_with_a_description(capsys: Capture) -> None:
     assert ("encoder", "conse") in names
     assert all(entry.description.endswith(".") for entry in entries)
     assert len({entry.description for entry in entries}) == len(entries)
-    assert all(entry.usable == (entry.problem is None) for entry in entries)
+    assert all((entry.usable is False) == (entry.problem is not None) for entry in entries)
 
 
 def test_list_prints_a_line_an_entry_under_its_kind(capsys: Capture) -> None:
@@ -372,12 +372,44 @@ def test_list_prints_a_line_an_entry_under_its_kind(capsys: Capture) -> None:
 def test_what_is_not_installed_is_listed_with_the_way_to_get_it(
     monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
-    check = partial(require, "no_such_package", extra="decord")
-    monkeypatch.setitem(listing.CHECKS, ("decoder", "pyav"), check)
+    needs = listing.Needs("decord", ("no_such_package",))
+    monkeypatch.setitem(listing.NEEDS, ("decoder", "pyav"), needs)
     assert cli.main(["list"]) == 0
     assert "not usable here: no_such_package is not installed; install it with: pip install " in (
         capsys.readouterr().out
     )
+
+
+def test_what_is_installed_and_does_not_load_is_found_by_check_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    (tmp_path / "broken_decoder").mkdir()
+    (tmp_path / "broken_decoder" / "__init__.py").write_text("raise RuntimeError('no libraries')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    load = partial(require, "broken_decoder", extra="decord")
+    needs = listing.Needs("decord", ("broken_decoder",), load)
+    monkeypatch.setitem(listing.NEEDS, ("decoder", "pyav"), needs)
+    for words, usable in ((["list", "--json"], None), (["list", "--json", "--check"], False)):
+        assert cli.main(words) == 0
+        entries = json.loads(capsys.readouterr().out)
+        (pyav,) = (entry for entry in entries if entry["name"] == "pyav")
+        assert pyav["usable"] is usable
+
+
+def test_a_system_without_posix_locks_selects_and_says_that_it_runs_no_batch(video: str) -> None:
+    code = (
+        "import sys\n"
+        "sys.modules['fcntl'] = None\n"
+        "from keyscore_plugin import cli\n"
+        f"print(cli.main(['select', {video!r}, '--sampler', 'uniform', '--num-frames', '2']))\n"
+        "print(cli.main(['batch', 'videos.jsonl', '--out', 'out.jsonl', '--sampler', 'uniform']))\n"
+    )
+    # filelock, of another package, warns that it has no such locks either.
+    python = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(python, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-2:] == ["0", "2"]
+    assert done.stderr.startswith("keyscore: keyscore batch locks its output")
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(
