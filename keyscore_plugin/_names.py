@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+_LEAST_PART = 3  # letters; fewer begin or end too many names
+
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """What to say of a name that is none of those known, in one clause.
@@ -30,10 +32,15 @@ def hint(name: str, known: Iterable[str]) -> str:
     Example:
         >>> hint("Keyscor", ["keyscore", "topk"]), hint("magic", ["keyscore", "topk"])
         (" (did you mean 'keyscore'?)", '')
+        >>> hint("--num", ["--num-frames"]), hint("fps", ["grid.kind", "grid.sample_fps"])
+        (" (did you mean '--num-frames'?)", " (did you mean 'grid.sample_fps'?)")
     """
+    typed = name.lower()
     names = {}
     for whole in known:
         names[whole.rpartition(".")[2].lower()] = whole
         names[whole.lower()] = whole
-    close = get_close_matches(name.lower(), names, n=1)
+    close = get_close_matches(typed, names, n=1)
+    if not close and len(typed) >= _LEAST_PART:
+        close = [word for word in names if word.startswith(typed) or word.endswith(typed)]
     return f" (did you mean {names[close[0]]!r}?)" if close else ""

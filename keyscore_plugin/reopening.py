@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from keyscore_plugin.errors import InputError, VideoError
+from keyscore_plugin.registries import DECODERS
 from keyscore_plugin.types import Frames, Selection
-from keyscore_plugin.video import DECODERS, VideoSource, open_video
+from keyscore_plugin.video import VideoSource, open_video
 
 _CLOCK_NOISE = 1e-6  # seconds; a time that went through JSON is the same time
 

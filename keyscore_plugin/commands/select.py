@@ -4,15 +4,16 @@ import argparse
 from pathlib import Path
 
 from keyscore_plugin.commands.meter import stage_bars
-from keyscore_plugin.commands.options import add_sampler_options, make_sampler, non_empty_text
+from keyscore_plugin.commands.options import add_sampler_options, make_sampler
 from keyscore_plugin.commands.outputs import (
     require_writable_file,
     require_writable_folder,
     save_frames,
 )
-from keyscore_plugin.commands.streams import own_stdout, say
+from keyscore_plugin.commands.streams import detail, own_stdout, tell
+from keyscore_plugin.commands.words import non_empty_text
 from keyscore_plugin.report import require_report_suffix, write_report
-from keyscore_plugin.report.text import summary
+from keyscore_plugin.report.text import facts, summary
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
         if args.report is not None:
             write_report(selection, args.report)
         for note in selection.notes:
-            say(f"note: {note}")
+            tell(f"note: {note}")
+        if args.json:
+            detail(facts(selection))
         print_result(selection.to_json() if args.json else summary(selection))
     return 0

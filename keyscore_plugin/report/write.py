@@ -1,7 +1,6 @@
 """From a selection to a file: read the frames, draw, save in the format of the file's suffix."""
 
 import io
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from keyscore_plugin.errors import InputError
 from keyscore_plugin.reopening import reopened
 from keyscore_plugin.report.figure import draw
 from keyscore_plugin.report.page import html_page
+from keyscore_plugin.report.sheet import glyphs_may_be_missing
 from keyscore_plugin.report.stills import load_stills
 from keyscore_plugin.types import Selection
 
@@ -80,8 +80,6 @@ def _figure(selection: Selection) -> "Figure":
 
 def _render(figure: "Figure", kind: str) -> bytes:
     stream = io.BytesIO()
-    with warnings.catch_warnings():
-        # A caption may be in any script; what the font lacks shows as a box, and is no news.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+    with glyphs_may_be_missing():
         figure.savefig(stream, format=kind, dpi=DOTS_PER_INCH)
     return stream.getvalue()

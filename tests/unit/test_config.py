@@ -18,7 +18,7 @@ from keyscore_plugin.config import (
     SelectConfig,
 )
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.samplers.base import SAMPLERS
+from keyscore_plugin.registries import SAMPLERS
 
 NAN, INF = math.nan, math.inf
 
