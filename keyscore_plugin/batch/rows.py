@@ -136,7 +136,7 @@ def _table_rows(text: str, name: str) -> Iterator[Row]:
             values = {column: value for column, value in fields.items() if value}
             yield Row(where, reader.line_num, values)
     except csv.Error as error:
-        raise InputError(f"{name}, line {reader.line_num}: not CSV ({error})") from error
+        raise InputError(f"{name}, after line {reader.line_num}: not CSV ({error})") from error
 
 
 def _json_rows(text: str, name: str) -> Iterator[Row]:

@@ -96,4 +96,4 @@ def _value(text: str) -> Any:
         values = json.loads(f"[{text}]")
     except ValueError:
         return text
-    return values[0] if len(values) == 1 else values
+    return values[0] if len(values) == 1 else values or text
