@@ -4,14 +4,13 @@ import argparse
 from pathlib import Path
 
 from keyscore_plugin.commands.meter import stage_bars
-from keyscore_plugin.commands.options import add_sampler_options, make_sampler
+from keyscore_plugin.commands.options import add_sampler_options, add_text_options, make_sampler
 from keyscore_plugin.commands.outputs import (
     require_writable_file,
     require_writable_folder,
     save_frames,
 )
 from keyscore_plugin.commands.streams import detail, own_stdout, tell
-from keyscore_plugin.commands.words import non_empty_text
 from keyscore_plugin.report import require_report_suffix, write_report
 from keyscore_plugin.report.text import facts, summary
 
@@ -19,13 +18,7 @@ from keyscore_plugin.report.text import facts, summary
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's options."""
     parser.add_argument("video", metavar="VIDEO", help="a video file")
-    text = parser.add_mutually_exclusive_group()
-    text.add_argument(
-        "--caption", type=non_empty_text, metavar="T", help="a sentence about what is wanted"
-    )
-    text.add_argument(
-        "--question", type=non_empty_text, metavar="T", help="what a model will be asked"
-    )
+    add_text_options(parser)
     add_sampler_options(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
     parser.add_argument(

@@ -10,6 +10,7 @@ from keyscore_plugin.report.sheet import CONTENT_INCHES, Sheet, wrapped
 from keyscore_plugin.report.stills import Still
 from keyscore_plugin.report.strip import StripLayout, draw_still, lay_out
 from keyscore_plugin.report.text import facts
+from keyscore_plugin.report.title import Title
 from keyscore_plugin.types import Selection
 
 if TYPE_CHECKING:
@@ -22,27 +23,8 @@ _TOTAL, _COMPONENTS, _CLUSTERS, _TIMELINE = 1.35, 0.85, 0.15, 0.15
 _PANEL_GAP, _AXIS, _CONNECTORS, _NO_CONNECTORS = 0.08, 0.26, 0.30, 0.08
 
 _MAX_CONNECTED = 16  # lines from the time axis to the frames; more are a thicket
-# A title is as large as its length allows: points, inches a line, most lines. What is longer than
-# the last of these is cut; a report in HTML has all of it.
-_TITLES = ((style.TITLE, 0.25, 3), (style.BODY, 0.165, 10))
-
 # Parts of a heading, each with its colour.
 _Heading = tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Head:
-    """What stands above the picture: the text that scored in lines, and the facts in lines."""
-
-    title: list[str]
-    size: float
-    line: float
-    facts: list[str]
-
-    @property
-    def height(self) -> float:
-        """Inches of all lines."""
-        return len(self.title) * self.line + len(self.facts) * _FACTS_LINE + 2 * _FACTS_MARGIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +51,14 @@ def draw(
     strip = lay_out(len(chosen), strip_width=CONTENT_INCHES, aspect=width / height)
     even = lay_out(len(uniform), strip_width=CONTENT_INCHES, aspect=width / height)
     end = start + selection.duration_seconds
-    head = _head(selection)
+    title = Title.of(selection)
+    said = wrapped(f"{Path(selection.video).name}: {facts(selection)}", size=style.SMALL)
     stack = _panels(selection, uniform, start, end)
     shows_uniform = selection.sampler != "uniform"
     is_connected = strip.n_rows == 1 and len(chosen) <= _MAX_CONNECTED
     sheet = Sheet(
-        head.height
+        title.height
+        + (2 * _FACTS_MARGIN + len(said) * _FACTS_LINE)
         + shows_uniform * (_HEADING + even.total_height)
         + sum(_HEADING + panel.height + _PANEL_GAP for panel in stack)
         + _AXIS
@@ -82,7 +66,8 @@ def draw(
         + _HEADING * (not is_connected)
         + strip.total_height
     )
-    _draw_head(sheet, head)
+    title.draw(sheet)
+    _draw_facts(sheet, said)
     if shows_uniform:
         mark = "" if uniform[0].score is None else "\u25cb "  # as on the curve of the total
         heading = f"{mark}{len(uniform)} frames evenly in time"
@@ -103,40 +88,11 @@ def draw(
     return sheet.figure
 
 
-def _head(selection: Selection) -> _Head:
-    """The lines above the picture, none wider than the page."""
-    title = _title(selection)
-    fitting = (kind for kind in _TITLES if len(wrapped(title, size=kind[0])) <= kind[2])
-    size, line, most = next(fitting, _TITLES[-1])
-    said = f"{Path(selection.video).name}: {facts(selection)}"
-    lines = _cut(wrapped(title, size=size), most)
-    return _Head(lines, size, line, wrapped(said, size=style.SMALL))
-
-
-def _cut(lines: list[str], most: int) -> list[str]:
-    """At most so many lines; an ellipsis ends the last one where some are left out."""
-    if len(lines) <= most:
-        return lines
-    last = lines[most - 1]
-    return [*lines[: most - 1], f"{last.rpartition(' ')[0] or last[:-2]} \u2026"]
-
-
-def _draw_head(sheet: Sheet, head: _Head) -> None:
-    for line in head.title:
-        sheet.text(((line, style.INK),), size=head.size, height=head.line)
+def _draw_facts(sheet: Sheet, lines: list[str]) -> None:
     sheet.skip(_FACTS_MARGIN)
-    for line in head.facts:
+    for line in lines:
         sheet.text(((line, style.FAINT_INK),), size=style.SMALL, height=_FACTS_LINE)
     sheet.skip(_FACTS_MARGIN)
-
-
-def _title(selection: Selection) -> str:
-    """The text that scored the frames."""
-    text = selection.caption.text if selection.caption else selection.question
-    if text is None:
-        return f"{selection.sampler}, without a text"
-    by = " (generated)" if selection.caption and selection.caption.origin == "generated" else ""
-    return f"\u201c{text}\u201d{by}"
 
 
 def _panels(selection: Selection, uniform: list[Still], start: float, end: float) -> list[_Panel]:

@@ -1,6 +1,7 @@
 """From a selection to a file: read the frames, draw, save in the format of the file's suffix."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,16 +10,19 @@ from PIL import Image
 from keyscore_plugin._files import write_whole
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.reopening import reopened
+from keyscore_plugin.report.comparison import draw_comparison
 from keyscore_plugin.report.figure import draw
 from keyscore_plugin.report.page import html_page
 from keyscore_plugin.report.sheet import glyphs_may_be_missing
-from keyscore_plugin.report.stills import load_stills
+from keyscore_plugin.report.stills import chosen_stills, load_stills
+from keyscore_plugin.samples.joined import Needle
 from keyscore_plugin.types import Selection
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SUFFIXES = (".html", ".png", ".svg")
+PICTURE_SUFFIXES = (".png", ".svg")
+SUFFIXES = (".html", *PICTURE_SUFFIXES)
 DOTS_PER_INCH = 200
 
 
@@ -28,11 +32,7 @@ def require_report_suffix(path: Path) -> None:
     Raises:
         InputError: The suffix is none of `SUFFIXES`.
     """
-    if path.suffix.lower() not in SUFFIXES:
-        raise InputError(
-            f"cannot write a report as {path.name!r}; name a file that ends in "
-            + ", ".join(SUFFIXES)
-        )
+    _require_suffix(path, SUFFIXES, kind="report")
 
 
 def write_report(selection: Selection, path: str | Path) -> None:
@@ -55,6 +55,51 @@ def write_report(selection: Selection, path: str | Path) -> None:
         content = html_page(selection, _render(figure, "svg")).encode("utf-8", "backslashreplace")
     else:
         content = _render(figure, path.suffix.lower().removeprefix("."))
+    _write(path, content)
+
+
+def require_picture_suffix(path: Path) -> None:
+    """Refuse a picture in a format we do not write, before there is anything to draw.
+
+    Raises:
+        InputError: The suffix is none of `PICTURE_SUFFIXES`.
+    """
+    _require_suffix(path, PICTURE_SUFFIXES, kind="picture")
+
+
+def write_comparison(
+    selections: Sequence[Selection], path: str | Path, *, sought: Needle | None = None
+) -> None:
+    """Draw what several samplers chose from one video, a strip of frames each.
+
+    Args:
+        selections: At least one; all of one video.
+        path: ``.png`` or ``.svg``.
+        sought: The stretches that the text describes, where they are known; they are marked.
+
+    Raises:
+        InputError: The suffix is another, or the file cannot be written.
+        VideoError: The video cannot be read any more, or has changed.
+        MissingDependencyError: matplotlib is not installed.
+    """
+    path = Path(path)
+    require_picture_suffix(path)
+    with reopened(selections[0]) as source:
+        rows = [(selection, chosen_stills(selection, source)) for selection in selections]
+        start = float(source.pts_seconds([0])[0])
+    figure = draw_comparison(rows, start=start, sought=sought)
+    _write(path, _render(figure, path.suffix.lower().removeprefix(".")))
+
+
+def _require_suffix(path: Path, suffixes: Sequence[str], *, kind: str) -> None:
+    if path.suffix.lower() not in suffixes:
+        raise InputError(
+            f"cannot write a {kind} as {path.name!r}; name a file that ends in "
+            + ", ".join(suffixes)
+        )
+
+
+def _write(path: Path, content: bytes) -> None:
     try:
         write_whole(path, content)
     except OSError as error:
