@@ -288,7 +288,8 @@ def test_frames_are_read_by_indices_of_any_kind_of_whole_number(traffic_light: P
     with open_video(traffic_light) as source:
         plain = source.read([5, 3])
         for kind in kinds:
-            for indices in (np.array([5, 3], dtype=kind), [kind(5), kind(3)]):
+            given: list[Any] = [np.array([5, 3], dtype=kind), [kind(5), kind(3)]]
+            for indices in given:
                 assert torch.equal(source.read(indices).pixels, plain.pixels)
 
 
