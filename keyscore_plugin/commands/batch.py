@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
             summary = run_batch(
                 items,
                 journal,
-                partial(_told, _answers(args, budget)),
+                partial(_told, _answers(args, sampler, budget)),
                 asked=_asked(args, sampler, budget),
                 on_answer=on_answer,
             )
@@ -122,13 +122,14 @@ def _told(answers: Answers, items: Sequence[Item]) -> Records:
             yield item, record
 
 
-def _answers(args: argparse.Namespace, budget: Budget) -> Answers:
+def _answers(args: argparse.Namespace, sampler: Sampler, budget: Budget) -> Answers:
     """Who answers: this process, or workers, which a time limit needs as well."""
     if args.workers is None and args.timeout_seconds is None:
         # The models are loaded when it is clear that the output is not of another run.
         return lambda items: answers_here(make_sampler(args, load_models=True), budget)(items)
     n_workers = args.workers or 1
-    announce(f"models in {n_workers} worker{'s' if n_workers > 1 else ''}")
+    if sampler.needs_text:
+        announce(f"models in {n_workers} worker{'s' if n_workers > 1 else ''}")
     return partial(
         answers_of_workers,
         job=Job(

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from keyscore_plugin import SamplerConfig, cli, progress
 from keyscore_plugin.captioners.registry import load_captioner
 from keyscore_plugin.commands import meter
+from keyscore_plugin.commands.batch import EXIT_LINES
 from keyscore_plugin.commands.streams import speaking
 from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.errors import ModelError
@@ -183,3 +185,23 @@ def test_encoders_and_captioners_say_that_they_are_loaded(tmp_path: Path) -> Non
             with pytest.raises(ModelError):
                 load(str(tmp_path))
     assert heard == [f"encoder {tmp_path}", f"captioner {tmp_path}"]
+
+
+def test_a_batch_over_a_folder_says_of_each_video_what_came_of_it(
+    video: str, tmp_path: Path, capsys: Capture
+) -> None:
+    folder = tmp_path / "videos"
+    (folder / "below").mkdir(parents=True)
+    (folder / "below" / "a.mp4").write_bytes(Path(video).read_bytes())
+    (folder / "bad.mp4").touch()
+    argv = ["batch", str(folder), "--out", str(tmp_path / "out.jsonl"), "--sampler", "uniform"]
+    assert cli.main([*argv, "-v"]) == EXIT_LINES == 4
+    bad, good, summary = capsys.readouterr().err.splitlines()
+    assert bad.startswith(f"bad.mp4: cannot read {folder / 'bad.mp4'}: ")
+    assert re.fullmatch(r"below/a\.mp4: 8 frames in \d+\.\d\d s", good)
+    assert summary.endswith("out.jsonl: 2 lines, 0 of them from before, 1 with an error")
+    (folder / "below" / "new.mp4").write_bytes(Path(video).read_bytes())
+    assert cli.main([*argv, "-q"]) == EXIT_LINES
+    assert capsys.readouterr() == ("", "")
+    lines = (tmp_path / "out.jsonl").read_text().splitlines()
+    assert [json.loads(line)["id"] for line in lines] == ["bad.mp4", "below/a.mp4", "below/new.mp4"]
