@@ -184,7 +184,7 @@ def test_a_command_that_was_mistyped_is_found(capsys: Capture) -> None:
     code, err = fails(capsys, "selct", "a.mp4")
     assert code == 2
     assert (
-        "unknown command 'selct' (did you mean 'select'?); the commands are: batch, demo, " in err
+        "unknown command 'selct' (did you mean 'select'?); the commands are: batch, " in err
     )
 
 
