@@ -10,7 +10,7 @@ from huggingface_hub.errors import HFValidationError
 
 from keyscore_plugin._files import is_folder
 from keyscore_plugin._names import hint
-from keyscore_plugin.errors import ModelError
+from keyscore_plugin.errors import ModelError, shown
 
 _TIMEOUT_SECONDS = 5  # ours: a hub that is there answers within one
 
@@ -69,7 +69,8 @@ def is_local(
             return True
         _require_on_hub(model, layout)
     except _NotFoundError as error:
-        raise ModelError(f"no {kind} {model!r}{hint(model, names)}: {error}; {remedy}") from error
+        named = f"{shown(model)}{hint(model, names)}"
+        raise ModelError(f"no {kind} {named}: {error}; {remedy}") from error
     return False
 
 

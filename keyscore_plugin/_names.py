@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from keyscore_plugin.errors import shown
+
 _LEAST_PART = 3  # letters; fewer begin or end too many names
 
 
@@ -19,7 +21,9 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
         "unknown sampler 'unifrom' (did you mean 'uniform'?); the samplers are: topk, uniform"
     """
     names = sorted(known)
-    return f"unknown {kind} {name!r}{hint(name, names)}; the {kind}s are: {', '.join(names)}"
+    return (
+        f"unknown {kind} {shown(name)}{hint(str(name), names)}; the {kind}s are: {', '.join(names)}"
+    )
 
 
 def hint(name: str, known: Iterable[str]) -> str:

@@ -87,7 +87,7 @@ def load(kind: str, name: str, registry: Mapping[str, str]) -> Any:
     Raises:
         InputError: The registry has no such name.
     """
-    if name not in registry:
+    if not isinstance(name, str) or name not in registry:
         raise InputError(unknown(kind, name, registry))
     module, _, attribute = registry[name].partition(":")
     return getattr(importlib.import_module(module), attribute)

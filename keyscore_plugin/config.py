@@ -9,7 +9,7 @@ from typing_extensions import Self
 
 from keyscore_plugin._names import hint
 from keyscore_plugin._plain import is_real, is_whole, plain
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, shown
 
 GridKind = Literal["fps", "keyframes", "refine"]
 Guide = Literal["given", "caption", "question", "both"]
@@ -29,7 +29,9 @@ def _take_whole(config: "_Settings", *names: str) -> None:
     for name in names:
         value = getattr(config, name)
         is_left_out = value is None and type(config).__dataclass_fields__[name].default is None
-        _require(is_left_out or is_whole(value), config, f"{name} {value!r} is not a whole number")
+        _require(
+            is_left_out or is_whole(value), config, f"{name} {shown(value)} is not a whole number"
+        )
         object.__setattr__(config, name, plain(value))
 
 
@@ -37,14 +39,15 @@ def _take_real(config: "_Settings", *names: str) -> None:
     """Check that fields are numbers, and keep them as Python's own."""
     for name in names:
         value = getattr(config, name)
-        _require(is_real(value), config, f"{name} {value!r} is not a number")
+        _require(is_real(value), config, f"{name} {shown(value)} is not a number")
         object.__setattr__(config, name, plain(value))
 
 
 def _require_one_of(config: object, name: str, choices: Any) -> None:
     """Check that a field is one of the words of a `Literal`."""
     value, words = getattr(config, name), get_args(choices)
-    _require(value in words, config, f"{name} {value!r} is not {'|'.join(words)}")
+    is_known = isinstance(value, str) and value in words
+    _require(is_known, config, f"{name} {shown(value)} is not {'|'.join(words)}")
 
 
 class _Settings:
@@ -85,11 +88,11 @@ class _Settings:
             'top'
         """
         if not isinstance(values, Mapping):
-            raise InputError(f"{cls.__name__}: expected a dict of settings, got {values!r}")
+            raise InputError(f"{cls.__name__}: expected a dict of settings, got {shown(values)}")
         for name in values:
             if name not in cls.__dataclass_fields__:
                 raise InputError(
-                    f"{cls.__name__}: unknown setting {name!r}{hint(str(name), cls.names())}; "
+                    f"{cls.__name__}: unknown setting {shown(name)}{hint(str(name), cls.names())}; "
                     f"the settings are: {', '.join(cls.__dataclass_fields__)}"
                 )
         return cls(**values)

@@ -3,28 +3,22 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from keyscore_plugin.errors import InputError, VideoError
-from keyscore_plugin.registries import DECODERS
+from keyscore_plugin.errors import VideoError
 from keyscore_plugin.types import Frames, Selection
-from keyscore_plugin.video import VideoSource, open_video
+from keyscore_plugin.video import VideoSource, reopen_video
 
 _CLOCK_NOISE = 1e-6  # seconds; a time that went through JSON is the same time
 
 
 @contextmanager
 def reopened(selection: Selection) -> Iterator[VideoSource]:
-    """Open the video of a selection with the decoder that it was chosen with.
+    """Open the video of a selection as it was opened when its frames were chosen.
 
     Raises:
-        VideoError: It is gone, cannot be read any more, or has other frames than it had.
-        InputError: The frames were chosen from an array, which a selection does not hold.
+        VideoError: It is gone, cannot be read any more, has other frames than it had, or was given
+            in memory.
     """
-    if selection.decoder not in DECODERS:
-        raise InputError(
-            f"the frames of {selection.video} were chosen from an {selection.decoder}, which the "
-            "selection does not hold; take selection.indices of it"
-        )
-    with open_video(selection.video, decoder=selection.decoder) as source:
+    with reopen_video(selection) as source:
         _require_unchanged(source, selection)
         yield source
 

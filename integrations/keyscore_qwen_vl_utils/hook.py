@@ -5,7 +5,7 @@ from functools import update_wrapper
 from typing import Any
 
 from keyscore_plugin._optional import require
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, shown
 from keyscore_qwen_vl_utils.reader import Read, read
 from keyscore_qwen_vl_utils.request import forget_samplers, with_own_keys
 
@@ -47,8 +47,8 @@ class CheckedFetch:
         """As the stock function, which names the first argument so."""
         if _has_sampler(ele) and not isinstance(ele["video"], str):
             raise InputError(
-                f"sampler={ele['sampler']!r} chooses from a video file, and the element's video is "
-                f"a {type(ele['video']).__name__}; give the file's path as a string"
+                f"sampler={shown(ele['sampler'])} chooses from a video file, and the element's "
+                f"video is a {type(ele['video']).__name__}; give the file's path as a string"
             )
         return self.stock(ele, *args, **kwargs)
 

@@ -9,9 +9,9 @@ from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.config import Guide, SamplerConfig
 from keyscore_plugin.download import DownloadLimits
 from keyscore_plugin.encoders.base import Encoder
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.pairing import Pair, check_pair
-from keyscore_plugin.samplers.base import Sampler, get_sampler
+from keyscore_plugin.samplers.base import Sampler, get_sampler, require_sampler
 
 _MAKING = ("guide", "encoder", "captioner", "device")
 _SAMPLERS_KEPT = 8  # ours: enough for a comparison; each may hold an encoder
@@ -106,7 +106,7 @@ class VideoRequest:
         captioner = getattr(self.sampler, "captioner", None)
         if self.sampler.needs_text and (self.caption, self.question, captioner) == (None,) * 3:
             raise InputError(
-                f"sampler={self.sampler.name!r} has no text to choose the frames by; put a "
+                f"sampler={shown(self.sampler.name)} has no text to choose the frames by; put a "
                 "'caption' or a 'question' into the video's element, or a 'captioner' ('labels')"
             )
 
@@ -120,9 +120,10 @@ def _sampler(element: Mapping[str, Any]) -> Sampler:
     if making:
         key = next(iter(making))
         raise InputError(
-            f"{key!r} is given beside a ready-made sampler, which has its own; "
+            f"{shown(key)} is given beside a ready-made sampler, which has its own; "
             "leave it out, or give the sampler's name"
         )
+    require_sampler(named)
     sampler: Sampler = named
     return sampler
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.pairing import Pair, check_pair
 from keyscore_plugin.samplers.base import Sampler
 
@@ -49,7 +49,7 @@ class VideoRequest:
         if sum(budget is not None for budget in budgets) > 1:
             raise InputError("num_frames, threshold and token_budget exclude each other; give one")
         if self.guide not in (None, "caption", "question", "both"):
-            raise InputError(f"guide {self.guide!r} is not caption|question|both")
+            raise InputError(f"guide {shown(self.guide)} is not caption|question|both")
 
 
 _OURS = tuple(f.name for f in fields(VideoRequest) if f.name not in (*_SAMPLING, "user_text"))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from keyscore_plugin._names import hint
 from keyscore_plugin.batch.rows import KEYS, STDIN, Row, rows_of
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, shown
 
 ItemId = str | int
 
@@ -54,7 +54,7 @@ def read_manifest(path: Path, *, needs_text: bool = False) -> list[Item]:
             )
         if item.id in seen:
             raise InputError(
-                f"{row.where}: id {item.id!r} is taken by {seen[item.id]}; "
+                f"{row.where}: id {shown(item.id)} is taken by {seen[item.id]}; "
                 "an id may stand once (a line without one takes its line number)"
             )
         seen[item.id] = row.where.rpartition(", ")[2]
@@ -67,13 +67,16 @@ def _item(row: Row, *, folder: Path) -> Item:
     for key in values:
         if key not in KEYS:
             raise InputError(
-                f"{where}: unknown key {key!r}{hint(key, KEYS)}; the keys are: {', '.join(KEYS)}"
+                f"{where}: unknown key {shown(key)}{hint(key, KEYS)}; "
+                f"the keys are: {', '.join(KEYS)}"
             )
     texts = {}
     for key in ("video", "caption", "question"):
         value = values.get(key)
         if value is not None and not (isinstance(value, str) and value.strip()):
-            raise InputError(f"{where}: {key!r} must be a text that is not empty, got {value!r}")
+            raise InputError(
+                f"{where}: {key!r} must be a text that is not empty, got {shown(value)}"
+            )
         texts[key] = value
     video = texts["video"]
     if video is None:
@@ -81,7 +84,7 @@ def _item(row: Row, *, folder: Path) -> Item:
     item_id = values.get("id", row.id)
     # bool is an int to isinstance; true is no name for a line.
     if isinstance(item_id, bool) or not isinstance(item_id, str | int):
-        raise InputError(f"{where}: 'id' must be a text or a whole number, got {item_id!r}")
+        raise InputError(f"{where}: 'id' must be a text or a whole number, got {shown(item_id)}")
     return Item(
         id=item_id,
         video=video,

@@ -1,6 +1,7 @@
 """``keyscore select``: the frames of one video that matter."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from keyscore_plugin.commands.meter import stage_bars
@@ -11,13 +12,22 @@ from keyscore_plugin.commands.outputs import (
     save_frames,
 )
 from keyscore_plugin.commands.streams import detail, own_stdout, tell
+from keyscore_plugin.commands.words import amount
 from keyscore_plugin.report import require_report_suffix, write_report
 from keyscore_plugin.report.text import facts, summary
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's options."""
-    parser.add_argument("video", metavar="VIDEO", help="a video file")
+    parser.add_argument(
+        "video", metavar="VIDEO", help="a video file, or with --fps a folder of images"
+    )
+    parser.add_argument(
+        "--fps",
+        type=partial(amount, unit="pictures per second"),
+        metavar="F",
+        help="pictures per second of a folder of images, taken in natural order (2.png, 10.png)",
+    )
     add_text_options(parser)
     add_sampler_options(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
@@ -45,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
                 threshold=args.threshold,
                 caption=args.caption,
                 question=args.question,
+                fps=args.fps,
             )
         if args.save_frames is not None:
             save_frames(selection, args.save_frames)

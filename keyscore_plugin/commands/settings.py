@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from keyscore_plugin.commands.words import one_of
 from keyscore_plugin.config import GridKind, Guide, SamplerConfig
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, shown
 
 
 def add_settings_options(parser: argparse.ArgumentParser) -> None:
@@ -85,7 +85,7 @@ def _setting(text: str) -> tuple[str, Any]:
     name, is_given, value = text.partition("=")
     if not is_given:
         raise argparse.ArgumentTypeError(
-            f"expected NAME=VALUE such as grid.sample_fps=4, got {text!r}"
+            f"expected NAME=VALUE such as grid.sample_fps=4, got {shown(text)}"
         )
     return name, _value(value)
 

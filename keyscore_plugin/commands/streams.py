@@ -8,7 +8,7 @@ from contextlib import contextmanager, redirect_stdout, suppress
 from contextvars import ContextVar
 from typing import TextIO
 
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, one_line
 
 _verbosity: ContextVar[int] = ContextVar("keyscore_verbosity", default=0)
 
@@ -48,7 +48,7 @@ def detail(message: str) -> None:
 def say(message: str) -> None:
     """Print one line for the person at the terminal to standard error, if it can be written."""
     with suppress(OSError):  # a log on a full disk ends no run; the exit code tells as well
-        print(" ".join(message.split()), file=sys.stderr, flush=True)
+        print(one_line(message), file=sys.stderr, flush=True)
 
 
 def open_closed_streams() -> None:

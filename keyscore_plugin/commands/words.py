@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from keyscore_plugin._names import unknown
+from keyscore_plugin.errors import shown
 
 
 def one_of(kind: str, names: Sequence[str]) -> Callable[[str], str]:
@@ -28,7 +29,7 @@ def non_empty_text(text: str) -> str:
 def whole_number(text: str) -> int:
     """A type: a count of things that must be there."""
     if not text.lstrip("+-").isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, got {shown(text)}")
     return int(text)
 
 
@@ -36,7 +37,7 @@ def amount(text: str, *, unit: str) -> float:
     """A type: a number above 0 of some unit."""
     value = _number(text)
     if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"expected a number of {unit} above 0, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a number of {unit} above 0, got {shown(text)}")
     return value
 
 
@@ -44,7 +45,7 @@ def finite_number(text: str) -> float:
     """A type: any number but NaN and infinity."""
     value = _number(text)
     if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"expected a finite number, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a finite number, got {shown(text)}")
     return value
 
 

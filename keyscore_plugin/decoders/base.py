@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from typing_extensions import Self
 
-from keyscore_plugin._plain import plain
+from keyscore_plugin._frame_args import checked_indices, checked_size
 from keyscore_plugin.decoders.container import DAMAGED_REMEDY
 from keyscore_plugin.decoders.scan import scan
 from keyscore_plugin.decoders.table import Ints
@@ -22,8 +22,6 @@ from keyscore_plugin.errors import InputError, VideoError
 from keyscore_plugin.types import Frames
 
 Pixels = npt.NDArray[np.uint8]
-
-_UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)  # torch compares none of these
 
 BATCH_FRAMES = 32  # ours: thumbnails a batch, 3 MB at 128 x 228
 
@@ -91,10 +89,8 @@ class ScannedSource(ABC):
         """
         self._check_open()
         wanted = self._check(indices)
-        if size is not None and min(size) < 1:
-            raise InputError(f"size must be (height, width) of at least 1 pixel, got {size}")
         rows, places = np.unique(wanted, return_inverse=True)
-        height, width = size or (self.height, self.width)
+        height, width = (self.height, self.width) if size is None else checked_size(size)
         if not len(rows):
             pixels = torch.empty((0, height, width, 3), dtype=torch.uint8)
         else:
@@ -190,19 +186,6 @@ class ScannedSource(ABC):
 
     def _check(self, indices: Sequence[int] | Tensor) -> Ints:
         """The indices as an array, all inside the video."""
-        is_array = isinstance(indices, Tensor | np.ndarray)
-        rows = torch.as_tensor(indices if is_array else [plain(index) for index in indices])
-        if rows.dtype in _UNSIGNED:
-            rows = rows.to(torch.int64)
-        if rows.numel() and (rows.is_floating_point() or rows.dtype == torch.bool):
-            raise InputError(f"frame indices must be whole numbers, got {rows.dtype}")
-        if rows.ndim != 1:
-            raise InputError(f"frame indices must be one list, got shape {tuple(rows.shape)}")
-        wrong = rows[(rows < 0) | (rows >= self.n_frames)]
-        if len(wrong):
-            raise InputError(
-                f"frame {int(wrong[0])} is not in {self.path}, "
-                f"which has frames 0 to {self.n_frames - 1}"
-            )
-        array: Ints = rows.to("cpu", torch.int64).numpy()
+        rows = checked_indices(indices, n_frames=self.n_frames, path=self.path)
+        array: Ints = rows.numpy()
         return array

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from keyscore_plugin._files import write_whole
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.reopening import reopened
 from keyscore_plugin.report.comparison import draw_comparison
 from keyscore_plugin.report.figure import draw
@@ -94,7 +94,7 @@ def write_comparison(
 def _require_suffix(path: Path, suffixes: Sequence[str], *, kind: str) -> None:
     if path.suffix.lower() not in suffixes:
         raise InputError(
-            f"cannot write a {kind} as {path.name!r}; name a file that ends in "
+            f"cannot write a {kind} as {shown(path.name)}; name a file that ends in "
             + ", ".join(suffixes)
         )
 

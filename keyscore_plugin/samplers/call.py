@@ -12,7 +12,7 @@ from torch import Tensor
 
 from keyscore_plugin._plain import is_real, is_whole, plain
 from keyscore_plugin.config import Guide
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.types import STAGES
 
 T = TypeVar("T")
@@ -40,16 +40,18 @@ class Request:
         if self.num_frames is not None and self.threshold is not None:
             raise InputError("num_frames and threshold exclude each other; give one of them")
         if self.num_frames is not None and not (is_whole(self.num_frames) and self.num_frames >= 1):
-            raise InputError(f"num_frames must be a whole number >= 1, got {self.num_frames!r}")
+            raise InputError(
+                f"num_frames must be a whole number >= 1, got {shown(self.num_frames)}"
+            )
         if self.threshold is not None and not (
             is_real(self.threshold) and math.isfinite(self.threshold)
         ):
-            raise InputError(f"threshold must be a finite number, got {self.threshold!r}")
+            raise InputError(f"threshold must be a finite number, got {shown(self.threshold)}")
         for name in ("num_frames", "threshold"):
             object.__setattr__(self, name, plain(getattr(self, name)))
         for name, text in (("caption", self.caption), ("question", self.question)):
             if text is not None and not isinstance(text, str):
-                raise InputError(f"the {name} must be a text, got {text!r}")
+                raise InputError(f"the {name} must be a text, got {shown(text)}")
             if text is not None and not text.strip():
                 raise InputError(f"the {name} is empty; give a sentence, or leave it out")
 
@@ -82,7 +84,7 @@ class Request:
                 self.caption is None and self.question is not None
             )
         if guide in ("question", "both") and self.question is None:
-            raise InputError(f"guide={guide!r} scores with the question, and none was given")
+            raise InputError(f"guide={shown(guide)} scores with the question, and none was given")
         return guide in ("caption", "both"), guide in ("question", "both")
 
 

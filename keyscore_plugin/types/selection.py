@@ -10,7 +10,7 @@ from operator import index
 from typing import TYPE_CHECKING, Any, Literal
 
 from keyscore_plugin._plain import plain
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.types.showing import repr_selection
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ class Selection:
                 object.__setattr__(self, name, [number(value) for value in values])
             except (TypeError, ValueError) as error:
                 kind = "whole numbers" if number is index else "numbers"
-                raise InputError(f"Selection.{name} must be {kind}, got {values!r:.80}") from error
+                raise InputError(f"Selection.{name} must be {kind}, got {shown(values)}") from error
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -170,9 +170,8 @@ class Selection:
             ``(k, h, w, 3)`` uint8 RGB pixels, with their indices and times.
 
         Raises:
-            VideoError: The video is gone, cannot be read any more, or has other frames than it had
-                when these were chosen.
-            InputError: They were chosen from an array, which a selection does not hold.
+            VideoError: The video is gone, cannot be read any more, has other frames than it had
+                when these were chosen, or was given in memory.
         """
         frames: Frames = _module_above("keyscore_plugin.reopening").chosen_frames(self, size=size)
         return frames
@@ -186,7 +185,6 @@ class Selection:
 
         Raises:
             VideoError: See `frames`.
-            InputError: See `frames`.
             MissingDependencyError: matplotlib is not installed.
         """
         picture: Image = _module_above("keyscore_plugin.report").report_picture(self)
@@ -237,7 +235,9 @@ class Selection:
         try:
             values = json.loads(text)
         except json.JSONDecodeError as error:
-            raise InputError(f"not a Selection: not JSON ({error})") from error
+            raise InputError(
+                f"not a Selection: not JSON ({error}); give the text that to_json wrote"
+            ) from error
         if not isinstance(values, dict):
             raise InputError(f"not a Selection: expected an object, got {type(values).__name__}")
         return cls.from_dict(values)

@@ -74,7 +74,7 @@ def test_replacements_stand_where_the_videos_stood(videos: list[Any]) -> None:
     assert flat(nested) == list(range(len(flat_videos(videos))))
 
 
-@pytest.mark.parametrize("wrong", [[], None, 3, [None], ["a.PNG"], {"a": 1}])
+@pytest.mark.parametrize("wrong", [[], None, 3, [None], "a.PNG", {"a": 1}])
 def test_what_is_no_video_is_refused(wrong: Any) -> None:
     with pytest.raises(InputError):
         flat_videos(wrong)
@@ -97,7 +97,8 @@ def array() -> ArrayVideo:
 
 def test_an_array_is_a_video_like_its_file(file: Path, array: ArrayVideo) -> None:
     assert isinstance(array, VideoSource)
-    with open_video(file) as source, array as same:
+    same = array
+    with open_video(file) as source:
         assert same.n_frames == source.n_frames
         assert same.average_fps == source.average_fps
         assert same.duration_seconds == pytest.approx(source.duration_seconds)
@@ -119,7 +120,7 @@ def test_a_rate_is_any_positive_number(fps: Any) -> None:
 
 @pytest.mark.parametrize("fps", [-10.0, float("nan"), float("inf"), "ten", [10.0, 5.0]])
 def test_what_is_no_rate_is_refused(fps: Any) -> None:
-    with pytest.raises(InputError, match="fps in the video_metadata must be a positive number"):
+    with pytest.raises(InputError, match="fps must be a positive number"):
         ArrayVideo(CLIP, {"fps": fps})
 
 

@@ -183,9 +183,7 @@ def test_bad_usage_ends_with_2_and_one_line(
 def test_a_command_that_was_mistyped_is_found(capsys: Capture) -> None:
     code, err = fails(capsys, "selct", "a.mp4")
     assert code == 2
-    assert (
-        "unknown command 'selct' (did you mean 'select'?); the commands are: batch, " in err
-    )
+    assert "unknown command 'selct' (did you mean 'select'?); the commands are: batch, " in err
 
 
 @pytest.mark.parametrize("argv", [[], ["choose"], ["select"], ["batch", "m.jsonl"]])

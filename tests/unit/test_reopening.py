@@ -1,6 +1,5 @@
 """What was chosen is read again from the video it was chosen from, or not at all."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,7 @@ import pytest
 import torch
 
 from keyscore_plugin import Selection, get_sampler
-from keyscore_plugin.errors import InputError, VideoError
+from keyscore_plugin.errors import VideoError
 from keyscore_plugin.video import open_video
 from tests.tiny.videos import frame_numbers, numbered_video
 
@@ -58,7 +57,9 @@ def test_a_video_that_is_gone_or_another_one_is_never_read_in_its_place(chosen: 
         chosen.frames()
 
 
-def test_frames_of_an_array_are_not_looked_for_in_a_file(chosen: Selection) -> None:
-    given = replace(chosen, video="an array", decoder="array")
-    with pytest.raises(InputError, match="chosen from an array, which the selection does not hold"):
-        given.frames()
+def test_frames_of_an_array_are_not_looked_for_in_a_file() -> None:
+    array = np.zeros((20, 32, 32, 3), dtype=np.uint8)
+    with open_video(array, fps=10) as source:
+        selection = get_sampler("uniform")(source, num_frames=2)
+    with pytest.raises(VideoError, match="it was given in memory and has no file"):
+        selection.frames()
