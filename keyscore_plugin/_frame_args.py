@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -43,7 +42,7 @@ def checked_indices(indices: Sequence[int] | Tensor, *, n_frames: int, path: str
 
 def _as_tensor(indices: Sequence[int] | Tensor) -> Tensor:
     """The indices, of whatever library, as a tensor of a kind that can be compared."""
-    if not isinstance(indices, Tensor | np.ndarray):
+    if isinstance(indices, Sequence):
         indices = [plain(index) for index in indices]
     rows = torch.as_tensor(indices)
     return rows.to(torch.int64) if rows.dtype in _UNSIGNED else rows
