@@ -44,7 +44,8 @@ def hint(name: str, known: Iterable[str]) -> str:
     for whole in known:
         names[whole.rpartition(".")[2].lower()] = whole
         names[whole.lower()] = whole
-    close = get_close_matches(typed, names, n=1)
-    if not close and len(typed) >= _LEAST_PART:
-        close = [word for word in names if word.startswith(typed) or word.endswith(typed)]
+    is_part = len(typed) >= _LEAST_PART
+    close = [word for word in names if is_part and word.startswith(typed)]
+    close += get_close_matches(typed, names, n=1)
+    close += [word for word in names if is_part and word.endswith(typed)]
     return f" (did you mean {names[close[0]]!r}?)" if close else ""

@@ -102,6 +102,7 @@ class CopiedVideo:
         self._copy = copy
         self.path = copy.name
         self.decoder: str = source.decoder
+        self.start_pts_seconds: float = source.start_pts_seconds
         self.duration_seconds: float = source.duration_seconds
         self.average_fps: Fraction = source.average_fps
         self.n_frames: int = source.n_frames

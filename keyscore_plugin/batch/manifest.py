@@ -6,6 +6,7 @@ from pathlib import Path
 from keyscore_plugin._names import hint
 from keyscore_plugin.batch.rows import KEYS, STDIN, Row, rows_of
 from keyscore_plugin.errors import InputError, shown
+from keyscore_plugin.excerpt import check_part
 
 ItemId = str | int
 
@@ -22,6 +23,8 @@ class Item:
             if the manifest is standard input.
         caption: A sentence about the video, if given.
         question: A question about the video, if given.
+        start_seconds: Choose from here on, seconds from the first frame; None from the beginning.
+        end_seconds: Choose up to here; None up to the end.
     """
 
     id: ItemId
@@ -29,6 +32,8 @@ class Item:
     path: Path
     caption: str | None = None
     question: str | None = None
+    start_seconds: float | None = None
+    end_seconds: float | None = None
 
 
 def read_manifest(path: Path, *, needs_text: bool = False) -> list[Item]:
@@ -85,10 +90,16 @@ def _item(row: Row, *, folder: Path) -> Item:
     # bool is an int to isinstance; true is no name for a line.
     if isinstance(item_id, bool) or not isinstance(item_id, str | int):
         raise InputError(f"{where}: 'id' must be a text or a whole number, got {shown(item_id)}")
+    try:
+        check_part(values.get("start"), values.get("end"))
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
     return Item(
         id=item_id,
         video=video,
         path=folder / video,
         caption=texts["caption"],
         question=texts["question"],
+        start_seconds=values.get("start"),
+        end_seconds=values.get("end"),
     )

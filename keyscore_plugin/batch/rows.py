@@ -7,13 +7,14 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from keyscore_plugin.errors import InputError
 
-KEYS = ("video", "caption", "question", "id")
+KEYS = ("video", "caption", "question", "id", "start", "end")
 STDIN = Path("-")
 
 # Ours: what a file with moving pictures is usually called; a name that is listed may be any.
@@ -133,10 +134,18 @@ def _table_rows(text: str, name: str) -> Iterator[Row]:
             where = f"{name}, line {reader.line_num}"
             if None in fields:
                 raise InputError(f"{where}: it has more fields than there are columns; quote them")
-            values = {column: value for column, value in fields.items() if value}
+            values = {column: _cell(column, text) for column, text in fields.items() if text}
             yield Row(where, reader.line_num, values)
     except csv.Error as error:
         raise InputError(f"{name}, after line {reader.line_num}: not CSV ({error})") from error
+
+
+def _cell(column: str, text: str) -> str | float:
+    """What a field says: a number where one is wanted; what is none is refused later."""
+    if column in ("start", "end"):
+        with suppress(ValueError):
+            return float(text)
+    return text
 
 
 def _json_rows(text: str, name: str) -> Iterator[Row]:

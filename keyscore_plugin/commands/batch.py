@@ -34,10 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "manifest",
         type=Path,
         metavar="MANIFEST",
-        help='a file of lines such as {"video": "a.mp4", "caption": "a dog", "id": 7}, a CSV with '
-        "these columns, a list with one video a line, a folder of videos, or - for standard input; "
-        "a relative name starts at the manifest's folder; an id is the line number where none is "
-        "given, and the name for a folder",
+        help='a file of lines such as {"video": "a.mp4", "caption": "a dog", "id": 7, "start": 60, '
+        '"end": 90}, a CSV with these columns, a list with one video a line, a folder of videos, '
+        "or - for standard input; a relative name starts at the manifest's folder; an id is the "
+        "line number where none is given, and the name for a folder; start and end are seconds "
+        "from the first frame",
     )
     parser.add_argument(
         "--out",

@@ -5,7 +5,13 @@ from functools import partial
 
 from keyscore_plugin.captioners.registry import load_captioner
 from keyscore_plugin.commands.settings import add_settings_options, make_config
-from keyscore_plugin.commands.words import finite_number, non_empty_text, one_of, whole_number
+from keyscore_plugin.commands.words import (
+    finite_number,
+    non_empty_text,
+    one_of,
+    seconds,
+    whole_number,
+)
 from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.registries import AUTO_DECODER, DECODERS
 from keyscore_plugin.samplers.base import Sampler, get_sampler
@@ -66,6 +72,17 @@ def add_text_options(parser: argparse.ArgumentParser) -> None:
     text.add_argument(
         "--question", type=non_empty_text, metavar="T", help="what a model will be asked"
     )
+
+
+def add_part_options(parser: argparse.ArgumentParser) -> None:
+    """Add the bounds of the part to choose from."""
+    parser.add_argument(
+        "--start",
+        type=seconds,
+        metavar="S",
+        help="choose from here on, in seconds from the first frame",
+    )
+    parser.add_argument("--end", type=seconds, metavar="S", help="choose up to here")
 
 
 def make_sampler(args: argparse.Namespace, *, load_models: bool = False) -> Sampler:

@@ -5,7 +5,12 @@ from functools import partial
 from pathlib import Path
 
 from keyscore_plugin.commands.meter import stage_bars
-from keyscore_plugin.commands.options import add_sampler_options, add_text_options, make_sampler
+from keyscore_plugin.commands.options import (
+    add_part_options,
+    add_sampler_options,
+    add_text_options,
+    make_sampler,
+)
 from keyscore_plugin.commands.outputs import (
     require_writable_file,
     require_writable_folder,
@@ -15,6 +20,7 @@ from keyscore_plugin.commands.streams import detail, own_stdout, tell
 from keyscore_plugin.commands.words import amount
 from keyscore_plugin.report import require_report_suffix, write_report
 from keyscore_plugin.report.text import facts, summary
+from keyscore_plugin.samplers.within import within
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="pictures per second of a folder of images, taken in natural order (2.png, 10.png)",
     )
     add_text_options(parser)
+    add_part_options(parser)
     add_sampler_options(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
     parser.add_argument(
@@ -46,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     if args.report is not None:
         require_report_suffix(args.report)
         require_writable_file(args.report)
-    sampler = make_sampler(args)
+    sampler = within(make_sampler(args), start_seconds=args.start, end_seconds=args.end)
     with own_stdout() as print_result:
         with stage_bars():
             selection = sampler(

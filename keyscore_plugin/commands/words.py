@@ -41,6 +41,16 @@ def amount(text: str, *, unit: str) -> float:
     return value
 
 
+def seconds(text: str) -> float:
+    """A type: a time from the first frame on."""
+    value = _number(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(
+            f"expected a number of seconds from the first frame, 0 or more, got {shown(text)}"
+        )
+    return value
+
+
 def finite_number(text: str) -> float:
     """A type: any number but NaN and infinity."""
     value = _number(text)

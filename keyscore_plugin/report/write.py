@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,10 @@ from keyscore_plugin.report.figure import draw
 from keyscore_plugin.report.page import html_page
 from keyscore_plugin.report.sheet import glyphs_may_be_missing
 from keyscore_plugin.report.stills import chosen_stills, load_stills
+from keyscore_plugin.report.text import from_first_frame
 from keyscore_plugin.samples.joined import Needle
 from keyscore_plugin.types import Selection
+from keyscore_plugin.video import VideoSource
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -85,9 +88,11 @@ def write_comparison(
     path = Path(path)
     require_picture_suffix(path)
     with reopened(selections[0]) as source:
-        rows = [(selection, chosen_stills(selection, source)) for selection in selections]
-        start = float(source.pts_seconds([0])[0])
-    figure = draw_comparison(rows, start=start, sought=sought)
+        rows = [
+            (_as_shown(selection, source), chosen_stills(selection, source))
+            for selection in selections
+        ]
+    figure = draw_comparison(rows, sought=sought)
     _write(path, _render(figure, path.suffix.lower().removeprefix(".")))
 
 
@@ -97,6 +102,12 @@ def _require_suffix(path: Path, suffixes: Sequence[str], *, kind: str) -> None:
             f"cannot write a {kind} as {shown(path.name)}; name a file that ends in "
             + ", ".join(suffixes)
         )
+
+
+def _as_shown(selection: Selection, source: VideoSource) -> Selection:
+    """The selection with times from the first frame."""
+    # Samplers of others, and our older versions, do not say when the video starts.
+    return from_first_frame(replace(selection, start_pts_seconds=source.start_pts_seconds))
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -119,8 +130,7 @@ def report_picture(selection: Selection) -> Image.Image:
 def _figure(selection: Selection) -> "Figure":
     with reopened(selection) as source:
         chosen, uniform = load_stills(selection, source)
-        start = float(source.pts_seconds([0])[0])
-    return draw(selection, chosen, uniform, start=start)
+        return draw(_as_shown(selection, source), chosen, uniform)
 
 
 def _render(figure: "Figure", kind: str) -> bytes:

@@ -149,3 +149,11 @@ def test_all_kinds_say_the_same(tmp_path: Path) -> None:
     of_json = read_manifest(write(tmp_path / "m.jsonl", json.dumps(line)))
     (of_table,) = read_manifest(write(tmp_path / "m.csv", 'video,caption\na.mp4,"ein Hund, 犬"'))
     assert [(item.path, item.caption) for item in of_json] == [(of_table.path, of_table.caption)]
+
+
+def test_a_table_bounds_the_part_to_choose_from_in_numbers(tmp_path: Path) -> None:
+    table = write(tmp_path / "m.csv", "video,start,end\na.mp4,1.5,60\nb.mp4,,2\n")
+    parts = [(item.start_seconds, item.end_seconds) for item in read_manifest(table)]
+    assert parts == [(1.5, 60.0), (None, 2.0)]
+    with pytest.raises(InputError, match=r"line 2: the start of a part .* got 'soon'"):
+        read_manifest(write(tmp_path / "m.csv", "video,start\na.mp4,soon\n"))

@@ -8,6 +8,7 @@ import torch
 
 from keyscore_plugin import Selection, get_sampler
 from keyscore_plugin.errors import VideoError
+from keyscore_plugin.samplers.within import within
 from keyscore_plugin.video import open_video
 from tests.tiny.videos import frame_numbers, numbered_video
 
@@ -30,6 +31,13 @@ def test_the_chosen_frames_are_read_with_their_times(chosen: Selection) -> None:
 
 def test_the_chosen_frames_come_in_the_size_asked_for(chosen: Selection) -> None:
     assert chosen.frames(size=(18, 32)).pixels.shape == (4, 18, 32, 3)
+
+
+def test_the_frames_of_a_part_are_read_from_the_whole(chosen: Selection) -> None:
+    sampler = within(get_sampler("uniform"), start_seconds=2, end_seconds=3.05)
+    selection = sampler(chosen.video, num_frames=2)
+    frames = selection.frames()
+    assert frame_numbers(frames.pixels.double().mean((1, 2))) == selection.indices == [22, 28]
 
 
 def test_the_picture_of_a_selection_holds_its_frames(chosen: Selection) -> None:
