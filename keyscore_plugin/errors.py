@@ -10,6 +10,7 @@ from typing import Any
 
 MOST_CHARACTERS = 400  # of a message: five lines of a terminal
 _MOST_SHOWN = 80  # ours: of a value that the caller gave, enough to recognise it
+_MOST_BYTES = 32  # ours: more are no text that was meant as one
 _MOST_PATH = 160  # ours: of a path, whose end tells most
 _GAP = " ... "
 _BREAK = re.compile(r"\s*[^\S ]\s*")  # a line break, a tab ...; spaces in a row may be of a name
@@ -23,6 +24,8 @@ class _Shown(reprlib.Repr):
         self.maxstring = self.maxother = self.maxlong = _MOST_SHOWN
 
     def repr_bytes(self, value: bytes | bytearray, level: int) -> str:
+        if len(value) <= _MOST_BYTES:
+            return repr(value)
         return f"<{type(value).__name__} of {len(value):,}>"
 
     repr_bytearray = repr_bytes
@@ -49,8 +52,8 @@ def shown(value: object) -> str:
     """What the caller gave, as a message shows it: its `repr`, short and on one line.
 
     Example:
-        >>> shown("kescore"), shown(b"many bytes")
-        ("'kescore'", '<bytes of 10>')
+        >>> shown("kescore"), shown(b"clip.mp4"), shown(bytes(5000))
+        ("'kescore'", "b'clip.mp4'", '<bytes of 5,000>')
     """
     return one_line(_SHOWN.repr(value), most=_MOST_SHOWN)
 

@@ -1,5 +1,6 @@
 """A video that comes as its pictures: an array, a list of images, or a folder of image files."""
 
+import errno
 import math
 import os
 import re
@@ -24,6 +25,7 @@ Picture = str | os.PathLike[str] | Image.Image | Array
 
 IMAGE_DECODERS = ("array", "images")  # what `Selection.decoder` records of pictures
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+_FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # others start programs: EPS does
 _BATCH_FRAMES = 32  # ours: thumbnails a batch, as of a file
 _EIGHT_BITS = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"}
 _ON_ITS_SIDE = {5, 6, 7, 8}  # EXIF orientations that swap width and height
@@ -47,6 +49,7 @@ class ImageVideo:
 
     n_frames_counted = True
     rotation = 0
+    start_pts_seconds = 0.0  # times count from the first picture of the video they are from
 
     def __init__(
         self,
@@ -341,7 +344,9 @@ def _has_exif(image: Image.Image) -> bool:
 def _opened(path: str | os.PathLike[str]) -> Image.Image:
     """The image of a file, of which only the header is read yet."""
     try:
-        return Image.open(path)
+        if not Path(path).is_file():  # a pipe would have no end
+            raise FileNotFoundError(errno.ENOENT, "there is no such file")
+        return Image.open(path, formats=_FORMATS)
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise _unreadable(path, error) from error
 
@@ -349,7 +354,7 @@ def _opened(path: str | os.PathLike[str]) -> Image.Image:
 def _unreadable(path: str | os.PathLike[str], error: Exception) -> VideoError:
     if isinstance(error, UnidentifiedImageError):
         remedy = "a list is of the images of one video; give several videos one by one"
-        return VideoError(os.fspath(path), "it is no image that Pillow knows", remedy)
+        return VideoError(os.fspath(path), f"it is no image ({', '.join(_FORMATS)})", remedy)
     cause = getattr(error, "strerror", None) or str(error)
     return VideoError(os.fspath(path), cause, "check the path, and that it is a whole image")
 

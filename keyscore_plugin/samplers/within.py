@@ -54,8 +54,7 @@ class _PartSampler:
         """See `keyscore_plugin.samplers.base.Sampler`."""
         start = time.perf_counter()
         with ExitStack() as stack:
-            decoder = getattr(self._sampler, "decoder", "auto")
-            source = open_video(video, decoder=decoder, fps=fps)
+            source = open_video(video, decoder=getattr(self._sampler, "decoder", "auto"), fps=fps)
             if source is not video:
                 stack.enter_context(source)
             part = Excerpt.between(source, *self._bounds)

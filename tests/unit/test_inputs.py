@@ -3,6 +3,7 @@
 import base64
 import io
 import mmap
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -298,8 +299,12 @@ def test_pictures_that_are_no_video_are_one_line(tmp_path: Path, folder: Path) -
     )
     assert "holds no picture" in refused([], fps=1)
     assert "picture 1 of <list of 2 pictures> is None" in refused([picture, None], fps=1)
-    assert "no such file" in refused([tmp_path / "nowhere.png"], fps=1).lower()
-    assert "no image that Pillow knows" in refused([tmp_path / "text.png"], fps=1)
+    assert "no such file" in refused([tmp_path / "nowhere.png"], fps=1)
+    assert "it is no image (BMP, " in refused([tmp_path / "text.png"], fps=1)
+    (tmp_path / "postscript.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 4\n")
+    assert "it is no image (BMP, " in refused([tmp_path / "postscript.png"], fps=1)
+    os.mkfifo(tmp_path / "pipe.png")
+    assert "no such file" in refused([tmp_path / "pipe.png"], fps=1)
     assert "holds no image file" in refused(tmp_path.parent, fps=1)
     assert "more than 8 bits" in deferred([PIL.Image.new("I;16", (8, 4))])
     assert "whole image" in deferred([tmp_path / "cut.png"])
