@@ -1,6 +1,7 @@
 """The options that several commands share, and the sampler they describe."""
 
 import argparse
+from collections.abc import Sequence
 from functools import partial
 
 from keyscore_plugin.captioners.registry import load_captioner
@@ -90,8 +91,26 @@ def make_sampler(args: argparse.Namespace, *, load_models: bool = False) -> Samp
 
     Args:
         args: Parsed options of `add_sampler_options`.
-        load_models: Load what the sampler needs now rather than at its first call, so that a
-            wrong name ends the command before any video is opened.
+        load_models: See `make_samplers`.
+
+    Raises:
+        InputError: A name is unknown.
+        ModelError: A model does not load (with ``load_models``).
+    """
+    (sampler,) = make_samplers(args, [args.sampler], load_models=load_models)
+    return sampler
+
+
+def make_samplers(
+    args: argparse.Namespace, names: Sequence[str], *, load_models: bool = False
+) -> list[Sampler]:
+    """Samplers that differ by their names alone, and share their models.
+
+    Args:
+        args: Parsed options of `add_choice_options`.
+        names: Of the samplers.
+        load_models: Load what they need now rather than at their first call, so that a wrong name
+            ends the command before any video is opened.
 
     Raises:
         InputError: A name is unknown.
@@ -99,15 +118,13 @@ def make_sampler(args: argparse.Namespace, *, load_models: bool = False) -> Samp
     """
     make = partial(
         get_sampler,
-        args.sampler,
         config=make_config(args),
         decoder=args.decoder,
         device=args.device,
     )
-    sampler = make(encoder=args.encoder, captioner=args.captioner)
-    if not (load_models and sampler.needs_text):
-        return sampler
-    return make(
-        encoder=load_encoder(args.encoder, device=args.device),
-        captioner=load_captioner(args.captioner, device=args.device),
-    )
+    samplers = [make(name, encoder=args.encoder, captioner=args.captioner) for name in names]
+    if not (load_models and any(sampler.needs_text for sampler in samplers)):
+        return samplers
+    encoder = load_encoder(args.encoder, device=args.device)
+    captioner = load_captioner(args.captioner, device=args.device)
+    return [make(name, encoder=encoder, captioner=captioner) for name in names]
