@@ -8,7 +8,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from keyscore_plugin.errors import InputError, MissingDependencyError, shown
+from keyscore_plugin._names import unknown
+from keyscore_plugin.errors import InputError, MissingDependencyError
 
 _REMEDIES = {
     "torchcodec": "install FFmpeg's libraries (4 to 8), and the torchcodec that belongs to your "
@@ -87,7 +88,6 @@ def load(kind: str, name: str, registry: Mapping[str, str]) -> Any:
         InputError: The registry has no such name.
     """
     if not isinstance(name, str) or name not in registry:
-        known = ", ".join(sorted(registry))
-        raise InputError(f"unknown {kind} {shown(name)}; the {kind}s are: {known}")
+        raise InputError(unknown(kind, name, registry))
     module, _, attribute = registry[name].partition(":")
     return getattr(importlib.import_module(module), attribute)

@@ -12,6 +12,7 @@ from urllib.error import HTTPError
 from urllib.parse import quote, unquote
 
 from keyscore_plugin._deadline import Deadline
+from keyscore_plugin._plain import is_real, is_whole
 from keyscore_plugin.errors import InputError, VideoError, shown
 from keyscore_plugin.video import VideoSource, open_video
 
@@ -37,10 +38,9 @@ class DownloadLimits:
 
     def __post_init__(self) -> None:
         n, seconds = self.max_bytes, self.max_seconds
-        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+        if not is_whole(n) or n < 1:
             raise InputError(f"max_bytes must be a whole number >= 1, got {shown(n)}")
-        is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-        if not (is_number and 0 < seconds <= _MOST_SECONDS):
+        if not (is_real(seconds) and 0 < seconds <= _MOST_SECONDS):
             raise InputError(
                 f"max_seconds must be a number > 0 and <= {_MOST_SECONDS}, got {shown(seconds)}"
             )

@@ -62,6 +62,7 @@ class ImageVideo:
         self.notes = notes
         numbers = range(self.n_frames) if frame_numbers is None else frame_numbers
         self._pts: Tensor = torch.as_tensor(numbers).double() / rate
+        self.start_pts_seconds = 0.0  # the numbers count from the video's first frame
         self.average_fps = Fraction(rate).limit_denominator(10**6)
         self.duration_seconds = max(duration_seconds, float(self._pts[-1] + 1 / rate))
         self._closed = False

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+from keyscore_plugin._plain import is_whole
 from keyscore_plugin.errors import InputError, shown
 
 Pair = Literal["duplicate", "neighbor", "pack", "plain"]
@@ -54,8 +54,7 @@ def keyframes_for_budget(
         >>> keyframes_for_budget(16, frames_per_patch=2, pair="plain")
         16
     """
-    is_whole = isinstance(uniform_frames, Integral) and not isinstance(uniform_frames, bool)
-    if not is_whole or uniform_frames < 1:
+    if not is_whole(uniform_frames) or uniform_frames < 1:
         raise InputError(
             f"token_budget must be a number of frames >= 1, got {shown(uniform_frames)}"
         )

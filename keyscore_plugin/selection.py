@@ -7,9 +7,10 @@ the scenes around it want one too, and no part of the video stays without any.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,7 +27,6 @@ _SCORE_NOISE = 1e-6
 # Ours: how far a moment may be from a chosen frame, as a multiple of what even sampling leaves it.
 # A third of the budget can keep it, so two thirds stay free for what scores.
 _FARTHEST = 3.0
-_DEFAULT = SelectConfig()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def select(
     threshold: float | None = None,
     duration_seconds: float | None = None,
     clusters: Tensor | None = None,
-    config: SelectConfig = _DEFAULT,
+    config: SelectConfig | Mapping[str, Any] | None = None,
 ) -> Tensor:
     """Choose frames by a budget or by a threshold.
 
@@ -74,7 +74,7 @@ def select(
         duration_seconds: Of the video; None takes what the times span.
         clusters: ``(n,)`` cluster of each frame (`Candidates.labels`): frames of different
             clusters say less about each other. None is one cluster for all.
-        config: The policy and its settings.
+        config: The policy and its settings, or a dict of those that differ from the defaults.
 
     Returns:
         ``(k,)`` int64 rows, unique and rising, on the device of the scores.
@@ -83,6 +83,7 @@ def select(
         InputError: Both or none of ``num_frames`` and ``threshold`` are given, one of them is out
             of range, or scores, times and clusters do not fit each other or are not finite.
     """
+    config = SelectConfig.of(config)
     require_kind(scores, FrameScores, Tensor, name="scores")
     require_kind(pts_seconds, Tensor, name="pts_seconds")
     values = scores.total if isinstance(scores, FrameScores) else scores

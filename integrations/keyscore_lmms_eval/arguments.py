@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from keyscore_plugin._names import unknown
+from keyscore_plugin._plain import is_whole, plain
 from keyscore_plugin.config import Guide, SamplerConfig
 from keyscore_plugin.download import DownloadLimits
 from keyscore_plugin.encoders.registry import encoder_weights
@@ -88,10 +90,11 @@ class SamplerArguments:
     def __post_init__(self) -> None:
         names = [*list_samplers(), PRECOMPUTED]
         if self.sampler not in names:
-            raise InputError(f"unknown sampler {shown(self.sampler)}; the samplers are: {names}")
+            raise InputError(unknown("sampler", self.sampler, names))
         n = self.num_frames
-        if n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < 1):
+        if n is not None and not (is_whole(n) and n >= 1):
             raise InputError(f"num_frames must be a whole number >= 1, got {shown(n)}")
+        object.__setattr__(self, "num_frames", plain(n))
         if self.guide is not None and self.guide not in ("question", "caption", "both"):
             raise InputError(f"guide {shown(self.guide)} is not question|caption|both")
         if self.pair is not None:

@@ -1,5 +1,6 @@
 """`enable`: one processor instance of transformers learns ``sampler=``."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -27,7 +28,7 @@ def enable(
     captioner: str | Captioner | None = None,
     model: Any = None,
     encoder: str | Encoder = "auto",
-    config: SamplerConfig | None = None,
+    config: SamplerConfig | Mapping[str, Any] | None = None,
     decoder: str = "auto",
     device: str = "auto",
     limits: DownloadLimits | None = None,
@@ -53,7 +54,7 @@ def enable(
         model: The model that will answer. It makes the captions where there is no ``captioner``.
             With transformers before 5.18 a Qwen2.5-VL also learns here to read true times.
         encoder: See `keyscore_plugin.get_sampler`.
-        config: Settings of the samplers.
+        config: Settings of the samplers; see `keyscore_plugin.get_sampler`.
         decoder: See `keyscore_plugin.open_video`.
         device: Of the encoder.
         limits: What a video at an ``http(s):`` URL may cost; None refuses URLs.
@@ -69,7 +70,7 @@ def enable(
     chooser = Chooser(
         captioner=_in_batches(captioner),
         encoder=encoder,
-        config=config or SamplerConfig(),
+        config=SamplerConfig.of(config),
         decoder=decoder,
         device=device,
         limits=limits,

@@ -1,5 +1,6 @@
 """Captioners by name."""
 
+from keyscore_plugin import progress
 from keyscore_plugin._device import resolve_device
 from keyscore_plugin._hub import is_local
 from keyscore_plugin._optional import load
@@ -35,11 +36,12 @@ def load_captioner(captioner: str | Captioner | None, *, device: str = "auto") -
             )
         return captioner
     where = resolve_device(device)
-    if captioner in CAPTIONERS:
-        made: Captioner = load("captioner", captioner, CAPTIONERS)(where)
-        return made
-    local = is_local(captioner, kind="captioner", remedy=_REMEDY)
-    return load_vlm(captioner, where, local_files_only=local)
+    with progress.loading(f"captioner {captioner}"):
+        if captioner in CAPTIONERS:
+            made: Captioner = load("captioner", captioner, CAPTIONERS)(where)
+            return made
+        local = is_local(captioner, kind="captioner", remedy=_REMEDY, names=CAPTIONERS)
+        return load_vlm(captioner, where, local_files_only=local)
 
 
 def captioner_weights(captioner: str) -> str | None:

@@ -9,7 +9,6 @@ from keyscore_plugin.commands.options import (
     add_part_options,
     add_sampler_options,
     add_text_options,
-    amount,
     make_sampler,
 )
 from keyscore_plugin.commands.outputs import (
@@ -17,9 +16,10 @@ from keyscore_plugin.commands.outputs import (
     require_writable_folder,
     save_frames,
 )
-from keyscore_plugin.commands.streams import own_stdout, say
+from keyscore_plugin.commands.streams import detail, own_stdout, tell
+from keyscore_plugin.commands.words import amount
 from keyscore_plugin.report import require_report_suffix, write_report
-from keyscore_plugin.report.text import summary
+from keyscore_plugin.report.text import facts, summary
 from keyscore_plugin.samplers.within import within
 
 
@@ -69,6 +69,8 @@ def run(args: argparse.Namespace) -> int:
         if args.report is not None:
             write_report(selection, args.report)
         for note in selection.notes:
-            say(f"note: {note}")
+            tell(f"note: {note}")
+        if args.json:
+            detail(facts(selection))
         print_result(selection.to_json() if args.json else summary(selection))
     return 0

@@ -2,6 +2,7 @@
 
 import torch
 
+from keyscore_plugin import progress
 from keyscore_plugin._device import resolve_device
 from keyscore_plugin._hub import is_local
 from keyscore_plugin._weights import offline_identity, weights_identity
@@ -40,13 +41,14 @@ def load_encoder(encoder: str | Encoder, *, device: str = "auto") -> Encoder:
             )
         return encoder
     where = resolve_device(device)
-    if encoder == "conse":
-        return ConseEncoder(where)
     name = named_encoder(encoder)
-    if name.startswith(PREFIX):
-        return _load_open_clip(name.removeprefix(PREFIX), where)
-    local = is_local(name, kind="encoder", remedy=_REMEDY)
-    return HFEncoder(name, where, local_files_only=local)
+    with progress.loading(f"encoder {name}"):
+        if name == "conse":
+            return ConseEncoder(where)
+        if name.startswith(PREFIX):
+            return _load_open_clip(name.removeprefix(PREFIX), where)
+        local = is_local(name, kind="encoder", remedy=_REMEDY, names=("auto", "conse"))
+        return HFEncoder(name, where, local_files_only=local)
 
 
 def _load_open_clip(model: str, device: torch.device) -> OpenClipEncoder:

@@ -1,6 +1,7 @@
 """The one call every sampler has, and the names they are found by."""
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
 
 from keyscore_plugin._optional import load
 from keyscore_plugin.captioners.base import Captioner
@@ -73,7 +74,7 @@ def list_samplers() -> list[str]:
 def get_sampler(
     name: str,
     *,
-    config: SamplerConfig | None = None,
+    config: SamplerConfig | Mapping[str, Any] | None = None,
     encoder: str | Encoder = "auto",
     captioner: str | Captioner | None = None,
     decoder: str = "auto",
@@ -83,7 +84,8 @@ def get_sampler(
 
     Args:
         name: One of `list_samplers`.
-        config: Settings; None is the default of every stage.
+        config: Settings, or a dict of those that differ from the defaults, such as
+            ``{"grid": {"sample_fps": 4}}``; None is the default of every stage.
         encoder: A name as `load_encoder` takes it (``"auto"``, ``"conse"``, a model id, a folder,
             ``"open_clip:..."``), or an `Encoder`. Loaded at the first call that needs it, so a
             sampler that reads no text loads none.

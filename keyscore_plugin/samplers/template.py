@@ -1,6 +1,7 @@
 """The part of a sampler's call that is alike for all: open, choose, report."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -53,7 +54,7 @@ class SamplerTemplate(ABC):
 
     def __init__(
         self,
-        config: SamplerConfig | None = None,
+        config: SamplerConfig | Mapping[str, Any] | None = None,
         *,
         encoder: str | Encoder = "auto",
         captioner: str | Captioner | None = None,
@@ -61,7 +62,7 @@ class SamplerTemplate(ABC):
         device: str = "auto",
     ) -> None:
         """See `keyscore_plugin.samplers.base.get_sampler` for the arguments."""
-        self.config = config or SamplerConfig()
+        self.config = SamplerConfig.of(config)
         self.decoder = decoder
         # Here, not where it is first needed: that may be another thread, with another current GPU.
         # A sampler that needs no device still refuses one that is not there.
@@ -118,8 +119,8 @@ class SamplerTemplate(ABC):
                 video=source.path,
                 sampler=self.name,
                 config=self._settings(),
-                num_frames=num_frames,
-                threshold=threshold,
+                num_frames=request.num_frames,
+                threshold=request.threshold,
                 indices=choice.indices.tolist(),
                 pts_seconds=choice.pts_seconds.tolist(),
                 scores=None if choice.scores is None else choice.scores.tolist(),
@@ -137,7 +138,7 @@ class SamplerTemplate(ABC):
                 candidates=choice.candidates,
                 curves=choice.curves,
                 seconds=clock.seconds(),
-                notes=source.notes + choice.notes,
+                notes=source.notes + choice.notes + request.notes(choice.scores),
             )
 
     def _choose_in_memory(self, source: VideoSource, request: Request, clock: StageClock) -> Choice:

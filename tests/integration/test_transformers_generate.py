@@ -259,7 +259,7 @@ def test_generate_enables_a_plain_processor(video: str) -> None:
 def test_generate_keeps_the_settings_of_enable(video: str) -> None:
     processor, model = build("qwen2_5_vl")
     only_letters(model, processor)
-    enable(processor, encoder=AnyWords(), config=SamplerConfig(guide="question"))
+    enable(processor, encoder=AnyWords(), config={"guide": "question"})
     generate(model, processor, messages(video), num_frames=2, max_new_tokens=1)
     (selection,) = processor.last_selections
     assert selection.encoder == "colour"

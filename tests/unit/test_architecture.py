@@ -21,6 +21,8 @@ ROOT = Path(__file__).parents[2]
 FLOORS = {
     "keyscore_plugin.types": 0,
     "keyscore_plugin.errors": 0,
+    "keyscore_plugin._names": 0,
+    "keyscore_plugin._plain": 0,
     "keyscore_plugin.video": 1,
     "keyscore_plugin.config": 1,
     "keyscore_plugin._optional": 1,
