@@ -34,6 +34,7 @@ class Excerpt:
         self.n_frames = last - first + 1
         self.n_frames_counted = source.n_frames_counted
         self.width, self.height, self.rotation = source.width, source.height, source.rotation
+        self.mirrored, self.stream = source.mirrored, source.stream
         self._seconds = source.pts_seconds()[first : last + 1]
         self.duration_seconds = self._end(last) - float(self._seconds[0])
         self.average_fps = Fraction(self.n_frames / self.duration_seconds)

@@ -33,6 +33,8 @@ class VideoSource(Protocol):
         width: Pixels, after rotation.
         height: Pixels, after rotation.
         rotation: Clockwise degrees that were applied to show the video upright.
+        mirrored: Whether left and right changed places before it was turned.
+        stream: Number of the stream among the video streams of the file.
         notes: What a reader must know: a stream that ended early, frames that do not decode ...
     """
 
@@ -45,6 +47,8 @@ class VideoSource(Protocol):
     width: int
     height: int
     rotation: int
+    mirrored: bool
+    stream: int
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -95,7 +99,9 @@ class VideoSource(Protocol):
     def __exit__(self, *exc: object) -> None: ...
 
 
-def open_video(path: str | os.PathLike[str], decoder: str = "auto") -> VideoSource:
+def open_video(
+    path: str | os.PathLike[str], decoder: str = "auto", *, stream: int | None = None
+) -> VideoSource:
     """Open a video file.
 
     Args:
@@ -103,15 +109,17 @@ def open_video(path: str | os.PathLike[str], decoder: str = "auto") -> VideoSour
         decoder: ``"pyav"``, ``"decord"``, ``"torchcodec"``, ``"torchcodec-cuda"`` on a GPU;
             ``"auto"`` is PyAV, which decodes all we tried. What was used stands in
             `VideoSource.decoder`.
+        stream: Which of the file's video streams, counted from 0. None takes the one that the
+            command ``ffmpeg`` takes: the default one, then that of most pixels, no cover.
 
     Raises:
-        VideoError: The file is missing or no regular file (a URL, a folder), is no video, or holds
-            no frame that decodes.
+        VideoError: The file is missing or no regular file (a URL, a folder), is no video, has no
+            such stream, or holds no frame that decodes.
         InputError: The decoder is unknown.
         MissingDependencyError: The decoder asked for is not installed.
     """
     name = AUTO_DECODER if decoder == "auto" else decoder
-    source: VideoSource = load("decoder", name, DECODERS)(os.fspath(path))
+    source: VideoSource = load("decoder", name, DECODERS)(os.fspath(path), stream)
     return source
 
 

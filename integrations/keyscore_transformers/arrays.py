@@ -28,6 +28,8 @@ class ArrayVideo:
     decoder = "array"
     n_frames_counted = True
     rotation = 0
+    mirrored = False
+    stream = 0
 
     def __init__(self, pixels: Tensor, metadata: Mapping[str, Any] | None) -> None:
         self._pixels = as_rgb_rows(pixels)

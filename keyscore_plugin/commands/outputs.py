@@ -69,7 +69,7 @@ def save_frames(selection: Selection, folder: Path) -> list[Path]:
         VideoError: A frame does not decode.
     """
     paths = []
-    with open_video(selection.video, decoder=selection.decoder) as source:
+    with open_video(selection.video, selection.decoder, stream=selection.stream) as source:
         # One at a time: a budget of 4K frames need not fit in memory together.
         for index in selection.indices:
             frame = source.read([index])

@@ -13,6 +13,7 @@ from av.codec.codec import UnknownCodecError
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from keyscore_plugin.decoders.streams import PICTURES, choose_stream
 from keyscore_plugin.errors import VideoError
 
 MAX_PIXELS = 2**27  # ours: 16,384 x 8,192, above 8K; a larger frame is a claim, not a video
@@ -27,8 +28,6 @@ _REFUSED_FORMATS = {
 _NOT_A_VIDEO = "give a video file such as .mp4, .mkv, .webm or .avi"
 DAMAGED_REMEDY = "check that the file is complete and is a video"
 CODEC_OPTIONS = {"max_pixels": str(MAX_PIXELS)}  # FFmpeg must not allocate a larger frame either
-# Pictures, whose size is what their first bytes claim.
-_PICTURES = {"apng", "gif", "png"}
 
 
 def check_path(path: str) -> Path:
@@ -82,11 +81,15 @@ def check_size(path: str, width: int, height: int) -> None:
         )
 
 
-def open_stream(path: str) -> tuple[InputContainer, VideoStream]:
-    """Open the best video stream of a local file. The codec is not open yet.
+def open_stream(path: str, number: int | None = None) -> tuple[InputContainer, VideoStream]:
+    """Open a video stream of a local file. The codec is not open yet.
+
+    Args:
+        path: A local video file.
+        number: Which of its video streams, counted from 0; None for the one FFmpeg takes.
 
     Raises:
-        VideoError: The file cannot be opened, or has no video stream that can be decoded.
+        VideoError: The file cannot be opened, or has no such stream that can be decoded.
     """
     file = check_path(path)
     try:
@@ -99,7 +102,7 @@ def open_stream(path: str) -> tuple[InputContainer, VideoStream]:
             cause = f"it is a playlist, a text or damaged ({cause})"
         raise VideoError(path, cause, _NOT_A_VIDEO) from error
     try:
-        return container, _video_stream(path, container)
+        return container, _video_stream(path, container, number)
     except VideoError:
         container.close()
         raise
@@ -126,7 +129,7 @@ def _safe_options() -> dict[str, str]:
     in passing are left out: those whose frames stand for themselves, in the order they are shown.
     """
     formats = av.formats_available - _REFUSED_FORMATS
-    codecs = (name for name in av.codecs_available if name not in _PICTURES)
+    codecs = (name for name in av.codecs_available if name not in PICTURES)
     return {
         "protocol_whitelist": "file",
         "format_whitelist": ",".join(sorted(formats)),
@@ -142,14 +145,11 @@ def _may_tell_order(name: str) -> bool:
     return codec.type != "video" or not codec.intra_only
 
 
-def _video_stream(path: str, container: InputContainer) -> VideoStream:
-    pictures = av.stream.Disposition.attached_pic
-    streams = [s for s in container.streams.video if not s.disposition & pictures]
-    if not streams:
+def _video_stream(path: str, container: InputContainer, number: int | None) -> VideoStream:
+    stream = choose_stream(path, container, number)
+    if stream is None:
         raise VideoError(path, "it holds no video stream", _NOT_A_VIDEO)
-    best = container.streams.best("video")
-    stream = best if best in streams else streams[0]
-    if not isinstance(stream, VideoStream) or stream.codec_context is None:
+    if stream.codec_context is None:
         raise VideoError(path, "FFmpeg has no decoder for its video", "re-encode it, as H.264 say")
     if stream.time_base is None:
         raise VideoError(path, "its video stream has no time base", DAMAGED_REMEDY)

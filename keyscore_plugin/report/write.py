@@ -48,7 +48,7 @@ def write_report(selection: Selection, path: str | Path) -> None:
     """
     path = Path(path)
     require_report_suffix(path)
-    with open_video(selection.video, decoder=selection.decoder) as source:
+    with open_video(selection.video, selection.decoder, stream=selection.stream) as source:
         chosen, uniform = load_stills(selection, source)
         start = float(source.pts_seconds([0])[0])
     figure = draw(selection, chosen, uniform, start=start)

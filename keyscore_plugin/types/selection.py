@@ -77,6 +77,8 @@ class Selection:
         question: The question that scored the frames, if one did.
         encoder: The encoder used, or None.
         decoder: The decoder used.
+        stream: Number of the stream that was read, among the video streams of the file; None
+            where an older version wrote.
         duration_seconds: Duration of the video.
         average_fps: Mean frame rate of the video.
         n_frames: Frames in the video.
@@ -101,6 +103,7 @@ class Selection:
     question: str | None = None
     encoder: str | None = None
     decoder: str
+    stream: int | None = None
     duration_seconds: float
     average_fps: float
     n_frames: int
