@@ -48,11 +48,11 @@ $(VENV)/.torch: $(LOCK)
 	touch $@
 
 $(VENV)/.demo: $(VENV)/.torch pyproject.toml
-	$(PIP) -e '.[offline,report]'
+	$(PIP) -e '.[demo]'
 	touch $@
 
 $(VENV)/.test: $(VENV)/.torch pyproject.toml
-	$(PIP) -e '.[offline,report,torchcodec,transformers,open-clip,qwen-vl-utils,lmms-eval,evals,test]'
+	$(PIP) -e '.[demo,torchcodec,transformers,open-clip,qwen-vl-utils,lmms-eval,evals,test]'
 	touch $@
 
 clean:  ## what was installed and cached here

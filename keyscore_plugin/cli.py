@@ -1,4 +1,4 @@
-"""The command line: ``keyscore demo | select | batch | list``.
+"""The command line: ``keyscore demo | select | compare | batch | list``.
 
 Exit codes: 0 done; 2 bad usage, or something is not installed; 3 the video cannot be read; 130
 stopped by Ctrl-C; 141 the reader of standard output went away. An error is one line on standard
@@ -22,8 +22,9 @@ EXIT_BROKEN_PIPE = 128 + 13  # and for SIGPIPE
 
 # Module and description. Only the command that is run is imported: most need torch.
 _COMMANDS = {
-    "demo": ("demo", "see it work: a real clip, two sentences, no download"),
+    "demo": ("demo", "see it work: a video with a known answer, no download"),
     "select": ("select", "choose the frames of one video that matter"),
+    "compare": ("compare", "what several samplers choose at one budget, in one picture"),
     "batch": ("batch", "do so for every line of a manifest, resumable"),
     "list": ("listing", "what samplers, encoders, captioners and decoders there are"),
 }

@@ -14,7 +14,7 @@ grep -E '^torch(vision|codec)?==' constraints.txt > "$folder/constraints.txt"
 export PIP_CONSTRAINT="$PWD/$folder/constraints.txt"
 pip="$folder/bin/python -m pip install --quiet --disable-pip-version-check"
 $pip torch
-$pip -e '.[offline,report,torchcodec,transformers,open-clip,qwen-vl-utils,lmms-eval,evals,test]'
+$pip -e '.[demo,torchcodec,transformers,open-clip,qwen-vl-utils,lmms-eval,evals,test]'
 
 failed=0
 "$folder/bin/python" -m pytest --junit-xml="$folder/junit.xml" "$@" || failed=$?

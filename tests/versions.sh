@@ -22,7 +22,7 @@ for version in ${VERSIONS:-4.57.6 5.0.0 newest}; do
     export PIP_CONSTRAINT="$PWD/$folder/constraints.txt"
     $pip torch
     $pip --upgrade "$wanted"
-    $pip "$wanted" -e '.[offline,report,torchcodec,transformers,open-clip,qwen-vl-utils,evals,test]'
+    $pip "$wanted" -e '.[demo,torchcodec,transformers,open-clip,qwen-vl-utils,evals,test]'
     touch "$folder/.ready"
   fi
   "$folder/bin/python" -c 'import transformers; print("transformers", transformers.__version__)'

@@ -17,10 +17,10 @@ from evals.harness.figures import clustered_mean
 from evals.harness.plot import Plot
 from evals.harness.records import Record
 from evals.harness.result import Row
-from evals.needle.data import NeedleVideo
 from evals.needle.metrics import Figures, judge
 from evals.needle.sources import SPLITS
 from keyscore_plugin.errors import VideoError
+from keyscore_plugin.samples.joined import NeedleVideo
 
 # As the tables have always called them.
 _COLUMNS = {"coverage_1s": "1 s", "coverage_2s": "2 s", "coverage_5s": "5 s"}

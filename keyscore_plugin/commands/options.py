@@ -13,7 +13,7 @@ from keyscore_plugin.samplers.base import Sampler, get_sampler
 
 
 def add_sampler_options(parser: argparse.ArgumentParser) -> None:
-    """Add what `make_sampler` reads, and the budget."""
+    """Add the budget, and what `make_sampler` reads."""
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument(
         "--num-frames",
@@ -27,6 +27,11 @@ def add_sampler_options(parser: argparse.ArgumentParser) -> None:
         metavar="X",
         help="instead: every frame whose total score, 0 to 1, is at least X",
     )
+    add_choice_options(parser)
+
+
+def add_choice_options(parser: argparse.ArgumentParser) -> None:
+    """Add what `make_sampler` reads."""
     parser.add_argument("--sampler", default="keyscore", metavar="NAME", help="default: keyscore")
     parser.add_argument(
         "--encoder",
@@ -50,6 +55,17 @@ def add_sampler_options(parser: argparse.ArgumentParser) -> None:
         "first and then closer around those that score",
     )
     parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda, cuda:1 ...")
+
+
+def add_text_options(parser: argparse.ArgumentParser) -> None:
+    """Add the text that scores the frames."""
+    text = parser.add_mutually_exclusive_group()
+    text.add_argument(
+        "--caption", type=non_empty_text, metavar="T", help="a sentence about what is wanted"
+    )
+    text.add_argument(
+        "--question", type=non_empty_text, metavar="T", help="what a model will be asked"
+    )
 
 
 def make_sampler(args: argparse.Namespace, *, load_models: bool = False) -> Sampler:

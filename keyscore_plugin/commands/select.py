@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from keyscore_plugin.commands.meter import stage_bars
-from keyscore_plugin.commands.options import add_sampler_options, make_sampler, non_empty_text
+from keyscore_plugin.commands.options import add_sampler_options, add_text_options, make_sampler
 from keyscore_plugin.commands.outputs import (
     require_writable_file,
     require_writable_folder,
@@ -18,13 +18,7 @@ from keyscore_plugin.report.text import summary
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's options."""
     parser.add_argument("video", metavar="VIDEO", help="a video file")
-    text = parser.add_mutually_exclusive_group()
-    text.add_argument(
-        "--caption", type=non_empty_text, metavar="T", help="a sentence about what is wanted"
-    )
-    text.add_argument(
-        "--question", type=non_empty_text, metavar="T", help="what a model will be asked"
-    )
+    add_text_options(parser)
     add_sampler_options(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
     parser.add_argument(

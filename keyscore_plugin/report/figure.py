@@ -53,7 +53,7 @@ def draw(
     strip = lay_out(len(chosen), strip_width=CONTENT_INCHES, aspect=width / height)
     even = lay_out(len(uniform), strip_width=CONTENT_INCHES, aspect=width / height)
     end = start + selection.duration_seconds
-    title = _title(selection)
+    title = title_lines(selection)
     stack = _panels(selection, uniform, start, end)
     shows_uniform = selection.sampler != "uniform"
     is_connected = strip.n_rows == 1 and len(chosen) <= _MAX_CONNECTED
@@ -95,7 +95,7 @@ def _draw_head(sheet: Sheet, selection: Selection, title: list[str]) -> None:
     sheet.text(((facts_line, style.FAINT_INK),), size=style.SMALL, height=_FACTS_LINE)
 
 
-def _title(selection: Selection) -> list[str]:
+def title_lines(selection: Selection) -> list[str]:
     """The text that scored the frames, wrapped, and cut where it is very long."""
     text = selection.caption.text if selection.caption else selection.question
     if text is None:

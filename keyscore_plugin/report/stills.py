@@ -1,5 +1,6 @@
 """The frames that the picture shows: the chosen ones, and even ones to compare with."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -43,16 +44,26 @@ def load_stills(selection: Selection, source: VideoSource) -> tuple[list[Still],
         At most `MAX_CHOSEN` chosen frames, and at most `N_UNIFORM` even ones; in time order.
     """
     chosen, uniform = _chosen(selection), _uniform(selection, source)
+    stills = _read([*chosen, *uniform], source)
+    return stills[: len(chosen)], stills[len(chosen) :]
+
+
+def chosen_stills(selection: Selection, source: VideoSource) -> list[Still]:
+    """Read the chosen frames, at most `MAX_CHOSEN` of them, in time order."""
+    return _read(_chosen(selection), source)
+
+
+def _read(wanted: Sequence[ScoredFrame], source: VideoSource) -> list[Still]:
+    """Read frames no larger than the picture shows them."""
     scale = min(1.0, _LONG_SIDE_PIXELS / max(source.width, source.height))
     size = max(1, round(source.height * scale)), max(1, round(source.width * scale))
-    frames = source.read([frame.index for frame in (*chosen, *uniform)], size=size)
-    stills = [
+    frames = source.read([frame.index for frame in wanted], size=size)
+    return [
         Still(pixels, seconds, frame.total, frame.cluster)
         for pixels, seconds, frame in zip(
-            frames.pixels, frames.pts_seconds.tolist(), (*chosen, *uniform), strict=True
+            frames.pixels, frames.pts_seconds.tolist(), wanted, strict=True
         )
     ]
-    return stills[: len(chosen)], stills[len(chosen) :]
 
 
 def _chosen(selection: Selection) -> list[ScoredFrame]:

@@ -38,6 +38,11 @@ def table(selection: Selection) -> str:
     return "\n".join(lines)
 
 
+def times(selection: Selection) -> str:
+    """The chosen times in one line."""
+    return " ".join(clock(seconds, decimals=1) for seconds in selection.pts_seconds)
+
+
 def facts(selection: Selection) -> str:
     """One line: what chose the frames, from what, by which text, in how many seconds."""
     counted = "" if selection.n_frames_counted else "about "
