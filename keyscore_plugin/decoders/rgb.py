@@ -8,9 +8,9 @@ from keyscore_plugin.decoders.hdr import ToneMap
 from keyscore_plugin.decoders.orientation import Pixels
 from keyscore_plugin.decoders.picture import Picture
 
-# Matrix coefficients (ITU-T H.273) that swscale knows by the same number; unspecified is BT.601,
-# as for the other decoders.
-_MATRICES = {1, 4, 5, 6, 7, 9, 10}
+# swscale's number of matrix coefficients (ITU-T H.273); unspecified is BT.601, as for the other
+# decoders. Those of BT.2020 for constant luminance (10) it takes for the others of BT.2020.
+_MATRICES = {1: 1, 4: 4, 5: 5, 6: 6, 7: 7, 9: 9, 10: 9}
 _BT601, _BT2020 = 5, 9
 
 
@@ -62,7 +62,7 @@ class RgbConverter:
             width=width,
             height=height,
             format=to,
-            src_colorspace=frame.colorspace if frame.colorspace in _MATRICES else unknown,
+            src_colorspace=_MATRICES.get(frame.colorspace, unknown),
             dst_colorspace=_BT601,  # PyAV applies the source's matrix only where the two differ
             src_color_range=_color_range(frame),
             # Bilinear widens its kernel to an average when it shrinks; bicubic is what FFmpeg

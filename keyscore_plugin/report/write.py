@@ -86,7 +86,7 @@ def write_comparison(
     path = Path(path)
     require_picture_suffix(path)
     first = selections[0]
-    with open_video(first.video, decoder=first.decoder) as source:
+    with open_video(first.video, first.decoder, stream=first.stream) as source:
         rows = [(selection, chosen_stills(selection, source)) for selection in selections]
         start = float(source.pts_seconds([0])[0])
     figure = draw_comparison(rows, start=start, sought=sought)

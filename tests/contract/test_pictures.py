@@ -189,7 +189,7 @@ def test_pixels_that_are_not_square_are_shown_as_they_are_with_a_note(tmp_path: 
 
 
 def test_an_interlaced_video_is_shown_as_it_is_with_a_note(tmp_path: Path) -> None:
-    fields = ("-flags", "+ildct+ilme", "-vf", "setfield=tff", "-pix_fmt", "yuv420p")
+    fields = ("-flags", "+ildct+ilme", "-vf", "setfield=tff", "-pix_fmt", "yuv444p")
     path = pattern(tmp_path / "a.mkv", *fields, "-c:v", "libx264")
     with open_video(path) as video:
         (note,) = video.notes
@@ -216,7 +216,7 @@ def test_frames_of_another_size_are_scaled_to_the_first_with_a_note(
     path, size = two_sizes
     with open_video(path) as video:
         assert (video.height, video.width) == size
-        assert np.array_equal(everything(video), shown(path, size))
+        assert mean_off(everything(video), shown(path, size)) < 0.01
         assert video.notes == ("the size of its frames changes: all are scaled to the first's",)
         assert [number_of(image) for image in small(video, 32)] == [*range(12)] * 2
 
