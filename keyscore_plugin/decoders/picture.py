@@ -1,6 +1,7 @@
 """What a video's pictures are, by its first frame, and what is done to show them."""
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -53,11 +54,8 @@ def picture_of(frame: VideoFrame, stream: VideoStream) -> Picture:
     tone_map = tone_map_of(frame, stream.codec_context)
     if tone_map is not None:
         notes.append(tone_map.note)
-    pixel = stream.sample_aspect_ratio
-    if pixel and pixel != 1:
-        notes.append(
-            f"its pixels are {pixel.numerator}:{pixel.denominator}, not square: shown unstretched"
-        )
+    if stream.sample_aspect_ratio not in (None, 0, 1):
+        notes.append(_pixel_note(stream.sample_aspect_ratio, orientation or UPRIGHT))
     if frame.interlaced_frame:
         notes.append("it is interlaced: both fields of a frame are shown as one picture")
     return Picture(
@@ -68,3 +66,9 @@ def picture_of(frame: VideoFrame, stream: VideoStream) -> Picture:
         tone_map=tone_map,
         notes=tuple(notes),
     )
+
+
+def _pixel_note(stored: Fraction, orientation: Orientation) -> str:
+    shown = 1 / stored if orientation.rotation % 180 else stored
+    ratio = f"{shown.numerator}:{shown.denominator}"
+    return f"its pixels are {ratio}, not square: they are shown unstretched"

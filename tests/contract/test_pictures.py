@@ -14,7 +14,7 @@ from keyscore_plugin.errors import VideoError
 from keyscore_plugin.samples import sample_video
 from keyscore_plugin.types import Selection
 from keyscore_plugin.video import VideoSource, open_video
-from tests.clips import Clip, Image, number_of, patch_matrix
+from tests.clips import Clip, Image, number_of, patch_matrix, patch_orientation
 from tests.ffmpeg import make, require_ffmpeg, shown
 from tests.requires import require_decoder
 
@@ -181,11 +181,15 @@ def test_a_frame_of_full_size_has_the_bits_of_ffmpeg(
         assert np.array_equal(everything(video), shown(path, (height, width)))
 
 
-def test_pixels_that_are_not_square_are_shown_as_they_are_with_a_note(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("rotation", "ratio"), [(0, "4:3"), (90, "3:4"), (180, "4:3")])
+def test_pixels_that_are_not_square_are_shown_as_they_are_with_a_note(
+    rotation: int, ratio: str, tmp_path: Path
+) -> None:
     path = pattern(tmp_path / "a.mp4", "-vf", "setsar=4/3", "-pix_fmt", "yuv420p")
+    path.write_bytes(patch_orientation(path.read_bytes(), rotation))
     with open_video(path) as video:
-        assert video.notes == ("its pixels are 4:3, not square: shown unstretched",)
-        assert np.array_equal(everything(video), shown(path, (64, 96)))
+        assert video.notes == (f"its pixels are {ratio}, not square: they are shown unstretched",)
+        assert np.array_equal(everything(video), shown(path, (video.height, video.width)))
 
 
 def test_an_interlaced_video_is_shown_as_it_is_with_a_note(tmp_path: Path) -> None:
