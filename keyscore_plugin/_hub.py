@@ -8,7 +8,7 @@ from huggingface_hub import constants, get_token, try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
 
 from keyscore_plugin._files import is_folder
-from keyscore_plugin.errors import ModelError
+from keyscore_plugin.errors import ModelError, shown
 
 _TIMEOUT_SECONDS = 5  # ours: a hub that is there answers within one
 
@@ -59,7 +59,7 @@ def is_local(model: str, *, kind: str, remedy: str, layout: Layout = TRANSFORMER
             return True
         _require_on_hub(model, layout)
     except _NotFoundError as error:
-        raise ModelError(f"no {kind} {model!r}: {error}; {remedy}") from error
+        raise ModelError(f"no {kind} {shown(model)}: {error}; {remedy}") from error
     return False
 
 

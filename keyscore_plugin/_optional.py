@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from keyscore_plugin.errors import InputError, MissingDependencyError
+from keyscore_plugin.errors import InputError, MissingDependencyError, shown
 
 _REMEDIES = {
     "torchcodec": "install FFmpeg's libraries (4 to 8), and the torchcodec that belongs to your "
@@ -86,8 +86,8 @@ def load(kind: str, name: str, registry: Mapping[str, str]) -> Any:
     Raises:
         InputError: The registry has no such name.
     """
-    if name not in registry:
+    if not isinstance(name, str) or name not in registry:
         known = ", ".join(sorted(registry))
-        raise InputError(f"unknown {kind} {name!r}; the {kind}s are: {known}")
+        raise InputError(f"unknown {kind} {shown(name)}; the {kind}s are: {known}")
     module, _, attribute = registry[name].partition(":")
     return getattr(importlib.import_module(module), attribute)

@@ -12,9 +12,10 @@ from importlib import import_module
 from typing import NoReturn
 
 from keyscore_plugin.commands.streams import open_closed_streams, say
-from keyscore_plugin.errors import KeyScoreError, VideoError
+from keyscore_plugin.errors import MOST_CHARACTERS, KeyScoreError, VideoError, one_line
 from keyscore_plugin.version import VERSION
 
+_MOST_SAID = MOST_CHARACTERS - 60  # of argparse's own words; the rest is for the command's name
 EXIT_USAGE = 2
 EXIT_VIDEO = 3
 EXIT_INTERRUPTED = 128 + 2  # the shell's code for SIGINT
@@ -34,7 +35,7 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line; argparse would print the whole usage before it."""
 
     def error(self, message: str) -> NoReturn:
-        said = " ".join(message.split())  # what was given may hold a line break
+        said = one_line(message, most=_MOST_SAID)  # what was given may be long or hold a line break
         self.exit(EXIT_USAGE, f"{self.prog}: {said} ({self.prog} --help says more)\n")
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from numbers import Integral
 from typing import Any, Literal, get_args
 
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, shown
 
 GridKind = Literal["fps", "keyframes", "refine"]
 Guide = Literal["given", "caption", "question", "both"]
@@ -26,13 +26,14 @@ def _require_whole(config: object, *names: str) -> None:
     for name in names:
         value = getattr(config, name)
         is_whole = isinstance(value, Integral) and not isinstance(value, bool)
-        _require(value is None or is_whole, config, f"{name} {value!r} is not a whole number")
+        _require(value is None or is_whole, config, f"{name} {shown(value)} is not a whole number")
 
 
 def _require_one_of(config: object, name: str, choices: Any) -> None:
     """Check that a field is one of the words of a `Literal`."""
     value, words = getattr(config, name), get_args(choices)
-    _require(value in words, config, f"{name} {value!r} is not {'|'.join(words)}")
+    is_known = isinstance(value, str) and value in words
+    _require(is_known, config, f"{name} {shown(value)} is not {'|'.join(words)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,8 @@ class GridConfig:
 
     Attributes:
         kind: ``"fps"``, evenly in time; ``"keyframes"``, the codec's own keyframes; ``"refine"``,
-            these first, then evenly in time around those that score with the text.
+            these first (frames evenly in time where there are too few), then evenly in time around
+            those that score with the text.
         sample_fps: Grid frames a second. Ours: the usual 1-2 fps of the field.
         max_frames: Most frames looked at, thinned evenly, or the budget if that is larger; bounds
             memory. Ours.
@@ -249,7 +251,9 @@ class SamplerConfig:
         known = {f.name for f in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
-            raise InputError(f"unknown setting {unknown[0]!r}; the settings are: {sorted(known)}")
+            raise InputError(
+                f"unknown setting {shown(unknown[0])}; the settings are: {sorted(known)}"
+            )
         return cls(**{name: _stage(name, value) for name, value in values.items()})
 
 
@@ -269,4 +273,4 @@ def _stage(name: str, value: Any) -> Any:
     try:
         return _STAGE_CONFIGS[name](**value)
     except TypeError as error:
-        raise InputError(f"not a SamplerConfig: {name} {value!r}: {error}") from error
+        raise InputError(f"not a SamplerConfig: {name} {shown(value)}: {error}") from error

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from keyscore_plugin._numeric import min_max, require_finite
 from keyscore_plugin.config import ScoreConfig
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, require_kind, shown
 from keyscore_plugin.types import Embeddings, FrameScores, TextEmbedding
 
 # Ours: two float32 runs of an encoder over the same picture differ by less than this in a cosine.
@@ -43,6 +43,8 @@ def score(frames: Embeddings, text: TextEmbedding, config: ScoreConfig = _DEFAUL
         InputError: There are no frames, the text is of another encoder or dimension, or a vector
             is not finite or has no length.
     """
+    require_kind(frames, Embeddings, name="frames")
+    require_kind(text, TextEmbedding, name="text")
     _require_same_space(frames, text)
     frame_units = _unit(frames.vectors, "frames.vectors")
     text_unit = _unit(text.vector.to(frames.vectors.device).unsqueeze(0), "text.vector").squeeze(0)
@@ -127,7 +129,7 @@ def _require_same_space(frames: Embeddings, text: TextEmbedding) -> None:
         raise InputError("score got no frames; give at least one embedding")
     if frames.model != text.model:
         raise InputError(
-            f"frames were embedded by {frames.model!r} and the text by {text.model!r}; "
+            f"frames were embedded by {shown(frames.model)} and the text by {shown(text.model)}; "
             "embed both with one encoder"
         )
     if text.vector.shape != frames.vectors.shape[1:]:

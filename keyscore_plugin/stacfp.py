@@ -8,7 +8,7 @@ from keyscore_plugin._histogram import hsv_histograms
 from keyscore_plugin._kmeans import Clustering, kmeans
 from keyscore_plugin._silhouette import mean_silhouettes
 from keyscore_plugin.config import ProposalConfig
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, require_kind
 from keyscore_plugin.types import Candidates, Frames
 
 __all__ = ["default_k_max", "hsv_histograms", "propose", "propose_features"]
@@ -38,6 +38,7 @@ def propose(frames: Frames, config: ProposalConfig | None = None) -> Candidates:
     Raises:
         InputError: There is no frame, or they are not in time order.
     """
+    require_kind(frames, Frames, name="frames")
     config = config or ProposalConfig()
     histograms = hsv_histograms(frames.pixels, bins=config.bins)
     return propose_features(histograms, frames.indices, frames.pts_seconds, config)

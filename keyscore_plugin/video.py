@@ -3,17 +3,24 @@
 import os
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from numbers import Integral
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from keyscore_plugin._files import is_folder
 from keyscore_plugin._optional import load
 from keyscore_plugin.config import GridConfig
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.copies import Bytes, CopiedVideo, Copy, Readable, is_data_url, named
+from keyscore_plugin.errors import InputError, shown
+from keyscore_plugin.images import IMAGE_DECODERS, Array, Picture, open_folder, open_images
 from keyscore_plugin.registries import AUTO_DECODER, DECODERS
-from keyscore_plugin.types import Frames
+from keyscore_plugin.types import Frames, Selection
 
+_LONG_SECONDS = 1.0  # ours: no camera shows a frame longer; a screen recorder at rest does
 _CLOCK_NOISE = 1e-7  # seconds, below any container's tick; rounding must not decide a boundary
 
 
@@ -21,11 +28,13 @@ _CLOCK_NOISE = 1e-7  # seconds, below any container's tick; rounding must not de
 class VideoSource(Protocol):
     """An open video. Frame i is the i-th in display order; its time is the container's pts.
 
-    A start other than zero is kept: nothing is subtracted from the container's clock.
+    A start other than zero is kept: nothing is subtracted from the container's clock. Players,
+    annotations and hosts count from the first frame: ``pts_seconds - start_pts_seconds``.
 
     Attributes:
         path: The video, as the caller named it.
         decoder: Name of the decoder, a key of `keyscore_plugin.registries.DECODERS`.
+        start_pts_seconds: Pts of the video's first frame; in a part of a video that of the whole.
         duration_seconds: From the first frame's start to the last frame's end.
         average_fps: Mean frame rate, n_frames / duration.
         n_frames: Frames in the video.
@@ -40,6 +49,7 @@ class VideoSource(Protocol):
 
     path: str
     decoder: str
+    start_pts_seconds: float
     duration_seconds: float
     average_fps: Fraction
     n_frames: int
@@ -99,34 +109,113 @@ class VideoSource(Protocol):
     def __exit__(self, *exc: object) -> None: ...
 
 
+VideoInput = str | os.PathLike[str] | VideoSource | Bytes | Readable | Array | Sequence[Picture]
+
+
 def open_video(
-    path: str | os.PathLike[str], decoder: str = "auto", *, stream: int | None = None
+    video: VideoInput,
+    decoder: str = "auto",
+    *,
+    fps: float | None = None,
+    stream: int | None = None,
 ) -> VideoSource:
-    """Open a video file.
+    """Open a video, in whatever form it comes.
 
     Args:
-        path: A local file.
-        decoder: ``"pyav"``, ``"decord"``, ``"torchcodec"``, ``"torchcodec-cuda"`` on a GPU;
-            ``"auto"`` is PyAV, which decodes all we tried. What was used stands in
-            `VideoSource.decoder`.
-        stream: Which of the file's video streams, counted from 0. None takes the one that the
-            command ``ffmpeg`` takes: the default one, then that of most pixels, no cover.
+        video: The path of a file; its bytes; a file object in binary mode, read from where it
+            stands; a ``data:`` URL; a `VideoSource`, which is handed back. Or the pictures of a
+            video, with ``fps``: a folder of image files in natural order (``2.png`` before
+            ``10.png``), a list of image files, Pillow images or arrays, or one array
+            ``(n, h, w, 3)`` or ``(n, 3, h, w)`` uint8 RGB. Bytes and the like are copied to a
+            temporary file, which is deleted when the video is closed.
+        decoder: Of files and bytes: ``"pyav"``, ``"decord"``, ``"torchcodec"``,
+            ``"torchcodec-cuda"`` on a GPU; ``"auto"`` is PyAV, which decodes all we tried. What was
+            used stands in `VideoSource.decoder`.
+        fps: Pictures per second, for pictures alone: a file has times of its own.
+        stream: Which video stream of a file, counted from 0. None takes the one that the command
+            ``ffmpeg`` takes: the default one, then that of most pixels, no cover.
 
     Raises:
-        VideoError: The file is missing or no regular file (a URL, a folder), is no video, has no
-            such stream, or holds no frame that decodes.
-        InputError: The decoder is unknown.
+        VideoError: The file is missing or no regular file (a URL), is no video, has no such stream,
+            or holds no frame that decodes.
+        InputError: The decoder is unknown; this is no video; ``fps`` is missing for pictures, or
+            given beside times that are there; ``stream`` is no number, or given beside pictures.
         MissingDependencyError: The decoder asked for is not installed.
     """
-    name = AUTO_DECODER if decoder == "auto" else decoder
-    source: VideoSource = load("decoder", name, DECODERS)(os.fspath(path), stream)
+    if isinstance(video, (np.ndarray, Tensor, list, tuple)):
+        _refuse(stream)
+        return open_images(video, fps=fps)
+    if fps is not None and isinstance(video, (str, os.PathLike)) and is_folder(os.fspath(video)):
+        _refuse(stream)
+        return open_folder(Path(video), fps=fps)
+    source = _open_with_times(video, AUTO_DECODER if decoder == "auto" else decoder, stream)
+    if fps is None:
+        return source
+    if source is not video:
+        source.close()
+    raise InputError(
+        f"fps={shown(fps)} is for pictures, and {source.path} has times of its own; leave fps out, "
+        "or give a folder or a list of pictures"
+    )
+
+
+def reopen_video(selection: Selection) -> VideoSource:
+    """Open the video of a selection again, as it was opened then.
+
+    Raises:
+        VideoError: It cannot be read any more, or was given in memory.
+    """
+    if selection.decoder in IMAGE_DECODERS:
+        return open_video(selection.video, fps=selection.average_fps)
+    return open_video(selection.video, selection.decoder, stream=selection.stream)
+
+
+def _open_with_times(video: VideoInput, decoder: str, stream: int | None) -> VideoSource:
+    """Open what is no pictures."""
+    if isinstance(video, VideoSource):
+        _refuse(stream)
+        return video
+    if isinstance(video, (Bytes, Readable)) or (isinstance(video, str) and is_data_url(video)):
+        return _open_copy(video, decoder, stream)
+    if isinstance(video, (str, os.PathLike)):
+        return _open_file(os.fspath(video), decoder, stream)
+    raise InputError(
+        f"{shown(video)} is no video; give a path, bytes, a file object, an array or a list of "
+        "pictures with fps, or an open VideoSource"
+    )
+
+
+def _refuse(stream: int | None) -> None:
+    """Refuse the number of a stream for what has none."""
+    if stream is not None:
+        raise InputError(f"stream={shown(stream)} is for files alone; leave it out")
+
+
+def _open_file(path: str, decoder: str, stream: int | None) -> VideoSource:
+    if stream is not None and (isinstance(stream, bool) or not isinstance(stream, Integral)):
+        raise InputError(f"stream must be a whole number from 0, or None, got {shown(stream)}")
+    source: VideoSource = load("decoder", decoder, DECODERS)(path, stream)
     return source
+
+
+def _open_copy(video: Bytes | Readable | str, decoder: str, stream: int | None) -> VideoSource:
+    copy = Copy(video)
+    try:
+        with named(copy.name):
+            return CopiedVideo(_open_file(copy.path, decoder, stream), copy)
+    except BaseException:
+        copy.delete()
+        raise
 
 
 def uniform_indices(
     pts_seconds: Tensor, num_frames: int, *, duration_seconds: float | None = None
 ) -> Tensor:
     """Frames evenly spaced in time: the one on show at the middle of each of k equal bins.
+
+    A frame that is on show for more than two bins, and more than a second, is a gap in the video:
+    time counts there only as long as in any other bin, so that it is taken once and the others
+    are spread over the rest.
 
     Args:
         pts_seconds: ``(n,)`` rising frame times; any frame rate, also a variable one.
@@ -135,8 +224,8 @@ def uniform_indices(
             frame last as long as a frame usually does.
 
     Returns:
-        ``(min(k, n),)`` int64, rising and unique for every k: where several bins show one frame,
-        the next free frames follow it.
+        ``(min(k, n),)`` int64, rising and unique for every k: where several bins show one frame
+        all the same, the next free frames follow it.
 
     Raises:
         InputError: There is no frame, or k is not positive.
@@ -153,12 +242,38 @@ def uniform_indices(
     if duration_seconds is None:
         usual = float(times.diff().median()) if n > 1 else 0.0
         duration_seconds = float(times[-1] - times[0]) + usual
+    times, duration_seconds = _without_gaps(times, duration_seconds, k)
     order = torch.arange(k, device=times.device)
     middles = times[0] + (order.double() + 0.5) / k * duration_seconds + _CLOCK_NOISE
     on_show = (torch.searchsorted(times, middles, right=True) - 1).clamp(0, n - 1)
     # Push equal ones apart, to the right as far as there are frames: both sides rise strictly.
     free = (on_show - order).cummax(0).values + order
     return torch.minimum(free, order + (n - k))
+
+
+def _without_gaps(times: Tensor, duration_seconds: float, k: int) -> tuple[Tensor, float]:
+    """The times, and the duration, if no frame were on show for longer than one of k bins.
+
+    Left as they are unless a frame is a gap, see `uniform_indices`.
+
+    Args:
+        times: ``(n,)`` float64, rising; n >= k.
+        duration_seconds: From the first frame's start.
+        k: Number of bins.
+    """
+    end = times[0] + duration_seconds
+    shown = torch.cat([times, end[None]]).diff().clamp_min(0)
+    if not (shown > max(2 * duration_seconds / k, _LONG_SECONDS)).any():
+        return times, duration_seconds
+    # With the m longest frames cut to one bin each, the others fill k - m bins: the least m is
+    # looked for that leaves no other frame longer than such a bin.
+    shortest_first = shown.sort().values
+    longest = shortest_first.flip(0)[:k]
+    rest = shortest_first.cumsum(0).flip(0)[:k]
+    bins = rest / torch.arange(k, 0, -1, device=times.device)
+    shown = shown.clamp_max(bins[longest <= bins][0])
+    ends = shown.cumsum(0)
+    return times[0] + torch.cat([ends.new_zeros(1), ends[:-1]]), float(ends[-1])
 
 
 def grid_indices(source: VideoSource, config: GridConfig, *, at_least: int) -> Tensor:

@@ -36,7 +36,7 @@ def judge(pts_seconds: Sequence[float], needle: Needle) -> Figures:
     """Compare a selection with what it was to find.
 
     Args:
-        pts_seconds: Times of the chosen frames, at least one.
+        pts_seconds: Times of the chosen frames from the video's first frame on, at least one.
         needle: What was asked for.
 
     Example:

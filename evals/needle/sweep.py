@@ -145,7 +145,7 @@ def _embed(
             clock=StageClock(),
         )
         duration_seconds = source.duration_seconds
-    frames = grid[torch.arange(len(grid))]
+    frames = grid[torch.arange(len(grid))].since(source.start_pts_seconds)
     return _Embedded(
         video=video,
         grid=frames,

@@ -8,6 +8,8 @@ from typing import Any
 
 from keyscore_lmms_eval.arguments import SamplerArguments
 from keyscore_lmms_eval.planning import Plan
+from keyscore_plugin.copies import is_data_url
+from keyscore_plugin.errors import shown
 from keyscore_plugin.types import STAGES
 
 FOLDER = "keyscore_logs"  # where nothing else is asked for
@@ -17,8 +19,9 @@ class SelectionLog:
     """A JSONL file that joins with ``--log_samples`` by task and doc_id.
 
     A line has: task, doc_id, video, error (null, or why the document got no answer), question,
-    sampler, config_hash, indices and pts_seconds of the keyframes, shown and shown_seconds (the
-    frames that the model got, in order), visual_tokens, cached, seconds by stage, caption, notes.
+    sampler, config_hash, indices and pts_seconds of the keyframes, start_pts_seconds of the video,
+    shown and shown_seconds (the frames that the model got, in order, in seconds from the video's
+    first frame), visual_tokens, cached, seconds by stage, caption, notes.
 
     Args:
         arguments: What the run asks for; ``log`` names the file.
@@ -46,10 +49,11 @@ class SelectionLog:
                 file.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
 
     def _line(self, plan: Plan) -> dict[str, Any]:
+        path = plan.span.path
         facts: dict[str, Any] = {
             "task": plan.task,
             "doc_id": plan.doc_id,
-            "video": plan.span.path,
+            "video": shown(path) if is_data_url(path) else path,
             "error": None if plan.error is None else " ".join(str(plan.error).split()),
             "question": plan.question,
             **self._settings,
@@ -61,6 +65,7 @@ class SelectionLog:
         return facts | {
             "indices": [first + i for i in selection.indices],
             "pts_seconds": selection.pts_seconds,
+            "start_pts_seconds": selection.start_pts_seconds,
             "shown": [first + i for i in plan.shown],
             "shown_seconds": plan.shown_seconds.tolist(),
             "visual_tokens": plan.visual_tokens,

@@ -17,6 +17,7 @@ from keyscore_plugin._files import user_cache
 from keyscore_plugin.cache import SelectionCache, selection_key
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.captioners.registry import captioner_weights
+from keyscore_plugin.copies import is_data_url
 from keyscore_plugin.download import is_remote, local_path, open_anywhere
 from keyscore_plugin.errors import (
     InputError,
@@ -44,7 +45,7 @@ class Plan:
         question: What the sampler was told.
         selection: The keyframes; indices count from the beginning of the span. None with an error.
         shown: ``(n,)`` frames of the span that the model gets, see `pair_frames`.
-        shown_seconds: ``(n,)`` float64 their times.
+        shown_seconds: ``(n,)`` float64 their times, counted from the video's first frame.
         first: Frame of the video at which the span begins.
         cached: Whether the selection came from the cache.
         error: Why there is no selection.
@@ -120,17 +121,20 @@ class Planner:
         try:
             with opened(span, self.arguments) as source:
                 plan.first = source.first
-                plan.selection, plan.cached = self._selection(wanted, span, source)
+                selection, plan.cached = self._selection(wanted, span, source)
+                # Samplers of others do not say when the video starts.
+                plan.selection = replace(selection, start_pts_seconds=source.start_pts_seconds)
                 self._show(plan, source)
         except (VideoError, InputError, MemoryEndedError) as error:
             plan.selection, plan.error = None, _bare(error)
         return plan
 
     def _selection(
-        self, wanted: Wanted, span: VideoSpan, source: VideoSource
+        self, wanted: Wanted, span: VideoSpan, source: Excerpt
     ) -> tuple[Selection, bool]:
         if self._precomputed is not None:
-            given = selection_of(self._precomputed.find(wanted), source)
+            entry = self._precomputed.find(wanted)
+            given = selection_of(entry, source, first=source.first)
             if self.arguments.num_frames is not None and len(given) > self.n_keyframes:
                 raise InputError(
                     f"the precomputed selection of {span.path} has {len(given)} frames, and "
@@ -138,7 +142,7 @@ class Planner:
                     f"pair={self.arguments.shown}; raise it, or leave it out"
                 )
             return given, False
-        if self.cache is None or is_remote(span.path):
+        if self.cache is None or is_remote(span.path) or is_data_url(span.path):
             return self._chosen(wanted, source), False
         start = time.perf_counter()
         self._settle_weights()
@@ -188,7 +192,7 @@ class Planner:
             return
         times = source.pts_seconds()
         plan.shown = pair_frames(selection.indices, times, self.arguments.shown, self.fold)
-        plan.shown_seconds = times[plan.shown]
+        plan.shown_seconds = times[plan.shown] - source.start_pts_seconds
         if selection.n_grid == 0:
             # Nobody has decoded these yet; later, inside the model, an error would end the run.
             source.read(plan.shown, size=(16, 16))
@@ -224,9 +228,10 @@ def _bare(error: KeyScoreError) -> KeyScoreError:
 
 def read_shown(plan: Plan) -> Frames:
     """The frames that the model gets, in order, repeated ones included."""
-    plan.reads += 1
     with opened(plan.span, plan.arguments) as source:
-        return source.read(plan.shown)
+        frames = source.read(plan.shown)
+    plan.reads += 1  # only now: some hosts pass over an error, and answer all the same
+    return frames
 
 
 def _cache(arguments: SamplerArguments) -> SelectionCache | None:

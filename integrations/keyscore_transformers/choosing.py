@@ -10,10 +10,12 @@ from transformers.video_utils import VideoMetadata
 
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.config import SamplerConfig
+from keyscore_plugin.copies import is_data_url
 from keyscore_plugin.download import DownloadLimits
 from keyscore_plugin.encoders.base import Encoder
+from keyscore_plugin.excerpt import Excerpt
 from keyscore_plugin.pairing import Fold, keyframes_for_budget, pair_frames
-from keyscore_plugin.samplers.base import Sampler, get_sampler
+from keyscore_plugin.samplers.base import Sampler, get_sampler, require_sampler
 from keyscore_plugin.types import Selection
 from keyscore_transformers.meeting import Meeting
 from keyscore_transformers.request import TextGuide, VideoRequest
@@ -90,6 +92,7 @@ class Chooser:
         """The sampler, and the texts it will be told."""
         named = request.sampler
         if not isinstance(named, str):
+            require_sampler(named)
             texts = choose_texts(
                 request,
                 needs_text=named.needs_text,
@@ -130,32 +133,43 @@ class Chooser:
         with opened(
             video, request.video_metadata, decoder=self.decoder, limits=self.limits
         ) as source:
+            part = Excerpt.between(source, request.video_start, request.video_end)
             selection = sampler(
-                source,
+                part,
                 num_frames=n_keyframes,
                 threshold=request.threshold,
                 caption=texts.caption,
                 question=texts.question,
             )
-            indices = pair_frames(selection.indices, source.pts_seconds(), request.pair, fold)
-            frames = source.read(indices)
+            indices = pair_frames(selection.indices, part.pts_seconds(), request.pair, fold)
+            frames = part.read(indices)
+            selection = part.of_whole(selection)
+            if isinstance(video, str) and not is_data_url(video):
+                selection = replace(selection, video=video)
             return Chosen(
-                selection=replace(selection, video=video) if isinstance(video, str) else selection,
+                selection=selection,
                 pixels=frames.pixels.permute(0, 3, 1, 2).contiguous(),
-                metadata=frame_metadata(frames, source),
+                metadata=frame_metadata(frames, part),
                 patch_seconds=patch_seconds(frames.pts_seconds, fold.frames_per_patch),
             )
 
 
+def _content(video: Video, metadata: Mapping[str, Any] | None) -> Hashable:
+    """What tells a video from another one of the same call, in which all of them are alive."""
+    if isinstance(video, Tensor):
+        return video.data_ptr(), video.shape, repr(metadata)
+    return video if isinstance(video, str) else id(video)
+
+
 def _identity(video: Video, request: VideoRequest, texts: Texts) -> Hashable:
     """What two requests must share to have one answer."""
-    facts: Mapping[str, Any] | None = request.video_metadata
     return (
-        video if isinstance(video, str) else (video.data_ptr(), video.shape, repr(facts)),
+        _content(video, request.video_metadata),
         request.sampler if isinstance(request.sampler, str) else id(request.sampler),
         request.num_frames,
         request.threshold,
         request.token_budget,
+        (request.video_start, request.video_end),
         request.pair,
         texts,
     )

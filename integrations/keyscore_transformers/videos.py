@@ -10,43 +10,48 @@ import PIL.Image
 import torch
 from torch import Tensor
 
+from keyscore_plugin.copies import Bytes, Readable
 from keyscore_plugin.download import DownloadLimits, open_anywhere
-from keyscore_plugin.errors import InputError
-from keyscore_plugin.video import VideoSource
+from keyscore_plugin.errors import InputError, shown
+from keyscore_plugin.images import IMAGE_SUFFIXES, ImagePictures
+from keyscore_plugin.video import VideoSource, open_video
 from keyscore_transformers.arrays import ArrayVideo
 
-Video = str | Tensor
+Video = str | Tensor | Bytes | Readable
 
 ALLOWED_BY = "enable(processor, limits=DownloadLimits(max_bytes=..., max_seconds=...))"
-_IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 
 
 def flat_videos(videos: Any) -> list[Video]:
-    """The videos one after another: paths, URLs, and pixels as tensors.
+    """The videos one after another: paths, URLs, pixels as tensors, and what holds a file's bytes.
 
     Args:
-        videos: A path, a URL, a 4D array, a list of frames, or lists of these; a 5D array is a
-            batch of videos.
+        videos: A path, a URL (also a ``data:`` one), bytes, a file object, a 4D array, a list of
+            frames (arrays, Pillow images, image files), or lists of these; a 5D array is a batch of
+            videos.
 
     Raises:
         InputError: Something is none of these, or is images where videos are expected.
     """
     if isinstance(videos, (str, os.PathLike)):
         path = os.fspath(videos)
-        if path.lower().endswith(_IMAGE_SUFFIXES):
+        if _is_image_file(path):
             raise InputError(
-                f"{path} is an image; a sampler chooses from a video: give its path, or an array "
+                f"{path} is an image; a sampler chooses from a video: give its path, or a list "
                 "of all its frames with video_metadata"
             )
         return [path]
+    if isinstance(videos, (Bytes, Readable)):
+        return [videos]
     if isinstance(videos, (np.ndarray, Tensor)):
-        pixels = torch.as_tensor(videos)
+        is_numpy = isinstance(videos, np.ndarray)  # torch takes no array that is mirrored
+        pixels = torch.as_tensor(np.ascontiguousarray(videos) if is_numpy else videos)
         return list(pixels) if pixels.ndim == 5 else [pixels]
     if isinstance(videos, (list, tuple)) and videos:
         if all(_is_frame(item) for item in videos):
             return [_stacked(videos)]
         return [video for item in videos for video in flat_videos(item)]
-    raise InputError(f"not a video: {type(videos).__name__}; give a path, a URL or an array")
+    raise InputError(f"{shown(videos)} is no video; give a path, a URL, bytes or an array")
 
 
 def same_nesting(videos: Any, replacements: Iterator[Tensor]) -> list[Any]:
@@ -69,20 +74,19 @@ def same_nesting(videos: Any, replacements: Iterator[Tensor]) -> list[Any]:
 
 def _is_frame(item: Any) -> bool:
     is_array = isinstance(item, (np.ndarray, Tensor))
+    if isinstance(item, (str, os.PathLike)):
+        return _is_image_file(os.fspath(item))
     return isinstance(item, PIL.Image.Image) or (is_array and item.ndim == 3)
 
 
+def _is_image_file(path: str) -> bool:
+    return path.lower().endswith(IMAGE_SUFFIXES)
+
+
 def _stacked(frames: list[Any] | tuple[Any, ...]) -> Tensor:
-    """``(n, ...)`` pixels of a video given frame by frame."""
-    rows = [
-        torch.from_numpy(np.array(frame.convert("RGB")))
-        if isinstance(frame, PIL.Image.Image)
-        else torch.as_tensor(frame)
-        for frame in frames
-    ]
-    if len({row.shape for row in rows}) > 1:
-        raise InputError("the frames of a video must have one size; these images have several")
-    return torch.stack(rows)
+    """``(n, h, w, 3)`` pixels of a video given frame by frame."""
+    pictures = ImagePictures(frames, path=f"<list of {len(frames)} frames>")
+    return torch.stack([pictures[row] for row in range(len(pictures))])
 
 
 @contextmanager
@@ -107,6 +111,9 @@ def opened(
     """
     if isinstance(video, Tensor):
         yield ArrayVideo(video, metadata)
+    elif not isinstance(video, str):
+        with open_video(video, decoder) as source:
+            yield source
     else:
         with open_anywhere(video, decoder=decoder, limits=limits, allowed_by=ALLOWED_BY) as source:
             yield source

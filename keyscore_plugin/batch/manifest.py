@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, shown
+from keyscore_plugin.excerpt import check_part
 
 ItemId = str | int
 
-_KEYS = ("video", "caption", "question", "id")
+_KEYS = ("video", "caption", "question", "id", "start", "end")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,8 @@ class Item:
         path: Where it is: a relative name starts at the manifest's folder.
         caption: A sentence about the video, if given.
         question: A question about the video, if given.
+        start_seconds: Choose from here on, seconds from the first frame; None from the beginning.
+        end_seconds: Choose up to here; None up to the end.
     """
 
     id: ItemId
@@ -30,10 +33,14 @@ class Item:
     path: Path
     caption: str | None = None
     question: str | None = None
+    start_seconds: float | None = None
+    end_seconds: float | None = None
 
 
 def read_manifest(path: Path, *, needs_text: bool = False) -> list[Item]:
-    """Read ``{"video", "caption"?, "question"?, "id"?}`` lines; blank lines are skipped.
+    """Read ``{"video", "caption"?, "question"?, "id"?, "start"?, "end"?}`` lines.
+
+    Blank lines are skipped.
 
     Args:
         path: A JSON Lines file in UTF-8.
@@ -62,7 +69,7 @@ def read_manifest(path: Path, *, needs_text: bool = False) -> list[Item]:
             raise InputError(f"{where}: this sampler needs a text; add a caption or a question")
         if item.id in seen:
             raise InputError(
-                f"{where}: id {item.id!r} is taken by line {seen[item.id]}; "
+                f"{where}: id {shown(item.id)} is taken by line {seen[item.id]}; "
                 "an id may stand once (a line without one takes its line number)"
             )
         seen[item.id] = number
@@ -93,12 +100,16 @@ def _object(line: str, *, where: str) -> dict[str, Any]:
 def _item(values: Mapping[str, Any], *, number: int, folder: Path, where: str) -> Item:
     unknown = sorted(set(values) - set(_KEYS))
     if unknown:
-        raise InputError(f"{where}: unknown key {unknown[0]!r}; the keys are: {', '.join(_KEYS)}")
+        raise InputError(
+            f"{where}: unknown key {shown(unknown[0])}; the keys are: {', '.join(_KEYS)}"
+        )
     texts = {}
     for key in ("video", "caption", "question"):
         value = values.get(key)
         if value is not None and not (isinstance(value, str) and value.strip()):
-            raise InputError(f"{where}: {key!r} must be a text that is not empty, got {value!r}")
+            raise InputError(
+                f"{where}: {key!r} must be a text that is not empty, got {shown(value)}"
+            )
         texts[key] = value
     video = texts["video"]
     if video is None:
@@ -106,11 +117,17 @@ def _item(values: Mapping[str, Any], *, number: int, folder: Path, where: str) -
     item_id = values.get("id", number)
     # bool is an int to isinstance; true is no name for a line.
     if isinstance(item_id, bool) or not isinstance(item_id, str | int):
-        raise InputError(f"{where}: 'id' must be a text or a whole number, got {item_id!r}")
+        raise InputError(f"{where}: 'id' must be a text or a whole number, got {shown(item_id)}")
+    try:
+        check_part(values.get("start"), values.get("end"))
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
     return Item(
         id=item_id,
         video=video,
         path=folder / video,
         caption=texts["caption"],
         question=texts["question"],
+        start_seconds=values.get("start"),
+        end_seconds=values.get("end"),
     )

@@ -6,6 +6,7 @@ from keyscore_plugin._optional import load
 from keyscore_plugin._weights import offline_identity, weights_identity
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.captioners.pretrained import load_vlm
+from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.registries import CAPTIONERS
 
 _REMEDY = "use captioner='labels', which needs no download, or the folder of a Video-LLM"
@@ -24,7 +25,14 @@ def load_captioner(captioner: str | Captioner | None, *, device: str = "auto") -
         ModelError: There is no such captioner, or neither the cache nor a hub has it.
         MissingDependencyError: A package it needs is not installed.
     """
+    if captioner is None:
+        return None
     if not isinstance(captioner, str):
+        if isinstance(captioner, type) or not isinstance(captioner, Captioner):
+            raise InputError(
+                "a captioner is a name ('labels', a model id ...) or a Captioner object, got "
+                f"{shown(captioner)}"
+            )
         return captioner
     where = resolve_device(device)
     if captioner in CAPTIONERS:

@@ -34,8 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "manifest",
         type=Path,
         metavar="MANIFEST.jsonl",
-        help='lines such as {"video": "a.mp4", "caption": "a dog", "id": 7}; a relative video '
-        "name starts at the manifest's folder; an id is the line number where none is given",
+        help='lines such as {"video": "a.mp4", "caption": "a dog", "id": 7, "start": 60, '
+        '"end": 90}; a relative video name starts at the manifest\'s folder; an id is the line '
+        "number where none is given; start and end are seconds from the first frame",
     )
     parser.add_argument(
         "--out",

@@ -6,6 +6,7 @@ from pathlib import Path
 from keyscore_plugin.commands.meter import stage_bars
 from keyscore_plugin.commands.options import (
     add_choice_options,
+    add_part_options,
     add_text_options,
     make_config,
     whole_number,
@@ -15,6 +16,7 @@ from keyscore_plugin.commands.streams import own_stdout, say
 from keyscore_plugin.report import require_picture_suffix, write_comparison
 from keyscore_plugin.report.text import facts, times
 from keyscore_plugin.samplers.base import get_sampler
+from keyscore_plugin.samplers.within import within
 
 _SAMPLERS = "uniform,topk,keyscore"
 _NUM_FRAMES = 8  # the usual budget of a Video-LLM
@@ -24,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's options."""
     parser.add_argument("video", metavar="VIDEO", help="a video file")
     add_text_options(parser)
+    add_part_options(parser)
     parser.add_argument(
         "--num-frames",
         type=whole_number,
@@ -47,13 +50,17 @@ def run(args: argparse.Namespace) -> int:
     require_picture_suffix(args.picture)
     require_writable_file(args.picture)
     samplers = [
-        get_sampler(
-            name,
-            config=make_config(args),
-            encoder=args.encoder,
-            captioner=args.captioner,
-            decoder=args.decoder,
-            device=args.device,
+        within(
+            get_sampler(
+                name,
+                config=make_config(args),
+                encoder=args.encoder,
+                captioner=args.captioner,
+                decoder=args.decoder,
+                device=args.device,
+            ),
+            start_seconds=args.start,
+            end_seconds=args.end,
         )
         for name in args.sampler.split(",")
     ]

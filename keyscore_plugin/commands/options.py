@@ -8,6 +8,7 @@ from typing import get_args
 from keyscore_plugin.captioners.registry import load_captioner
 from keyscore_plugin.config import GridConfig, GridKind, SamplerConfig
 from keyscore_plugin.encoders import load_encoder
+from keyscore_plugin.errors import shown
 from keyscore_plugin.registries import DECODERS
 from keyscore_plugin.samplers.base import Sampler, get_sampler
 
@@ -68,6 +69,17 @@ def add_text_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_part_options(parser: argparse.ArgumentParser) -> None:
+    """Add the bounds of the part to choose from."""
+    parser.add_argument(
+        "--start",
+        type=_seconds,
+        metavar="S",
+        help="choose from here on, in seconds from the first frame",
+    )
+    parser.add_argument("--end", type=_seconds, metavar="S", help="choose up to here")
+
+
 def make_sampler(args: argparse.Namespace, *, load_models: bool = False) -> Sampler:
     """The sampler that the options describe.
 
@@ -111,7 +123,7 @@ def non_empty_text(text: str) -> str:
 def whole_number(text: str) -> int:
     """An argparse type: a count of things that must be there."""
     if not text.lstrip("+-").isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, got {shown(text)}")
     return int(text)
 
 
@@ -119,14 +131,24 @@ def amount(text: str, *, unit: str) -> float:
     """An argparse type: a number above 0 of some unit."""
     value = _number(text)
     if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"expected a number of {unit} above 0, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a number of {unit} above 0, got {shown(text)}")
+    return value
+
+
+def _seconds(text: str) -> float:
+    """An argparse type: a time from the first frame on."""
+    value = _number(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(
+            f"expected a number of seconds from the first frame, 0 or more, got {text!r}"
+        )
     return value
 
 
 def _threshold(text: str) -> float:
     value = _number(text)
     if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"expected a finite number, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a finite number, got {shown(text)}")
     return value
 
 

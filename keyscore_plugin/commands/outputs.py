@@ -10,7 +10,7 @@ from PIL import Image
 from keyscore_plugin._files import write_whole
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.types import Selection
-from keyscore_plugin.video import open_video
+from keyscore_plugin.video import reopen_video
 
 
 def require_writable_folder(folder: Path) -> None:
@@ -55,7 +55,7 @@ def unwritable(path: Path, error: OSError) -> InputError:
 
 
 def save_frames(selection: Selection, folder: Path) -> list[Path]:
-    """Write the chosen frames as PNG at full size, named by index and time.
+    """Write the chosen frames as PNG at full size, named by index and time from the first frame.
 
     Args:
         selection: Its video is opened again, with the decoder that was used.
@@ -69,10 +69,10 @@ def save_frames(selection: Selection, folder: Path) -> list[Path]:
         VideoError: A frame does not decode.
     """
     paths = []
-    with open_video(selection.video, selection.decoder, stream=selection.stream) as source:
+    with reopen_video(selection) as source:
         # One at a time: a budget of 4K frames need not fit in memory together.
         for index in selection.indices:
-            frame = source.read([index])
+            frame = source.read([index]).since(source.start_pts_seconds)
             path = folder / f"frame_{index:07d}_{float(frame.pts_seconds[0]):.3f}s.png"
             content = io.BytesIO()
             Image.fromarray(frame.pixels[0].numpy()).save(content, format="PNG")

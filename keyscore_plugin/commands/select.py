@@ -1,10 +1,17 @@
 """``keyscore select``: the frames of one video that matter."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from keyscore_plugin.commands.meter import stage_bars
-from keyscore_plugin.commands.options import add_sampler_options, add_text_options, make_sampler
+from keyscore_plugin.commands.options import (
+    add_part_options,
+    add_sampler_options,
+    add_text_options,
+    amount,
+    make_sampler,
+)
 from keyscore_plugin.commands.outputs import (
     require_writable_file,
     require_writable_folder,
@@ -13,12 +20,22 @@ from keyscore_plugin.commands.outputs import (
 from keyscore_plugin.commands.streams import own_stdout, say
 from keyscore_plugin.report import require_report_suffix, write_report
 from keyscore_plugin.report.text import summary
+from keyscore_plugin.samplers.within import within
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's options."""
-    parser.add_argument("video", metavar="VIDEO", help="a video file")
+    parser.add_argument(
+        "video", metavar="VIDEO", help="a video file, or with --fps a folder of images"
+    )
+    parser.add_argument(
+        "--fps",
+        type=partial(amount, unit="pictures per second"),
+        metavar="F",
+        help="pictures per second of a folder of images, taken in natural order (2.png, 10.png)",
+    )
     add_text_options(parser)
+    add_part_options(parser)
     add_sampler_options(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
     parser.add_argument(
@@ -36,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     if args.report is not None:
         require_report_suffix(args.report)
         require_writable_file(args.report)
-    sampler = make_sampler(args)
+    sampler = within(make_sampler(args), start_seconds=args.start, end_seconds=args.end)
     with own_stdout() as print_result:
         with stage_bars():
             selection = sampler(
@@ -45,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
                 threshold=args.threshold,
                 caption=args.caption,
                 question=args.question,
+                fps=args.fps,
             )
         if args.save_frames is not None:
             save_frames(selection, args.save_frames)

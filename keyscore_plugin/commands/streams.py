@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from typing import TextIO
 
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, one_line
 
 
 def say(message: str) -> None:
     """Print one line for the person at the terminal to standard error, if it can be written."""
     with suppress(OSError):  # a log on a full disk ends no run; the exit code tells as well
-        print(" ".join(message.split()), file=sys.stderr, flush=True)
+        print(one_line(message), file=sys.stderr, flush=True)
 
 
 def open_closed_streams() -> None:

@@ -7,7 +7,7 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from keyscore_plugin.errors import VideoError
+from keyscore_plugin.errors import VideoError, shown
 
 PICTURES = {"apng", "gif", "png"}  # codecs of pictures, which FFmpeg does not call intra-only
 
@@ -55,7 +55,7 @@ def choose_stream(path: str, container: InputContainer, number: int | None) -> V
     if not 0 <= number < len(streams):
         raise VideoError(
             path,
-            f"it has no stream={number}: it holds {len(streams)} video streams, counted from 0",
+            f"it has no stream={shown(number)}, but {len(streams)} video streams, counted from 0",
             "give the number of one of them, or none",
         )
     return streams[number]

@@ -9,6 +9,7 @@ from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.encoders.conse import ConseEncoder
 from keyscore_plugin.encoders.hf import HFEncoder
 from keyscore_plugin.encoders.open_clip import LAYOUT, PREFIX, OpenClipEncoder, require_open_clip
+from keyscore_plugin.errors import InputError, shown
 
 # Ours: the smallest SigLIP 2 (arXiv 2502.14786): ahead of CLIP and SigLIP of its size on image-text
 # retrieval, Apache-2.0, and the only one of its family that a CPU can run over a grid of frames.
@@ -32,6 +33,11 @@ def load_encoder(encoder: str | Encoder, *, device: str = "auto") -> Encoder:
         MissingDependencyError: A package it needs is not installed.
     """
     if not isinstance(encoder, str):
+        if isinstance(encoder, type) or not isinstance(encoder, Encoder):
+            raise InputError(
+                "an encoder is a name ('conse', a model id ...) or an Encoder object, got "
+                f"{shown(encoder)}"
+            )
         return encoder
     where = resolve_device(device)
     if encoder == "conse":

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from keyscore_plugin.report import panels, style
-from keyscore_plugin.report.figure import title_lines
+from keyscore_plugin.report.figure import limits, title_lines
 from keyscore_plugin.report.sheet import CONTENT_INCHES, Sheet
 from keyscore_plugin.report.stills import Still
 from keyscore_plugin.report.strip import draw_still, lay_out
@@ -20,16 +20,12 @@ _TITLE_LINE, _HEADING, _TIMELINE, _GAP, _AXIS = 0.25, 0.28, 0.12, 0.1, 0.3
 
 
 def draw_comparison(
-    rows: Sequence[tuple[Selection, Sequence[Still]]],
-    *,
-    start: float,
-    sought: Needle | None,
+    rows: Sequence[tuple[Selection, Sequence[Still]]], *, sought: Needle | None
 ) -> "Figure":
     """Draw a strip of frames and a line of times a sampler.
 
     Args:
-        rows: Selections of one video and their frames.
-        start: Time of the video's first frame, seconds.
+        rows: Selections of one video, with times from its first frame, and their frames.
         sought: The stretches that the text describes, where they are known; they are marked, and
             frames outside of them are drawn with a grey edge.
     """
@@ -59,7 +55,7 @@ def draw_comparison(
         sheet.skip(strip.total_height)
         axes = sheet.axes(_TIMELINE)
         _draw_times(axes, selection, sought)
-        end = start + selection.duration_seconds
+        start, end = limits(selection)
         panels.draw_time_axis(axes, start, end, labels=selection is selections[-1])
         sheet.skip(_GAP)
     return sheet.figure

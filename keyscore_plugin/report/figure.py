@@ -1,5 +1,6 @@
 """The picture as a whole, from the top down: even frames, clusters, scores, the chosen frames."""
 
+import math
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,21 +39,18 @@ class _Panel:
     draw: Callable[["Axes"], None]
 
 
-def draw(
-    selection: Selection, chosen: list[Still], uniform: list[Still], *, start: float
-) -> "Figure":
+def draw(selection: Selection, chosen: list[Still], uniform: list[Still]) -> "Figure":
     """Draw a selection.
 
     Args:
-        selection: What was chosen, with its curves where it has them.
+        selection: What was chosen, with its curves where it has them; times from the first frame.
         chosen: Its frames, or an even part of them.
         uniform: Frames to compare with; not drawn beside a uniform selection.
-        start: Time of the video's first frame, seconds.
     """
     height, width, _ = chosen[0].pixels.shape
     strip = lay_out(len(chosen), strip_width=CONTENT_INCHES, aspect=width / height)
     even = lay_out(len(uniform), strip_width=CONTENT_INCHES, aspect=width / height)
-    end = start + selection.duration_seconds
+    start, end = limits(selection)
     title = title_lines(selection)
     stack = _panels(selection, uniform, start, end)
     shows_uniform = selection.sampler != "uniform"
@@ -86,6 +84,13 @@ def draw(
         sheet.text(_chosen_heading(selection, chosen), size=style.BODY, height=_HEADING)
     _draw_strip(sheet, strip, chosen, colour=style.CHOSEN)
     return sheet.figure
+
+
+def limits(selection: Selection) -> tuple[float, float]:
+    """Seconds from the first frame that the panels span: the part that was chosen from."""
+    # A frame that is on show at the start of the part may have begun before.
+    start = min([selection.start_seconds or 0.0, *selection.pts_seconds])
+    return start, min(selection.end_seconds or math.inf, selection.duration_seconds)
 
 
 def _draw_head(sheet: Sheet, selection: Selection, title: list[str]) -> None:

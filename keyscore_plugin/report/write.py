@@ -3,18 +3,20 @@
 import io
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keyscore_plugin._files import write_whole
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.report.comparison import draw_comparison
 from keyscore_plugin.report.figure import draw
 from keyscore_plugin.report.page import html_page
 from keyscore_plugin.report.stills import chosen_stills, load_stills
+from keyscore_plugin.report.text import from_first_frame
 from keyscore_plugin.samples.joined import Needle
 from keyscore_plugin.types import Selection
-from keyscore_plugin.video import open_video
+from keyscore_plugin.video import VideoSource, reopen_video
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,10 +50,9 @@ def write_report(selection: Selection, path: str | Path) -> None:
     """
     path = Path(path)
     require_report_suffix(path)
-    with open_video(selection.video, selection.decoder, stream=selection.stream) as source:
+    with reopen_video(selection) as source:
         chosen, uniform = load_stills(selection, source)
-        start = float(source.pts_seconds([0])[0])
-    figure = draw(selection, chosen, uniform, start=start)
+        figure = draw(_as_shown(selection, source), chosen, uniform)
     if path.suffix.lower() == ".html":
         content = html_page(selection, _render(figure, "svg")).encode("utf-8", "backslashreplace")
     else:
@@ -85,20 +86,27 @@ def write_comparison(
     """
     path = Path(path)
     require_picture_suffix(path)
-    first = selections[0]
-    with open_video(first.video, first.decoder, stream=first.stream) as source:
-        rows = [(selection, chosen_stills(selection, source)) for selection in selections]
-        start = float(source.pts_seconds([0])[0])
-    figure = draw_comparison(rows, start=start, sought=sought)
+    with reopen_video(selections[0]) as source:
+        rows = [
+            (_as_shown(selection, source), chosen_stills(selection, source))
+            for selection in selections
+        ]
+    figure = draw_comparison(rows, sought=sought)
     _write(path, _render(figure, path.suffix.lower().removeprefix(".")))
 
 
 def _require_suffix(path: Path, suffixes: Sequence[str], *, kind: str) -> None:
     if path.suffix.lower() not in suffixes:
         raise InputError(
-            f"cannot write a {kind} as {path.name!r}; name a file that ends in "
+            f"cannot write a {kind} as {shown(path.name)}; name a file that ends in "
             + ", ".join(suffixes)
         )
+
+
+def _as_shown(selection: Selection, source: VideoSource) -> Selection:
+    """The selection with times from the first frame."""
+    # Samplers of others, and our older versions, do not say when the video starts.
+    return from_first_frame(replace(selection, start_pts_seconds=source.start_pts_seconds))
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TypeVar
 
 from keyscore_plugin.config import Guide
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.types import STAGES
 
 T = TypeVar("T")
@@ -41,16 +41,18 @@ class Request:
             or not isinstance(self.num_frames, int)
             or self.num_frames < 1
         ):
-            raise InputError(f"num_frames must be a whole number >= 1, got {self.num_frames!r}")
+            raise InputError(
+                f"num_frames must be a whole number >= 1, got {shown(self.num_frames)}"
+            )
         if self.threshold is not None and not (
             isinstance(self.threshold, int | float)
             and not isinstance(self.threshold, bool)
             and math.isfinite(self.threshold)
         ):
-            raise InputError(f"threshold must be a finite number, got {self.threshold!r}")
+            raise InputError(f"threshold must be a finite number, got {shown(self.threshold)}")
         for name, text in (("caption", self.caption), ("question", self.question)):
             if text is not None and not isinstance(text, str):
-                raise InputError(f"the {name} must be a text, got {text!r}")
+                raise InputError(f"the {name} must be a text, got {shown(text)}")
             if text is not None and not text.strip():
                 raise InputError(f"the {name} is empty; give a sentence, or leave it out")
 
@@ -70,7 +72,7 @@ class Request:
                 self.caption is None and self.question is not None
             )
         if guide in ("question", "both") and self.question is None:
-            raise InputError(f"guide={guide!r} scores with the question, and none was given")
+            raise InputError(f"guide={shown(guide)} scores with the question, and none was given")
         return guide in ("caption", "both"), guide in ("question", "both")
 
 

@@ -1,6 +1,5 @@
 """The part of a sampler's call that is alike for all: open, choose, report."""
 
-import os
 from abc import ABC, abstractmethod
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from keyscore_plugin.errors import InputError, MemoryEndedError
 from keyscore_plugin.samplers.call import DEFAULT_NUM_FRAMES, Request, StageClock
 from keyscore_plugin.samplers.guide import require_guide
 from keyscore_plugin.types import Caption, LookedAt, ScoredFrame, Selection
-from keyscore_plugin.video import VideoSource, open_video
+from keyscore_plugin.video import VideoInput, VideoSource, open_video
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,12 +92,13 @@ class SamplerTemplate(ABC):
 
     def __call__(
         self,
-        video: str | os.PathLike[str] | VideoSource,
+        video: VideoInput,
         *,
         num_frames: int | None = None,
         threshold: float | None = None,
         caption: str | None = None,
         question: str | None = None,
+        fps: float | None = None,
     ) -> Selection:
         """See `keyscore_plugin.samplers.base.Sampler`."""
         if threshold is not None and not self.ranks:
@@ -108,13 +108,10 @@ class SamplerTemplate(ABC):
         request = Request(num_frames, threshold, caption, question)
         clock = StageClock()
         with ExitStack() as stack:
-            if isinstance(video, (str, os.PathLike)):
-                with clock.stage("decode"):
-                    source = stack.enter_context(open_video(video, decoder=self.decoder))
-            elif isinstance(video, VideoSource):
-                source = video
-            else:
-                raise InputError(f"a video is a path or an open VideoSource, got {video!r}")
+            with clock.stage("decode"):
+                source = open_video(video, decoder=self.decoder, fps=fps)
+            if source is not video:
+                stack.enter_context(source)
             choice = self._choose_in_memory(source, request, clock)
             looked_at = choice.looked_at
             return Selection(
@@ -131,6 +128,7 @@ class SamplerTemplate(ABC):
                 encoder=choice.encoder,
                 decoder=source.decoder,
                 stream=source.stream,
+                start_pts_seconds=source.start_pts_seconds,
                 duration_seconds=source.duration_seconds,
                 average_fps=float(source.average_fps),
                 n_frames=source.n_frames,

@@ -79,6 +79,10 @@ class Selection:
         decoder: The decoder used.
         stream: Number of the stream that was read, among the video streams of the file; None
             where an older version wrote.
+        start_pts_seconds: Pts of the video's first frame. Players and hosts count from there.
+        start_seconds: Where the part begins that was chosen from, seconds from the first frame;
+            None at the video's beginning.
+        end_seconds: Where it ends; None at the video's end.
         duration_seconds: Duration of the video.
         average_fps: Mean frame rate of the video.
         n_frames: Frames in the video.
@@ -104,6 +108,9 @@ class Selection:
     encoder: str | None = None
     decoder: str
     stream: int | None = None
+    start_pts_seconds: float = 0.0
+    start_seconds: float | None = None
+    end_seconds: float | None = None
     duration_seconds: float
     average_fps: float
     n_frames: int
@@ -181,7 +188,9 @@ class Selection:
         try:
             values = json.loads(text)
         except json.JSONDecodeError as error:
-            raise InputError(f"not a Selection: not JSON ({error})") from error
+            raise InputError(
+                f"not a Selection: not JSON ({error}); give the text that to_json wrote"
+            ) from error
         if not isinstance(values, dict):
             raise InputError(f"not a Selection: expected an object, got {type(values).__name__}")
         return cls.from_dict(values)

@@ -67,6 +67,10 @@ class Frames:
         """The same frames with their pixels on a device; indices and times stay where they are."""
         return Frames(self.pixels.to(device), self.indices, self.pts_seconds)
 
+    def since(self, start_pts_seconds: float) -> "Frames":
+        """The same frames with their times counted from there, not from the container's zero."""
+        return Frames(self.pixels, self.indices, self.pts_seconds - start_pts_seconds)
+
     __repr__ = _repr_shapes
 
 
@@ -105,6 +109,19 @@ class Embeddings:
     __repr__ = _repr_shapes
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What an encoder reads of a text.
+
+    Attributes:
+        n_words: Words of the text.
+        unread: Those that it cannot read, in the text's order.
+    """
+
+    n_words: int
+    unread: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class TextEmbedding:
     """One embedded text.
@@ -114,12 +131,14 @@ class TextEmbedding:
         model: The encoder that made it.
         n_tokens: Tokens of the whole text.
         max_tokens: Tokens the encoder reads; what lies beyond was cut.
+        reading: What it reads of the words; None where it does not say.
     """
 
     vector: Tensor
     model: str
     n_tokens: int
     max_tokens: int
+    reading: Reading | None = None
 
     @property
     def n_tokens_cut(self) -> int:

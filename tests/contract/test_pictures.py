@@ -10,7 +10,7 @@ from PIL import Image as Pillow
 
 from keyscore_plugin import get_sampler
 from keyscore_plugin.commands.outputs import save_frames
-from keyscore_plugin.errors import VideoError
+from keyscore_plugin.errors import InputError, VideoError
 from keyscore_plugin.samples import sample_video
 from keyscore_plugin.types import Selection
 from keyscore_plugin.video import VideoSource, open_video
@@ -323,12 +323,35 @@ def test_the_stream_that_is_named_is_read_or_refused(
         assert f"it holds 2 video streams: stream={number} was read" in video.notes
 
 
+@pytest.mark.parametrize("stream", ["1", 1.0, True, [0]])
+def test_the_number_of_a_stream_is_a_whole_number(stream: Any, clip_path: ClipPath) -> None:
+    with pytest.raises(InputError, match="stream must be a whole number"):
+        open_video(clip_path(Clip("h264.mp4")), stream=stream)
+
+
+def test_pictures_and_open_videos_have_no_streams_to_choose_from(clip_path: ClipPath) -> None:
+    pictures = [np.zeros((8, 8, 3), dtype=np.uint8)] * 2
+    with pytest.raises(InputError, match="stream=1 is for files alone"):
+        open_video(pictures, fps=1, stream=1)
+    with (
+        open_video(clip_path(Clip("h264.mp4"))) as video,
+        pytest.raises(InputError, match="stream=0 is for files alone"),
+    ):
+        open_video(video, stream=0)
+
+
+def test_bytes_have_streams_as_their_file_has(parts: dict[str, Path], tmp_path: Path) -> None:
+    path = joined(tmp_path / "two.mp4", parts["little"], parts["big"])
+    with open_video(path.read_bytes(), stream=0) as video:
+        assert (video.width, video.stream, video.mirrored) == (96, 0, False)
+
+
 @pytest.mark.parametrize("number", [-1, 2])
 def test_a_stream_that_is_not_there_is_an_error(
     number: int, parts: dict[str, Path], tmp_path: Path
 ) -> None:
     path = joined(tmp_path / "two.mp4", parts["little"], parts["big"])
-    with pytest.raises(VideoError, match=f"no stream={number}: it holds 2 video streams"):
+    with pytest.raises(VideoError, match=f"no stream={number}, but 2 video streams"):
         open_video(path, stream=number)
 
 

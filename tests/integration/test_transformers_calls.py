@@ -1,6 +1,8 @@
 """Every way of calling an enabled processor; wrong ways; and what stays as it was."""
 
+import base64
 import copy
+import io
 import pickle
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -65,6 +67,13 @@ def frames() -> Tensor:
     return torch.from_numpy(numbered_frames())
 
 
+def image_files(folder: Path) -> list[str]:
+    folder.mkdir(exist_ok=True)
+    for number, frame in enumerate(numbered_frames()):
+        PIL.Image.fromarray(frame).save(folder / f"{number}.png")
+    return [str(folder / f"{number}.png") for number in range(120)]
+
+
 def fixed() -> FixedSampler:
     return FixedSampler(KEYFRAMES)
 
@@ -106,6 +115,38 @@ WAYS: dict[str, Callable[[Any, str], Any]] = {
     ),
     "file URL": lambda p, v: p.apply_chat_template(
         messages(Path(v).as_uri()), sampler=fixed(), **ANSWER
+    ),
+    "bytes": lambda p, v: p.apply_chat_template(
+        messages(Path(v).read_bytes()), sampler=fixed(), **ANSWER
+    ),
+    "file object": lambda p, v: p.apply_chat_template(
+        messages(io.BytesIO(Path(v).read_bytes())), sampler=fixed(), **ANSWER
+    ),
+    "data: URL": lambda p, v: p.apply_chat_template(
+        messages(f"data:video/mp4;base64,{base64.b64encode(Path(v).read_bytes()).decode()}"),
+        sampler=fixed(),
+        **ANSWER,
+    ),
+    "bytes, to the processor itself": lambda p, v: p(
+        text=[p.apply_chat_template(messages(v))],
+        videos=[Path(v).read_bytes()],
+        sampler=fixed(),
+        num_frames=3,
+        return_tensors="pt",
+    ),
+    "image files": lambda p, v: p(
+        text=[p.apply_chat_template(messages(v))],
+        videos=[image_files(Path(v).parent / "frames")],
+        video_metadata=[FACTS],
+        sampler=fixed(),
+        num_frames=3,
+        return_tensors="pt",
+    ),
+    "image files in the block": lambda p, v: p.apply_chat_template(
+        messages(image_files(Path(v).parent / "frames")),
+        video_metadata=[FACTS],
+        sampler=fixed(),
+        **ANSWER,
     ),
     "array, frames first": lambda p, v: p.apply_chat_template(
         messages(frames()), sampler=fixed(), video_metadata=[FACTS], **ANSWER

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from functools import partial
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,14 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(numbered_video(path, n=120, fps=10, size=(36, 64)))
 
 
+@pytest.fixture(scope="module")
+def late(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """60 frames, 10 a second, from 40,000 s on the container's clock."""
+    seconds = [40_000 + i / 10 for i in range(60)]
+    path = tmp_path_factory.mktemp("cli") / "late.mkv"
+    return numbered_video(path, n=60, size=(36, 64), seconds=seconds)
+
+
 def fails(capsys: Capture, *argv: str) -> tuple[int, str]:
     """Run a command that must fail; its exit code and its one line."""
     try:
@@ -98,6 +107,45 @@ def test_the_table_says_what_was_chosen_and_by_what(video: str, capsys: Capture)
     assert lines[3].startswith("2 of 120 frames, sampler uniform, decoder pyav")
 
 
+def test_a_part_counts_from_the_first_frame_and_so_does_the_table(
+    late: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    part = ["--start", "1.5", "--end", "3.5", "--num-frames", "2"]
+    files = ["--save-frames", str(tmp_path), "--report", str(tmp_path / "why.html")]
+    assert cli.main(["select", str(late), "--sampler", "uniform", *part, *files]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines[1:3]] == [["20", "0:02.000"], ["30", "0:03.000"]]
+    assert lines[3].startswith("2 of 60 frames, from 0:01.500 to 0:03.500, sampler uniform")
+    clock = "times count from the first frame, which is at 40000.000 s of the container's clock"
+    assert lines[4:] == [clock]
+    names = {path.name for path in tmp_path.glob("*.png")}
+    assert names == {"frame_0000020_2.000s.png", "frame_0000030_3.000s.png"}
+    page = (tmp_path / "why.html").read_text()
+    assert escape(clock) in page
+    assert "<td>0:02.000</td>" in page
+
+    assert cli.main(["select", str(late), "--sampler", "uniform", *part, "--json"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert values["indices"] == [20, 30]
+    assert values["pts_seconds"] == pytest.approx([40002.0, 40003.0])
+    assert values["start_pts_seconds"] == 40000.0
+    assert (values["start_seconds"], values["end_seconds"]) == (1.5, 3.5)
+    assert (values["n_frames"], values["duration_seconds"]) == (60, pytest.approx(6.0))
+
+
+def test_a_comparison_counts_from_the_first_frame_and_may_be_of_a_part(
+    late: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    options = ["--sampler", "uniform,random", "--num-frames", "2", "--start", "1", "--end", "3"]
+    picture = tmp_path / "compare.svg"
+    assert cli.main(["compare", str(late), *options, "--picture", str(picture)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("2 of 60 frames, from 0:01.000 to 0:03.000, sampler uniform")
+    assert lines[1].split() == ["0:01.5", "0:02.5"]
+    assert all("0:01.0" <= time <= "0:03.0" for time in lines[3].split())
+    assert picture.stat().st_size > 1000
+
+
 def test_eight_frames_are_the_default(video: str, capsys: Capture) -> None:
     cli.main(["select", video, "--sampler", "uniform", "--json"])
     values = json.loads(capsys.readouterr().out)
@@ -134,6 +182,11 @@ def test_a_grid_that_a_sampler_cannot_use_is_one_line(video: str, capsys: Captur
         (["--num-frames", "-3"], "expected a whole number of 1 or more, got '-3'"),
         (["--num-frames", "2.5"], "expected a whole number of 1 or more, got '2.5'"),
         (["--num-frames", "²"], "expected a whole number of 1 or more, got '²'"),
+        (["--start", "nan"], "argument --start: expected a number of seconds from the first frame"),
+        (["--start=-1"], "expected a number of seconds from the first frame, 0 or more, got '-1'"),
+        (["--end", "inf"], "seconds from the first frame, 0 or more, got 'inf'"),
+        (["--start", "1:30"], "seconds from the first frame, 0 or more, got '1:30'"),
+        (["--start", "3", "--end", "1"], "must end after it starts, got start 3.0 s and end 1.0 s"),
         (["--threshold", "nan"], "argument --threshold: expected a finite number, got 'nan'"),
         (["--threshold", "inf"], "expected a finite number, got 'inf'"),
         (["--threshold", "high"], "expected a finite number, got 'high'"),

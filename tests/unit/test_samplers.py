@@ -223,9 +223,9 @@ def test_bad_arguments_are_named(call: dict[str, Any], message: str, traffic_lig
         sample("keyscore", traffic_light, **{"caption": "red", **call})
 
 
-@pytest.mark.parametrize("video", [123, None, b"a.mp4", ["a.mp4"]])
+@pytest.mark.parametrize("video", [123, None, {"video": "a.mp4"}])
 def test_what_is_no_video_is_named(video: Any) -> None:
-    with pytest.raises(InputError, match="a video is a path or an open VideoSource, got "):
+    with pytest.raises(InputError, match="is no video; give a path"):
         get_sampler("uniform")(video)
 
 

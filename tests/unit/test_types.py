@@ -72,7 +72,7 @@ def test_repr_prints_shapes_not_values() -> None:
     )
     text = TextEmbedding(torch.ones(5), "conse", 9, 7)
     assert repr(text) == (
-        "TextEmbedding(vector=float32(5,), model='conse', n_tokens=9, max_tokens=7)"
+        "TextEmbedding(vector=float32(5,), model='conse', n_tokens=9, max_tokens=7, reading=None)"
     )
     assert repr(scores_of(2)).startswith("FrameScores(semantic=float32(2,), temporal=float32(2,)")
     assert "labels=int64(9,), k_silhouettes={2: 0.5})" in repr(candidates())
