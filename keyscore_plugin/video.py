@@ -16,7 +16,8 @@ from keyscore_plugin._optional import load
 from keyscore_plugin.config import GridConfig
 from keyscore_plugin.copies import Bytes, CopiedVideo, Copy, Readable, is_data_url, named
 from keyscore_plugin.errors import InputError, shown
-from keyscore_plugin.images import IMAGE_DECODERS, Array, Picture, open_folder, open_images
+from keyscore_plugin.images import IMAGE_DECODERS, open_folder, open_images
+from keyscore_plugin.pictures import Array, Picture
 from keyscore_plugin.registries import AUTO_DECODER, DECODERS
 from keyscore_plugin.types import Frames, Selection
 

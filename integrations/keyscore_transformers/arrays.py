@@ -6,7 +6,8 @@ from typing import Any
 from torch import Tensor
 
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.images import ArrayPictures, ImageVideo
+from keyscore_plugin.images import ImageVideo
+from keyscore_plugin.pictures import ArrayPictures
 
 
 class ArrayVideo(ImageVideo):

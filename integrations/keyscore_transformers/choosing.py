@@ -1,9 +1,8 @@
 """From requests to frames: each video is looked at once, and its chosen frames are read once."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 from torch import Tensor
 from transformers.video_utils import VideoMetadata
@@ -21,7 +20,7 @@ from keyscore_transformers.meeting import Meeting
 from keyscore_transformers.request import TextGuide, VideoRequest
 from keyscore_transformers.texts import Texts, choose_texts, refuse_other_guide
 from keyscore_transformers.times import frame_metadata, patch_seconds
-from keyscore_transformers.videos import Video, opened
+from keyscore_transformers.videos import Video, opened, video_identity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,17 +153,10 @@ class Chooser:
             )
 
 
-def _content(video: Video, metadata: Mapping[str, Any] | None) -> Hashable:
-    """What tells a video from another one of the same call, in which all of them are alive."""
-    if isinstance(video, Tensor):
-        return video.data_ptr(), video.shape, repr(metadata)
-    return video if isinstance(video, str) else id(video)
-
-
 def _identity(video: Video, request: VideoRequest, texts: Texts) -> Hashable:
     """What two requests must share to have one answer."""
     return (
-        _content(video, request.video_metadata),
+        video_identity(video, request.video_metadata),
         request.sampler if isinstance(request.sampler, str) else id(request.sampler),
         request.num_frames,
         request.threshold,

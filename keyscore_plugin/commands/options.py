@@ -140,7 +140,7 @@ def _seconds(text: str) -> float:
     value = _number(text)
     if not 0 <= value < math.inf:
         raise argparse.ArgumentTypeError(
-            f"expected a number of seconds from the first frame, 0 or more, got {text!r}"
+            f"expected a number of seconds from the first frame, 0 or more, got {shown(text)}"
         )
     return value
 

@@ -213,7 +213,7 @@ HOSTS: dict[str, tuple[Callable[[str], Any], str]] = {
     "qwen-vl-utils: a mistyped sampler": (element(sampler="unifrom"), "uniform"),
     "qwen-vl-utils: a sampler switched on": (element(sampler=True), "is a name ('uniform')"),
     "qwen-vl-utils: no text": (element(sampler="topk"), "put a 'caption'"),
-    "qwen-vl-utils: an interval beyond": (element(video_start=100), "widen the interval"),
+    "qwen-vl-utils: an interval beyond": (element(video_start=100), "give another start or end"),
     "qwen-vl-utils: an address": (element(video="http://a.b/c.mp4"), "DownloadLimits("),
     "qwen-vl-utils: a decoder of others": (element(decoder="cv2"), "pyav"),
 }

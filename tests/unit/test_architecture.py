@@ -33,6 +33,7 @@ FLOORS = {
     "keyscore_plugin.clock": 1,
     "keyscore_plugin.excerpt": 1,
     "keyscore_plugin.images": 1,
+    "keyscore_plugin.pictures": 1,
     "keyscore_plugin.copies": 1,
     "keyscore_plugin._frame_args": 1,
     "keyscore_plugin._deadline": 1,

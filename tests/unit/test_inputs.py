@@ -14,10 +14,12 @@ import PIL.Image
 import pytest
 import torch
 
-from keyscore_plugin import get_sampler, open_video
+from keyscore_plugin import Selection, get_sampler, open_video
+from keyscore_plugin.cli import main
 from keyscore_plugin.errors import MOST_CHARACTERS, InputError, VideoError
 from keyscore_plugin.images import natural_order
 from keyscore_plugin.registries import DECODERS
+from keyscore_plugin.report import write_report
 from keyscore_plugin.video import VideoSource
 from tests.clips import CLIPS, Clip
 from tests.requires import require_decoder
@@ -243,6 +245,26 @@ def test_a_sampler_takes_pictures_and_their_rate(clip: Path, pixels: Any, folder
     assert (selection.indices, selection.decoder) == (expected, "images")
 
 
+def test_the_command_line_takes_a_folder_and_finds_it_again(
+    folder: Path, pixels: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["select", str(folder), "--fps", str(FPS), "--sampler", "uniform", "--start", "1"]
+    outputs = ["--json", "--save-frames", str(tmp_path), "--report", str(tmp_path / "why.html")]
+    assert main([*command, "--num-frames", "2", *outputs]) == 0
+    selection = Selection.from_json(capsys.readouterr().out)
+    assert min(selection.indices) >= FPS
+    for index, saved in zip(selection.indices, sorted(tmp_path.glob("*.png")), strict=True):
+        assert np.array_equal(np.asarray(PIL.Image.open(saved)), pixels[index])
+    assert (tmp_path / "why.html").exists()
+
+
+def test_a_video_in_memory_is_not_found_again(clip: Path, tmp_path: Path) -> None:
+    for video, fps in ((clip.read_bytes(), None), (CLIP, 1.0)):
+        selection = get_sampler("uniform")(video, num_frames=1, fps=fps)
+        with pytest.raises(VideoError, match="was given in memory and has no file; read frames"):
+            write_report(selection, tmp_path / "why.html")
+
+
 def test_files_of_a_folder_are_in_natural_order_and_the_others_are_noted(tmp_path: Path) -> None:
     for level, name in enumerate(["a2.png", "a10.png", "B1.png", "b03.png"]):
         PIL.Image.new("RGB", (8, 4), (level, 0, 0)).save(tmp_path / name)
@@ -308,6 +330,9 @@ def test_pictures_that_are_no_video_are_one_line(tmp_path: Path, folder: Path) -
     assert "holds no image file" in refused(tmp_path.parent, fps=1)
     assert "more than 8 bits" in deferred([PIL.Image.new("I;16", (8, 4))])
     assert "whole image" in deferred([tmp_path / "cut.png"])
+    with PIL.Image.open(files(folder)[0]) as image:
+        pass
+    assert "whole image" in deferred([image])
 
 
 def deferred(images: list[Any]) -> str:
