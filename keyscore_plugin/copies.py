@@ -108,6 +108,7 @@ class CopiedVideo:
         self.n_frames: int = source.n_frames
         self.n_frames_counted: bool = source.n_frames_counted
         self.width, self.height, self.rotation = source.width, source.height, source.rotation
+        self.mirrored, self.stream = source.mirrored, source.stream
 
     @property
     def notes(self) -> tuple[str, ...]:

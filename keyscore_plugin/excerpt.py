@@ -70,6 +70,7 @@ class Excerpt:
         self.n_frames = last - first + 1
         self.n_frames_counted = source.n_frames_counted
         self.width, self.height, self.rotation = source.width, source.height, source.rotation
+        self.mirrored, self.stream = source.mirrored, source.stream
         self.start_pts_seconds = source.start_pts_seconds
         self._seconds = source.pts_seconds()[first : last + 1]
         if self.n_frames == source.n_frames:

@@ -40,6 +40,8 @@ class ImageVideo:
 
     n_frames_counted = True
     rotation = 0
+    mirrored = False
+    stream = 0
     start_pts_seconds = 0.0  # times count from the first picture of the video they are from
 
     def __init__(

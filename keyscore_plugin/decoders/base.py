@@ -31,17 +31,20 @@ class ScannedSource(ABC):
 
     Args:
         path: A local video file.
+        stream: Which of its video streams, counted from 0; None for the one FFmpeg takes.
 
     Attributes: see `keyscore_plugin.video.VideoSource`.
     """
 
     decoder: ClassVar[str]
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, stream: int | None = None) -> None:
         self.path = path
-        facts = scan(path)
+        facts = scan(path, stream)
+        self._choice = facts.stream
+        self.stream = facts.stream.number
         self._table = facts.table
-        self._coded_size = (facts.height, facts.width)
+        self._picture = facts.picture
         self._codec = facts.codec
         self._format = facts.format
         self._promised_frames = facts.promised_frames
@@ -51,9 +54,9 @@ class ScannedSource(ABC):
         # Threads that share a video take turns: no decoder is made for two, and most crash.
         self._one_thread = Lock()
         self._seconds = torch.from_numpy(facts.table.seconds)
-        self.rotation = facts.rotation
-        upright = self._coded_size[::-1] if facts.rotation % 180 else self._coded_size
-        self.height, self.width = upright
+        shown = facts.picture.orientation
+        self.rotation, self.mirrored = shown.rotation, shown.mirrored
+        self.height, self.width = shown.size(facts.picture.height, facts.picture.width)
         self.n_frames = len(facts.table)
         self.n_frames_counted = True
         self.start_pts_seconds = float(self._seconds[0])

@@ -14,6 +14,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from keyscore_plugin.decoders.kinds import PICTURE, VIDEO_REMEDY, kind_of
+from keyscore_plugin.decoders.streams import PICTURES, choose_stream
 from keyscore_plugin.errors import VideoError
 
 MAX_PIXELS = 2**27  # ours: 16,384 x 8,192, above 8K; a larger frame is a claim, not a video
@@ -27,8 +28,6 @@ _REFUSED_FORMATS = {
 }
 DAMAGED_REMEDY = "check that the file is complete and is a video"
 CODEC_OPTIONS = {"max_pixels": str(MAX_PIXELS)}  # FFmpeg must not allocate a larger frame either
-# Pictures, whose size is what their first bytes claim.
-_PICTURES = {"apng", "gif", "png"}
 
 
 def check_path(path: str) -> Path:
@@ -101,11 +100,15 @@ def check_size(path: str, width: int, height: int) -> None:
         )
 
 
-def open_stream(path: str) -> tuple[InputContainer, VideoStream]:
-    """Open the best video stream of a local file. The codec is not open yet.
+def open_stream(path: str, number: int | None = None) -> tuple[InputContainer, VideoStream]:
+    """Open a video stream of a local file. The codec is not open yet.
+
+    Args:
+        path: A local video file.
+        number: Which of its video streams, counted from 0; None for the one FFmpeg takes.
 
     Raises:
-        VideoError: The file cannot be opened, or has no video stream that can be decoded.
+        VideoError: The file cannot be opened, or has no such stream that can be decoded.
     """
     file = check_path(path)
     try:
@@ -117,7 +120,7 @@ def open_stream(path: str) -> tuple[InputContainer, VideoStream]:
     try:
         if _is_one_picture(container):
             raise VideoError(path, *PICTURE)
-        return container, _video_stream(path, container)
+        return container, _video_stream(path, container, number)
     except VideoError:
         container.close()
         raise
@@ -170,7 +173,7 @@ def _safe_options() -> dict[str, str]:
     in passing are left out: those whose frames stand for themselves, in the order they are shown.
     """
     formats = av.formats_available - _REFUSED_FORMATS
-    codecs = (name for name in av.codecs_available if name not in _PICTURES)
+    codecs = (name for name in av.codecs_available if name not in PICTURES)
     return {
         "protocol_whitelist": "file",
         "format_whitelist": ",".join(sorted(formats)),
@@ -186,15 +189,12 @@ def _may_tell_order(name: str) -> bool:
     return codec.type != "video" or not codec.intra_only
 
 
-def _video_stream(path: str, container: InputContainer) -> VideoStream:
-    pictures = av.stream.Disposition.attached_pic
-    streams = [s for s in container.streams.video if not s.disposition & pictures]
-    if not streams:
+def _video_stream(path: str, container: InputContainer, number: int | None) -> VideoStream:
+    stream = choose_stream(path, container, number)
+    if stream is None:
         sound = "sound but " if container.streams.audio else ""
         raise VideoError(path, f"it holds {sound}no video stream", VIDEO_REMEDY)
-    best = container.streams.best("video")
-    stream = best if best in streams else streams[0]
-    if not isinstance(stream, VideoStream) or stream.codec_context is None:
+    if stream.codec_context is None:
         raise VideoError(path, "FFmpeg has no decoder for its video", "re-encode it, as H.264 say")
     if stream.time_base is None:
         raise VideoError(path, "its video stream has no time base", DAMAGED_REMEDY)

@@ -19,7 +19,9 @@ from keyscore_plugin.decoders.container import (
     ffmpeg_cause,
     open_stream,
 )
+from keyscore_plugin.decoders.picture import Picture, picture_of
 from keyscore_plugin.decoders.promise import early_end, promised_frames
+from keyscore_plugin.decoders.streams import StreamChoice, choice_of
 from keyscore_plugin.decoders.table import Bools, FrameTable, Ints
 from keyscore_plugin.decoders.walk import decode_all, decode_packet, set_up
 from keyscore_plugin.errors import VideoError
@@ -34,9 +36,8 @@ class Scan:
 
     Attributes:
         table: Every frame that can be shown.
-        width: Pixels of a decoded frame, before rotation.
-        height: Pixels of a decoded frame, before rotation.
-        rotation: Clockwise degrees that show the video upright: 0, 90, 180 or 270.
+        stream: The stream that was read.
+        picture: What its first frame tells.
         codec: FFmpeg's name of the codec, such as ``h264`` or ``av1``.
         format: FFmpeg's names of the container's format, with commas between them.
         promised_frames: How many the header's duration and rate make, true or not.
@@ -45,9 +46,8 @@ class Scan:
     """
 
     table: FrameTable
-    width: int
-    height: int
-    rotation: int
+    stream: StreamChoice
+    picture: Picture
     codec: str
     format: str
     promised_frames: float
@@ -76,16 +76,21 @@ class _Packets:
         return _NO_TIME not in times and len(np.unique(times)) == len(times)
 
 
-def scan(path: str) -> Scan:
+def scan(path: str, number: int | None = None) -> Scan:
     """Read all packets of a video, decode its first frame, and build the frame table.
 
     No header is trusted for a count, a duration or a frame rate. Costs milliseconds a minute of
     video, except where packets do not tell the frames apart: those videos are decoded once.
 
+    Args:
+        path: A local video file.
+        number: Which of its video streams, counted from 0; None for the one FFmpeg takes.
+
     Raises:
-        VideoError: The file is missing, is no video, or holds no frame that decodes.
+        VideoError: The file is missing, is no video, has no such stream, or holds no frame that
+            decodes.
     """
-    container, stream = open_stream(path)
+    container, stream = open_stream(path, number)
     with closing(container):
         packets = _demux(container, stream)
         frame = packets.first_frame
@@ -94,6 +99,8 @@ def scan(path: str) -> Scan:
             raise VideoError(path, cause, DAMAGED_REMEDY)
         check_size(path, frame.width, frame.height)
         table, notes = _build_table(path, container, stream, packets)
+        choice, picture = choice_of(container, stream), picture_of(frame, stream)
+        notes += [*choice.notes, *picture.notes]
         if packets.broken_by:
             notes.append(f"the file ends early or is damaged: {packets.broken_by}")
         elif stream.frames > len(packets.pts):
@@ -102,22 +109,14 @@ def scan(path: str) -> Scan:
             notes.append(note)
         return Scan(
             table=table,
-            width=frame.width,
-            height=frame.height,
-            rotation=_rotation(frame),
+            stream=choice,
+            picture=picture,
             codec=stream.codec_context.codec.canonical_name,
             format=container.format.name,
             promised_frames=promised_frames(container, stream),
             damage=packets.broken_by,
             notes=tuple(notes),
         )
-
-
-def _rotation(frame: VideoFrame) -> int:
-    """Clockwise degrees, a multiple of 90, of the frame's display matrix."""
-    if abs(frame.rotation) > 360:  # what PyAV makes of a matrix that is not a rotation
-        return 0
-    return -round(frame.rotation / 90) * 90 % 360  # FFmpeg counts counter-clockwise
 
 
 def _demux(container: InputContainer, stream: VideoStream) -> _Packets:
@@ -163,7 +162,7 @@ def _build_table(
         notes = [f"{n_lead} frames before the first that decodes are left out"] if n_lead else []
         if decodes.any():
             return _table_from_packets(stream, packets, pts, decodes), notes
-    frames = _decode_times(path)
+    frames = _decode_times(path, choice_of(container, stream).number)
     times = {time for time, _ in frames if time is not None}
     if frames and len(times) == len(frames) and times <= set(pts.tolist()):
         return _table_from_packets(stream, packets, pts, np.isin(pts, list(times))), []
@@ -216,9 +215,9 @@ def _table_from_frames(
     return table, notes
 
 
-def _decode_times(path: str) -> list[tuple[int | None, bool]]:
+def _decode_times(path: str, number: int) -> list[tuple[int | None, bool]]:
     """Pts and keyframe flag of every frame that comes out of the decoder, in display order."""
-    container, stream = open_stream(path)
+    container, stream = open_stream(path, number)
     with closing(container):
         set_up(stream.codec_context, "rough")
         return [(f.pts, bool(f.key_frame)) for f in decode_all(container, stream)]

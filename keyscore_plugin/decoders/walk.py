@@ -45,11 +45,13 @@ class Walk:
     Args:
         path: A local video file.
         table: Its frame table.
+        stream: Number of its stream among the video streams.
         speed: What the decoder may leave out, see `set_up`.
     """
 
-    def __init__(self, path: str, table: FrameTable, *, speed: Speed) -> None:
+    def __init__(self, path: str, table: FrameTable, *, stream: int, speed: Speed) -> None:
         self._path = path
+        self._number = stream
         self._table = table
         self._speed = speed
         self._container, self._stream = self._open()
@@ -74,7 +76,7 @@ class Walk:
         self._container.close()
 
     def _open(self) -> tuple[InputContainer, VideoStream]:
-        container, stream = open_stream(self._path)
+        container, stream = open_stream(self._path, self._number)
         set_up(stream.codec_context, self._speed)
         return container, stream
 

@@ -128,6 +128,7 @@ class SamplerTemplate(ABC):
                 question=choice.question,
                 encoder=choice.encoder,
                 decoder=source.decoder,
+                stream=source.stream,
                 start_pts_seconds=source.start_pts_seconds,
                 duration_seconds=source.duration_seconds,
                 average_fps=float(source.average_fps),

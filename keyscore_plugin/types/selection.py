@@ -86,6 +86,8 @@ class Selection:
         question: The question that scored the frames, if one did.
         encoder: The encoder used, or None.
         decoder: The decoder used.
+        stream: Number of the stream that was read, among the video streams of the file; None
+            where an older version wrote.
         start_pts_seconds: Pts of the video's first frame. Players and hosts count from there.
         start_seconds: Where the part begins that was chosen from, seconds from the first frame;
             None at the video's beginning.
@@ -114,6 +116,7 @@ class Selection:
     question: str | None = None
     encoder: str | None = None
     decoder: str
+    stream: int | None = None
     start_pts_seconds: float = 0.0
     start_seconds: float | None = None
     end_seconds: float | None = None
