@@ -51,6 +51,8 @@ class DecordSource(ScannedSource):
             raise self._refusal(f"{self._damage}, and decord may hang on a damaged file")
         if not _FORMATS & set(self._format.split(",")):
             raise self._refusal(f"decord does not find its frames in {self._format} files")
+        if not self._table.packets.are_pts:
+            raise self._refusal("its packets do not say when frames are shown, as decord expects")
         if self._promised_frames > _MOST_PROMISED:
             raise self._refusal(
                 f"its header promises {self._promised_frames:.3g} frames, and decord believes it"

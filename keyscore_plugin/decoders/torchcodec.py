@@ -32,6 +32,10 @@ class TorchCodecSource(ScannedSource):
     def __init__(self, path: str) -> None:
         self._decoders = require("torchcodec.decoders", extra="torchcodec")
         super().__init__(path)
+        if not self._table.packets.are_pts:
+            raise self._refusal(
+                "its packets do not say when frames are shown, and torchcodec goes by what they say"
+            )
         self._open_decoder: Any = self._open()
         counted = len(self._open_decoder)
         if counted != self.n_frames:

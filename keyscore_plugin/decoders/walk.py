@@ -5,6 +5,7 @@ from itertools import chain
 from typing import Literal
 
 import av
+from av.codec.context import Flags
 from av.container import InputContainer
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
@@ -39,6 +40,10 @@ def set_up(codec: VideoCodecContext, speed: Speed) -> None:
         codec.skip_frame = "NONKEY"
 
 
+class _Lost(Exception):
+    """What comes after a seek is not what the scan found there."""
+
+
 class Walk:
     """An open decoder that walks over intervals of packets; what does not decode is left out.
 
@@ -51,10 +56,12 @@ class Walk:
     def __init__(self, path: str, table: FrameTable, *, speed: Speed) -> None:
         self._path = path
         self._table = table
+        self._index_at = table.index_at_place()
         self._speed = speed
         self._container, self._stream = self._open()
         self._packets: Iterator[av.Packet] = demux(self._container, self._stream)
         self._next = 0  # place of the next packet among the video packets
+        self._has_sought = False  # since then, places are known by the packets' marks
 
     def frames(self, intervals: Sequence[Interval]) -> Iterator[tuple[int, VideoFrame]]:
         """Every frame that decodes on the way, with its index, in display order an interval."""
@@ -64,10 +71,16 @@ class Walk:
             return
         for interval, following in zip(intervals, [*intervals[1:], None], strict=True):
             self._go_to(interval)
-            for frame in self._decode(interval, following):
-                index = self._table.index_of(frame.pts)
-                if index is not None:
+            shown = -1
+            try:
+                for index, frame in self._decode(interval, following):
+                    shown = index
                     yield index, frame
+            except _Lost:
+                self._restart()
+                for index, frame in self._decode(interval, following):
+                    if index > shown:
+                        yield index, frame
 
     def close(self) -> None:
         """Free the decoder."""
@@ -76,6 +89,7 @@ class Walk:
     def _open(self) -> tuple[InputContainer, VideoStream]:
         container, stream = open_stream(self._path)
         set_up(stream.codec_context, self._speed)
+        label_frames(stream.codec_context)
         return container, stream
 
     def _restart(self) -> None:
@@ -83,6 +97,7 @@ class Walk:
         self._container, self._stream = self._open()
         self._packets = demux(self._container, self._stream)
         self._next = 0
+        self._has_sought = False
 
     def _counted(self, last: int) -> Iterator[tuple[int, VideoFrame]]:
         """Frames 0 to ``last``, known by counting."""
@@ -99,6 +114,7 @@ class Walk:
         try:
             self._container.seek(interval.seek_pts, stream=self._stream, backward=True)
             self._packets = demux(self._container, self._stream)
+            self._has_sought = True
             landed = self._landing()
         except av.FFmpegError:
             landed = None
@@ -113,27 +129,60 @@ class Walk:
         waiting: list[av.Packet] = []
         for packet in self._packets:
             waiting.append(packet)
-            index = self._table.index_of(packet.pts) if packet.size else None
-            if index is not None:
-                # The packets before it are of frames that are not shown: not in the table.
-                self._next = int(self._table.position[index]) - len(waiting) + 1
+            place = self._table.packets.place_of(self._time(packet), packet.size)
+            if place is not None:
+                self._next = place - len(waiting) + 1
                 self._packets = chain(waiting, self._packets)
                 return self._next
         return None
 
-    def _decode(self, interval: Interval, following: Interval | None) -> Iterator[VideoFrame]:
+    def _time(self, packet: av.Packet) -> int | None:
+        return packet.pts if self._table.packets.are_pts else packet.dts
+
+    def _decode(
+        self, interval: Interval, following: Interval | None
+    ) -> Iterator[tuple[int, VideoFrame]]:
         codec = self._stream.codec_context
         for packet in packets_of(self._packets):
             place, self._next = self._next, self._next + 1
             if place >= interval.first:
-                yield from decode_packet(codec, packet)
+                self._check(packet, place)
+                if not self._table.packets.are_pts:
+                    packet.opaque = place
+                yield from self._indexed(decode_packet(codec, packet))
             if place >= interval.last:
                 break
         # Keyframes depend on nothing: they follow each other without emptying the decoder, except
         # before a seek, which throws away what is still in it.
         if self._speed != "keyframes" or following is None or not self._is_near(following):
-            yield from decode_packet(codec, None)
+            yield from self._indexed(decode_packet(codec, None))
             codec.flush_buffers()
+
+    def _check(self, packet: av.Packet, place: int) -> None:
+        """See that the packet is the one the scan found at this place.
+
+        Raises:
+            _Lost: After a seek the container counts its packets otherwise.
+        """
+        if self._has_sought and not self._table.packets.is_at(
+            place, self._time(packet), packet.size
+        ):
+            raise _Lost
+
+    def _indexed(self, frames: list[VideoFrame]) -> Iterator[tuple[int, VideoFrame]]:
+        """The frames that are in the table, with their index there."""
+        for frame in frames:
+            if self._table.packets.are_pts:
+                index = self._table.index_of(frame.pts)
+            else:
+                index = self._index_at.get(frame.opaque)
+            if index is not None:
+                yield index, frame
+
+
+def label_frames(codec: VideoCodecContext) -> None:
+    """Let each frame carry what its packet has in `opaque`: the packet's place."""
+    codec.flags |= Flags.copy_opaque
 
 
 def packets_of(packets: Iterator[av.Packet]) -> Iterator[av.Packet]:
@@ -158,7 +207,8 @@ def decode_packet(codec: VideoCodecContext, packet: av.Packet | None) -> list[Vi
 
 
 def decode_all(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    """Every frame that decodes, in display order."""
-    for packet in packets_of(demux(container, stream)):
+    """Every frame that decodes, in display order, labelled by its packet's place."""
+    for place, packet in enumerate(packets_of(demux(container, stream))):
+        packet.opaque = place
         yield from decode_packet(stream.codec_context, packet)
     yield from decode_packet(stream.codec_context, None)
