@@ -5,7 +5,7 @@ from itertools import chain
 from typing import Literal
 
 import av
-from av.codec.context import Flags
+import numpy as np
 from av.container import InputContainer
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
@@ -16,6 +16,7 @@ from keyscore_plugin.decoders.table import FrameTable, Interval
 from keyscore_plugin.decoders.threads import n_threads
 
 Speed = Literal["careful", "exact", "rough", "reference", "keyframes"]
+_COPY_OPAQUE = 1 << 7  # FFmpeg's AV_CODEC_FLAG_COPY_OPAQUE
 _SEEK_PACKETS = 64  # ours: to read past fewer packets is cheaper than to seek
 
 
@@ -44,6 +45,10 @@ class _Lost(Exception):
     """What comes after a seek is not what the scan found there."""
 
 
+class _NoKeyframe(Exception):
+    """The container calls a frame a keyframe that is none."""
+
+
 class Walk:
     """An open decoder that walks over intervals of packets; what does not decode is left out.
 
@@ -69,18 +74,23 @@ class Walk:
         if not self._table.seekable:
             yield from self._counted(intervals[-1].last if intervals else -1)
             return
+        shown = -1
         for interval, following in zip(intervals, [*intervals[1:], None], strict=True):
             self._go_to(interval)
-            shown = -1
             try:
-                for index, frame in self._decode(interval, following):
+                for index, frame in self._started(interval, following):
+                    shown = max(shown, index)
+                    yield index, frame
+                continue
+            except _Lost:
+                again = interval
+            except _NoKeyframe:
+                again = Interval(interval.seek_pts, 0, interval.last)
+            self._restart()  # without a seek, all is as the scan found it
+            for index, frame in self._decode(again, following):
+                if index > shown:
                     shown = index
                     yield index, frame
-            except _Lost:
-                self._restart()
-                for index, frame in self._decode(interval, following):
-                    if index > shown:
-                        yield index, frame
 
     def close(self) -> None:
         """Free the decoder."""
@@ -139,6 +149,28 @@ class Walk:
     def _time(self, packet: av.Packet) -> int | None:
         return packet.pts if self._table.packets.are_pts else packet.dts
 
+    def _started(
+        self, interval: Interval, following: Interval | None
+    ) -> Iterator[tuple[int, VideoFrame]]:
+        """The frames of an interval, held back until its first packet has shown a keyframe.
+
+        Raises:
+            _Lost: See `_check`.
+            _NoKeyframe: It has shown another frame, from which others are not decoded rightly.
+        """
+        frames = self._decode(interval, following)
+        held: list[tuple[int, VideoFrame]] = []
+        if interval.first > 0:
+            start = int(np.flatnonzero(self._table.position == interval.first)[0])
+            for index, frame in frames:
+                held.append((index, frame))
+                if index == start and not frame.key_frame:
+                    raise _NoKeyframe
+                if index == start:
+                    break
+        yield from held
+        yield from frames
+
     def _decode(
         self, interval: Interval, following: Interval | None
     ) -> Iterator[tuple[int, VideoFrame]]:
@@ -182,7 +214,7 @@ class Walk:
 
 def label_frames(codec: VideoCodecContext) -> None:
     """Let each frame carry what its packet has in `opaque`: the packet's place."""
-    codec.flags |= Flags.copy_opaque
+    codec.flags |= _COPY_OPAQUE
 
 
 def packets_of(packets: Iterator[av.Packet]) -> Iterator[av.Packet]:
