@@ -92,7 +92,8 @@ def must_decode(container: InputContainer, stream: VideoStream, pts: Ints, keyfr
         return True
     if stands_alone(codec) or len(pts) < 2:
         return False
-    if stream.codec_context.name in _HIDDEN_FRAME_CODECS or keyframe.all():
+    # A container that calls every frame a keyframe, or none, does not know.
+    if stream.codec_context.name in _HIDDEN_FRAME_CODECS or keyframe.all() or not keyframe.any():
         return True
     is_timed = not _TIMED_FORMATS.isdisjoint(container.format.name.split(","))
     if not codec.reorder:

@@ -186,15 +186,18 @@ def _table_from_packets(
     """A table for frames that are known by the times of their packets."""
     pts, dts = np.array(packets.pts)[position], np.array(packets.dts)[position]
     last = packets.duration[position[-1]]
+    keys = _believed(stream, packets, keyframe)
+    told = np.array(packets.keyframe, dtype=np.bool_)[position]
     return FrameTable(
         pts=pts,
         end=int(pts[-1]) + (last or _usual_gap(pts, stream)),
-        keyframe=_believed(stream, packets, keyframe),
+        keyframe=keys,
         position=position.astype(np.int64),
         seek_pts=np.where(dts == NO_TIME, pts, np.minimum(dts, pts)),
         time_base=_time_base(stream),
         seekable=True,
         packets=packets.marks(are_pts=True),
+        keys_as_told=np.array_equal(keys, told),
     )
 
 
@@ -217,6 +220,7 @@ def _table_from_frames(
         time_base=_time_base(stream),
         seekable=seekable,
         packets=packets.marks(are_pts=False),
+        keys_as_told=False,
     )
     return table, notes
 

@@ -59,6 +59,7 @@ class FrameTable:
         seekable: False when packets cannot be told apart; then frames are found by counting from
             the first one.
         packets: What tells the packets apart.
+        keys_as_told: Whether ``keyframe`` is what the container says, too.
     """
 
     pts: Ints
@@ -69,6 +70,7 @@ class FrameTable:
     time_base: Fraction
     seekable: bool
     packets: PacketMarks
+    keys_as_told: bool
 
     def __len__(self) -> int:
         return len(self.pts)

@@ -12,7 +12,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from keyscore_plugin.decoders.container import CODEC_OPTIONS, demux, open_stream
-from keyscore_plugin.decoders.table import FrameTable, Interval
+from keyscore_plugin.decoders.table import FrameTable, Interval, Ints, plan
 from keyscore_plugin.decoders.threads import n_threads
 
 Speed = Literal["careful", "exact", "rough", "reference", "keyframes"]
@@ -210,6 +210,17 @@ class Walk:
                 index = self._index_at.get(frame.opaque)
             if index is not None:
                 yield index, frame
+
+
+def start_cleanly(path: str, table: FrameTable, rows: Ints) -> bool:
+    """Whether a decoder that starts at these keyframes shows them.
+
+    It does not where a picture is refreshed part by part: there a clean one comes frames later.
+    """
+    walk = Walk(path, table, speed="keyframes")
+    shown = {index for index, _ in walk.frames(plan(table, rows))}
+    walk.close()
+    return shown.issuperset(rows.tolist())
 
 
 def label_frames(codec: VideoCodecContext) -> None:

@@ -24,6 +24,7 @@ def table(decode_order: str, keys: str) -> FrameTable:
         time_base=Fraction(1, 100),
         seekable=True,
         packets=PacketMarks(pts[np.argsort(position)], np.ones_like(pts), are_pts=True),
+        keys_as_told=True,
     )
 
 
