@@ -166,7 +166,7 @@ class Walk:
                 held.append((index, frame))
                 if index == start and not frame.key_frame:
                     raise _NoKeyframe
-                if index == start:
+                if index >= start:  # those shown before it are few: as many as a codec reorders
                     break
         yield from held
         yield from frames
