@@ -5,21 +5,17 @@ from collections.abc import Generator
 import numpy as np
 import torch
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 from torch import Tensor
 
-from keyscore_plugin.decoders.base import Pixels, ScannedSource
+from keyscore_plugin.decoders.base import ScannedSource
 from keyscore_plugin.decoders.nearest import nearest
+from keyscore_plugin.decoders.orientation import Pixels
+from keyscore_plugin.decoders.rgb import RgbConverter
 from keyscore_plugin.decoders.table import Ints, plan
 from keyscore_plugin.decoders.walk import Speed, Walk
 from keyscore_plugin.errors import VideoError
 from keyscore_plugin.types import Frames
 
-# Matrix coefficients (ITU-T H.273) that swscale knows by the same number; unspecified is BT.601,
-# as for the other decoders.
-_MATRICES = {1, 4, 5, 6, 7, 9}
-_BT601 = 5
-_INTERPOLATION = Interpolation.BILINEAR  # swscale widens its kernel to an average when it shrinks
 _MIN_SPARSE = 4  # ours: stand-ins only where grid points are further apart than this many frames
 
 
@@ -34,10 +30,10 @@ class PyAVSource(ScannedSource):
 
     decoder = "pyav"
 
-    def __init__(self, path: str) -> None:
-        super().__init__(path)
+    def __init__(self, path: str, stream: int | None = None) -> None:
+        super().__init__(path, stream)
         self._reader: Walk | None = None
-        self._scaler = VideoReformatter()
+        self._converter = RgbConverter(self._picture)
 
     def close(self) -> None:
         """Free the decoder. Closing twice is fine."""
@@ -49,13 +45,13 @@ class PyAVSource(ScannedSource):
     def _read(self, rows: Ints, size: tuple[int, int]) -> Tensor:
         pixels = torch.empty((len(rows), *size, 3), dtype=torch.uint8)
         if self._reader is None:
-            self._reader = Walk(self.path, self._table, speed="exact")
+            self._reader = self._walk("exact")
         missing = self._fill(pixels, rows, size, rows, self._reader, keyframes_back=0)
         # Some keyframes do not start a clean picture (intra refresh, broken links): go back more.
         for keyframes_back in (1, len(self._table)):
             if not len(missing):
                 break
-            walk = Walk(self.path, self._table, speed="careful")
+            walk = self._walk("careful")
             missing = self._fill(pixels, rows, size, missing, walk, keyframes_back=keyframes_back)
             walk.close()
         if len(missing):
@@ -88,7 +84,7 @@ class PyAVSource(ScannedSource):
         return np.array(sorted(wanted), dtype=np.int64)
 
     def _thumbnails(self, rows: Ints, size: tuple[int, int]) -> Generator[Frames, None, None]:
-        walk = Walk(self.path, self._table, speed=self._speed(rows))
+        walk = self._walk(self._speed(rows))
         try:
             decoded = walk.frames(plan(self._table, rows))
             near = nearest(decoded, rows, self._table.pts)
@@ -111,23 +107,11 @@ class PyAVSource(ScannedSource):
         )
         return "reference" if sparse else "rough"
 
+    def _walk(self, speed: Speed) -> Walk:
+        return Walk(self.path, self._table, stream=self.stream, speed=speed)
+
     def _convert(self, frame: VideoFrame, size: tuple[int, int]) -> Pixels:
         """Upright RGB of the given (height, width)."""
-        height, width = size[::-1] if self.rotation % 180 else size
-        scaled = self._scaler.reformat(
-            frame,
-            width=width,
-            height=height,
-            format="rgb24",
-            src_colorspace=frame.colorspace if frame.colorspace in _MATRICES else _BT601,
-            dst_colorspace=_BT601,  # PyAV applies the source's matrix only where the two differ
-            src_color_range=_color_range(frame),
-            interpolation=_INTERPOLATION,
-        )
-        rgb = np.asarray(scaled.to_ndarray(), dtype=np.uint8)
-        return np.ascontiguousarray(np.rot90(rgb, k=-self.rotation // 90))
-
-
-def _color_range(frame: VideoFrame) -> ColorRange:
-    full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
-    return ColorRange.JPEG if full else ColorRange.MPEG
+        if (frame.width, frame.height) != (self._picture.width, self._picture.height):
+            self._note("the size of its frames changes: all are scaled to the first's")
+        return self._converter.convert(frame, size)

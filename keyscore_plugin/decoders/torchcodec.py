@@ -29,9 +29,11 @@ class TorchCodecSource(ScannedSource):
     decoder = "torchcodec"
     device = "cpu"  # where it decodes
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, stream: int | None = None) -> None:
         self._decoders = require("torchcodec.decoders", extra="torchcodec")
-        super().__init__(path)
+        super().__init__(path, stream)
+        if cause := self._picture.refused_by(self.decoder):
+            raise self._refusal(cause)
         if not self._table.packets.are_pts:
             raise self._refusal(
                 "its packets do not say when frames are shown, and torchcodec goes by what they say"
@@ -77,6 +79,7 @@ class TorchCodecSource(ScannedSource):
         try:
             return self._decoders.VideoDecoder(
                 str(check_path(self.path)),
+                stream_index=self._choice.index,
                 dimension_order="NHWC",
                 num_ffmpeg_threads=n_threads(),
                 device=self.device,
