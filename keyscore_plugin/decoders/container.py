@@ -28,6 +28,7 @@ _REFUSED_FORMATS = {
 }
 DAMAGED_REMEDY = "check that the file is complete and is a video"
 CODEC_OPTIONS = {"max_pixels": str(MAX_PIXELS)}  # FFmpeg must not allocate a larger frame either
+_GENERATE_PTS = 1  # FFmpeg's AVFMT_FLAG_GENPTS
 
 
 def check_path(path: str) -> Path:
@@ -117,6 +118,8 @@ def open_stream(path: str, number: int | None = None) -> tuple[InputContainer, V
         )
     except av.FFmpegError as error:
         raise _not_opened(path, file, error) from error
+    # PyAV asks for times where the file has none: in AVI with B-frames FFmpeg makes up wrong ones.
+    container.flags &= ~_GENERATE_PTS
     try:
         if _is_one_picture(container):
             raise VideoError(path, *PICTURE)

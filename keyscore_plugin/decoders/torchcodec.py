@@ -34,6 +34,14 @@ class TorchCodecSource(ScannedSource):
         super().__init__(path, stream)
         if cause := self._picture.refused_by(self.decoder):
             raise self._refusal(cause)
+        if not self._table.packets.are_pts:
+            raise self._refusal(
+                "its packets do not say when frames are shown, and torchcodec goes by what they say"
+            )
+        if not self._table.keys_as_told:
+            raise self._refusal(
+                "its container calls wrong frames keyframes, and torchcodec starts there"
+            )
         self._open_decoder: Any = self._open()
         counted = len(self._open_decoder)
         if counted != self.n_frames:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyscore_plugin.decoders.nearest import nearest
-from keyscore_plugin.decoders.table import FrameTable, Interval, plan
+from keyscore_plugin.decoders.table import FrameTable, Interval, PacketMarks, plan
 
 
 def table(decode_order: str, keys: str) -> FrameTable:
@@ -23,6 +23,8 @@ def table(decode_order: str, keys: str) -> FrameTable:
         seek_pts=pts,
         time_base=Fraction(1, 100),
         seekable=True,
+        packets=PacketMarks(pts[np.argsort(position)], np.ones_like(pts), are_pts=True),
+        keys_as_told=True,
     )
 
 
@@ -57,6 +59,14 @@ def test_a_plan_can_start_earlier_where_a_keyframe_is_not_clean() -> None:
 def test_the_table_knows_leading_pictures_and_runs_of_b_frames() -> None:
     assert (CLOSED.has_leading_pictures, CLOSED.anchor_gap) == (False, 1)
     assert (OPEN.has_leading_pictures, OPEN.anchor_gap) == (True, 3)
+
+
+def test_a_packet_is_known_by_its_time_and_its_size() -> None:
+    marks = PacketMarks(np.array([0, 40, 40, 80]), np.array([9, 8, 7, 6]), are_pts=False)
+    assert [marks.place_of(0, 9), marks.place_of(80, 6)] == [0, 3]
+    assert [marks.place_of(*packet) for packet in ((0, 8), (40, 8), (None, 9))] == [None] * 3
+    assert marks.is_at(2, 40, 7)
+    assert not any(marks.is_at(*packet) for packet in ((2, 40, 8), (2, 0, 7), (4, 0, 9)))
 
 
 @given(st.data())
