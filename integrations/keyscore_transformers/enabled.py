@@ -68,13 +68,13 @@ class EnabledProcessor(ProcessorMixin):
         """As the processor's own; ``sampler=`` and what goes with it chooses the frames."""
         stock: Any = super()
         blocks = video_blocks(conversation)
+        reads_videos = _tokenizes(stock.apply_chat_template, conversation, *args, **kwargs)
         requests: list[VideoRequest] | None = None
         if self._asks(kwargs) or any(block.keywords.get("sampler") for block in blocks):
             ours, rest = sort_keywords(kwargs)
-            if _tokenizes(stock.apply_chat_template, conversation, *args, **kwargs):
-                requests = self._requests_of(blocks, ours)
+            requests = self._requests_of(blocks, ours) if reads_videos else None
         else:
-            rest = without_sampler(kwargs, blocks=blocks)
+            rest = without_sampler(kwargs, blocks=blocks if reads_videos else ())
         pending = _PENDING.set(_Pending(requests))
         try:
             return stock.apply_chat_template(conversation, *args, **rest)

@@ -59,7 +59,8 @@ class VideoRequest:
             raise InputError(f"guide {shown(self.guide)} is not caption|question|both")
 
 
-_ONLY_OURS = ("threshold", "token_budget", "guide", "pair")  # no chat template has these
+# No chat template has these.
+_ONLY_OURS = ("threshold", "token_budget", "guide", "pair", "video_start", "video_end")
 _OURS = tuple(f.name for f in fields(VideoRequest) if f.name not in (*_SAMPLING, "user_text"))
 _KEYS = (*_OURS, *_SAMPLING)
 

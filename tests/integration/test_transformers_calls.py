@@ -440,6 +440,10 @@ REFUSED: dict[str, tuple[Callable[[Any, str], Any], str]] = {
         lambda p, v: p.apply_chat_template(messages(v, pair="pack"), **ANSWER),
         "pair is for a sampler",
     ),
+    "a part without a sampler, in the block": (
+        lambda p, v: p.apply_chat_template(messages(v, video_start=1.0), **ANSWER),
+        "video_start is for a sampler",
+    ),
     "bounds of the processor's own sampling": (
         lambda p, v: p.apply_chat_template(messages(v), sampler="uniform", max_frames=4, **ANSWER),
         "max_frames is for the processor's own sampling, and a sampler spends a budget",
@@ -497,6 +501,8 @@ def test_a_prompt_alone_is_that_of_the_stock_processor(processor: Any, video: st
     for call in ({}, {"sampler": "keyscore", "num_frames": 4}, {"tokenize": False}):
         found = processor.apply_chat_template(element, add_generation_prompt=True, **call)
         assert found == expected
+    part = messages(video, video_start=1.0)
+    assert processor.apply_chat_template(part, add_generation_prompt=True) == expected
     assert processor.last_selections == []
 
 
