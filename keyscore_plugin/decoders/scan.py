@@ -69,6 +69,7 @@ class _Packets:
     shown: bytearray = field(default_factory=bytearray)  # 0: cut by an edit list or the file's end
     first_frame: VideoFrame | None = None
     broken_by: str | None = None
+    n_corrupt: int = 0  # those the container calls so: parts of them are missing
 
     def tell_frames_apart(self) -> bool:
         """Whether every packet has a pts of its own."""
@@ -94,6 +95,9 @@ def scan(path: str) -> Scan:
             raise VideoError(path, cause, DAMAGED_REMEDY)
         check_size(path, frame.width, frame.height)
         table, notes = _build_table(path, container, stream, packets)
+        damaged = f"{packets.n_corrupt} of its {len(packets.pts)} packets are damaged"
+        if packets.n_corrupt:
+            notes.append(damaged)
         if packets.broken_by:
             notes.append(f"the file ends early or is damaged: {packets.broken_by}")
         elif stream.frames > len(packets.pts):
@@ -108,7 +112,7 @@ def scan(path: str) -> Scan:
             codec=stream.codec_context.codec.canonical_name,
             format=container.format.name,
             promised_frames=promised_frames(container, stream),
-            damage=packets.broken_by,
+            damage=packets.broken_by or (damaged if packets.n_corrupt else None),
             notes=tuple(notes),
         )
 
@@ -138,6 +142,7 @@ def _demux(container: InputContainer, stream: VideoStream) -> _Packets:
                 found.keyframe.append(packet.is_keyframe)
                 found.shown.append(not packet.is_discard)
                 last_is_cut = packet.is_corrupt
+                found.n_corrupt += packet.is_corrupt
     except av.FFmpegError as error:
         found.broken_by = ffmpeg_cause(error)
         if found.first_frame is None:
@@ -145,6 +150,7 @@ def _demux(container: InputContainer, stream: VideoStream) -> _Packets:
     if last_is_cut:
         found.shown[-1] = 0
         found.broken_by = "its last frame is cut off"
+        found.n_corrupt -= 1
     return found
 
 

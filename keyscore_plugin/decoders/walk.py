@@ -12,26 +12,27 @@ from av.video.stream import VideoStream
 
 from keyscore_plugin.decoders.container import CODEC_OPTIONS, demux, open_stream
 from keyscore_plugin.decoders.table import FrameTable, Interval
-from keyscore_plugin.decoders.threads import n_threads
+from keyscore_plugin.decoders.threads import kind_of_threads, n_threads
 
-Speed = Literal["careful", "exact", "rough", "reference", "keyframes"]
+Speed = Literal["exact", "rough", "reference", "keyframes"]
 _SEEK_PACKETS = 64  # ours: to read past fewer packets is cheaper than to seek
 
 
-def set_up(codec: VideoCodecContext, speed: Speed) -> None:
+def set_up(codec: VideoCodecContext, speed: Speed, *, careful: bool = False) -> None:
     """Choose threads and what the decoder may leave out, before the codec is opened.
 
     Args:
         codec: A decoder that was not used yet.
-        speed: ``"exact"``, all as the codec says; ``"careful"``, the same without threads over
-            frames, which lose good frames beside one that does not decode; ``"rough"``, without
-            the loop filter, good enough for thumbnails; ``"reference"``, the same and only frames
-            that others refer to; ``"keyframes"``, the same and only keyframes.
+        speed: ``"exact"``, all as the codec says; ``"rough"``, without the loop filter, good enough
+            for thumbnails; ``"reference"``, the same and only frames that others refer to;
+            ``"keyframes"``, the same and only keyframes.
+        careful: On one thread. Several lose good frames beside one that does not decode, and fill
+            in what is damaged as they happen to come upon it.
     """
-    codec.thread_type = "SLICE" if speed == "careful" else "AUTO"
-    codec.thread_count = n_threads()
+    codec.thread_type = kind_of_threads(codec.codec.canonical_name)
+    codec.thread_count = 1 if careful else n_threads()
     codec.options = dict(CODEC_OPTIONS)
-    if speed not in ("careful", "exact"):
+    if speed != "exact":
         codec.options = {**CODEC_OPTIONS, "skip_loop_filter": "all"}
     if speed == "reference":
         codec.skip_frame = "NONREF"
@@ -46,12 +47,22 @@ class Walk:
         path: A local video file.
         table: Its frame table.
         speed: What the decoder may leave out, see `set_up`.
+        careful: On one thread, see `set_up`.
+
+    Attributes:
+        damage: Place of the first packet that showed damage: one that the container calls corrupt,
+            that does not decode, or whose frame the codec had to fill in. None before there is one;
+            the caller may set it back.
     """
 
-    def __init__(self, path: str, table: FrameTable, *, speed: Speed) -> None:
+    def __init__(
+        self, path: str, table: FrameTable, *, speed: Speed, careful: bool = False
+    ) -> None:
+        self.damage: int | None = None
         self._path = path
         self._table = table
         self._speed = speed
+        self._is_careful = careful
         self._container, self._stream = self._open()
         self._packets: Iterator[av.Packet] = demux(self._container, self._stream)
         self._next = 0  # place of the next packet among the video packets
@@ -67,6 +78,8 @@ class Walk:
             for frame in self._decode(interval, following):
                 index = self._table.index_of(frame.pts)
                 if index is not None:
+                    if frame.is_corrupt:
+                        self._mark(int(self._table.position[index]))
                     yield index, frame
 
     def close(self) -> None:
@@ -75,7 +88,7 @@ class Walk:
 
     def _open(self) -> tuple[InputContainer, VideoStream]:
         container, stream = open_stream(self._path)
-        set_up(stream.codec_context, self._speed)
+        set_up(stream.codec_context, self._speed, careful=self._is_careful)
         return container, stream
 
     def _restart(self) -> None:
@@ -88,6 +101,8 @@ class Walk:
         """Frames 0 to ``last``, known by counting."""
         self._restart()
         for index, frame in enumerate(decode_all(self._container, self._stream)):
+            if frame.is_corrupt:
+                self._mark(index)
             yield index, frame
             if index >= last:
                 return
@@ -126,14 +141,27 @@ class Walk:
         for packet in packets_of(self._packets):
             place, self._next = self._next, self._next + 1
             if place >= interval.first:
-                yield from decode_packet(codec, packet)
+                if packet.is_corrupt:
+                    self._mark(place)
+                yield from self._try(packet, place)
             if place >= interval.last:
                 break
         # Keyframes depend on nothing: they follow each other without emptying the decoder, except
         # before a seek, which throws away what is still in it.
         if self._speed != "keyframes" or following is None or not self._is_near(following):
-            yield from decode_packet(codec, None)
+            yield from self._try(None, interval.first)
             codec.flush_buffers()
+
+    def _try(self, packet: av.Packet | None, place: int) -> list[VideoFrame]:
+        """The frames that come out for a packet; where it does not decode, that is damage."""
+        try:
+            return self._stream.codec_context.decode(packet)
+        except av.FFmpegError:
+            self._mark(place)
+            return []
+
+    def _mark(self, place: int) -> None:
+        self.damage = place if self.damage is None else min(self.damage, place)
 
 
 def packets_of(packets: Iterator[av.Packet]) -> Iterator[av.Packet]:
