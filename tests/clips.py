@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 
 Image = npt.NDArray[np.uint8]
 MILLISECOND = Fraction(1, 1000)
+FRAME = Fraction(1, 25)
 N_BITS = 8  # of the frame number, painted as black and white columns
 X265_QUIET = {"x265-params": "log-level=none"}
 BT709, BT601 = 1, 5  # ITU-T H.273
@@ -65,6 +66,8 @@ class Clip:
         patch: Changes the file's bytes in the end.
         n_cut: Frames at the start that an edit list hides.
         start_shift_ms: What the container adds to all times.
+        clock: Seconds a tick of the encoder; milliseconds, or frames for those that know no other.
+        format: FFmpeg's muxer, where the extension does not choose it.
     """
 
     name: str
@@ -83,6 +86,8 @@ class Clip:
     patch: Callable[[bytes], bytes] | None = None
     n_cut: int = 0
     start_shift_ms: int = 0
+    clock: Fraction | None = None
+    format: str | None = None
 
     @property
     def seconds(self) -> list[float]:
@@ -99,7 +104,7 @@ class Clip:
     def write(self, folder: Path) -> Path:
         """Make the clip in a folder."""
         path = folder / self.name
-        with av.open(str(path), "w", options=self.muxer) as container:
+        with av.open(str(path), "w", format=self.format, options=self.muxer) as container:
             stream = container.add_stream(self.codec, rate=25)
             assert isinstance(stream, VideoStream)
             self._set_up(stream)
@@ -117,7 +122,7 @@ class Clip:
         width, height = self.size[::-1] if self.rotation % 180 else self.size
         stream.width, stream.height, stream.pix_fmt = width, height, self.pix_fmt
         codec = stream.codec_context
-        codec.time_base = Fraction(1, 25) if self.codec == "mpeg4" else MILLISECOND
+        codec.time_base = self.clock or (FRAME if self.codec == "mpeg4" else MILLISECOND)
         codec.gop_size, codec.max_b_frames = self.gop, self.b_frames
         codec.colorspace = self.matrix
         codec.color_range = 2 if self.pix_fmt == "yuvj420p" else 1

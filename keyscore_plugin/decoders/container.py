@@ -27,6 +27,7 @@ _REFUSED_FORMATS = {
 _NOT_A_VIDEO = "give a video file such as .mp4, .mkv, .webm or .avi"
 DAMAGED_REMEDY = "check that the file is complete and is a video"
 CODEC_OPTIONS = {"max_pixels": str(MAX_PIXELS)}  # FFmpeg must not allocate a larger frame either
+_GENERATE_PTS = 1  # FFmpeg's AVFMT_FLAG_GENPTS
 # Pictures, whose size is what their first bytes claim.
 _PICTURES = {"apng", "gif", "png"}
 
@@ -98,6 +99,8 @@ def open_stream(path: str) -> tuple[InputContainer, VideoStream]:
         if error.errno == errno.EINVAL:  # what a format that may not be opened gives, too
             cause = f"it is a playlist, a text or damaged ({cause})"
         raise VideoError(path, cause, _NOT_A_VIDEO) from error
+    # PyAV asks for times where the file has none: in AVI with B-frames FFmpeg makes up wrong ones.
+    container.flags &= ~_GENERATE_PTS
     try:
         return container, _video_stream(path, container)
     except VideoError:

@@ -12,6 +12,7 @@ from keyscore_plugin.decoders.base import Pixels, ScannedSource
 from keyscore_plugin.decoders.container import check_path
 from keyscore_plugin.decoders.table import Ints
 from keyscore_plugin.decoders.threads import n_threads_of_any_kind
+from keyscore_plugin.decoders.walk import start_cleanly
 from keyscore_plugin.errors import VideoError
 from keyscore_plugin.types import Frames
 
@@ -51,6 +52,8 @@ class DecordSource(ScannedSource):
             raise self._refusal(f"{self._damage}, and decord may hang on a damaged file")
         if not _FORMATS & set(self._format.split(",")):
             raise self._refusal(f"decord does not find its frames in {self._format} files")
+        if not self._table.packets.are_pts:
+            raise self._refusal("its packets do not say when frames are shown, as decord expects")
         if self._promised_frames > _MOST_PROMISED:
             raise self._refusal(
                 f"its header promises {self._promised_frames:.3g} frames, and decord believes it"
@@ -118,6 +121,9 @@ class DecordSource(ScannedSource):
             or reader.get_key_indices() != self.keyframes().tolist()
         ):
             raise self._refusal("decord loses count where pictures lead a keyframe (open GOP)")
+        later_keys = np.flatnonzero(self._table.keyframe)[1:]
+        if len(later_keys) and not start_cleanly(self.path, self._table, later_keys[[0, -1]]):
+            raise self._refusal("decord starts at keyframes, which are no clean pictures here")
         starts = reader.get_frame_timestamp(np.arange(self.n_frames))[:, 0]
         # decord lets every video start at zero.
         expected = (self._seconds - self._seconds[0]).numpy()

@@ -109,7 +109,8 @@ class PyAVSource(ScannedSource):
         """What the decoder may leave out for this grid."""
         if not self._table.seekable:
             return "rough"
-        if self._table.keyframe[rows].all():
+        # Not for one alone: some decoders call no frame a keyframe, and would leave it out.
+        if len(rows) > 1 and self._table.keyframe[rows].all():
             return "keyframes"
         # Two grid points may never have the same stand-in.
         sparse = np.diff(rows).min(initial=len(self._table)) > max(

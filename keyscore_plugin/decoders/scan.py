@@ -19,13 +19,19 @@ from keyscore_plugin.decoders.container import (
     ffmpeg_cause,
     open_stream,
 )
+from keyscore_plugin.decoders.decoded import (
+    DecodedFrames,
+    decode_once,
+    has_no_times,
+    keyframes_hold,
+    must_decode,
+)
 from keyscore_plugin.decoders.promise import early_end, promised_frames
-from keyscore_plugin.decoders.table import Bools, FrameTable, Ints
-from keyscore_plugin.decoders.walk import decode_all, decode_packet, set_up
+from keyscore_plugin.decoders.table import NO_TIME, Bools, FrameTable, Ints, PacketMarks
+from keyscore_plugin.decoders.walk import decode_packet
 from keyscore_plugin.errors import VideoError
 
-_NO_TIME = -(2**63)  # FFmpeg's AV_NOPTS_VALUE: no time can be this
-_HIDDEN_FRAME_CODECS = {"vp8", "theora"}  # some packets hold a reference that is never shown
+_MOST_DELAYED = 16  # frames that a decoder may hold back to the end of the file, by H.264
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,16 +71,17 @@ class _Packets:
     pts: "array[int]" = field(default_factory=lambda: array("q"))
     dts: "array[int]" = field(default_factory=lambda: array("q"))
     duration: "array[int]" = field(default_factory=lambda: array("q"))
+    size: "array[int]" = field(default_factory=lambda: array("q"))
     keyframe: bytearray = field(default_factory=bytearray)
     shown: bytearray = field(default_factory=bytearray)  # 0: cut by an edit list or the file's end
     first_frame: VideoFrame | None = None
     broken_by: str | None = None
     n_corrupt: int = 0  # those the container calls so: parts of them are missing
 
-    def tell_frames_apart(self) -> bool:
-        """Whether every packet has a pts of its own."""
-        times = np.array(self.pts)
-        return _NO_TIME not in times and len(np.unique(times)) == len(times)
+    def marks(self, *, are_pts: bool) -> PacketMarks:
+        """What tells the packets apart."""
+        times = self.pts if are_pts else self.dts
+        return PacketMarks(np.array(times), np.array(self.size), are_pts)
 
 
 def scan(path: str) -> Scan:
@@ -136,9 +143,10 @@ def _demux(container: InputContainer, stream: VideoStream) -> _Packets:
                 data = packet if packet.size else None  # the empty last one flushes the decoder
                 found.first_frame = next(iter(decode_packet(stream.codec_context, data)), None)
             if packet.size:
-                found.pts.append(_NO_TIME if packet.pts is None else packet.pts)
-                found.dts.append(_NO_TIME if packet.dts is None else packet.dts)
+                found.pts.append(NO_TIME if packet.pts is None else packet.pts)
+                found.dts.append(NO_TIME if packet.dts is None else packet.dts)
                 found.duration.append(max(packet.duration or 0, 0))
+                found.size.append(packet.size)
                 found.keyframe.append(packet.is_keyframe)
                 found.shown.append(not packet.is_discard)
                 last_is_cut = packet.is_corrupt
@@ -158,76 +166,99 @@ def _build_table(
     path: str, container: InputContainer, stream: VideoStream, packets: _Packets
 ) -> tuple[FrameTable, list[str]]:
     """The table from the packets where they tell the frames apart, else from the frames."""
-    pts = np.array(packets.pts if packets.tell_frames_apart() else [], dtype=np.int64)
+    pts = np.array(packets.pts)
     shown = np.array(packets.shown, dtype=np.bool_)
-    codec = stream.codec_context.name
-    packed = codec == "mpeg4" and container.format.name == "avi"  # DivX: two frames a packet
-    if len(pts) and not packed and codec not in _HIDDEN_FRAME_CODECS:
+    keyframe = np.array(packets.keyframe, dtype=np.bool_)
+    if _are_unique(pts) and not must_decode(container, stream, pts, keyframe):
         first = packets.first_frame.pts if packets.first_frame else None
         decodes = shown if first is None else shown & (pts >= first)
         n_lead = int(shown.sum() - decodes.sum())
         notes = [f"{n_lead} frames before the first that decodes are left out"] if n_lead else []
         if decodes.any():
-            return _table_from_packets(stream, packets, pts, decodes), notes
-    frames = _decode_times(path)
-    times = {time for time, _ in frames if time is not None}
-    if frames and len(times) == len(frames) and times <= set(pts.tolist()):
-        return _table_from_packets(stream, packets, pts, np.isin(pts, list(times))), []
-    return _table_from_frames(path, stream, frames)
+            rows = np.flatnonzero(decodes)
+            rows = rows[np.argsort(pts[rows])]
+            return _table_from_packets(stream, packets, rows, keyframe[rows]), notes
+    frames = decode_once(path)
+    if not len(frames):
+        raise VideoError(path, "no frame of its video stream decodes", DAMAGED_REMEDY)
+    if frames.are_told_by(pts):
+        return _table_from_packets(stream, packets, frames.position, frames.keyframe), []
+    return _table_from_frames(container, stream, packets, frames)
 
 
 def _table_from_packets(
-    stream: VideoStream, packets: _Packets, pts: Ints, shown: Bools
+    stream: VideoStream, packets: _Packets, position: Ints, keyframe: Bools
 ) -> FrameTable:
-    rows = np.flatnonzero(shown)
-    rows = rows[np.argsort(pts[rows])]
-    dts = np.array(packets.dts)
-    shown_pts = pts[rows]
+    """A table for frames that are known by the times of their packets."""
+    pts, dts = np.array(packets.pts)[position], np.array(packets.dts)[position]
+    last = packets.duration[position[-1]]
+    keys = _believed(stream, packets, keyframe)
+    told = np.array(packets.keyframe, dtype=np.bool_)[position]
     return FrameTable(
-        pts=shown_pts,
-        end=int(shown_pts[-1]) + (packets.duration[rows[-1]] or _usual_gap(shown_pts, stream)),
-        keyframe=np.array(packets.keyframe, dtype=np.bool_)[rows],
-        position=rows.astype(np.int64),
-        seek_pts=np.where(dts == _NO_TIME, pts, np.minimum(dts, pts))[rows],
+        pts=pts,
+        end=int(pts[-1]) + (last or _usual_gap(pts, stream)),
+        keyframe=keys,
+        position=position.astype(np.int64),
+        seek_pts=np.where(dts == NO_TIME, pts, np.minimum(dts, pts)),
         time_base=_time_base(stream),
         seekable=True,
+        packets=packets.marks(are_pts=True),
+        keys_as_told=np.array_equal(keys, told),
     )
 
 
 def _table_from_frames(
-    path: str, stream: VideoStream, frames: list[tuple[int | None, bool]]
+    container: InputContainer, stream: VideoStream, packets: _Packets, frames: DecodedFrames
 ) -> tuple[FrameTable, list[str]]:
-    """A table for frames that must be found by counting."""
-    if not frames:
-        raise VideoError(path, "no frame of its video stream decodes", DAMAGED_REMEDY)
-    notes = []
-    count = np.arange(len(frames), dtype=np.int64)
-    times = [time for time, _ in frames if time is not None]
-    pts = np.array(times, dtype=np.int64)
-    if len(times) < len(frames) or (np.diff(pts) <= 0).any():
-        tick = _nominal_gap(stream)
-        pts = count * tick
-        notes = [
-            f"the file holds no usable times; {1 / (tick * _time_base(stream))} fps is assumed"
-        ]
+    """A table for frames that are known by the places of their packets, or by counting."""
+    pts, notes = _times(container, stream, frames)
+    dts = np.array(packets.dts)
+    seekable = _are_unique(dts) and _are_unique(frames.position)
+    if not seekable:
+        notes.append("its frames are found by counting from the first one, which takes time")
+    position = frames.position if seekable else np.arange(len(frames))
     table = FrameTable(
         pts=pts,
         end=int(pts[-1]) + _usual_gap(pts, stream),
-        keyframe=np.array([is_key for _, is_key in frames]),
-        position=count,
-        seek_pts=pts,
+        keyframe=_believed(stream, packets, frames.keyframe),
+        position=position,
+        seek_pts=dts[position] if seekable else pts,
         time_base=_time_base(stream),
-        seekable=False,
+        seekable=seekable,
+        packets=packets.marks(are_pts=False),
+        keys_as_told=False,
     )
     return table, notes
 
 
-def _decode_times(path: str) -> list[tuple[int | None, bool]]:
-    """Pts and keyframe flag of every frame that comes out of the decoder, in display order."""
-    container, stream = open_stream(path)
-    with closing(container):
-        set_up(stream.codec_context, "rough")
-        return [(f.pts, bool(f.key_frame)) for f in decode_all(container, stream)]
+def _times(
+    container: InputContainer, stream: VideoStream, frames: DecodedFrames
+) -> tuple[Ints, list[str]]:
+    """Rising ticks of the frames, and what a reader must know of them."""
+    gap = _nominal_gap(stream)
+    found = None if has_no_times(container) else frames.times(gap=gap)
+    if found is None:
+        rate = 1 / (gap * _time_base(stream))
+        count = np.arange(len(frames), dtype=np.int64)
+        return count * gap, [f"the file holds no usable times; {rate} fps is assumed"]
+    pts, n_reckoned = found
+    if n_reckoned <= _MOST_DELAYED:
+        return pts, []
+    return pts, [f"times of {n_reckoned} of {len(pts)} frames are not in the file, but reckoned"]
+
+
+def _believed(stream: VideoStream, packets: _Packets, keyframe: Bools) -> Bools:
+    """The keyframes; the first frame alone where none can be believed to be one."""
+    first = packets.first_frame
+    if first is None or keyframes_hold(stream.codec_context.codec, first, keyframe):
+        return keyframe
+    alone: Bools = np.arange(len(keyframe)) == 0
+    return alone
+
+
+def _are_unique(times: Ints) -> bool:
+    """Whether there is a time for every packet, and no other packet has it."""
+    return NO_TIME not in times and len(np.unique(times)) == len(times)
 
 
 def _time_base(stream: VideoStream) -> Fraction:

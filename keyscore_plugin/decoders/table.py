@@ -8,6 +8,40 @@ import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+NO_TIME = -(2**63)  # FFmpeg's AV_NOPTS_VALUE: no time can be this
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PacketMarks:
+    """What the container says of every video packet, so that one is known again after a seek.
+
+    Attributes:
+        times: ``(n_packets,)`` ticks, in the order of the file: presentation times where they are
+            those of the frames, else decoding times.
+        sizes: ``(n_packets,)`` bytes.
+        are_pts: Whether a frame that comes out of the decoder is known by its packet's time.
+    """
+
+    times: Ints
+    sizes: Ints
+    are_pts: bool
+
+    def place_of(self, time: int | None, size: int) -> int | None:
+        """Place of the one packet with this time; None unless its size is this one, too."""
+        if time is None:
+            return None
+        places = np.flatnonzero(self.times == time)
+        if len(places) != 1 or int(self.sizes[places[0]]) != size:
+            return None
+        return int(places[0])
+
+    def is_at(self, place: int, time: int | None, size: int) -> bool:
+        """Whether the packet at this place has this time and size."""
+        return (
+            place < len(self.times)
+            and int(self.times[place]) == time
+            and int(self.sizes[place]) == size
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,8 +56,10 @@ class FrameTable:
         position: ``(n,)``, place of the frame's packet among all video packets of the file.
         seek_pts: ``(n,)``, ticks to seek to in order to land at or before the frame's packet.
         time_base: Seconds a tick.
-        seekable: False when packets cannot be told by their pts; then frames are found by
-            counting from the first one.
+        seekable: False when packets cannot be told apart; then frames are found by counting from
+            the first one.
+        packets: What tells the packets apart.
+        keys_as_told: Whether ``keyframe`` is what the container says, too.
     """
 
     pts: Ints
@@ -33,6 +69,8 @@ class FrameTable:
     seek_pts: Ints
     time_base: Fraction
     seekable: bool
+    packets: PacketMarks
+    keys_as_told: bool
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -67,6 +105,12 @@ class FrameTable:
             return None
         row = int(np.searchsorted(self.pts, pts))
         return row if row < len(self) and int(self.pts[row]) == pts else None
+
+    def index_at_place(self) -> dict[object, int]:
+        """Each frame's index, by the place of its packet; empty where times tell the frames."""
+        if self.packets.are_pts:
+            return {}
+        return {place: index for index, place in enumerate(self.position.tolist())}
 
     def seek_rows(self, rows: Ints, *, keyframes_back: int = 0) -> Ints:
         """For each frame, the keyframe from which it must be decoded.

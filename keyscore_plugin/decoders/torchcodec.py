@@ -40,6 +40,14 @@ class TorchCodecSource(ScannedSource):
         super().__init__(path)
         if self._damage is not None:
             raise self._refusal(f"{self._damage}, and torchcodec does not say what damage changed")
+        if not self._table.packets.are_pts:
+            raise self._refusal(
+                "its packets do not say when frames are shown, and torchcodec goes by what they say"
+            )
+        if not self._table.keys_as_told:
+            raise self._refusal(
+                "its container calls wrong frames keyframes, and torchcodec starts there"
+            )
         self._open_decoder: Any = self._open()
         counted = len(self._open_decoder)
         # Where it did not scan the file, its number is what the header's duration and rate make.

@@ -5,16 +5,18 @@ from itertools import chain
 from typing import Literal
 
 import av
+import numpy as np
 from av.container import InputContainer
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from keyscore_plugin.decoders.container import CODEC_OPTIONS, demux, open_stream
-from keyscore_plugin.decoders.table import FrameTable, Interval
+from keyscore_plugin.decoders.table import FrameTable, Interval, Ints, plan
 from keyscore_plugin.decoders.threads import kind_of_threads, n_threads
 
 Speed = Literal["exact", "rough", "reference", "keyframes"]
+_COPY_OPAQUE = 1 << 7  # FFmpeg's AV_CODEC_FLAG_COPY_OPAQUE
 _SEEK_PACKETS = 64  # ours: to read past fewer packets is cheaper than to seek
 
 
@@ -40,6 +42,14 @@ def set_up(codec: VideoCodecContext, speed: Speed, *, careful: bool = False) -> 
         codec.skip_frame = "NONKEY"
 
 
+class _Lost(Exception):
+    """What comes after a seek is not what the scan found there."""
+
+
+class _NoKeyframe(Exception):
+    """The container calls a frame a keyframe that is none."""
+
+
 class Walk:
     """An open decoder that walks over intervals of packets; what does not decode is left out.
 
@@ -61,11 +71,13 @@ class Walk:
         self.damage: int | None = None
         self._path = path
         self._table = table
+        self._index_at = table.index_at_place()
         self._speed = speed
         self._is_careful = careful
         self._container, self._stream = self._open()
         self._packets: Iterator[av.Packet] = demux(self._container, self._stream)
         self._next = 0  # place of the next packet among the video packets
+        self._has_sought = False  # since then, places are known by the packets' marks
 
     def frames(self, intervals: Sequence[Interval]) -> Iterator[tuple[int, VideoFrame]]:
         """Every frame that decodes on the way, with its index, in display order an interval."""
@@ -73,13 +85,23 @@ class Walk:
         if not self._table.seekable:
             yield from self._counted(intervals[-1].last if intervals else -1)
             return
+        shown = -1
         for interval, following in zip(intervals, [*intervals[1:], None], strict=True):
             self._go_to(interval)
-            for frame in self._decode(interval, following):
-                index = self._table.index_of(frame.pts)
-                if index is not None:
-                    if frame.is_corrupt:
-                        self._mark(int(self._table.position[index]))
+            try:
+                for index, frame in self._started(interval, following):
+                    shown = max(shown, index)
+                    yield index, frame
+                continue
+            except _Lost:
+                again = interval
+            except _NoKeyframe:
+                again = Interval(interval.seek_pts, 0, interval.last)
+            self._restart()  # without a seek, all is as the scan found it
+            self.damage = None
+            for index, frame in self._decode(again, following):
+                if index > shown:
+                    shown = index
                     yield index, frame
 
     def close(self) -> None:
@@ -89,6 +111,7 @@ class Walk:
     def _open(self) -> tuple[InputContainer, VideoStream]:
         container, stream = open_stream(self._path)
         set_up(stream.codec_context, self._speed, careful=self._is_careful)
+        label_frames(stream.codec_context)
         return container, stream
 
     def _restart(self) -> None:
@@ -96,6 +119,7 @@ class Walk:
         self._container, self._stream = self._open()
         self._packets = demux(self._container, self._stream)
         self._next = 0
+        self._has_sought = False
 
     def _counted(self, last: int) -> Iterator[tuple[int, VideoFrame]]:
         """Frames 0 to ``last``, known by counting."""
@@ -114,6 +138,7 @@ class Walk:
         try:
             self._container.seek(interval.seek_pts, stream=self._stream, backward=True)
             self._packets = demux(self._container, self._stream)
+            self._has_sought = True
             landed = self._landing()
         except av.FFmpegError:
             landed = None
@@ -128,29 +153,81 @@ class Walk:
         waiting: list[av.Packet] = []
         for packet in self._packets:
             waiting.append(packet)
-            index = self._table.index_of(packet.pts) if packet.size else None
-            if index is not None:
-                # The packets before it are of frames that are not shown: not in the table.
-                self._next = int(self._table.position[index]) - len(waiting) + 1
+            place = self._table.packets.place_of(self._time(packet), packet.size)
+            if place is not None:
+                self._next = place - len(waiting) + 1
                 self._packets = chain(waiting, self._packets)
                 return self._next
         return None
 
-    def _decode(self, interval: Interval, following: Interval | None) -> Iterator[VideoFrame]:
+    def _time(self, packet: av.Packet) -> int | None:
+        return packet.pts if self._table.packets.are_pts else packet.dts
+
+    def _started(
+        self, interval: Interval, following: Interval | None
+    ) -> Iterator[tuple[int, VideoFrame]]:
+        """The frames of an interval, held back until its first packet has shown a keyframe.
+
+        Raises:
+            _Lost: See `_check`.
+            _NoKeyframe: It has shown another frame, from which others are not decoded rightly.
+        """
+        frames = self._decode(interval, following)
+        held: list[tuple[int, VideoFrame]] = []
+        if interval.first > 0:
+            start = int(np.flatnonzero(self._table.position == interval.first)[0])
+            for index, frame in frames:
+                held.append((index, frame))
+                if index == start and not frame.key_frame:
+                    raise _NoKeyframe
+                if index == start:
+                    break
+        yield from held
+        yield from frames
+
+    def _decode(
+        self, interval: Interval, following: Interval | None
+    ) -> Iterator[tuple[int, VideoFrame]]:
         codec = self._stream.codec_context
         for packet in packets_of(self._packets):
             place, self._next = self._next, self._next + 1
             if place >= interval.first:
+                self._check(packet, place)
+                if not self._table.packets.are_pts:
+                    packet.opaque = place
                 if packet.is_corrupt:
                     self._mark(place)
-                yield from self._try(packet, place)
+                yield from self._indexed(self._try(packet, place))
             if place >= interval.last:
                 break
         # Keyframes depend on nothing: they follow each other without emptying the decoder, except
         # before a seek, which throws away what is still in it.
         if self._speed != "keyframes" or following is None or not self._is_near(following):
-            yield from self._try(None, interval.first)
+            yield from self._indexed(self._try(None, interval.first))
             codec.flush_buffers()
+
+    def _check(self, packet: av.Packet, place: int) -> None:
+        """See that the packet is the one the scan found at this place.
+
+        Raises:
+            _Lost: After a seek the container counts its packets otherwise.
+        """
+        if self._has_sought and not self._table.packets.is_at(
+            place, self._time(packet), packet.size
+        ):
+            raise _Lost
+
+    def _indexed(self, frames: list[VideoFrame]) -> Iterator[tuple[int, VideoFrame]]:
+        """The frames that are in the table, with their index there."""
+        for frame in frames:
+            if self._table.packets.are_pts:
+                index = self._table.index_of(frame.pts)
+            else:
+                index = self._index_at.get(frame.opaque)
+            if index is not None:
+                if frame.is_corrupt:
+                    self._mark(int(self._table.position[index]))
+                yield index, frame
 
     def _try(self, packet: av.Packet | None, place: int) -> list[VideoFrame]:
         """The frames that come out for a packet; where it does not decode, that is damage."""
@@ -162,6 +239,22 @@ class Walk:
 
     def _mark(self, place: int) -> None:
         self.damage = place if self.damage is None else min(self.damage, place)
+
+
+def start_cleanly(path: str, table: FrameTable, rows: Ints) -> bool:
+    """Whether a decoder that starts at these keyframes shows them.
+
+    It does not where a picture is refreshed part by part: there a clean one comes frames later.
+    """
+    walk = Walk(path, table, speed="keyframes")
+    shown = {index for index, _ in walk.frames(plan(table, rows))}
+    walk.close()
+    return shown.issuperset(rows.tolist())
+
+
+def label_frames(codec: VideoCodecContext) -> None:
+    """Let each frame carry what its packet has in `opaque`: the packet's place."""
+    codec.flags |= _COPY_OPAQUE
 
 
 def packets_of(packets: Iterator[av.Packet]) -> Iterator[av.Packet]:
@@ -186,7 +279,8 @@ def decode_packet(codec: VideoCodecContext, packet: av.Packet | None) -> list[Vi
 
 
 def decode_all(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    """Every frame that decodes, in display order."""
-    for packet in packets_of(demux(container, stream)):
+    """Every frame that decodes, in display order, labelled by its packet's place."""
+    for place, packet in enumerate(packets_of(demux(container, stream))):
+        packet.opaque = place
         yield from decode_packet(stream.codec_context, packet)
     yield from decode_packet(stream.codec_context, None)

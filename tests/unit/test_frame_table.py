@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyscore_plugin.decoders.nearest import nearest
-from keyscore_plugin.decoders.table import FrameTable, Interval, plan
+from keyscore_plugin.decoders.table import FrameTable, Interval, PacketMarks, plan
 
 
 def table(decode_order: str, keys: str) -> FrameTable:
@@ -24,6 +24,8 @@ def table(decode_order: str, keys: str) -> FrameTable:
         seek_pts=pts,
         time_base=Fraction(1, 100),
         seekable=True,
+        packets=PacketMarks(pts[np.argsort(position)], np.ones_like(pts), are_pts=True),
+        keys_as_told=True,
     )
 
 
