@@ -85,7 +85,7 @@ class Reader:
             self._quick = Walk(self._path, self._table, speed=self._speed)
         walk = self._quick
         walk.damage, reached = None, -1
-        for index, frame in walk.frames(plan(self._table, rows)):
+        for index, frame in self._settled(walk.frames(plan(self._table, rows))):
             if walk.damage is not None:
                 break
             reached = index
@@ -109,18 +109,24 @@ class Reader:
         walk = self._careful
         walk.damage = None
         own = self._rows_of(group, keyframes_back=keyframes_back)
-        waiting: deque[tuple[int, VideoFrame]] = deque()
-        for index, frame in walk.frames([group]):
+        for index, frame in self._settled(walk.frames([group])):
             if index in own:
-                waiting.append((index, frame))
-            while waiting and self._last_referred(waiting[0][0]) <= index:
-                yield self._judged(walk, *waiting.popleft())
-        for index, frame in waiting:
-            yield self._judged(walk, index, frame)
+                is_clean = walk.damage is None or int(self._table.position[index]) < walk.damage
+                yield Decoded(index, frame, is_clean)
 
-    def _judged(self, walk: Walk, index: int, frame: VideoFrame) -> Decoded:
-        place = int(self._table.position[index])
-        return Decoded(index, frame, is_clean=walk.damage is None or place < walk.damage)
+    def _settled(
+        self, frames: Iterator[tuple[int, VideoFrame]]
+    ) -> Iterator[tuple[int, VideoFrame]]:
+        """The frames, each when those that it may refer to have come out: damage shows only then.
+
+        A frame between two others is sent after both and shown before the second.
+        """
+        waiting: deque[tuple[int, VideoFrame]] = deque()
+        for index, frame in frames:
+            waiting.append((index, frame))
+            while waiting and self._last_referred(waiting[0][0]) <= index:
+                yield waiting.popleft()
+        yield from waiting
 
     def _rows_of(self, group: Interval, *, keyframes_back: int) -> set[int]:
         """Frames that are decoded from the group's first packet; others refer to what is before."""

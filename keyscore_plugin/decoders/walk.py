@@ -177,7 +177,10 @@ class Walk:
         if interval.first > 0:
             start = int(np.flatnonzero(self._table.position == interval.first)[0])
             for index, frame in frames:
-                held.append((index, frame))
+                # Shown before the keyframe and sent after it: it refers to what was not decoded.
+                is_leading = index < start and self._table.position[index] > interval.first
+                if not is_leading:
+                    held.append((index, frame))
                 if index == start and not frame.key_frame:
                     raise _NoKeyframe
                 if index == start:
