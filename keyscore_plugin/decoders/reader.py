@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,14 +48,12 @@ class Reader:
         self._table = table
         self._speed = speed
         self._quick: Walk | None = None
-        self._careful: Walk | None = None
 
     def close(self) -> None:
-        """Free the decoders."""
-        for walk in (self._quick, self._careful):
-            if walk is not None:
-                walk.close()
-        self._quick = self._careful = None
+        """Free the decoder."""
+        if self._quick is not None:
+            self._quick.close()
+            self._quick = None
 
     def frames(self, rows: Ints) -> Iterator[Decoded]:
         """Every frame that decodes on the way to the given ones, rising.
@@ -95,24 +94,24 @@ class Reader:
     def _past_damage(self, rows: Ints, *, reached: int) -> Generator[Decoded, None, Ints]:
         """Frames after ``reached`` up to the end of a damaged group; returns the rows after it."""
         for group in plan(self._table, rows, apart=True):
+            is_sound = True
             for decoded in self._group(group):
+                is_sound &= decoded.is_clean
                 if decoded.index > reached:
                     yield decoded
-            if self._careful is not None and self._careful.damage is not None:
+            if not is_sound:
                 return rows[first_places(self._table, rows) > group.first]
         return rows[:0]
 
     def _group(self, group: Interval, *, keyframes_back: int = 0) -> Iterator[Decoded]:
         """The frames whose keyframe is the group's, each when it is known whether it is clean."""
-        if self._careful is None:
-            self._careful = Walk(self._path, self._table, speed=self._speed, careful=True)
-        walk = self._careful
-        walk.damage = None
         own = self._rows_of(group, keyframes_back=keyframes_back)
-        for index, frame in self._settled(walk.frames([group])):
-            if index in own:
-                is_clean = walk.damage is None or int(self._table.position[index]) < walk.damage
-                yield Decoded(index, frame, is_clean)
+        # A new decoder: what one fills in may be left over from pictures that it decoded before.
+        with closing(self._careful_walk()) as walk:
+            for index, frame in self._settled(walk.frames([group])):
+                if index in own:
+                    place = int(self._table.position[index])
+                    yield Decoded(index, frame, walk.damage is None or place < walk.damage)
 
     def _settled(
         self, frames: Iterator[tuple[int, VideoFrame]]
@@ -143,9 +142,9 @@ class Reader:
 
     def _counted(self, rows: Ints) -> Iterator[Decoded]:
         """Frames known by counting: on one thread, since a frame that is lost would move others."""
-        if self._careful is None:
-            self._careful = Walk(self._path, self._table, speed=self._speed, careful=True)
-        walk = self._careful
-        walk.damage = None
-        for index, frame in walk.frames(plan(self._table, rows)):
-            yield Decoded(index, frame, is_clean=walk.damage is None)
+        with closing(self._careful_walk()) as walk:
+            for index, frame in walk.frames(plan(self._table, rows)):
+                yield Decoded(index, frame, is_clean=walk.damage is None)
+
+    def _careful_walk(self) -> Walk:
+        return Walk(self._path, self._table, speed=self._speed, careful=True)

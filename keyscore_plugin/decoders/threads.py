@@ -2,15 +2,15 @@
 
 from typing import Literal
 
-# FFmpeg's decoders that work at several frames at once and do not hold when they are used again
-# after a seek: found by `tests/fuzz/sweep.py`, which flushes every decoder that can be fed here at
-# random and compares its frames with those of a new decoder on one thread (FFmpeg 5.1, 7.1, 8.1).
+# FFmpeg's decoders that can work at several frames at once, and do not hold when they are used
+# again after a seek. `tests/fuzz/sweep.py ROUNDS SEED all FILE` shows each: it flushes a decoder at
+# random and compares its frames with those of a new one on one thread. All others hold.
 NO_FRAME_THREADS = {
-    "theora",  # the process crashes, now and then
-    *("vp3", "vp4"),  # Theora's decoder, too
-    "mpeg4",  # frames are lost, and one of before the seek comes out after it
-    "apng",  # now and then all frames after a seek are lost
-    # Their frames build on each other, and nothing here writes them, so that they were not tried.
+    "theora",  # one process in six crashes
+    *("vp3", "vp4"),  # read by Theora's decoder
+    "apng",  # now and then no frame comes after a seek
+    "mpeg4",  # a B-frame of before the seek may come after it
+    # Nothing here can write these, whose frames build on each other, so that they were not tried.
     *("mimic", "rv30", "rv40"),
 }
 

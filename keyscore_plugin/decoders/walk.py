@@ -33,9 +33,13 @@ def set_up(codec: VideoCodecContext, speed: Speed, *, careful: bool = False) -> 
     """
     codec.thread_type = kind_of_threads(codec.codec.canonical_name)
     codec.thread_count = 1 if careful else n_threads()
-    codec.options = dict(CODEC_OPTIONS)
+    options = dict(CODEC_OPTIONS)
     if speed != "exact":
-        codec.options = {**CODEC_OPTIONS, "skip_loop_filter": "all"}
+        options["skip_loop_filter"] = "all"
+    if not careful:
+        # An error for each fault: a frame comes out of threads before it is known to be faulty.
+        options["err_detect"] = "explode"
+    codec.options = options
     if speed == "reference":
         codec.skip_frame = "NONREF"
     if speed == "keyframes":

@@ -34,8 +34,11 @@ class Decoders:
             packets = [(bytes(p), p.is_keyframe) for p in packets_of(demux(container, stream))]
         self._data = [data for data, _ in packets]
         self.n_packets = len(packets)
-        self.keyframes = [i for i, (_, is_key) in enumerate(packets) if is_key or i == 0]
         self._expected: dict[int, Frames] = {}
+        # Those that the container calls so, and that are: a decoder can start there.
+        told = [i for i, (_, is_key) in enumerate(packets) if is_key or i == 0]
+        whole = self.expected_from(0)
+        self.keyframes = [i for i in told if self.expected_from(i).get(i) == whole.get(i)]
 
     def expected_from(self, first: int) -> Frames:
         """The frames of all packets from a keyframe on."""
