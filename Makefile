@@ -1,16 +1,23 @@
-# Everything here works from a fresh clone with Python 3.10 or newer and a package index.
+# Everything here works from a fresh clone with Python 3.10 to 3.13 and a package index.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+LOCK := constraints.txt
+# For what is installed and, by the second name in newer versions of pip, for what builds it.
+export PIP_CONSTRAINT := $(CURDIR)/$(LOCK)
+export PIP_BUILD_CONSTRAINT := $(PIP_CONSTRAINT)
 
-.PHONY: demo test test-versions lint setup setup-demo clean
+.PHONY: demo test test-newest test-versions fuzz lint lock setup setup-demo clean
 
 demo: setup-demo  ## the main job, offline, on a real video
 	$(BIN)/keyscore demo
 
 test: setup  ## all tests, with everything they need
 	$(BIN)/python -m pytest
+
+test-newest:  ## all tests without the lock; names the packages whose newer versions broke some
+	PYTHON=$(PYTHON) tests/newest.sh
 
 test-versions:  ## the integration tests with transformers 4.57.6, 5.0.0 and the newest
 	PYTHON=$(PYTHON) tests/versions.sh
@@ -25,22 +32,29 @@ lint: setup  ## what CI checks beside the tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+lock:  ## renew the lock: the newest versions that the project's bounds allow
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check uv
+	.venv-lock/bin/uv pip compile pyproject.toml --all-extras --universal --python-version 3.10 \
+		--upgrade --quiet --no-annotate --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command "make lock" --output-file $(LOCK)
+
 setup: $(VENV)/.test
 setup-demo: $(VENV)/.demo
 
 # torch first and alone: what follows keeps the build that the index gave.
-$(VENV)/.torch: constraints.txt
+$(VENV)/.torch: $(LOCK)
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) torch
 	touch $@
 
 $(VENV)/.demo: $(VENV)/.torch pyproject.toml
-	$(PIP) -e '.[offline,report]'
+	$(PIP) -e '.[demo]'
 	touch $@
 
 $(VENV)/.test: $(VENV)/.torch pyproject.toml
-	$(PIP) -e '.[offline,report,torchcodec,transformers,open-clip,qwen-vl-utils,lmms-eval,evals,test]'
+	$(PIP) -e '.[demo,torchcodec,transformers,open-clip,qwen-vl-utils,lmms-eval,evals,test]'
 	touch $@
 
 clean:  ## what was installed and cached here
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -7,15 +7,21 @@ Example:
     [31, 93, 156, 218]
 """
 
-from keyscore_plugin.config import SamplerConfig
-from keyscore_plugin.errors import KeyScoreError
-from keyscore_plugin.samplers.base import get_sampler, list_samplers
-from keyscore_plugin.samplers.keyscore import KeyScoreSampler
-from keyscore_plugin.scoring import score
-from keyscore_plugin.selection import select
-from keyscore_plugin.stacfp import propose
-from keyscore_plugin.types import Caption, Selection
-from keyscore_plugin.video import open_video
+from typing import TYPE_CHECKING
+
+from keyscore_plugin._optional import load
+from keyscore_plugin.version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from keyscore_plugin.config import SamplerConfig
+    from keyscore_plugin.errors import KeyScoreError
+    from keyscore_plugin.samplers.base import get_sampler, list_samplers
+    from keyscore_plugin.samplers.keyscore import KeyScoreSampler
+    from keyscore_plugin.scoring import score
+    from keyscore_plugin.selection import select
+    from keyscore_plugin.stacfp import propose
+    from keyscore_plugin.types import Caption, Selection
+    from keyscore_plugin.video import open_video
 
 __all__ = [
     "Caption",
@@ -23,6 +29,7 @@ __all__ = [
     "KeyScoreSampler",
     "SamplerConfig",
     "Selection",
+    "__version__",
     "get_sampler",
     "list_samplers",
     "open_video",
@@ -30,3 +37,29 @@ __all__ = [
     "score",
     "select",
 ]
+
+# Imported when they are first used (PEP 562), because most of them need torch.
+_PLACES = {
+    "Caption": "keyscore_plugin.types:Caption",
+    "KeyScoreError": "keyscore_plugin.errors:KeyScoreError",
+    "KeyScoreSampler": "keyscore_plugin.samplers.keyscore:KeyScoreSampler",
+    "SamplerConfig": "keyscore_plugin.config:SamplerConfig",
+    "Selection": "keyscore_plugin.types:Selection",
+    "get_sampler": "keyscore_plugin.samplers.base:get_sampler",
+    "list_samplers": "keyscore_plugin.samplers.base:list_samplers",
+    "open_video": "keyscore_plugin.video:open_video",
+    "propose": "keyscore_plugin.stacfp:propose",
+    "score": "keyscore_plugin.scoring:score",
+    "select": "keyscore_plugin.selection:select",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value = load("name", name, _PLACES)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

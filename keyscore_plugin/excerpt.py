@@ -1,16 +1,40 @@
 """A part of a video, as a video of its own."""
 
+import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
+from numbers import Real
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.types import Frames
+from keyscore_plugin.types import Frames, ScoredFrame, Selection
 from keyscore_plugin.video import VideoSource
 
 _CLOCK_NOISE = 1e-6  # seconds; 0.3 and 3 / 10 are the same time
+
+
+def check_part(start_seconds: Any, end_seconds: Any) -> None:
+    """Refuse what bounds no part of any video; None is no bound.
+
+    Raises:
+        InputError: A bound is no number of seconds from the first frame on, or they are reversed.
+    """
+    for name, seconds in (("start", start_seconds), ("end", end_seconds)):
+        is_number = isinstance(seconds, Real) and not isinstance(seconds, bool)
+        if seconds is not None and not (is_number and 0 <= seconds < math.inf):
+            raise InputError(
+                f"the {name} of a part of a video must be a number of seconds, 0 or more, counted "
+                f"from the first frame, got {seconds!r}"
+            )
+    if start_seconds is not None and end_seconds is not None and start_seconds >= end_seconds:
+        raise InputError(
+            f"a part of a video must end after it starts, got start {start_seconds} s and "
+            f"end {end_seconds} s; swap or change them"
+        )
 
 
 class Excerpt:
@@ -22,46 +46,72 @@ class Excerpt:
         source: The video.
         first: Its first frame in the excerpt.
         last: Its last frame in the excerpt.
+        start_seconds: Where the part that was asked for starts, seconds from the first frame.
+        end_seconds: Where it ends.
 
-    Attributes: see `keyscore_plugin.video.VideoSource`.
+    Attributes:
+        whole: The video; for the others see `keyscore_plugin.video.VideoSource`.
     """
 
-    def __init__(self, source: VideoSource, first: int, last: int) -> None:
-        self._source = source
+    def __init__(
+        self,
+        source: VideoSource,
+        first: int,
+        last: int,
+        *,
+        start_seconds: float | None = None,
+        end_seconds: float | None = None,
+    ) -> None:
+        self.whole = source
         self.first = first
+        self.start_seconds, self.end_seconds = start_seconds, end_seconds
         self.path = source.path
         self.decoder = source.decoder
         self.n_frames = last - first + 1
         self.n_frames_counted = source.n_frames_counted
         self.width, self.height, self.rotation = source.width, source.height, source.rotation
+        self.start_pts_seconds = source.start_pts_seconds
         self._seconds = source.pts_seconds()[first : last + 1]
-        self.duration_seconds = self._end(last) - float(self._seconds[0])
-        self.average_fps = Fraction(self.n_frames / self.duration_seconds)
+        if self.n_frames == source.n_frames:
+            self.duration_seconds, self.average_fps = source.duration_seconds, source.average_fps
+        else:
+            self.duration_seconds = self._end(last) - float(self._seconds[0])
+            self.average_fps = Fraction(self.n_frames / self.duration_seconds)
 
     @classmethod
     def between(
         cls, source: VideoSource, start_seconds: float | None, end_seconds: float | None
     ) -> "Excerpt":
-        """The frames on or between two times of the container; None is no limit.
+        """The frames that begin on or between two times; where none does, the one on show there.
+
+        Args:
+            source: The video.
+            start_seconds: Seconds from the video's first frame; None is no limit.
+            end_seconds: The same; the video's end where it is later.
 
         Raises:
-            InputError: Fewer than two frames lie there; what is less is a picture, and most
-                Video-LLMs fold two frames into a token.
+            InputError: These are no times (`check_part`), or no frame is on show between them.
         """
-        seconds = source.pts_seconds()
-        inside = torch.ones(len(seconds), dtype=torch.bool)
-        if start_seconds is not None:
-            inside &= seconds >= start_seconds - _CLOCK_NOISE
-        if end_seconds is not None:
-            inside &= seconds <= end_seconds + _CLOCK_NOISE
-        rows = inside.nonzero()[:, 0].tolist()
-        if len(rows) < 2:
+        check_part(start_seconds, end_seconds)
+        seconds = source.pts_seconds() - source.start_pts_seconds
+        start = 0.0 if start_seconds is None else float(start_seconds)
+        end = math.inf if end_seconds is None else float(end_seconds)
+        first = int(torch.searchsorted(seconds, start - _CLOCK_NOISE))
+        last = int(torch.searchsorted(seconds, end + _CLOCK_NOISE, right=True)) - 1
+        lasts = float(seconds[0]) + source.duration_seconds
+        if last < 0 or start >= lasts:
+            until = "its end" if end_seconds is None else f"{end} s"
             raise InputError(
-                f"{len(rows)} of the {source.n_frames} frames of {source.path} lie between "
-                f"{start_seconds} and {end_seconds} s of the container's clock (it lasts "
-                f"{source.duration_seconds:.2f} s); two are needed: widen the interval"
+                f"no frame of {source.path} is on show from {start} s to {until}, counted from its "
+                f"first frame: it lasts {lasts:.2f} s; give another start or end"
             )
-        return cls(source, rows[0], rows[-1])
+        return cls(
+            source,
+            min(first, last),
+            last,
+            start_seconds=None if start_seconds is None else start,
+            end_seconds=None if end_seconds is None else end,
+        )
 
     @classmethod
     def beginning(cls, source: VideoSource, seconds: float) -> "Excerpt":
@@ -72,7 +122,7 @@ class Excerpt:
 
     def _end(self, last: int) -> float:
         """When the excerpt's last frame gives way to the next one, or the video ends."""
-        source = self._source
+        source = self.whole
         if last + 1 < source.n_frames:
             return float(source.pts_seconds([last + 1])[0])
         return float(source.pts_seconds([0])[0]) + source.duration_seconds
@@ -80,7 +130,7 @@ class Excerpt:
     @property
     def notes(self) -> tuple[str, ...]:
         """Those of the video."""
-        return self._source.notes
+        return self.whole.notes
 
     def pts_seconds(self, indices: Sequence[int] | Tensor | None = None) -> Tensor:
         """``(n,)`` float64 presentation times of the given frames of the excerpt, or of all."""
@@ -88,21 +138,39 @@ class Excerpt:
 
     def keyframes(self) -> Tensor:
         """``(n,)`` int64 the codec's own keyframes inside the excerpt."""
-        keys = self._source.keyframes() - self.first
+        keys = self.whole.keyframes() - self.first
         return keys[(keys >= 0) & (keys < self.n_frames)]
 
     def read(
         self, indices: Sequence[int] | Tensor, *, size: tuple[int, int] | None = None
     ) -> Frames:
         """See `keyscore_plugin.video.VideoSource`."""
-        return self._own(self._source.read(self._rows(indices) + self.first, size=size))
+        return self._own(self.whole.read(self._rows(indices) + self.first, size=size))
 
     def thumbnails(self, grid: Sequence[int] | Tensor, *, short_side: int) -> Iterator[Frames]:
         """See `keyscore_plugin.video.VideoSource`; no frame outside the excerpt stands in."""
         rows = self._rows(grid)
-        for batch in self._source.thumbnails(rows + self.first, short_side=short_side):
+        for batch in self.whole.thumbnails(rows + self.first, short_side=short_side):
             own = self._own(batch)
             yield own if self._is_inside(own.indices) else self._pulled_in(own, rows)
+
+    def of_whole(self, selection: Selection) -> Selection:
+        """A selection from the excerpt as one from a part of the video: its frames, its facts."""
+        return replace(
+            selection,
+            indices=[self.first + index for index in selection.indices],
+            candidates=self._moved(selection.candidates),
+            curves=self._moved(selection.curves),
+            start_pts_seconds=self.start_pts_seconds,
+            start_seconds=self.start_seconds,
+            end_seconds=self.end_seconds,
+            duration_seconds=self.whole.duration_seconds,
+            average_fps=float(self.whole.average_fps),
+            n_frames=self.whole.n_frames,
+        )
+
+    def _moved(self, frames: Sequence[ScoredFrame]) -> tuple[ScoredFrame, ...]:
+        return tuple(replace(frame, index=self.first + frame.index) for frame in frames)
 
     def _pulled_in(self, batch: Frames, grid: Tensor) -> Frames:
         """The batch with the grid's own end points in place of frames from outside."""

@@ -11,16 +11,10 @@ from torch import Tensor
 from keyscore_plugin._optional import load
 from keyscore_plugin.config import GridConfig
 from keyscore_plugin.errors import InputError
+from keyscore_plugin.registries import AUTO_DECODER, DECODERS
 from keyscore_plugin.types import Frames
 
-DECODERS = {
-    "pyav": "keyscore_plugin.decoders.pyav:PyAVSource",
-    "decord": "keyscore_plugin.decoders.decord:DecordSource",
-    "torchcodec": "keyscore_plugin.decoders.torchcodec:TorchCodecSource",
-    "torchcodec-cuda": "keyscore_plugin.decoders.torchcodec_cuda:TorchCodecCudaSource",
-}
-AUTO_DECODER = "pyav"  # ours: the one that decodes all we tried
-
+_LONG_SECONDS = 1.0  # ours: no camera shows a frame longer; a screen recorder at rest does
 _CLOCK_NOISE = 1e-7  # seconds, below any container's tick; rounding must not decide a boundary
 
 
@@ -28,11 +22,13 @@ _CLOCK_NOISE = 1e-7  # seconds, below any container's tick; rounding must not de
 class VideoSource(Protocol):
     """An open video. Frame i is the i-th in display order; its time is the container's pts.
 
-    A start other than zero is kept: nothing is subtracted from the container's clock.
+    A start other than zero is kept: nothing is subtracted from the container's clock. Players,
+    annotations and hosts count from the first frame: ``pts_seconds - start_pts_seconds``.
 
     Attributes:
         path: The video, as the caller named it.
-        decoder: Name of the decoder, a key of `DECODERS`.
+        decoder: Name of the decoder, a key of `keyscore_plugin.registries.DECODERS`.
+        start_pts_seconds: Pts of the video's first frame; in a part of a video that of the whole.
         duration_seconds: From the first frame's start to the last frame's end.
         average_fps: Mean frame rate, n_frames / duration.
         n_frames: Frames in the video.
@@ -45,6 +41,7 @@ class VideoSource(Protocol):
 
     path: str
     decoder: str
+    start_pts_seconds: float
     duration_seconds: float
     average_fps: Fraction
     n_frames: int
@@ -127,6 +124,10 @@ def uniform_indices(
 ) -> Tensor:
     """Frames evenly spaced in time: the one on show at the middle of each of k equal bins.
 
+    A frame that is on show for more than two bins, and more than a second, is a gap in the video:
+    time counts there only as long as in any other bin, so that it is taken once and the others
+    are spread over the rest.
+
     Args:
         pts_seconds: ``(n,)`` rising frame times; any frame rate, also a variable one.
         num_frames: The number of bins k.
@@ -134,8 +135,8 @@ def uniform_indices(
             frame last as long as a frame usually does.
 
     Returns:
-        ``(min(k, n),)`` int64, rising and unique for every k: where several bins show one frame,
-        the next free frames follow it.
+        ``(min(k, n),)`` int64, rising and unique for every k: where several bins show one frame
+        all the same, the next free frames follow it.
 
     Raises:
         InputError: There is no frame, or k is not positive.
@@ -152,12 +153,38 @@ def uniform_indices(
     if duration_seconds is None:
         usual = float(times.diff().median()) if n > 1 else 0.0
         duration_seconds = float(times[-1] - times[0]) + usual
+    times, duration_seconds = _without_gaps(times, duration_seconds, k)
     order = torch.arange(k, device=times.device)
     middles = times[0] + (order.double() + 0.5) / k * duration_seconds + _CLOCK_NOISE
     on_show = (torch.searchsorted(times, middles, right=True) - 1).clamp(0, n - 1)
     # Push equal ones apart, to the right as far as there are frames: both sides rise strictly.
     free = (on_show - order).cummax(0).values + order
     return torch.minimum(free, order + (n - k))
+
+
+def _without_gaps(times: Tensor, duration_seconds: float, k: int) -> tuple[Tensor, float]:
+    """The times, and the duration, if no frame were on show for longer than one of k bins.
+
+    Left as they are unless a frame is a gap, see `uniform_indices`.
+
+    Args:
+        times: ``(n,)`` float64, rising; n >= k.
+        duration_seconds: From the first frame's start.
+        k: Number of bins.
+    """
+    end = times[0] + duration_seconds
+    shown = torch.cat([times, end[None]]).diff().clamp_min(0)
+    if not (shown > max(2 * duration_seconds / k, _LONG_SECONDS)).any():
+        return times, duration_seconds
+    # With the m longest frames cut to one bin each, the others fill k - m bins: the least m is
+    # looked for that leaves no other frame longer than such a bin.
+    shortest_first = shown.sort().values
+    longest = shortest_first.flip(0)[:k]
+    rest = shortest_first.cumsum(0).flip(0)[:k]
+    bins = rest / torch.arange(k, 0, -1, device=times.device)
+    shown = shown.clamp_max(bins[longest <= bins][0])
+    ends = shown.cumsum(0)
+    return times[0] + torch.cat([ends.new_zeros(1), ends[:-1]]), float(ends[-1])
 
 
 def grid_indices(source: VideoSource, config: GridConfig, *, at_least: int) -> Tensor:

@@ -3,7 +3,7 @@
 import sys
 
 from keyscore_plugin import cli
-from keyscore_plugin.samplers.base import SAMPLERS
+from keyscore_plugin.registries import SAMPLERS
 
 # The second is what a worker process calls the main module. Whoever merely imports this, such as
 # the collector of doctests, must not find the sampler among the real ones.

@@ -7,8 +7,9 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from evals.needle.data import Needle, join
-from evals.needle.sources import HELD_OUT, TUNING, Source
+from evals.needle.sources import HELD_OUT, TUNING
+from keyscore_plugin.samples.joined import Needle, join
+from keyscore_plugin.samples.sources import Source
 
 SOURCES: dict[str, Source] = {
     source.caption: source for split in (HELD_OUT, TUNING) for source in split.sources

@@ -16,13 +16,13 @@ for version in ${VERSIONS:-4.57.6 5.0.0 newest}; do
   esac
   if [ ! "$folder/.ready" -nt pyproject.toml ] || [ "$version" = newest ]; then
     [ -d "$folder" ] || "${PYTHON:-python3}" -m venv "$folder"
-    # All other packages are the ones that the tests always run with.
-    grep -v '^transformers' constraints.txt > "$folder/constraints.txt"
+    # What the tests always run with, where a release of transformers does not decide it.
+    grep -E '^(torch|torchvision|torchcodec|av|numpy)==' constraints.txt > "$folder/constraints.txt"
     pip="$folder/bin/python -m pip install --quiet --disable-pip-version-check"
-    pip="$pip -c $folder/constraints.txt"
+    export PIP_CONSTRAINT="$PWD/$folder/constraints.txt"
     $pip torch
     $pip --upgrade "$wanted"
-    $pip "$wanted" -e '.[offline,report,torchcodec,transformers,open-clip,qwen-vl-utils,evals,test]'
+    $pip "$wanted" -e '.[demo,torchcodec,transformers,open-clip,qwen-vl-utils,evals,test]'
     touch "$folder/.ready"
   fi
   "$folder/bin/python" -c 'import transformers; print("transformers", transformers.__version__)'

@@ -29,6 +29,7 @@ class CachedSource:
         self._thumbnails: dict[tuple[Any, ...], list[Frames]] = {}
         self.path: str = source.path
         self.decoder: str = source.decoder
+        self.start_pts_seconds: float = source.start_pts_seconds
         self.duration_seconds: float = source.duration_seconds
         self.average_fps: Fraction = source.average_fps
         self.n_frames: int = source.n_frames

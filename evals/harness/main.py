@@ -17,7 +17,7 @@ from evals.harness.evaluation import Evaluation
 from evals.harness.run import run, write
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.errors import InputError, KeyScoreError, VideoError
-from keyscore_plugin.video import DECODERS
+from keyscore_plugin.registries import DECODERS
 
 # One process may be done long before another; by default torch gives up on it after 30 minutes.
 _PATIENCE = timedelta(days=30)

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean
 
-from evals.needle.data import Needle
+from keyscore_plugin.samples.joined import Needle
 
-MOMENT_SECONDS = 0.5
 REACHES_SECONDS = (1.0, 2.0, 5.0)
 
 
@@ -37,26 +36,16 @@ def judge(pts_seconds: Sequence[float], needle: Needle) -> Figures:
     """Compare a selection with what it was to find.
 
     Args:
-        pts_seconds: Times of the chosen frames, at least one.
+        pts_seconds: Times of the chosen frames from the video's first frame on, at least one.
         needle: What was asked for.
 
     Example:
         >>> judge([1.0, 9.0], Needle("a cat", spans=((0.0, 4.0),)))
         Figures(precision=0.5, hit=1.0, coverage_1s=0.5, coverage_2s=0.75, coverage_5s=1.0)
     """
-    inside = [any(start <= t < end for start, end in needle.spans) for t in pts_seconds]
-    gaps = [min(abs(t - moment) for t in pts_seconds) for moment in moments(needle)]
-    near, wide, far = (fmean(gap <= reach for gap in gaps) for reach in REACHES_SECONDS)
-    return Figures(fmean(inside), float(any(inside)), near, wide, far)
-
-
-def moments(needle: Needle) -> list[float]:
-    """The middles of every span's half-seconds; what is left over at its end counts as none."""
-    return [
-        start + MOMENT_SECONDS * (i + 0.5)
-        for start, end in needle.spans
-        for i in range(max(1, int((end - start) / MOMENT_SECONDS + 1e-9)))
-    ]
+    n_inside = needle.n_inside(pts_seconds)
+    near, wide, far = (needle.share_within(pts_seconds, seconds=reach) for reach in REACHES_SECONDS)
+    return Figures(n_inside / len(pts_seconds), float(n_inside > 0), near, wide, far)
 
 
 def mean_figures(rows: Sequence[Figures]) -> Figures:

@@ -17,10 +17,11 @@ from evals.harness.figures import clustered_mean
 from evals.harness.plot import Plot
 from evals.harness.records import Record
 from evals.harness.result import Row
-from evals.needle.data import NeedleVideo
 from evals.needle.metrics import Figures, judge
 from evals.needle.sources import SPLITS
 from keyscore_plugin.errors import VideoError
+from keyscore_plugin.samples.joined import Needle, NeedleVideo
+from keyscore_plugin.types import Selection
 
 # As the tables have always called them.
 _COLUMNS = {"coverage_1s": "1 s", "coverage_2s": "2 s", "coverage_5s": "5 s"}
@@ -123,10 +124,15 @@ def _search(bench: Bench, cell: Cell, video: NeedleVideo) -> list[list[float]]:
     """Ask for every needle of one video; once for all when the sampler reads no text."""
     if not cell.needs_text:
         selection = bench.select(cell)
-        figures = [judge(selection.pts_seconds, needle) for needle in video.needles]
+        figures = [_judge(selection, needle) for needle in video.needles]
     else:
         figures = [
-            judge(bench.select(cell, caption=needle.caption).pts_seconds, needle)
-            for needle in video.needles
+            _judge(bench.select(cell, caption=needle.caption), needle) for needle in video.needles
         ]
     return [list(one.to_dict().values()) for one in figures]
+
+
+def _judge(selection: Selection, needle: Needle) -> Figures:
+    """`judge` by times from the video's first frame, as annotations count."""
+    start = selection.start_pts_seconds
+    return judge([seconds - start for seconds in selection.pts_seconds], needle)

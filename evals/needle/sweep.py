@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from evals.needle.data import CACHE, NeedleVideo, make_videos
+from evals.needle.data import CACHE, make_videos
 from evals.needle.metrics import Figures, judge, mean_figures
 from evals.needle.sources import TUNING
 from keyscore_plugin.config import (
@@ -32,6 +32,7 @@ from keyscore_plugin.errors import KeyScoreError
 from keyscore_plugin.samplers.call import StageClock
 from keyscore_plugin.samplers.encoding import rows_worth_encoding, side_to_encode
 from keyscore_plugin.samplers.look import look
+from keyscore_plugin.samples.joined import NeedleVideo
 from keyscore_plugin.scoring import score
 from keyscore_plugin.selection import select
 from keyscore_plugin.stacfp import propose
@@ -144,7 +145,7 @@ def _embed(
             clock=StageClock(),
         )
         duration_seconds = source.duration_seconds
-    frames = grid[torch.arange(len(grid))]
+    frames = grid[torch.arange(len(grid))].since(source.start_pts_seconds)
     return _Embedded(
         video=video,
         grid=frames,

@@ -24,7 +24,7 @@ from keyscore_plugin._files import write_whole
 from keyscore_plugin._optional import package_file
 from keyscore_plugin.commands.options import amount, whole_number
 from keyscore_plugin.errors import KeyScoreError
-from keyscore_plugin.video import DECODERS
+from keyscore_plugin.registries import DECODERS
 
 # Each part of the evaluation, and what it takes from the options. What takes long comes in pieces.
 _PARTS: Mapping[str, Callable[[argparse.Namespace, Setting], Iterable[Table]]] = {

@@ -17,8 +17,9 @@ class SelectionLog:
     """A JSONL file that joins with ``--log_samples`` by task and doc_id.
 
     A line has: task, doc_id, video, error (null, or why the document got no answer), question,
-    sampler, config_hash, indices and pts_seconds of the keyframes, shown and shown_seconds (the
-    frames that the model got, in order), visual_tokens, cached, seconds by stage, caption, notes.
+    sampler, config_hash, indices and pts_seconds of the keyframes, start_pts_seconds of the video,
+    shown and shown_seconds (the frames that the model got, in order, in seconds from the video's
+    first frame), visual_tokens, cached, seconds by stage, caption, notes.
 
     Args:
         arguments: What the run asks for; ``log`` names the file.
@@ -61,6 +62,7 @@ class SelectionLog:
         return facts | {
             "indices": [first + i for i in selection.indices],
             "pts_seconds": selection.pts_seconds,
+            "start_pts_seconds": selection.start_pts_seconds,
             "shown": [first + i for i in plan.shown],
             "shown_seconds": plan.shown_seconds.tolist(),
             "visual_tokens": plan.visual_tokens,

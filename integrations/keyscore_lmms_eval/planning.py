@@ -44,7 +44,7 @@ class Plan:
         question: What the sampler was told.
         selection: The keyframes; indices count from the beginning of the span. None with an error.
         shown: ``(n,)`` frames of the span that the model gets, see `pair_frames`.
-        shown_seconds: ``(n,)`` float64 their times.
+        shown_seconds: ``(n,)`` float64 their times, counted from the video's first frame.
         first: Frame of the video at which the span begins.
         cached: Whether the selection came from the cache.
         error: Why there is no selection.
@@ -120,17 +120,20 @@ class Planner:
         try:
             with opened(span, self.arguments) as source:
                 plan.first = source.first
-                plan.selection, plan.cached = self._selection(wanted, span, source)
+                selection, plan.cached = self._selection(wanted, span, source)
+                # Samplers of others do not say when the video starts.
+                plan.selection = replace(selection, start_pts_seconds=source.start_pts_seconds)
                 self._show(plan, source)
         except (VideoError, InputError, MemoryEndedError) as error:
             plan.selection, plan.error = None, _bare(error)
         return plan
 
     def _selection(
-        self, wanted: Wanted, span: VideoSpan, source: VideoSource
+        self, wanted: Wanted, span: VideoSpan, source: Excerpt
     ) -> tuple[Selection, bool]:
         if self._precomputed is not None:
-            given = selection_of(self._precomputed.find(wanted), source)
+            entry = self._precomputed.find(wanted)
+            given = selection_of(entry, source, first=source.first)
             if self.arguments.num_frames is not None and len(given) > self.n_keyframes:
                 raise InputError(
                     f"the precomputed selection of {span.path} has {len(given)} frames, and "
@@ -188,7 +191,7 @@ class Planner:
             return
         times = source.pts_seconds()
         plan.shown = pair_frames(selection.indices, times, self.arguments.shown, self.fold)
-        plan.shown_seconds = times[plan.shown]
+        plan.shown_seconds = times[plan.shown] - source.start_pts_seconds
         if selection.n_grid == 0:
             # Nobody has decoded these yet; later, inside the model, an error would end the run.
             source.read(plan.shown, size=(16, 16))

@@ -80,10 +80,16 @@ class Precomputed:
         )
 
 
-def selection_of(entry: Entry, source: VideoSource) -> Selection:
-    """The entry's frames as a selection of an open video.
+def selection_of(entry: Entry, source: VideoSource, *, first: int = 0) -> Selection:
+    """The entry's frames as a selection of an open video, or of a part of one.
 
     Indices are sorted, and one that stands twice counts once; seconds become the nearest frames.
+    Both count from the first frame of the whole video, whatever part a document asks about.
+
+    Args:
+        entry: What the file holds.
+        source: The video or the part.
+        first: Frame of the video at which it begins.
 
     Raises:
         InputError: There are no frames, or they are not in this video.
@@ -93,17 +99,18 @@ def selection_of(entry: Entry, source: VideoSource) -> Selection:
     times = source.pts_seconds()
     notes: tuple[str, ...] = ()
     if entry.seconds is not None:
-        wanted = torch.tensor(entry.seconds, dtype=torch.float64) + times[0]
+        wanted = torch.tensor(entry.seconds, dtype=torch.float64) + source.start_pts_seconds
         given = (times[None, :] - wanted[:, None]).abs().argmin(1).tolist()
     else:
-        given = list(entry.indices or ())
+        given = [index - first for index in entry.indices or ()]
     indices = sorted(set(given))
     if not indices:
         raise InputError(f"the precomputed selection of {source.path} has no frames")
     if indices[0] < 0 or indices[-1] >= source.n_frames:
         raise InputError(
-            f"the precomputed selection names frames {indices[0]} to {indices[-1]}, but "
-            f"{source.path} has {source.n_frames}; was it made for another file?"
+            f"the precomputed selection names frames {first + indices[0]} to "
+            f"{first + indices[-1]}, but {source.path} has {source.n_frames}"
+            f"{f' from {first} on' if first else ''}; was it made for another file?"
         )
     if indices != given:
         notes = (f"{len(given)} precomputed frames, sorted, are {len(indices)} different ones",)
@@ -116,6 +123,7 @@ def selection_of(entry: Entry, source: VideoSource) -> Selection:
         pts_seconds=times[indices].tolist(),
         scores=None,
         decoder=source.decoder,
+        start_pts_seconds=source.start_pts_seconds,
         duration_seconds=source.duration_seconds,
         average_fps=float(source.average_fps),
         n_frames=source.n_frames,

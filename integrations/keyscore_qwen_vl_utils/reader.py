@@ -25,9 +25,9 @@ def read(element: dict[str, Any]) -> Read:
         element: Of a message, with a ``sampler``; see `keyscore_qwen_vl_utils.install`.
 
     Returns:
-        What the readers of qwen-vl-utils return. ``frames_indices / fps`` of the metadata are the
-        container's times. ``total_num_frames`` counts the frames of the interval that was asked
-        for, as theirs does: transformers computes the mean frame rate from it.
+        What the readers of qwen-vl-utils return. ``frames_indices / fps`` of the metadata are
+        seconds from the video's first frame. ``total_num_frames`` counts the frames of the interval
+        that was asked for, as theirs does: transformers computes the mean frame rate from it.
 
     Raises:
         VideoError: The video cannot be read.
@@ -39,17 +39,10 @@ def read(element: dict[str, Any]) -> Read:
         request.video, decoder=request.decoder, limits=request.limits, allowed_by=_ALLOWED_BY
     ) as source:
         excerpt = Excerpt.between(source, element.get("video_start"), element.get("video_end"))
-        budget = module.smart_nframes(
-            element, total_frames=excerpt.n_frames, video_fps=float(excerpt.average_fps)
-        )
+        budget = _budget(module, element, excerpt)
         indices = _chosen(request, excerpt, budget=budget, spacing_seconds=1 / module.FPS)
-        frames = source.read(indices)
-        facts = frame_clock(
-            frames,
-            fps=float(source.average_fps),
-            n_frames=excerpt.n_frames,
-            duration_seconds=excerpt.duration_seconds,
-        )
+        frames = excerpt.read(indices)
+        facts = frame_clock(frames, excerpt)
     metadata = {
         "fps": facts["fps"],
         "frames_indices": facts["frames_indices"],
@@ -60,10 +53,25 @@ def read(element: dict[str, Any]) -> Read:
     return pixels, metadata, len(indices) / excerpt.duration_seconds
 
 
+def _budget(module: Any, element: dict[str, Any], excerpt: Excerpt) -> int:
+    """Frames that the model may get, by the rule of qwen-vl-utils.
+
+    It refuses to give more frames than there are, where a sampler gives all of them; one frame is
+    shown twice, to fill a visual token.
+    """
+    asked = module.ceil_by_factor(element.get("nframes", 1), FRAMES_PER_PATCH)
+    budget: int = module.smart_nframes(
+        element,
+        total_frames=max(excerpt.n_frames, asked),
+        video_fps=float(excerpt.average_fps),
+    )
+    return budget
+
+
 def _chosen(
     request: VideoRequest, excerpt: Excerpt, *, budget: int, spacing_seconds: float
 ) -> list[int]:
-    """Indices, in the whole video, of the frames that the model gets.
+    """Indices, in the excerpt, of the frames that the model gets.
 
     Args:
         request: What the element asks for.
@@ -78,5 +86,4 @@ def _chosen(
         question=request.question,
     )
     fold = Fold(FRAMES_PER_PATCH, spacing_seconds)
-    indices = pair_frames(selection.indices, excerpt.pts_seconds(), request.pair, fold)
-    return [excerpt.first + i for i in indices]
+    return pair_frames(selection.indices, excerpt.pts_seconds(), request.pair, fold)

@@ -28,6 +28,7 @@ class ArrayVideo:
     decoder = "array"
     n_frames_counted = True
     rotation = 0
+    start_pts_seconds = 0.0  # frames_indices count from the video's first frame
 
     def __init__(self, pixels: Tensor, metadata: Mapping[str, Any] | None) -> None:
         self._pixels = as_rgb_rows(pixels)

@@ -12,6 +12,7 @@ from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.download import DownloadLimits
 from keyscore_plugin.encoders.base import Encoder
+from keyscore_plugin.excerpt import Excerpt
 from keyscore_plugin.pairing import Fold, keyframes_for_budget, pair_frames
 from keyscore_plugin.samplers.base import Sampler, get_sampler
 from keyscore_plugin.types import Selection
@@ -130,19 +131,21 @@ class Chooser:
         with opened(
             video, request.video_metadata, decoder=self.decoder, limits=self.limits
         ) as source:
+            part = Excerpt.between(source, request.video_start, request.video_end)
             selection = sampler(
-                source,
+                part,
                 num_frames=n_keyframes,
                 threshold=request.threshold,
                 caption=texts.caption,
                 question=texts.question,
             )
-            indices = pair_frames(selection.indices, source.pts_seconds(), request.pair, fold)
-            frames = source.read(indices)
+            indices = pair_frames(selection.indices, part.pts_seconds(), request.pair, fold)
+            frames = part.read(indices)
+            selection = part.of_whole(selection)
             return Chosen(
                 selection=replace(selection, video=video) if isinstance(video, str) else selection,
                 pixels=frames.pixels.permute(0, 3, 1, 2).contiguous(),
-                metadata=frame_metadata(frames, source),
+                metadata=frame_metadata(frames, part),
                 patch_seconds=patch_seconds(frames.pts_seconds, fold.frames_per_patch),
             )
 
@@ -156,6 +159,7 @@ def _identity(video: Video, request: VideoRequest, texts: Texts) -> Hashable:
         request.num_frames,
         request.threshold,
         request.token_budget,
+        (request.video_start, request.video_end),
         request.pair,
         texts,
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from keyscore_plugin.errors import InputError
+from keyscore_plugin.excerpt import check_part
 from keyscore_plugin.pairing import Pair, check_pair
 from keyscore_plugin.samplers.base import Sampler
 
@@ -28,6 +29,8 @@ class VideoRequest:
         question: A question to score with.
         guide: The text that scores; None takes what there is, see `keyscore_transformers.texts`.
         pair: What fills a temporal patch, see `keyscore_plugin.pairing.pair_frames`.
+        video_start: Choose from here on, seconds from the video's first frame.
+        video_end: Choose up to here.
         video_metadata: Facts of a video given as an array: ``fps``, perhaps ``frames_indices``.
         user_text: What the user asks in the messages.
     """
@@ -40,11 +43,14 @@ class VideoRequest:
     question: str | None = None
     guide: TextGuide | None = None
     pair: Pair = "duplicate"
+    video_start: float | None = None
+    video_end: float | None = None
     video_metadata: Mapping[str, Any] | None = None
     user_text: str | None = None
 
     def __post_init__(self) -> None:
         check_pair(self.pair)
+        check_part(self.video_start, self.video_end)
         budgets = (self.num_frames, self.threshold, self.token_budget)
         if sum(budget is not None for budget in budgets) > 1:
             raise InputError("num_frames, threshold and token_budget exclude each other; give one")

@@ -9,27 +9,22 @@ from transformers import BatchFeature
 from transformers.video_utils import VideoMetadata
 
 from keyscore_plugin.clock import frame_clock
+from keyscore_plugin.excerpt import Excerpt
 from keyscore_plugin.types import Frames
-from keyscore_plugin.video import VideoSource
 
 BACKEND = "keyscore"  # names us in the metadata of a video
 _INTERVALS = ("second_per_grid_ts", "video_second_per_grid")  # of Qwen2.5-VL; of Qwen2.5-Omni
 
 
-def frame_metadata(frames: Frames, source: VideoSource) -> VideoMetadata:
+def frame_metadata(frames: Frames, part: Excerpt) -> VideoMetadata:
     """What the processors of transformers compute the frames' times from.
 
     Args:
         frames: The frames that the model gets.
-        source: The video they come from.
+        part: What they were chosen from.
     """
-    facts = frame_clock(
-        frames,
-        fps=float(source.average_fps),
-        n_frames=source.n_frames,
-        duration_seconds=source.duration_seconds,
-    )
-    return VideoMetadata(**facts, width=source.width, height=source.height, video_backend=BACKEND)
+    facts = frame_clock(frames, part)
+    return VideoMetadata(**facts, width=part.width, height=part.height, video_backend=BACKEND)
 
 
 def patch_seconds(pts_seconds: Tensor, frames_per_patch: int) -> Tensor:

@@ -61,6 +61,8 @@ def _answer_pairs(
     is_given = caption.get("origin") == "given"
     pairs["caption"] = (caption.get("text") if is_given else None, item.caption)
     pairs["question"] = (record.get("question"), item.question)
+    pairs["start"] = (record.get("start_seconds"), item.start_seconds)
+    pairs["end"] = (record.get("end_seconds"), item.end_seconds)
     pairs["encoder"] = (record.get("encoder"), asked.encoder)
     pairs["decoder"] = (record.get("decoder"), asked.decoder)
     if caption and not is_given:

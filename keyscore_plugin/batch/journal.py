@@ -5,7 +5,6 @@ So at any moment the file is whole lines and at most one torn line at its end, w
 reported as done; the next run cuts it off. POSIX only (``flock``).
 """
 
-import fcntl
 import json
 import os
 import stat
@@ -104,6 +103,8 @@ class Journal:
             raise self._unwritable(error) from error
 
     def _lock(self) -> None:
+        import fcntl
+
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from keyscore_plugin.errors import InputError
+from keyscore_plugin.excerpt import check_part
 
 ItemId = str | int
 
-_KEYS = ("video", "caption", "question", "id")
+_KEYS = ("video", "caption", "question", "id", "start", "end")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,8 @@ class Item:
         path: Where it is: a relative name starts at the manifest's folder.
         caption: A sentence about the video, if given.
         question: A question about the video, if given.
+        start_seconds: Choose from here on, seconds from the first frame; None from the beginning.
+        end_seconds: Choose up to here; None up to the end.
     """
 
     id: ItemId
@@ -30,10 +33,14 @@ class Item:
     path: Path
     caption: str | None = None
     question: str | None = None
+    start_seconds: float | None = None
+    end_seconds: float | None = None
 
 
 def read_manifest(path: Path, *, needs_text: bool = False) -> list[Item]:
-    """Read ``{"video", "caption"?, "question"?, "id"?}`` lines; blank lines are skipped.
+    """Read ``{"video", "caption"?, "question"?, "id"?, "start"?, "end"?}`` lines.
+
+    Blank lines are skipped.
 
     Args:
         path: A JSON Lines file in UTF-8.
@@ -107,10 +114,16 @@ def _item(values: Mapping[str, Any], *, number: int, folder: Path, where: str) -
     # bool is an int to isinstance; true is no name for a line.
     if isinstance(item_id, bool) or not isinstance(item_id, str | int):
         raise InputError(f"{where}: 'id' must be a text or a whole number, got {item_id!r}")
+    try:
+        check_part(values.get("start"), values.get("end"))
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
     return Item(
         id=item_id,
         video=video,
         path=folder / video,
         caption=texts["caption"],
         question=texts["question"],
+        start_seconds=values.get("start"),
+        end_seconds=values.get("end"),
     )

@@ -10,6 +10,7 @@ from keyscore_plugin.batch.journal import Journal
 from keyscore_plugin.batch.manifest import Item
 from keyscore_plugin.errors import InputError, KeyScoreError, MemoryEndedError, VideoError
 from keyscore_plugin.samplers.base import Sampler
+from keyscore_plugin.samplers.within import within
 
 Record = dict[str, Any]
 Records = Generator[tuple[Item, Record], None, None]
@@ -39,7 +40,8 @@ def answer(item: Item, sampler: Sampler, budget: Budget) -> Record:
     run, and the line is answered by the next one.
     """
     try:
-        selection = sampler(
+        chooser = within(sampler, start_seconds=item.start_seconds, end_seconds=item.end_seconds)
+        selection = chooser(
             item.path,
             num_frames=budget.num_frames,
             threshold=budget.threshold,

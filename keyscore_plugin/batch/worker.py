@@ -5,7 +5,6 @@ the process that writes the output. The worker says ``{"ready": true}``, then fo
 ``{"record": {...}}``, or ``{"stop": message}`` where no line can be answered (a missing model).
 """
 
-import fcntl
 import json
 import os
 from collections.abc import Callable
@@ -86,6 +85,8 @@ def _decode_item(line: bytes) -> Item:
 
 def _end_with_parent() -> None:
     """Let this process end when its parent is gone, however that went."""
+    import fcntl
+
     parent = parent_process()
     if parent is None:
         return

@@ -18,5 +18,6 @@ class Captioner(Protocol):
     def caption(self, frames: Frames) -> Caption:
         """One sentence about these frames (STACFP's candidates, in time order).
 
-        Their pixels may lie on any device: `Frames.to` brings them to another.
+        Their times count from the video's first frame. Their pixels may lie on any device:
+        `Frames.to` brings them to another.
         """

@@ -6,10 +6,8 @@ from keyscore_plugin._optional import load
 from keyscore_plugin._weights import offline_identity, weights_identity
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.captioners.pretrained import load_vlm
+from keyscore_plugin.registries import CAPTIONERS
 
-CAPTIONERS = {
-    "labels": "keyscore_plugin.captioners.labels:LabelsCaptioner",
-}
 _REMEDY = "use captioner='labels', which needs no download, or the folder of a Video-LLM"
 
 

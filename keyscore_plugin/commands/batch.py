@@ -2,6 +2,7 @@
 
 import argparse
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 from keyscore_plugin.batch.asked import Asked, Budget
@@ -20,8 +21,9 @@ from keyscore_plugin.commands.options import (
 )
 from keyscore_plugin.commands.streams import own_stdout, say
 from keyscore_plugin.encoders.registry import named_encoder
+from keyscore_plugin.errors import InputError
+from keyscore_plugin.registries import AUTO_DECODER
 from keyscore_plugin.samplers.base import Sampler
-from keyscore_plugin.video import AUTO_DECODER
 
 _TIMEOUT_SECONDS = 3600.0  # ours: ends a hang overnight; no video we know of comes near it
 
@@ -32,8 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "manifest",
         type=Path,
         metavar="MANIFEST.jsonl",
-        help='lines such as {"video": "a.mp4", "caption": "a dog", "id": 7}; a relative video '
-        "name starts at the manifest's folder; an id is the line number where none is given",
+        help='lines such as {"video": "a.mp4", "caption": "a dog", "id": 7, "start": 60, '
+        '"end": 90}; a relative video name starts at the manifest\'s folder; an id is the line '
+        "number where none is given; start and end are seconds from the first frame",
     )
     parser.add_argument(
         "--out",
@@ -60,7 +63,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Answer the lines that have no answer yet; 0 when every line has one."""
+    """Answer the lines that have no answer yet; 0 when every line has one.
+
+    Raises:
+        InputError: The system is not POSIX.
+    """
+    if find_spec("fcntl") is None:
+        raise InputError(
+            "keyscore batch locks its output and ends its workers as POSIX systems do, which this "
+            "one is not; run it under Linux, macOS or WSL, or call `keyscore select` for each video"
+        )
     with own_stdout():
         sampler = make_sampler(args)
         items = read_manifest(

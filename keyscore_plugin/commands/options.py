@@ -8,12 +8,12 @@ from typing import get_args
 from keyscore_plugin.captioners.registry import load_captioner
 from keyscore_plugin.config import GridConfig, GridKind, SamplerConfig
 from keyscore_plugin.encoders import load_encoder
+from keyscore_plugin.registries import DECODERS
 from keyscore_plugin.samplers.base import Sampler, get_sampler
-from keyscore_plugin.video import DECODERS
 
 
 def add_sampler_options(parser: argparse.ArgumentParser) -> None:
-    """Add what `make_sampler` reads, and the budget."""
+    """Add the budget, and what `make_sampler` reads."""
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument(
         "--num-frames",
@@ -27,6 +27,11 @@ def add_sampler_options(parser: argparse.ArgumentParser) -> None:
         metavar="X",
         help="instead: every frame whose total score, 0 to 1, is at least X",
     )
+    add_choice_options(parser)
+
+
+def add_choice_options(parser: argparse.ArgumentParser) -> None:
+    """Add what `make_sampler` reads."""
     parser.add_argument("--sampler", default="keyscore", metavar="NAME", help="default: keyscore")
     parser.add_argument(
         "--encoder",
@@ -50,6 +55,28 @@ def add_sampler_options(parser: argparse.ArgumentParser) -> None:
         "first and then closer around those that score",
     )
     parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda, cuda:1 ...")
+
+
+def add_text_options(parser: argparse.ArgumentParser) -> None:
+    """Add the text that scores the frames."""
+    text = parser.add_mutually_exclusive_group()
+    text.add_argument(
+        "--caption", type=non_empty_text, metavar="T", help="a sentence about what is wanted"
+    )
+    text.add_argument(
+        "--question", type=non_empty_text, metavar="T", help="what a model will be asked"
+    )
+
+
+def add_part_options(parser: argparse.ArgumentParser) -> None:
+    """Add the bounds of the part to choose from."""
+    parser.add_argument(
+        "--start",
+        type=_seconds,
+        metavar="S",
+        help="choose from here on, in seconds from the first frame",
+    )
+    parser.add_argument("--end", type=_seconds, metavar="S", help="choose up to here")
 
 
 def make_sampler(args: argparse.Namespace, *, load_models: bool = False) -> Sampler:
@@ -104,6 +131,16 @@ def amount(text: str, *, unit: str) -> float:
     value = _number(text)
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"expected a number of {unit} above 0, got {text!r}")
+    return value
+
+
+def _seconds(text: str) -> float:
+    """An argparse type: a time from the first frame on."""
+    value = _number(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(
+            f"expected a number of seconds from the first frame, 0 or more, got {text!r}"
+        )
     return value
 
 

@@ -55,7 +55,7 @@ def unwritable(path: Path, error: OSError) -> InputError:
 
 
 def save_frames(selection: Selection, folder: Path) -> list[Path]:
-    """Write the chosen frames as PNG at full size, named by index and time.
+    """Write the chosen frames as PNG at full size, named by index and time from the first frame.
 
     Args:
         selection: Its video is opened again, with the decoder that was used.
@@ -72,7 +72,7 @@ def save_frames(selection: Selection, folder: Path) -> list[Path]:
     with open_video(selection.video, decoder=selection.decoder) as source:
         # One at a time: a budget of 4K frames need not fit in memory together.
         for index in selection.indices:
-            frame = source.read([index])
+            frame = source.read([index]).since(source.start_pts_seconds)
             path = folder / f"frame_{index:07d}_{float(frame.pts_seconds[0]):.3f}s.png"
             content = io.BytesIO()
             Image.fromarray(frame.pixels[0].numpy()).save(content, format="PNG")

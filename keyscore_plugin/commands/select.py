@@ -4,7 +4,12 @@ import argparse
 from pathlib import Path
 
 from keyscore_plugin.commands.meter import stage_bars
-from keyscore_plugin.commands.options import add_sampler_options, make_sampler, non_empty_text
+from keyscore_plugin.commands.options import (
+    add_part_options,
+    add_sampler_options,
+    add_text_options,
+    make_sampler,
+)
 from keyscore_plugin.commands.outputs import (
     require_writable_file,
     require_writable_folder,
@@ -13,18 +18,14 @@ from keyscore_plugin.commands.outputs import (
 from keyscore_plugin.commands.streams import own_stdout, say
 from keyscore_plugin.report import require_report_suffix, write_report
 from keyscore_plugin.report.text import summary
+from keyscore_plugin.samplers.within import within
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's options."""
     parser.add_argument("video", metavar="VIDEO", help="a video file")
-    text = parser.add_mutually_exclusive_group()
-    text.add_argument(
-        "--caption", type=non_empty_text, metavar="T", help="a sentence about what is wanted"
-    )
-    text.add_argument(
-        "--question", type=non_empty_text, metavar="T", help="what a model will be asked"
-    )
+    add_text_options(parser)
+    add_part_options(parser)
     add_sampler_options(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
     parser.add_argument(
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     if args.report is not None:
         require_report_suffix(args.report)
         require_writable_file(args.report)
-    sampler = make_sampler(args)
+    sampler = within(make_sampler(args), start_seconds=args.start, end_seconds=args.end)
     with own_stdout() as print_result:
         with stage_bars():
             selection = sampler(

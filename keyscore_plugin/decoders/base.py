@@ -55,6 +55,7 @@ class ScannedSource(ABC):
         self.height, self.width = upright
         self.n_frames = len(facts.table)
         self.n_frames_counted = True
+        self.start_pts_seconds = float(self._seconds[0])
         self.duration_seconds = float(facts.table.duration)
         self.average_fps = self.n_frames / facts.table.duration
 

@@ -88,17 +88,17 @@ def must_decode(container: InputContainer, stream: VideoStream, pts: Ints, keyfr
         keyframe: ``(n_packets,)``, what the container says.
     """
     codec = stream.codec_context.codec
-    if not stands_alone(codec) and has_no_times(container):
-        return True
     if stands_alone(codec) or len(pts) < 2:
         return False
-    # A container that calls every frame a keyframe, or none, does not know.
-    if stream.codec_context.name in _HIDDEN_FRAME_CODECS or keyframe.all() or not keyframe.any():
+    if has_no_times(container) or stream.codec_context.name in _HIDDEN_FRAME_CODECS:
         return True
-    is_timed = not _TIMED_FORMATS.isdisjoint(container.format.name.split(","))
+    # A container that calls every frame a keyframe, or none, does not know.
+    if keyframe.all() or not keyframe.any():
+        return True
     if not codec.reorder:
         return False
     # Times that rise as the packets come are not those of a video with B-frames.
+    is_timed = not _TIMED_FORMATS.isdisjoint(container.format.name.split(","))
     return not is_timed or (stream.codec_context.has_b_frames and rise(pts))
 
 
@@ -108,9 +108,7 @@ def keyframes_hold(codec: av.Codec, first_frame: VideoFrame, keyframe: Bools) ->
     Not where the decoder calls none so, its first frame included, nor where a codec whose frames
     build on each other calls all of them so.
     """
-    if stands_alone(codec) or codec.reorder:
-        return True
-    if codec.name in _HONEST_CODECS:
+    if stands_alone(codec) or codec.reorder or codec.name in _HONEST_CODECS:
         return True
     return bool(first_frame.key_frame) and not keyframe.all()
 

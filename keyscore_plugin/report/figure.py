@@ -1,5 +1,6 @@
 """The picture as a whole, from the top down: even frames, clusters, scores, the chosen frames."""
 
+import math
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,22 +39,19 @@ class _Panel:
     draw: Callable[["Axes"], None]
 
 
-def draw(
-    selection: Selection, chosen: list[Still], uniform: list[Still], *, start: float
-) -> "Figure":
+def draw(selection: Selection, chosen: list[Still], uniform: list[Still]) -> "Figure":
     """Draw a selection.
 
     Args:
-        selection: What was chosen, with its curves where it has them.
+        selection: What was chosen, with its curves where it has them; times from the first frame.
         chosen: Its frames, or an even part of them.
         uniform: Frames to compare with; not drawn beside a uniform selection.
-        start: Time of the video's first frame, seconds.
     """
     height, width, _ = chosen[0].pixels.shape
     strip = lay_out(len(chosen), strip_width=CONTENT_INCHES, aspect=width / height)
     even = lay_out(len(uniform), strip_width=CONTENT_INCHES, aspect=width / height)
-    end = start + selection.duration_seconds
-    title = _title(selection)
+    start, end = limits(selection)
+    title = title_lines(selection)
     stack = _panels(selection, uniform, start, end)
     shows_uniform = selection.sampler != "uniform"
     is_connected = strip.n_rows == 1 and len(chosen) <= _MAX_CONNECTED
@@ -88,6 +86,13 @@ def draw(
     return sheet.figure
 
 
+def limits(selection: Selection) -> tuple[float, float]:
+    """Seconds from the first frame that the panels span: the part that was chosen from."""
+    # A frame that is on show at the start of the part may have begun before.
+    start = min([selection.start_seconds or 0.0, *selection.pts_seconds])
+    return start, min(selection.end_seconds or math.inf, selection.duration_seconds)
+
+
 def _draw_head(sheet: Sheet, selection: Selection, title: list[str]) -> None:
     for line in title:
         sheet.text(((line, style.INK),), size=style.TITLE, height=_TITLE_LINE)
@@ -95,7 +100,7 @@ def _draw_head(sheet: Sheet, selection: Selection, title: list[str]) -> None:
     sheet.text(((facts_line, style.FAINT_INK),), size=style.SMALL, height=_FACTS_LINE)
 
 
-def _title(selection: Selection) -> list[str]:
+def title_lines(selection: Selection) -> list[str]:
     """The text that scored the frames, wrapped, and cut where it is very long."""
     text = selection.caption.text if selection.caption else selection.question
     if text is None:

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from keyscore_plugin.report.text import chosen_scores, clock, facts, texts
+from keyscore_plugin.report.text import (
+    chosen_scores,
+    clock,
+    container_clock,
+    facts,
+    from_first_frame,
+    texts,
+)
 from keyscore_plugin.types import ScoredFrame, Selection
 
 _STYLE = """
@@ -33,6 +40,10 @@ def html_page(selection: Selection, picture: bytes) -> str:
     image = base64.b64encode(picture).decode("ascii")
     name = escape(Path(selection.video).name)
     notes = "".join(f"<p>Note: {escape(note)}</p>" for note in selection.notes)
+    about = "\n".join(
+        f"<p>{escape(line)}</p>" for line in (facts(selection), container_clock(selection)) if line
+    )
+    shown = from_first_frame(selection)
     settings = json.dumps(selection.config, indent=2, ensure_ascii=False)
     return f"""<!doctype html>
 <html lang="en">
@@ -48,11 +59,11 @@ def html_page(selection: Selection, picture: bytes) -> str:
 <h1>{name}</h1>
 <p>{escape(texts(selection))}</p>
 <img alt="Scores over time and the chosen frames" src="data:image/svg+xml;base64,{image}">
-<p>{escape(facts(selection))}</p>
+{about}
 {notes}
 <h2>Chosen frames</h2>
-{_chosen_table(selection)}
-{_candidates_table(selection)}
+{_chosen_table(shown)}
+{_candidates_table(shown)}
 <h2>Settings</h2>
 <pre>{escape(settings)}</pre>
 </body>

@@ -1,10 +1,12 @@
 """The frames that the picture shows: the chosen ones, and even ones to compare with."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from keyscore_plugin.excerpt import Excerpt
 from keyscore_plugin.report.text import chosen_scores
 from keyscore_plugin.types import ScoredFrame, Selection
 from keyscore_plugin.video import VideoSource, uniform_indices
@@ -21,7 +23,7 @@ class Still:
 
     Attributes:
         pixels: ``(h, w, 3)`` uint8 RGB.
-        pts_seconds: Its time.
+        pts_seconds: Its time, from the video's first frame.
         score: What it was ranked by, if anything ranked it.
         cluster: Its STACFP cluster, if known.
     """
@@ -43,16 +45,27 @@ def load_stills(selection: Selection, source: VideoSource) -> tuple[list[Still],
         At most `MAX_CHOSEN` chosen frames, and at most `N_UNIFORM` even ones; in time order.
     """
     chosen, uniform = _chosen(selection), _uniform(selection, source)
+    stills = _read([*chosen, *uniform], source)
+    return stills[: len(chosen)], stills[len(chosen) :]
+
+
+def chosen_stills(selection: Selection, source: VideoSource) -> list[Still]:
+    """Read the chosen frames, at most `MAX_CHOSEN` of them, in time order."""
+    return _read(_chosen(selection), source)
+
+
+def _read(wanted: Sequence[ScoredFrame], source: VideoSource) -> list[Still]:
+    """Read frames no larger than the picture shows them."""
     scale = min(1.0, _LONG_SIDE_PIXELS / max(source.width, source.height))
     size = max(1, round(source.height * scale)), max(1, round(source.width * scale))
-    frames = source.read([frame.index for frame in (*chosen, *uniform)], size=size)
-    stills = [
+    indices = [frame.index for frame in wanted]
+    frames = source.read(indices, size=size).since(source.start_pts_seconds)
+    return [
         Still(pixels, seconds, frame.total, frame.cluster)
         for pixels, seconds, frame in zip(
-            frames.pixels, frames.pts_seconds.tolist(), (*chosen, *uniform), strict=True
+            frames.pixels, frames.pts_seconds.tolist(), wanted, strict=True
         )
     ]
-    return stills[: len(chosen)], stills[len(chosen) :]
 
 
 def _chosen(selection: Selection) -> list[ScoredFrame]:
@@ -72,8 +85,9 @@ def _uniform(selection: Selection, source: VideoSource) -> list[ScoredFrame]:
     """Frames at mid-bins; where frames were scored, the scored ones nearest to that."""
     scored = [frame for frame in selection.curves if frame.total is not None]
     if not scored:
-        pts_seconds = source.pts_seconds()
+        part = Excerpt.between(source, selection.start_seconds, selection.end_seconds)
+        pts_seconds = part.pts_seconds()
         rows = uniform_indices(pts_seconds, N_UNIFORM).tolist()
-        return [ScoredFrame(row, float(pts_seconds[row])) for row in rows]
+        return [ScoredFrame(part.first + row, float(pts_seconds[row])) for row in rows]
     times = torch.tensor([frame.pts_seconds for frame in scored], dtype=torch.float64)
     return [scored[row] for row in uniform_indices(times, N_UNIFORM).tolist()]

@@ -1,8 +1,9 @@
 """A selection as text for people."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from keyscore_plugin.types import STAGES, Selection
+from keyscore_plugin.types import STAGES, ScoredFrame, Selection
 
 
 def clock(seconds: float, *, decimals: int = 3) -> str:
@@ -21,13 +22,40 @@ def clock(seconds: float, *, decimals: int = 3) -> str:
     return f"{sign}{start}:{rest / 10**decimals:0{width}.{decimals}f}"
 
 
+def from_first_frame(selection: Selection) -> Selection:
+    """The selection with times that count from the video's first frame, as players show them."""
+    start = selection.start_pts_seconds
+
+    def moved(frames: Sequence[ScoredFrame]) -> tuple[ScoredFrame, ...]:
+        return tuple(replace(frame, pts_seconds=frame.pts_seconds - start) for frame in frames)
+
+    return replace(
+        selection,
+        start_pts_seconds=0.0,
+        pts_seconds=[seconds - start for seconds in selection.pts_seconds],
+        candidates=moved(selection.candidates),
+        curves=moved(selection.curves),
+    )
+
+
+def container_clock(selection: Selection) -> str:
+    """How times from the first frame become the container's; empty where they are the same."""
+    if not selection.start_pts_seconds:
+        return ""
+    return (
+        "times count from the first frame, which is at "
+        f"{selection.start_pts_seconds:.3f} s of the container's clock"
+    )
+
+
 def chosen_scores(selection: Selection) -> Sequence[float | None]:
     """What each chosen frame was ranked by; None for each where nothing ranked them."""
     return [None] * len(selection) if selection.scores is None else selection.scores
 
 
 def table(selection: Selection) -> str:
-    """The chosen frames, one a line: index, time, score."""
+    """The chosen frames, one a line: index, time from the first frame, score."""
+    selection = from_first_frame(selection)
     lines = [f"{'index':>8}  {'time':>12}  {'score':>6}"]
     lines += [
         f"{index:>8}  {clock(seconds):>12}  {'-' if score is None else f'{score:.3f}':>6}"
@@ -38,11 +66,18 @@ def table(selection: Selection) -> str:
     return "\n".join(lines)
 
 
+def times(selection: Selection) -> str:
+    """The chosen times, from the first frame, in one line."""
+    seconds = from_first_frame(selection).pts_seconds
+    return " ".join(clock(second, decimals=1) for second in seconds)
+
+
 def facts(selection: Selection) -> str:
     """One line: what chose the frames, from what, by which text, in how many seconds."""
     counted = "" if selection.n_frames_counted else "about "
     parts = [
         f"{len(selection)} of {counted}{selection.n_frames} frames",
+        _part(selection),
         f"sampler {selection.sampler}",
         f"encoder {selection.encoder}" if selection.encoder else "",
         f"decoder {selection.decoder}",
@@ -50,6 +85,14 @@ def facts(selection: Selection) -> str:
         stages(selection),
     ]
     return ", ".join(part for part in parts if part)
+
+
+def _part(selection: Selection) -> str:
+    """The part of the video that was chosen from; empty if it was the whole."""
+    if selection.start_seconds is None and selection.end_seconds is None:
+        return ""
+    end = "the end" if selection.end_seconds is None else clock(selection.end_seconds)
+    return f"from {clock(selection.start_seconds or 0.0)} to {end}"
 
 
 def _looked_at(selection: Selection) -> str:
@@ -83,6 +126,5 @@ def stages(selection: Selection) -> str:
 
 def summary(selection: Selection) -> str:
     """What ``keyscore select`` prints: the texts, the table, the facts."""
-    return "\n".join(
-        part for part in (texts(selection), table(selection), facts(selection)) if part
-    )
+    parts = (texts(selection), table(selection), facts(selection), container_clock(selection))
+    return "\n".join(part for part in parts if part)

@@ -2,21 +2,27 @@
 
 import io
 import warnings
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keyscore_plugin._files import write_whole
 from keyscore_plugin.errors import InputError
+from keyscore_plugin.report.comparison import draw_comparison
 from keyscore_plugin.report.figure import draw
 from keyscore_plugin.report.page import html_page
-from keyscore_plugin.report.stills import load_stills
+from keyscore_plugin.report.stills import chosen_stills, load_stills
+from keyscore_plugin.report.text import from_first_frame
+from keyscore_plugin.samples.joined import Needle
 from keyscore_plugin.types import Selection
-from keyscore_plugin.video import open_video
+from keyscore_plugin.video import VideoSource, open_video
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SUFFIXES = (".html", ".png", ".svg")
+PICTURE_SUFFIXES = (".png", ".svg")
+SUFFIXES = (".html", *PICTURE_SUFFIXES)
 DOTS_PER_INCH = 200
 
 
@@ -26,11 +32,7 @@ def require_report_suffix(path: Path) -> None:
     Raises:
         InputError: The suffix is none of `SUFFIXES`.
     """
-    if path.suffix.lower() not in SUFFIXES:
-        raise InputError(
-            f"cannot write a report as {path.name!r}; name a file that ends in "
-            + ", ".join(SUFFIXES)
-        )
+    _require_suffix(path, SUFFIXES, kind="report")
 
 
 def write_report(selection: Selection, path: str | Path) -> None:
@@ -50,12 +52,65 @@ def write_report(selection: Selection, path: str | Path) -> None:
     require_report_suffix(path)
     with open_video(selection.video, decoder=selection.decoder) as source:
         chosen, uniform = load_stills(selection, source)
-        start = float(source.pts_seconds([0])[0])
-    figure = draw(selection, chosen, uniform, start=start)
+        figure = draw(_as_shown(selection, source), chosen, uniform)
     if path.suffix.lower() == ".html":
         content = html_page(selection, _render(figure, "svg")).encode("utf-8", "backslashreplace")
     else:
         content = _render(figure, path.suffix.lower().removeprefix("."))
+    _write(path, content)
+
+
+def require_picture_suffix(path: Path) -> None:
+    """Refuse a picture in a format we do not write, before there is anything to draw.
+
+    Raises:
+        InputError: The suffix is none of `PICTURE_SUFFIXES`.
+    """
+    _require_suffix(path, PICTURE_SUFFIXES, kind="picture")
+
+
+def write_comparison(
+    selections: Sequence[Selection], path: str | Path, *, sought: Needle | None = None
+) -> None:
+    """Draw what several samplers chose from one video, a strip of frames each.
+
+    Args:
+        selections: At least one; all of one video.
+        path: ``.png`` or ``.svg``.
+        sought: The stretches that the text describes, where they are known; they are marked.
+
+    Raises:
+        InputError: The suffix is another, or the file cannot be written.
+        VideoError: The video cannot be read any more.
+        MissingDependencyError: matplotlib is not installed.
+    """
+    path = Path(path)
+    require_picture_suffix(path)
+    first = selections[0]
+    with open_video(first.video, decoder=first.decoder) as source:
+        rows = [
+            (_as_shown(selection, source), chosen_stills(selection, source))
+            for selection in selections
+        ]
+    figure = draw_comparison(rows, sought=sought)
+    _write(path, _render(figure, path.suffix.lower().removeprefix(".")))
+
+
+def _require_suffix(path: Path, suffixes: Sequence[str], *, kind: str) -> None:
+    if path.suffix.lower() not in suffixes:
+        raise InputError(
+            f"cannot write a {kind} as {path.name!r}; name a file that ends in "
+            + ", ".join(suffixes)
+        )
+
+
+def _as_shown(selection: Selection, source: VideoSource) -> Selection:
+    """The selection with times from the first frame."""
+    # Samplers of others, and our older versions, do not say when the video starts.
+    return from_first_frame(replace(selection, start_pts_seconds=source.start_pts_seconds))
+
+
+def _write(path: Path, content: bytes) -> None:
     try:
         write_whole(path, content)
     except OSError as error:

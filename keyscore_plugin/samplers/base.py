@@ -7,28 +7,9 @@ from keyscore_plugin._optional import load
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.encoders.base import Encoder
+from keyscore_plugin.registries import SAMPLERS
 from keyscore_plugin.types import Selection
 from keyscore_plugin.video import VideoSource
-
-_PUBLISHED = "keyscore_plugin.samplers.published"
-SAMPLERS = {
-    "aks": f"{_PUBLISHED}.aks:AksSampler",
-    "aks-paper": f"{_PUBLISHED}.aks:AksPaperSampler",
-    "bolt": f"{_PUBLISHED}.bolt:BoltSampler",
-    "focus": f"{_PUBLISHED}.focus:FocusSampler",
-    "iframes": f"{_PUBLISHED}.iframes:IFramesSampler",
-    "katna": f"{_PUBLISHED}.katna:KatnaSampler",
-    "katna-fixed": f"{_PUBLISHED}.katna:KatnaFixedSampler",
-    "keyscore": "keyscore_plugin.samplers.keyscore:KeyScoreSampler",
-    "maxinfo": f"{_PUBLISHED}.maxinfo:MaxInfoSampler",
-    "mdp3": f"{_PUBLISHED}.mdp3:Mdp3Sampler",
-    "qframe": f"{_PUBLISHED}.qframe:QFrameSampler",
-    "random": f"{_PUBLISHED}.random_frames:RandomSampler",
-    "stacfp": "keyscore_plugin.samplers.stacfp:StacfpSampler",
-    "topk": "keyscore_plugin.samplers.topk:TopKSampler",
-    "uniform": "keyscore_plugin.samplers.uniform:UniformSampler",
-    "wfs-sb": f"{_PUBLISHED}.wfs_sb:WfsSbSampler",
-}
 
 
 @runtime_checkable

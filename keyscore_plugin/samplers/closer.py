@@ -20,21 +20,31 @@ from keyscore_plugin.samplers.look import decoding
 from keyscore_plugin.types import Embeddings, Frames, LookedAt, TextEmbedding
 from keyscore_plugin.video import VideoSource, uniform_indices
 
+# Ours: by default encoders put a keyframe every 250 frames at least, 10 s at 25 frames a second;
+# some are told to put one every 480.
+_FAR_SECONDS = 25.0
+
 
 def first_look(config: SamplerConfig, source: VideoSource) -> SamplerConfig:
     """The settings of the first look; of the only one, unless the grid's kind is ``"refine"``.
 
     The codec's keyframes, but no more of them than an even grid would have, and less to embed by
-    what the second look may take.
+    what the second look may take. Where the keyframes leave a stretch out they say nothing of the
+    video: then frames evenly in time, thinned alike.
     """
     grid = config.grid
     if grid.kind != "refine":
         return config
-    n_keyframes = min(grid.max_frames, len(_even_grid(config, source)))
+    even = _even_grid(config, source)
+    is_covered = _seconds_without_keyframe(config, source, even) <= _FAR_SECONDS
     n_encoded = config.encode.max_encoded - _n_closer(config)
     return replace(
         config,
-        grid=replace(grid, kind="keyframes", max_frames=n_keyframes),
+        grid=replace(
+            grid,
+            kind="keyframes" if is_covered else "fps",
+            max_frames=min(grid.max_frames, len(even)),
+        ),
         encode=replace(config.encode, max_encoded=n_encoded),
     )
 
@@ -48,11 +58,13 @@ class Looked:
         rows: ``(n,)`` for each the frame of the first look it belongs to: itself, or the one before
             it. A codec begins a new group of pictures where the scene cuts.
         looked_at: What was decoded for it.
+        notes: What a reader must know.
     """
 
     frames: Embeddings
     rows: Tensor
     looked_at: LookedAt
+    notes: tuple[str, ...] = ()
 
 
 def look_closer(
@@ -78,16 +90,18 @@ def look_closer(
     """
     kind = config.grid.kind
     grid = torch.empty(0, dtype=torch.int64)
+    notes: tuple[str, ...] = ()
     if kind == "refine":
         with clock.stage("decode"):
             even = _even_grid(config, source)
+            notes = _notes_on_keyframes(_seconds_without_keyframe(config, source, even))
             worth = worth_a_closer_look(
                 source.pts_seconds(even), first.pts_seconds, mean_cosine(first, texts).cpu()
             )
             best = worth.argsort(descending=True, stable=True)[: _n_closer(config)]
             grid = even[best[worth[best] > -torch.inf]].sort().values
     if not len(grid):
-        return Looked(first, torch.arange(len(first)), LookedAt(kind, n_first))
+        return Looked(first, torch.arange(len(first)), LookedAt(kind, n_first), notes)
     with (
         decoding(
             source,
@@ -101,7 +115,8 @@ def look_closer(
         closer = encode_in_blocks(_not_in(batches, first.indices), encoder, n_most=len(grid))
     frames = joined_embeddings([first, *closer])
     rows = torch.searchsorted(first.pts_seconds, frames.pts_seconds, right=True) - 1
-    return Looked(frames, rows.clamp(min=0), LookedAt(kind, n_first, len(frames) - len(first)))
+    looked_at = LookedAt(kind, n_first, len(frames) - len(first))
+    return Looked(frames, rows.clamp(min=0), looked_at, notes)
 
 
 def worth_a_closer_look(times: Tensor, seen: Tensor, cosines: Tensor) -> Tensor:
@@ -112,7 +127,7 @@ def worth_a_closer_look(times: Tensor, seen: Tensor, cosines: Tensor) -> Tensor:
     interpolated between the two as many, for a quarter to a half more decoding (evals/needle).
 
     Args:
-        times: ``(n,)`` rising, at even steps.
+        times: ``(n,)`` rising, at even steps but for gaps in which there is no frame.
         seen: ``(m,)`` rising times of the frames that were looked at.
         cosines: ``(m,)`` how they score.
 
@@ -128,7 +143,8 @@ def worth_a_closer_look(times: Tensor, seen: Tensor, cosines: Tensor) -> Tensor:
     after = torch.searchsorted(seen, times).clamp(max=len(seen) - 1)
     before = (torch.searchsorted(seen, times, right=True) - 1).clamp(min=0)
     gap = torch.minimum((times - seen[before]).abs(), (times - seen[after]).abs())
-    half_a_step = times.diff().mean() / 2 if len(times) > 1 else torch.inf
+    steps = times.diff()
+    half_a_step = steps.clamp(max=2 * steps.median()).mean() / 2 if len(steps) else torch.inf
     return torch.maximum(cosines[before], cosines[after]).where(gap > half_a_step, -torch.inf)
 
 
@@ -141,6 +157,23 @@ def _even_grid(config: SamplerConfig, source: VideoSource) -> Tensor:
     """``(n,)`` frames at `GridConfig.sample_fps`, however many these are."""
     n = max(1, round(source.duration_seconds * config.grid.sample_fps))
     return uniform_indices(source.pts_seconds(), n, duration_seconds=source.duration_seconds)
+
+
+def _seconds_without_keyframe(config: SamplerConfig, source: VideoSource, even: Tensor) -> float:
+    """The longest stretch of the even grid without a keyframe; a gap without frames is none."""
+    places = torch.searchsorted(even, source.keyframes())
+    bounds = torch.cat([places.new_zeros(1), places, places.new_tensor([len(even)])])
+    return int(bounds.diff().max()) / config.grid.sample_fps
+
+
+def _notes_on_keyframes(longest_seconds: float) -> tuple[str, ...]:
+    """That the first look was not the one asked for."""
+    if longest_seconds <= _FAR_SECONDS:
+        return ()
+    return (
+        f"the video has no keyframe for {longest_seconds:.0f} s: the first look of the grid "
+        "'refine' took frames evenly in time instead",
+    )
 
 
 def _not_in(batches: Iterable[Frames], indices: Tensor) -> Iterator[Frames]:

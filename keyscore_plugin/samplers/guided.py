@@ -144,7 +144,9 @@ class GuidedSampler(TextSampler):
                 request,
                 self.config.guide,
                 self.captioner,
-                lambda: seen[uniform_indices(seen.pts_seconds, DEFAULT_NUM_FRAMES)],
+                lambda: seen[uniform_indices(seen.pts_seconds, DEFAULT_NUM_FRAMES)].since(
+                    source.start_pts_seconds
+                ),
             )
         with clock.stage("encode"):
             texts = guide.embed(self.encoder)
@@ -221,7 +223,7 @@ class CosineSampler(GuidedSampler):
             frames=looked.frames,
             embedded=torch.arange(len(looked.frames)),
             looked_at=looked.looked_at,
-            notes=picked.notes,
+            notes=looked.notes + picked.notes,
         )
 
     @abstractmethod

@@ -39,7 +39,10 @@ class KeyScoreSampler(TextSampler):
             )
         with clock.stage("caption"):
             guide = guide_texts(
-                request, config.guide, self.captioner, lambda: grid[candidates.rows]
+                request,
+                config.guide,
+                self.captioner,
+                lambda: grid[candidates.rows].since(source.start_pts_seconds),
             )
         with clock.stage("encode"):
             texts = guide.embed(encoder)
@@ -75,7 +78,7 @@ class KeyScoreSampler(TextSampler):
             encoder=encoder.name,
             candidates=tuple(frame for frame in curves if frame.index in is_candidate),
             curves=curves,
-            notes=notes_on_cuts(texts),
+            notes=notes_on_cuts(texts) + looked.notes,
         )
 
 

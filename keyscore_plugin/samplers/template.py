@@ -130,6 +130,7 @@ class SamplerTemplate(ABC):
                 question=choice.question,
                 encoder=choice.encoder,
                 decoder=source.decoder,
+                start_pts_seconds=source.start_pts_seconds,
                 duration_seconds=source.duration_seconds,
                 average_fps=float(source.average_fps),
                 n_frames=source.n_frames,

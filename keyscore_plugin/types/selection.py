@@ -77,6 +77,10 @@ class Selection:
         question: The question that scored the frames, if one did.
         encoder: The encoder used, or None.
         decoder: The decoder used.
+        start_pts_seconds: Pts of the video's first frame. Players and hosts count from there.
+        start_seconds: Where the part begins that was chosen from, seconds from the first frame;
+            None at the video's beginning.
+        end_seconds: Where it ends; None at the video's end.
         duration_seconds: Duration of the video.
         average_fps: Mean frame rate of the video.
         n_frames: Frames in the video.
@@ -101,6 +105,9 @@ class Selection:
     question: str | None = None
     encoder: str | None = None
     decoder: str
+    start_pts_seconds: float = 0.0
+    start_seconds: float | None = None
+    end_seconds: float | None = None
     duration_seconds: float
     average_fps: float
     n_frames: int

@@ -67,6 +67,10 @@ class Frames:
         """The same frames with their pixels on a device; indices and times stay where they are."""
         return Frames(self.pixels.to(device), self.indices, self.pts_seconds)
 
+    def since(self, start_pts_seconds: float) -> "Frames":
+        """The same frames with their times counted from there, not from the container's zero."""
+        return Frames(self.pixels, self.indices, self.pts_seconds - start_pts_seconds)
+
     __repr__ = _repr_shapes
 
 

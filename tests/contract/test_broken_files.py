@@ -11,8 +11,9 @@ import pytest
 
 from keyscore_plugin.decoders import threads
 from keyscore_plugin.errors import VideoError
+from keyscore_plugin.registries import DECODERS
 from keyscore_plugin.types import Frames
-from keyscore_plugin.video import DECODERS, VideoSource, open_video
+from keyscore_plugin.video import VideoSource, open_video
 from tests.broken import BROKEN, Broken
 from tests.clips import CLIPS, VP9_FAST, Clip, number_of
 from tests.requires import require_decoder, require_or_skip

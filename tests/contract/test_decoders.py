@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from keyscore_plugin.errors import InputError, VideoError
+from keyscore_plugin.registries import DECODERS
 from keyscore_plugin.samples import SAMPLES, sample_video
-from keyscore_plugin.video import DECODERS, VideoSource, open_video
+from keyscore_plugin.video import VideoSource, open_video
 from tests.clips import CLIPS, Clip, draw, number_of
 from tests.requires import require_decoder
 

@@ -16,7 +16,7 @@ from typing import IO
 
 import pytest
 
-from keyscore_plugin.video import DECODERS
+from keyscore_plugin.registries import DECODERS
 from tests.clips import CLIPS, Clip
 from tests.fuzz.mutate import mutate
 from tests.requires import require_decoder

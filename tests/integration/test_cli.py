@@ -213,18 +213,33 @@ def test_a_second_batch_on_one_output_is_refused_and_ctrl_c_ends_the_first(
     assert 0 < n_answered < 500
 
 
-def test_the_demo_shows_that_the_sentence_decides(
+def test_the_demo_finds_the_clip_that_uniform_frames_miss(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["demo", "--out", str(tmp_path / "demo")]) == 0
+    assert cli.main(["demo", "--out", str(tmp_path)]) == 0
+    found = re.findall(
+        r"(uniform|keyscore) +(\d+) of 8 frames in the clip, (\d+)%", capsys.readouterr().out
+    )
+    shown = [(name, int(n_inside), int(share)) for name, n_inside, share in found]
+    assert [name for name, _, _ in shown] == ["uniform", "keyscore"] * 2
+    for uniform, keyscore in zip(shown[::2], shown[1::2], strict=True):
+        assert uniform[1] <= 1
+        assert keyscore[1] >= 3
+        assert uniform[2] < 50 < 90 <= keyscore[2]
+    names = ("a-fat-grey-cartoon", "a-rocket-waits-on")
+    written = {path.name for path in tmp_path.iterdir() if path.suffix == ".png"}
+    assert written == {f"{name}{end}.png" for name in names for end in ("", "-why")}
+
+
+def test_compare_draws_every_sampler_at_one_budget(
+    video: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = tmp_path / "strips.svg"
+    words = ["--sampler", "uniform,stacfp", "--num-frames", "3", "--picture", str(picture)]
+    assert cli.main(["compare", video, *words]) == 0
     out = capsys.readouterr().out
-    pictures = sorted(path.name for path in (tmp_path / "demo").iterdir())
-    assert pictures == ["bikes-a-tram.png", "bikes-people-riding-bicycles.png"]
-    assert all(name in out for name in pictures)
-    tables = re.findall(r"^ +(\d+) +\d+:\d\d", out, flags=re.MULTILINE)
-    assert len(tables) == 8
-    # The tram passes in the first half of the clip (seen by eye), the last second is bicycles.
-    best = re.search(r'bicycles" at 0:(\S+), "a tram" at 0:(\S+)\.$', out, flags=re.MULTILINE)
-    assert best is not None
-    assert float(best[1]) > 9
-    assert float(best[2]) < 5
+    assert re.findall(r"(\d+) of 48 frames, sampler (\w+)", out) == [
+        ("3", "uniform"),
+        ("3", "stacfp"),
+    ]
+    assert picture.read_text().count("<image") == 6

@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from keyscore_plugin.errors import CacheError, InputError, ModelError
-from keyscore_plugin.samplers.base import SAMPLERS
+from keyscore_plugin.registries import SAMPLERS
 from tests.listening import serving, unvisited
 from tests.lmms.asking import TinyTask, ask
 from tests.lmms.assets import save_answering, write_clips
@@ -26,7 +26,7 @@ from tests.requires import require_or_skip
 from tests.tiny import FAMILIES
 from tests.tiny.family import hf
 from tests.tiny.reading import prompt
-from tests.tiny.videos import frame_numbers
+from tests.tiny.videos import frame_numbers, numbered_video
 
 # What the hosts warn about is theirs.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -41,6 +41,8 @@ def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     require_or_skip("lmms_eval")
     folder = tmp_path_factory.mktemp("hosts")
     write_clips(folder)
+    numbered_video(folder / "one.mp4", n=1)
+    numbered_video(folder / "three.mp4", n=3, seconds=[40_000, 40_000.1, 40_000.2])
     for family in ("qwen2_vl", "internvl", "llava_onevision", "qwen3_vl"):
         save_answering(family, folder / family)
     return folder
@@ -118,6 +120,39 @@ def test_models_of_transformers(
         [question] = [text for text in shown if text in prompt(given, processor)]
         assert tiny.read_back(given) == shown[question]
         assert len(shown[question]) == 6
+
+
+@pytest.mark.parametrize(
+    ("model_id", "kind", "family", "fold"),
+    [
+        ("qwen3_vl", "chat", "qwen3_vl", 2),
+        ("llava_hf", "chat", "llava_onevision", 1),
+        ("llava_hf", "simple", "llava_onevision", 1),
+    ],
+)
+def test_videos_of_fewer_frames_than_the_budget_and_late_clocks(
+    model_id: str,
+    kind: str,
+    family: str,
+    fold: int,
+    assets: Path,
+    make: Callable[..., Any],
+    log: Callable[[], list[dict[str, Any]]],
+    inputs: list[dict[str, Tensor]],
+) -> None:
+    docs = [{**EVEN, "videos": [name]} for name in ("one.mp4", "three.mp4")]
+    answers = ask(make(model_id, kind, **local(assets, family)), TinyTask(assets), docs)
+    assert all(answer[0] in "AB" for answer in answers)
+    one, three = log()
+    assert (one["error"], three["error"]) == (None, None)
+    assert (one["indices"], one["shown"]) == ([0], [0] * fold)
+    assert three["indices"] == [0, 1, 2]
+    assert three["shown"] == [0, 1, 2, 2][: 2 + fold]
+    assert three["pts_seconds"] == pytest.approx([40_000, 40_000.1, 40_000.2])
+    assert three["start_pts_seconds"] == 40_000
+    assert three["shown_seconds"] == pytest.approx([0, 0.1, 0.2, 0.2][: 2 + fold])
+    shown = sorted(tuple(FAMILIES[family].read_back(given)) for given in inputs)
+    assert shown == sorted(tuple(line["shown"]) for line in (one, three))
 
 
 def test_a_budget_buys_half_as_many_keyframes_where_each_fills_a_token(
@@ -338,6 +373,7 @@ def test_a_part_of_a_video_is_chosen_from_and_told_at_its_place(
     make: Callable[..., Any],
     log: Callable[[], list[dict[str, Any]]],
     inputs: list[dict[str, Tensor]],
+    tmp_path: Path,
 ) -> None:
     class PartTask(TinyTask):
         def doc_to_messages(self, doc: Any) -> list[dict[str, Any]]:
@@ -349,8 +385,14 @@ def test_a_part_of_a_video_is_chosen_from_and_told_at_its_place(
     ask(make("qwen3_vl", "chat", **arguments), PartTask(assets), [EVEN])
     [line] = log()
     assert all(20 <= index <= 50 for index in line["indices"])
-    [given] = inputs
-    assert FAMILIES["qwen3_vl"].read_back(given) == line["shown"]
+    again = {"sampler": "precomputed", "sampler_file": str(tmp_path / "log.jsonl")}
+    again["sampler_log"] = str(tmp_path / "again.jsonl")
+    ask(make("qwen3_vl", "chat", **arguments, **again), PartTask(assets), [EVEN])
+    repeated = json.loads((tmp_path / "again.jsonl").read_text())
+    names = ("indices", "pts_seconds", "shown", "shown_seconds")
+    assert [repeated[name] for name in names] == [line[name] for name in names]
+    for given in inputs:
+        assert FAMILIES["qwen3_vl"].read_back(given) == line["shown"]
 
 
 class UrlTask(TinyTask):

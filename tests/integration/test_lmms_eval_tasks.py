@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from keyscore_plugin.samplers.base import SAMPLERS
+from keyscore_plugin.registries import SAMPLERS
 from tests.lmms.asking import TellingSampler, ask, echoing_model
 from tests.requires import require_or_skip
 from tests.tiny.videos import numbered_video

@@ -16,12 +16,12 @@ from evals.harness.cells import make_cells
 from evals.harness.result import Result
 from evals.harness.run import run
 from evals.needle.__main__ import main
-from evals.needle.camera import SIZE
-from evals.needle.data import FPS, Needle, NeedleVideo, join
 from evals.needle.metrics import judge
 from evals.needle.protocol import NeedleEvaluation
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.errors import InputError
+from keyscore_plugin.samples.camera import SIZE
+from keyscore_plugin.samples.joined import FPS, Needle, NeedleVideo, join
 from keyscore_plugin.video import open_video
 from tests.colour import ColourEncoder
 

@@ -167,6 +167,47 @@ def test_the_mean_rate_is_that_of_the_interval(video: str) -> None:
 
 
 @pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize("start", [0.16, 40_000.0, 95_440.0])
+def test_times_and_parts_count_from_the_first_frame(start: float, tmp_path: Path) -> None:
+    path = numbered_video(tmp_path / "late.ts", n=60, seconds=[start + i / 10 for i in range(60)])
+    part = {"video_start": 1, "video_end": 2.95}
+    [(pixels, facts)] = fetch(element(str(path), sampler="uniform", nframes=4, **part))
+    assert numbers(pixels) == [15, 15, 25, 25]
+    seconds = torch.tensor(facts["frames_indices"]) / facts["fps"]
+    assert seconds.tolist() == pytest.approx([1.5, 1.5, 2.5, 2.5])
+    assert facts["total_num_frames"] == 20
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize(
+    "budget", [{"nframes": 2}, {"nframes": 16}, {"fps": 2.0}, {"fps": 2.0, "max_frames": 4}, {}]
+)
+def test_a_video_of_one_frame_fills_one_visual_token(
+    budget: dict[str, Any], tmp_path: Path
+) -> None:
+    path = numbered_video(tmp_path / "one.mp4", n=1)
+    [(pixels, facts)] = fetch(element(str(path), sampler="uniform", **budget))
+    assert numbers(pixels) == facts["frames_indices"] == [0, 0]
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize(
+    ("pair", "nframes", "expected"),
+    [
+        ("duplicate", 16, [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]),
+        ("duplicate", 7, [0, 0, 1, 1, 3, 3, 4, 4]),  # an odd number is rounded as always, to 8
+        ("plain", 16, [0, 1, 2, 3, 4, 4]),
+    ],
+)
+def test_a_budget_above_the_number_of_frames_gives_all_there_are(
+    pair: str, nframes: int, expected: list[int], tmp_path: Path
+) -> None:
+    path = numbered_video(tmp_path / "five.mp4", n=5)
+    [(pixels, _)] = fetch(element(str(path), sampler="uniform", nframes=nframes, pair=pair))
+    assert numbers(pixels) == expected
+
+
+@pytest.mark.usefixtures("installed")
 def test_a_variable_rate_gives_indices_of_milliseconds(tmp_path: Path) -> None:
     seconds = [0.0, 0.1, 0.2, 1.98, 2.1, 6.0, 6.05, 13.78]
     path = numbered_video(tmp_path / "vfr.mp4", n=len(seconds), seconds=seconds)
@@ -259,7 +300,9 @@ def test_errors_of_ours_never_become_even_frames(backend: str, video: str, tmp_p
         ({"threshold": 0.5}, "threshold=0.5 is not read"),
         ({"nframes": 8, "pair": "twins"}, "unknown pair 'twins'"),
         ({"nframes": 8, "limits": True}, "limits=True is no DownloadLimits"),
-        ({"nframes": 4, "video_start": 13.0}, "0 of the 120 frames .* widen the interval"),
+        ({"nframes": 4, "video_start": 13.0}, "no frame of .* is on show from 13.0 s to its end"),
+        ({"nframes": 4, "video_start": 3, "video_end": 1}, "must end after it starts, got start 3"),
+        ({"nframes": 4, "video_end": "3"}, "the end of a part .* number of seconds, .* got '3'"),
         ({"nframes": 4, "sampler": FixedSampler([0]), "encoder": "conse"}, "ready-made sampler"),
     ],
 )

@@ -18,9 +18,9 @@ from keyscore_plugin.captioners.vlm import VlmCaptioner
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.decoders.pyav import PyAVSource
 from keyscore_plugin.errors import InputError, ModelError
+from keyscore_plugin.registries import DECODERS
 from keyscore_plugin.samples import sample_video
 from keyscore_plugin.types import Caption, Frames, TextEmbedding
-from keyscore_plugin.video import DECODERS
 from keyscore_transformers import enable, generate
 from tests.colour import WORDS, ColourEncoder
 from tests.tiny import FAMILIES, build

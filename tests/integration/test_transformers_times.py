@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from keyscore_plugin import open_video
 from keyscore_plugin.errors import InputError
 from keyscore_transformers import enable
 from keyscore_transformers.positions import reads_rows
@@ -191,9 +192,89 @@ def test_variable_rates_are_told_as_they_are(uneven: tuple[Path, list[float]]) -
     assert QWEN3.read_times is not None
     told = QWEN3.read_times(inputs, processor, None)
     assert QWEN3.read_back(inputs) == [i for i in keyframes for _ in range(2)]
-    # Halves of a millisecond may round either way.
-    assert told == pytest.approx([seconds[i] for i in keyframes], abs=0.0501)
+    # Counted from the first frame. Halves of a millisecond may round either way.
+    assert told == pytest.approx([seconds[i] - seconds[0] for i in keyframes], abs=0.0501)
     assert told != pytest.approx([i / 25 for i in keyframes], abs=0.5)
+
+
+@pytest.mark.parametrize(
+    ("family", "start"),
+    [("qwen3_vl", 40_000.0), ("qwen2_5_vl", 95_440.0), ("smolvlm", 95_440.0)],
+)
+def test_a_late_clock_and_one_that_wraps_are_told_from_the_first_frame(
+    family: str, start: float, tmp_path: Path
+) -> None:
+    """The times of MPEG-TS have 33 bits of 90 kHz: they begin again at 95,443.7 s."""
+    path = numbered_video(tmp_path / "late.ts", n=60, seconds=[start + i / 10 for i in range(60)])
+    tiny = FAMILIES[family]
+    processor, model = build(family)
+    enable(processor, model=model)
+    keyframes = [0, 10, 30, 50]
+    inputs = processor.apply_chat_template(messages(block(path, keyframes)), **ANSWER)
+    assert tiny.read_times is not None
+    assert tiny.read_times(inputs, processor, model) == pytest.approx([0, 1, 3, 5], abs=0.01)
+    assert sorted(set(tiny.read_back(inputs))) == keyframes
+    [selection] = processor.last_selections
+    with open_video(path) as source:
+        assert selection.pts_seconds == source.pts_seconds(keyframes).tolist()
+        assert (
+            selection.start_pts_seconds
+            == source.pts_seconds([0]).item()
+            == source.start_pts_seconds
+        )
+        assert (source.pts_seconds().diff() > 0).all()
+
+
+def test_a_block_may_name_a_part(video: Path, tmp_path: Path) -> None:
+    late = numbered_video(tmp_path / "late.mkv", seconds=[40_000 + i / 10 for i in range(120)])
+    processor = enable(QWEN3.processor())
+    part = {"sampler": "uniform", "num_frames": 3, "video_start": 2, "video_end": 4.95}
+    asked = messages({"path": str(video), **part}, {"path": str(late), **part})
+    inputs = processor.apply_chat_template(asked, **ANSWER)
+    assert QWEN3.read_back(inputs) == 2 * [25, 25, 35, 35, 45, 45]
+    assert QWEN3.read_times is not None
+    told = QWEN3.read_times(inputs, processor, None)
+    assert told == pytest.approx(2 * [2.5, 3.5, 4.5], abs=0.01)
+    for selection in processor.last_selections:
+        assert selection.indices == [25, 35, 45]
+        assert (selection.start_seconds, selection.end_seconds) == (2, 4.95)
+        assert selection.n_frames == 120
+    pixels = torch.from_numpy(numbered_frames(120))
+    facts = {"video": pixels, "video_metadata": {"fps": 10}}
+    inputs = processor.apply_chat_template(messages({**facts, **part}), **ANSWER)
+    assert QWEN3.read_back(inputs) == [25, 25, 35, 35, 45, 45]
+
+
+def test_the_same_video_in_two_parts_is_two_videos(video: Path) -> None:
+    processor = enable(QWEN3.processor())
+    asked = {"path": str(video), "sampler": "uniform", "num_frames": 1}
+    parts = messages({**asked, "video_end": 2}, {**asked, "video_start": 8})
+    inputs = processor.apply_chat_template(parts, **ANSWER)
+    assert QWEN3.read_back(inputs) == [10, 10, 100, 100]
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"video_start": 5, "video_end": 2}, "must end after it starts, got start 5 s and end 2 s"),
+        ({"video_start": 12.0}, "no frame of .* is on show from 12.0 s to its end"),
+        ({"video_start": "1"}, "the start of a part of a video must be a number of seconds"),
+        ({"video_end": float("nan")}, "the end of a part of a video must be a number .* got nan"),
+    ],
+)
+def test_what_is_no_part_of_the_video_is_refused(
+    part: dict[str, Any], message: str, video: Path
+) -> None:
+    processor = enable(QWEN3.processor())
+    with pytest.raises(InputError, match=message):
+        processor.apply_chat_template(messages(block(video, [0], **part)), **ANSWER)
+
+
+def test_a_video_of_one_frame_is_shown(tmp_path: Path) -> None:
+    path = numbered_video(tmp_path / "one.mp4", n=1)
+    processor = enable(QWEN3.processor())
+    asked = messages({"path": str(path), "sampler": "uniform", "num_frames": 8})
+    assert QWEN3.read_back(processor.apply_chat_template(asked, **ANSWER)) == [0, 0]
 
 
 PAIRS: dict[str, tuple[list[int], list[float]]] = {

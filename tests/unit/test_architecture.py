@@ -13,8 +13,7 @@ import pytest
 
 import keyscore_plugin
 from keyscore_plugin._optional import load
-from keyscore_plugin.samplers.base import SAMPLERS
-from keyscore_plugin.video import DECODERS
+from keyscore_plugin.registries import DECODERS, SAMPLERS
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,6 +24,8 @@ FLOORS = {
     "keyscore_plugin.video": 1,
     "keyscore_plugin.config": 1,
     "keyscore_plugin._optional": 1,
+    "keyscore_plugin.registries": 1,
+    "keyscore_plugin.version": 1,
     "keyscore_plugin.samples": 1,
     "keyscore_plugin.progress": 1,
     "keyscore_plugin.pairing": 1,
@@ -138,6 +139,7 @@ def test_public_names() -> None:
         "KeyScoreSampler",
         "SamplerConfig",
         "Selection",
+        "__version__",
         "get_sampler",
         "list_samplers",
         "open_video",
@@ -153,6 +155,20 @@ def test_importing_the_core_imports_no_optional_stack() -> None:
     code = (
         "import sys, keyscore_plugin, keyscore_plugin.cli; "
         f"print([m for m in '{heavy}'.split() if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["list", "--json"]])
+def test_what_only_names_things_does_not_load_torch(words: list[str]) -> None:
+    code = (
+        "import sys, contextlib, io, keyscore_plugin.cli as cli\n"
+        "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n"
+        f"    cli.main({words!r})\n"
+        "print([m for m in ('torch', 'numpy', 'av', 'fcntl') if m in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True

@@ -19,8 +19,10 @@ from keyscore_plugin.batch.manifest import Item, read_manifest
 from keyscore_plugin.batch.run import BatchSummary, answers_here, run_batch
 from keyscore_plugin.config import GridConfig, SamplerConfig
 from keyscore_plugin.errors import InputError, ModelError
+from keyscore_plugin.samplers.base import get_sampler
 from keyscore_plugin.types import Selection
 from tests.faulty import FaultySampler
+from tests.tiny.videos import numbered_video
 
 BUDGET = Budget(num_frames=2, threshold=None)
 
@@ -104,6 +106,10 @@ def test_blank_lines_and_a_byte_order_mark_and_exotic_line_breaks_are_no_lines(
         ('{"video": "a.mp4", "id": true}', "'id' must be a text or a whole number, got True"),
         ('{"video": "a.mp4", "id": null}', "'id' must be a text or a whole number, got None"),
         ('{"video": "a.mp4", "id": 1}', "line 2: id 1 is taken by line 1"),
+        ('{"video": "a.mp4", "start": "1"}', "line 2: the start of .* number of seconds, .* '1'"),
+        ('{"video": "a.mp4", "end": NaN}', "line 2: the end of .* got nan"),
+        ('{"video": "a.mp4", "start": -2}', "line 2: the start of a part .*, got -2"),
+        ('{"video": "a.mp4", "start": 5, "end": 2}', "line 2: a part .* must end after it starts"),
         ('{"video": "a.mp4", "id": ' + "9" * 5000 + "}", "line 2: not JSON that Python reads .Exc"),
         ("[" * 100_000, "line 2: not JSON that Python reads .maximum recursion depth"),
     ],
@@ -149,6 +155,32 @@ def test_a_record_without_its_id_is_a_selection(manifest: Path, tmp_path: Path) 
     record = read_lines(tmp_path / "out.jsonl")[0]
     del record["id"]
     assert json.loads(Selection.from_dict(record).to_json()) == record
+
+
+def test_a_line_may_ask_for_a_part_and_goes_on_with_the_same_part_only(tmp_path: Path) -> None:
+    numbered_video(tmp_path / "a.mp4", n=60, size=(36, 64))
+    lines: list[dict[str, Any]] = [{"video": "a.mp4", "start": 1, "end": 3.05}]
+    lines += [{"video": "a.mp4", "start": 9}, {"video": "a.mp4", "end": 2}]
+    sampler, out = get_sampler("uniform"), tmp_path / "out.jsonl"
+    asked = Asked(budget=BUDGET, sampler="uniform", decoder="pyav")
+
+    def answered() -> list[dict[str, Any]]:
+        with Journal(out) as journal:
+            items = read_manifest(write_lines(tmp_path / "m.jsonl", *lines))
+            answers = answers_here(sampler, BUDGET)
+            run_batch(items, journal, answers, asked=asked, on_answer=lambda done, total: None)
+        return read_lines(out)
+
+    part, beyond, beginning = answered()
+    assert part["indices"] == [15, 25]
+    assert (part["start_seconds"], part["end_seconds"], part["n_frames"]) == (1, 3.05, 60)
+    assert "no frame" in beyond["error"]
+    assert "is on show from 9.0 s to its end" in beyond["error"]
+    assert (beginning["indices"], beginning["start_seconds"]) == ([5, 15], None)
+    assert answered() == [part, beyond, beginning]
+    lines[0]["start"] = 2
+    with pytest.raises(InputError, match=r"holds id 1 with start 1\.0, this run asks for 2; give"):
+        answered()
 
 
 def test_a_second_run_answers_nothing_again(manifest: Path, tmp_path: Path) -> None:

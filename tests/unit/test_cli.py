@@ -4,10 +4,12 @@ import io
 import json
 import re
 import resource
+import subprocess
 import sys
 import threading
 import time
 from functools import partial
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +19,13 @@ from PIL import Image
 
 from keyscore_plugin import cli, progress
 from keyscore_plugin._optional import require
-from keyscore_plugin.captioners.registry import CAPTIONERS
 from keyscore_plugin.commands import listing, meter
 from keyscore_plugin.commands.listing import Entry
 from keyscore_plugin.commands.outputs import require_writable_file, require_writable_folder
 from keyscore_plugin.errors import InputError, MissingDependencyError
-from keyscore_plugin.samplers.base import SAMPLERS
+from keyscore_plugin.registries import CAPTIONERS, DECODERS, SAMPLERS
 from keyscore_plugin.types import STAGES, Selection
-from keyscore_plugin.video import DECODERS, open_video
+from keyscore_plugin.video import open_video
 from tests.broken import BROKEN
 from tests.clips import CLIPS
 from tests.tiny.videos import frame_numbers, numbered_video
@@ -55,6 +56,14 @@ Capture = pytest.CaptureFixture[str]
 def video(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("cli") / "numbered.mp4"
     return str(numbered_video(path, n=120, fps=10, size=(36, 64)))
+
+
+@pytest.fixture(scope="module")
+def late(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """60 frames, 10 a second, from 40,000 s on the container's clock."""
+    seconds = [40_000 + i / 10 for i in range(60)]
+    path = tmp_path_factory.mktemp("cli") / "late.mkv"
+    return numbered_video(path, n=60, size=(36, 64), seconds=seconds)
 
 
 def fails(capsys: Capture, *argv: str) -> tuple[int, str]:
@@ -98,6 +107,45 @@ def test_the_table_says_what_was_chosen_and_by_what(video: str, capsys: Capture)
     assert lines[3].startswith("2 of 120 frames, sampler uniform, decoder pyav")
 
 
+def test_a_part_counts_from_the_first_frame_and_so_does_the_table(
+    late: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    part = ["--start", "1.5", "--end", "3.5", "--num-frames", "2"]
+    files = ["--save-frames", str(tmp_path), "--report", str(tmp_path / "why.html")]
+    assert cli.main(["select", str(late), "--sampler", "uniform", *part, *files]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines[1:3]] == [["20", "0:02.000"], ["30", "0:03.000"]]
+    assert lines[3].startswith("2 of 60 frames, from 0:01.500 to 0:03.500, sampler uniform")
+    clock = "times count from the first frame, which is at 40000.000 s of the container's clock"
+    assert lines[4:] == [clock]
+    names = {path.name for path in tmp_path.glob("*.png")}
+    assert names == {"frame_0000020_2.000s.png", "frame_0000030_3.000s.png"}
+    page = (tmp_path / "why.html").read_text()
+    assert escape(clock) in page
+    assert "<td>0:02.000</td>" in page
+
+    assert cli.main(["select", str(late), "--sampler", "uniform", *part, "--json"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert values["indices"] == [20, 30]
+    assert values["pts_seconds"] == pytest.approx([40002.0, 40003.0])
+    assert values["start_pts_seconds"] == 40000.0
+    assert (values["start_seconds"], values["end_seconds"]) == (1.5, 3.5)
+    assert (values["n_frames"], values["duration_seconds"]) == (60, pytest.approx(6.0))
+
+
+def test_a_comparison_counts_from_the_first_frame_and_may_be_of_a_part(
+    late: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    options = ["--sampler", "uniform,random", "--num-frames", "2", "--start", "1", "--end", "3"]
+    picture = tmp_path / "compare.svg"
+    assert cli.main(["compare", str(late), *options, "--picture", str(picture)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("2 of 60 frames, from 0:01.000 to 0:03.000, sampler uniform")
+    assert lines[1].split() == ["0:01.5", "0:02.5"]
+    assert all("0:01.0" <= time <= "0:03.0" for time in lines[3].split())
+    assert picture.stat().st_size > 1000
+
+
 def test_eight_frames_are_the_default(video: str, capsys: Capture) -> None:
     cli.main(["select", video, "--sampler", "uniform", "--json"])
     values = json.loads(capsys.readouterr().out)
@@ -134,6 +182,11 @@ def test_a_grid_that_a_sampler_cannot_use_is_one_line(video: str, capsys: Captur
         (["--num-frames", "-3"], "expected a whole number of 1 or more, got '-3'"),
         (["--num-frames", "2.5"], "expected a whole number of 1 or more, got '2.5'"),
         (["--num-frames", "²"], "expected a whole number of 1 or more, got '²'"),
+        (["--start", "nan"], "argument --start: expected a number of seconds from the first frame"),
+        (["--start=-1"], "expected a number of seconds from the first frame, 0 or more, got '-1'"),
+        (["--end", "inf"], "seconds from the first frame, 0 or more, got 'inf'"),
+        (["--start", "1:30"], "seconds from the first frame, 0 or more, got '1:30'"),
+        (["--start", "3", "--end", "1"], "must end after it starts, got start 3.0 s and end 1.0 s"),
         (["--threshold", "nan"], "argument --threshold: expected a finite number, got 'nan'"),
         (["--threshold", "inf"], "expected a finite number, got 'inf'"),
         (["--threshold", "high"], "expected a finite number, got 'high'"),
@@ -354,7 +407,7 @@ def test_list_names_everything_once_with_a_description(capsys: Capture) -> None:
     assert ("encoder", "conse") in names
     assert all(entry.description.endswith(".") for entry in entries)
     assert len({entry.description for entry in entries}) == len(entries)
-    assert all(entry.usable == (entry.problem is None) for entry in entries)
+    assert all((entry.usable is False) == (entry.problem is not None) for entry in entries)
 
 
 def test_list_prints_a_line_an_entry_under_its_kind(capsys: Capture) -> None:
@@ -372,12 +425,44 @@ def test_list_prints_a_line_an_entry_under_its_kind(capsys: Capture) -> None:
 def test_what_is_not_installed_is_listed_with_the_way_to_get_it(
     monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
-    check = partial(require, "no_such_package", extra="decord")
-    monkeypatch.setitem(listing.CHECKS, ("decoder", "pyav"), check)
+    needs = listing.Needs("decord", ("no_such_package",))
+    monkeypatch.setitem(listing.NEEDS, ("decoder", "pyav"), needs)
     assert cli.main(["list"]) == 0
     assert "not usable here: no_such_package is not installed; install it with: pip install " in (
         capsys.readouterr().out
     )
+
+
+def test_what_is_installed_and_does_not_load_is_found_by_check_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    (tmp_path / "broken_decoder").mkdir()
+    (tmp_path / "broken_decoder" / "__init__.py").write_text("raise RuntimeError('no libraries')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    load = partial(require, "broken_decoder", extra="decord")
+    needs = listing.Needs("decord", ("broken_decoder",), load)
+    monkeypatch.setitem(listing.NEEDS, ("decoder", "pyav"), needs)
+    for words, usable in ((["list", "--json"], None), (["list", "--json", "--check"], False)):
+        assert cli.main(words) == 0
+        entries = json.loads(capsys.readouterr().out)
+        (pyav,) = (entry for entry in entries if entry["name"] == "pyav")
+        assert pyav["usable"] is usable
+
+
+def test_a_system_without_posix_locks_selects_and_says_that_it_runs_no_batch(video: str) -> None:
+    code = (
+        "import sys\n"
+        "sys.modules['fcntl'] = None\n"
+        "from keyscore_plugin import cli\n"
+        f"print(cli.main(['select', {video!r}, '--sampler', 'uniform', '--num-frames', '2']))\n"
+        "print(cli.main(['batch', 'videos.jsonl', '--out', 'out.jsonl', '--sampler', 'uniform']))\n"
+    )
+    # filelock, of another package, warns that it has no such locks either.
+    python = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(python, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-2:] == ["0", "2"]
+    assert done.stderr.startswith("keyscore: keyscore batch locks its output")
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(

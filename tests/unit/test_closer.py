@@ -1,5 +1,6 @@
 """The second look goes where the first one scores, and nowhere else."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyscore_plugin import KeyScoreSampler, SamplerConfig, Selection, get_sampler, list_samplers
-from keyscore_plugin.config import EncodeConfig, GridConfig
+from keyscore_plugin.config import EncodeConfig, GridConfig, SelectConfig
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.samplers.closer import worth_a_closer_look
 from keyscore_plugin.samplers.guided import CosineSampler
@@ -143,12 +144,33 @@ def test_keyframes_as_dense_as_the_even_grid_leave_nothing_to_refine(
 
 
 @pytest.mark.parametrize("name", ["keyscore", "topk"])
-def test_of_one_group_of_pictures_even_frames_are_the_first_look(name: str, folder: Path) -> None:
-    path = write(folder / "one.mp4", gop=1000, n_frames=300)
-    selection = sample(name, path, 4)
-    assert selection.looked_at == LookedAt("refine", n_first=4, n_closer=24)
-    assert len(selection) == 4
-    assert sample(name, path, 1).looked_at == LookedAt("refine", n_first=1, n_closer=24)
+def test_of_one_long_group_of_pictures_even_frames_are_the_first_look(
+    name: str, folder: Path
+) -> None:
+    path = write(folder / "one.mp4", gop=1000)
+    note = (
+        "the video has no keyframe for 60 s: the first look of the grid 'refine' took frames "
+        "evenly in time instead"
+    )
+    for num_frames in (1, 4):
+        selection = sample(name, path, num_frames)
+        assert selection.looked_at == LookedAt("refine", n_first=2 * SECONDS)
+        assert selection.notes == (note,)
+        best = max(selection.scores or [])
+        assert selection.indices[(selection.scores or []).index(best)] in RED
+    few = replace(REFINE, encode=EncodeConfig(max_encoded=40), select=SelectConfig(policy="top"))
+    selection = sample(name, path, 4, few)
+    # 20 frames, 3 s apart, or one for each cluster; then closer around what scores in them.
+    assert selection.looked_at is not None
+    assert 0 < selection.looked_at.n_closer <= 20
+    assert set(selection.indices) <= set(RED)
+
+
+def test_a_short_group_of_pictures_is_looked_at_by_keyframes_and_closer(folder: Path) -> None:
+    path = write(folder / "short.mp4", gop=1000, n_frames=240)
+    selection = sample("topk", path, 1)
+    assert selection.looked_at == LookedAt("refine", n_first=1, n_closer=24)
+    assert selection.notes == ()
 
 
 @pytest.mark.parametrize("name", ["stacfp", "maxinfo", "focus"])
@@ -161,6 +183,12 @@ def test_a_sampler_that_cannot_refine_names_the_other_grids(name: str, video: Pa
 def test_a_sampler_that_looks_at_nothing_says_so(name: str, video: Path) -> None:
     selection = sample(name, video)
     assert (selection.n_grid, selection.looked_at) == (0, None)
+
+
+def test_a_gap_without_frames_takes_nothing_from_the_second_look() -> None:
+    times = torch.tensor([0.0, 0.5, 1.0, 600.0, 600.5, 601.0])
+    worth = worth_a_closer_look(times, torch.tensor([0.0, 601.0]), torch.tensor([0.1, 0.3]))
+    assert worth.tolist() == pytest.approx([-torch.inf, 0.3, 0.3, 0.3, 0.3, -torch.inf])
 
 
 @given(st.integers(1, 40), st.lists(st.integers(0, 39), min_size=1, max_size=8, unique=True))

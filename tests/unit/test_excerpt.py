@@ -1,8 +1,11 @@
 """A part of a video behaves as a video of its own."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -12,7 +15,8 @@ from torch import Tensor
 from keyscore_plugin import get_sampler, open_video
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.excerpt import Excerpt
-from keyscore_plugin.types import Frames
+from keyscore_plugin.samplers.within import within
+from keyscore_plugin.types import Frames, Selection
 from keyscore_plugin.video import VideoSource
 from tests.clips import Clip, number_of
 from tests.pretend_gpu import DEVICE, PretendGpu
@@ -110,13 +114,91 @@ def test_what_stands_in_on_a_gpu_is_replaced_there(source: VideoSource) -> None:
         assert numbers(small.to("cpu")) == [21, 26, 39]
 
 
-def test_an_interval_without_two_frames_is_refused(source: VideoSource) -> None:
-    with pytest.raises(InputError, match=r"^1 of the 60 frames of .* widen the interval$"):
-        Excerpt.between(source, 2.0, 2.05)
+@pytest.mark.parametrize(
+    ("start", "end", "expected"),
+    [
+        (2.0, 2.05, (20, 20)),  # one frame is a part
+        (2.02, 2.08, (20, 20)),  # none begins there: the one on show
+        (5.95, None, (59, 59)),
+        (None, 0.05, (0, 0)),
+        (0, 99, (0, 59)),  # an end beyond the video is its end
+        (np.float32(1.5), np.int64(2), (15, 20)),
+    ],
+)
+def test_a_part_holds_the_frames_that_begin_in_it_or_the_one_on_show(
+    source: VideoSource, start: float | None, end: float | None, expected: tuple[int, int]
+) -> None:
+    excerpt = Excerpt.between(source, start, end)
+    assert (excerpt.first, excerpt.first + excerpt.n_frames - 1) == expected
+    assert excerpt.duration_seconds == pytest.approx(excerpt.n_frames / 10)
+    assert {type(bound) for bound in (excerpt.start_seconds, excerpt.end_seconds)} <= {
+        float,
+        type(None),
+    }
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "message"),
+    [
+        (6.0, None, r"^no frame of .* is on show from 6.0 s to its end, .* it lasts 6.00 s; give "),
+        (8.0, 9.0, r"^no frame of .* is on show from 8.0 s to 9.0 s, counted from its first frame"),
+        (5.0, 2.0, r"^a part .* must end after it starts, got start 5.0 s and end 2.0 s; swap"),
+        (2.0, 2.0, "must end after it starts"),
+        ("1", None, r"^the start of a part .* must be a number of seconds, 0 or more, .* got '1'$"),
+        (None, float("nan"), r"^the end of a part .* got nan$"),
+        (float("inf"), None, r"^the start of a part .* got inf$"),
+        (-1, None, r"^the start of a part .* got -1$"),
+        (True, None, r"^the start of a part .* got True$"),
+    ],
+)
+def test_what_is_no_part_is_refused_in_one_line(
+    source: VideoSource, start: Any, end: Any, message: str
+) -> None:
+    with pytest.raises(InputError, match=message) as error:
+        Excerpt.between(source, start, end)
+    assert len(str(error.value)) <= 400
+    assert "\n" not in str(error.value)
 
 
 # 40 frames, 1 s apart, from 3 s on the container's clock.
 LONG = Clip("long.mkv", n_frames=40, gaps_ms=(1000,), start_ms=3000, gop=10)
+
+
+def test_a_part_counts_from_the_first_frame_and_its_times_are_the_containers(
+    clip_path: Callable[[Clip], Path],
+) -> None:
+    with open_video(clip_path(LONG)) as whole:
+        assert whole.start_pts_seconds == 3.0
+        excerpt = Excerpt.between(whole, 5, 9)
+        assert (excerpt.first, excerpt.n_frames) == (5, 5)
+        assert excerpt.pts_seconds().tolist() == [8.0, 9.0, 10.0, 11.0, 12.0]
+        assert excerpt.start_pts_seconds == 3.0
+        inner = Excerpt.between(excerpt, 7, None)
+        assert inner.pts_seconds().tolist() == [10.0, 11.0, 12.0]
+
+
+def test_a_selection_from_a_part_names_frames_of_the_whole_video(
+    clip_path: Callable[[Clip], Path],
+) -> None:
+    path = clip_path(LONG)
+    held = within(get_sampler("stacfp"), start_seconds=10, end_seconds=30)
+    selection = held(path, num_frames=4)
+    with open_video(path) as whole:
+        assert selection.pts_seconds == whole.pts_seconds(selection.indices).tolist()
+        assert (selection.n_frames, selection.duration_seconds) == (40, whole.duration_seconds)
+        assert selection.average_fps == float(whole.average_fps)
+        assert selection.start_pts_seconds == 3.0
+        assert held(whole, num_frames=4).indices == selection.indices
+    assert (selection.start_seconds, selection.end_seconds) == (10, 30)
+    assert 10 <= min(selection.indices) <= max(selection.indices) <= 30
+    assert {frame.index for frame in selection.candidates} <= set(range(10, 31))
+    assert Selection.from_json(selection.to_json()) == replace(selection, curves=())
+    assert selection.seconds["total"] >= selection.seconds["decode"] > 0
+
+
+def test_without_a_bound_a_sampler_stays_what_it_is() -> None:
+    sampler = get_sampler("uniform")
+    assert within(sampler) is sampler
 
 
 @pytest.fixture

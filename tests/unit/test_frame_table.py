@@ -62,6 +62,14 @@ def test_the_table_knows_leading_pictures_and_runs_of_b_frames() -> None:
     assert (OPEN.has_leading_pictures, OPEN.anchor_gap) == (True, 3)
 
 
+def test_a_packet_is_known_by_its_time_and_its_size() -> None:
+    marks = PacketMarks(np.array([0, 40, 40, 80]), np.array([9, 8, 7, 6]), are_pts=False)
+    assert [marks.place_of(0, 9), marks.place_of(80, 6)] == [0, 3]
+    assert [marks.place_of(*packet) for packet in ((0, 8), (40, 8), (None, 9))] == [None] * 3
+    assert marks.is_at(2, 40, 7)
+    assert not any(marks.is_at(*packet) for packet in ((2, 40, 8), (2, 0, 7), (4, 0, 9)))
+
+
 @dataclass(frozen=True)
 class Given:
     """A frame without a picture."""

@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 
 from evals.harness.cells import Cell
-from evals.needle.camera import crop_around
-from evals.needle.data import Needle, NeedleVideo
-from evals.needle.metrics import Figures, judge, mean_figures, moments
+from evals.needle.metrics import Figures, judge, mean_figures
 from evals.needle.protocol import NeedleEvaluation
-from evals.needle.sources import HELD_OUT, TUNING, Footage, Still
+from evals.needle.sources import HELD_OUT, TUNING
 from evals.needle.sweep import settings
 from keyscore_plugin.config import EncodeConfig, SamplerConfig
+from keyscore_plugin.samples.camera import crop_around
+from keyscore_plugin.samples.joined import Needle, NeedleVideo
+from keyscore_plugin.samples.sources import Footage, Still
 
 NEEDLE = Needle("a cat", spans=((10.0, 12.0),))
 
@@ -62,16 +63,16 @@ def test_figures_agree_with_a_table_worked_by_hand(
 
 
 def test_moments_are_the_middles_of_half_seconds() -> None:
-    assert moments(Needle("a cat", ((3.0, 4.7),))) == pytest.approx([3.25, 3.75, 4.25])
+    assert Needle("a cat", ((3.0, 4.7),)).moments == pytest.approx([3.25, 3.75, 4.25])
 
 
 def test_a_clip_shorter_than_a_moment_has_one() -> None:
-    assert moments(Needle("a cat", ((3.0, 3.1),))) == [3.25]
+    assert Needle("a cat", ((3.0, 3.1),)).moments == [3.25]
 
 
 def test_a_needle_in_two_places_is_covered_in_both() -> None:
     twice = Needle("a cat", ((0.0, 1.0), (20.0, 21.0)))
-    assert moments(twice) == [0.25, 0.75, 20.25, 20.75]
+    assert twice.moments == [0.25, 0.75, 20.25, 20.75]
     assert judge([0.5, 50.0], twice) == Figures(0.5, 1.0, 0.5, 0.5, 0.5)
 
 

@@ -379,7 +379,7 @@ def test_a_torchvision_that_does_not_load_is_named_and_listed(
     reason = r"^torchvision is installed but does not load \(operator nms .* --no-deps torchvision"
     with pytest.raises(MissingDependencyError, match=reason):
         _load(clip)
-    listed = {entry.name: entry.problem for entry in entries() if entry.kind == "encoder"}
+    listed = {entry.name: entry.problem for entry in entries(check=True) if entry.kind == "encoder"}
     assert listed.pop("conse") is None
     assert all(re.match(reason, problem or "") for problem in listed.values())
 

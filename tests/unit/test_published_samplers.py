@@ -12,7 +12,7 @@ from keyscore_plugin import SamplerConfig, Selection, get_sampler, list_samplers
 from keyscore_plugin._optional import load
 from keyscore_plugin.config import EncodeConfig, GridConfig
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.samplers.base import SAMPLERS
+from keyscore_plugin.registries import SAMPLERS
 from keyscore_plugin.samplers.chunks import in_chunks
 from keyscore_plugin.samplers.published.aks import PUBLISHED, AksPaperSampler, aks
 from keyscore_plugin.samplers.published.bolt import BoltSampler, BoltSettings

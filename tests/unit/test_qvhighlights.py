@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from evals.needle.data import Needle
 from evals.needle.qvhighlights import ANNOTATIONS, read_qvhighlights
 from keyscore_plugin.errors import InputError
+from keyscore_plugin.samples.joined import Needle
 
 # A line of the published file, less its saliency scores, which are not read.
 LINE: dict[str, Any] = {

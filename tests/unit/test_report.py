@@ -22,6 +22,8 @@ from keyscore_plugin.report.stills import MAX_CHOSEN, load_stills
 from keyscore_plugin.report.strip import lay_out
 from keyscore_plugin.report.style import runs, time_ticks
 from keyscore_plugin.report.text import clock, facts, table, texts
+from keyscore_plugin.samplers.base import get_sampler
+from keyscore_plugin.samplers.within import within
 from keyscore_plugin.types import Caption, LookedAt, ScoredFrame, Selection
 from keyscore_plugin.video import open_video
 from tests.tiny.videos import numbered_video
@@ -238,6 +240,21 @@ def test_stills_carry_the_times_scores_and_clusters_of_their_frames(video: Path)
     assert [still.cluster for still in chosen] == [2, 2, 2, 2]
     assert [round(still.pts_seconds * FPS) for still in uniform] == list(range(7, 120, 15))
     assert uniform[0].score == full.curves[7].total
+
+
+def test_even_frames_of_a_part_are_of_that_part_and_count_from_the_first_frame(
+    tmp_path: Path,
+) -> None:
+    path = numbered_video(tmp_path / "late.mkv", n=40, seconds=[40_000 + i / 10 for i in range(40)])
+    held = within(get_sampler("uniform"), start_seconds=1, end_seconds=2.95)
+    selection = held(path, num_frames=2)
+    with open_video(path) as source:
+        chosen, uniform = load_stills(selection, source)
+    assert [still.pts_seconds for still in chosen] == pytest.approx([1.5, 2.5])
+    assert 1 <= uniform[0].pts_seconds < uniform[-1].pts_seconds <= 2.95
+    write_report(selection, tmp_path / "r.html")
+    assert "<td>0:01.500</td>" in (tmp_path / "r.html").read_text()
+    write_report(replace(selection, sampler="random"), tmp_path / "r.svg")
 
 
 def test_too_many_chosen_frames_are_thinned_evenly_with_both_ends(video: Path) -> None:

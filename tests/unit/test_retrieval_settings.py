@@ -18,7 +18,8 @@ from evals.retrieval.settings import (
 from evals.retrieval.vectors import cosines, pack, unpack
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.samplers.base import SAMPLERS, get_sampler
+from keyscore_plugin.registries import SAMPLERS
+from keyscore_plugin.samplers.base import get_sampler
 from keyscore_plugin.types import ScoredFrame, Selection
 from tests.selections import SELECTION
 

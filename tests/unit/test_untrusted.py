@@ -18,7 +18,7 @@ import torch
 from keyscore_plugin.captioners.registry import load_captioner
 from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.errors import ModelError
-from keyscore_plugin.video import DECODERS
+from keyscore_plugin.registries import DECODERS
 from tests.clips import CLIPS, Clip
 from tests.requires import require_or_skip
 from tests.tiny import save

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -72,10 +72,42 @@ def test_uniform_follows_time_and_not_the_frame_count() -> None:
     assert uniform_indices(pts, 5, duration_seconds=10.0).tolist() == [100, 102, 104, 106, 108]
 
 
-def test_uniform_moves_on_where_several_bins_show_one_frame() -> None:
-    pts = torch.tensor([0.0, 0.1, 0.2, 0.3, 9.0])
-    assert uniform_indices(pts, 3, duration_seconds=10.0).tolist() == [2, 3, 4]
+def test_uniform_moves_on_where_two_bins_show_one_frame() -> None:
+    pts = torch.tensor([0.0, 0.1, 0.2, 5.0, 9.0])
+    assert uniform_indices(pts, 4, duration_seconds=10.0).tolist() == [1, 2, 3, 4]
     assert uniform_indices(pts, 5, duration_seconds=10.0).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_uniform_takes_a_frame_that_is_on_show_for_long_once_and_spreads_the_others() -> None:
+    # 20 frames in 2 s, one of them for ten minutes, 20 more in 2 s: as if it were shown for .56 s.
+    pts = torch.cat([torch.arange(20) / 10, 600 + torch.arange(20) / 10])
+    rows = uniform_indices(pts, 8, duration_seconds=602.0).tolist()
+    assert rows == [2, 8, 13, 19, 20, 26, 31, 37]
+    assert uniform_indices(pts, 2, duration_seconds=602.0).tolist() == [19, 20]
+    assert uniform_indices(pts, 1, duration_seconds=602.0).tolist() == [19]
+
+
+@given(frame_times, st.integers(1, 90), st.floats(0.01, 100))
+def test_uniform_takes_every_frame_that_is_on_show_for_more_than_two_bins(
+    pts: Tensor, k: int, last: float
+) -> None:
+    duration = float(pts[-1] - pts[0]) + last
+    shown = torch.cat([pts.diff(), torch.tensor([last])])
+    rows = uniform_indices(pts, k, duration_seconds=duration).tolist()
+    long = (shown > max(1.0, 2 * duration / min(k, len(pts)) + 1e-6)).nonzero()[:, 0].tolist()
+    assert set(long) <= set(rows)
+
+
+@given(frame_times, st.integers(3, 90), st.floats(1, 5))
+def test_how_long_a_gap_of_hours_is_does_not_matter(pts: Tensor, k: int, factor: float) -> None:
+    assume(len(pts) >= 3 and pts[-1] < 1e3)
+    is_after = torch.arange(len(pts)) >= len(pts) // 2
+    gaps = (pts + 1e4 * is_after, pts + factor * 1e4 * is_after)
+    one, other = (
+        uniform_indices(times, k, duration_seconds=float(times[-1] - times[0]) + 0.04).tolist()
+        for times in gaps
+    )
+    assert one == other
 
 
 @pytest.mark.parametrize("k", [0, -3])
@@ -123,6 +155,15 @@ def test_grid_is_rising_unique_and_never_below_the_budget(
 )
 def test_grid_of_four_seconds(config: GridConfig, at_least: int, expected: list[int]) -> None:
     assert grid(Times(cfr(100), [0, 30, 60, 90]), config, at_least=at_least) == expected
+
+
+def test_a_grid_spreads_over_the_frames_on_both_sides_of_a_gap() -> None:
+    pts = torch.cat([torch.arange(500) / 10, 650 + torch.arange(500) / 10])
+    rows = grid(Times(pts), GridConfig(max_frames=100))
+    assert len(rows) == 100
+    assert 499 in rows
+    assert sum(row < 500 for row in rows) == 50
+    assert max(later - earlier for earlier, later in pairwise(rows)) <= 11
 
 
 def test_grid_refuses_an_empty_budget() -> None:

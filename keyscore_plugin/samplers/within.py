@@ -1,0 +1,72 @@
+"""A sampler that is held to a part of each video."""
+
+import os
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+
+from keyscore_plugin.excerpt import Excerpt, check_part
+from keyscore_plugin.samplers.base import Sampler
+from keyscore_plugin.types import Selection
+from keyscore_plugin.video import VideoSource, open_video
+
+
+def within(
+    sampler: Sampler, *, start_seconds: float | None = None, end_seconds: float | None = None
+) -> Sampler:
+    """The sampler, choosing from a part of each video; itself if no bound is given.
+
+    Args:
+        sampler: Any sampler.
+        start_seconds: Choose from the frames that begin there or later, in seconds from the
+            video's first frame.
+        end_seconds: Choose from the frames that begin there or earlier.
+
+    Raises:
+        InputError: The bounds are no times, or reversed.
+    """
+    if start_seconds is None and end_seconds is None:
+        return sampler
+    return _PartSampler(sampler, start_seconds, end_seconds)
+
+
+class _PartSampler:
+    """See `within`. Its selections name the frames by their places in the whole video."""
+
+    def __init__(
+        self, sampler: Sampler, start_seconds: float | None, end_seconds: float | None
+    ) -> None:
+        check_part(start_seconds, end_seconds)
+        self.name = sampler.name
+        self.needs_text = sampler.needs_text
+        self._sampler = sampler
+        self._bounds = start_seconds, end_seconds
+
+    def __call__(
+        self,
+        video: str | os.PathLike[str] | VideoSource,
+        *,
+        num_frames: int | None = None,
+        threshold: float | None = None,
+        caption: str | None = None,
+        question: str | None = None,
+    ) -> Selection:
+        """See `keyscore_plugin.samplers.base.Sampler`."""
+        start = time.perf_counter()
+        with ExitStack() as stack:
+            if isinstance(video, (str, os.PathLike)):
+                decoder = getattr(self._sampler, "decoder", "auto")
+                video = stack.enter_context(open_video(video, decoder=decoder))
+            part = Excerpt.between(video, *self._bounds)
+            opening_seconds = time.perf_counter() - start
+            selection = self._sampler(
+                part,
+                num_frames=num_frames,
+                threshold=threshold,
+                caption=caption,
+                question=question,
+            )
+        seconds = dict(selection.seconds)
+        for stage in ("decode", "total"):
+            seconds[stage] = seconds.get(stage, 0.0) + opening_seconds
+        return replace(part.of_whole(selection), seconds=seconds)
