@@ -125,13 +125,20 @@ def stands_alone(codec: av.Codec) -> bool:
 
 def decode_once(path: str) -> DecodedFrames:
     """Decode a whole video and keep what is known of each frame, not the pictures."""
+    try:
+        return _decode(path, careful=False)
+    except av.FFmpegError:  # several threads lose good frames beside one that does not decode
+        return _decode(path, careful=True)
+
+
+def _decode(path: str, *, careful: bool) -> DecodedFrames:
     pts, dts, position = array("q"), array("q"), array("q")
     keyframe = bytearray()
     container, stream = open_stream(path)
     with closing(container):
-        set_up(stream.codec_context, "rough")
+        set_up(stream.codec_context, "rough", careful=careful)
         label_frames(stream.codec_context)
-        for frame in decode_all(container, stream):
+        for frame in decode_all(container, stream, strict=not careful):
             pts.append(NO_TIME if frame.pts is None else frame.pts)
             dts.append(NO_TIME if frame.dts is None else frame.dts)
             position.append(frame.opaque if isinstance(frame.opaque, int) else -1)

@@ -1,6 +1,7 @@
 """Decode only the packets that are needed, by seeking between intervals of them."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import chain, islice
 from typing import Literal
 
@@ -285,9 +286,17 @@ def decode_packet(codec: VideoCodecContext, packet: av.Packet | None) -> list[Vi
         return []
 
 
-def decode_all(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    """Every frame that decodes, in display order, labelled by its packet's place."""
+def decode_all(
+    container: InputContainer, stream: VideoStream, *, strict: bool = False
+) -> Iterator[VideoFrame]:
+    """Every frame that decodes, in display order, labelled by its packet's place.
+
+    Raises:
+        av.FFmpegError: A packet does not decode, and ``strict`` is set.
+    """
+    codec = stream.codec_context
+    decode = codec.decode if strict else partial(decode_packet, codec)
     for place, packet in enumerate(packets_of(demux(container, stream))):
         packet.opaque = place
-        yield from decode_packet(stream.codec_context, packet)
-    yield from decode_packet(stream.codec_context, None)
+        yield from decode(packet)
+    yield from decode(None)
