@@ -4,6 +4,8 @@ from array import array
 from bisect import bisect_left
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
 
 import av
 import numpy as np
@@ -68,13 +70,7 @@ class DecodedFrames:
         rows = known[_longest_rise(guesses[known])]
         if not len(rows) or 2 * len(rows) <= len(known):
             return None
-        anchors = guesses[rows]
-        pace = float((np.diff(anchors[-2:]) / np.diff(rows[-2:]))[0]) if len(rows) > 1 else gap
-        all_rows = np.arange(len(self))
-        offsets = np.interp(all_rows, rows, anchors - anchors[0])
-        offsets += np.minimum(all_rows - rows[0], 0) * gap
-        offsets += np.maximum(all_rows - rows[-1], 0) * pace
-        times = anchors[0] + np.rint(offsets).astype(np.int64)
+        times = np.array(_fill(rows.tolist(), guesses[rows].tolist(), len(self), gap=gap))
         return (times, len(self) - len(rows)) if rise(times) else None
 
 
@@ -189,6 +185,25 @@ def _longest_rise(times: Ints) -> Ints:
         rows.append(row)
         row = int(before[row])
     return np.array(rows[::-1], dtype=np.int64)
+
+
+def _fill(rows: list[int], times: list[int], n_frames: int, *, gap: int) -> list[int]:
+    """A time for every frame: the given ones, and others at the pace before, as ffmpeg goes on.
+
+    Where that pace would pass the next time given, they are evenly spread up to it; after the last
+    one they go on at the usual pace.
+    """
+    filled = [times[0] - gap * back for back in range(rows[0], -1, -1)]
+    pace: float = gap
+    for (row, time), (next_row, next_time) in pairwise(zip(rows, times, strict=True)):
+        n = next_row - row
+        even = (next_time - time) / n
+        step = pace if time + pace * (n - 1) < next_time else even
+        filled += [time + round(step * k) for k in range(1, n)]
+        filled.append(next_time)
+        pace = even
+    usual = median(after - before for before, after in pairwise(filled)) if rows[-1] else gap
+    return filled + [times[-1] + round(usual * k) for k in range(1, n_frames - rows[-1])]
 
 
 def rise(times: Ints) -> bool:

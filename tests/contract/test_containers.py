@@ -43,12 +43,13 @@ READ_BY = {
         *("vp9.webm", "av1.mkv", "mpeg4.mov", "prores.mov", "h264b.flv"),
     },
 }
-Numbers = list[int]
+# What the ffmpeg 5 of Debian 12 does not read.
+NEWER = {"ffv1.mxf", *(f"{codec}.flv" for codec in ("hevc", "hevcb", "vp9", "vp9alt", "av1"))}
 
 each_cell = pytest.mark.parametrize("clip", [pytest.param(clip, id=clip.name) for clip in TABLE])
 
 
-def numbers(pixels: torch.Tensor) -> Numbers:
+def numbers(pixels: torch.Tensor) -> list[int]:
     return [number_of(image.numpy()) for image in pixels]
 
 
@@ -122,7 +123,9 @@ def test_the_table_is_large() -> None:
 
 
 @pytest.mark.skipif(not LONG, reason="the long form, of make fuzz")
-@each_cell
+@pytest.mark.parametrize(
+    "clip", [pytest.param(clip, id=clip.name) for clip in TABLE if clip.name not in NEWER]
+)
 def test_frames_and_times_are_those_of_the_ffmpeg_command(
     clip: Clip, clip_path: Callable[[Clip], Path]
 ) -> None:

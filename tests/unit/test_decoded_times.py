@@ -31,7 +31,10 @@ def decoded(pts: list[int], dts: list[int]) -> DecodedFrames:
         # Nothing but the first time: on at the pace of the header.
         ([7, _, _], [_, _, _], [7, 47, 87], 2),
         ([_, _, 100], [_, _, _], [20, 60, 100], 2),
-        ([0, _, _, 90], [_, _, _, _], [0, 30, 60, 90], 2),
+        # Between two times at the pace before, or evenly where that is too slow to be in time.
+        ([0, _, _, 90], [_, _, _, _], [0, 40, 80, 90], 2),
+        ([0, _, _, 75], [_, _, _, _], [0, 25, 50, 75], 2),
+        ([0, 20, _, _, 75], [_, _, _, _, _], [0, 20, 40, 60, 75], 2),
     ],
 )
 def test_times_are_ffmpegs_guesses_and_what_lies_between(
