@@ -39,7 +39,7 @@ lock:  ## renew the lock: the newest versions that the project's bounds allow
 		--upgrade --quiet --no-annotate --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" --output-file $(LOCK)
 
-setup: $(VENV)/.test
+setup: $(VENV)/.test $(VENV)/ms-swift
 setup-demo: $(VENV)/.demo
 
 # torch first and alone: what follows keeps the build that the index gave.
@@ -54,6 +54,11 @@ $(VENV)/.demo: $(VENV)/.torch pyproject.toml
 
 $(VENV)/.test: $(VENV)/.torch pyproject.toml
 	$(PIP) -e '.[demo,torchcodec,transformers,open-clip,qwen-vl-utils,lmms-eval,evals,test]'
+	touch $@
+
+# It asks for an older transformers than ours, so it lies aside, without what it asks for.
+$(VENV)/ms-swift: tests/ms_swift/requirements.txt | $(VENV)/.test
+	$(PIP) --no-deps --upgrade --target $@ -r $<
 	touch $@
 
 clean:  ## what was installed and cached here

@@ -2,7 +2,7 @@
 
 import torch
 
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, shown
 
 
 def resolve_device(device: str) -> torch.device:
@@ -26,17 +26,17 @@ def resolve_device(device: str) -> torch.device:
         return numbered(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     try:
         wanted = torch.device(device)
-    except RuntimeError:
+    except (RuntimeError, TypeError):
         wanted = None
     if wanted is None or wanted.type not in ("cpu", "cuda", "mps"):
         raise InputError(
-            f"unknown device {device!r}; the devices are: auto, cpu, cuda, cuda:N, mps"
+            f"unknown device {shown(device)}; the devices are: auto, cpu, cuda, cuda:N, mps"
         )
     counts = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": torch.mps.device_count()}
     n_devices = counts[wanted.type]
     if (wanted.index or 0) >= n_devices:
         raise InputError(
-            f"device {device!r} was asked for, but torch {torch.__version__} sees {n_devices} "
+            f"device {shown(device)} was asked for, but torch {torch.__version__} sees {n_devices} "
             f"{wanted.type} devices here; use device='auto' or device='cpu'"
         )
     return numbered(wanted)

@@ -2,13 +2,15 @@
 
 import urllib.error
 import urllib.request
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from huggingface_hub import constants, get_token, try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
 
 from keyscore_plugin._files import is_folder
-from keyscore_plugin.errors import ModelError
+from keyscore_plugin._names import hint
+from keyscore_plugin.errors import ModelError, shown
 
 _TIMEOUT_SECONDS = 5  # ours: a hub that is there answers within one
 
@@ -38,7 +40,14 @@ TRANSFORMERS = Layout(
 )
 
 
-def is_local(model: str, *, kind: str, remedy: str, layout: Layout = TRANSFORMERS) -> bool:
+def is_local(
+    model: str,
+    *,
+    kind: str,
+    remedy: str,
+    layout: Layout = TRANSFORMERS,
+    names: Iterable[str] = (),
+) -> bool:
     """Whether a model's files are on this machine; if not, the hub has said that it has them.
 
     The hub is asked once, so that an absent model costs seconds and not minutes.
@@ -48,6 +57,7 @@ def is_local(model: str, *, kind: str, remedy: str, layout: Layout = TRANSFORMER
         kind: What it is to be, for the error: ``"encoder"``, ``"captioner"``.
         remedy: What to use instead, for the error.
         layout: Its files.
+        names: What can be named instead of a model, one of which may have been meant.
 
     Raises:
         ModelError: The name can be no model id, or neither the cache nor a hub has the model.
@@ -59,7 +69,8 @@ def is_local(model: str, *, kind: str, remedy: str, layout: Layout = TRANSFORMER
             return True
         _require_on_hub(model, layout)
     except _NotFoundError as error:
-        raise ModelError(f"no {kind} {model!r}: {error}; {remedy}") from error
+        named = f"{shown(model)}{hint(model, names)}"
+        raise ModelError(f"no {kind} {named}: {error}; {remedy}") from error
     return False
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from keyscore_plugin._names import unknown
 from keyscore_plugin.errors import InputError, MissingDependencyError
 
 _REMEDIES = {
@@ -86,8 +87,7 @@ def load(kind: str, name: str, registry: Mapping[str, str]) -> Any:
     Raises:
         InputError: The registry has no such name.
     """
-    if name not in registry:
-        known = ", ".join(sorted(registry))
-        raise InputError(f"unknown {kind} {name!r}; the {kind}s are: {known}")
+    if not isinstance(name, str) or name not in registry:
+        raise InputError(unknown(kind, name, registry))
     module, _, attribute = registry[name].partition(":")
     return getattr(importlib.import_module(module), attribute)

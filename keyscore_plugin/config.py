@@ -1,12 +1,15 @@
 """One small frozen dataclass a stage. Every default names its source; "ours" has its reason."""
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
-from numbers import Integral
-from typing import Any, Literal, get_args
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar, Literal, get_args
 
-from keyscore_plugin.errors import InputError
+from typing_extensions import Self
+
+from keyscore_plugin._names import hint
+from keyscore_plugin._plain import is_real, is_whole, plain
+from keyscore_plugin.errors import InputError, shown
 
 GridKind = Literal["fps", "keyframes", "refine"]
 Guide = Literal["given", "caption", "question", "both"]
@@ -21,22 +24,87 @@ def _require(condition: bool, config: object, message: str) -> None:
         raise InputError(f"{type(config).__name__}: {message}")
 
 
-def _require_whole(config: object, *names: str) -> None:
-    """Check that fields are whole numbers, where they are set."""
+def _take_whole(config: "_Settings", *names: str) -> None:
+    """Check that fields are whole numbers, or None by default, and keep them as Python's own."""
     for name in names:
         value = getattr(config, name)
-        is_whole = isinstance(value, Integral) and not isinstance(value, bool)
-        _require(value is None or is_whole, config, f"{name} {value!r} is not a whole number")
+        is_left_out = value is None and type(config).__dataclass_fields__[name].default is None
+        _require(
+            is_left_out or is_whole(value), config, f"{name} {shown(value)} is not a whole number"
+        )
+        object.__setattr__(config, name, plain(value))
+
+
+def _take_real(config: "_Settings", *names: str) -> None:
+    """Check that fields are numbers, and keep them as Python's own."""
+    for name in names:
+        value = getattr(config, name)
+        _require(is_real(value), config, f"{name} {shown(value)} is not a number")
+        object.__setattr__(config, name, plain(value))
 
 
 def _require_one_of(config: object, name: str, choices: Any) -> None:
     """Check that a field is one of the words of a `Literal`."""
     value, words = getattr(config, name), get_args(choices)
-    _require(value in words, config, f"{name} {value!r} is not {'|'.join(words)}")
+    is_known = isinstance(value, str) and value in words
+    _require(is_known, config, f"{name} {shown(value)} is not {'|'.join(words)}")
+
+
+class _Settings:
+    """What the settings of every stage, and all of them together, have in common."""
+
+    __slots__ = ()
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @classmethod
+    def of(cls, given: "Self | Mapping[str, Any] | None") -> Self:
+        """Settings as a caller may give them.
+
+        Args:
+            given: The settings, or a dict of those that differ from the defaults, or None for the
+                defaults.
+
+        Raises:
+            InputError: It is something else, a name is unknown, or a value is out of range.
+
+        Example:
+            >>> SamplerConfig.of({"grid": {"sample_fps": 4}}).grid.sample_fps
+            4
+        """
+        if isinstance(given, cls):
+            return given
+        values: Any = {} if given is None else given  # what is no dict, `from_dict` refuses
+        return cls.from_dict(values)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Settings from plain JSON values; what is absent keeps its default.
+
+        Raises:
+            InputError: It is no dict, a name is unknown, or a value is out of range.
+
+        Example:
+            >>> SamplerConfig.from_dict({"select": {"policy": "top"}}).select.policy
+            'top'
+        """
+        if not isinstance(values, Mapping):
+            raise InputError(f"{cls.__name__}: expected a dict of settings, got {shown(values)}")
+        for name in values:
+            if name not in cls.__dataclass_fields__:
+                raise InputError(
+                    f"{cls.__name__}: unknown setting {shown(name)}{hint(str(name), cls.names())}; "
+                    f"the settings are: {', '.join(cls.__dataclass_fields__)}"
+                )
+        return cls(**values)
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """All settings by name, those of a stage as ``"grid.kind"``."""
+        return list(cls.__dataclass_fields__)
 
 
 @dataclass(frozen=True, slots=True)
-class GridConfig:
+class GridConfig(_Settings):
     """Which frames are looked at (Algorithm 1, line 1).
 
     Attributes:
@@ -60,7 +128,8 @@ class GridConfig:
 
     def __post_init__(self) -> None:
         _require_one_of(self, "kind", GridKind)
-        _require_whole(self, "max_frames", "max_closer", "short_side")
+        _take_whole(self, "max_frames", "max_closer", "short_side")
+        _take_real(self, "sample_fps")
         _require(
             0 < self.sample_fps <= 1e9, self, f"sample_fps {self.sample_fps} is not in (0, 1e9]"
         )
@@ -70,7 +139,7 @@ class GridConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class ProposalConfig:
+class ProposalConfig(_Settings):
     """STACFP, sec. 3.1.
 
     Attributes:
@@ -90,12 +159,12 @@ class ProposalConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "bins", tuple(self.bins))  # JSON knows lists only
-        _require_whole(self, "k_min", "k_max", "n_init", "seed")
+        _take_whole(self, "k_min", "k_max", "n_init", "seed")
+        _take_real(self, "gamma_time")
+        bins = self.bins if isinstance(self.bins, Iterable) else (self.bins,)
+        object.__setattr__(self, "bins", tuple(map(plain, bins)))  # JSON knows lists only
         _require(
-            len(self.bins) == 3
-            and all(isinstance(n, Integral) for n in self.bins)
-            and min(self.bins) >= 1,
+            len(self.bins) == 3 and all(map(is_whole, self.bins)) and min(self.bins) >= 1,
             self,
             f"bins {self.bins} are not three whole numbers of at least 1",
         )
@@ -118,7 +187,7 @@ class ProposalConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class EncodeConfig:
+class EncodeConfig(_Settings):
     """How many grid frames are embedded.
 
     Attributes:
@@ -130,12 +199,12 @@ class EncodeConfig:
     max_encoded: int = 256
 
     def __post_init__(self) -> None:
-        _require_whole(self, "max_encoded")
+        _take_whole(self, "max_encoded")
         _require(self.max_encoded >= 1, self, f"max_encoded {self.max_encoded} is not >= 1")
 
 
 @dataclass(frozen=True, slots=True)
-class ScoreConfig:
+class ScoreConfig(_Settings):
     """KeyScore, eq. 1-4.
 
     Attributes:
@@ -154,6 +223,7 @@ class ScoreConfig:
     temperature: float = 0.01
 
     def __post_init__(self) -> None:
+        _take_real(self, "alpha", "beta", "gamma", "temperature")
         weights = (self.alpha, self.beta, self.gamma)
         _require(min(weights) >= 0, self, f"weights {weights} must not be negative")
         _require(abs(sum(weights) - 1) < 1e-6, self, f"weights {weights} must sum to 1 (eq. 1)")
@@ -162,7 +232,7 @@ class ScoreConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class SelectConfig:
+class SelectConfig(_Settings):
     """From scores to a selection.
 
     Attributes:
@@ -187,7 +257,8 @@ class SelectConfig:
 
     def __post_init__(self) -> None:
         _require_one_of(self, "policy", Policy)
-        _require_whole(self, "max_frames")
+        _take_whole(self, "max_frames")
+        _take_real(self, "sharpness", "near_seconds", "scene_factor", "timeline_share")
         _require(0 < self.sharpness < float("inf"), self, f"sharpness {self.sharpness} is not > 0")
         _require(
             1e-6 <= self.near_seconds < float("inf"),
@@ -206,7 +277,7 @@ class SelectConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class SamplerConfig:
+class SamplerConfig(_Settings):
     """The settings of a sampler, one part a stage.
 
     Attributes:
@@ -228,6 +299,10 @@ class SamplerConfig:
     guide: Guide = "given"
 
     def __post_init__(self) -> None:
+        for name, stage in _STAGES.items():
+            value = getattr(self, name)
+            if not isinstance(value, stage):
+                object.__setattr__(self, name, stage.from_dict(value))
         _require_one_of(self, "guide", Guide)
 
     def to_dict(self) -> dict[str, Any]:
@@ -237,37 +312,16 @@ class SamplerConfig:
         return values
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "SamplerConfig":
-        """Settings from plain JSON values; what is absent keeps its default.
-
-        Raises:
-            InputError: A name is unknown or a value is out of range.
-
-        Example:
-            >>> SamplerConfig.from_dict({"select": {"policy": "top"}}).select.policy
-            'top'
-        """
-        known = {f.name for f in fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise InputError(f"unknown setting {unknown[0]!r}; the settings are: {sorted(known)}")
-        return cls(**{name: _stage(name, value) for name, value in values.items()})
+    def names(cls) -> list[str]:
+        """All settings by name, those of a stage as ``"grid.kind"``."""
+        inner = [f"{name}.{one}" for name, stage in _STAGES.items() for one in stage.names()]
+        return [*cls.__dataclass_fields__, *inner]
 
 
-_STAGE_CONFIGS: dict[str, Callable[..., Any]] = {
+_STAGES: dict[str, type[_Settings]] = {
     "grid": GridConfig,
     "proposal": ProposalConfig,
     "encode": EncodeConfig,
     "score": ScoreConfig,
     "select": SelectConfig,
 }
-
-
-def _stage(name: str, value: Any) -> Any:
-    """The settings of one stage, or the value of a setting that belongs to none."""
-    if name not in _STAGE_CONFIGS:
-        return value
-    try:
-        return _STAGE_CONFIGS[name](**value)
-    except TypeError as error:
-        raise InputError(f"not a SamplerConfig: {name} {value!r}: {error}") from error

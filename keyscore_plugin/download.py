@@ -12,7 +12,8 @@ from urllib.error import HTTPError
 from urllib.parse import quote, unquote
 
 from keyscore_plugin._deadline import Deadline
-from keyscore_plugin.errors import InputError, VideoError
+from keyscore_plugin._plain import is_real, is_whole
+from keyscore_plugin.errors import InputError, VideoError, shown
 from keyscore_plugin.video import VideoSource, open_video
 
 _CHUNK = 1 << 20
@@ -37,12 +38,11 @@ class DownloadLimits:
 
     def __post_init__(self) -> None:
         n, seconds = self.max_bytes, self.max_seconds
-        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-            raise InputError(f"max_bytes must be a whole number >= 1, got {n!r}")
-        is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-        if not (is_number and 0 < seconds <= _MOST_SECONDS):
+        if not is_whole(n) or n < 1:
+            raise InputError(f"max_bytes must be a whole number >= 1, got {shown(n)}")
+        if not (is_real(seconds) and 0 < seconds <= _MOST_SECONDS):
             raise InputError(
-                f"max_seconds must be a number > 0 and <= {_MOST_SECONDS}, got {seconds!r}"
+                f"max_seconds must be a number > 0 and <= {_MOST_SECONDS}, got {shown(seconds)}"
             )
 
 
@@ -54,7 +54,7 @@ def check_limits(limits: object, *, allowed_by: str) -> None:
     """
     if not isinstance(limits, DownloadLimits | None):
         raise InputError(
-            f"limits={limits!r} is no DownloadLimits; allow URLs by {allowed_by}, or leave it "
+            f"limits={shown(limits)} is no DownloadLimits; allow URLs by {allowed_by}, or leave it "
             "out, which refuses them"
         )
 
@@ -87,7 +87,9 @@ def local_path(video: str) -> str:
     host, slash, path = rest[2:].partition("/")
     if host.lower() not in ("", "localhost"):
         raise VideoError(
-            video, f"its file lies on {host!r}, another machine", "give file:///PATH, or the path"
+            video,
+            f"its file lies on {shown(host)}, another machine",
+            "give file:///PATH, or the path",
         )
     return unquote(slash + path, errors="surrogateescape")
 

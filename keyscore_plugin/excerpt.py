@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.types import Frames, ScoredFrame, Selection
 from keyscore_plugin.video import VideoSource
 
@@ -28,7 +28,7 @@ def check_part(start_seconds: Any, end_seconds: Any) -> None:
         if seconds is not None and not (is_number and 0 <= seconds < math.inf):
             raise InputError(
                 f"the {name} of a part of a video must be a number of seconds, 0 or more, counted "
-                f"from the first frame, got {seconds!r}"
+                f"from the first frame, got {shown(seconds)}"
             )
     if start_seconds is not None and end_seconds is not None and start_seconds >= end_seconds:
         raise InputError(
@@ -70,6 +70,7 @@ class Excerpt:
         self.n_frames = last - first + 1
         self.n_frames_counted = source.n_frames_counted
         self.width, self.height, self.rotation = source.width, source.height, source.rotation
+        self.mirrored, self.stream = source.mirrored, source.stream
         self.start_pts_seconds = source.start_pts_seconds
         self._seconds = source.pts_seconds()[first : last + 1]
         if self.n_frames == source.n_frames:

@@ -7,7 +7,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from keyscore_plugin.errors import InputError
+from keyscore_plugin._plain import is_whole
+from keyscore_plugin.errors import InputError, shown
 
 Pair = Literal["duplicate", "neighbor", "pack", "plain"]
 
@@ -33,8 +34,8 @@ def check_pair(pair: str) -> None:
     Raises:
         InputError: There is no such way.
     """
-    if pair not in get_args(Pair):
-        raise InputError(f"unknown pair {pair!r}; the ways are: {', '.join(get_args(Pair))}")
+    if not isinstance(pair, str) or pair not in get_args(Pair):
+        raise InputError(f"unknown pair {shown(pair)}; the ways are: {', '.join(get_args(Pair))}")
 
 
 def keyframes_for_budget(
@@ -53,8 +54,10 @@ def keyframes_for_budget(
         >>> keyframes_for_budget(16, frames_per_patch=2, pair="plain")
         16
     """
-    if isinstance(uniform_frames, bool) or uniform_frames < 1:
-        raise InputError(f"token_budget must be a number of frames >= 1, got {uniform_frames!r}")
+    if not is_whole(uniform_frames) or uniform_frames < 1:
+        raise InputError(
+            f"token_budget must be a number of frames >= 1, got {shown(uniform_frames)}"
+        )
     return uniform_frames if pair == "plain" else -(-uniform_frames // frames_per_patch)
 
 

@@ -1,17 +1,21 @@
 """How far a long stage is, for whoever shows it. Nothing is shown unless somebody listens.
 
-The stages call `advance` from their loops; a rim such as the command line wraps the whole call in
-`listening`. So no signature on the way carries a progress argument.
+The stages call `advance` from their loops, and `loading` around what loads a model; a rim such as
+the command line wraps the whole call in `listening`. So no signature on the way carries a progress
+argument.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sized
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import TypeVar
 
 Listener = Callable[[str, int, int], None]
 Batch = TypeVar("Batch", bound=Sized)
 
+Loads = Callable[[str], AbstractContextManager[None]]
+
+_loads: ContextVar[Loads | None] = ContextVar("keyscore_loads", default=None)
 _listener: ContextVar[Listener | None] = ContextVar("keyscore_progress", default=None)
 
 
@@ -60,6 +64,28 @@ def part_of(done: int, total: int) -> Iterator[None]:
         return
     with listening(lambda stage, of_part, _: listener(stage, done + of_part, total)):
         yield
+
+
+@contextmanager
+def loading(what: str) -> Iterator[None]:
+    """Say that a model is being loaded, for as long as this block takes.
+
+    Args:
+        what: Such as ``"encoder conse"``.
+    """
+    show = _loads.get()
+    with nullcontext() if show is None else show(what):
+        yield
+
+
+@contextmanager
+def watching_loads(show: Loads) -> Iterator[None]:
+    """Enter ``show(what)`` around every `loading` in this block."""
+    token = _loads.set(show)
+    try:
+        yield
+    finally:
+        _loads.reset(token)
 
 
 @contextmanager

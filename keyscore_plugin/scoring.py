@@ -6,12 +6,15 @@ Symbols of the paper: ``f_i`` a row of ``frames.vectors``, ``t`` the text, ``v``
 Sums run in float64, because the drop impact is a difference of cosines of order 1/T.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from keyscore_plugin._numeric import min_max, require_finite
 from keyscore_plugin.config import ScoreConfig
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, require_kind, shown
 from keyscore_plugin.types import Embeddings, FrameScores, TextEmbedding
 
 # Ours: two float32 runs of an encoder over the same picture differ by less than this in a cosine.
@@ -19,10 +22,13 @@ _COSINE_NOISE = 1e-5
 # Rounding here removes what the order of summation leaves in the last bits of float64, so that
 # equal frames score alike on every device; the smallest drop impacts are of order 1e-6.
 _DECIMALS = 12
-_DEFAULT = ScoreConfig()
 
 
-def score(frames: Embeddings, text: TextEmbedding, config: ScoreConfig = _DEFAULT) -> FrameScores:
+def score(
+    frames: Embeddings,
+    text: TextEmbedding,
+    config: ScoreConfig | Mapping[str, Any] | None = None,
+) -> FrameScores:
     """Score every frame for a text; O(T d) time and memory, no loop over frames.
 
     A lone frame (T = 1) has nothing to be compared with: its normalised scores and its total are
@@ -33,7 +39,7 @@ def score(frames: Embeddings, text: TextEmbedding, config: ScoreConfig = _DEFAUL
         frames: ``(T, d)`` embeddings. Cosines do not see the length of a vector, so rows that
             are not quite unit (half precision) are normalised.
         text: ``(d,)`` embedding by the same encoder.
-        config: Weights of eq. 1 and the pooling.
+        config: Weights of eq. 1 and the pooling, or a dict of those that differ from the defaults.
 
     Returns:
         Scores of shape ``(T,)``, float32, on the device of ``frames``. The normalised components
@@ -43,6 +49,9 @@ def score(frames: Embeddings, text: TextEmbedding, config: ScoreConfig = _DEFAUL
         InputError: There are no frames, the text is of another encoder or dimension, or a vector
             is not finite or has no length.
     """
+    config = ScoreConfig.of(config)
+    require_kind(frames, Embeddings, name="frames")
+    require_kind(text, TextEmbedding, name="text")
     _require_same_space(frames, text)
     frame_units = _unit(frames.vectors, "frames.vectors")
     text_unit = _unit(text.vector.to(frames.vectors.device).unsqueeze(0), "text.vector").squeeze(0)
@@ -127,7 +136,7 @@ def _require_same_space(frames: Embeddings, text: TextEmbedding) -> None:
         raise InputError("score got no frames; give at least one embedding")
     if frames.model != text.model:
         raise InputError(
-            f"frames were embedded by {frames.model!r} and the text by {text.model!r}; "
+            f"frames were embedded by {shown(frames.model)} and the text by {shown(text.model)}; "
             "embed both with one encoder"
         )
     if text.vector.shape != frames.vectors.shape[1:]:

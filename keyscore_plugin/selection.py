@@ -7,9 +7,10 @@ the scenes around it want one too, and no part of the video stays without any.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ from keyscore_plugin._cover import FadingCover, WithinCover
 from keyscore_plugin._coverage import most_coverage
 from keyscore_plugin._numeric import min_max, require_finite
 from keyscore_plugin.config import Policy, SelectConfig
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, require_kind, shown
 from keyscore_plugin.types import FrameScores
 
 # Scores whose spread is below this share of their size are constant (float32 noise).
@@ -26,7 +27,6 @@ _SCORE_NOISE = 1e-6
 # Ours: how far a moment may be from a chosen frame, as a multiple of what even sampling leaves it.
 # A third of the budget can keep it, so two thirds stay free for what scores.
 _FARTHEST = 3.0
-_DEFAULT = SelectConfig()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def select(
     threshold: float | None = None,
     duration_seconds: float | None = None,
     clusters: Tensor | None = None,
-    config: SelectConfig = _DEFAULT,
+    config: SelectConfig | Mapping[str, Any] | None = None,
 ) -> Tensor:
     """Choose frames by a budget or by a threshold.
 
@@ -74,7 +74,7 @@ def select(
         duration_seconds: Of the video; None takes what the times span.
         clusters: ``(n,)`` cluster of each frame (`Candidates.labels`): frames of different
             clusters say less about each other. None is one cluster for all.
-        config: The policy and its settings.
+        config: The policy and its settings, or a dict of those that differ from the defaults.
 
     Returns:
         ``(k,)`` int64 rows, unique and rising, on the device of the scores.
@@ -83,6 +83,9 @@ def select(
         InputError: Both or none of ``num_frames`` and ``threshold`` are given, one of them is out
             of range, or scores, times and clusters do not fit each other or are not finite.
     """
+    config = SelectConfig.of(config)
+    require_kind(scores, FrameScores, Tensor, name="scores")
+    require_kind(pts_seconds, Tensor, name="pts_seconds")
     values = scores.total if isinstance(scores, FrameScores) else scores
     values = values if values.is_floating_point() else values.double()
     times = pts_seconds.to(device=values.device, dtype=torch.float64)
@@ -201,13 +204,13 @@ def _positive_integer(num_frames: object) -> int:
         count = int(num_frames)
         if count >= 1:
             return count
-    raise InputError(f"num_frames must be an integer of at least 1, got {num_frames!r}")
+    raise InputError(f"num_frames must be an integer of at least 1, got {shown(num_frames)}")
 
 
 def _at_least(scores: Tensor, threshold: float) -> Tensor:
     """``(n,)`` bool: the scores that reach the threshold; the best one if none does."""
     if not isinstance(threshold, Real) or isinstance(threshold, bool) or math.isnan(threshold):
-        raise InputError(f"threshold must be a number, got {threshold!r}")
+        raise InputError(f"threshold must be a number, got {shown(threshold)}")
     # Compared in the precision of the scores, so that a float32 0.7 reaches 0.7.
     enough = scores >= float(threshold)
     return enough if bool(enough.any()) else enough.index_fill(0, scores.argmax().view(1), True)

@@ -1,5 +1,8 @@
 """STACFP: spatio-temporal adaptive clustering for frame proposals (sec. 3.1, Algorithm 1)."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -8,7 +11,7 @@ from keyscore_plugin._histogram import hsv_histograms
 from keyscore_plugin._kmeans import Clustering, kmeans
 from keyscore_plugin._silhouette import mean_silhouettes
 from keyscore_plugin.config import ProposalConfig
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, require_kind
 from keyscore_plugin.types import Candidates, Frames
 
 __all__ = ["default_k_max", "hsv_histograms", "propose", "propose_features"]
@@ -25,12 +28,12 @@ _ALIKE_DISTANCE = 0.15
 _TIE = 1e-5  # ours: what float32 rounding may decide between two silhouettes or two distances
 
 
-def propose(frames: Frames, config: ProposalConfig | None = None) -> Candidates:
+def propose(frames: Frames, config: ProposalConfig | Mapping[str, Any] | None = None) -> Candidates:
     """Propose a few frames that stand for a video: Algorithm 1 on its sampled frames.
 
     Args:
         frames: The grid, in time order.
-        config: Settings; None is the default.
+        config: Settings, or a dict of those that differ from the defaults.
 
     Returns:
         One representative a cluster, on the device of ``frames.indices``.
@@ -38,7 +41,8 @@ def propose(frames: Frames, config: ProposalConfig | None = None) -> Candidates:
     Raises:
         InputError: There is no frame, or they are not in time order.
     """
-    config = config or ProposalConfig()
+    config = ProposalConfig.of(config)
+    require_kind(frames, Frames, name="frames")
     histograms = hsv_histograms(frames.pixels, bins=config.bins)
     return propose_features(histograms, frames.indices, frames.pts_seconds, config)
 

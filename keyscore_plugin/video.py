@@ -3,16 +3,23 @@
 import os
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from numbers import Integral
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from keyscore_plugin._files import is_folder
 from keyscore_plugin._optional import load
 from keyscore_plugin.config import GridConfig
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.copies import Bytes, CopiedVideo, Copy, Readable, is_data_url, named
+from keyscore_plugin.errors import InputError, shown
+from keyscore_plugin.images import IMAGE_DECODERS, open_folder, open_images
+from keyscore_plugin.pictures import Array, Picture
 from keyscore_plugin.registries import AUTO_DECODER, DECODERS
-from keyscore_plugin.types import Frames
+from keyscore_plugin.types import Frames, Selection
 
 _LONG_SECONDS = 1.0  # ours: no camera shows a frame longer; a screen recorder at rest does
 _CLOCK_NOISE = 1e-7  # seconds, below any container's tick; rounding must not decide a boundary
@@ -36,6 +43,8 @@ class VideoSource(Protocol):
         width: Pixels, after rotation.
         height: Pixels, after rotation.
         rotation: Clockwise degrees that were applied to show the video upright.
+        mirrored: Whether left and right changed places before it was turned.
+        stream: Number of the stream among the video streams of the file.
         notes: What a reader must know: a stream that ended early, frames that do not decode ...
     """
 
@@ -49,6 +58,8 @@ class VideoSource(Protocol):
     width: int
     height: int
     rotation: int
+    mirrored: bool
+    stream: int
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -99,24 +110,103 @@ class VideoSource(Protocol):
     def __exit__(self, *exc: object) -> None: ...
 
 
-def open_video(path: str | os.PathLike[str], decoder: str = "auto") -> VideoSource:
-    """Open a video file.
+VideoInput = str | os.PathLike[str] | VideoSource | Bytes | Readable | Array | Sequence[Picture]
+
+
+def open_video(
+    video: VideoInput,
+    decoder: str = "auto",
+    *,
+    fps: float | None = None,
+    stream: int | None = None,
+) -> VideoSource:
+    """Open a video, in whatever form it comes.
 
     Args:
-        path: A local file.
-        decoder: ``"pyav"``, ``"decord"``, ``"torchcodec"``, ``"torchcodec-cuda"`` on a GPU;
-            ``"auto"`` is PyAV, which decodes all we tried. What was used stands in
-            `VideoSource.decoder`.
+        video: The path of a file; its bytes; a file object in binary mode, read from where it
+            stands; a ``data:`` URL; a `VideoSource`, which is handed back. Or the pictures of a
+            video, with ``fps``: a folder of image files in natural order (``2.png`` before
+            ``10.png``), a list of image files, Pillow images or arrays, or one array
+            ``(n, h, w, 3)`` or ``(n, 3, h, w)`` uint8 RGB. Bytes and the like are copied to a
+            temporary file, which is deleted when the video is closed.
+        decoder: Of files and bytes: ``"pyav"``, ``"decord"``, ``"torchcodec"``,
+            ``"torchcodec-cuda"`` on a GPU; ``"auto"`` is PyAV, which decodes all we tried. What was
+            used stands in `VideoSource.decoder`.
+        fps: Pictures per second, for pictures alone: a file has times of its own.
+        stream: Which video stream of a file, counted from 0. None takes the one that the command
+            ``ffmpeg`` takes: the default one, then that of most pixels, no cover.
 
     Raises:
-        VideoError: The file is missing or no regular file (a URL, a folder), is no video, or holds
-            no frame that decodes.
-        InputError: The decoder is unknown.
+        VideoError: The file is missing or no regular file (a URL), is no video, has no such stream,
+            or holds no frame that decodes.
+        InputError: The decoder is unknown; this is no video; ``fps`` is missing for pictures, or
+            given beside times that are there; ``stream`` is no number, or given beside pictures.
         MissingDependencyError: The decoder asked for is not installed.
     """
-    name = AUTO_DECODER if decoder == "auto" else decoder
-    source: VideoSource = load("decoder", name, DECODERS)(os.fspath(path))
+    if isinstance(video, (np.ndarray, Tensor, list, tuple)):
+        _refuse(stream)
+        return open_images(video, fps=fps)
+    if fps is not None and isinstance(video, (str, os.PathLike)) and is_folder(os.fspath(video)):
+        _refuse(stream)
+        return open_folder(Path(video), fps=fps)
+    source = _open_with_times(video, AUTO_DECODER if decoder == "auto" else decoder, stream)
+    if fps is None:
+        return source
+    if source is not video:
+        source.close()
+    raise InputError(
+        f"fps={shown(fps)} is for pictures, and {source.path} has times of its own; leave fps out, "
+        "or give a folder or a list of pictures"
+    )
+
+
+def reopen_video(selection: Selection) -> VideoSource:
+    """Open the video of a selection again, as it was opened then.
+
+    Raises:
+        VideoError: It cannot be read any more, or was given in memory.
+    """
+    if selection.decoder in IMAGE_DECODERS:
+        return open_video(selection.video, fps=selection.average_fps)
+    return open_video(selection.video, selection.decoder, stream=selection.stream)
+
+
+def _open_with_times(video: VideoInput, decoder: str, stream: int | None) -> VideoSource:
+    """Open what is no pictures."""
+    if isinstance(video, VideoSource):
+        _refuse(stream)
+        return video
+    if isinstance(video, (Bytes, Readable)) or (isinstance(video, str) and is_data_url(video)):
+        return _open_copy(video, decoder, stream)
+    if isinstance(video, (str, os.PathLike)):
+        return _open_file(os.fspath(video), decoder, stream)
+    raise InputError(
+        f"{shown(video)} is no video; give a path, bytes, a file object, an array or a list of "
+        "pictures with fps, or an open VideoSource"
+    )
+
+
+def _refuse(stream: int | None) -> None:
+    """Refuse the number of a stream for what has none."""
+    if stream is not None:
+        raise InputError(f"stream={shown(stream)} is for files alone; leave it out")
+
+
+def _open_file(path: str, decoder: str, stream: int | None) -> VideoSource:
+    if stream is not None and (isinstance(stream, bool) or not isinstance(stream, Integral)):
+        raise InputError(f"stream must be a whole number from 0, or None, got {shown(stream)}")
+    source: VideoSource = load("decoder", decoder, DECODERS)(path, stream)
     return source
+
+
+def _open_copy(video: Bytes | Readable | str, decoder: str, stream: int | None) -> VideoSource:
+    copy = Copy(video)
+    try:
+        with named(copy.name):
+            return CopiedVideo(_open_file(copy.path, decoder, stream), copy)
+    except BaseException:
+        copy.delete()
+        raise
 
 
 def uniform_indices(

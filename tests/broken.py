@@ -106,21 +106,25 @@ def _cover(path: Path) -> None:
 BROKEN = (
     Broken("empty.mp4", lambda path: path.touch(), "the file is empty"),
     Broken("folder.mp4", lambda path: path.mkdir(), "it is a directory"),
-    Broken("text.mp4", _text("this is not a video\n" * 50), "FFmpeg says"),
-    Broken("text.txt", _text("this is not a video\n" * 50), "a playlist, a text or damaged"),
+    Broken("text.mp4", _text("this is not a video\n" * 50), "it is a text"),
+    Broken("text.txt", _text("this is not a video\n" * 50), "it is a text"),
     Broken(
         "list.m3u8",
         _text("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\na.ts\n"),
         "it is a playlist",
     ),
     Broken("list.ffconcat", _text("ffconcat version 1.0\nfile h264.mp4\n"), "it is a playlist"),
-    Broken("list.mpd", _text('<MPD type="static" profiles="a"></MPD>'), "FFmpeg says"),
-    Broken("live.sdp", _text("v=0\nc=IN IP4 127.0.0.1\nm=video 5004 RTP/AVP 96\n"), "a playlist"),
+    Broken("list.mpd", _text('<MPD type="static" profiles="a"></MPD>'), "it is a playlist"),
+    Broken(
+        "live.sdp", _text("v=0\nc=IN IP4 127.0.0.1\nm=video 5004 RTP/AVP 96\n"), "it is a playlist"
+    ),
     Broken("titles.srt", _text("1\n00:00:00,000 --> 00:00:01,000\nhi\n"), "no video stream"),
     Broken("cover.mp3", _cover, "no video stream"),
-    Broken("zeros.mp4", _text("\0" * 9999), "FFmpeg says"),
-    Broken("sound.wav", _sound, "no video stream"),
-    Broken("no_index.mp4", _altered(_BY_NAME["h264.mp4"], _without_index), "FFmpeg says"),
+    Broken("zeros.mp4", _text("\0" * 9999), "begins with zeros alone"),
+    Broken("sound.wav", _sound, "sound but no video stream"),
+    Broken(
+        "no_index.mp4", _altered(_BY_NAME["h264.mp4"], _without_index), r"unfinished .* \(moov\)"
+    ),
     Broken("huge.ivf", _huge_vp8, "16383 x 16383 pixels"),
     Broken("cut.mp4", _altered(_FASTSTART, _cut(0.6)), None),
     Broken("cut.mkv", _altered(_BY_NAME["long_gop.mkv"], _cut(0.6)), None),

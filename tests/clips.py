@@ -59,6 +59,7 @@ class Clip:
         gaps_ms: Milliseconds between frames, repeated as needed.
         start_ms: Time of the first frame.
         rotation: Clockwise degrees a player must turn it.
+        mirrored: Whether a player must change left and right, before it turns it.
         pix_fmt: Pixel format; ``yuvj420p`` has full range.
         matrix: Colour matrix, H.273 number.
         encoder: Options of the encoder.
@@ -79,6 +80,7 @@ class Clip:
     gop: int = 12
     b_frames: int = 0
     rotation: int = 0
+    mirrored: bool = False
     pix_fmt: str = "yuv420p"
     matrix: int = BT601
     encoder: dict[str, str] = field(default_factory=dict)
@@ -112,8 +114,9 @@ class Clip:
                 frame.pts, frame.time_base = ms, MILLISECOND
                 container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
-        if self.rotation:
-            path.write_bytes(patch_rotation(path.read_bytes(), self.rotation))
+        if self.rotation or self.mirrored:
+            turned = patch_orientation(path.read_bytes(), self.rotation, mirrored=self.mirrored)
+            path.write_bytes(turned)
         if self.patch is not None:
             path.write_bytes(self.patch(path.read_bytes()))
         return path
@@ -134,7 +137,8 @@ class Clip:
         gaps = islice(cycle(self.gaps_ms), self.n_frames - 1)
         for number, ms in enumerate(accumulate(gaps, initial=self.start_ms)):
             upright = draw(number, *self.size)
-            stored = np.ascontiguousarray(np.rot90(upright, k=self.rotation // 90))
+            stored = np.rot90(upright, k=self.rotation // 90)
+            stored = np.ascontiguousarray(stored[:, ::-1] if self.mirrored else stored)
             rgb = av.VideoFrame.from_ndarray(stored, format="rgb24")
             full = 2 if self.pix_fmt == "yuvj420p" else 1
             yield (
@@ -148,11 +152,17 @@ class Clip:
             )
 
 
-def patch_rotation(data: bytes, clockwise: int) -> bytes:
+def patch_orientation(data: bytes, clockwise: int, *, mirrored: bool = False) -> bytes:
+    """Let a player change left and right of an mp4, then turn it."""
+    cos, sin = {0: (1, 0), 90: (0, 1), 180: (-1, 0), 270: (0, -1)}[clockwise]
+    side = -1 if mirrored else 1
+    return patch_matrix(data, (side * cos, side * sin, -sin, cos))
+
+
+def patch_matrix(data: bytes, numbers: tuple[float, float, float, float]) -> bytes:
     """Write a display matrix into an mp4's track header; PyAV has no call for it."""
-    cos, sin = {90: (0, 1), 180: (-1, 0), 270: (0, -1)}[clockwise]
-    one = 1 << 16
-    matrix = (cos * one, sin * one, 0, -sin * one, cos * one, 0, 0, 0, 1 << 30)
+    a, b, c, d = (round(number * (1 << 16)) for number in numbers)
+    matrix = (a, b, 0, c, d, 0, 0, 0, 1 << 30)
     # ISO/IEC 14496-12, 8.3.2: 40 bytes of a version 0 header stand between its type and the matrix.
     place = data.index(b"tkhd") + 44
     return data[:place] + struct.pack(">9i", *matrix) + data[place + 36 :]

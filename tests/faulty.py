@@ -12,7 +12,7 @@ from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import MemoryEndedError, ModelError, VideoError
 from keyscore_plugin.types import Caption, Selection
-from keyscore_plugin.video import VideoSource, open_video
+from keyscore_plugin.video import VideoInput, open_video
 from tests.selections import SELECTION
 
 
@@ -36,12 +36,13 @@ class FaultySampler:
 
     def __call__(
         self,
-        video: str | os.PathLike[str] | VideoSource,
+        video: VideoInput,
         *,
         num_frames: int | None = None,
         threshold: float | None = None,
         caption: str | None = None,
         question: str | None = None,
+        fps: float | None = None,
     ) -> Selection:
         assert isinstance(video, Path)
         self.calls.append(video.name)
@@ -87,12 +88,13 @@ class ThreadCounter(FaultySampler):
 
     def __call__(
         self,
-        video: str | os.PathLike[str] | VideoSource,
+        video: VideoInput,
         *,
         num_frames: int | None = None,
         threshold: float | None = None,
         caption: str | None = None,
         question: str | None = None,
+        fps: float | None = None,
     ) -> Selection:
         assert isinstance(video, Path)
         before = len(list(Path("/proc/self/task").iterdir()))

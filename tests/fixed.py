@@ -1,11 +1,10 @@
 """A sampler that returns what it was made with: for tests of everything around samplers."""
 
-import os
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from keyscore_plugin.types import STAGES, Caption, Selection
-from keyscore_plugin.video import VideoSource, open_video
+from keyscore_plugin.video import VideoInput, open_video
 
 
 @dataclass
@@ -25,12 +24,13 @@ class FixedSampler:
 
     def __call__(
         self,
-        video: str | os.PathLike[str] | VideoSource,
+        video: VideoInput,
         *,
         num_frames: int | None = None,
         threshold: float | None = None,
         caption: str | None = None,
         question: str | None = None,
+        fps: float | None = None,
     ) -> Selection:
         """See `keyscore_plugin.samplers.base.Sampler`."""
         self.told.append(
@@ -43,11 +43,9 @@ class FixedSampler:
         )
         indices = self.indices[:num_frames]
         with ExitStack() as stack:
-            source = (
-                stack.enter_context(open_video(video))
-                if isinstance(video, (str, os.PathLike))
-                else video
-            )
+            source = open_video(video, fps=fps)
+            if source is not video:
+                stack.enter_context(source)
             return Selection(
                 video=source.path,
                 sampler=self.name,

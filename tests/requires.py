@@ -1,6 +1,8 @@
 """Skips that can be seen and can be made fatal."""
 
 import os
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -21,6 +23,21 @@ def require_or_skip(module: str) -> None:
         if package in os.environ.get("KEYSCORE_REQUIRE", "").split(","):
             pytest.fail(f"KEYSCORE_REQUIRE names {package}, but {error}")
         pytest.skip(str(error))
+
+
+def aside_or_skip(package: str) -> Path:
+    """Folder of a package that cannot lie beside the others, see its ``requirements.txt``.
+
+    The test is skipped where it is not there, and fails if ``KEYSCORE_REQUIRE`` names it.
+    """
+    module = package.replace("-", "_")
+    folder = Path(os.environ.get(f"KEYSCORE_{module.upper()}", Path(sys.prefix, package)))
+    if not folder.is_dir():
+        reason = f"{package} is not in {folder}; tests/{module}/requirements.txt says how to put it"
+        if module in os.environ.get("KEYSCORE_REQUIRE", "").split(","):
+            pytest.fail(f"KEYSCORE_REQUIRE names {module}, but {reason}")
+        pytest.skip(reason)
+    return folder
 
 
 def require_decoder(name: str) -> None:

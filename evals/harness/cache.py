@@ -37,6 +37,8 @@ class CachedSource:
         self.width: int = source.width
         self.height: int = source.height
         self.rotation: int = source.rotation
+        self.mirrored: bool = source.mirrored
+        self.stream: int = source.stream
 
     @property
     def notes(self) -> tuple[str, ...]:

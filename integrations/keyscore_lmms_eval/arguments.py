@@ -9,10 +9,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from keyscore_plugin._names import unknown
+from keyscore_plugin._plain import is_whole, plain
 from keyscore_plugin.config import Guide, SamplerConfig
 from keyscore_plugin.download import DownloadLimits
 from keyscore_plugin.encoders.registry import encoder_weights
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.pairing import Pair, check_pair
 from keyscore_plugin.samplers.base import list_samplers
 from keyscore_plugin.version import VERSION
@@ -88,12 +90,13 @@ class SamplerArguments:
     def __post_init__(self) -> None:
         names = [*list_samplers(), PRECOMPUTED]
         if self.sampler not in names:
-            raise InputError(f"unknown sampler {self.sampler!r}; the samplers are: {names}")
+            raise InputError(unknown("sampler", self.sampler, names))
         n = self.num_frames
-        if n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < 1):
-            raise InputError(f"num_frames must be a whole number >= 1, got {n!r}")
+        if n is not None and not (is_whole(n) and n >= 1):
+            raise InputError(f"num_frames must be a whole number >= 1, got {shown(n)}")
+        object.__setattr__(self, "num_frames", plain(n))
         if self.guide is not None and self.guide not in ("question", "caption", "both"):
-            raise InputError(f"guide {self.guide!r} is not question|caption|both")
+            raise InputError(f"guide {shown(self.guide)} is not question|caption|both")
         if self.pair is not None:
             check_pair(self.pair)
         if (self.sampler == PRECOMPUTED) != (self.sampler_file is not None):
@@ -182,7 +185,7 @@ def _limits(gb: float | None, seconds: float | None) -> DownloadLimits | None:
     is_number = isinstance(gb, int | float) and not isinstance(gb, bool)
     if not (is_number and 0 < gb <= _MOST_GB):
         raise InputError(
-            f"sampler_max_download_gb must be a number > 0 and <= {_MOST_GB}, got {gb!r}"
+            f"sampler_max_download_gb must be a number > 0 and <= {_MOST_GB}, got {shown(gb)}"
         )
     limits = DownloadLimits(max_bytes=math.ceil(gb * 1e9))
     if seconds is None:
@@ -190,7 +193,7 @@ def _limits(gb: float | None, seconds: float | None) -> DownloadLimits | None:
     try:
         return replace(limits, max_seconds=seconds)
     except InputError as error:
-        raise InputError(f"sampler_max_download_seconds={seconds!r}: {error}") from error
+        raise InputError(f"sampler_max_download_seconds={shown(seconds)}: {error}") from error
 
 
 def _content(path: str | os.PathLike[str]) -> bytes:

@@ -2,12 +2,9 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any
 
-# By these lmms-eval tells a path's kind; every other file is a video to it.
-_IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tiff", ".webp")
-_SOUNDS = (".wav", ".mp3", ".m4a", ".aac", ".flac", ".ogg", ".opus")
+from keyscore_lmms_eval.kinds import is_video
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,66 +24,66 @@ class VideoSpan:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What the model would get of one document.
+    """A video that the model would get of a document.
 
     Attributes:
-        videos: Its video files, in order.
-        question: The text without the task's own instructions around it; None if there is none.
+        span: The video.
+        question: The text asked about it, without the task's own instructions around it; None if
+            there is none.
     """
 
-    videos: tuple[VideoSpan, ...]
+    span: VideoSpan
     question: str | None
 
 
 def span_of(visual: Any) -> VideoSpan | None:
-    """The video file that a visual names, as lmms-eval understands it; None for any other."""
+    """The video file that a visual names; None for any other visual."""
     if isinstance(visual, Mapping) and visual.get("type", "video") == "video":
         return _named_span(visual)
-    if isinstance(visual, str) and PurePath(visual).suffix.lower() not in _IMAGES + _SOUNDS:
+    if isinstance(visual, str) and is_video(visual):
         return VideoSpan(visual)
     return None
 
 
-def shown_in_messages(messages: Any, task: Any) -> Shown:
-    """What chat messages show.
+def shown_in_messages(messages: Any, task: Any) -> list[Shown]:
+    """The videos of chat messages, in order.
+
+    Each is asked about in its own message; where that has no text, by the user's texts in all.
 
     Args:
         messages: Of ``doc_to_messages``.
         task: The task that made them.
     """
-    content = [part for message in _messages(messages) for part in _parts(message)]
-    texts = [
-        part["text"]
-        for message in _messages(messages)
-        if message.get("role") == "user"
-        for part in _parts(message)
-        if part.get("type") == "text"
-    ]
-    videos = tuple(_span_of_part(part) for part in content if part.get("type") == "video")
-    return Shown(videos, without_instructions("\n".join(texts), task))
+    texts = [_text(message) for message in _messages(messages) if message.get("role") == "user"]
+    asked_in_all = without_instructions("\n".join(filter(None, texts)), task)
+    shown = []
+    for message in _messages(messages):
+        spans = [_span_of_part(part, task) for part in _parts(message)]
+        own = without_instructions(_text(message), task) if message.get("role") == "user" else None
+        shown += [Shown(span, own or asked_in_all) for span in spans if span is not None]
+    return shown
 
 
-def shown_in_visuals(visuals: Iterable[Any] | None, context: str, task: Any) -> Shown:
-    """What a simple model's visuals and context show."""
+def shown_in_visuals(visuals: Iterable[Any] | None, context: str, task: Any) -> list[Shown]:
+    """The videos of a simple model's visuals, in order."""
+    question = without_instructions(context, task)
     spans = map(span_of, visuals or ())
-    return Shown(
-        tuple(span for span in spans if span is not None), without_instructions(context, task)
-    )
+    return [Shown(span, question) for span in spans if span is not None]
 
 
-def with_videos(messages: Any, videos: Sequence[str]) -> list[dict[str, Any]]:
-    """New messages with these in place of the video files, in order."""
+def with_videos(messages: Any, videos: Sequence[str], task: Any) -> list[dict[str, Any]]:
+    """New messages with these in place of the video files of `shown_in_messages`, in order."""
     left = iter(videos)
+
+    def replaced(part: dict[str, Any]) -> dict[str, Any]:
+        if _span_of_part(part, task) is None:
+            return part
+        return {**part, "type": "video", "url": next(left)}
+
     return [
-        {
-            **message,
-            "content": [
-                {**part, "url": next(left)} if part.get("type") == "video" else part
-                for part in _parts(message)
-            ]
-            if isinstance(message.get("content"), list)
-            else message.get("content"),
-        }
+        {**message, "content": [replaced(part) for part in _parts(message)]}
+        if isinstance(message.get("content"), list)
+        else message
         for message in _messages(messages)
     ]
 
@@ -133,18 +130,35 @@ def _parts(message: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [part for part in parts if isinstance(part, dict)]
 
 
+def _text(message: Mapping[str, Any]) -> str:
+    return "\n".join(part["text"] for part in _parts(message) if part.get("type") == "text")
+
+
 def _named_span(visual: Mapping[str, Any]) -> VideoSpan:
     # What is no path at all becomes one that cannot be read, so that the document's error is seen.
     path = visual.get("url") or visual.get("path") or visual
     return VideoSpan(str(path), visual.get("video_start"), visual.get("video_end"))
 
 
-def _span_of_part(part: Mapping[str, Any]) -> VideoSpan:
-    video = part["url"]
-    span = _named_span(video if isinstance(video, Mapping) else {"url": video})
+def _span_of_part(part: Mapping[str, Any], task: Any) -> VideoSpan | None:
+    """The video of a part of a message; None for any other part."""
+    media = part.get("url")
+    if part.get("type") == "video":
+        span = _named_span(media if isinstance(media, Mapping) else {"url": media})
+    elif isinstance(media, str) and part.get("type") != "text" and _guesses_kinds(task):
+        if not is_video(media):
+            return None
+        span = VideoSpan(media)
+    else:
+        return None
     start, end = part.get("start_time"), part.get("end_time")
     return VideoSpan(
         span.path,
         span.start_seconds if start is None else start,
         span.end_seconds if end is None else end,
     )
+
+
+def _guesses_kinds(task: Any) -> bool:
+    """Whether lmms-eval made the messages from a list of visuals, and not the task itself."""
+    return not callable(getattr(getattr(task, "config", None), "doc_to_messages", None))

@@ -21,6 +21,7 @@ class Host:
             the batch size has to be 1.
         needs: Arguments of its own that must have this value, or be left out: with another one it
             reads videos where no sampler can reach.
+        asks: Arguments of its own that must be given so: it reads no videos by default.
     """
 
     seam: Seam
@@ -28,13 +29,16 @@ class Host:
     processor: str | None = None
     one_by_one: bool = False
     needs: tuple[tuple[str, object], ...] = ()
+    asks: tuple[tuple[str, object], ...] = ()
 
 
 _QWEN_CHAT = Host(seam="fetch_video", budget="max_num_frames", processor="processor")
 _QWEN_SIMPLE = Host(
     seam="fetch_video", budget="max_num_frames", processor="processor", one_by_one=True
 )
-_SEGMENTS = Host(seam="segments", budget="num_frame", one_by_one=True)
+_SEGMENTS = Host(
+    seam="segments", budget="num_frame", one_by_one=True, asks=(("modality", "video"),)
+)
 
 HOSTS: dict[tuple[str, Kind], Host] = {
     ("huggingface", "chat"): Host(

@@ -30,8 +30,8 @@ class Request:
         """Position of ``doc_to_visual`` or ``doc_to_messages``."""
         return 2 if self.is_simple else 1
 
-    def shown(self, doc: Mapping[str, Any]) -> Shown:
-        """What the model would get of the document."""
+    def shown(self, doc: Mapping[str, Any]) -> list[Shown]:
+        """The videos that the model would get of the document."""
         function = self.instance.args[self.function_at]
         if self.is_simple:
             return shown_in_visuals(function(doc), self.instance.args[0], task_of(function))

@@ -8,6 +8,8 @@ from typing import Any
 
 from keyscore_lmms_eval.arguments import SamplerArguments
 from keyscore_lmms_eval.planning import Plan
+from keyscore_plugin.copies import is_data_url
+from keyscore_plugin.errors import shown
 from keyscore_plugin.types import STAGES
 
 FOLDER = "keyscore_logs"  # where nothing else is asked for
@@ -47,10 +49,11 @@ class SelectionLog:
                 file.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
 
     def _line(self, plan: Plan) -> dict[str, Any]:
+        path = plan.span.path
         facts: dict[str, Any] = {
             "task": plan.task,
             "doc_id": plan.doc_id,
-            "video": plan.span.path,
+            "video": shown(path) if is_data_url(path) else path,
             "error": None if plan.error is None else " ".join(str(plan.error).split()),
             "question": plan.question,
             **self._settings,

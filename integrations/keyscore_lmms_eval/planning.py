@@ -17,6 +17,7 @@ from keyscore_plugin._files import user_cache
 from keyscore_plugin.cache import SelectionCache, selection_key
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.captioners.registry import captioner_weights
+from keyscore_plugin.copies import is_data_url
 from keyscore_plugin.download import is_remote, local_path, open_anywhere
 from keyscore_plugin.errors import (
     InputError,
@@ -141,7 +142,7 @@ class Planner:
                     f"pair={self.arguments.shown}; raise it, or leave it out"
                 )
             return given, False
-        if self.cache is None or is_remote(span.path):
+        if self.cache is None or is_remote(span.path) or is_data_url(span.path):
             return self._chosen(wanted, source), False
         start = time.perf_counter()
         self._settle_weights()
@@ -227,9 +228,10 @@ def _bare(error: KeyScoreError) -> KeyScoreError:
 
 def read_shown(plan: Plan) -> Frames:
     """The frames that the model gets, in order, repeated ones included."""
-    plan.reads += 1
     with opened(plan.span, plan.arguments) as source:
-        return source.read(plan.shown)
+        frames = source.read(plan.shown)
+    plan.reads += 1  # only now: some hosts pass over an error, and answer all the same
+    return frames
 
 
 def _cache(arguments: SamplerArguments) -> SelectionCache | None:

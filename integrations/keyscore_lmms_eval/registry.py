@@ -2,19 +2,21 @@
 
 from typing import Any
 
+from keyscore_lmms_eval import refusal
 from keyscore_lmms_eval.hosts import HOSTS, REFUSED, Kind
 
 MODELS = "keyscore_lmms_eval.models"
 
 
 def manifests() -> list[Any]:
-    """One manifest for each id of `HOSTS` and `REFUSED`.
+    """One manifest for each id of `HOSTS` and `REFUSED`; every other class is to refuse samplers.
 
-    lmms-eval calls this while its own model package is half imported, so nothing of it but the
-    registry may be imported here; `MODELS` makes each class when it is first asked for.
+    lmms-eval calls this while its own model package is half imported, so no model of it may be
+    imported here; `MODELS` makes each class when it is first asked for.
     """
     from lmms_eval.models.registry_v2 import ModelManifest
 
+    refusal.install()
     ids = sorted({model_id for model_id, _ in (*HOSTS, *REFUSED)})
     return [
         ModelManifest(

@@ -1,13 +1,12 @@
 """A chosen selection as a sampler, and a path that carries it to where frames are read."""
 
-import os
 from collections import deque
 from typing import Any
 
 from keyscore_lmms_eval.planning import Plan
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.types import Selection
-from keyscore_plugin.video import VideoSource
+from keyscore_plugin.video import VideoInput
 from keyscore_qwen_vl_utils.request import KeyedVideo
 
 
@@ -28,12 +27,13 @@ class Replay:
 
     def __call__(
         self,
-        video: str | os.PathLike[str] | VideoSource,
+        video: VideoInput,
         *,
         num_frames: int | None = None,
         threshold: float | None = None,
         caption: str | None = None,
         question: str | None = None,
+        fps: float | None = None,
     ) -> Selection:
         """The planned selection, whatever is asked."""
         if self.plan.selection is None:

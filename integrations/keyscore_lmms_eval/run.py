@@ -8,11 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 from lmms_eval.models.model_utils.gen_metrics import log_metrics
+from lmms_eval.utils import eval_logger
 from tqdm import tqdm
 
 from keyscore_lmms_eval import fingerprint
 from keyscore_lmms_eval.arguments import SamplerArguments
-from keyscore_lmms_eval.documents import with_videos, with_visuals
+from keyscore_lmms_eval.documents import task_of, with_videos, with_visuals
 from keyscore_lmms_eval.hosts import Host
 from keyscore_lmms_eval.instances import Request
 from keyscore_lmms_eval.log import SelectionLog, figures
@@ -78,6 +79,11 @@ class SampledRun:
         plans = {key: self._plan(instance) for key, instance in progress}
         every = [plan for several in plans.values() for plan in several]
         _refuse_if_all_fail(every)
+        if not every:
+            eval_logger.warning(
+                f"sampler={self._arguments.sampler} has nothing to choose from: none of "
+                f"{len(different)} documents names a video file"
+            )
         healthy = [instance for instance in requests if not _broken(plans[id(instance)])]
         with fresh_images(self._host), self._frames_in_place(healthy, plans):
             given = stock(healthy) if healthy else []
@@ -97,19 +103,18 @@ class SampledRun:
         request = Request(instance, self._model.is_simple)
         doc_id, task, split = request.place
         doc = self._model.task_dict[task][split][doc_id]
-        shown = request.shown(doc)
         return [
             self._planner.plan(
                 Wanted(
                     task=task,
                     doc_id=doc_id,
                     ids=document_ids(doc),
-                    video=span.path,
+                    video=shown.span.path,
                     question=shown.question,
                 ),
-                span,
+                shown.span,
             )
-            for span in shown.videos
+            for shown in request.shown(doc)
         ]
 
     @contextmanager
@@ -145,7 +150,7 @@ class SampledRun:
             return with_visuals(stock(doc, *args, **kwargs), videos)
 
         def messages(doc: Any, *args: Any, **kwargs: Any) -> Any:
-            return with_videos(stock(doc, *args, **kwargs), videos)
+            return with_videos(stock(doc, *args, **kwargs), videos, task_of(stock))
 
         return request.with_function(visuals if request.is_simple else messages)
 
@@ -190,6 +195,12 @@ def check_arguments(
             raise InputError(
                 f"with {name}={model_args[name]} this model reads videos where no sampler can "
                 "reach; leave it out"
+            )
+    for name, value in host.asks:
+        if model_args.get(name) != value:
+            raise InputError(
+                f"this model of lmms-eval reads videos with {name}={value} alone; add it to "
+                "model_args"
             )
     folds = host.processor is not None
     if not folds and arguments.pair not in (None, "plain"):

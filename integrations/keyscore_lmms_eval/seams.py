@@ -38,7 +38,7 @@ def open_seam(model: Any, host: Host) -> "PlannedLoader | None":
     elif host.seam == "segments":
         install_segments(type(model))
     elif host.seam == "load_video":
-        model.load_video = loader = PlannedLoader()
+        model.load_video = loader = PlannedLoader(model.load_video)
         return loader
     return None
 
@@ -70,14 +70,22 @@ class PlannedLoader:
     """The method ``load_video`` of a model that tells strings by ``type(x) is str``.
 
     Such a host loses what a path brings along, so the plans are told apart from it.
+
+    Args:
+        stock: The method, for what it takes for a video and is none, such as a still.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stock: Callable[[Any, int], npt.NDArray[np.uint8]]) -> None:
+        self._stock = stock
         self.plans: Sequence[Plan] = ()
 
     def __call__(self, video: Any, max_frames: int) -> npt.NDArray[np.uint8]:
         """``(n, height, width, 3)`` frames of the first video, the only one that is asked for."""
-        pixels: npt.NDArray[np.uint8] = read_shown(self.plans[0]).pixels.numpy()
+        path = video if isinstance(video, str) else video[0]
+        plan = next((plan for plan in self.plans if plan.span.path == path), None)
+        if plan is None:
+            return self._stock(video, max_frames)
+        pixels: npt.NDArray[np.uint8] = read_shown(plan).pixels.numpy()
         return pixels
 
 

@@ -6,7 +6,6 @@ from torch import Tensor
 
 from keyscore_plugin._optional import require
 from keyscore_plugin.clock import frame_clock
-from keyscore_plugin.download import open_anywhere
 from keyscore_plugin.excerpt import Excerpt
 from keyscore_plugin.pairing import Fold, keyframes_for_budget, pair_frames
 from keyscore_qwen_vl_utils.request import VideoRequest
@@ -14,7 +13,6 @@ from keyscore_qwen_vl_utils.request import VideoRequest
 # (n, 3, h, w) uint8 pixels, metadata, mean frames a second of what was chosen.
 Read = tuple[Tensor, dict[str, Any], float]
 
-_ALLOWED_BY = "'limits': DownloadLimits(max_bytes=..., max_seconds=...) in the video's element"
 FRAMES_PER_PATCH = 2  # FRAME_FACTOR of qwen-vl-utils: two frames make one visual token
 
 
@@ -35,9 +33,7 @@ def read(element: dict[str, Any]) -> Read:
     """
     module = require("qwen_vl_utils.vision_process", extra="qwen-vl-utils")
     request = VideoRequest.from_element(element)
-    with open_anywhere(
-        request.video, decoder=request.decoder, limits=request.limits, allowed_by=_ALLOWED_BY
-    ) as source:
+    with request.opened() as source:
         excerpt = Excerpt.between(source, element.get("video_start"), element.get("video_end"))
         budget = _budget(module, element, excerpt)
         indices = _chosen(request, excerpt, budget=budget, spacing_seconds=1 / module.FPS)

@@ -1,18 +1,21 @@
 """What a message's element asks for."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.config import Guide, SamplerConfig
-from keyscore_plugin.download import DownloadLimits
+from keyscore_plugin.download import DownloadLimits, local_path, open_anywhere
 from keyscore_plugin.encoders.base import Encoder
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.pairing import Pair, check_pair
-from keyscore_plugin.samplers.base import Sampler, get_sampler
+from keyscore_plugin.samplers.base import Sampler, get_sampler, require_sampler
+from keyscore_plugin.video import VideoInput, VideoSource, open_video
 
+_ALLOWED_BY = "'limits': DownloadLimits(max_bytes=..., max_seconds=...) in the video's element"
 _MAKING = ("guide", "encoder", "captioner", "device")
 _SAMPLERS_KEPT = 8  # ours: enough for a comparison; each may hold an encoder
 
@@ -59,22 +62,25 @@ class VideoRequest:
     """Our keys of one element.
 
     Attributes:
-        video: Path or URL.
+        video: Path or URL; a list of frames (image files, Pillow images); or anything else that
+            `keyscore_plugin.open_video` takes.
         sampler: The sampler, made or taken from an earlier call.
         caption: A sentence about the video.
         question: A question to score with.
         pair: What the frames of one visual token are.
         decoder: See `keyscore_plugin.open_video`.
         limits: What a URL may cost; None refuses URLs.
+        sample_fps: Frames per second of a list.
     """
 
-    video: str
+    video: VideoInput
     sampler: Sampler
     caption: str | None = None
     question: str | None = None
     pair: Pair = "duplicate"
     decoder: str = "auto"
     limits: DownloadLimits | None = None
+    sample_fps: float | None = None
 
     @classmethod
     def from_element(cls, element: Mapping[str, Any]) -> "VideoRequest":
@@ -98,15 +104,39 @@ class VideoRequest:
             pair=pair,
             decoder=element.get("decoder", "auto"),
             limits=element.get("limits"),
+            sample_fps=element.get("sample_fps"),
         )
         request._check_text()
         return request
+
+    @contextmanager
+    def opened(self) -> Iterator[VideoSource]:
+        """Open the video, or the list of frames as one."""
+        if isinstance(self.video, str):
+            with open_anywhere(
+                self.video, decoder=self.decoder, limits=self.limits, allowed_by=_ALLOWED_BY
+            ) as source:
+                yield source
+        else:
+            with open_video(self._frames(), self.decoder, fps=self.sample_fps) as source:
+                yield source
+
+    def _frames(self) -> VideoInput:
+        """What is no string; in a list of frames, paths in place of ``file:`` URLs."""
+        if not isinstance(self.video, (list, tuple)):
+            return self.video
+        if self.sample_fps is None:
+            raise InputError(
+                "the times of a list of frames are unknown; put 'sample_fps', its frames per "
+                "second, into the video's element, or give the path of the video"
+            )
+        return [local_path(frame) if isinstance(frame, str) else frame for frame in self.video]
 
     def _check_text(self) -> None:
         captioner = getattr(self.sampler, "captioner", None)
         if self.sampler.needs_text and (self.caption, self.question, captioner) == (None,) * 3:
             raise InputError(
-                f"sampler={self.sampler.name!r} has no text to choose the frames by; put a "
+                f"sampler={shown(self.sampler.name)} has no text to choose the frames by; put a "
                 "'caption' or a 'question' into the video's element, or a 'captioner' ('labels')"
             )
 
@@ -120,9 +150,10 @@ def _sampler(element: Mapping[str, Any]) -> Sampler:
     if making:
         key = next(iter(making))
         raise InputError(
-            f"{key!r} is given beside a ready-made sampler, which has its own; "
+            f"{shown(key)} is given beside a ready-made sampler, which has its own; "
             "leave it out, or give the sampler's name"
         )
+    require_sampler(named)
     sampler: Sampler = named
     return sampler
 

@@ -1,26 +1,26 @@
 """From requests to frames: each video is looked at once, and its chosen frames are read once."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 from torch import Tensor
 from transformers.video_utils import VideoMetadata
 
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.config import SamplerConfig
+from keyscore_plugin.copies import is_data_url
 from keyscore_plugin.download import DownloadLimits
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.excerpt import Excerpt
 from keyscore_plugin.pairing import Fold, keyframes_for_budget, pair_frames
-from keyscore_plugin.samplers.base import Sampler, get_sampler
+from keyscore_plugin.samplers.base import Sampler, get_sampler, require_sampler
 from keyscore_plugin.types import Selection
 from keyscore_transformers.meeting import Meeting
 from keyscore_transformers.request import TextGuide, VideoRequest
 from keyscore_transformers.texts import Texts, choose_texts, refuse_other_guide
 from keyscore_transformers.times import frame_metadata, patch_seconds
-from keyscore_transformers.videos import Video, opened
+from keyscore_transformers.videos import Video, opened, video_identity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +91,7 @@ class Chooser:
         """The sampler, and the texts it will be told."""
         named = request.sampler
         if not isinstance(named, str):
+            require_sampler(named)
             texts = choose_texts(
                 request,
                 needs_text=named.needs_text,
@@ -142,8 +143,10 @@ class Chooser:
             indices = pair_frames(selection.indices, part.pts_seconds(), request.pair, fold)
             frames = part.read(indices)
             selection = part.of_whole(selection)
+            if isinstance(video, str) and not is_data_url(video):
+                selection = replace(selection, video=video)
             return Chosen(
-                selection=replace(selection, video=video) if isinstance(video, str) else selection,
+                selection=selection,
                 pixels=frames.pixels.permute(0, 3, 1, 2).contiguous(),
                 metadata=frame_metadata(frames, part),
                 patch_seconds=patch_seconds(frames.pts_seconds, fold.frames_per_patch),
@@ -152,9 +155,8 @@ class Chooser:
 
 def _identity(video: Video, request: VideoRequest, texts: Texts) -> Hashable:
     """What two requests must share to have one answer."""
-    facts: Mapping[str, Any] | None = request.video_metadata
     return (
-        video if isinstance(video, str) else (video.data_ptr(), video.shape, repr(facts)),
+        video_identity(video, request.video_metadata),
         request.sampler if isinstance(request.sampler, str) else id(request.sampler),
         request.num_frames,
         request.threshold,

@@ -1,5 +1,6 @@
 """`enable`: one processor instance of transformers learns ``sampler=``."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -10,10 +11,11 @@ from keyscore_plugin.download import DownloadLimits, check_limits
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.samplers.base import Sampler
 from keyscore_transformers.choosing import Chooser
-from keyscore_transformers.enabled import State, attach, stock_copy
+from keyscore_transformers.enabled import attach, stock_copy
 from keyscore_transformers.families import Positions, times_of
 from keyscore_transformers.meeting import BatchCaptioner, Meeting
 from keyscore_transformers.positions import make_ready
+from keyscore_transformers.state import State
 from keyscore_transformers.videos import ALLOWED_BY
 
 P = TypeVar("P")
@@ -26,7 +28,7 @@ def enable(
     captioner: str | Captioner | None = None,
     model: Any = None,
     encoder: str | Encoder = "auto",
-    config: SamplerConfig | None = None,
+    config: SamplerConfig | Mapping[str, Any] | None = None,
     decoder: str = "auto",
     device: str = "auto",
     limits: DownloadLimits | None = None,
@@ -41,16 +43,18 @@ def enable(
     content block: ``sampler``, ``num_frames`` (keyframes; 8 by default), ``threshold``,
     ``token_budget`` (as many visual tokens as this many uniform frames), ``caption``, ``question``,
     ``guide`` and ``pair`` (see `keyscore_plugin.pairing.pair_frames` for what it costs).
-    Afterwards `last_selections` tells what was chosen, and why.
+    In a chat, a video's question is the text of its own message, whatever is asked later.
+    Afterwards `last_selections` tells what was chosen, and why; each thread sees its own.
 
     Args:
         processor: A processor of a family in `keyscore_transformers.families.FAMILIES`.
-        sampler: For calls that name none; None leaves those untouched.
+        sampler: For calls that name none; None leaves those untouched. A call's own word goes
+            first: with ``sampler=None`` or ``do_sample_frames=False`` it is left untouched too.
         captioner: Makes the caption where none is given: a `Captioner`, or ``"labels"``.
         model: The model that will answer. It makes the captions where there is no ``captioner``.
             With transformers before 5.18 a Qwen2.5-VL also learns here to read true times.
         encoder: See `keyscore_plugin.get_sampler`.
-        config: Settings of the samplers.
+        config: Settings of the samplers; see `keyscore_plugin.get_sampler`.
         decoder: See `keyscore_plugin.open_video`.
         device: Of the encoder.
         limits: What a video at an ``http(s):`` URL may cost; None refuses URLs.
@@ -66,7 +70,7 @@ def enable(
     chooser = Chooser(
         captioner=_in_batches(captioner),
         encoder=encoder,
-        config=config or SamplerConfig(),
+        config=SamplerConfig.of(config),
         decoder=decoder,
         device=device,
         limits=limits,

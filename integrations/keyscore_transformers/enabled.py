@@ -1,33 +1,37 @@
-"""A processor of transformers that understands ``sampler=``: its methods, its memory, its class."""
+"""A processor of transformers that understands ``sampler=``: its methods and its class."""
 
 import copy
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import wraps
 from typing import Any
 
 from torch import Tensor
-from transformers import BatchFeature
+from transformers import BatchFeature, ProcessorMixin
 
 from keyscore_plugin.captioners.vlm import takes_times
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.samplers.base import Sampler
 from keyscore_plugin.types import Selection
-from keyscore_transformers.choosing import Chooser, Chosen
+from keyscore_transformers.choosing import Chosen
 from keyscore_transformers.families import Positions, processor_fold, times_of
 from keyscore_transformers.positions import is_ready
 from keyscore_transformers.request import (
+    Block,
     VideoRequest,
     names_a_sampler,
     refuse_audio_of_videos,
+    refuse_stock_sampling,
     requests_for,
+    says_to_sample,
     sort_keywords,
     video_blocks,
-    without_ours,
+    without_sampler,
 )
+from keyscore_transformers.state import Memory, State
 from keyscore_transformers.times import grid_intervals, patches_chosen_before, with_intervals
-from keyscore_transformers.videos import flat_videos, same_nesting
+from keyscore_transformers.videos import check_one_video, flat_videos, same_nesting
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,40 +46,35 @@ class _Pending:
 _PENDING: ContextVar[_Pending | None] = ContextVar("keyscore_pending", default=None)
 
 
-@dataclass(slots=True, kw_only=True)
-class State:
-    """What an enabled processor knows besides its own. Kept off the instance: that is saved."""
-
-    sampler: str | Sampler | None
-    chooser: Chooser
-    model: Any
-    captions_itself: bool = False  # the captioner is this model's, made here
-    last_selections: list[Selection] = field(default_factory=list)
-
-
-class EnabledProcessor:
+class EnabledProcessor(ProcessorMixin):
     """What `enable` puts before the class of one processor."""
 
     _keyscore: State
 
     @property
     def last_selections(self) -> list[Selection]:
-        """The selection of each video of the last call with a sampler, in the videos' order."""
-        return list(self._keyscore.last_selections)
+        """The selection of each video of the last call with a sampler, in the videos' order.
+
+        Each thread sees those of its own calls. One that made no call sees those of the last call
+        of any thread.
+        """
+        return list(self._keyscore.memory.selections)
+
+    def __repr__(self) -> str:
+        stock: Any = super()
+        return f"{self._keyscore}\n{stock.__repr__()}"
 
     def apply_chat_template(self, conversation: Any, *args: Any, **kwargs: Any) -> Any:
         """As the processor's own; ``sampler=`` and what goes with it chooses the frames."""
         stock: Any = super()
         blocks = video_blocks(conversation)
-        asks = _asks(self._keyscore, kwargs)
-        if not asks and not any(block.keywords.get("sampler") for block in blocks):
-            requests, rest = None, without_ours(kwargs) if names_a_sampler(kwargs) else kwargs
-        else:
-            for block in blocks:
-                flat_videos(block.video)  # a list of images would be spread out below
+        requests: list[VideoRequest] | None = None
+        if self._asks(kwargs) or any(block.keywords.get("sampler") for block in blocks):
             ours, rest = sort_keywords(kwargs)
-            ours = {"sampler": self._keyscore.sampler, **ours}
-            requests = requests_for(ours, len(blocks), blocks=blocks)
+            if _tokenizes(stock.apply_chat_template, conversation, *args, **kwargs):
+                requests = self._requests_of(blocks, ours)
+        else:
+            rest = without_sampler(kwargs, blocks=blocks)
         pending = _PENDING.set(_Pending(requests))
         try:
             return stock.apply_chat_template(conversation, *args, **rest)
@@ -87,12 +86,14 @@ class EnabledProcessor:
         stock: Any = super()
         pending = _PENDING.get()
         if pending is None:
-            pending = _Pending([] if _asks(self._keyscore, kwargs) else None)
+            pending = _Pending([] if self._asks(kwargs) else None)
         if pending.requests is None:
-            rest = without_ours(kwargs) if names_a_sampler(kwargs) else kwargs
+            rest = without_sampler(kwargs)
             before = patches_chosen_before(rest, processor_fold(self).frames_per_patch)
+            if before is not None and says_to_sample(rest) is None:
+                rest["do_sample_frames"] = False
             return self._with_times(stock.__call__(*args, **rest), before)
-        self._keyscore.last_selections = []  # those of another call are not of this one
+        self._keyscore.memory.selections = []  # those of another call are not of this one
         ours, rest = sort_keywords(kwargs)
         told_times = takes_times(stock)
         if not told_times and rest.get("audio") is None:
@@ -100,6 +101,7 @@ class EnabledProcessor:
         call = inspect.signature(stock.__call__).bind_partial(*args, **rest)
         if call.arguments.get("videos") is None:
             return stock.__call__(*args, **rest)
+        refuse_stock_sampling(call.kwargs)
         refuse_audio_of_videos(call.kwargs)
         chosen = self._choose(call.arguments["videos"], pending.requests, ours)
         pixels = iter([one.pixels for one in chosen])
@@ -108,6 +110,21 @@ class EnabledProcessor:
         times = {"video_metadata": metadata, "do_sample_frames": False} if told_times else {}
         batch = stock.__call__(*call.args, **call.kwargs, **times)
         return self._with_times(batch, [one.patch_seconds for one in chosen])
+
+    def _asks(self, keywords: Mapping[str, Any]) -> bool:
+        """Whether a call is for a sampler: its own word goes before that of `enable`."""
+        if names_a_sampler(keywords):
+            return sort_keywords(keywords)[0]["sampler"] is not None
+        if self._keyscore.sampler is None or says_to_sample(keywords) is False:
+            return False
+        return patches_chosen_before(keywords, 1) is None
+
+    def _requests_of(self, blocks: Sequence[Block], ours: Mapping[str, Any]) -> list[VideoRequest]:
+        """What a chat asks for each of its videos."""
+        for block in blocks:
+            check_one_video(block.video)
+        asked = {"sampler": self._keyscore.sampler, **ours}
+        return requests_for(asked, len(blocks), blocks=blocks)
 
     def _choose(
         self, given: Any, requests: list[VideoRequest], ours: Mapping[str, Any]
@@ -122,7 +139,7 @@ class EnabledProcessor:
             chosen = state.chooser.choose(videos, requests, processor_fold(self))
         finally:
             _PENDING.reset(token)
-        state.last_selections = [one.selection for one in chosen]
+        state.memory.selections = [one.selection for one in chosen]
         return chosen
 
     def _check_times_can_be_told(self) -> None:
@@ -147,14 +164,14 @@ class EnabledProcessor:
     def __copy__(self) -> "EnabledProcessor":
         """A shallow copy that is enabled as well, with the same model and samplers."""
         twin: EnabledProcessor = stock_copy(self)
-        attach(twin, replace(self._keyscore, last_selections=[]))
+        attach(twin, replace(self._keyscore, memory=Memory()))
         return twin
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "EnabledProcessor":
         """A copy that is enabled as well, with the same model and samplers."""
         twin: EnabledProcessor = copy.deepcopy(stock_copy(self), memo)
         memo[id(self)] = twin
-        attach(twin, replace(self._keyscore, last_selections=[]))
+        attach(twin, replace(self._keyscore, memory=Memory()))
         return twin
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
@@ -162,15 +179,14 @@ class EnabledProcessor:
         chooser = self._keyscore.chooser
         named = chooser.captioner if isinstance(chooser.captioner, str) else None
         chooser = replace(chooser, captioner=named, samplers={})
-        state = replace(self._keyscore, chooser=chooser, model=None, last_selections=[])
+        state = replace(self._keyscore, chooser=chooser, model=None, memory=Memory())
         return attach, (stock_copy(self), state)
 
 
-def _asks(state: State, keywords: Mapping[str, Any]) -> bool:
-    """Whether a call is for a sampler: its own word, even None, goes before that of `enable`."""
-    if names_a_sampler(keywords):
-        return sort_keywords(keywords)[0]["sampler"] is not None
-    return state.sampler is not None
+def _tokenizes(template: Callable[..., Any], *args: Any, **kwargs: Any) -> bool:
+    """Whether a call of `apply_chat_template` reads the videos; else it only writes the prompt."""
+    call = inspect.signature(template).bind(*args, **kwargs)
+    return bool({**call.arguments, **call.kwargs}.get("tokenize"))
 
 
 def stock_copy(processor: Any) -> Any:
@@ -189,8 +205,35 @@ def _stock_class(processor: Any) -> type[Any]:
 
 
 def attach(processor: Any, state: State) -> Any:
-    """Give one instance a class of its own; its name stays, so that it is saved as before."""
+    """Give one instance a class of its own; its name stays, so that it is saved as before.
+
+    What that class makes, as ``type(processor).from_pretrained`` does, is of the stock class.
+    """
     stock = _stock_class(processor) if isinstance(processor, EnabledProcessor) else type(processor)
-    own = {"__module__": stock.__module__, "__doc__": stock.__doc__, "_keyscore": state}
+
+    @wraps(stock.__init__)
+    def new_stock(cls: type[Any], *args: Any, **kwargs: Any) -> Any:
+        return stock(*args, **kwargs)
+
+    own = {
+        "__module__": stock.__module__,
+        "__doc__": stock.__doc__,
+        "__new__": new_stock,
+        "__call__": _described_as(stock.__call__, EnabledProcessor.__call__),
+        "apply_chat_template": _described_as(
+            stock.apply_chat_template, EnabledProcessor.apply_chat_template
+        ),
+        "_keyscore": state,
+    }
     processor.__class__ = type(stock.__name__, (EnabledProcessor, stock), own)
     return processor
+
+
+def _described_as(stock: Callable[..., Any], ours: Callable[..., Any]) -> Callable[..., Any]:
+    """Our method with the signature of the stock one: vLLM and others read what a call takes."""
+
+    @wraps(stock)
+    def method(self: EnabledProcessor, *args: Any, **kwargs: Any) -> Any:
+        return ours(self, *args, **kwargs)
+
+    return method

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.excerpt import check_part
 from keyscore_plugin.pairing import Pair, check_pair
 from keyscore_plugin.samplers.base import Sampler
@@ -13,6 +13,7 @@ TextGuide = Literal["caption", "question", "both"]
 
 _NESTS = ("processor_kwargs", "videos_kwargs")
 _SAMPLING = ("num_frames", "fps", "do_sample_frames", "video_metadata")  # also transformers' own
+_STOCK_SAMPLING = ("min_frames", "max_frames", "skip_secs", "initial_shift")  # of one family each
 _VIDEO_KEYS = ("video", "url", "path")  # of a content block
 
 
@@ -32,7 +33,7 @@ class VideoRequest:
         video_start: Choose from here on, seconds from the video's first frame.
         video_end: Choose up to here.
         video_metadata: Facts of a video given as an array: ``fps``, perhaps ``frames_indices``.
-        user_text: What the user asks in the messages.
+        user_text: What the user asks about it in the messages.
     """
 
     sampler: str | Sampler
@@ -55,17 +56,54 @@ class VideoRequest:
         if sum(budget is not None for budget in budgets) > 1:
             raise InputError("num_frames, threshold and token_budget exclude each other; give one")
         if self.guide not in (None, "caption", "question", "both"):
-            raise InputError(f"guide {self.guide!r} is not caption|question|both")
+            raise InputError(f"guide {shown(self.guide)} is not caption|question|both")
 
 
+_ONLY_OURS = ("threshold", "token_budget", "guide", "pair")  # no chat template has these
 _OURS = tuple(f.name for f in fields(VideoRequest) if f.name not in (*_SAMPLING, "user_text"))
 _KEYS = (*_OURS, *_SAMPLING)
 
 
 def names_a_sampler(keywords: Mapping[str, Any]) -> bool:
     """Whether a call says anything about a sampler, be it None."""
-    inner = [keywords[nest] for nest in _NESTS if isinstance(keywords.get(nest), Mapping)]
-    return "sampler" in keywords or any(names_a_sampler(level) for level in inner)
+    return any("sampler" in level for level in _levels(keywords))
+
+
+def _levels(keywords: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The keywords of a call, and those nested in them."""
+    yield keywords
+    for nest in _NESTS:
+        if isinstance(keywords.get(nest), Mapping):
+            yield from _levels(keywords[nest])
+
+
+def says_to_sample(keywords: Mapping[str, Any]) -> bool | None:
+    """What a call says of ``do_sample_frames``; None if nothing."""
+    said = [level["do_sample_frames"] for level in _levels(keywords) if "do_sample_frames" in level]
+    return said[0] if said else None
+
+
+def without_sampler(
+    keywords: Mapping[str, Any], *, blocks: Sequence["Block"] = ()
+) -> dict[str, Any]:
+    """A call for none of our samplers, as transformers gets it.
+
+    Args:
+        keywords: Of the call.
+        blocks: The content block of each video.
+
+    Raises:
+        InputError: Something that only a sampler reads is asked for; transformers passes over it.
+    """
+    if names_a_sampler(keywords):
+        return without_ours(keywords)
+    for level in (*_levels(keywords), *(block.keywords for block in blocks)):
+        if lone := next((name for name in _ONLY_OURS if level.get(name) is not None), None):
+            raise InputError(
+                f"{lone} is for a sampler, and none is named; add sampler=... "
+                "('uniform' for even frames), or leave it out"
+            )
+    return dict(keywords)
 
 
 def without_ours(keywords: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,6 +143,20 @@ def sort_keywords(keywords: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str
 
     rest = lift(keywords)
     return ours, rest
+
+
+def refuse_stock_sampling(keywords: Mapping[str, Any]) -> None:
+    """What bounds the processor's own sampling would be passed over where a sampler chooses.
+
+    Raises:
+        InputError: The call has such a keyword.
+    """
+    for level in _levels(keywords):
+        if name := next((name for name in _STOCK_SAMPLING if level.get(name) is not None), None):
+            raise InputError(
+                f"{name} is for the processor's own sampling, and a sampler spends a budget; give "
+                "num_frames, token_budget or threshold instead, or sampler=None"
+            )
 
 
 def refuse_audio_of_videos(keywords: Mapping[str, Any]) -> None:
@@ -149,9 +201,13 @@ def requests_for(
         if own.pop("fps", None) is not None:
             raise InputError(
                 "fps is a rate, and a sampler spends a budget; give num_frames, token_budget or "
-                "threshold instead of fps"
+                "threshold instead of fps, or sampler=None for the processor's own sampling"
             )
-        own.pop("do_sample_frames", None)
+        if own.pop("do_sample_frames", None) is False:
+            raise InputError(
+                "do_sample_frames=False keeps every frame, and a sampler chooses some; "
+                "leave one of them out"
+            )
         requests.append(VideoRequest(**own))
     return requests
 
@@ -175,7 +231,7 @@ class Block:
     Attributes:
         video: What the block names as the video.
         keywords: Our keywords in the block.
-        user_text: What the user asks in its conversation.
+        user_text: What the user asks about it in its conversation.
     """
 
     video: Any
@@ -190,36 +246,47 @@ def video_blocks(conversation: Sequence[Any]) -> list[Block]:
         Block(
             block[key],
             {name: block[name] for name in _KEYS if name in block},
-            user_text(messages),
+            user_text(messages, at),
         )
         for messages in (conversation if batched else [conversation])
-        for block in _blocks(messages)
+        for at, message in enumerate(messages)
+        for block in _blocks(message)
         if block.get("type") == "video"
         for key in _VIDEO_KEYS
         if key in block
     ]
 
 
-def user_text(messages: Sequence[Any]) -> str | None:
-    """What the user asks: the text of the last message of theirs that has one.
+def user_text(messages: Sequence[Any], at: int) -> str | None:
+    """What the user asks about a video; an answer that follows settles it for the rest of the chat.
+
+    It is the text of the video's own message. Where that has none, it is the last text of the user
+    up to the next answer, or else the first after it.
+
+    Args:
+        messages: A conversation.
+        at: Place of the message that has the video.
 
     Example:
-        >>> user_text([{"role": "user", "content": [{"type": "text", "text": "Who wins?"}]}])
+        >>> asked, answered = [{"role": "user", "content": "Who wins?"}, {"role": "assistant"}]
+        >>> user_text([asked, answered, {"role": "user", "content": "And why?"}], 0)
         'Who wins?'
     """
-    for message in reversed(messages):
-        if not isinstance(message, Mapping) or message.get("role") != "user":
-            continue
-        content = message.get("content")
-        texts = [content, *(block.get("text") for block in _blocks([message]))]
-        if text := "\n".join(text for text in texts if isinstance(text, str)).strip():
+    roles = [message.get("role") if isinstance(message, Mapping) else None for message in messages]
+    answer = roles.index("assistant", at) if "assistant" in roles[at:] else len(roles)
+    for place in (at, *reversed(range(answer)), *range(answer, len(roles))):
+        if roles[place] == "user" and (text := _text(messages[place])):
             return text
     return None
 
 
-def _blocks(messages: Sequence[Any]) -> Iterator[Mapping[str, Any]]:
-    """The content blocks of these messages."""
-    for message in messages:
-        content = message.get("content") if isinstance(message, Mapping) else None
-        if isinstance(content, (list, tuple)):
-            yield from (block for block in content if isinstance(block, Mapping))
+def _text(message: Mapping[str, Any]) -> str:
+    texts = [message.get("content"), *(block.get("text") for block in _blocks(message))]
+    return "\n".join(text for text in texts if isinstance(text, str)).strip()
+
+
+def _blocks(message: Any) -> list[Mapping[str, Any]]:
+    """The content blocks of a message."""
+    content = message.get("content") if isinstance(message, Mapping) else None
+    blocks = content if isinstance(content, (list, tuple)) else []
+    return [block for block in blocks if isinstance(block, Mapping)]

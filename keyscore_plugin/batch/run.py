@@ -8,7 +8,7 @@ from typing import Any
 from keyscore_plugin.batch.asked import Asked, Budget, differences
 from keyscore_plugin.batch.journal import Journal
 from keyscore_plugin.batch.manifest import Item
-from keyscore_plugin.errors import InputError, KeyScoreError, MemoryEndedError, VideoError
+from keyscore_plugin.errors import InputError, KeyScoreError, MemoryEndedError, VideoError, shown
 from keyscore_plugin.samplers.base import Sampler
 from keyscore_plugin.samplers.within import within
 
@@ -109,6 +109,6 @@ def _require_same_run(journal: Journal, item: Item, asked: Asked) -> None:
     """Refuse to mix answers to different questions in one file."""
     for name, then, now in differences(journal.done[item.id], item, asked):
         raise InputError(
-            f"{journal.path} holds id {item.id!r} with {name} {then!r}, "
-            f"this run asks for {now!r}; give another --out"
+            f"{journal.path} holds id {shown(item.id)} with {name} {shown(then)}, "
+            f"this run asks for {shown(now)}; give another --out"
         )

@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from keyscore_plugin._hub import first_line
 from keyscore_plugin._optional import require
 from keyscore_plugin.captioners.vlm import VlmCaptioner
-from keyscore_plugin.errors import ModelError
+from keyscore_plugin.errors import ModelError, shown
 
 
 def load_vlm(model: str, device: torch.device, *, local_files_only: bool) -> VlmCaptioner:
@@ -38,12 +38,12 @@ def load_vlm(model: str, device: torch.device, *, local_files_only: bool) -> Vlm
         processor = processors.from_pretrained(model, local_files_only=local_files_only)
     except (OSError, ValueError, RuntimeError, UnpicklingError, SafetensorError) as error:
         raise ModelError(
-            f"cannot load the captioner {model!r}: {first_line(error)}; give a Video-LLM of "
+            f"cannot load the captioner {shown(model)}: {first_line(error)}; give a Video-LLM of "
             "transformers with its processor, or use captioner='labels'"
         ) from error
     if getattr(processor, "video_processor", None) is None:
         raise ModelError(
-            f"{model!r} is a {type(network).__name__} whose processor reads no videos; give a "
+            f"{shown(model)} is a {type(network).__name__} whose processor reads no videos; give a "
             "Video-LLM of transformers, or use captioner='labels'"
         )
     return VlmCaptioner(network, processor)

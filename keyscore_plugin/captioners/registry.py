@@ -1,11 +1,13 @@
 """Captioners by name."""
 
+from keyscore_plugin import progress
 from keyscore_plugin._device import resolve_device
 from keyscore_plugin._hub import is_local
 from keyscore_plugin._optional import load
 from keyscore_plugin._weights import offline_identity, weights_identity
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.captioners.pretrained import load_vlm
+from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.registries import CAPTIONERS
 
 _REMEDY = "use captioner='labels', which needs no download, or the folder of a Video-LLM"
@@ -24,14 +26,22 @@ def load_captioner(captioner: str | Captioner | None, *, device: str = "auto") -
         ModelError: There is no such captioner, or neither the cache nor a hub has it.
         MissingDependencyError: A package it needs is not installed.
     """
+    if captioner is None:
+        return None
     if not isinstance(captioner, str):
+        if isinstance(captioner, type) or not isinstance(captioner, Captioner):
+            raise InputError(
+                "a captioner is a name ('labels', a model id ...) or a Captioner object, got "
+                f"{shown(captioner)}"
+            )
         return captioner
     where = resolve_device(device)
-    if captioner in CAPTIONERS:
-        made: Captioner = load("captioner", captioner, CAPTIONERS)(where)
-        return made
-    local = is_local(captioner, kind="captioner", remedy=_REMEDY)
-    return load_vlm(captioner, where, local_files_only=local)
+    with progress.loading(f"captioner {captioner}"):
+        if captioner in CAPTIONERS:
+            made: Captioner = load("captioner", captioner, CAPTIONERS)(where)
+            return made
+        local = is_local(captioner, kind="captioner", remedy=_REMEDY, names=CAPTIONERS)
+        return load_vlm(captioner, where, local_files_only=local)
 
 
 def captioner_weights(captioner: str) -> str | None:

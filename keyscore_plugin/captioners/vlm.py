@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from keyscore_plugin.clock import clock_metadata
-from keyscore_plugin.errors import InputError, ModelError
+from keyscore_plugin.errors import InputError, ModelError, shown
 from keyscore_plugin.types import Caption, Frames
 
 PROMPT = "Describe this video in one sentence."  # ours; the paper names a captioner, not its prompt
@@ -159,8 +159,8 @@ class VlmCaptioner:
         sentence = first_sentence(text)
         if not sentence:
             raise ModelError(
-                f"{self.name} wrote no caption (it answered {text!r}); give a caption, or make the "
-                "VlmCaptioner with another prompt or more max_new_tokens"
+                f"{self.name} wrote no caption (it answered {shown(text)}); give a caption, or "
+                "make the VlmCaptioner with another prompt or more max_new_tokens"
             )
         return Caption(sentence, origin="generated", model=self.name)
 

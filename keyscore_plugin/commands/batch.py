@@ -1,30 +1,30 @@
-"""``keyscore batch``: a manifest of videos, one JSON object a line, resumable."""
+"""``keyscore batch``: many videos, one JSON object a line of output, resumable."""
 
 import argparse
+from collections.abc import Sequence
+from contextlib import closing
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 from keyscore_plugin.batch.asked import Asked, Budget
 from keyscore_plugin.batch.journal import Journal
-from keyscore_plugin.batch.manifest import read_manifest
+from keyscore_plugin.batch.manifest import Item, read_manifest
 from keyscore_plugin.batch.pool import answers_of_workers
-from keyscore_plugin.batch.run import Answers, answers_here, run_batch
+from keyscore_plugin.batch.rows import STDIN
+from keyscore_plugin.batch.run import Answers, Records, answers_here, run_batch
 from keyscore_plugin.batch.worker import Job
-from keyscore_plugin.commands.meter import line_meter
-from keyscore_plugin.commands.options import (
-    add_sampler_options,
-    amount,
-    make_config,
-    make_sampler,
-    whole_number,
-)
-from keyscore_plugin.commands.streams import own_stdout, say
+from keyscore_plugin.commands.meter import announce, line_meter
+from keyscore_plugin.commands.options import add_sampler_options, make_sampler
+from keyscore_plugin.commands.settings import make_config
+from keyscore_plugin.commands.streams import detail, own_stdout, tell
+from keyscore_plugin.commands.words import amount, whole_number
 from keyscore_plugin.encoders.registry import named_encoder
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.registries import AUTO_DECODER
 from keyscore_plugin.samplers.base import Sampler
 
+EXIT_LINES = 4  # the run is done, and some lines hold an error
 _TIMEOUT_SECONDS = 3600.0  # ours: ends a hang overnight; no video we know of comes near it
 
 
@@ -33,10 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "manifest",
         type=Path,
-        metavar="MANIFEST.jsonl",
-        help='lines such as {"video": "a.mp4", "caption": "a dog", "id": 7, "start": 60, '
-        '"end": 90}; a relative video name starts at the manifest\'s folder; an id is the line '
-        "number where none is given; start and end are seconds from the first frame",
+        metavar="MANIFEST",
+        help='a file of lines such as {"video": "a.mp4", "caption": "a dog", "id": 7, "start": 60, '
+        '"end": 90}, a CSV with these columns, a list with one video a line, a folder of videos, '
+        "or - for standard input; a relative name starts at the manifest's folder; an id is the "
+        "line number where none is given, and the name for a folder; start and end are seconds "
+        "from the first frame",
     )
     parser.add_argument(
         "--out",
@@ -63,7 +65,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Answer the lines that have no answer yet; 0 when every line has one.
+    """Answer the lines that have no answer yet.
+
+    Returns:
+        0 when every line is answered by a selection, `EXIT_LINES` when some hold an error.
 
     Raises:
         InputError: The system is not POSIX.
@@ -79,19 +84,20 @@ def run(args: argparse.Namespace) -> int:
             args.manifest, needs_text=sampler.needs_text and args.captioner is None
         )
         budget = Budget(num_frames=args.num_frames, threshold=args.threshold)
-        with Journal(args.out) as journal, line_meter(args.manifest.name) as on_answer:
+        name = "standard input" if args.manifest == STDIN else str(args.manifest)
+        with Journal(args.out) as journal, line_meter(name) as on_answer:
             summary = run_batch(
                 items,
                 journal,
-                _answers(args, budget),
+                partial(_told, _answers(args, sampler, budget)),
                 asked=_asked(args, sampler, budget),
                 on_answer=on_answer,
             )
-    say(
+    tell(
         f"{args.out}: {summary.n_lines} lines, {summary.n_before} of them from before, "
         f"{summary.n_errors} with an error"
     )
-    return 0
+    return EXIT_LINES if summary.n_errors else 0
 
 
 def _asked(args: argparse.Namespace, sampler: Sampler, budget: Budget) -> Asked:
@@ -106,12 +112,25 @@ def _asked(args: argparse.Namespace, sampler: Sampler, budget: Budget) -> Asked:
     )
 
 
-def _answers(args: argparse.Namespace, budget: Budget) -> Answers:
+def _told(answers: Answers, items: Sequence[Item]) -> Records:
+    """The records as they come, with a line on each for who wants details."""
+    with closing(answers(items)) as records:
+        for item, record in records:
+            said = record.get("error") or (
+                f"{len(record['indices'])} frames in {record['seconds']['total']:.2f} s"
+            )
+            detail(f"{item.video}: {said}")
+            yield item, record
+
+
+def _answers(args: argparse.Namespace, sampler: Sampler, budget: Budget) -> Answers:
     """Who answers: this process, or workers, which a time limit needs as well."""
     if args.workers is None and args.timeout_seconds is None:
         # The models are loaded when it is clear that the output is not of another run.
         return lambda items: answers_here(make_sampler(args, load_models=True), budget)(items)
     n_workers = args.workers or 1
+    if sampler.needs_text:
+        announce(f"models in {n_workers} worker{'s' if n_workers > 1 else ''}")
     return partial(
         answers_of_workers,
         job=Job(

@@ -8,14 +8,13 @@ from keyscore_plugin.commands.options import (
     add_choice_options,
     add_part_options,
     add_text_options,
-    make_config,
-    whole_number,
+    make_samplers,
 )
 from keyscore_plugin.commands.outputs import require_writable_file
-from keyscore_plugin.commands.streams import own_stdout, say
+from keyscore_plugin.commands.streams import own_stdout, tell
+from keyscore_plugin.commands.words import whole_number
 from keyscore_plugin.report import require_picture_suffix, write_comparison
 from keyscore_plugin.report.text import facts, times
-from keyscore_plugin.samplers.base import get_sampler
 from keyscore_plugin.samplers.within import within
 
 _SAMPLERS = "uniform,topk,keyscore"
@@ -49,27 +48,16 @@ def run(args: argparse.Namespace) -> int:
     """Let every sampler choose, draw the strips, print the times."""
     require_picture_suffix(args.picture)
     require_writable_file(args.picture)
-    samplers = [
-        within(
-            get_sampler(
-                name,
-                config=make_config(args),
-                encoder=args.encoder,
-                captioner=args.captioner,
-                decoder=args.decoder,
-                device=args.device,
-            ),
-            start_seconds=args.start,
-            end_seconds=args.end,
-        )
-        for name in args.sampler.split(",")
-    ]
+    names = args.sampler.split(",")
     with own_stdout() as print_result:
+        with stage_bars():
+            samplers = make_samplers(args, names, load_models=True)
         selections = []
         for sampler in samplers:
+            chooser = within(sampler, start_seconds=args.start, end_seconds=args.end)
             with stage_bars():
                 selections.append(
-                    sampler(
+                    chooser(
                         args.video,
                         num_frames=args.num_frames,
                         caption=args.caption,
@@ -79,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         write_comparison(selections, args.picture)
         for selection in selections:
             for note in selection.notes:
-                say(f"note: {selection.sampler}: {note}")
+                tell(f"note: {selection.sampler}: {note}")
             print_result(f"{facts(selection)}\n  {times(selection)}")
         print_result(f"picture: {args.picture}")
     return 0

@@ -7,7 +7,7 @@ from keyscore_plugin._optional import require
 from keyscore_plugin.commands.demo_video import demo_video
 from keyscore_plugin.commands.meter import stage_bars
 from keyscore_plugin.commands.outputs import require_writable_folder
-from keyscore_plugin.commands.streams import own_stdout, say
+from keyscore_plugin.commands.streams import own_stdout, tell
 from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.report import write_comparison, write_report
 from keyscore_plugin.report.text import clock
@@ -37,9 +37,10 @@ def run(args: argparse.Namespace) -> int:
     """Ask for two of a video's sixteen clips, at the same budget as uniform sampling."""
     require("matplotlib", extra="demo")
     require_writable_folder(args.out)
-    say("joining sixteen clips to a video ...")
+    tell("joining sixteen clips to a video ...")
     video = demo_video(args.out)
-    keyscore = get_sampler("keyscore", encoder=load_encoder("conse"))
+    with stage_bars():
+        keyscore = get_sampler("keyscore", encoder=load_encoder("conse"))
     with own_stdout() as print_result:
         print_result(f"{video.path}: {len(video.needles)} clips, {_NUM_FRAMES} frames to choose\n")
         for needle in video.needles:

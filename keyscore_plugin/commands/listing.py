@@ -22,6 +22,8 @@ _ENCODERS = {
     "open_clip:MODEL_ID or FOLDER": "keyscore_plugin.encoders.open_clip",
 }
 _CAPTIONERS = {**CAPTIONERS, "MODEL_ID or FOLDER": "keyscore_plugin.captioners.pretrained"}
+# Not asked of the classes, which would load torch; a test compares.
+_NO_TEXT = ("iframes", "katna", "katna-fixed", "maxinfo", "random", "stacfp", "uniform")
 _NOT_TRIED = "keyscore list --check loads it to see whether it works"
 
 
@@ -84,6 +86,7 @@ class Entry:
         kind: ``"sampler"``, ``"encoder"``, ``"captioner"`` or ``"decoder"``.
         name: What to write after ``--sampler``, ``--encoder`` ...
         description: What it is, in one line.
+        needs_text: Whether a sampler needs a caption, a question or a captioner; None for others.
         usable: Whether what it needs is installed and works; None where only loading it would
             tell and nobody asked for that.
         problem: What is missing and how to install it; None where nothing is known to be.
@@ -92,6 +95,7 @@ class Entry:
     kind: str
     name: str
     description: str
+    needs_text: bool | None
     usable: bool | None
     problem: str | None
 
@@ -131,7 +135,8 @@ def entries(*, check: bool) -> Iterator[Entry]:
             needs = NEEDS.get((kind, name), Needs(extra=""))
             usable, problem = _state(needs, check=check)
             description = _description(place, of_class=kind == "sampler")
-            yield Entry(kind, name, description, usable, problem)
+            needs_text = name not in _NO_TEXT if kind == "sampler" else None
+            yield Entry(kind, name, description, needs_text, usable, problem)
 
 
 def _state(needs: Needs, *, check: bool) -> tuple[bool | None, str | None]:
@@ -176,7 +181,8 @@ def _as_text(found: Sequence[Entry]) -> str:
     for kind, group in groupby(found, key=lambda entry: entry.kind):
         lines.append(f"{kind}s")
         for entry in group:
-            lines.append(f"  {entry.name:<{width}}  {entry.description}")
+            needs = " Needs a text." if entry.needs_text else ""
+            lines.append(f"  {entry.name:<{width}}  {entry.description}{needs}")
             if entry.usable is None:
                 lines.append(f"  {'':<{width}}  installed; {_NOT_TRIED}")
             if entry.problem is not None:

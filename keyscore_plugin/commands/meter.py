@@ -9,7 +9,7 @@ from typing import Any
 from tqdm import tqdm
 
 from keyscore_plugin import progress
-from keyscore_plugin.commands.streams import say
+from keyscore_plugin.commands.streams import detail, is_quiet, is_verbose, say, tell
 
 # tqdm draws nothing before this, and with disable=None nothing where stderr is no terminal.
 DELAY_SECONDS = 1.0
@@ -21,13 +21,32 @@ _MAX_LINES = 100
 def bar(description: str, total: int, unit: str) -> Any:
     """A bar that shows after a second, on a terminal only, and leaves nothing behind."""
     return tqdm(
-        desc=description, total=total, unit=unit, delay=DELAY_SECONDS, disable=None, leave=False
+        desc=description,
+        total=total,
+        unit=unit,
+        delay=DELAY_SECONDS,
+        disable=True if is_quiet() else None,
+        leave=False,
     )
+
+
+def announce(what: str) -> None:
+    """Say on a terminal that models are being loaded, and elsewhere if details are wanted."""
+    if sys.stderr.isatty() or is_verbose():
+        tell(f"loading {what} ...")
+
+
+@contextmanager
+def _load_lines(what: str) -> Iterator[None]:
+    announce(what)
+    start = time.monotonic()
+    yield
+    detail(f"loaded {what} in {time.monotonic() - start:.1f} s")
 
 
 @contextmanager
 def stage_bars() -> Iterator[None]:
-    """Show a bar for each stage of a sampler's call that reports its progress."""
+    """Show what is being loaded, and a bar for each stage of a call that reports its progress."""
     bars: dict[str, Any] = {}
 
     def show(stage: str, done: int, total: int) -> None:
@@ -40,7 +59,7 @@ def stage_bars() -> Iterator[None]:
         bars[stage].update(done - bars[stage].n)
 
     try:
-        with progress.listening(show):
+        with progress.watching_loads(_load_lines), progress.listening(show):
             yield
     finally:
         close_bars(bars)
@@ -56,11 +75,20 @@ def close_bars(bars: dict[str, Any]) -> None:
 def line_meter(description: str) -> Iterator[Callable[[int, int], None]]:
     """Progress over the lines of a run; call what it gives with (done, total).
 
-    A bar on a terminal; elsewhere, in a log say, a plain line every so often.
+    A bar on a terminal; elsewhere, in a log say, and beside details, a plain line every so often.
     """
-    if not sys.stderr.isatty():
-        yield PlainLines(description).show
-        return
+    with progress.watching_loads(_load_lines):
+        if is_quiet():
+            yield lambda done, total: None
+        elif is_verbose() or not sys.stderr.isatty():
+            yield PlainLines(description).show
+        else:
+            with _line_bar(description) as show:
+                yield show
+
+
+@contextmanager
+def _line_bar(description: str) -> Iterator[Callable[[int, int], None]]:
     bars: dict[str, Any] = {}
 
     def show(done: int, total: int) -> None:

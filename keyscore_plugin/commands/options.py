@@ -1,14 +1,20 @@
 """The options that several commands share, and the sampler they describe."""
 
 import argparse
-import math
+from collections.abc import Sequence
 from functools import partial
-from typing import get_args
 
 from keyscore_plugin.captioners.registry import load_captioner
-from keyscore_plugin.config import GridConfig, GridKind, SamplerConfig
+from keyscore_plugin.commands.settings import add_settings_options, make_config
+from keyscore_plugin.commands.words import (
+    finite_number,
+    non_empty_text,
+    one_of,
+    seconds,
+    whole_number,
+)
 from keyscore_plugin.encoders import load_encoder
-from keyscore_plugin.registries import DECODERS
+from keyscore_plugin.registries import AUTO_DECODER, DECODERS
 from keyscore_plugin.samplers.base import Sampler, get_sampler
 
 
@@ -23,7 +29,7 @@ def add_sampler_options(parser: argparse.ArgumentParser) -> None:
     )
     budget.add_argument(
         "--threshold",
-        type=_threshold,
+        type=finite_number,
         metavar="X",
         help="instead: every frame whose total score, 0 to 1, is at least X",
     )
@@ -46,14 +52,15 @@ def add_choice_options(parser: argparse.ArgumentParser) -> None:
         help="who writes a sentence where none is given: labels (no download), or the model id or "
         "folder of a Video-LLM",
     )
-    parser.add_argument("--decoder", default="auto", choices=["auto", *sorted(DECODERS)])
+    decoders = ("auto", *sorted(DECODERS))
     parser.add_argument(
-        "--grid",
-        default="fps",
-        choices=get_args(GridKind),
-        help="look at frames evenly in time, at the codec's own keyframes (cheaper), or at these "
-        "first and then closer around those that score",
+        "--decoder",
+        default="auto",
+        type=one_of("decoder", decoders),
+        metavar="NAME",
+        help=f"{', '.join(decoders)}; default: auto, which is {AUTO_DECODER}",
     )
+    add_settings_options(parser)
     parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda, cuda:1 ...")
 
 
@@ -72,11 +79,11 @@ def add_part_options(parser: argparse.ArgumentParser) -> None:
     """Add the bounds of the part to choose from."""
     parser.add_argument(
         "--start",
-        type=_seconds,
+        type=seconds,
         metavar="S",
         help="choose from here on, in seconds from the first frame",
     )
-    parser.add_argument("--end", type=_seconds, metavar="S", help="choose up to here")
+    parser.add_argument("--end", type=seconds, metavar="S", help="choose up to here")
 
 
 def make_sampler(args: argparse.Namespace, *, load_models: bool = False) -> Sampler:
@@ -84,8 +91,26 @@ def make_sampler(args: argparse.Namespace, *, load_models: bool = False) -> Samp
 
     Args:
         args: Parsed options of `add_sampler_options`.
-        load_models: Load what the sampler needs now rather than at its first call, so that a
-            wrong name ends the command before any video is opened.
+        load_models: See `make_samplers`.
+
+    Raises:
+        InputError: A name is unknown.
+        ModelError: A model does not load (with ``load_models``).
+    """
+    (sampler,) = make_samplers(args, [args.sampler], load_models=load_models)
+    return sampler
+
+
+def make_samplers(
+    args: argparse.Namespace, names: Sequence[str], *, load_models: bool = False
+) -> list[Sampler]:
+    """Samplers that differ by their names alone, and share their models.
+
+    Args:
+        args: Parsed options of `add_choice_options`.
+        names: Of the samplers.
+        load_models: Load what they need now rather than at their first call, so that a wrong name
+            ends the command before any video is opened.
 
     Raises:
         InputError: A name is unknown.
@@ -93,67 +118,13 @@ def make_sampler(args: argparse.Namespace, *, load_models: bool = False) -> Samp
     """
     make = partial(
         get_sampler,
-        args.sampler,
         config=make_config(args),
         decoder=args.decoder,
         device=args.device,
     )
-    sampler = make(encoder=args.encoder, captioner=args.captioner)
-    if not (load_models and sampler.needs_text):
-        return sampler
-    return make(
-        encoder=load_encoder(args.encoder, device=args.device),
-        captioner=load_captioner(args.captioner, device=args.device),
-    )
-
-
-def make_config(args: argparse.Namespace) -> SamplerConfig:
-    """The settings that the options describe."""
-    return SamplerConfig(grid=GridConfig(kind=args.grid))
-
-
-def non_empty_text(text: str) -> str:
-    """An argparse type: a text that says something."""
-    if not text.strip():
-        raise argparse.ArgumentTypeError("the text is empty; give a sentence, or leave it out")
-    return text
-
-
-def whole_number(text: str) -> int:
-    """An argparse type: a count of things that must be there."""
-    if not text.lstrip("+-").isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, got {text!r}")
-    return int(text)
-
-
-def amount(text: str, *, unit: str) -> float:
-    """An argparse type: a number above 0 of some unit."""
-    value = _number(text)
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"expected a number of {unit} above 0, got {text!r}")
-    return value
-
-
-def _seconds(text: str) -> float:
-    """An argparse type: a time from the first frame on."""
-    value = _number(text)
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(
-            f"expected a number of seconds from the first frame, 0 or more, got {text!r}"
-        )
-    return value
-
-
-def _threshold(text: str) -> float:
-    value = _number(text)
-    if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"expected a finite number, got {text!r}")
-    return value
-
-
-def _number(text: str) -> float:
-    """The number, or NaN where the text is none."""
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
+    samplers = [make(name, encoder=args.encoder, captioner=args.captioner) for name in names]
+    if not (load_models and any(sampler.needs_text for sampler in samplers)):
+        return samplers
+    encoder = load_encoder(args.encoder, device=args.device)
+    captioner = load_captioner(args.captioner, device=args.device)
+    return [make(name, encoder=encoder, captioner=captioner) for name in names]

@@ -9,8 +9,8 @@ from PIL import Image
 
 from keyscore_plugin._files import write_whole
 from keyscore_plugin.errors import InputError
+from keyscore_plugin.reopening import reopened
 from keyscore_plugin.types import Selection
-from keyscore_plugin.video import open_video
 
 
 def require_writable_folder(folder: Path) -> None:
@@ -66,10 +66,10 @@ def save_frames(selection: Selection, folder: Path) -> list[Path]:
 
     Raises:
         InputError: A file cannot be written.
-        VideoError: A frame does not decode.
+        VideoError: The video has changed meanwhile, or a frame does not decode.
     """
     paths = []
-    with open_video(selection.video, decoder=selection.decoder) as source:
+    with reopened(selection) as source:
         # One at a time: a budget of 4K frames need not fit in memory together.
         for index in selection.indices:
             frame = source.read([index]).since(source.start_pts_seconds)

@@ -1,6 +1,7 @@
 """``keyscore select``: the frames of one video that matter."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from keyscore_plugin.commands.meter import stage_bars
@@ -15,15 +16,24 @@ from keyscore_plugin.commands.outputs import (
     require_writable_folder,
     save_frames,
 )
-from keyscore_plugin.commands.streams import own_stdout, say
+from keyscore_plugin.commands.streams import detail, own_stdout, tell
+from keyscore_plugin.commands.words import amount
 from keyscore_plugin.report import require_report_suffix, write_report
-from keyscore_plugin.report.text import summary
+from keyscore_plugin.report.text import facts, summary
 from keyscore_plugin.samplers.within import within
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's options."""
-    parser.add_argument("video", metavar="VIDEO", help="a video file")
+    parser.add_argument(
+        "video", metavar="VIDEO", help="a video file, or with --fps a folder of images"
+    )
+    parser.add_argument(
+        "--fps",
+        type=partial(amount, unit="pictures per second"),
+        metavar="F",
+        help="pictures per second of a folder of images, taken in natural order (2.png, 10.png)",
+    )
     add_text_options(parser)
     add_part_options(parser)
     add_sampler_options(parser)
@@ -52,12 +62,15 @@ def run(args: argparse.Namespace) -> int:
                 threshold=args.threshold,
                 caption=args.caption,
                 question=args.question,
+                fps=args.fps,
             )
         if args.save_frames is not None:
             save_frames(selection, args.save_frames)
         if args.report is not None:
             write_report(selection, args.report)
         for note in selection.notes:
-            say(f"note: {note}")
+            tell(f"note: {note}")
+        if args.json:
+            detail(facts(selection))
         print_result(selection.to_json() if args.json else summary(selection))
     return 0

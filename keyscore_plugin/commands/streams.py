@@ -5,15 +5,50 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
+from contextvars import ContextVar
 from typing import TextIO
 
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, one_line
+
+_verbosity: ContextVar[int] = ContextVar("keyscore_verbosity", default=0)
+
+
+@contextmanager
+def speaking(verbosity: int) -> Iterator[None]:
+    """Within this block, below 0 only errors are said; above 0 details as well."""
+    token = _verbosity.set(verbosity)
+    try:
+        yield
+    finally:
+        _verbosity.reset(token)
+
+
+def is_quiet() -> bool:
+    """Whether only errors are said."""
+    return _verbosity.get() < 0
+
+
+def is_verbose() -> bool:
+    """Whether details are said as well."""
+    return _verbosity.get() > 0
+
+
+def tell(message: str) -> None:
+    """`say`, unless the person wants errors alone."""
+    if not is_quiet():
+        say(message)
+
+
+def detail(message: str) -> None:
+    """`say`, if the person wants details."""
+    if is_verbose():
+        say(message)
 
 
 def say(message: str) -> None:
     """Print one line for the person at the terminal to standard error, if it can be written."""
     with suppress(OSError):  # a log on a full disk ends no run; the exit code tells as well
-        print(" ".join(message.split()), file=sys.stderr, flush=True)
+        print(one_line(message), file=sys.stderr, flush=True)
 
 
 def open_closed_streams() -> None:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from typing_extensions import Self
 
+from keyscore_plugin._frame_args import checked_indices, checked_size
 from keyscore_plugin.decoders.container import DAMAGED_REMEDY
 from keyscore_plugin.decoders.scan import scan
 from keyscore_plugin.decoders.table import Ints
@@ -30,17 +31,20 @@ class ScannedSource(ABC):
 
     Args:
         path: A local video file.
+        stream: Which of its video streams, counted from 0; None for the one FFmpeg takes.
 
     Attributes: see `keyscore_plugin.video.VideoSource`.
     """
 
     decoder: ClassVar[str]
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, stream: int | None = None) -> None:
         self.path = path
-        facts = scan(path)
+        facts = scan(path, stream)
+        self._choice = facts.stream
+        self.stream = facts.stream.number
         self._table = facts.table
-        self._coded_size = (facts.height, facts.width)
+        self._picture = facts.picture
         self._codec = facts.codec
         self._format = facts.format
         self._promised_frames = facts.promised_frames
@@ -50,9 +54,9 @@ class ScannedSource(ABC):
         # Threads that share a video take turns: no decoder is made for two, and most crash.
         self._one_thread = Lock()
         self._seconds = torch.from_numpy(facts.table.seconds)
-        self.rotation = facts.rotation
-        upright = self._coded_size[::-1] if facts.rotation % 180 else self._coded_size
-        self.height, self.width = upright
+        shown = facts.picture.orientation
+        self.rotation, self.mirrored = shown.rotation, shown.mirrored
+        self.height, self.width = shown.size(facts.picture.height, facts.picture.width)
         self.n_frames = len(facts.table)
         self.n_frames_counted = True
         self.start_pts_seconds = float(self._seconds[0])
@@ -89,10 +93,8 @@ class ScannedSource(ABC):
         """
         self._check_open()
         wanted = self._check(indices)
-        if size is not None and min(size) < 1:
-            raise InputError(f"size must be (height, width) of at least 1 pixel, got {size}")
         rows, places = np.unique(wanted, return_inverse=True)
-        height, width = size or (self.height, self.width)
+        height, width = (self.height, self.width) if size is None else checked_size(size)
         if not len(rows):
             pixels = torch.empty((0, height, width, 3), dtype=torch.uint8)
         else:
@@ -188,16 +190,6 @@ class ScannedSource(ABC):
 
     def _check(self, indices: Sequence[int] | Tensor) -> Ints:
         """The indices as an array, all inside the video."""
-        rows = torch.as_tensor(indices)
-        if rows.numel() and (rows.is_floating_point() or rows.dtype == torch.bool):
-            raise InputError(f"frame indices must be whole numbers, got {rows.dtype}")
-        if rows.ndim != 1:
-            raise InputError(f"frame indices must be one list, got shape {tuple(rows.shape)}")
-        wrong = rows[(rows < 0) | (rows >= self.n_frames)]
-        if len(wrong):
-            raise InputError(
-                f"frame {int(wrong[0])} is not in {self.path}, "
-                f"which has frames 0 to {self.n_frames - 1}"
-            )
-        array: Ints = rows.to("cpu", torch.int64).numpy()
+        rows = checked_indices(indices, n_frames=self.n_frames, path=self.path)
+        array: Ints = rows.numpy()
         return array

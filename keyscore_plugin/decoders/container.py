@@ -1,11 +1,11 @@
 """Open a local video file with PyAV, safely, and say in one line why it cannot be done."""
 
-import errno
 import re
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -13,6 +13,8 @@ from av.codec.codec import UnknownCodecError
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from keyscore_plugin.decoders.kinds import PICTURE, VIDEO_REMEDY, kind_of
+from keyscore_plugin.decoders.streams import PICTURES, choose_stream
 from keyscore_plugin.errors import VideoError
 
 MAX_PIXELS = 2**27  # ours: 16,384 x 8,192, above 8K; a larger frame is a claim, not a video
@@ -24,12 +26,9 @@ _REFUSED_FORMATS = {
     *("concat", "dash", "hls", "image2", "imf", "rtsp", "sdp", "tty", "vobsub"),
     "webm_dash_manifest",
 }
-_NOT_A_VIDEO = "give a video file such as .mp4, .mkv, .webm or .avi"
 DAMAGED_REMEDY = "check that the file is complete and is a video"
 CODEC_OPTIONS = {"max_pixels": str(MAX_PIXELS)}  # FFmpeg must not allocate a larger frame either
 _GENERATE_PTS = 1  # FFmpeg's AVFMT_FLAG_GENPTS
-# Pictures, whose size is what their first bytes claim.
-_PICTURES = {"apng", "gif", "png"}
 
 
 def check_path(path: str) -> Path:
@@ -44,22 +43,41 @@ def check_path(path: str) -> Path:
     try:
         mode, n_bytes = file.stat().st_mode, file.stat().st_size
     except FileNotFoundError as error:
-        if _URL.match(path):
-            remedy = "download it and give the path of the local file"
-            raise VideoError(path, "it is a URL", remedy) from error
-        raise VideoError(path, "there is no such file", "check the path") from error
+        raise _missing(path) from error
     except UnicodeEncodeError as error:  # half of a surrogate pair, which JSON may hold
         raise VideoError(repr(path), "it is no path", "give the path of one video file") from error
     except OSError as error:  # a folder one may not enter, a name that is too long
         cause = error.strerror or type(error).__name__
         raise VideoError(path, cause, "give the path of a file you can read") from error
     if stat.S_ISDIR(mode):
-        raise VideoError(path, "it is a directory", "give the path of one video file")
+        remedy = "give the path of one video file, or fps (--fps) for a folder of pictures"
+        raise VideoError(path, "it is a directory", remedy)
     if not stat.S_ISREG(mode):
         raise VideoError(path, "it is not a regular file", "give the path of one video file")
     if n_bytes == 0:
         raise VideoError(path, "the file is empty", "copy or download it again")
     return file.absolute()
+
+
+def _missing(path: str) -> VideoError:
+    """The error for a name that is of no file, by what was meant with it."""
+    if path.lower().startswith("file:"):
+        return VideoError(path, "it is a URL", "give the path of the file, without file://")
+    if _URL.match(path):
+        return VideoError(path, "it is a URL", "download it and give the path of the local file")
+    if path.startswith("<") and path.endswith(">"):
+        remedy = "read frames while it is open: open_video(...).read(selection.indices)"
+        return VideoError(path, "it was given in memory and has no file", remedy)
+    remedy = "check the path"
+    if path.startswith("~"):
+        remedy = "give the whole path: ~ is the home folder for shells alone"
+    elif path.strip(" \t\r\n'\"") != path:
+        remedy = "leave out the quotation marks, blanks or line breaks around the path"
+    elif set("*?") & set(path):
+        remedy = "give the path of one file: patterns such as * are for shells alone"
+    elif not Path(path).is_absolute():
+        remedy = f"check the path, which starts at {Path.cwd()}"
+    return VideoError(path, "there is no such file", remedy)
 
 
 def ffmpeg_cause(error: av.FFmpegError) -> str:
@@ -83,11 +101,15 @@ def check_size(path: str, width: int, height: int) -> None:
         )
 
 
-def open_stream(path: str) -> tuple[InputContainer, VideoStream]:
-    """Open the best video stream of a local file. The codec is not open yet.
+def open_stream(path: str, number: int | None = None) -> tuple[InputContainer, VideoStream]:
+    """Open a video stream of a local file. The codec is not open yet.
+
+    Args:
+        path: A local video file.
+        number: Which of its video streams, counted from 0; None for the one FFmpeg takes.
 
     Raises:
-        VideoError: The file cannot be opened, or has no video stream that can be decoded.
+        VideoError: The file cannot be opened, or has no such stream that can be decoded.
     """
     file = check_path(path)
     try:
@@ -95,17 +117,42 @@ def open_stream(path: str) -> tuple[InputContainer, VideoStream]:
             f"file:{file}", container_options=_safe_options(), metadata_errors="replace"
         )
     except av.FFmpegError as error:
-        cause = ffmpeg_cause(error)
-        if error.errno == errno.EINVAL:  # what a format that may not be opened gives, too
-            cause = f"it is a playlist, a text or damaged ({cause})"
-        raise VideoError(path, cause, _NOT_A_VIDEO) from error
+        raise _not_opened(path, file, error) from error
     # PyAV asks for times where the file has none: in AVI with B-frames FFmpeg makes up wrong ones.
     container.flags &= ~_GENERATE_PTS
     try:
-        return container, _video_stream(path, container)
+        if _is_one_picture(container):
+            raise VideoError(path, *PICTURE)
+        return container, _video_stream(path, container, number)
     except VideoError:
         container.close()
         raise
+
+
+def _not_opened(path: str, file: Path, error: av.FFmpegError) -> VideoError:
+    """The error for a file that FFmpeg does not open, by what the file is."""
+    try:
+        kind = kind_of(file)
+    except OSError as unreadable:
+        cause = unreadable.strerror or type(unreadable).__name__
+        return VideoError(path, cause, "give the path of a file you can read")
+    if kind is not None:
+        return VideoError(path, *kind)
+    return VideoError(path, f"it is no video, or damaged ({ffmpeg_cause(error)})", VIDEO_REMEDY)
+
+
+def _is_one_picture(container: InputContainer) -> bool:
+    """Whether it is a file of a format for pictures that holds one, not several in a row."""
+    if not container.format.name.endswith("_pipe"):
+        return False
+    n_pictures = 0
+    with (
+        suppress(av.FFmpegError),
+        av.open(container.name, container_options=_safe_options()) as again,
+    ):
+        for packet in islice(again.demux(video=0), 2):
+            n_pictures += packet.size > 0
+    return n_pictures == 1
 
 
 def demux(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet]:
@@ -129,7 +176,7 @@ def _safe_options() -> dict[str, str]:
     in passing are left out: those whose frames stand for themselves, in the order they are shown.
     """
     formats = av.formats_available - _REFUSED_FORMATS
-    codecs = (name for name in av.codecs_available if name not in _PICTURES)
+    codecs = (name for name in av.codecs_available if name not in PICTURES)
     return {
         "protocol_whitelist": "file",
         "format_whitelist": ",".join(sorted(formats)),
@@ -145,14 +192,12 @@ def _may_tell_order(name: str) -> bool:
     return codec.type != "video" or not codec.intra_only
 
 
-def _video_stream(path: str, container: InputContainer) -> VideoStream:
-    pictures = av.stream.Disposition.attached_pic
-    streams = [s for s in container.streams.video if not s.disposition & pictures]
-    if not streams:
-        raise VideoError(path, "it holds no video stream", _NOT_A_VIDEO)
-    best = container.streams.best("video")
-    stream = best if best in streams else streams[0]
-    if not isinstance(stream, VideoStream) or stream.codec_context is None:
+def _video_stream(path: str, container: InputContainer, number: int | None) -> VideoStream:
+    stream = choose_stream(path, container, number)
+    if stream is None:
+        sound = "sound but " if container.streams.audio else ""
+        raise VideoError(path, f"it holds {sound}no video stream", VIDEO_REMEDY)
+    if stream.codec_context is None:
         raise VideoError(path, "FFmpeg has no decoder for its video", "re-encode it, as H.264 say")
     if stream.time_base is None:
         raise VideoError(path, "its video stream has no time base", DAMAGED_REMEDY)

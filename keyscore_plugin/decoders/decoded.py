@@ -119,18 +119,23 @@ def stands_alone(codec: av.Codec) -> bool:
     return codec.intra_only or codec.name in _STILLS
 
 
-def decode_once(path: str) -> DecodedFrames:
-    """Decode a whole video and keep what is known of each frame, not the pictures."""
+def decode_once(path: str, number: int) -> DecodedFrames:
+    """Decode a whole video and keep what is known of each frame, not the pictures.
+
+    Args:
+        path: A local video file.
+        number: Which of its video streams, counted from 0.
+    """
     try:
-        return _decode(path, careful=False)
+        return _decode(path, number, careful=False)
     except av.FFmpegError:  # several threads lose good frames beside one that does not decode
-        return _decode(path, careful=True)
+        return _decode(path, number, careful=True)
 
 
-def _decode(path: str, *, careful: bool) -> DecodedFrames:
+def _decode(path: str, number: int, *, careful: bool) -> DecodedFrames:
     pts, dts, position = array("q"), array("q"), array("q")
     keyframe = bytearray()
-    container, stream = open_stream(path)
+    container, stream = open_stream(path, number)
     with closing(container):
         set_up(stream.codec_context, "rough", careful=careful)
         label_frames(stream.codec_context)

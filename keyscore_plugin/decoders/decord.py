@@ -37,7 +37,7 @@ class DecordSource(ScannedSource):
 
     decoder = "decord"
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, stream: int | None = None) -> None:
         self._decord = require("decord", extra="decord")
         self._decord.logging.set_level(self._decord.logging.QUIET)
         # The second is what it raises where a frame would be replaced by its neighbour.
@@ -46,8 +46,12 @@ class DecordSource(ScannedSource):
             self._decord.DECORDLimitReachedError,
             RuntimeError,
         )
-        super().__init__(path)
+        super().__init__(path, stream)
         self._readers: dict[tuple[int, int], Any] = {}
+        if cause := self._picture.refused_by(self.decoder):
+            raise self._refusal(cause)
+        if self._choice.n_streams > 1:
+            raise self._refusal("it holds several video streams, and decord lets nobody choose")
         if self._damage is not None:
             raise self._refusal(f"{self._damage}, and decord may hang on a damaged file")
         if not _FORMATS & set(self._format.split(",")):
@@ -122,7 +126,9 @@ class DecordSource(ScannedSource):
         ):
             raise self._refusal("decord loses count where pictures lead a keyframe (open GOP)")
         later_keys = np.flatnonzero(self._table.keyframe)[1:]
-        if len(later_keys) and not start_cleanly(self.path, self._table, later_keys[[0, -1]]):
+        if len(later_keys) and not start_cleanly(
+            self.path, self._table, later_keys[[0, -1]], stream=self.stream
+        ):
             raise self._refusal("decord starts at keyframes, which are no clean pictures here")
         starts = reader.get_frame_timestamp(np.arange(self.n_frames))[:, 0]
         # decord lets every video start at zero.

@@ -6,22 +6,18 @@ from contextlib import closing
 import numpy as np
 import torch
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 from torch import Tensor
 
-from keyscore_plugin.decoders.base import Pixels, ScannedSource
+from keyscore_plugin.decoders.base import ScannedSource
 from keyscore_plugin.decoders.nearest import nearest
+from keyscore_plugin.decoders.orientation import Pixels
 from keyscore_plugin.decoders.reader import Decoded, Reader
+from keyscore_plugin.decoders.rgb import RgbConverter
 from keyscore_plugin.decoders.table import Ints
 from keyscore_plugin.decoders.walk import Speed
 from keyscore_plugin.errors import VideoError
 from keyscore_plugin.types import Frames
 
-# Matrix coefficients (ITU-T H.273) that swscale knows by the same number; unspecified is BT.601,
-# as for the other decoders.
-_MATRICES = {1, 4, 5, 6, 7, 9}
-_BT601 = 5
-_INTERPOLATION = Interpolation.BILINEAR  # swscale widens its kernel to an average when it shrinks
 _MIN_SPARSE = 4  # ours: stand-ins only where grid points are further apart than this many frames
 
 
@@ -40,10 +36,10 @@ class PyAVSource(ScannedSource):
 
     decoder = "pyav"
 
-    def __init__(self, path: str) -> None:
-        super().__init__(path)
-        self._reader = Reader(path, self._table, speed="exact")
-        self._scaler = VideoReformatter()
+    def __init__(self, path: str, stream: int | None = None) -> None:
+        super().__init__(path, stream)
+        self._reader = self._new_reader("exact")
+        self._converter = RgbConverter(self._picture)
         self._smeared: set[int] = set()
 
     @property
@@ -93,7 +89,7 @@ class PyAVSource(ScannedSource):
         return np.array(sorted(wanted), dtype=np.int64)
 
     def _thumbnails(self, rows: Ints, size: tuple[int, int]) -> Generator[Frames, None, None]:
-        with closing(Reader(self.path, self._table, speed=self._speed(rows))) as reader:
+        with closing(self._new_reader(self._speed(rows))) as reader:
             near = nearest(reader.frames(rows), rows, self._table.pts)
             # Scaled as they come, so that a batch holds no frame of full size.
             small = ((decoded.index, self._show(decoded, size)) for decoded in near)
@@ -118,23 +114,11 @@ class PyAVSource(ScannedSource):
         )
         return "reference" if sparse else "rough"
 
+    def _new_reader(self, speed: Speed) -> Reader:
+        return Reader(self.path, self._table, stream=self.stream, speed=speed)
+
     def _convert(self, frame: VideoFrame, size: tuple[int, int]) -> Pixels:
         """Upright RGB of the given (height, width)."""
-        height, width = size[::-1] if self.rotation % 180 else size
-        scaled = self._scaler.reformat(
-            frame,
-            width=width,
-            height=height,
-            format="rgb24",
-            src_colorspace=frame.colorspace if frame.colorspace in _MATRICES else _BT601,
-            dst_colorspace=_BT601,  # PyAV applies the source's matrix only where the two differ
-            src_color_range=_color_range(frame),
-            interpolation=_INTERPOLATION,
-        )
-        rgb = np.asarray(scaled.to_ndarray(), dtype=np.uint8)
-        return np.ascontiguousarray(np.rot90(rgb, k=-self.rotation // 90))
-
-
-def _color_range(frame: VideoFrame) -> ColorRange:
-    full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
-    return ColorRange.JPEG if full else ColorRange.MPEG
+        if (frame.width, frame.height) != (self._picture.width, self._picture.height):
+            self._note("the size of its frames changes: all are scaled to the first's")
+        return self._converter.convert(frame, size)

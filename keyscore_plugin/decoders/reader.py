@@ -40,11 +40,13 @@ class Reader:
     Args:
         path: A local video file.
         table: Its frame table.
+        stream: Number of its stream among the video streams.
         speed: What the decoder may leave out, see `set_up`.
     """
 
-    def __init__(self, path: str, table: FrameTable, *, speed: Speed) -> None:
+    def __init__(self, path: str, table: FrameTable, *, stream: int, speed: Speed) -> None:
         self._path = path
+        self._stream = stream
         self._table = table
         self._speed = speed
         self._quick: Walk | None = None
@@ -81,7 +83,7 @@ class Reader:
     def _quickly(self, rows: Ints) -> Generator[Decoded, None, int | None]:
         """Frames up to the first damage; returns the last index before it, None without damage."""
         if self._quick is None:
-            self._quick = Walk(self._path, self._table, speed=self._speed)
+            self._quick = self._walk(careful=False)
         walk = self._quick
         walk.damage, reached = None, -1
         for index, frame in self._settled(walk.frames(plan(self._table, rows))):
@@ -107,7 +109,7 @@ class Reader:
         """The frames whose keyframe is the group's, each when it is known whether it is clean."""
         own = self._rows_of(group, keyframes_back=keyframes_back)
         # A new decoder: what one fills in may be left over from pictures that it decoded before.
-        with closing(self._careful_walk()) as walk:
+        with closing(self._walk(careful=True)) as walk:
             for index, frame in self._settled(walk.frames([group])):
                 if index in own:
                     place = int(self._table.position[index])
@@ -142,9 +144,11 @@ class Reader:
 
     def _counted(self, rows: Ints) -> Iterator[Decoded]:
         """Frames known by counting: on one thread, since a frame that is lost would move others."""
-        with closing(self._careful_walk()) as walk:
+        with closing(self._walk(careful=True)) as walk:
             for index, frame in walk.frames(plan(self._table, rows)):
                 yield Decoded(index, frame, is_clean=walk.damage is None)
 
-    def _careful_walk(self) -> Walk:
-        return Walk(self._path, self._table, speed=self._speed, careful=True)
+    def _walk(self, *, careful: bool) -> Walk:
+        return Walk(
+            self._path, self._table, stream=self._stream, speed=self._speed, careful=careful
+        )

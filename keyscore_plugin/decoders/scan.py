@@ -26,7 +26,9 @@ from keyscore_plugin.decoders.decoded import (
     keyframes_hold,
     must_decode,
 )
+from keyscore_plugin.decoders.picture import Picture, picture_of
 from keyscore_plugin.decoders.promise import early_end, promised_frames
+from keyscore_plugin.decoders.streams import StreamChoice, choice_of
 from keyscore_plugin.decoders.table import NO_TIME, Bools, FrameTable, Ints, PacketMarks
 from keyscore_plugin.decoders.walk import decode_packet
 from keyscore_plugin.errors import VideoError
@@ -40,9 +42,8 @@ class Scan:
 
     Attributes:
         table: Every frame that can be shown.
-        width: Pixels of a decoded frame, before rotation.
-        height: Pixels of a decoded frame, before rotation.
-        rotation: Clockwise degrees that show the video upright: 0, 90, 180 or 270.
+        stream: The stream that was read.
+        picture: What its first frame tells.
         codec: FFmpeg's name of the codec, such as ``h264`` or ``av1``.
         format: FFmpeg's names of the container's format, with commas between them.
         promised_frames: How many the header's duration and rate make, true or not.
@@ -51,9 +52,8 @@ class Scan:
     """
 
     table: FrameTable
-    width: int
-    height: int
-    rotation: int
+    stream: StreamChoice
+    picture: Picture
     codec: str
     format: str
     promised_frames: float
@@ -84,16 +84,21 @@ class _Packets:
         return PacketMarks(np.array(times), np.array(self.size), are_pts)
 
 
-def scan(path: str) -> Scan:
+def scan(path: str, number: int | None = None) -> Scan:
     """Read all packets of a video, decode its first frame, and build the frame table.
 
     No header is trusted for a count, a duration or a frame rate. Costs milliseconds a minute of
     video, except where packets do not tell the frames apart: those videos are decoded once.
 
+    Args:
+        path: A local video file.
+        number: Which of its video streams, counted from 0; None for the one FFmpeg takes.
+
     Raises:
-        VideoError: The file is missing, is no video, or holds no frame that decodes.
+        VideoError: The file is missing, is no video, has no such stream, or holds no frame that
+            decodes.
     """
-    container, stream = open_stream(path)
+    container, stream = open_stream(path, number)
     with closing(container):
         packets = _demux(container, stream)
         frame = packets.first_frame
@@ -102,6 +107,8 @@ def scan(path: str) -> Scan:
             raise VideoError(path, cause, DAMAGED_REMEDY)
         check_size(path, frame.width, frame.height)
         table, notes = _build_table(path, container, stream, packets)
+        choice, picture = choice_of(container, stream), picture_of(frame, stream)
+        notes += [*choice.notes, *picture.notes]
         damaged = f"{packets.n_corrupt} of its {len(packets.pts)} packets are damaged"
         if packets.n_corrupt:
             notes.append(damaged)
@@ -113,22 +120,14 @@ def scan(path: str) -> Scan:
             notes.append(note)
         return Scan(
             table=table,
-            width=frame.width,
-            height=frame.height,
-            rotation=_rotation(frame),
+            stream=choice,
+            picture=picture,
             codec=stream.codec_context.codec.canonical_name,
             format=container.format.name,
             promised_frames=promised_frames(container, stream),
             damage=packets.broken_by or (damaged if packets.n_corrupt else None),
             notes=tuple(notes),
         )
-
-
-def _rotation(frame: VideoFrame) -> int:
-    """Clockwise degrees, a multiple of 90, of the frame's display matrix."""
-    if abs(frame.rotation) > 360:  # what PyAV makes of a matrix that is not a rotation
-        return 0
-    return -round(frame.rotation / 90) * 90 % 360  # FFmpeg counts counter-clockwise
 
 
 def _demux(container: InputContainer, stream: VideoStream) -> _Packets:
@@ -178,7 +177,7 @@ def _build_table(
             rows = np.flatnonzero(decodes)
             rows = rows[np.argsort(pts[rows])]
             return _table_from_packets(stream, packets, rows, keyframe[rows]), notes
-    frames = decode_once(path)
+    frames = decode_once(path, choice_of(container, stream).number)
     if not len(frames):
         raise VideoError(path, "no frame of its video stream decodes", DAMAGED_REMEDY)
     if frames.are_told_by(pts):

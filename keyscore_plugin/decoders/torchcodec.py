@@ -35,9 +35,11 @@ class TorchCodecSource(ScannedSource):
     decoder = "torchcodec"
     device = "cpu"  # where it decodes
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, stream: int | None = None) -> None:
         self._decoders = require("torchcodec.decoders", extra="torchcodec")
-        super().__init__(path)
+        super().__init__(path, stream)
+        if cause := self._picture.refused_by(self.decoder):
+            raise self._refusal(cause)
         if self._damage is not None:
             raise self._refusal(f"{self._damage}, and torchcodec does not say what damage changed")
         if not self._table.packets.are_pts:
@@ -86,6 +88,7 @@ class TorchCodecSource(ScannedSource):
         try:
             return self._decoders.VideoDecoder(
                 str(check_path(self.path)),
+                stream_index=self._choice.index,
                 dimension_order="NHWC",
                 num_ffmpeg_threads=n_threads_of_any_kind(self._codec),
                 device=self.device,

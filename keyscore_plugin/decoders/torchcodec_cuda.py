@@ -32,10 +32,10 @@ class TorchCodecCudaSource(TorchCodecSource):
 
     decoder = "torchcodec-cuda"
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, stream: int | None = None) -> None:
         require_gpu()
         self.device = str(numbered(torch.device("cuda")))
-        super().__init__(path)
+        super().__init__(path, stream)
         if self.rotation:
             raise self._refusal(f"it is turned by {self.rotation} degrees, which no test has shown")
 

@@ -61,6 +61,7 @@ class Walk:
     Args:
         path: A local video file.
         table: Its frame table.
+        stream: Number of its stream among the video streams.
         speed: What the decoder may leave out, see `set_up`.
         careful: On one thread, see `set_up`.
 
@@ -71,10 +72,17 @@ class Walk:
     """
 
     def __init__(
-        self, path: str, table: FrameTable, *, speed: Speed, careful: bool = False
+        self,
+        path: str,
+        table: FrameTable,
+        *,
+        stream: int,
+        speed: Speed,
+        careful: bool = False,
     ) -> None:
         self.damage: int | None = None
         self._path = path
+        self._number = stream
         self._table = table
         self._index_at = table.index_at_place()
         self._speed = speed
@@ -114,7 +122,7 @@ class Walk:
         self._container.close()
 
     def _open(self) -> tuple[InputContainer, VideoStream]:
-        container, stream = open_stream(self._path)
+        container, stream = open_stream(self._path, self._number)
         set_up(stream.codec_context, self._speed, careful=self._is_careful)
         label_frames(stream.codec_context)
         return container, stream
@@ -249,12 +257,12 @@ class Walk:
         self.damage = place if self.damage is None else min(self.damage, place)
 
 
-def start_cleanly(path: str, table: FrameTable, rows: Ints) -> bool:
+def start_cleanly(path: str, table: FrameTable, rows: Ints, *, stream: int) -> bool:
     """Whether a decoder that starts at these keyframes shows them.
 
     It does not where a picture is refreshed part by part: there a clean one comes frames later.
     """
-    walk = Walk(path, table, speed="keyframes")
+    walk = Walk(path, table, stream=stream, speed="keyframes")
     shown = {index for index, _ in walk.frames(plan(table, rows))}
     walk.close()
     return shown.issuperset(rows.tolist())

@@ -47,7 +47,7 @@ def require_text(text: str) -> str:
         InputError: It is empty or blank, or holds bytes that were no UTF-8 on a command line.
     """
     if not text.strip():
-        raise InputError(f"the text to encode is empty: {text!r}; give a caption or a question")
+        raise InputError("the text to encode is empty; give a caption or a question")
     try:
         text.encode()
     except UnicodeEncodeError as error:

@@ -20,6 +20,7 @@ from keyscore_plugin._exact import exact_arithmetic
 from keyscore_plugin.encoders.base import require_frames, require_text
 from keyscore_plugin.encoders.imagenet import INPUT_SIDE, load_classifier
 from keyscore_plugin.encoders.minilm import load_minilm
+from keyscore_plugin.encoders.reading import reading_of
 from keyscore_plugin.encoders.recall import embed_once
 from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
 
@@ -71,6 +72,7 @@ class ConseEncoder:
             model=self.name,
             n_tokens=self._text_model.count_tokens(text),
             max_tokens=self._text_model.max_tokens,
+            reading=reading_of(text, self._text_model.reads),
         )
 
 

@@ -24,7 +24,8 @@ from keyscore_plugin._optional import require
 from keyscore_plugin.encoders.base import require_frames, require_text
 from keyscore_plugin.encoders.pictures import Preparation
 from keyscore_plugin.encoders.precision import suited_batching, suited_dtype, unit_vectors
-from keyscore_plugin.errors import ModelError
+from keyscore_plugin.encoders.reading import reader_of, reading_of
+from keyscore_plugin.errors import ModelError, shown
 from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
 
 # These were trained on texts padded to the full length and read the padding.
@@ -106,13 +107,13 @@ class HFEncoder:
             )
         except (OSError, ValueError, RuntimeError, UnpicklingError, SafetensorError) as error:
             raise ModelError(
-                f"cannot load the encoder {self.name!r}: {first_line(error)}; give a model with "
-                "image processor and tokenizer, or use encoder='conse'"
+                f"cannot load the encoder {shown(self.name)}: {first_line(error)}; give a model "
+                "with image processor and tokenizer, or use encoder='conse'"
             ) from error
         if not hasattr(model, "get_image_features") or not hasattr(model, "get_text_features"):
             raise ModelError(
-                f"{self.name!r} is a {type(model).__name__}, which does not embed images and texts "
-                "into one space; give a CLIP- or SigLIP-style model, or use encoder='conse'"
+                f"{shown(self.name)} is a {type(model).__name__}, which does not embed images and "
+                "texts into one space; give a CLIP- or SigLIP-style model, or use encoder='conse'"
             )
         self._model = model
 
@@ -141,6 +142,7 @@ class HFEncoder:
             model=self.name,
             n_tokens=len(tokens),
             max_tokens=self._max_tokens,
+            reading=reading_of(text, reader_of(self._tokenizer)),
         )
 
     def _embed_pixels(self, pixels: Tensor) -> Tensor:
@@ -161,7 +163,7 @@ class HFEncoder:
         vectors = features if isinstance(features, Tensor) else features.pooler_output
         if vectors is None or vectors.ndim != 2:
             raise ModelError(
-                f"{self.name!r} does not give one vector for an image or a text; "
+                f"{shown(self.name)} does not give one vector for an image or a text; "
                 "give a CLIP- or SigLIP-style model, or use encoder='conse'"
             )
         return unit_vectors(vectors, encoder=self.name)

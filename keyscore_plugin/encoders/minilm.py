@@ -18,7 +18,9 @@ from torch.nn import functional as F
 
 from keyscore_plugin._exact import exact_arithmetic
 from keyscore_plugin._optional import package_file
+from keyscore_plugin.encoders.reading import is_latin
 
+_UNKNOWN = "[UNK]"  # its tokenizer's token for a word that the vocabulary has no pieces of
 _BATCH = 64  # texts a forward pass
 
 
@@ -50,6 +52,14 @@ class MiniLM:
     def count_tokens(self, text: str) -> int:
         """Tokens of the whole text, the two marks around it included."""
         return len(self._tokenizer.encode(text).ids)
+
+    def reads(self, word: str) -> bool:
+        """Whether a word is made of tokens that it was trained on: English ones, in Latin letters.
+
+        Its vocabulary has the letters of other scripts, of which it knows nothing.
+        """
+        tokens = self._tokenizer.encode(word, add_special_tokens=False).tokens
+        return _UNKNOWN not in tokens and is_latin(word)
 
     @torch.inference_mode()
     def embed(self, texts: Sequence[str]) -> Tensor:

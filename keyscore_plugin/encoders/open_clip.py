@@ -24,7 +24,8 @@ from keyscore_plugin._optional import require
 from keyscore_plugin.encoders.base import require_frames, require_text
 from keyscore_plugin.encoders.pictures import Preparation
 from keyscore_plugin.encoders.precision import suited_batching, suited_dtype, unit_vectors
-from keyscore_plugin.errors import ModelError
+from keyscore_plugin.encoders.reading import is_latin, reader_of, reading_of
+from keyscore_plugin.errors import ModelError, shown
 from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
 
 PREFIX = "open_clip:"  # of the names that `load_encoder` hands to this module
@@ -158,8 +159,8 @@ class OpenClipEncoder:
 
     def _does_not_load(self, reason: str) -> ModelError:
         return ModelError(
-            f"cannot load the encoder {self.name!r}: {reason}; give a model that OpenCLIP saved "
-            f"({LAYOUT.config}, {LAYOUT.weights[0]}), or use encoder='conse'"
+            f"cannot load the encoder {shown(self.name)}: {reason}; give a model that OpenCLIP "
+            f"saved ({LAYOUT.config}, {LAYOUT.weights[0]}), or use encoder='conse'"
         )
 
     @torch.inference_mode()
@@ -180,7 +181,13 @@ class OpenClipEncoder:
             model=self.name,
             n_tokens=n_tokens,
             max_tokens=self._max_tokens,
+            reading=reading_of(text, self._reads),
         )
+
+    def _reads(self, word: str) -> bool:
+        if isinstance(self._tokenizer, self._open_clip.SimpleTokenizer):  # English, byte by byte
+            return is_latin(word)
+        return reader_of(self._tokenizer.tokenizer)(self._tokenizer.clean_fn(word))
 
     def _count_tokens(self, text: str) -> int:
         """Tokens of the whole text, which OpenCLIP's tokenizers cut without a word."""

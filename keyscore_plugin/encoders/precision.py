@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from keyscore_plugin.encoders.batching import Batching
-from keyscore_plugin.errors import ModelError
+from keyscore_plugin.errors import ModelError, shown
 
 _BATCH = {"cpu": 8, "mps": 16}  # ours: frames a forward pass; on CUDA the memory says how many
 
@@ -28,7 +28,7 @@ def unit_vectors(features: Tensor, *, encoder: str) -> Tensor:
     """
     if not features.isfinite().all():
         raise ModelError(
-            f"{encoder!r} gives numbers that are not finite in {features.dtype}; give "
+            f"{shown(encoder)} gives numbers that are not finite in {features.dtype}; give "
             "device='cpu', where it runs in float32"
         )
     return F.normalize(features.float(), dim=-1)

@@ -2,6 +2,7 @@
 
 import torch
 
+from keyscore_plugin import progress
 from keyscore_plugin._device import resolve_device
 from keyscore_plugin._hub import is_local
 from keyscore_plugin._weights import offline_identity, weights_identity
@@ -9,6 +10,7 @@ from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.encoders.conse import ConseEncoder
 from keyscore_plugin.encoders.hf import HFEncoder
 from keyscore_plugin.encoders.open_clip import LAYOUT, PREFIX, OpenClipEncoder, require_open_clip
+from keyscore_plugin.errors import InputError, shown
 
 # Ours: the smallest SigLIP 2 (arXiv 2502.14786): ahead of CLIP and SigLIP of its size on image-text
 # retrieval, Apache-2.0, and the only one of its family that a CPU can run over a grid of frames.
@@ -32,15 +34,21 @@ def load_encoder(encoder: str | Encoder, *, device: str = "auto") -> Encoder:
         MissingDependencyError: A package it needs is not installed.
     """
     if not isinstance(encoder, str):
+        if isinstance(encoder, type) or not isinstance(encoder, Encoder):
+            raise InputError(
+                "an encoder is a name ('conse', a model id ...) or an Encoder object, got "
+                f"{shown(encoder)}"
+            )
         return encoder
     where = resolve_device(device)
-    if encoder == "conse":
-        return ConseEncoder(where)
     name = named_encoder(encoder)
-    if name.startswith(PREFIX):
-        return _load_open_clip(name.removeprefix(PREFIX), where)
-    local = is_local(name, kind="encoder", remedy=_REMEDY)
-    return HFEncoder(name, where, local_files_only=local)
+    with progress.loading(f"encoder {name}"):
+        if name == "conse":
+            return ConseEncoder(where)
+        if name.startswith(PREFIX):
+            return _load_open_clip(name.removeprefix(PREFIX), where)
+        local = is_local(name, kind="encoder", remedy=_REMEDY, names=("auto", "conse"))
+        return HFEncoder(name, where, local_files_only=local)
 
 
 def _load_open_clip(model: str, device: torch.device) -> OpenClipEncoder:

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from keyscore_plugin.report import panels, style
-from keyscore_plugin.report.figure import limits, title_lines
+from keyscore_plugin.report.figure import limits
 from keyscore_plugin.report.sheet import CONTENT_INCHES, Sheet
 from keyscore_plugin.report.stills import Still
 from keyscore_plugin.report.strip import draw_still, lay_out
+from keyscore_plugin.report.title import Title
 from keyscore_plugin.samples.joined import Needle
 from keyscore_plugin.types import Selection
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Inches.
-_TITLE_LINE, _HEADING, _TIMELINE, _GAP, _AXIS = 0.25, 0.28, 0.12, 0.1, 0.3
+_HEADING, _TIMELINE, _GAP, _AXIS = 0.28, 0.12, 0.1, 0.3
 
 
 def draw_comparison(
@@ -35,14 +36,13 @@ def draw_comparison(
     height, width, _ = rows[0][1][0].pixels.shape
     aspect = width / height
     strips = [lay_out(len(stills), strip_width=CONTENT_INCHES, aspect=aspect) for _, stills in rows]
-    title = title_lines(titled)
+    title = Title.of(titled)
     sheet = Sheet(
-        len(title) * _TITLE_LINE
+        title.height
         + sum(_HEADING + strip.total_height + _TIMELINE + _GAP for strip in strips)
         + _AXIS
     )
-    for line in title:
-        sheet.text(((line, style.INK),), size=style.TITLE, height=_TITLE_LINE)
+    title.draw(sheet)
     for (selection, stills), strip in zip(rows, strips, strict=True):
         sheet.text(((_heading(selection, sought), style.INK),), size=style.BODY, height=_HEADING)
         for n, still in enumerate(stills):

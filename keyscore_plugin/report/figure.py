@@ -1,17 +1,17 @@
 """The picture as a whole, from the top down: even frames, clusters, scores, the chosen frames."""
 
 import math
-import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keyscore_plugin.report import panels, style
-from keyscore_plugin.report.sheet import CONTENT_INCHES, Sheet
+from keyscore_plugin.report.sheet import CONTENT_INCHES, Sheet, wrapped
 from keyscore_plugin.report.stills import Still
 from keyscore_plugin.report.strip import StripLayout, draw_still, lay_out
 from keyscore_plugin.report.text import facts
+from keyscore_plugin.report.title import Title
 from keyscore_plugin.types import Selection
 
 if TYPE_CHECKING:
@@ -19,13 +19,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Inches.
-_TITLE_LINE, _FACTS_LINE, _HEADING = 0.25, 0.26, 0.26
+_HEADING, _FACTS_LINE, _FACTS_MARGIN = 0.26, 0.15, 0.055
 _TOTAL, _COMPONENTS, _CLUSTERS, _TIMELINE = 1.35, 0.85, 0.15, 0.15
 _PANEL_GAP, _AXIS, _CONNECTORS, _NO_CONNECTORS = 0.08, 0.26, 0.30, 0.08
 
 _MAX_CONNECTED = 16  # lines from the time axis to the frames; more are a thicket
-_TITLE_CHARACTERS, _TITLE_LINES = 78, 3
-
 # Parts of a heading, each with its colour.
 _Heading = tuple[tuple[str, str], ...]
 
@@ -51,13 +49,14 @@ def draw(selection: Selection, chosen: list[Still], uniform: list[Still]) -> "Fi
     strip = lay_out(len(chosen), strip_width=CONTENT_INCHES, aspect=width / height)
     even = lay_out(len(uniform), strip_width=CONTENT_INCHES, aspect=width / height)
     start, end = limits(selection)
-    title = title_lines(selection)
+    title = Title.of(selection)
+    said = wrapped(f"{Path(selection.video).name}: {facts(selection)}", size=style.SMALL)
     stack = _panels(selection, uniform, start, end)
     shows_uniform = selection.sampler != "uniform"
     is_connected = strip.n_rows == 1 and len(chosen) <= _MAX_CONNECTED
     sheet = Sheet(
-        len(title) * _TITLE_LINE
-        + _FACTS_LINE
+        title.height
+        + (2 * _FACTS_MARGIN + len(said) * _FACTS_LINE)
         + shows_uniform * (_HEADING + even.total_height)
         + sum(_HEADING + panel.height + _PANEL_GAP for panel in stack)
         + _AXIS
@@ -65,7 +64,8 @@ def draw(selection: Selection, chosen: list[Still], uniform: list[Still]) -> "Fi
         + _HEADING * (not is_connected)
         + strip.total_height
     )
-    _draw_head(sheet, selection, title)
+    title.draw(sheet)
+    _draw_facts(sheet, said)
     if shows_uniform:
         mark = "" if uniform[0].score is None else "\u25cb "  # as on the curve of the total
         heading = f"{mark}{len(uniform)} frames evenly in time"
@@ -93,25 +93,11 @@ def limits(selection: Selection) -> tuple[float, float]:
     return start, min(selection.end_seconds or math.inf, selection.duration_seconds)
 
 
-def _draw_head(sheet: Sheet, selection: Selection, title: list[str]) -> None:
-    for line in title:
-        sheet.text(((line, style.INK),), size=style.TITLE, height=_TITLE_LINE)
-    facts_line = f"{Path(selection.video).name}: {facts(selection)}"
-    sheet.text(((facts_line, style.FAINT_INK),), size=style.SMALL, height=_FACTS_LINE)
-
-
-def title_lines(selection: Selection) -> list[str]:
-    """The text that scored the frames, wrapped, and cut where it is very long."""
-    text = selection.caption.text if selection.caption else selection.question
-    if text is None:
-        return [f"{selection.sampler}, without a text"]
-    by = " (generated)" if selection.caption and selection.caption.origin == "generated" else ""
-    return textwrap.wrap(
-        f"\u201c{text}\u201d{by}",
-        _TITLE_CHARACTERS,
-        max_lines=_TITLE_LINES,
-        placeholder=" \u2026\u201d",
-    )
+def _draw_facts(sheet: Sheet, lines: list[str]) -> None:
+    sheet.skip(_FACTS_MARGIN)
+    for line in lines:
+        sheet.text(((line, style.FAINT_INK),), size=style.SMALL, height=_FACTS_LINE)
+    sheet.skip(_FACTS_MARGIN)
 
 
 def _panels(selection: Selection, uniform: list[Still], start: float, end: float) -> list[_Panel]:

@@ -21,7 +21,7 @@ body { font: 15px/1.5 system-ui, sans-serif; color: #1a1a1a; max-width: 64rem;
        margin: 2rem auto; padding: 0 1rem; }
 img { width: 100%; height: auto; }
 h1 { font-size: 1.35rem; } h2 { font-size: 1.05rem; margin-top: 2rem; }
-p, pre { overflow-wrap: anywhere; white-space: pre-wrap; }
+h1, p, pre { overflow-wrap: anywhere; white-space: pre-wrap; }
 pre { font-size: .8rem; background: #f6f6f6; padding: .8rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: .15rem .9rem; border-bottom: 1px solid #e2e2e2; }

@@ -1,6 +1,10 @@
 """A figure that is filled from the top down, measured in inches."""
 
 import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING
 
 from keyscore_plugin._optional import require
@@ -17,6 +21,7 @@ CONTENT_INCHES = WIDTH_INCHES - _LEFT - _RIGHT
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 _WORD_GAP_INCHES = 0.12
+_LINE_INCHES = 0.96 * CONTENT_INCHES  # a PNG aligns letters to pixels, which makes lines longer
 _INCHES_PER_POINT = 1 / 72
 
 
@@ -45,7 +50,7 @@ class Sheet:
         """One line of (text, colour) parts from the left margin; the cursor moves down."""
         x = _LEFT
         for n, (said, colour) in enumerate(parts):
-            text = _NO_XML.sub("\ufffd", said)
+            text = printable(said)
             self.figure.text(
                 x / WIDTH_INCHES,
                 (self._y - height / 2) / self._height,
@@ -77,9 +82,55 @@ class Sheet:
         )
 
 
+def printable(text: str) -> str:
+    """The text without what no picture can hold; a replacement character stands for it."""
+    return _NO_XML.sub("\ufffd", text)
+
+
+def wrapped(text: str, *, size: float) -> list[str]:
+    """A text in lines that fit the page; a word that does not fit a line alone is divided."""
+    lines, room = [""], _LINE_INCHES
+    for word in printable(text).split():
+        spaced = f" {word}" if lines[-1] else word
+        if _letters_width(spaced, size=size) <= room:
+            pieces = [spaced]
+        elif _letters_width(word, size=size) <= _LINE_INCHES:
+            pieces, room = [word], 0.0
+        else:
+            pieces = list(spaced)
+        for piece in pieces:
+            width = _letters_width(piece, size=size)
+            if width > room:
+                lines.append("")
+                room = _LINE_INCHES
+            lines[-1] += piece
+            room -= width
+    return lines
+
+
+def _letters_width(text: str, *, size: float) -> float:
+    """`_text_width` by letters: quick for long texts; what kerning takes away stays free."""
+    return sum(_letter_width(letter, size=size) for letter in text)
+
+
+@cache
+def _letter_width(letter: str, *, size: float) -> float:
+    """Inches from this letter to the next; a space alone would have no width."""
+    with glyphs_may_be_missing():
+        return _text_width(f"|{letter}|", size=size) - _text_width("||", size=size)
+
+
 def _text_width(text: str, *, size: float) -> float:
     """Inches of a text in the default font."""
     to_path = require("matplotlib.textpath", extra="report").text_to_path
     font = require("matplotlib.font_manager", extra="report").FontProperties(size=size)
     width, _, _ = to_path.get_text_width_height_descent(text, font, ismath=False)
     return float(width) * _INCHES_PER_POINT
+
+
+@contextmanager
+def glyphs_may_be_missing() -> Iterator[None]:
+    """A text may be in any script; what the font lacks shows as a box, and is no news."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield

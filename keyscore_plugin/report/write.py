@@ -1,22 +1,25 @@
 """From a selection to a file: read the frames, draw, save in the format of the file's suffix."""
 
 import io
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from PIL import Image
+
 from keyscore_plugin._files import write_whole
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, shown
+from keyscore_plugin.reopening import reopened
 from keyscore_plugin.report.comparison import draw_comparison
 from keyscore_plugin.report.figure import draw
 from keyscore_plugin.report.page import html_page
+from keyscore_plugin.report.sheet import glyphs_may_be_missing
 from keyscore_plugin.report.stills import chosen_stills, load_stills
 from keyscore_plugin.report.text import from_first_frame
 from keyscore_plugin.samples.joined import Needle
 from keyscore_plugin.types import Selection
-from keyscore_plugin.video import VideoSource, open_video
+from keyscore_plugin.video import VideoSource
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,14 +48,12 @@ def write_report(selection: Selection, path: str | Path) -> None:
 
     Raises:
         InputError: The suffix is another, or the file cannot be written.
-        VideoError: The video cannot be read any more.
+        VideoError: The video cannot be read any more, or has changed.
         MissingDependencyError: matplotlib is not installed.
     """
     path = Path(path)
     require_report_suffix(path)
-    with open_video(selection.video, decoder=selection.decoder) as source:
-        chosen, uniform = load_stills(selection, source)
-        figure = draw(_as_shown(selection, source), chosen, uniform)
+    figure = _figure(selection)
     if path.suffix.lower() == ".html":
         content = html_page(selection, _render(figure, "svg")).encode("utf-8", "backslashreplace")
     else:
@@ -81,13 +82,12 @@ def write_comparison(
 
     Raises:
         InputError: The suffix is another, or the file cannot be written.
-        VideoError: The video cannot be read any more.
+        VideoError: The video cannot be read any more, or has changed.
         MissingDependencyError: matplotlib is not installed.
     """
     path = Path(path)
     require_picture_suffix(path)
-    first = selections[0]
-    with open_video(first.video, decoder=first.decoder) as source:
+    with reopened(selections[0]) as source:
         rows = [
             (_as_shown(selection, source), chosen_stills(selection, source))
             for selection in selections
@@ -99,7 +99,7 @@ def write_comparison(
 def _require_suffix(path: Path, suffixes: Sequence[str], *, kind: str) -> None:
     if path.suffix.lower() not in suffixes:
         raise InputError(
-            f"cannot write a {kind} as {path.name!r}; name a file that ends in "
+            f"cannot write a {kind} as {shown(path.name)}; name a file that ends in "
             + ", ".join(suffixes)
         )
 
@@ -117,10 +117,24 @@ def _write(path: Path, content: bytes) -> None:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
+def report_picture(selection: Selection) -> Image.Image:
+    """The picture of `write_report`, not written anywhere.
+
+    Raises:
+        VideoError: The video cannot be read any more, or has changed.
+        MissingDependencyError: matplotlib is not installed.
+    """
+    return Image.open(io.BytesIO(_render(_figure(selection), "png"))).convert("RGB")
+
+
+def _figure(selection: Selection) -> "Figure":
+    with reopened(selection) as source:
+        chosen, uniform = load_stills(selection, source)
+        return draw(_as_shown(selection, source), chosen, uniform)
+
+
 def _render(figure: "Figure", kind: str) -> bytes:
     stream = io.BytesIO()
-    with warnings.catch_warnings():
-        # A caption may be in any script; what the font lacks shows as a box, and is no news.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+    with glyphs_may_be_missing():
         figure.savefig(stream, format=kind, dpi=DOTS_PER_INCH)
     return stream.getvalue()

@@ -1,15 +1,16 @@
 """The one call every sampler has, and the names they are found by."""
 
-import os
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
 
 from keyscore_plugin._optional import load
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.encoders.base import Encoder
+from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.registries import SAMPLERS
 from keyscore_plugin.types import Selection
-from keyscore_plugin.video import VideoSource
+from keyscore_plugin.video import VideoInput
 
 
 @runtime_checkable
@@ -26,21 +27,23 @@ class Sampler(Protocol):
 
     def __call__(
         self,
-        video: str | os.PathLike[str] | VideoSource,
+        video: VideoInput,
         *,
         num_frames: int | None = None,
         threshold: float | None = None,
         caption: str | None = None,
         question: str | None = None,
+        fps: float | None = None,
     ) -> Selection:
         """Choose frames.
 
         Args:
-            video: A path, or an open video (which stays open).
+            video: Whatever `open_video` takes; an open video stays open.
             num_frames: The budget: exactly min(num_frames, frames in the video) are returned.
             threshold: Instead of a budget, the least total score (0 to 1) of a chosen frame.
             caption: A sentence about the video.
             question: What the model will be asked about the video.
+            fps: Pictures per second, where the video is pictures; see `open_video`.
 
         Raises:
             VideoError: The video cannot be read.
@@ -48,6 +51,19 @@ class Sampler(Protocol):
             MemoryEndedError: The memory of the device does not hold what the choice needs. Like a
                 `VideoError` it costs this video alone: the next one may be smaller.
         """
+
+
+def require_sampler(sampler: object) -> None:
+    """Refuse what is no sampler object.
+
+    Raises:
+        InputError: It is something else, the class of one say.
+    """
+    if isinstance(sampler, type) or not isinstance(sampler, Sampler):
+        raise InputError(
+            "a sampler is a name ('uniform') or an object (get_sampler('uniform')), got "
+            f"{shown(sampler)}"
+        )
 
 
 def list_samplers() -> list[str]:
@@ -58,7 +74,7 @@ def list_samplers() -> list[str]:
 def get_sampler(
     name: str,
     *,
-    config: SamplerConfig | None = None,
+    config: SamplerConfig | Mapping[str, Any] | None = None,
     encoder: str | Encoder = "auto",
     captioner: str | Captioner | None = None,
     decoder: str = "auto",
@@ -68,7 +84,8 @@ def get_sampler(
 
     Args:
         name: One of `list_samplers`.
-        config: Settings; None is the default of every stage.
+        config: Settings, or a dict of those that differ from the defaults, such as
+            ``{"grid": {"sample_fps": 4}}``; None is the default of every stage.
         encoder: A name as `load_encoder` takes it (``"auto"``, ``"conse"``, a model id, a folder,
             ``"open_clip:..."``), or an `Encoder`. Loaded at the first call that needs it, so a
             sampler that reads no text loads none.

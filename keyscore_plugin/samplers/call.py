@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
 
+from torch import Tensor
+
+from keyscore_plugin._plain import is_real, is_whole, plain
 from keyscore_plugin.config import Guide
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.types import STAGES
 
 T = TypeVar("T")
@@ -36,21 +39,19 @@ class Request:
     def __post_init__(self) -> None:
         if self.num_frames is not None and self.threshold is not None:
             raise InputError("num_frames and threshold exclude each other; give one of them")
-        if self.num_frames is not None and (
-            isinstance(self.num_frames, bool)
-            or not isinstance(self.num_frames, int)
-            or self.num_frames < 1
-        ):
-            raise InputError(f"num_frames must be a whole number >= 1, got {self.num_frames!r}")
+        if self.num_frames is not None and not (is_whole(self.num_frames) and self.num_frames >= 1):
+            raise InputError(
+                f"num_frames must be a whole number >= 1, got {shown(self.num_frames)}"
+            )
         if self.threshold is not None and not (
-            isinstance(self.threshold, int | float)
-            and not isinstance(self.threshold, bool)
-            and math.isfinite(self.threshold)
+            is_real(self.threshold) and math.isfinite(self.threshold)
         ):
-            raise InputError(f"threshold must be a finite number, got {self.threshold!r}")
+            raise InputError(f"threshold must be a finite number, got {shown(self.threshold)}")
+        for name in ("num_frames", "threshold"):
+            object.__setattr__(self, name, plain(getattr(self, name)))
         for name, text in (("caption", self.caption), ("question", self.question)):
             if text is not None and not isinstance(text, str):
-                raise InputError(f"the {name} must be a text, got {text!r}")
+                raise InputError(f"the {name} must be a text, got {shown(text)}")
             if text is not None and not text.strip():
                 raise InputError(f"the {name} is empty; give a sentence, or leave it out")
 
@@ -58,6 +59,19 @@ class Request:
     def at_least(self) -> int:
         """Frames that must be looked at to serve the budget."""
         return self.num_frames or 1
+
+    def notes(self, scores: Tensor | None) -> tuple[str, ...]:
+        """What a reader must know of a threshold: that it was above every score.
+
+        Args:
+            scores: ``(k,)`` of the chosen frames, or None where nothing ranked them.
+        """
+        if self.threshold is None or scores is None or bool((scores >= self.threshold).any()):
+            return ()
+        return (
+            f"no frame reaches the threshold {self.threshold:g}: the highest score is "
+            f"{float(scores.max()):.6g}, and that frame alone was chosen; lower the threshold",
+        )
 
     def texts(self, guide: Guide) -> tuple[bool, bool]:
         """Which texts score the frames under ``guide``: (a caption, the question).
@@ -70,7 +84,7 @@ class Request:
                 self.caption is None and self.question is not None
             )
         if guide in ("question", "both") and self.question is None:
-            raise InputError(f"guide={guide!r} scores with the question, and none was given")
+            raise InputError(f"guide={shown(guide)} scores with the question, and none was given")
         return guide in ("caption", "both"), guide in ("question", "both")
 
 

@@ -10,7 +10,7 @@ from keyscore_plugin._exact import exact_arithmetic
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.config import Guide, ScoreConfig
 from keyscore_plugin.encoders.base import Encoder
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.samplers.call import Request
 from keyscore_plugin.scoring import score
 from keyscore_plugin.types import Caption, Embeddings, Frames, FrameScores, TextEmbedding
@@ -96,11 +96,26 @@ def mean_cosine(frames: Embeddings, texts: list[TextEmbedding]) -> Tensor:
         return torch.stack([frames.vectors @ text.vector for text in texts]).mean(0)
 
 
-def notes_on_cuts(texts: list[TextEmbedding]) -> tuple[str, ...]:
-    """One note for each text that was longer than the encoder reads."""
-    return tuple(
+def notes_on_texts(texts: list[TextEmbedding]) -> tuple[str, ...]:
+    """Notes on each text that the encoder cut, or that has words it cannot read."""
+    cuts = [
         f"the encoder {text.model} read the first {text.max_tokens} of {text.n_tokens} tokens "
         f"of the text; the rest was cut"
         for text in texts
         if text.n_tokens_cut
+    ]
+    return (*cuts, *(_unread(text) for text in texts if text.reading and text.reading.unread))
+
+
+def _unread(text: TextEmbedding) -> str:
+    assert text.reading is not None
+    n_words, words = text.reading.n_words, text.reading.unread
+    if len(words) == n_words:
+        return (
+            f"the encoder {text.model} can read no word of the text ({shown(' '.join(words))}), so "
+            "its scores say nothing; give the text in English, or an encoder of its language"
+        )
+    return (
+        f"the encoder {text.model} cannot read {len(words)} of {n_words} words of the text, such "
+        f"as {shown(words[0])}; give them in English, or an encoder that reads them"
     )

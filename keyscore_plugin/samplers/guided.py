@@ -12,7 +12,7 @@ from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.samplers.call import DEFAULT_NUM_FRAMES, Request, StageClock
 from keyscore_plugin.samplers.closer import first_look, look_closer
 from keyscore_plugin.samplers.encoding import encode_in_blocks, joined_embeddings, side_to_encode
-from keyscore_plugin.samplers.guide import GuideTexts, guide_texts, mean_cosine, notes_on_cuts
+from keyscore_plugin.samplers.guide import GuideTexts, guide_texts, mean_cosine, notes_on_texts
 from keyscore_plugin.samplers.look import look, looking
 from keyscore_plugin.samplers.store import Thumbnails
 from keyscore_plugin.samplers.template import Choice, TextSampler
@@ -100,7 +100,7 @@ class GuidedGrid:
                 ScoredFrame(index, pts_seconds, semantic=score, total=score)
                 for index, pts_seconds, score in zip(*(c.tolist() for c in columns), strict=True)
             ),
-            notes=(*notes_on_cuts(self.texts), *notes),
+            notes=(*notes_on_texts(self.texts), *notes),
         )
 
 

@@ -5,7 +5,7 @@ from torch import Tensor
 from keyscore_plugin.samplers.call import Request, StageClock
 from keyscore_plugin.samplers.closer import first_look, look_closer
 from keyscore_plugin.samplers.encoding import encode_candidates_first, side_to_encode
-from keyscore_plugin.samplers.guide import guide_texts, notes_on_cuts, score_by_all
+from keyscore_plugin.samplers.guide import guide_texts, notes_on_texts, score_by_all
 from keyscore_plugin.samplers.look import look_at_colours
 from keyscore_plugin.samplers.template import Choice, TextSampler
 from keyscore_plugin.selection import select
@@ -78,7 +78,7 @@ class KeyScoreSampler(TextSampler):
             encoder=encoder.name,
             candidates=tuple(frame for frame in curves if frame.index in is_candidate),
             curves=curves,
-            notes=notes_on_cuts(texts) + looked.notes,
+            notes=notes_on_texts(texts) + looked.notes,
         )
 
 

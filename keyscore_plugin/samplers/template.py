@@ -1,7 +1,7 @@
 """The part of a sampler's call that is alike for all: open, choose, report."""
 
-import os
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +19,7 @@ from keyscore_plugin.errors import InputError, MemoryEndedError
 from keyscore_plugin.samplers.call import DEFAULT_NUM_FRAMES, Request, StageClock
 from keyscore_plugin.samplers.guide import require_guide
 from keyscore_plugin.types import Caption, LookedAt, ScoredFrame, Selection
-from keyscore_plugin.video import VideoSource, open_video
+from keyscore_plugin.video import VideoInput, VideoSource, open_video
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ class SamplerTemplate(ABC):
 
     def __init__(
         self,
-        config: SamplerConfig | None = None,
+        config: SamplerConfig | Mapping[str, Any] | None = None,
         *,
         encoder: str | Encoder = "auto",
         captioner: str | Captioner | None = None,
@@ -62,7 +62,7 @@ class SamplerTemplate(ABC):
         device: str = "auto",
     ) -> None:
         """See `keyscore_plugin.samplers.base.get_sampler` for the arguments."""
-        self.config = config or SamplerConfig()
+        self.config = SamplerConfig.of(config)
         self.decoder = decoder
         # Here, not where it is first needed: that may be another thread, with another current GPU.
         # A sampler that needs no device still refuses one that is not there.
@@ -93,12 +93,13 @@ class SamplerTemplate(ABC):
 
     def __call__(
         self,
-        video: str | os.PathLike[str] | VideoSource,
+        video: VideoInput,
         *,
         num_frames: int | None = None,
         threshold: float | None = None,
         caption: str | None = None,
         question: str | None = None,
+        fps: float | None = None,
     ) -> Selection:
         """See `keyscore_plugin.samplers.base.Sampler`."""
         if threshold is not None and not self.ranks:
@@ -108,21 +109,18 @@ class SamplerTemplate(ABC):
         request = Request(num_frames, threshold, caption, question)
         clock = StageClock()
         with ExitStack() as stack:
-            if isinstance(video, (str, os.PathLike)):
-                with clock.stage("decode"):
-                    source = stack.enter_context(open_video(video, decoder=self.decoder))
-            elif isinstance(video, VideoSource):
-                source = video
-            else:
-                raise InputError(f"a video is a path or an open VideoSource, got {video!r}")
+            with clock.stage("decode"):
+                source = open_video(video, decoder=self.decoder, fps=fps)
+            if source is not video:
+                stack.enter_context(source)
             choice = self._choose_in_memory(source, request, clock)
             looked_at = choice.looked_at
             return Selection(
                 video=source.path,
                 sampler=self.name,
                 config=self._settings(),
-                num_frames=num_frames,
-                threshold=threshold,
+                num_frames=request.num_frames,
+                threshold=request.threshold,
                 indices=choice.indices.tolist(),
                 pts_seconds=choice.pts_seconds.tolist(),
                 scores=None if choice.scores is None else choice.scores.tolist(),
@@ -130,6 +128,7 @@ class SamplerTemplate(ABC):
                 question=choice.question,
                 encoder=choice.encoder,
                 decoder=source.decoder,
+                stream=source.stream,
                 start_pts_seconds=source.start_pts_seconds,
                 duration_seconds=source.duration_seconds,
                 average_fps=float(source.average_fps),
@@ -140,7 +139,7 @@ class SamplerTemplate(ABC):
                 candidates=choice.candidates,
                 curves=choice.curves,
                 seconds=clock.seconds(),
-                notes=source.notes + choice.notes,
+                notes=source.notes + choice.notes + request.notes(choice.scores),
             )
 
     def _choose_in_memory(self, source: VideoSource, request: Request, clock: StageClock) -> Choice:

@@ -1,6 +1,5 @@
 """A sampler that is held to a part of each video."""
 
-import os
 import time
 from contextlib import ExitStack
 from dataclasses import replace
@@ -8,7 +7,7 @@ from dataclasses import replace
 from keyscore_plugin.excerpt import Excerpt, check_part
 from keyscore_plugin.samplers.base import Sampler
 from keyscore_plugin.types import Selection
-from keyscore_plugin.video import VideoSource, open_video
+from keyscore_plugin.video import VideoInput, open_video
 
 
 def within(
@@ -44,20 +43,21 @@ class _PartSampler:
 
     def __call__(
         self,
-        video: str | os.PathLike[str] | VideoSource,
+        video: VideoInput,
         *,
         num_frames: int | None = None,
         threshold: float | None = None,
         caption: str | None = None,
         question: str | None = None,
+        fps: float | None = None,
     ) -> Selection:
         """See `keyscore_plugin.samplers.base.Sampler`."""
         start = time.perf_counter()
         with ExitStack() as stack:
-            if isinstance(video, (str, os.PathLike)):
-                decoder = getattr(self._sampler, "decoder", "auto")
-                video = stack.enter_context(open_video(video, decoder=decoder))
-            part = Excerpt.between(video, *self._bounds)
+            source = open_video(video, decoder=getattr(self._sampler, "decoder", "auto"), fps=fps)
+            if source is not video:
+                stack.enter_context(source)
+            part = Excerpt.between(source, *self._bounds)
             opening_seconds = time.perf_counter() - start
             selection = self._sampler(
                 part,

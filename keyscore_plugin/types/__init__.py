@@ -16,6 +16,7 @@ from keyscore_plugin.types.tensors import (
     Embeddings,
     Frames,
     FrameScores,
+    Reading,
     TextEmbedding,
 )
 
@@ -28,6 +29,7 @@ __all__ = [
     "Frames",
     "LookedAt",
     "Origin",
+    "Reading",
     "ScoredFrame",
     "Selection",
     "TextEmbedding",

@@ -1,13 +1,22 @@
 """What a sampler answers with: plain values, to JSON and back."""
 
+import importlib
 import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from typing import Any, Literal
+from operator import index
+from typing import TYPE_CHECKING, Any, Literal
 
-from keyscore_plugin.errors import InputError
+from keyscore_plugin._plain import plain
+from keyscore_plugin.errors import InputError, shown
+from keyscore_plugin.types.showing import repr_selection
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from keyscore_plugin.types.tensors import Frames
 
 Origin = Literal["given", "generated"]
 STAGES = ("decode", "propose", "caption", "encode", "score", "select")
@@ -60,7 +69,7 @@ class LookedAt:
     n_closer: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Selection:
     """What a sampler chose, and everything one needs to check or repeat it.
 
@@ -77,6 +86,8 @@ class Selection:
         question: The question that scored the frames, if one did.
         encoder: The encoder used, or None.
         decoder: The decoder used.
+        stream: Number of the stream that was read, among the video streams of the file; None
+            where an older version wrote.
         start_pts_seconds: Pts of the video's first frame. Players and hosts count from there.
         start_seconds: Where the part begins that was chosen from, seconds from the first frame;
             None at the video's beginning.
@@ -105,6 +116,7 @@ class Selection:
     question: str | None = None
     encoder: str | None = None
     decoder: str
+    stream: int | None = None
     start_pts_seconds: float = 0.0
     start_seconds: float | None = None
     end_seconds: float | None = None
@@ -120,6 +132,7 @@ class Selection:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        self._take_plain_numbers()
         if len(self.indices) != len(self.pts_seconds):
             raise InputError(
                 f"Selection needs a time for every index, "
@@ -137,8 +150,55 @@ class Selection:
         if not all(math.isfinite(s) for s in self.scores or ()):
             raise InputError(f"Selection.scores must be finite, got {self.scores}")
 
+    def _take_plain_numbers(self) -> None:
+        """Keep numbers as Python's own, and lists of them, whatever array they were given as."""
+        for name in ("num_frames", "threshold", "duration_seconds", "average_fps", "n_frames"):
+            object.__setattr__(self, name, plain(getattr(self, name)))
+        for name, number in (("indices", index), ("pts_seconds", float), ("scores", float)):
+            values = getattr(self, name)
+            if values is None and name == "scores":
+                continue
+            try:
+                object.__setattr__(self, name, [number(value) for value in values])
+            except (TypeError, ValueError) as error:
+                kind = "whole numbers" if number is index else "numbers"
+                raise InputError(f"Selection.{name} must be {kind}, got {shown(values)}") from error
+
     def __len__(self) -> int:
         return len(self.indices)
+
+    def __repr__(self) -> str:
+        return repr_selection(self)
+
+    def frames(self, *, size: tuple[int, int] | None = None) -> "Frames":
+        """Read the chosen frames, with their times, from the video that `video` names.
+
+        Args:
+            size: ``(height, width)`` to scale to; None keeps the video's own.
+
+        Returns:
+            ``(k, h, w, 3)`` uint8 RGB pixels, with their indices and times.
+
+        Raises:
+            VideoError: The video is gone, cannot be read any more, has other frames than it had
+                when these were chosen, or was given in memory.
+        """
+        frames: Frames = _module_above("keyscore_plugin.reopening").chosen_frames(self, size=size)
+        return frames
+
+    def show(self) -> "Image":
+        """Draw why these frames were chosen, with the frames; needs the extra ``report``.
+
+        Returns:
+            The picture of ``keyscore select --report``. A notebook displays it; elsewhere its own
+            ``show()`` opens it in a window and ``save("why.png")`` writes it.
+
+        Raises:
+            VideoError: See `frames`.
+            MissingDependencyError: matplotlib is not installed.
+        """
+        picture: Image = _module_above("keyscore_plugin.report").report_picture(self)
+        return picture
 
     def to_dict(self, *, curves: bool = False) -> dict[str, Any]:
         """The selection as plain JSON values.
@@ -185,7 +245,14 @@ class Selection:
         try:
             values = json.loads(text)
         except json.JSONDecodeError as error:
-            raise InputError(f"not a Selection: not JSON ({error})") from error
+            raise InputError(
+                f"not a Selection: not JSON ({error}); give the text that to_json wrote"
+            ) from error
         if not isinstance(values, dict):
             raise InputError(f"not a Selection: expected an object, got {type(values).__name__}")
         return cls.from_dict(values)
+
+
+def _module_above(module: str) -> Any:
+    """A module that is built on this one: named here, and imported when it is called."""
+    return importlib.import_module(module)

@@ -109,6 +109,19 @@ class Embeddings:
     __repr__ = _repr_shapes
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What an encoder reads of a text.
+
+    Attributes:
+        n_words: Words of the text.
+        unread: Those that it cannot read, in the text's order.
+    """
+
+    n_words: int
+    unread: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class TextEmbedding:
     """One embedded text.
@@ -118,12 +131,14 @@ class TextEmbedding:
         model: The encoder that made it.
         n_tokens: Tokens of the whole text.
         max_tokens: Tokens the encoder reads; what lies beyond was cut.
+        reading: What it reads of the words; None where it does not say.
     """
 
     vector: Tensor
     model: str
     n_tokens: int
     max_tokens: int
+    reading: Reading | None = None
 
     @property
     def n_tokens_cut(self) -> int:

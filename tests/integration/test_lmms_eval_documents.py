@@ -1,11 +1,14 @@
 """What a document shows: which of its visuals are videos, which part of them, which question."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from keyscore_lmms_eval.documents import (
+    Shown,
     VideoSpan,
     shown_in_messages,
     shown_in_visuals,
@@ -13,6 +16,8 @@ from keyscore_lmms_eval.documents import (
     with_visuals,
     without_instructions,
 )
+from keyscore_lmms_eval.kinds import is_video
+from tests.lmms.moving import write_animation, write_sound, write_webm
 
 
 @pytest.mark.parametrize(
@@ -23,6 +28,7 @@ from keyscore_lmms_eval.documents import (
         ("folder/clip", VideoSpan("folder/clip")),
         ("a.jpg", None),
         ("a.WAV", None),
+        ("absent.webm", VideoSpan("absent.webm")),
         (object(), None),
         ({"type": "image", "url": "a.jpg"}, None),
         ({"path": "a.mp4", "video_start": 2.0}, VideoSpan("a.mp4", 2.0)),
@@ -32,7 +38,7 @@ from keyscore_lmms_eval.documents import (
 def test_videos_are_told_from_images_and_sounds(visual: Any, span: VideoSpan | None) -> None:
     shown = shown_in_visuals(["b.png", visual, "c.mp4"], "Who?", None)
     expected = [VideoSpan("c.mp4")] if span is None else [span, VideoSpan("c.mp4")]
-    assert list(shown.videos) == expected
+    assert shown == [Shown(span, "Who?") for span in expected]
     replaced = with_visuals(["b.png", visual, "c.mp4"], ["NEW"] * len(expected))
     assert replaced == ["b.png", visual if span is None else "NEW", "NEW"]
 
@@ -52,10 +58,11 @@ def test_messages_show_all_videos_and_the_users_text() -> None:
         },
     ]
     task = SimpleNamespace(lmms_eval_specific_kwargs={"post_prompt": "\nSay a letter. "})
-    shown = shown_in_messages(messages, task)
-    assert shown.videos == (VideoSpan("a.mp4", 1.0), VideoSpan("c.mp4", None, 9.0))
-    assert shown.question == "Who is it?"
-    replaced = with_videos(messages, ["A", "C"])
+    assert shown_in_messages(messages, task) == [
+        Shown(VideoSpan("a.mp4", 1.0), "Who is it?"),
+        Shown(VideoSpan("c.mp4", None, 9.0), "Who is it?"),
+    ]
+    replaced = with_videos(messages, ["A", "C"], task)
     assert [part.get("url") for part in replaced[1]["content"]] == ["A", "b.png", None, "C", None]
     assert messages[1]["content"][0] == {  # the task's own messages stay as they were
         "type": "video",
@@ -63,6 +70,65 @@ def test_messages_show_all_videos_and_the_users_text() -> None:
         "start_time": 1.0,
         "end_time": None,
     }
+
+
+def test_a_video_is_asked_about_in_its_own_message() -> None:
+    def user(*parts: dict[str, Any]) -> dict[str, Any]:
+        return {"role": "user", "content": list(parts)}
+
+    messages = [
+        user({"type": "video", "url": "a.mp4"}, {"type": "text", "text": "Who runs?"}),
+        {"role": "assistant", "content": [{"type": "text", "text": "A dog."}]},
+        user({"type": "video", "url": "b.mp4"}, {"type": "text", "text": "Who sings?"}),
+    ]
+    first = Shown(VideoSpan("a.mp4"), "Who runs?")
+    assert shown_in_messages(messages[:1], None) == [first]
+    assert shown_in_messages(messages, None) == [first, Shown(VideoSpan("b.mp4"), "Who sings?")]
+    alone = [user({"type": "video", "url": "c.mp4"}), user({"type": "text", "text": "Who?"})]
+    assert shown_in_messages(alone, None) == [Shown(VideoSpan("c.mp4"), "Who?")]
+
+
+def test_a_video_is_told_by_what_is_in_the_file(tmp_path: Path) -> None:
+    """By their names lmms-eval takes all of these for sounds and stills."""
+    moving = [write_webm(tmp_path / "a.webm")]
+    moving += [write_animation(tmp_path / f"a.{kind}") for kind in ("gif", "png", "webp")]
+    assert [is_video(str(path)) for path in moving] == [True] * 4
+    still = [tmp_path / f"still.{kind}" for kind in ("gif", "png", "webp", "jpg")]
+    for path in still:
+        Image.new("RGB", (8, 8)).save(path)
+    heard = [write_sound(tmp_path / f"sound.{kind}") for kind in ("webm", "ogg", "m4a", "wav")]
+    assert [is_video(str(path)) for path in still + heard] == [False] * 8
+    assert is_video(moving[0].as_uri())
+    (tmp_path / "broken.webm").write_bytes(b"no video" * 64)
+    assert is_video(str(tmp_path / "broken.webm"))  # so that its error is seen
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no image", b"GIF89a" + b"\xff" * 40, b"\x89PNG\r\n\x1a\n" + b"\xff" * 40]
+)
+def test_an_image_that_cannot_be_read_is_left_to_the_host(content: bytes, tmp_path: Path) -> None:
+    for kind in ("gif", "png", "webp"):
+        path = tmp_path / f"broken.{kind}"
+        path.write_bytes(content)
+        assert not is_video(str(path))
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [("https://a.org/b.webm", True), ("https://a.org/b.gif", False), ("file://far/b.gif", True)],
+)
+def test_what_lies_elsewhere_is_not_looked_at(url: str, expected: bool) -> None:
+    assert is_video(url) is expected
+
+
+def test_the_kind_that_a_task_itself_names_stands(tmp_path: Path) -> None:
+    webm = str(write_webm(tmp_path / "a.webm"))
+    messages = [{"role": "user", "content": [{"type": "audio", "url": webm}]}]
+    assert shown_in_messages(messages, None) == [Shown(VideoSpan(webm), None)]
+    assert with_videos(messages, ["NEW"], None)[0]["content"] == [{"type": "video", "url": "NEW"}]
+    task = SimpleNamespace(config=SimpleNamespace(doc_to_messages=lambda doc: messages))
+    assert shown_in_messages(messages, task) == []
+    assert with_videos(messages, [], task) == messages
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,9 @@ from torch import Tensor
 from keyscore_plugin.errors import CacheError, InputError, ModelError
 from keyscore_plugin.registries import SAMPLERS
 from tests.listening import serving, unvisited
-from tests.lmms.asking import TinyTask, ask
+from tests.lmms.asking import TinyTask, ask, echoing_model
 from tests.lmms.assets import save_answering, write_clips
+from tests.lmms.moving import write_animation, write_webm
 from tests.requires import require_or_skip
 from tests.tiny import FAMILIES
 from tests.tiny.family import hf
@@ -218,7 +219,8 @@ def test_internvl_2_and_3_cut_the_chosen_frames_into_tiles(
 
     models = importlib.import_module("keyscore_lmms_eval.models")
     monkeypatch.setattr(models.stock_class(model_id, "simple"), "__init__", light)
-    assert ask(make(model_id, "simple"), TinyTask(assets), DOCS) == ["A", "A"]
+    model = make(model_id, "simple", modality="video")
+    assert ask(model, TinyTask(assets), DOCS) == ["A", "A"]
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     for pixels, line in zip(remote.pixels, log(), strict=True):
         colours = (pixels.float().mean((2, 3)) * std + mean) * 255
@@ -348,6 +350,8 @@ def test_vllm_builds_messages_of_the_chosen_frames_and_their_times(
         ("vllm", "simple", {}, "leave --force_simple out"),
         ("openai", "chat", {"pass_video_url": True}, "pass_video_url=True"),
         ("openai", "chat", {"pair": "duplicate"}, "single images"),
+        ("internvl2", "simple", {}, "add it to model_args"),
+        ("internvl3", "simple", {"modality": "image"}, "with modality=video alone"),
         ("qwen2_5_vl", "simple", {"batch_size": 4}, "batch_size=4"),
         ("qwen2_5_vl", "chat", {"sampler": "best"}, "unknown sampler 'best'"),
         ("qwen2_5_vl", "chat", {"sampler": None, "guide": "caption"}, "without a sampler"),
@@ -366,6 +370,33 @@ def test_what_cannot_be_done_is_refused_before_a_model_is_loaded(
         arguments = {**arguments, "num_frames": None, "sampler_log": None}
     with pytest.raises(InputError, match=reason):
         make(model_id, kind, **arguments)
+
+
+@pytest.mark.parametrize("model_id", ["video_llava", "async_openai"])
+def test_a_sampler_for_a_model_that_none_can_serve_is_refused(model_id: str) -> None:
+    """Both pass over arguments that they do not know."""
+    require_or_skip("lmms_eval")
+    refusal = importlib.import_module("keyscore_lmms_eval.refusal")
+    refusal.install()  # where the plugin is installed, lmms-eval itself has called it
+    get_model = importlib.import_module("lmms_eval.models").get_model
+    with pytest.raises(InputError, match=r"cannot serve .* take one of huggingface, internvl2"):
+        get_model(model_id).create_from_arg_string("pretrained=m,sampler=keyscore")
+
+
+def test_arguments_without_a_sampler_go_to_the_stock_class() -> None:
+    require_or_skip("lmms_eval")
+    base = importlib.import_module("lmms_eval.api.model").lmms
+    importlib.import_module("keyscore_lmms_eval.refusal").install()
+    made: list[dict[str, Any]] = []
+
+    def init(self: Any, **arguments: Any) -> None:
+        made.append(arguments)
+
+    methods = dict.fromkeys(base.__abstractmethods__, init)
+    theirs: Any = type("Theirs", (base,), {**methods, "__init__": init})
+    for arguments in ("a=1", "a=1,sampler=none"):
+        theirs.create_from_arg_string(arguments, {"device": "cpu", "unset": None})
+    assert made == [{"a": 1, "device": "cpu"}, {"a": 1, "sampler": "none", "device": "cpu"}]
 
 
 def test_a_part_of_a_video_is_chosen_from_and_told_at_its_place(
@@ -393,6 +424,117 @@ def test_a_part_of_a_video_is_chosen_from_and_told_at_its_place(
     assert [repeated[name] for name in names] == [line[name] for name in names]
     for given in inputs:
         assert FAMILIES["qwen3_vl"].read_back(given) == line["shown"]
+
+
+class GuessingTask(TinyTask):
+    """Its messages are made by lmms-eval itself, which tells a visual's kind by its name."""
+
+    def doc_to_messages(self, doc: Any) -> list[dict[str, Any]]:
+        tasks = importlib.import_module("lmms_eval.api.task").ConfigurableMessagesTask
+        messages: list[dict[str, Any]] = tasks._build_user_turn(
+            self.doc_to_visual(doc), self.doc_to_text(doc)
+        )
+        assert [part["type"] for part in messages[0]["content"]][:-1] != ["video"]
+        return messages
+
+
+MISNAMED = [
+    {"id": "0", "videos": ["numbered.webm"], "question": "Which colour?"},
+    {"id": "1", "videos": ["numbered.gif"], "question": "At what time?"},
+]
+
+
+# One host for each way in, as above.
+@pytest.mark.parametrize(
+    ("model_id", "kind", "family"),
+    [
+        ("qwen3_vl", "chat", "qwen3_vl"),
+        ("internvl_hf", "chat", "internvl"),
+        ("llava_hf", "simple", "llava_onevision"),
+    ],
+)
+def test_a_video_that_is_named_like_a_sound_or_a_still_is_shown(
+    model_id: str,
+    kind: str,
+    family: str,
+    assets: Path,
+    make: Callable[..., Any],
+    log: Callable[[], list[dict[str, Any]]],
+    inputs: list[dict[str, Tensor]],
+    tmp_path: Path,
+) -> None:
+    write_webm(tmp_path / "numbered.webm")
+    write_animation(tmp_path / "numbered.gif")
+    answers = ask(make(model_id, kind, **local(assets, family)), GuessingTask(tmp_path), MISNAMED)
+    assert all(answer[0] in "AB" for answer in answers)
+    assert [line["error"] for line in log()] == [None, None]
+    processor = hf("AutoProcessor").from_pretrained(assets / family)
+    shown = {line["question"]: line["shown"] for line in log()}
+    for given in inputs:
+        [question] = [text for text in shown if text in prompt(given, processor)]
+        assert FAMILIES[family].read_back(given) == shown[question]
+    assert len(inputs) == len(MISNAMED)
+
+
+def test_a_video_whose_name_the_model_does_not_know_is_an_error_in_the_log(
+    assets: Path, make: Callable[..., Any], log: Callable[[], list[dict[str, Any]]], tmp_path: Path
+) -> None:
+    write_webm(tmp_path / "numbered.webm")
+    write_animation(tmp_path / "numbered.gif")
+    model = make("qwen2_vl", "simple", **local(assets, "qwen2_vl"))
+    assert ask(model, GuessingTask(tmp_path), MISNAMED) == ["", ""]
+    assert all("does not read" in line["error"] for line in log())
+
+
+def test_what_was_not_chosen_from_is_loaded_by_the_stock_method() -> None:
+    """`llava_hf` and `llava_onevision` load any path as a video, a still too."""
+    require_or_skip("lmms_eval")
+    seams = importlib.import_module("keyscore_lmms_eval.seams")
+    loader = seams.PlannedLoader(lambda video, n: (video, n))
+    loader.plans = [SimpleNamespace(span=SimpleNamespace(path="a.mp4"))]  # of an earlier document
+    assert loader("red.png", 4) == ("red.png", 4)
+    assert loader(["red.png"], 4) == (["red.png"], 4)
+
+
+class DataTask(TinyTask):
+    """Its videos stand in their URLs."""
+
+    def doc_to_visual(self, doc: Any) -> list[str]:
+        videos = [(self.folder / name).read_bytes() for name in doc["videos"]]
+        return [f"data:video/mp4;base64,{base64.b64encode(video).decode()}" for video in videos]
+
+
+@pytest.mark.parametrize(
+    ("model_id", "kind", "family"),
+    [("qwen3_vl", "chat", "qwen3_vl"), ("llava_hf", "simple", "llava_onevision")],
+)
+def test_a_video_may_stand_in_its_url(
+    model_id: str,
+    kind: str,
+    family: str,
+    assets: Path,
+    make: Callable[..., Any],
+    log: Callable[[], list[dict[str, Any]]],
+    inputs: list[dict[str, Tensor]],
+) -> None:
+    ask(make(model_id, kind, sampler="stacfp", **local(assets, family)), DataTask(assets), [EVEN])
+    [line], [given] = log(), inputs
+    assert line["error"] is None
+    assert line["video"].startswith("'data:video/mp4;base64,")
+    assert len(line["video"]) <= 80
+    assert FAMILIES[family].read_back(given) == line["shown"]
+
+
+def test_a_run_without_any_video_says_that_nothing_was_chosen(assets: Path) -> None:
+    model = echoing_model(is_simple=True, sampler="uniform", sampler_log="none")
+    logger = importlib.import_module("lmms_eval.utils").eval_logger
+    said: list[str] = []
+    handler = logger.add(said.append)
+    try:
+        assert ask(model, TinyTask(assets), [{**EVEN, "videos": []}]) == [""]
+    finally:
+        logger.remove(handler)
+    assert "sampler=uniform has nothing to choose from: none of 1 documents names" in "".join(said)
 
 
 class UrlTask(TinyTask):

@@ -1,12 +1,14 @@
 """qwen-vl-utils with a sampler in the element: true frames, true times, errors that surface."""
 
-from collections.abc import Iterator
+from base64 import b64encode
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import qwen_vl_utils
 import torch
+from PIL import Image
 from qwen_vl_utils import process_vision_info, vision_process
 from torch import Tensor
 from transformers.video_utils import VideoMetadata
@@ -20,7 +22,7 @@ from keyscore_transformers.times import patches_chosen_before
 from tests.fixed import FixedSampler
 from tests.listening import serving, unvisited
 from tests.tiny import FAMILIES
-from tests.tiny.videos import frame_numbers, numbered_video
+from tests.tiny.videos import frame_numbers, numbered_frames, numbered_video
 
 FPS = 10
 
@@ -47,7 +49,7 @@ def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     vision_process.get_video_reader_backend.cache_clear()
 
 
-def element(video: str, **keys: Any) -> dict[str, Any]:
+def element(video: Any, **keys: Any) -> dict[str, Any]:
     return {"type": "video", "video": video, "resized_height": 56, "resized_width": 56, **keys}
 
 
@@ -313,16 +315,52 @@ def test_what_cannot_be_done_says_what_to_do(
         fetch(element(video, **{"sampler": "uniform", **keys}))
 
 
+def as_files(folder: Path) -> list[Any]:
+    """Numbered frames as image files, every other one named by URL."""
+    paths = [folder / f"frame_{i}.png" for i in range(40)]
+    for path, pixels in zip(paths, numbered_frames(40), strict=True):
+        Image.fromarray(pixels).save(path)
+    return [path.as_uri() if i % 2 else str(path) for i, path in enumerate(paths)]
+
+
+def as_images(folder: Path) -> list[Any]:
+    return [Image.fromarray(pixels) for pixels in numbered_frames(40)]
+
+
 @pytest.mark.usefixtures("installed")
-def test_a_list_of_frames_is_refused() -> None:
-    frames = ["frame_1.jpg", "frame_2.jpg"]
-    with pytest.raises(InputError, match="chooses from a video file"):
-        fetch({"type": "video", "video": frames, "sampler": "stacfp"})
+@pytest.mark.parametrize("frames", [as_files, as_images])
+def test_of_a_list_of_frames_some_are_chosen_at_their_own_times(
+    frames: Callable[[Path], list[Any]], tmp_path: Path
+) -> None:
+    asked = element(frames(tmp_path), sampler=FixedSampler([3, 10, 30]), nframes=6, sample_fps=4.0)
+    given = dict(asked)
+    [(pixels, facts)] = fetch(asked)
+    assert numbers(pixels) == [3, 3, 10, 10, 30, 30]
+    assert pixels.shape[2:] == (56, 56)
+    times = [index / facts["fps"] for index in facts["frames_indices"]]
+    assert times == [0.75, 0.75, 2.5, 2.5, 7.5, 7.5]
+    assert facts["total_num_frames"] == 40
+    assert asked == given
+    [(pixels, _)] = fetch({**asked, "sampler": "uniform", "video_start": 5.0, "nframes": 4})
+    assert min(numbers(pixels)) >= 20
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_list_of_frames_without_a_rate_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="put 'sample_fps', its frames per second, into the"):
+        fetch(element(as_images(tmp_path), sampler="stacfp", nframes=4))
 
 
 @pytest.mark.usefixtures("installed")
 def test_file_urls_name_files(video: str) -> None:
     [(pixels, _)] = fetch(element(f"file://{video}", sampler=FixedSampler([7]), nframes=2))
+    assert numbers(pixels) == [7, 7]
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_data_url_holds_the_video_itself(video: str) -> None:
+    url = f"data:video/mp4;base64,{b64encode(Path(video).read_bytes()).decode()}"
+    [(pixels, _)] = fetch(element(url, sampler=FixedSampler([7]), nframes=2))
     assert numbers(pixels) == [7, 7]
 
 
@@ -350,6 +388,20 @@ def test_a_url_is_fetched_within_the_limits_of_the_element(video: str) -> None:
             fetch(element(url, limits=DownloadLimits(size - 1), **asked))
         with pytest.raises(VideoError, match=r"within 1e-06 s; .* allow more by 'limits': Downl"):
             fetch(element(url, limits=DownloadLimits(max_seconds=1e-6), **asked))
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_chats_earlier_videos_keep_their_selection(video: str) -> None:
+    sampler = FixedSampler([3, 10, 70, 101])
+    first = element(video, sampler=sampler, nframes=4, question="Who runs?")
+    chat = messages(first)
+    before = process_vision_info(chat)[1]
+    chat += [{"role": "assistant", "content": [{"type": "text", "text": "A dog."}]}]
+    chat += messages(element(video, sampler="stacfp", nframes=4))
+    after = process_vision_info(chat)[1]
+    assert len(after) == 2
+    assert torch.equal(before[0], after[0])
+    assert [told["question"] for told in sampler.told] == ["Who runs?"] * 2
 
 
 @pytest.mark.usefixtures("installed")

@@ -1,6 +1,8 @@
 """Every way of calling an enabled processor; wrong ways; and what stays as it was."""
 
+import base64
 import copy
+import io
 import pickle
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -19,6 +21,7 @@ from transformers.video_utils import VideoMetadata
 
 from keyscore_plugin.errors import InputError, VideoError
 from keyscore_transformers import DownloadLimits, enable, generate
+from keyscore_transformers.times import BACKEND
 from tests.fixed import FixedSampler
 from tests.listening import serving, unvisited
 from tests.tiny import FAMILIES, build
@@ -65,6 +68,13 @@ def frames() -> Tensor:
     return torch.from_numpy(numbered_frames())
 
 
+def image_files(folder: Path) -> list[str]:
+    folder.mkdir(exist_ok=True)
+    for number, frame in enumerate(numbered_frames()):
+        PIL.Image.fromarray(frame).save(folder / f"{number}.png")
+    return [str(folder / f"{number}.png") for number in range(120)]
+
+
 def fixed() -> FixedSampler:
     return FixedSampler(KEYFRAMES)
 
@@ -106,6 +116,38 @@ WAYS: dict[str, Callable[[Any, str], Any]] = {
     ),
     "file URL": lambda p, v: p.apply_chat_template(
         messages(Path(v).as_uri()), sampler=fixed(), **ANSWER
+    ),
+    "bytes": lambda p, v: p.apply_chat_template(
+        messages(Path(v).read_bytes()), sampler=fixed(), **ANSWER
+    ),
+    "file object": lambda p, v: p.apply_chat_template(
+        messages(io.BytesIO(Path(v).read_bytes())), sampler=fixed(), **ANSWER
+    ),
+    "data: URL": lambda p, v: p.apply_chat_template(
+        messages(f"data:video/mp4;base64,{base64.b64encode(Path(v).read_bytes()).decode()}"),
+        sampler=fixed(),
+        **ANSWER,
+    ),
+    "bytes, to the processor itself": lambda p, v: p(
+        text=[p.apply_chat_template(messages(v))],
+        videos=[Path(v).read_bytes()],
+        sampler=fixed(),
+        num_frames=3,
+        return_tensors="pt",
+    ),
+    "image files": lambda p, v: p(
+        text=[p.apply_chat_template(messages(v))],
+        videos=[image_files(Path(v).parent / "frames")],
+        video_metadata=[FACTS],
+        sampler=fixed(),
+        num_frames=3,
+        return_tensors="pt",
+    ),
+    "image files in the block": lambda p, v: p.apply_chat_template(
+        messages(image_files(Path(v).parent / "frames")),
+        video_metadata=[FACTS],
+        sampler=fixed(),
+        **ANSWER,
     ),
     "array, frames first": lambda p, v: p.apply_chat_template(
         messages(frames()), sampler=fixed(), video_metadata=[FACTS], **ANSWER
@@ -234,6 +276,16 @@ def test_each_conversation_is_asked_with_its_own_text(processor: Any, video: str
     assert QWEN3.read_back(inputs) == SHOWN * 3
 
 
+def test_earlier_videos_of_a_chat_keep_their_selection(processor: Any, video: str) -> None:
+    sampler = FixedSampler(KEYFRAMES, needs_text=True)
+    answer = {"role": "assistant", "content": [{"type": "text", "text": "3."}]}
+    chat = messages(video)
+    for question in ("And why?", "Really?"):
+        chat += [answer, {"role": "user", "content": [{"type": "text", "text": question}]}]
+        processor.apply_chat_template(chat, sampler=sampler, **ANSWER)
+    assert [told["question"] for told in sampler.told] == ["Which?"] * 2
+
+
 def test_the_same_video_asked_alike_is_chosen_from_once(processor: Any, video: str) -> None:
     sampler = fixed()
     processor.apply_chat_template([messages(video)] * 3, sampler=sampler, padding=True, **ANSWER)
@@ -294,17 +346,51 @@ def test_sampler_none_overrules_the_default_of_enable(video: str) -> None:
     assert processor.last_selections == []
 
 
+def test_frames_that_a_call_keeps_are_not_chosen_from_by_default(video: str) -> None:
+    processor = enable(QWEN3.processor(), sampler=fixed())
+    rows = frames()[:8].permute(0, 3, 1, 2)
+    facts = {**FACTS, "frames_indices": list(range(8))}
+    chosen_before = {**facts, "video_backend": BACKEND}
+    flat = {"video_metadata": [facts], "do_sample_frames": False}
+    nested = {"videos_kwargs": flat}
+    call: dict[str, Any] = {"text": ["<|video_pad|>"], "videos": [rows], "return_tensors": "pt"}
+    for keywords, meant in (
+        (flat, flat),
+        (nested, nested),
+        ({"video_metadata": [chosen_before]}, flat),
+    ):
+        found = processor(**call, **copy.deepcopy(keywords))
+        expected = QWEN3.processor()(**call, **copy.deepcopy(meant))
+        assert torch.equal(found["pixel_values_videos"], expected["pixel_values_videos"])
+        assert torch.equal(found["input_ids"], expected["input_ids"])
+    assert processor.last_selections == []
+
+
+def test_two_views_of_one_memory_are_two_videos(processor: Any) -> None:
+    pixels = frames()
+    views = [pixels[:60], pixels[::2]]
+    inputs = processor(
+        text=["<|video_pad|>"] * 2,
+        videos=views,
+        video_metadata=[{"fps": 10.0}] * 2,
+        sampler=FixedSampler([3, 40]),
+        return_tensors="pt",
+        padding=True,
+    )
+    assert QWEN3.read_back(inputs) == [3, 3, 40, 40, 6, 6, 80, 80]
+
+
 BARE = [PIL.Image.fromarray(frame) for frame in numbered_frames(4)]
 REFUSED: dict[str, tuple[Callable[[Any, str], Any], str]] = {
     "a list of images": (
         lambda p, v: p.apply_chat_template(messages(BARE), sampler="keyscore", **ANSWER),
         "times of .*4 frames.* are unknown",
     ),
-    "paths of images": (
+    "image files without metadata": (
         lambda p, v: p.apply_chat_template(
-            messages(["1.png", "2.png"]), sampler="keyscore", **ANSWER
+            messages(image_files(Path(v).parent / "frames")), sampler=fixed(), **ANSWER
         ),
-        "1.png is an image",
+        "give video_metadata",
     ),
     "an array without metadata": (
         lambda p, v: p.apply_chat_template(messages(frames()), sampler=fixed(), **ANSWER),
@@ -325,6 +411,46 @@ REFUSED: dict[str, tuple[Callable[[Any, str], Any], str]] = {
             [messages(v), messages(v, sampler="uniform")], padding=True, **ANSWER
         ),
         "video 1 of 2 has no sampler",
+    ),
+    "frames that are kept": (
+        lambda p, v: p.apply_chat_template(
+            messages(v), sampler="uniform", do_sample_frames=False, **ANSWER
+        ),
+        "do_sample_frames=False keeps every frame, and a sampler chooses some",
+    ),
+    "frames that are kept, in the block": (
+        lambda p, v: p.apply_chat_template(
+            messages(v, do_sample_frames=False), sampler="uniform", **ANSWER
+        ),
+        "do_sample_frames=False keeps every frame",
+    ),
+    "two videos in one block": (
+        lambda p, v: p.apply_chat_template(messages([v, v]), sampler="uniform", **ANSWER),
+        "a content block has 2 videos; give each one a block of its own",
+    ),
+    "a budget of ours without a sampler": (
+        lambda p, v: p.apply_chat_template(messages(v), token_budget=4, **ANSWER),
+        r"token_budget is for a sampler, and none is named; add sampler=\.\.\.",
+    ),
+    "a guide without a sampler, nested": (
+        lambda p, v: p(text=["<|video_pad|>"], videos=[v], videos_kwargs={"guide": "question"}),
+        "guide is for a sampler",
+    ),
+    "a pair without a sampler, in the block": (
+        lambda p, v: p.apply_chat_template(messages(v, pair="pack"), **ANSWER),
+        "pair is for a sampler",
+    ),
+    "bounds of the processor's own sampling": (
+        lambda p, v: p.apply_chat_template(messages(v), sampler="uniform", max_frames=4, **ANSWER),
+        "max_frames is for the processor's own sampling, and a sampler spends a budget",
+    ),
+    "a bound of its own sampling, nested": (
+        lambda p, v: p(
+            text=["<|video_pad|>"],
+            videos=[v],
+            videos_kwargs={"sampler": "uniform", "min_frames": 4},
+        ),
+        "min_frames is for the processor's own sampling",
     ),
     "a rate": (
         lambda p, v: p.apply_chat_template(messages(v), sampler="uniform", fps=1, **ANSWER),
@@ -362,6 +488,16 @@ def test_wrong_use_is_an_error_not_uniform_frames(processor: Any, video: str, wr
     call, message = REFUSED[wrong]
     with pytest.raises(InputError, match=message):
         call(processor, video)
+
+
+def test_a_prompt_alone_is_that_of_the_stock_processor(processor: Any, video: str) -> None:
+    """As for qwen-vl-utils, whose elements have keys that only it reads; nothing is chosen."""
+    element = messages(video, sampler="keyscore", fps=1.0, max_frames=8)
+    expected = QWEN3.processor().apply_chat_template(element, add_generation_prompt=True)
+    for call in ({}, {"sampler": "keyscore", "num_frames": 4}, {"tokenize": False}):
+        found = processor.apply_chat_template(element, add_generation_prompt=True, **call)
+        assert found == expected
+    assert processor.last_selections == []
 
 
 def test_blocks_that_are_no_business_of_ours_stay_so(processor: Any, video: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import PIL.Image
 import pytest
 import torch
 import transformers
@@ -74,6 +75,29 @@ def test_several_videos_keep_their_order_and_their_own_frames(family: Family, vi
         frame for frames in chosen for frame in in_patches(family, frames)
     ]
     assert [selection.indices for selection in processor.last_selections] == chosen
+
+
+@pytest.mark.filterwarnings("ignore:__array_wrap__:DeprecationWarning")  # InternVL's, with NumPy 2
+def test_a_batch_may_hold_conversations_without_a_video(family: Family, video: Path) -> None:
+    image = PIL.Image.fromarray(numbered_frames(1)[0])
+    words = {"type": "text", "text": "Hello."}
+    text, picture = (
+        [{"role": "user", "content": content}]
+        for content in ([words], [{"type": "image", "image": image}, words])
+    )
+    asked = [text, messages(str(video)), picture, messages(str(video), "And this?")]
+    if family.name == "smolvlm":  # transformers 4.57 keeps its images or its videos, not both
+        asked.remove(picture)
+    processor, model = family.build()
+    enable(processor, model=model)
+    inputs = processor.apply_chat_template(
+        asked, sampler=FixedSampler(KEYFRAMES), padding=True, **ANSWER
+    )
+    # InternVL keeps images and videos in one tensor: leave out those of the image, frame 0.
+    seen = [frame for frame in family.read_back(inputs) if frame != 0]
+    assert seen == 2 * in_patches(family, KEYFRAMES)
+    assert len(inputs["input_ids"]) == len(asked)
+    assert [selection.video for selection in processor.last_selections] == [str(video)] * 2
 
 
 def test_generate_answers_from_the_chosen_frames(family: Family, video: Path) -> None:

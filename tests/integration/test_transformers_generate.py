@@ -167,6 +167,15 @@ def test_captions_of_a_batch_are_made_together(video: str, other: str, counting:
     assert alone.last_selections[0].caption == two.caption
 
 
+def test_a_text_beside_a_video_is_answered_as_alone(video: str) -> None:
+    processor, model, _ = ready()
+    text = [{"role": "user", "content": [{"type": "text", "text": "Hello."}]}]
+    asked = [text, messages(video)]
+    answers = generate(model, processor, asked, caption="blue", max_new_tokens=3)
+    alone = [generate(model, processor, a, caption="blue", max_new_tokens=3) for a in asked]
+    assert answers == alone
+
+
 def test_a_given_caption_is_not_made_again(video: str) -> None:
     processor, model, batches = ready()
     generate(model, processor, messages(video), caption="blue", num_frames=2, max_new_tokens=2)
@@ -250,7 +259,7 @@ def test_generate_enables_a_plain_processor(video: str) -> None:
 def test_generate_keeps_the_settings_of_enable(video: str) -> None:
     processor, model = build("qwen2_5_vl")
     only_letters(model, processor)
-    enable(processor, encoder=AnyWords(), config=SamplerConfig(guide="question"))
+    enable(processor, encoder=AnyWords(), config={"guide": "question"})
     generate(model, processor, messages(video), num_frames=2, max_new_tokens=1)
     (selection,) = processor.last_selections
     assert selection.encoder == "colour"

@@ -1,5 +1,6 @@
 """The shapes in which a call gives its videos, and what is found in messages and keywords."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +26,18 @@ from keyscore_transformers.request import (
     without_ours,
 )
 from keyscore_transformers.texts import Texts, choose_texts
-from keyscore_transformers.videos import flat_videos, same_nesting
+from keyscore_transformers.videos import flat_videos, same_nesting, video_identity
 from tests.tiny.videos import numbered_frames, numbered_video
 
 CLIP = torch.zeros(2, 4, 6, 3, dtype=torch.uint8)
+PIPE = io.BytesIO(b"video")
 SHAPES: dict[str, tuple[Any, int]] = {
     "a path": ("a.mp4", 1),
     "a Path": (Path("a.mp4"), 1),
     "paths": (["a.mp4", "b.mp4"], 2),
     "paths of two prompts": ([["a.mp4"], ["b.mp4", Path("c.mp4")]], 3),
+    "bytes": (b"video", 1),
+    "file objects": ([PIPE, PIPE], 2),
     "a tensor": (CLIP, 1),
     "an array": (CLIP.numpy(), 1),
     "arrays": ([CLIP, CLIP.numpy()], 2),
@@ -43,6 +47,7 @@ SHAPES: dict[str, tuple[Any, int]] = {
     "frames of two videos": ([list(CLIP), list(CLIP.numpy())], 2),
     "pictures": ([PIL.Image.new("RGB", (6, 4))] * 2, 1),
     "a path and an array": ([["a.mp4", CLIP]], 2),
+    "prompts of which some have none": ([[], ["a.mp4"], (), [list(CLIP)]], 2),
 }
 
 
@@ -50,14 +55,16 @@ SHAPES: dict[str, tuple[Any, int]] = {
 def test_every_shape_is_understood(shape: str) -> None:
     videos, n_videos = SHAPES[shape]
     flat = flat_videos(videos)
+    given = ("a.mp4", "b.mp4", "c.mp4", b"video", PIPE)
     assert len(flat) == n_videos
-    assert all(v.shape == CLIP.shape if isinstance(v, Tensor) else ".mp4" in v for v in flat)
+    assert all(v.shape == CLIP.shape if isinstance(v, Tensor) else v in given for v in flat)
 
 
 paths = st.recursive(st.just("a.mp4"), lambda inner: st.lists(inner, min_size=1, max_size=3))
+prompts = st.lists(paths | st.just([]), min_size=1, max_size=4)
 
 
-@given(st.lists(paths, min_size=1, max_size=4))
+@given(prompts.filter(any))
 def test_replacements_stand_where_the_videos_stood(videos: list[Any]) -> None:
     numbered = (torch.tensor(i) for i in range(1000))
     nested = same_nesting(videos, numbered)
@@ -74,7 +81,7 @@ def test_replacements_stand_where_the_videos_stood(videos: list[Any]) -> None:
     assert flat(nested) == list(range(len(flat_videos(videos))))
 
 
-@pytest.mark.parametrize("wrong", [[], None, 3, [None], ["a.PNG"], {"a": 1}])
+@pytest.mark.parametrize("wrong", [[], [[], []], None, 3, [None], "a.PNG", {"a": 1}])
 def test_what_is_no_video_is_refused(wrong: Any) -> None:
     with pytest.raises(InputError):
         flat_videos(wrong)
@@ -97,7 +104,8 @@ def array() -> ArrayVideo:
 
 def test_an_array_is_a_video_like_its_file(file: Path, array: ArrayVideo) -> None:
     assert isinstance(array, VideoSource)
-    with open_video(file) as source, array as same:
+    same = array
+    with open_video(file) as source:
         assert same.n_frames == source.n_frames
         assert same.average_fps == source.average_fps
         assert same.duration_seconds == pytest.approx(source.duration_seconds)
@@ -119,7 +127,7 @@ def test_a_rate_is_any_positive_number(fps: Any) -> None:
 
 @pytest.mark.parametrize("fps", [-10.0, float("nan"), float("inf"), "ten", [10.0, 5.0]])
 def test_what_is_no_rate_is_refused(fps: Any) -> None:
-    with pytest.raises(InputError, match="fps in the video_metadata must be a positive number"):
+    with pytest.raises(InputError, match="fps must be a positive number"):
         ArrayVideo(CLIP, {"fps": fps})
 
 
@@ -143,6 +151,26 @@ def test_rows_of_an_array_may_be_some_frames_of_the_video() -> None:
 def test_an_array_without_a_rate_has_no_times(metadata: Any) -> None:
     with pytest.raises(InputError, match=r"times of .* are unknown; give video_metadata"):
         ArrayVideo(CLIP, metadata)
+
+
+FACTS = {"fps": 10.0, "frames_indices": np.arange(0, 4000, 2)}
+CHANGED = {**FACTS, "frames_indices": np.arange(0, 4000, 2) + np.eye(1, 2000, 1000, int)[0]}
+
+
+def test_arrays_are_one_video_only_if_view_and_times_are_the_same() -> None:
+    whole = torch.zeros(8, 3, 4, 3, dtype=torch.uint8)
+    views = [
+        whole[:4],
+        whole[::2],
+        whole[4:],
+        whole[:4].transpose(1, 3),
+        whole[:4].reshape(4, 4, 3, 3),
+    ]
+    assert len({video_identity(view, FACTS) for view in views}) == len(views)
+    assert repr(FACTS) == repr(CHANGED)  # NumPy leaves out the middle
+    assert video_identity(whole, FACTS) != video_identity(whole, CHANGED)
+    assert video_identity(whole, FACTS) == video_identity(whole[:], {**FACTS, "width": 4})
+    assert video_identity(whole, None) == video_identity(whole, {})
 
 
 @pytest.mark.parametrize("pixels", [CLIP.float(), CLIP[0], CLIP[..., :2], CLIP[:0]])
@@ -182,8 +210,45 @@ def test_videos_and_texts_are_found_in_messages() -> None:
     one, two = video_blocks([first, second])
     assert (one.video, two.video) == ("a.mp4", "b.mp4")
     assert one.keywords == {"sampler": "uniform", "caption": "A dog."}
-    assert (one.user_text, two.user_text) == ("And why?", None)
-    assert user_text(first[:2]) == "Who?"
+    assert (one.user_text, two.user_text) == ("Who?", None)
+
+
+CLIP_ALONE = {"role": "user", "content": [{"type": "video", "path": "a.mp4"}]}
+ANSWERED = {"role": "assistant", "content": "So."}
+
+
+def says(text: str) -> dict[str, Any]:
+    return {"role": "user", "content": text}
+
+
+CHATS: dict[str, tuple[list[Any], str | None]] = {
+    "after it, in the same turn": ([says("Hi."), ANSWERED, CLIP_ALONE, says("Who?")], "Who?"),
+    "before it, in the same turn": ([says("Hi."), ANSWERED, says("Who?"), CLIP_ALONE], "Who?"),
+    "in an earlier turn": ([says("Hi."), ANSWERED, says("Who?"), ANSWERED, CLIP_ALONE], "Who?"),
+    "in the next turn": ([CLIP_ALONE, ANSWERED, says("Who?")], "Who?"),
+    "with a tool between": (
+        [says("Who?"), ANSWERED, {**CLIP_ALONE, "role": "tool"}, {"role": "tool"}],
+        "Who?",
+    ),
+    "nowhere": ([{"role": "system", "content": "Be brief."}, CLIP_ALONE, ANSWERED], None),
+}
+
+
+@pytest.mark.parametrize("case", CHATS)
+def test_a_video_without_words_is_asked_by_the_nearest_turn(case: str) -> None:
+    chat, question = CHATS[case]
+    at = next(
+        i for i, message in enumerate(chat) if message.get("content") is CLIP_ALONE["content"]
+    )
+    assert user_text(chat, at) == question
+
+
+@given(st.lists(st.sampled_from([says("Who?"), says("Why?"), ANSWERED, CLIP_ALONE]), max_size=6))
+def test_what_is_asked_of_a_video_stays_once_it_is_answered(later: list[Any]) -> None:
+    asked = [says("Hi."), ANSWERED, CLIP_ALONE, says("Where?"), ANSWERED]
+    for at, message in enumerate(asked):
+        if message is not ANSWERED:
+            assert user_text([*asked, *later], at) == user_text(asked, at)
 
 
 GIVEN = {"caption": "c", "question": "q", "user_text": "u"}

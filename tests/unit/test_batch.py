@@ -102,7 +102,7 @@ def test_blank_lines_and_a_byte_order_mark_and_exotic_line_breaks_are_no_lines(
         ('{"video": 3}', "line 2: 'video' must be a text that is not empty, got 3"),
         ('{"video": " "}', "line 2: 'video' must be a text that is not empty, got ' '"),
         ('{"video": "a.mp4", "caption": ""}', "'caption' must be a text that is not empty"),
-        ('{"video": "a.mp4", "captoin": "x"}', "unknown key 'captoin'; the keys are: video, cap"),
+        ('{"video": "a.mp4", "captoin": "x"}', "line 2: unknown key 'captoin' .did you"),
         ('{"video": "a.mp4", "id": true}', "'id' must be a text or a whole number, got True"),
         ('{"video": "a.mp4", "id": null}', "'id' must be a text or a whole number, got None"),
         ('{"video": "a.mp4", "id": 1}', "line 2: id 1 is taken by line 1"),
@@ -126,8 +126,6 @@ def test_a_malformed_line_refuses_the_manifest_and_is_named(
 def test_a_manifest_that_cannot_be_read_is_named_with_the_cause(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nowhere\.jsonl: No such file or directory"):
         read_manifest(tmp_path / "nowhere.jsonl")
-    with pytest.raises(InputError, match="Is a directory"):
-        read_manifest(tmp_path)
     (tmp_path / "latin.jsonl").write_bytes(b'{"video": "\xe9.mp4"}\n')
     with pytest.raises(InputError, match="byte 11 is not UTF-8"):
         read_manifest(tmp_path / "latin.jsonl")

@@ -24,6 +24,7 @@ from keyscore_plugin.commands.listing import Entry
 from keyscore_plugin.commands.outputs import require_writable_file, require_writable_folder
 from keyscore_plugin.errors import InputError, MissingDependencyError
 from keyscore_plugin.registries import CAPTIONERS, DECODERS, SAMPLERS
+from keyscore_plugin.samplers.base import get_sampler
 from keyscore_plugin.types import STAGES, Selection
 from keyscore_plugin.video import open_video
 from tests.broken import BROKEN
@@ -195,16 +196,32 @@ def test_a_grid_that_a_sampler_cannot_use_is_one_line(video: str, capsys: Captur
         (["--caption", " "], "argument --caption: the text is empty; give a sentence"),
         (["--question", ""], "argument --question: the text is empty"),
         (["--sampler", "best"], "unknown sampler 'best'; the samplers are: aks, "),
-        (["--decoder", "vlc"], "argument --decoder: invalid choice: 'vlc'"),
-        (["--grid", "all"], "argument --grid: invalid choice: 'all'"),
-        (["--frames", "3"], "unrecognized arguments: --frames 3"),
-        (["--num", "3"], "unrecognized arguments: --num 3"),
+        (
+            ["--sampler", "unifrom"],
+            "unknown sampler 'unifrom' (did you mean 'uniform'?); the sampl",
+        ),
+        (["--decoder", "vlc"], "argument --decoder: unknown decoder 'vlc'; the decoders are: auto"),
+        (["--decoder", "pyva"], "unknown decoder 'pyva' (did you mean 'pyav'?); the decoders are"),
+        (["--grid", "all"], "argument --grid: unknown grid 'all'; the grids are: fps, keyframes, "),
+        (["--grid", "keyframe"], "unknown grid 'keyframe' (did you mean 'keyframes'?); the grids"),
+        (
+            ["--guide", "text"],
+            "unknown guide 'text'; the guides are: both, caption, given, question",
+        ),
+        (["--frames", "3"], "unrecognized arguments: --frames 3 (did you mean '--num-frames'?)"),
+        (["--num", "3"], "unrecognized arguments: --num 3 (did you mean '--num-frames'?)"),
+        (["-q", "-v"], "argument -v/--verbose: not allowed with argument -q/--quiet"),
         (["a\nb"], "unrecognized arguments: a b"),
         (["--sampler", "uniform", "--threshold", "0.5"], "uniform ranks no frames"),
         (["--encoder", "conse"], "no text to score the frames with; give a caption"),
         (["--encoder", "conse", "--caption", "a", "--device", "abacus"], "abacus"),
         (["--encoder", "./no-such-model", "--caption", "a"], "./no-such-model"),
+        (
+            ["--encoder", "./cones", "--caption", "a"],
+            "no encoder './cones' (did you mean 'conse'?): ",
+        ),
         (["--encoder", "conse", "--captioner", "bard"], "captioner 'bard'"),
+        (["--encoder", "conse", "--captioner", "./label"], "(did you mean 'labels'?)"),
         (["--report", "why.pdf"], "cannot write a report as 'why.pdf'; name a file that ends in"),
     ],
 )
@@ -214,6 +231,12 @@ def test_bad_usage_ends_with_2_and_one_line(
     code, err = fails(capsys, "select", video, *options)
     assert code == 2
     assert message in err
+
+
+def test_a_command_that_was_mistyped_is_found(capsys: Capture) -> None:
+    code, err = fails(capsys, "selct", "a.mp4")
+    assert code == 2
+    assert "unknown command 'selct' (did you mean 'select'?); the commands are: batch, " in err
 
 
 @pytest.mark.parametrize("argv", [[], ["choose"], ["select"], ["batch", "m.jsonl"]])
@@ -264,6 +287,11 @@ def test_a_video_that_cannot_be_read_ends_with_3_and_is_named(
         (["--grid", "keyframes"], "with grid.kind 'fps', this run asks for 'keyframes'; give anot"),
         (["--decoder", "decord"], "with decoder 'pyav', this run asks for 'decord'; give another"),
         (["--sampler", "topk", "--encoder", "absent"], "with sampler 'stacfp', this run asks for"),
+        (["--guide", "caption"], "with guide 'given', this run asks for 'caption'; give another"),
+        (
+            ["--set", "grid.sample_fps=4"],
+            "with grid.sample_fps 2.0, this run asks for 4; give anot",
+        ),
     ],
 )
 def test_a_batch_goes_on_with_the_same_options_only_and_says_so_before_a_model_is_loaded(
@@ -407,6 +435,9 @@ def test_list_names_everything_once_with_a_description(capsys: Capture) -> None:
     assert ("encoder", "conse") in names
     assert all(entry.description.endswith(".") for entry in entries)
     assert len({entry.description for entry in entries}) == len(entries)
+    needs_text = {entry.name: entry.needs_text for entry in entries if entry.kind == "sampler"}
+    assert needs_text == {name: get_sampler(name).needs_text for name in SAMPLERS}
+    assert all(entry.needs_text is None for entry in entries if entry.kind != "sampler")
     assert all((entry.usable is False) == (entry.problem is not None) for entry in entries)
 
 
@@ -419,7 +450,10 @@ def test_list_prints_a_line_an_entry_under_its_kind(capsys: Capture) -> None:
         "captioners",
         "decoders",
     ]
-    assert any(line.startswith("  uniform ") for line in lines)
+    (uniform,) = (line for line in lines if line.startswith("  uniform "))
+    (topk,) = (line for line in lines if line.startswith("  topk "))
+    assert topk.endswith(" Needs a text.")
+    assert not uniform.endswith(" Needs a text.")
 
 
 def test_what_is_not_installed_is_listed_with_the_way_to_get_it(

@@ -5,8 +5,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
+from keyscore_plugin._names import hint
 from keyscore_plugin.config import (
     EncodeConfig,
     GridConfig,
@@ -16,6 +18,7 @@ from keyscore_plugin.config import (
     SelectConfig,
 )
 from keyscore_plugin.errors import InputError
+from keyscore_plugin.registries import SAMPLERS
 
 NAN, INF = math.nan, math.inf
 
@@ -28,6 +31,9 @@ NAN, INF = math.nan, math.inf
         (GridConfig, {"sample_fps": NAN}),
         (GridConfig, {"sample_fps": INF}),
         (GridConfig, {"sample_fps": 1e308}),
+        (GridConfig, {"sample_fps": "4"}),
+        (GridConfig, {"sample_fps": True}),
+        (GridConfig, {"sample_fps": None}),
         (GridConfig, {"max_frames": 0}),
         (GridConfig, {"short_side": 15}),
         (GridConfig, {"max_closer": -1}),
@@ -36,6 +42,9 @@ NAN, INF = math.nan, math.inf
         (ProposalConfig, {"bins": ()}),
         (ProposalConfig, {"bins": (8, 4, 4.5)}),
         (ProposalConfig, {"bins": (3000, 3000, 3000)}),
+        (ProposalConfig, {"bins": 4}),
+        (ProposalConfig, {"bins": "844"}),
+        (ProposalConfig, {"seed": None}),
         (ProposalConfig, {"seed": "x"}),
         (ProposalConfig, {"seed": -1}),
         (ProposalConfig, {"seed": 10**30}),
@@ -107,12 +116,25 @@ def test_what_is_absent_keeps_its_default() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"scores": {}}, "unknown setting 'scores'; the settings are: .*'score'"),
-        ({"score": {"delta": 1}}, "not a SamplerConfig: .*delta"),
+        (
+            {"scores": {}},
+            r"SamplerConfig: unknown setting 'scores' \(did you mean 'score'\?\); the settings "
+            "are: grid, proposal, encode, score, select, guide$",
+        ),
+        ({"sample_fps": 4}, r"unknown setting 'sample_fps' \(did you mean 'grid.sample_fps'\?\)"),
+        (
+            {"score": {"colour": 1}},
+            "ScoreConfig: unknown setting 'colour'; the settings are: alpha, ",
+        ),
+        (
+            {"grid": {"sample_fp": 1}},
+            r"GridConfig: unknown setting 'sample_fp' \(did you mean 'sample_fps'\?\)",
+        ),
         ({"score": {"temperature": 0}}, "ScoreConfig: temperature 0"),
-        ({"score": {"temperature": "hot"}}, "not a SamplerConfig: score .*hot"),
-        ({"score": None}, "not a SamplerConfig: score None"),
-        ({"score": "text"}, "not a SamplerConfig: score 'text'"),
+        ({"score": {"temperature": "hot"}}, "ScoreConfig: temperature 'hot' is not a number"),
+        ({"score": None}, "ScoreConfig: expected a dict of settings, got None"),
+        ({"score": "text"}, "ScoreConfig: expected a dict of settings, got 'text'"),
+        ({"score": GridConfig()}, "ScoreConfig: expected a dict of settings, got GridConfig"),
         ({"guide": "answer"}, "guide 'answer'"),
     ],
 )
@@ -120,3 +142,45 @@ def test_what_is_no_config_is_one_clear_line(values: dict[str, Any], message: st
     with pytest.raises(InputError, match=message) as caught:
         SamplerConfig.from_dict(values)
     assert "\n" not in str(caught.value)
+
+
+def test_settings_are_given_made_as_a_dict_or_not_at_all() -> None:
+    config = SamplerConfig(grid=GridConfig(sample_fps=4))
+    assert SamplerConfig.of(config) is config
+    assert SamplerConfig.of({"grid": {"sample_fps": 4}}) == config
+    assert SamplerConfig.of({"grid": GridConfig(sample_fps=4)}) == config
+    assert SamplerConfig.of(None) == SamplerConfig.of({}) == SamplerConfig()
+    nothing: Any = "fast"
+    with pytest.raises(InputError, match="expected a dict of settings, got 'fast'"):
+        SamplerConfig.of(nothing)
+
+
+def test_numbers_of_numpy_are_kept_as_the_same_settings_and_written_as_json() -> None:
+    values: dict[str, Any] = {
+        "grid": {"sample_fps": np.float32(4), "max_frames": np.int64(9)},
+        "proposal": {"bins": np.array([4, 2, 2]), "seed": np.uint8(7), "k_max": np.int32(5)},
+        "score": {"temperature": np.float64(0.25)},
+    }
+    config = SamplerConfig.from_dict(values)
+    assert config == SamplerConfig(
+        grid=GridConfig(sample_fps=4.0, max_frames=9),
+        proposal=ProposalConfig(bins=(4, 2, 2), seed=7, k_max=5),
+        score=ScoreConfig(temperature=0.25),
+    )
+    assert json.loads(json.dumps(config.to_dict())) == config.to_dict()
+    assert type(config.score.temperature) is float
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("unifrom", "uniform"),
+        ("Uniform", "uniform"),
+        ("wfs_sb", "wfs-sb"),
+        ("sample-fps", "grid.sample_fps"),
+        ("policy", "select.policy"),
+    ],
+)
+def test_a_name_that_was_mistyped_is_found(typed: str, meant: str) -> None:
+    assert hint(typed, [*SAMPLERS, *SamplerConfig.names()]) == f" (did you mean {meant!r}?)"
+    assert hint("banana", [*SAMPLERS, *SamplerConfig.names()]) == ""

@@ -149,6 +149,8 @@ def test_a_part_holds_the_frames_that_begin_in_it_or_the_one_on_show(
         (float("inf"), None, r"^the start of a part .* got inf$"),
         (-1, None, r"^the start of a part .* got -1$"),
         (True, None, r"^the start of a part .* got True$"),
+        ("9" * 10**6, None, r"^the start of a part .* got '99+"),
+        (np.zeros((400, 400)), None, r"^the start of a part .* got <array of shape"),
     ],
 )
 def test_what_is_no_part_is_refused_in_one_line(

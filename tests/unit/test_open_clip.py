@@ -21,7 +21,7 @@ from keyscore_plugin.encoders.open_clip import LAYOUT, PREFIX, OpenClipEncoder
 from keyscore_plugin.encoders.registry import encoder_weights
 from keyscore_plugin.errors import MissingDependencyError, ModelError
 from keyscore_plugin.scoring import score
-from keyscore_plugin.types import Frames
+from keyscore_plugin.types import Frames, Reading
 from tests.fake_hub import COMMIT, hub_of
 from tests.precision import assert_half_scores_as_whole
 from tests.requires import require_gpu_or_skip, require_or_skip
@@ -100,6 +100,12 @@ def test_tokens_of_a_tokenizer_of_transformers_are_counted_as_it_reads_them(tmp_
     SAVE_OPEN_CLIP["siglip"](tmp_path)
     # A token a letter, punctuation taken out, and a mark at the end.
     assert _load(tmp_path).encode_text("a cat,   a dog!").n_tokens == len("a cat a dog") + 1
+
+
+@pytest.mark.parametrize("name", ["clip", "siglip"])
+def test_words_that_it_cannot_read_are_told(name: str, tmp_path: Path) -> None:
+    SAVE_OPEN_CLIP[name](tmp_path)
+    assert _load(tmp_path).encode_text("a cat, 狗").reading == Reading(3, ("狗",))
 
 
 def test_the_model_of_the_paper_is_built_as_the_one_that_is_tested(tmp_path: Path) -> None:
@@ -360,7 +366,9 @@ def test_code_that_comes_with_a_tokenizer_is_never_run(
     described = json.loads((tmp_path / "tokenizer_config.json").read_text())
     described |= {"tokenizer_class": "Trap", "auto_map": {"AutoTokenizer": ["trap.Trap", None]}}
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(described))
-    with pytest.raises(ModelError, match=r"trust_remote_code|custom code") as error:
+    with pytest.raises(
+        ModelError, match=r"trust_remote_code|custom code|must be executed"
+    ) as error:
         _load(tmp_path)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "it-ran").exists()

@@ -17,7 +17,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from keyscore_plugin.errors import InputError, VideoError
-from keyscore_plugin.report import require_report_suffix, write_report
+from keyscore_plugin.report import require_report_suffix, style, write_report
+from keyscore_plugin.report.sheet import (
+    CONTENT_INCHES,
+    Sheet,
+    glyphs_may_be_missing,
+    wrapped,
+)
 from keyscore_plugin.report.stills import MAX_CHOSEN, load_stills
 from keyscore_plugin.report.strip import lay_out
 from keyscore_plugin.report.style import runs, time_ticks
@@ -144,6 +150,42 @@ def test_every_kind_of_selection_is_drawn_without_a_warning(
     path = tmp_path / "r.html"
     write_report(changed(selection(video)), path)
     assert path.stat().st_size > 20_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "WIDE LETTERS " * 12,
+        "the quick brown fox " * 60,
+        "narrow: illill " * 30,
+        "one-word-" * 80,
+        "自転車に乗る人 " * 40,
+        "a\nb\tc",
+    ],
+)
+def test_no_line_of_a_text_is_wider_than_the_page_and_no_word_is_lost(text: str) -> None:
+    for size in (style.TITLE, style.SMALL):
+        lines = wrapped(text, size=size)
+        sheet = Sheet(2.0)
+        with glyphs_may_be_missing():
+            drawn = [sheet.figure.text(0, 0, line, fontsize=size) for line in lines]
+            extents = [text.get_window_extent(dpi=200) for text in drawn]
+        assert max(extent.width for extent in extents) / 200 <= CONTENT_INCHES
+        assert "".join("".join(lines).split()) == "".join(text.split())
+
+
+def test_a_report_names_the_whole_file_and_the_whole_caption(tmp_path: Path, video: Path) -> None:
+    name = "a very long name of a file " * 8 + "0123456789" * 2 + ".mp4"
+    (tmp_path / name).write_bytes(video.read_bytes())
+    long = replace(
+        selection(tmp_path / name), caption=Caption("a man rides a bicycle; " * 40, "given")
+    )
+    write_report(long, tmp_path / "long.svg")
+    said = re.sub(
+        r"\s", "", "".join(re.findall("<!--(.*?)-->", (tmp_path / "long.svg").read_text()))
+    )
+    assert re.sub(r"\s", "", name) in said
+    assert said.count("rides") == 40
 
 
 def test_portrait_video_keeps_its_shape_and_the_page_its_height(tmp_path: Path) -> None:

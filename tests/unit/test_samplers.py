@@ -1,5 +1,6 @@
 """One call for every sampler, and the laws each of them keeps."""
 
+import json
 import random
 from fractions import Fraction
 from pathlib import Path
@@ -11,10 +12,11 @@ import pytest
 import torch
 
 from keyscore_plugin import KeyScoreSampler, SamplerConfig, Selection, get_sampler, list_samplers
-from keyscore_plugin.config import EncodeConfig, Guide, SelectConfig
+from keyscore_plugin.config import EncodeConfig, GridConfig, Guide, ProposalConfig, SelectConfig
 from keyscore_plugin.errors import InputError, MemoryEndedError
 from keyscore_plugin.samplers.encoding import rows_worth_encoding
 from keyscore_plugin.samplers.filling import fill_up
+from keyscore_plugin.samplers.published.random_frames import RandomSampler, RandomSettings
 from keyscore_plugin.types import STAGES, Candidates, Caption, Embeddings, Frames
 from keyscore_plugin.video import open_video
 from tests.colour import ColourEncoder
@@ -62,7 +64,9 @@ def traffic_light(tmp_path_factory: pytest.TempPathFactory) -> Path:
 GUIDED = [name for name in list_samplers() if get_sampler(name).needs_text]
 
 
-def sample(name: str, video: Path, config: SamplerConfig | None = None, **call: Any) -> Selection:
+def sample(
+    name: str, video: Path, config: SamplerConfig | dict[str, Any] | None = None, **call: Any
+) -> Selection:
     sampler = get_sampler(name, encoder=ColourEncoder(), captioner=ColourCaptioner(), config=config)
     return sampler(video, **call)
 
@@ -151,6 +155,22 @@ def test_threshold_returns_what_scores(traffic_light: Path) -> None:
     assert selection.indices == above
 
 
+@pytest.mark.parametrize("name", ["keyscore", "topk"])
+def test_a_threshold_above_every_score_gives_the_best_frame_and_says_so(
+    name: str, traffic_light: Path
+) -> None:
+    selection = sample(name, traffic_light, threshold=1.5, caption="green")
+    assert selection.scores is not None
+    (best,) = selection.scores
+    assert best == max(frame.total or 0 for frame in selection.curves)
+    assert selection.notes == (
+        f"no frame reaches the threshold 1.5: the highest score is {best:.6g}, and that frame "
+        "alone was chosen; lower the threshold",
+    )
+    at_best = sample(name, traffic_light, threshold=best, caption="green")
+    assert (at_best.scores, at_best.notes) == ([best], ())
+
+
 @pytest.mark.parametrize("name", ["uniform", "stacfp"])
 def test_a_sampler_without_scores_refuses_a_threshold(name: str, traffic_light: Path) -> None:
     with pytest.raises(InputError, match="ranks no frames"):
@@ -223,9 +243,9 @@ def test_bad_arguments_are_named(call: dict[str, Any], message: str, traffic_lig
         sample("keyscore", traffic_light, **{"caption": "red", **call})
 
 
-@pytest.mark.parametrize("video", [123, None, b"a.mp4", ["a.mp4"]])
+@pytest.mark.parametrize("video", [123, None, {"video": "a.mp4"}])
 def test_what_is_no_video_is_named(video: Any) -> None:
-    with pytest.raises(InputError, match="a video is a path or an open VideoSource, got "):
+    with pytest.raises(InputError, match="is no video; give a path"):
         get_sampler("uniform")(video)
 
 
@@ -234,7 +254,48 @@ def test_a_guide_without_its_question_is_an_error(traffic_light: Path) -> None:
         sample("keyscore", traffic_light, SamplerConfig(guide="question"), caption="red")
 
 
+@pytest.mark.parametrize("name", ["keyscore", "random", "uniform"])
+def test_numbers_of_numpy_are_numbers_and_settings_may_be_a_dict(
+    name: str, traffic_light: Path
+) -> None:
+    made = SamplerConfig(grid=GridConfig(sample_fps=4), proposal=ProposalConfig(seed=3))
+    plain = sample(name, traffic_light, made, num_frames=4, caption="green")
+    given = sample(
+        name,
+        traffic_light,
+        {"grid": {"sample_fps": np.float32(4)}, "proposal": {"seed": np.int64(3)}},
+        num_frames=np.int64(4),
+        caption="green",
+    )
+    assert given.indices == plain.indices
+    assert given.config == plain.config
+    assert json.loads(given.to_json())["num_frames"] == 4
+    if name == "keyscore":
+        by_score = sample(name, traffic_light, threshold=np.float32(0.5), caption="green")
+        assert json.loads(by_score.to_json())["threshold"] == 0.5
+
+
+def test_settings_of_a_published_sampler_take_numbers_of_numpy(traffic_light: Path) -> None:
+    seed: Any = np.int64(5)
+    selection = RandomSampler(settings=RandomSettings(seed))(traffic_light, num_frames=4)
+    plain = RandomSampler(settings=RandomSettings(5))(traffic_light, num_frames=4)
+    assert selection.indices == plain.indices
+    assert json.loads(selection.to_json())["config"]["method"] == {"seed": 5}
+
+
+def test_frames_are_read_by_indices_of_any_kind_of_whole_number(traffic_light: Path) -> None:
+    kinds = (np.int8, np.uint16, np.int32, np.uint32, np.int64, np.uint64)
+    with open_video(traffic_light) as source:
+        plain = source.read([5, 3])
+        for kind in kinds:
+            given: list[Any] = [np.array([5, 3], dtype=kind), [kind(5), kind(3)]]
+            for indices in given:
+                assert torch.equal(source.read(indices).pixels, plain.pixels)
+
+
 def test_unknown_sampler_lists_the_known() -> None:
+    with pytest.raises(InputError, match=r"unknown sampler 'topp' \(did you mean 'topk'\?\); the "):
+        get_sampler("topp")
     with pytest.raises(InputError, match="unknown sampler 'magic'; the samplers are: aks, "):
         get_sampler("magic")
 

@@ -6,6 +6,7 @@ import pickle
 from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -72,7 +73,7 @@ def test_repr_prints_shapes_not_values() -> None:
     )
     text = TextEmbedding(torch.ones(5), "conse", 9, 7)
     assert repr(text) == (
-        "TextEmbedding(vector=float32(5,), model='conse', n_tokens=9, max_tokens=7)"
+        "TextEmbedding(vector=float32(5,), model='conse', n_tokens=9, max_tokens=7, reading=None)"
     )
     assert repr(scores_of(2)).startswith("FrameScores(semantic=float32(2,), temporal=float32(2,)")
     assert "labels=int64(9,), k_silhouettes={2: 0.5})" in repr(candidates())
@@ -157,6 +158,53 @@ def test_what_does_not_fit_is_one_clear_line(make: Any, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_selection_takes_the_numbers_of_arrays_and_writes_them_as_json() -> None:
+    plain = selection(indices=[3, 70], pts_seconds=[0.25, 7.5], scores=[0.5, 0.75])
+    given = selection(
+        indices=np.array([3, 70], dtype=np.uint32),
+        pts_seconds=torch.tensor([0.25, 7.5]),
+        scores=np.array([0.5, 0.75], dtype=np.float32),
+        num_frames=np.int64(plain.num_frames or 0),
+        average_fps=np.float64(plain.average_fps),
+    )
+    assert given.to_json() == plain.to_json()
+
+
+def test_a_selection_of_a_long_video_is_shown_in_a_few_lines() -> None:
+    frames = tuple(ScoredFrame(i, i / 2, 0, 0.1, 0.2, 0.3, 0.4) for i in range(2048))
+    shown = repr(
+        selection(
+            video="/videos/" + "long " * 60 + "name.mp4",
+            duration_seconds=1024.0,
+            indices=list(range(64)),
+            pts_seconds=[i / 2 for i in range(64)],
+            scores=[0.5] * 64,
+            caption=Caption("a dog " * 500, "generated", "labels"),
+            curves=frames,
+            candidates=frames[:16],
+            notes=tuple(f"note {n}" for n in range(9)),
+        )
+    )
+    assert len(shown) < 1000
+    assert shown.count("\n") < 16
+    assert shown.startswith("Selection(\n  video='/videos/long long")
+    assert "name.mp4', duration_seconds=1024, n_frames=" in shown
+    assert "  generated caption='a dog a dog" in shown
+    assert "  indices=[0, 1, 2, 3, ..., 60, 61, 62, 63] (64,),\n" in shown
+    assert "  pts_seconds=[0, 0.5, 1, 1.5, ..., 30, 30.5, 31, 31.5] (64,),\n" in shown
+    assert "  candidates=(16,), curves=(2048,), n_grid=" in shown
+    assert "  note='note 2',\n  6 more notes,\n)" in shown
+
+
+def test_a_selection_without_scores_and_texts_shows_neither() -> None:
+    shown = repr(selection(caption=None, question=None, scores=None, notes=(), threshold=None))
+    assert "caption" not in shown
+    assert "note" not in shown
+    assert "  scores=None,\n" in shown
+    assert "  question='why?',\n" in repr(selection(caption=None, question="why?"))
+    assert ", threshold=0.5, encoder=" in repr(selection(num_frames=None, threshold=0.5))
+
+
 def test_json_keeps_a_selection_bit_for_bit() -> None:
     for whole in (selection(), selection(caption=None, scores=None, num_frames=None, curves=())):
         text = whole.to_json(curves=True)
@@ -214,8 +262,9 @@ def test_text_that_is_no_selection(text: str, message: str) -> None:
     ("changes", "message"),
     [
         ({"colour": 1}, "not a Selection: .*colour"),
-        ({"indices": 5}, "not a Selection"),
-        ({"pts_seconds": ["a", "b"]}, "not a Selection"),
+        ({"indices": 5}, "Selection.indices must be whole numbers, got 5"),
+        ({"indices": [3, 7.5]}, r"Selection.indices must be whole numbers, got \[3, 7.5\]"),
+        ({"pts_seconds": ["a", "b"]}, r"Selection.pts_seconds must be numbers, got \['a', 'b'\]"),
         ({"candidates": None}, "not a Selection"),
         ({"candidates": [{"row": 1}]}, "not a Selection: .*row"),
         ({"caption": "a dog"}, "not a Selection"),

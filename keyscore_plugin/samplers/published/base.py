@@ -1,12 +1,14 @@
 """What the published selectors share: settings of their own, stretched scores, a full budget."""
 
 import math
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from torch import Tensor
 
 from keyscore_plugin._numeric import min_max
+from keyscore_plugin._plain import plain
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.encoders.base import Encoder
@@ -37,7 +39,7 @@ class PublishedSampler(SamplerTemplate, Generic[SettingsT]):
 
     def __init__(
         self,
-        config: SamplerConfig | None = None,
+        config: SamplerConfig | Mapping[str, Any] | None = None,
         *,
         settings: SettingsT | None = None,
         encoder: str | Encoder = "auto",
@@ -58,10 +60,16 @@ class PublishedSampler(SamplerTemplate, Generic[SettingsT]):
         super().__init__(
             config, encoder=encoder, captioner=captioner, decoder=decoder, device=device
         )
-        self.settings = self.defaults if settings is None else settings
+        self.settings = self.defaults if settings is None else _with_plain_numbers(settings)
 
     def _settings(self) -> dict[str, Any]:
         return {**super()._settings(), "method": asdict(self.settings)}
+
+
+def _with_plain_numbers(settings: SettingsT) -> SettingsT:
+    """The same settings, numbers of numpy and its like as Python's own."""
+    values: dict[str, Any] = asdict(settings)
+    return replace(settings, **{name: plain(value) for name, value in values.items()})
 
 
 def require_range(

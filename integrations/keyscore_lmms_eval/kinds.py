@@ -1,0 +1,64 @@
+"""Which files are videos, told by what is in them where lmms-eval goes by a misleading name."""
+
+import os
+from pathlib import PurePath
+
+import av
+from PIL import Image
+
+from keyscore_plugin.download import is_remote, local_path
+from keyscore_plugin.errors import VideoError
+
+# By these lmms-eval tells a path's kind; every other file is a video to it.
+_STILLS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tiff", ".webp")
+_SOUNDS = (".wav", ".mp3", ".m4a", ".aac", ".flac", ".ogg", ".opus", ".webm")
+
+# What Pillow raises over files that are damaged or claim too much.
+_NO_IMAGE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+_MAY_MOVE = (".gif", ".png", ".webp")
+# What FFmpeg calls the formats of these sounds; they may hold a video as well.
+_MAY_SHOW = {".m4a": "mov", ".ogg": "ogg", ".webm": "matroska"}
+
+
+def is_video(path: str) -> bool:
+    """Whether a file is a video.
+
+    lmms-eval takes every ``.webm`` for a sound, which most models do not hear, and every ``.gif``
+    for a still. A sound that cannot be opened is called a video, so that its error is seen. What
+    lies on a server is not looked at: there, ``.webm`` is a video and the others are as lmms-eval
+    has them.
+    """
+    suffix = PurePath(path).suffix.lower()
+    if suffix not in _STILLS + _SOUNDS:
+        return True
+    if suffix not in _MAY_MOVE + tuple(_MAY_SHOW):
+        return False
+    if is_remote(path):
+        return suffix == ".webm"
+    try:
+        file = local_path(path)
+    except VideoError:
+        return True
+    return _moves(file) if suffix in _MAY_MOVE else _shows(file, _MAY_SHOW[suffix])
+
+
+def _moves(file: str | os.PathLike[str]) -> bool:
+    """Whether an image file holds an animation."""
+    try:
+        with Image.open(file) as image:
+            return bool(getattr(image, "is_animated", False))
+    except _NO_IMAGE:
+        return False
+
+
+def _shows(file: str, container_format: str) -> bool:
+    """Whether a file of sound has pictures other than a cover."""
+    cover = av.stream.Disposition.attached_pic
+    try:
+        # With the format named, FFmpeg opens no playlist, which may lead to other files.
+        container = av.open(f"file:{file}", format=container_format, metadata_errors="replace")
+    except av.FFmpegError:
+        return True
+    with container:
+        pictures = [s for s in container.streams.video if not s.disposition & cover]
+    return bool(pictures)

@@ -1,0 +1,213 @@
+"""A video that comes without a file: its bytes, a file object, a ``data:`` URL.
+
+A copy in a temporary folder stands in for the file, for as long as the video is open: decoders open
+a file several times, and what holds for files (no other file is opened, no address is asked) holds
+for the copy.
+"""
+
+import binascii
+import io
+import mimetypes
+import re
+import tempfile
+from base64 import b64decode
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from urllib.parse import unquote_to_bytes
+
+from torch import Tensor
+
+from keyscore_plugin.errors import InputError, VideoError, shown
+from keyscore_plugin.types import Frames
+
+if TYPE_CHECKING:
+    from keyscore_plugin.video import VideoSource
+
+_CHUNK = 1 << 20
+_SUFFIX = re.compile(r"\.\w{1,8}$")  # helps FFmpeg to tell some formats
+_WHOLE_FILE = "give the bytes of a whole video file, a file object rewound by seek(0)"
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """A file object that was opened in binary mode; it need not be able to seek."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most ``size`` of the bytes that come next; none at the end."""
+
+
+Bytes = bytes | bytearray | memoryview
+
+
+class Copy:
+    """A file in a temporary folder with what was given in it.
+
+    Args:
+        given: Bytes, a file object (read from where it stands to its end), or a ``data:`` URL.
+
+    Attributes:
+        name: What messages and `Selection.video` call it.
+        path: Where it lies until it is deleted.
+
+    Raises:
+        InputError: The file object is one of texts, or gives no bytes.
+        VideoError: There is nothing in it, it cannot be read, or there is no room for a copy.
+    """
+
+    def __init__(self, given: Bytes | Readable | str) -> None:
+        self.name, suffix, chunks = _contents(given)
+        self._folder = tempfile.TemporaryDirectory(prefix="keyscore-")
+        self.path = str(Path(self._folder.name, f"video{suffix}"))
+        try:
+            self._write(chunks)
+        except BaseException:
+            self.delete()
+            raise
+
+    def _write(self, chunks: Iterator[Bytes]) -> None:
+        n_bytes = 0
+        with Path(self.path).open("wb") as file:
+            for chunk in chunks:
+                try:
+                    n_bytes += file.write(chunk)
+                except OSError as error:
+                    raise VideoError(
+                        self.name,
+                        f"it cannot be copied to {tempfile.gettempdir()} ({error.strerror})",
+                        "free room there, or set TMPDIR to another folder",
+                    ) from error
+        if not n_bytes:
+            raise VideoError(self.name, "it holds no bytes, or none that come next", _WHOLE_FILE)
+
+    def delete(self) -> None:
+        """Free the room that it takes."""
+        self._folder.cleanup()
+
+
+class CopiedVideo:
+    """The video in a `Copy`, under the copy's name. Closing it deletes the copy.
+
+    Args:
+        source: The video in the copy.
+        copy: The copy.
+
+    Attributes: see `keyscore_plugin.video.VideoSource`.
+    """
+
+    def __init__(self, source: "VideoSource", copy: Copy) -> None:
+        self._source = source
+        self._copy = copy
+        self.path = copy.name
+        self.decoder: str = source.decoder
+        self.start_pts_seconds: float = source.start_pts_seconds
+        self.duration_seconds: float = source.duration_seconds
+        self.average_fps: Fraction = source.average_fps
+        self.n_frames: int = source.n_frames
+        self.n_frames_counted: bool = source.n_frames_counted
+        self.width, self.height, self.rotation = source.width, source.height, source.rotation
+        self.mirrored, self.stream = source.mirrored, source.stream
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Those of the video."""
+        return self._source.notes
+
+    def pts_seconds(self, indices: Sequence[int] | Tensor | None = None) -> Tensor:
+        """See `keyscore_plugin.video.VideoSource`."""
+        return self._source.pts_seconds(indices)
+
+    def keyframes(self) -> Tensor:
+        """See `keyscore_plugin.video.VideoSource`."""
+        return self._source.keyframes()
+
+    def read(
+        self, indices: Sequence[int] | Tensor, *, size: tuple[int, int] | None = None
+    ) -> Frames:
+        """See `keyscore_plugin.video.VideoSource`."""
+        with named(self._copy.name):
+            return self._source.read(indices, size=size)
+
+    def thumbnails(self, grid: Sequence[int] | Tensor, *, short_side: int) -> Iterator[Frames]:
+        """See `keyscore_plugin.video.VideoSource`."""
+        with named(self._copy.name):
+            yield from self._source.thumbnails(grid, short_side=short_side)
+
+    def close(self) -> None:
+        """Free the decoder and delete the copy."""
+        self._source.close()
+        self._copy.delete()
+
+    def __enter__(self) -> "CopiedVideo":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+@contextmanager
+def named(name: str) -> Iterator[None]:
+    """Let errors name what the caller gave, not our copy of it."""
+    try:
+        yield
+    except VideoError as error:
+        raise VideoError(name, error.cause, error.remedy) from error
+
+
+def is_data_url(video: str) -> bool:
+    """Whether this is an address that holds the video itself (RFC 2397)."""
+    return video[:5].lower() == "data:"
+
+
+def _contents(given: Bytes | Readable | str) -> tuple[str, str, Iterator[Bytes]]:
+    """What to call it, the suffix of its copy, and its bytes."""
+    if isinstance(given, str):
+        name = f"<data: URL of {len(given):,} characters>"
+        kind, content = _data_of(given, name=name)
+        return name, mimetypes.guess_extension(kind) or "", iter([content])
+    if isinstance(given, Bytes):
+        whole = given.tobytes() if isinstance(given, memoryview) else given
+        return shown(given), "", iter([whole])
+    file_name = getattr(given, "name", None)
+    if not isinstance(file_name, str):
+        return f"<{type(given).__name__}>", "", _read(given)
+    suffix = _SUFFIX.search(file_name)
+    return f"<file object of {file_name}>", suffix[0] if suffix else "", _read(given)
+
+
+def _data_of(url: str, *, name: str) -> tuple[str, bytes]:
+    """MIME type and content of a ``data:`` URL."""
+    header, comma, data = url[len("data:") :].partition(",")
+    kind, *parameters = header.lower().split(";")
+    content = unquote_to_bytes(data)
+    if not comma:
+        raise VideoError(name, "it has no comma before its data", "give data:video/mp4;base64,...")
+    if "base64" not in parameters:
+        return kind, content
+    try:
+        return kind, b64decode(b"".join(content.split()), validate=True)
+    except binascii.Error as error:
+        raise VideoError(name, f"its base64 is damaged ({error})", _WHOLE_FILE) from error
+
+
+def _read(given: Readable) -> Iterator[Bytes]:
+    name = getattr(given, "name", type(given).__name__)
+    if isinstance(given, io.TextIOBase):
+        raise InputError(f"{shown(name)} is opened for texts; open it with open(path, 'rb')")
+    while True:
+        try:
+            chunk = given.read(_CHUNK)
+        except (OSError, ValueError) as error:  # closed, or opened to write
+            raise VideoError(
+                str(name), f"its read() fails: {error}", "give a file object open for reading"
+            ) from error
+        if not isinstance(chunk, Bytes):
+            raise InputError(
+                f"read() of {shown(name)} gives {shown(chunk)}, not bytes; give a file object in "
+                "binary mode, or the path"
+            )
+        if not chunk:
+            return
+        yield chunk

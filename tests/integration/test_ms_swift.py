@@ -1,0 +1,51 @@
+"""ms-swift replaces every reader of qwen-vl-utils; a sampler chooses all the same."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.ms_swift.encode import FAMILY
+from tests.requires import aside_or_skip
+from tests.tiny import FAMILIES
+from tests.tiny.videos import numbered_video
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def encoded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[int] | str]:
+    """What the real package makes of each row of `tests.ms_swift.encode`."""
+    aside = aside_or_skip("ms-swift")
+    folder = tmp_path_factory.mktemp("swift")
+    for part in FAMILIES[FAMILY].build():
+        part.save_pretrained(folder / "model")
+    video = numbered_video(folder / "numbered.mp4")
+    paths = [ROOT, ROOT / "integrations", ROOT / "tests" / "site", aside]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.ms_swift.encode", str(folder / "model"), str(video)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths)), "HF_HUB_OFFLINE": "1"},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stderr[-6000:]
+    frames: dict[str, list[int] | str] = json.loads(done.stdout.splitlines()[-1])
+    return frames
+
+
+@pytest.mark.timeout(300)
+def test_ms_swift_gets_the_frames_that_the_sampler_chose(
+    encoded: dict[str, list[int] | str],
+) -> None:
+    assert encoded["chosen"] == [15, 45, 75, 105]
+    assert encoded["without"] == [0, 40, 79, 119]
+
+
+@pytest.mark.timeout(300)
+def test_a_misspelt_sampler_is_an_error_in_ms_swift(encoded: dict[str, list[int] | str]) -> None:
+    assert str(encoded["misspelt"]).startswith("unknown sampler 'uniforn'")
