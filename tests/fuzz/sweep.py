@@ -69,10 +69,10 @@ def faults(path: str, *, rounds: int, seed: int, all_threads: bool) -> dict[str,
     container, stream = open_stream(path)
     with closing(container):
         codec = stream.codec_context
-        set_up(codec, "exact")
+        set_up(codec, "exact", careful=True)  # but for the threads as the new one is
+        codec.thread_count = _N_THREADS
         if all_threads:
             codec.thread_type = "AUTO"
-        codec.thread_count = _N_THREADS
         for _ in range(rounds):
             first = chance.choice(decoders.keyframes)
             end = min(decoders.n_packets, first + chance.choice(_LENGTHS))
