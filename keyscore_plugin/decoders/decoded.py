@@ -126,13 +126,20 @@ def decode_once(path: str, number: int) -> DecodedFrames:
         path: A local video file.
         number: Which of its video streams, counted from 0.
     """
+    try:
+        return _decode(path, number, careful=False)
+    except av.FFmpegError:  # several threads lose good frames beside one that does not decode
+        return _decode(path, number, careful=True)
+
+
+def _decode(path: str, number: int, *, careful: bool) -> DecodedFrames:
     pts, dts, position = array("q"), array("q"), array("q")
     keyframe = bytearray()
     container, stream = open_stream(path, number)
     with closing(container):
-        set_up(stream.codec_context, "rough")
+        set_up(stream.codec_context, "rough", careful=careful)
         label_frames(stream.codec_context)
-        for frame in decode_all(container, stream):
+        for frame in decode_all(container, stream, strict=not careful):
             pts.append(NO_TIME if frame.pts is None else frame.pts)
             dts.append(NO_TIME if frame.dts is None else frame.dts)
             position.append(frame.opaque if isinstance(frame.opaque, int) else -1)

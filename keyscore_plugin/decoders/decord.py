@@ -11,7 +11,7 @@ from keyscore_plugin._optional import require
 from keyscore_plugin.decoders.base import Pixels, ScannedSource
 from keyscore_plugin.decoders.container import check_path
 from keyscore_plugin.decoders.table import Ints
-from keyscore_plugin.decoders.threads import n_threads
+from keyscore_plugin.decoders.threads import n_threads_of_any_kind
 from keyscore_plugin.decoders.walk import start_cleanly
 from keyscore_plugin.errors import VideoError
 from keyscore_plugin.types import Frames
@@ -106,7 +106,7 @@ class DecordSource(ScannedSource):
                     str(check_path(self.path)),
                     width=width,
                     height=height,
-                    num_threads=n_threads(),
+                    num_threads=n_threads_of_any_kind(self._codec),
                     fault_tol=_NO_FAULT,
                 )
             except UnicodeEncodeError as error:

@@ -1,56 +1,68 @@
 """From the frames that come out of a decoder to one frame a grid point, as a stream."""
 
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 from keyscore_plugin.decoders.table import Ints
 
-T = TypeVar("T")
+
+class _Decoded(Protocol):
+    @property
+    def index(self) -> int: ...
+
+    @property
+    def is_clean(self) -> bool: ...
 
 
-def nearest(frames: Iterable[tuple[int, T]], grid: Ints, pts: Ints) -> Iterator[tuple[int, T]]:
-    """For each grid point the nearest frame in time, once each, holding two at most.
+T = TypeVar("T", bound=_Decoded)
+
+
+def nearest(frames: Iterable[T], grid: Ints, pts: Ints) -> Iterator[T]:
+    """For each grid point the nearest frame in time, once each, holding one beside the last.
 
     A frame stands in for a grid point only when it is no further than half-way to the next grid
-    point; where nothing decodes, the grid point stays empty.
+    point; where nothing decodes, the grid point stays empty. A frame that may be smeared is taken
+    only where no clean one is as near as that.
 
     Args:
-        frames: Frame index and frame, rising; those that were decoded.
+        frames: Those that were decoded, rising.
         grid: ``(m,)`` rising frame indices that are wanted.
         pts: ``(n,)`` times of all frames of the video, in any unit.
 
     Returns:
-        Frame index and frame, rising, no frame twice.
+        Frames, rising, none twice.
     """
     times = pts[grid].astype(np.float64)
     reach = _reach(times)
-    point, given = 0, -1
-    before: tuple[int, T] | None = None
-    for index, frame in frames:
-        while point < len(grid) and grid[point] <= index:
-            best = _closer(before, (index, frame), pts, times[point])
-            if abs(pts[best[0]] - times[point]) <= reach[point] and best[0] > given:
-                yield best
-                given = best[0]
-            point += 1
-        before = (index, frame)
+    point = 0
+    best: T | None = None
+    for frame in frames:
+        while point < len(grid):
+            distance = float(pts[frame.index]) - times[point]
+            if abs(distance) <= reach[point] and _is_better(frame, best, pts, times[point]):
+                best = frame
+            # Frames rise: those to come are further off than this one, once it is past the point.
+            bound = abs(pts[best.index] - times[point]) if best and best.is_clean else reach[point]
+            if distance < bound:
+                break
+            given, best, point = best, None, point + 1
+            if given is not None:
+                yield given
+            if given is frame:
+                break
         if point == len(grid):
             return
-    # The stream ended before the last grid points.
-    for left in range(point, len(grid)):
-        if before and abs(pts[before[0]] - times[left]) <= reach[left] and before[0] > given:
-            yield before
-            given = before[0]
+    if best is not None:
+        yield best
 
 
-def _closer(
-    before: tuple[int, T] | None, after: tuple[int, T], pts: Ints, time: float
-) -> tuple[int, T]:
-    if before is None or abs(pts[after[0]] - time) <= abs(time - pts[before[0]]):
-        return after
-    return before
+def _is_better(frame: T, best: T | None, pts: Ints, time: float) -> bool:
+    """Whether a frame serves a time better than an earlier one."""
+    if best is None or frame.is_clean != best.is_clean:
+        return best is None or frame.is_clean
+    return bool(abs(pts[frame.index] - time) <= abs(time - pts[best.index]))
 
 
 def _reach(times: np.ndarray[tuple[int], np.dtype[np.float64]]) -> list[float]:

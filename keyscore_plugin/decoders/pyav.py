@@ -1,6 +1,7 @@
 """PyAV, the default: decodes all we tried, with its own current FFmpeg."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
+from contextlib import closing
 
 import numpy as np
 import torch
@@ -10,9 +11,10 @@ from torch import Tensor
 from keyscore_plugin.decoders.base import ScannedSource
 from keyscore_plugin.decoders.nearest import nearest
 from keyscore_plugin.decoders.orientation import Pixels
+from keyscore_plugin.decoders.reader import Decoded, Reader
 from keyscore_plugin.decoders.rgb import RgbConverter
-from keyscore_plugin.decoders.table import Ints, plan
-from keyscore_plugin.decoders.walk import Speed, Walk
+from keyscore_plugin.decoders.table import Ints
+from keyscore_plugin.decoders.walk import Speed
 from keyscore_plugin.errors import VideoError
 from keyscore_plugin.types import Frames
 
@@ -26,34 +28,45 @@ class PyAVSource(ScannedSource):
     ``thumbnails`` scales while it converts and decodes only what it must, without the loop
     filter: one pass over the packets up to each grid point; reference frames alone where the grid
     is sparse enough; keyframes alone when the grid is made of them.
+
+    Of a damaged video ``read`` gives every frame that decodes, and an error for one that does not;
+    in ``thumbnails`` a clean neighbour stands in for a frame that may be smeared. `notes` says how
+    many frames that were given may be.
     """
 
     decoder = "pyav"
 
     def __init__(self, path: str, stream: int | None = None) -> None:
         super().__init__(path, stream)
-        self._reader: Walk | None = None
+        self._reader = self._new_reader("exact")
         self._converter = RgbConverter(self._picture)
+        self._smeared: set[int] = set()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What came to light so far; may grow while frames are decoded."""
+        if not self._smeared:
+            return super().notes
+        first = min(self._smeared)
+        return (
+            *super().notes,
+            f"{len(self._smeared)} frames that were decoded, the first of them frame {first}, may "
+            "be smeared: the file is damaged there, or between them and their keyframe",
+        )
 
     def close(self) -> None:
         """Free the decoder. Closing twice is fine."""
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
+        self._reader.close()
         super().close()
 
     def _read(self, rows: Ints, size: tuple[int, int]) -> Tensor:
         pixels = torch.empty((len(rows), *size, 3), dtype=torch.uint8)
-        if self._reader is None:
-            self._reader = self._walk("exact")
-        missing = self._fill(pixels, rows, size, rows, self._reader, keyframes_back=0)
-        # Some keyframes do not start a clean picture (intra refresh, broken links): go back more.
+        missing = self._fill(pixels, rows, rows, self._reader.frames(rows))
         for keyframes_back in (1, len(self._table)):
             if not len(missing):
                 break
-            walk = self._walk("careful")
-            missing = self._fill(pixels, rows, size, missing, walk, keyframes_back=keyframes_back)
-            walk.close()
+            earlier = self._reader.frames_from_earlier(missing, keyframes_back=keyframes_back)
+            missing = self._fill(pixels, rows, missing, earlier)
         if len(missing):
             raise VideoError(
                 self.path,
@@ -62,37 +75,31 @@ class PyAVSource(ScannedSource):
             )
         return pixels
 
-    def _fill(
-        self,
-        pixels: Tensor,
-        rows: Ints,
-        size: tuple[int, int],
-        missing: Ints,
-        walk: Walk,
-        *,
-        keyframes_back: int,
-    ) -> Ints:
+    def _fill(self, pixels: Tensor, rows: Ints, missing: Ints, frames: Iterable[Decoded]) -> Ints:
         """Put the missing frames in their places of ``pixels``; return those still missing."""
+        height, width = pixels.shape[1:3]
         wanted = set(missing.tolist())
-        for index, frame in walk.frames(plan(self._table, missing, keyframes_back=keyframes_back)):
-            if index in wanted:
-                place = int(np.searchsorted(rows, index))
-                pixels[place] = torch.from_numpy(self._convert(frame, size))
-                wanted.remove(index)
+        for decoded in frames:
+            if decoded.index in wanted:
+                place = int(np.searchsorted(rows, decoded.index))
+                pixels[place] = torch.from_numpy(self._show(decoded, (height, width)))
+                wanted.remove(decoded.index)
             if not wanted:
                 break
         return np.array(sorted(wanted), dtype=np.int64)
 
     def _thumbnails(self, rows: Ints, size: tuple[int, int]) -> Generator[Frames, None, None]:
-        walk = self._walk(self._speed(rows))
-        try:
-            decoded = walk.frames(plan(self._table, rows))
-            near = nearest(decoded, rows, self._table.pts)
+        with closing(self._new_reader(self._speed(rows))) as reader:
+            near = nearest(reader.frames(rows), rows, self._table.pts)
             # Scaled as they come, so that a batch holds no frame of full size.
-            small = ((index, self._convert(frame, size)) for index, frame in near)
+            small = ((decoded.index, self._show(decoded, size)) for decoded in near)
             yield from self._batches(small, n_wanted=len(rows))
-        finally:
-            walk.close()
+
+    def _show(self, decoded: Decoded, size: tuple[int, int]) -> Pixels:
+        """The picture of a frame that is handed out."""
+        if not decoded.is_clean:
+            self._smeared.add(decoded.index)
+        return self._convert(decoded.frame, size)
 
     def _speed(self, rows: Ints) -> Speed:
         """What the decoder may leave out for this grid."""
@@ -107,8 +114,8 @@ class PyAVSource(ScannedSource):
         )
         return "reference" if sparse else "rough"
 
-    def _walk(self, speed: Speed) -> Walk:
-        return Walk(self.path, self._table, stream=self.stream, speed=speed)
+    def _new_reader(self, speed: Speed) -> Reader:
+        return Reader(self.path, self._table, stream=self.stream, speed=speed)
 
     def _convert(self, frame: VideoFrame, size: tuple[int, int]) -> Pixels:
         """Upright RGB of the given (height, width)."""

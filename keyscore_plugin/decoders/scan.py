@@ -76,6 +76,7 @@ class _Packets:
     shown: bytearray = field(default_factory=bytearray)  # 0: cut by an edit list or the file's end
     first_frame: VideoFrame | None = None
     broken_by: str | None = None
+    n_corrupt: int = 0  # those the container calls so: parts of them are missing
 
     def marks(self, *, are_pts: bool) -> PacketMarks:
         """What tells the packets apart."""
@@ -108,6 +109,9 @@ def scan(path: str, number: int | None = None) -> Scan:
         table, notes = _build_table(path, container, stream, packets)
         choice, picture = choice_of(container, stream), picture_of(frame, stream)
         notes += [*choice.notes, *picture.notes]
+        damaged = f"{packets.n_corrupt} of its {len(packets.pts)} packets are damaged"
+        if packets.n_corrupt:
+            notes.append(damaged)
         if packets.broken_by:
             notes.append(f"the file ends early or is damaged: {packets.broken_by}")
         elif stream.frames > len(packets.pts):
@@ -121,7 +125,7 @@ def scan(path: str, number: int | None = None) -> Scan:
             codec=stream.codec_context.codec.canonical_name,
             format=container.format.name,
             promised_frames=promised_frames(container, stream),
-            damage=packets.broken_by,
+            damage=packets.broken_by or (damaged if packets.n_corrupt else None),
             notes=tuple(notes),
         )
 
@@ -145,6 +149,7 @@ def _demux(container: InputContainer, stream: VideoStream) -> _Packets:
             found.keyframe.append(packet.is_keyframe)
             found.shown.append(not packet.is_discard)
             last_is_cut = packet.is_corrupt
+            found.n_corrupt += packet.is_corrupt
     except av.FFmpegError as error:
         found.broken_by = ffmpeg_cause(error)
     if found.first_frame is None:
@@ -152,6 +157,7 @@ def _demux(container: InputContainer, stream: VideoStream) -> _Packets:
     if last_is_cut:
         found.shown[-1] = 0
         found.broken_by = "its last frame is cut off"
+        found.n_corrupt -= 1
     return found
 
 

@@ -156,25 +156,34 @@ class Interval:
     last: int
 
 
-def plan(table: FrameTable, rows: Ints, *, keyframes_back: int = 0) -> list[Interval]:
+def first_places(table: FrameTable, rows: Ints, *, keyframes_back: int = 0) -> Ints:
+    """``(m,)`` places of the packets from which the given frames must be decoded."""
+    starts = table.seek_rows(rows, keyframes_back=keyframes_back)
+    return np.where(starts == 0, 0, table.position[starts])
+
+
+def plan(
+    table: FrameTable, rows: Ints, *, keyframes_back: int = 0, apart: bool = False
+) -> list[Interval]:
     """The packets that must be decoded to get the given frames, and no others.
 
     Args:
         table: The frame table.
         rows: ``(m,)`` rising frame indices.
         keyframes_back: Start each interval that many keyframes earlier than needed.
+        apart: Keep an interval for each keyframe, even where one follows or overlaps another.
 
     Returns:
-        Disjoint intervals in decode order.
+        Intervals in decode order, disjoint unless they are kept apart.
     """
     starts = table.seek_rows(rows, keyframes_back=keyframes_back)
-    firsts = np.where(starts == 0, 0, table.position[starts])
+    firsts = first_places(table, rows, keyframes_back=keyframes_back)
     lasts = table.position[rows]
     intervals: list[Interval] = []
     for k in np.argsort(firsts, kind="stable"):
         first, last = int(firsts[k]), int(lasts[k])
-        if intervals and first <= intervals[-1].last + 1:
-            before = intervals[-1]
+        before = intervals[-1] if intervals else None
+        if before and (first == before.first or (not apart and first <= before.last + 1)):
             intervals[-1] = Interval(before.seek_pts, before.first, max(before.last, last))
         else:
             intervals.append(Interval(int(table.seek_pts[starts[k]]), first, last))

@@ -1,8 +1,10 @@
 """torchcodec: PyTorch's own decoder, on top of the system's FFmpeg."""
 
+import json
 from collections.abc import Generator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -12,11 +14,15 @@ from keyscore_plugin._optional import require
 from keyscore_plugin.decoders.base import ScannedSource
 from keyscore_plugin.decoders.container import check_path
 from keyscore_plugin.decoders.table import Ints
-from keyscore_plugin.decoders.threads import n_threads
+from keyscore_plugin.decoders.threads import n_threads_of_any_kind
 from keyscore_plugin.errors import VideoError
 from keyscore_plugin.types import Frames
 
 _CHUNK = 8  # ours: frames of full size held at once
+# Formats whose header names all streams. In others one may come to light as the file is read: sound
+# that begins late in a transport stream, say. The scan of torchcodec (0.13 and before) writes past
+# the end of its list of streams there, and the process crashes later, anywhere, or at its exit.
+_STREAMS_IN_HEADER = {"asf", "avi", "gif", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "mxf", "nut"}
 
 
 class TorchCodecSource(ScannedSource):
@@ -34,6 +40,8 @@ class TorchCodecSource(ScannedSource):
         super().__init__(path, stream)
         if cause := self._picture.refused_by(self.decoder):
             raise self._refusal(cause)
+        if self._damage is not None:
+            raise self._refusal(f"{self._damage}, and torchcodec does not say what damage changed")
         if not self._table.packets.are_pts:
             raise self._refusal(
                 "its packets do not say when frames are shown, and torchcodec goes by what they say"
@@ -44,7 +52,8 @@ class TorchCodecSource(ScannedSource):
             )
         self._open_decoder: Any = self._open()
         counted = len(self._open_decoder)
-        if counted != self.n_frames:
+        # Where it did not scan the file, its number is what the header's duration and rate make.
+        if self._format in _STREAMS_IN_HEADER and counted != self.n_frames:
             raise self._refusal(
                 f"torchcodec counts {counted} frames where the container shows {self.n_frames}"
             )
@@ -81,11 +90,22 @@ class TorchCodecSource(ScannedSource):
                 str(check_path(self.path)),
                 stream_index=self._choice.index,
                 dimension_order="NHWC",
-                num_ffmpeg_threads=n_threads(),
+                num_ffmpeg_threads=n_threads_of_any_kind(self._codec),
                 device=self.device,
+                custom_frame_mappings=self._mappings(),
             )
         except (RuntimeError, ValueError) as error:
             raise self._refusal(self._why_not_opened(error)) from error
+
+    def _mappings(self) -> str | None:
+        """The frame table as torchcodec takes it, where it must not scan the file itself."""
+        if self._format in _STREAMS_IN_HEADER:
+            return None
+        durations = np.diff(self._table.pts, append=self._table.end)
+        columns = (self._table.pts, durations, self._table.keyframe)
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        frames = [{"pts": pts, "duration": ticks, "key_frame": key} for pts, ticks, key in rows]
+        return json.dumps({"frames": frames})
 
     def _why_not_opened(self, error: Exception) -> str:
         return f"torchcodec does not open this {self._codec} video"

@@ -1,6 +1,7 @@
 """Decode only the packets that are needed, by seeking between intervals of them."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import chain, islice
 from typing import Literal
 
@@ -13,28 +14,33 @@ from av.video.stream import VideoStream
 
 from keyscore_plugin.decoders.container import CODEC_OPTIONS, demux, open_stream
 from keyscore_plugin.decoders.table import FrameTable, Interval, Ints, plan
-from keyscore_plugin.decoders.threads import n_threads
+from keyscore_plugin.decoders.threads import kind_of_threads, n_threads
 
-Speed = Literal["careful", "exact", "rough", "reference", "keyframes"]
+Speed = Literal["exact", "rough", "reference", "keyframes"]
 _COPY_OPAQUE = 1 << 7  # FFmpeg's AV_CODEC_FLAG_COPY_OPAQUE
 _SEEK_PACKETS = 64  # ours: to read past fewer packets is cheaper than to seek
 
 
-def set_up(codec: VideoCodecContext, speed: Speed) -> None:
+def set_up(codec: VideoCodecContext, speed: Speed, *, careful: bool = False) -> None:
     """Choose threads and what the decoder may leave out, before the codec is opened.
 
     Args:
         codec: A decoder that was not used yet.
-        speed: ``"exact"``, all as the codec says; ``"careful"``, the same without threads over
-            frames, which lose good frames beside one that does not decode; ``"rough"``, without
-            the loop filter, good enough for thumbnails; ``"reference"``, the same and only frames
-            that others refer to; ``"keyframes"``, the same and only keyframes.
+        speed: ``"exact"``, all as the codec says; ``"rough"``, without the loop filter, good enough
+            for thumbnails; ``"reference"``, the same and only frames that others refer to;
+            ``"keyframes"``, the same and only keyframes.
+        careful: On one thread. Several lose good frames beside one that does not decode, and fill
+            in what is damaged as they happen to come upon it.
     """
-    codec.thread_type = "SLICE" if speed == "careful" else "AUTO"
-    codec.thread_count = n_threads()
-    codec.options = dict(CODEC_OPTIONS)
-    if speed not in ("careful", "exact"):
-        codec.options = {**CODEC_OPTIONS, "skip_loop_filter": "all"}
+    codec.thread_type = kind_of_threads(codec.codec.canonical_name)
+    codec.thread_count = 1 if careful else n_threads()
+    options = dict(CODEC_OPTIONS)
+    if speed != "exact":
+        options["skip_loop_filter"] = "all"
+    if not careful:
+        # An error for each fault: a frame comes out of threads before it is known to be faulty.
+        options["err_detect"] = "explode"
+    codec.options = options
     if speed == "reference":
         codec.skip_frame = "NONREF"
     if speed == "keyframes":
@@ -57,14 +63,30 @@ class Walk:
         table: Its frame table.
         stream: Number of its stream among the video streams.
         speed: What the decoder may leave out, see `set_up`.
+        careful: On one thread, see `set_up`.
+
+    Attributes:
+        damage: Place of the first packet that showed damage: one that the container calls corrupt,
+            that does not decode, or whose frame the codec had to fill in. None before there is one;
+            the caller may set it back.
     """
 
-    def __init__(self, path: str, table: FrameTable, *, stream: int, speed: Speed) -> None:
+    def __init__(
+        self,
+        path: str,
+        table: FrameTable,
+        *,
+        stream: int,
+        speed: Speed,
+        careful: bool = False,
+    ) -> None:
+        self.damage: int | None = None
         self._path = path
         self._number = stream
         self._table = table
         self._index_at = table.index_at_place()
         self._speed = speed
+        self._is_careful = careful
         self._container, self._stream = self._open()
         self._packets: Iterator[av.Packet] = demux(self._container, self._stream)
         self._next = 0  # place of the next packet among the video packets
@@ -89,6 +111,7 @@ class Walk:
             except _NoKeyframe:
                 again = Interval(interval.seek_pts, 0, interval.last)
             self._restart()  # without a seek, all is as the scan found it
+            self.damage = None
             for index, frame in self._decode(again, following):
                 if index > shown:
                     shown = index
@@ -100,7 +123,7 @@ class Walk:
 
     def _open(self) -> tuple[InputContainer, VideoStream]:
         container, stream = open_stream(self._path, self._number)
-        set_up(stream.codec_context, self._speed)
+        set_up(stream.codec_context, self._speed, careful=self._is_careful)
         label_frames(stream.codec_context)
         return container, stream
 
@@ -115,6 +138,8 @@ class Walk:
         """Frames 0 to ``last``, known by counting."""
         self._restart()
         for index, frame in enumerate(decode_all(self._container, self._stream)):
+            if frame.is_corrupt:
+                self._mark(index)
             yield index, frame
             if index >= last:
                 return
@@ -165,7 +190,10 @@ class Walk:
         if interval.first > 0:
             start = int(np.flatnonzero(self._table.position == interval.first)[0])
             for index, frame in frames:
-                held.append((index, frame))
+                # Shown before the keyframe and sent after it: it refers to what was not decoded.
+                is_leading = index < start and self._table.position[index] > interval.first
+                if not is_leading:
+                    held.append((index, frame))
                 if index == start and not frame.key_frame:
                     raise _NoKeyframe
                 if index >= start:  # those shown before it are few: as many as a codec reorders
@@ -183,13 +211,15 @@ class Walk:
                 self._check(packet, place)
                 if not self._table.packets.are_pts:
                     packet.opaque = place
-                yield from self._indexed(decode_packet(codec, packet))
+                if packet.is_corrupt:
+                    self._mark(place)
+                yield from self._indexed(self._try(packet, place))
             if place >= interval.last:
                 break
         # Keyframes depend on nothing: they follow each other without emptying the decoder, except
         # before a seek, which throws away what is still in it.
         if self._speed != "keyframes" or following is None or not self._is_near(following):
-            yield from self._indexed(decode_packet(codec, None))
+            yield from self._indexed(self._try(None, interval.first))
             codec.flush_buffers()
 
     def _check(self, packet: av.Packet, place: int) -> None:
@@ -211,7 +241,20 @@ class Walk:
             else:
                 index = self._index_at.get(frame.opaque)
             if index is not None:
+                if frame.is_corrupt:
+                    self._mark(int(self._table.position[index]))
                 yield index, frame
+
+    def _try(self, packet: av.Packet | None, place: int) -> list[VideoFrame]:
+        """The frames that come out for a packet; where it does not decode, that is damage."""
+        try:
+            return self._stream.codec_context.decode(packet)
+        except av.FFmpegError:
+            self._mark(place)
+            return []
+
+    def _mark(self, place: int) -> None:
+        self.damage = place if self.damage is None else min(self.damage, place)
 
 
 def start_cleanly(path: str, table: FrameTable, rows: Ints, *, stream: int) -> bool:
@@ -251,9 +294,17 @@ def decode_packet(codec: VideoCodecContext, packet: av.Packet | None) -> list[Vi
         return []
 
 
-def decode_all(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    """Every frame that decodes, in display order, labelled by its packet's place."""
+def decode_all(
+    container: InputContainer, stream: VideoStream, *, strict: bool = False
+) -> Iterator[VideoFrame]:
+    """Every frame that decodes, in display order, labelled by its packet's place.
+
+    Raises:
+        av.FFmpegError: A packet does not decode, and ``strict`` is set.
+    """
+    codec = stream.codec_context
+    decode = codec.decode if strict else partial(decode_packet, codec)
     for place, packet in enumerate(packets_of(demux(container, stream))):
         packet.opaque = place
-        yield from decode_packet(stream.codec_context, packet)
-    yield from decode_packet(stream.codec_context, None)
+        yield from decode(packet)
+    yield from decode(None)

@@ -1,5 +1,6 @@
 """Laws of the frame table and of the stand-ins, on hand-made tables."""
 
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -69,15 +70,25 @@ def test_a_packet_is_known_by_its_time_and_its_size() -> None:
     assert not any(marks.is_at(*packet) for packet in ((2, 40, 8), (2, 0, 7), (4, 0, 9)))
 
 
+@dataclass(frozen=True)
+class Given:
+    """A frame without a picture."""
+
+    index: int
+    is_clean: bool = True
+
+
 @given(st.data())
 def test_stand_ins_are_decoded_unique_rising_and_near(data: st.DataObject) -> None:
     n = data.draw(st.integers(1, 60))
     decoded = sorted(data.draw(st.sets(st.integers(0, n - 1))))
     grid = np.array(sorted(data.draw(st.sets(st.integers(0, n - 1), min_size=1))), dtype=np.int64)
     pts = np.arange(n, dtype=np.int64) * 40
-    chosen = [i for i, _ in nearest(((i, None) for i in decoded), grid, pts)]
+    smeared = data.draw(st.sets(st.sampled_from(decoded))) if decoded else set()
+    frames = (Given(i, is_clean=i not in smeared) for i in decoded)
+    chosen = [frame.index for frame in nearest(frames, grid, pts)]
     assert chosen == sorted(set(chosen) & set(decoded))
-    assert set(grid.tolist()) & set(decoded) <= set(chosen)
+    assert set(grid.tolist()) & set(decoded) - smeared <= set(chosen)
     reach = np.diff(grid).max() / 2 if len(grid) > 1 else n  # a lone point takes what there is
     assert all(np.abs(grid - i).min() <= reach for i in chosen)
 
@@ -85,5 +96,25 @@ def test_stand_ins_are_decoded_unique_rising_and_near(data: st.DataObject) -> No
 def test_where_nothing_decodes_the_grid_stays_empty() -> None:
     pts = np.arange(100, dtype=np.int64)
     grid = np.array([10, 30, 50, 70, 90], dtype=np.int64)
-    decoded = ((i, str(i)) for i in (9, 12, 33, 88, 89))
-    assert list(nearest(decoded, grid, pts)) == [(9, "9"), (33, "33"), (89, "89")]
+    decoded = (Given(i) for i in (9, 12, 33, 88, 89))
+    assert [frame.index for frame in nearest(decoded, grid, pts)] == [9, 33, 89]
+
+
+@pytest.mark.parametrize(
+    ("smeared", "chosen"),
+    [
+        (set(), [10, 30, 50]),
+        ({10}, [11, 30, 50]),  # a clean frame after it
+        ({30, 31}, [10, 29, 50]),  # before it, nearer than the one after
+        (set(range(25, 40)), [10, 24, 50]),
+        (set(range(20, 41)), [10, 30, 50]),  # nothing clean is as near as half-way
+        (set(range(100)), [10, 30, 50]),
+    ],
+)
+def test_a_clean_neighbour_stands_in_for_a_smeared_frame(
+    smeared: set[int], chosen: list[int]
+) -> None:
+    pts = np.arange(100, dtype=np.int64)
+    grid = np.array([10, 30, 50], dtype=np.int64)
+    decoded = (Given(i, is_clean=i not in smeared) for i in range(60))
+    assert [frame.index for frame in nearest(decoded, grid, pts)] == chosen
