@@ -8,7 +8,7 @@ from keyscore_plugin.errors import shown
 _LEAST_PART = 3  # letters; fewer begin or end too many names
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+def unknown(kind: str, name: object, known: Iterable[str]) -> str:
     """What to say of a name that is none of those known, in one clause.
 
     Args:
@@ -21,12 +21,10 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
         "unknown sampler 'unifrom' (did you mean 'uniform'?); the samplers are: topk, uniform"
     """
     names = sorted(known)
-    return (
-        f"unknown {kind} {shown(name)}{hint(str(name), names)}; the {kind}s are: {', '.join(names)}"
-    )
+    return f"unknown {kind} {shown(name)}{hint(name, names)}; the {kind}s are: {', '.join(names)}"
 
 
-def hint(name: str, known: Iterable[str]) -> str:
+def hint(name: object, known: Iterable[str]) -> str:
     """`` (did you mean 'uniform'?)`` if a known name is close to the one given, else nothing.
 
     Args:
@@ -39,6 +37,8 @@ def hint(name: str, known: Iterable[str]) -> str:
         >>> hint("--num", ["--num-frames"]), hint("fps", ["grid.kind", "grid.sample_fps"])
         (" (did you mean '--num-frames'?)", " (did you mean 'grid.sample_fps'?)")
     """
+    if not isinstance(name, str):
+        return ""
     typed = name.lower()
     names = {}
     for whole in known:

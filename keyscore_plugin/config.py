@@ -92,7 +92,7 @@ class _Settings:
         for name in values:
             if name not in cls.__dataclass_fields__:
                 raise InputError(
-                    f"{cls.__name__}: unknown setting {shown(name)}{hint(str(name), cls.names())}; "
+                    f"{cls.__name__}: unknown setting {shown(name)}{hint(name, cls.names())}; "
                     f"the settings are: {', '.join(cls.__dataclass_fields__)}"
                 )
         return cls(**values)
