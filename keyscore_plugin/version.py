@@ -1,3 +1,3 @@
 """The version of this package: read by the build, and part of every key that outlives a run."""
 
-VERSION = "0.2.0"
+VERSION = "0.3.0"
