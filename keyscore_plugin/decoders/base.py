@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 from typing_extensions import Self
 
-from keyscore_plugin._frame_args import checked_indices, checked_size
+from keyscore_plugin._frame_args import checked_grid, checked_indices, checked_size, thumbnail_size
 from keyscore_plugin.decoders.container import DAMAGED_REMEDY
 from keyscore_plugin.decoders.scan import scan
 from keyscore_plugin.decoders.table import Ints
-from keyscore_plugin.errors import InputError, VideoError
+from keyscore_plugin.errors import VideoError
 from keyscore_plugin.types import Frames
 
 Pixels = npt.NDArray[np.uint8]
@@ -99,6 +99,7 @@ class ScannedSource(ABC):
             pixels = torch.empty((0, height, width, 3), dtype=torch.uint8)
         else:
             with self._one_thread:
+                self._check_open()  # another thread may have closed it meanwhile
                 pixels = self._read(rows, (height, width))
         if not np.array_equal(places, np.arange(len(rows))):
             pixels = pixels[torch.from_numpy(places)]
@@ -116,18 +117,17 @@ class ScannedSource(ABC):
             InputError: The grid does not rise, or leaves the video.
         """
         self._check_open()
-        rows = self._check(grid)
-        if (np.diff(rows) <= 0).any():
-            raise InputError("the grid must be rising frame indices without repetition")
-        if short_side < 1:
-            raise InputError(f"short_side must be at least 1 pixel, got {short_side}")
+        rows: Ints = checked_grid(grid, n_frames=self.n_frames, path=self.path).numpy()
+        size = thumbnail_size(short_side, height=self.height, width=self.width)
         if not len(rows):
             return iter(())
-        return self._in_turn(self._thumbnails(rows, self._thumbnail_size(short_side)))
+        return self._in_turn(self._thumbnails(rows, size))
 
     def close(self) -> None:
-        """Free the decoder. Closing twice is fine."""
-        self._closed = True
+        """Free the decoder, when no other thread decodes. Closing twice is fine."""
+        with self._one_thread:
+            self._closed = True
+            self._free()
 
     def __enter__(self) -> Self:
         return self
@@ -139,6 +139,10 @@ class ScannedSource(ABC):
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    @abstractmethod
+    def _free(self) -> None:
+        """Let go of what decodes; nothing is decoded after that."""
 
     @abstractmethod
     def _read(self, rows: Ints, size: tuple[int, int]) -> Tensor:
@@ -153,15 +157,11 @@ class ScannedSource(ABC):
         with closing(batches):
             while True:
                 with self._one_thread:
+                    self._check_open()
                     batch = next(batches, None)
                 if batch is None:
                     return
                 yield batch
-
-    def _thumbnail_size(self, short_side: int) -> tuple[int, int]:
-        """(height, width) with the given short side, aspect ratio kept, never larger."""
-        scale = min(1.0, short_side / min(self.height, self.width))
-        return max(1, round(self.height * scale)), max(1, round(self.width * scale))
 
     def _frames(self, pixels: Tensor, rows: Ints) -> Frames:
         indices = torch.from_numpy(rows)
