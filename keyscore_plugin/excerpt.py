@@ -4,12 +4,12 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from numbers import Real
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from keyscore_plugin._plain import is_real
 from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.types import Frames, ScoredFrame, Selection
 from keyscore_plugin.video import VideoSource
@@ -24,8 +24,7 @@ def check_part(start_seconds: Any, end_seconds: Any) -> None:
         InputError: A bound is no number of seconds from the first frame on, or they are reversed.
     """
     for name, seconds in (("start", start_seconds), ("end", end_seconds)):
-        is_number = isinstance(seconds, Real) and not isinstance(seconds, bool)
-        if seconds is not None and not (is_number and 0 <= seconds < math.inf):
+        if seconds is not None and not (is_real(seconds) and 0 <= seconds < math.inf):
             raise InputError(
                 f"the {name} of a part of a video must be a number of seconds, 0 or more, counted "
                 f"from the first frame, got {shown(seconds)}"

@@ -9,7 +9,7 @@ the scenes around it want one too, and no part of the video stays without any.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor
 from keyscore_plugin._cover import FadingCover, WithinCover
 from keyscore_plugin._coverage import most_coverage
 from keyscore_plugin._numeric import min_max, require_finite
+from keyscore_plugin._plain import is_real
 from keyscore_plugin.config import Policy, SelectConfig
 from keyscore_plugin.errors import InputError, require_kind, shown
 from keyscore_plugin.types import FrameScores
@@ -209,7 +210,7 @@ def _positive_integer(num_frames: object) -> int:
 
 def _at_least(scores: Tensor, threshold: float) -> Tensor:
     """``(n,)`` bool: the scores that reach the threshold; the best one if none does."""
-    if not isinstance(threshold, Real) or isinstance(threshold, bool) or math.isnan(threshold):
+    if not is_real(threshold) or math.isnan(threshold):
         raise InputError(f"threshold must be a number, got {shown(threshold)}")
     # Compared in the precision of the scores, so that a float32 0.7 reaches 0.7.
     enough = scores >= float(threshold)
@@ -221,6 +222,6 @@ def _video_seconds(times: Tensor, given: float | None) -> float:
     if given is None:
         span = float(times[-1] - times[0])
         return span * len(times) / max(1, len(times) - 1)
-    if not 0 < given < math.inf:
-        raise InputError(f"duration_seconds must be a positive number, got {given}")
+    if not (is_real(given) and 0 < given < math.inf):
+        raise InputError(f"duration_seconds must be a positive number, got {shown(given)}")
     return float(given)
