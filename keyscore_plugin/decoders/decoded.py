@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 
 from keyscore_plugin.decoders.container import open_stream
 from keyscore_plugin.decoders.table import NO_TIME, Bools, Ints
-from keyscore_plugin.decoders.walk import decode_all, label_frames, set_up
+from keyscore_plugin.decoders.walk import decode_all, label_frames, place_of, set_up
 
 # These write down when each frame is shown. Others, of which AVI, ASF, MXF and MPEG-PS are the
 # best known, write when it is decoded, or less, and FFmpeg makes up the rest.
@@ -142,7 +142,8 @@ def _decode(path: str, number: int, *, careful: bool) -> DecodedFrames:
         for frame in decode_all(container, stream, strict=not careful):
             pts.append(NO_TIME if frame.pts is None else frame.pts)
             dts.append(NO_TIME if frame.dts is None else frame.dts)
-            position.append(frame.opaque if isinstance(frame.opaque, int) else -1)
+            place = place_of(frame)
+            position.append(-1 if place is None else place)
             keyframe.append(frame.key_frame)
     return DecodedFrames(
         np.array(pts), np.array(dts), np.array(keyframe, dtype=np.bool_), np.array(position)

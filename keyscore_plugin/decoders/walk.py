@@ -210,7 +210,7 @@ class Walk:
             if place >= interval.first:
                 self._check(packet, place)
                 if not self._table.packets.are_pts:
-                    packet.opaque = place
+                    label(packet, place)
                 if packet.is_corrupt:
                     self._mark(place)
                 yield from self._indexed(self._try(packet, place))
@@ -239,7 +239,7 @@ class Walk:
             if self._table.packets.are_pts:
                 index = self._table.index_of(frame.pts)
             else:
-                index = self._index_at.get(frame.opaque)
+                index = self._index_at.get(place_of(frame))
             if index is not None:
                 if frame.is_corrupt:
                     self._mark(int(self._table.position[index]))
@@ -269,8 +269,22 @@ def start_cleanly(path: str, table: FrameTable, rows: Ints, *, stream: int) -> b
 
 
 def label_frames(codec: VideoCodecContext) -> None:
-    """Let each frame carry what its packet has in `opaque`: the packet's place."""
+    """Let each frame carry the `label` of its packet."""
     codec.flags |= _COPY_OPAQUE
+
+
+def label(packet: av.Packet, place: int) -> None:
+    """Let the frames of a packet tell its place.
+
+    In an object of its own: PyAV knows a label by its address, and forgets the address with the
+    first packet or frame that is freed. Python has one object for every 7, in all open videos.
+    """
+    packet.opaque = (place,)
+
+
+def place_of(frame: VideoFrame) -> int | None:
+    """The place of a frame's packet, if the decoder has handed its label through."""
+    return frame.opaque[0] if isinstance(frame.opaque, tuple) else None
 
 
 def packets_of(packets: Iterator[av.Packet]) -> Iterator[av.Packet]:
@@ -305,6 +319,6 @@ def decode_all(
     codec = stream.codec_context
     decode = codec.decode if strict else partial(decode_packet, codec)
     for place, packet in enumerate(packets_of(demux(container, stream))):
-        packet.opaque = place
+        label(packet, place)
         yield from decode(packet)
     yield from decode(None)

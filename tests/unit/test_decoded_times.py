@@ -1,5 +1,6 @@
-"""Laws of the times of frames that were decoded once: FFmpeg's guesses, as far as they rise."""
+"""Laws of frames that are decoded once: their times, FFmpeg's guesses, and their labels."""
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 
 from keyscore_plugin.decoders.decoded import DecodedFrames
 from keyscore_plugin.decoders.table import NO_TIME
+from keyscore_plugin.decoders.walk import label
 
 _ = NO_TIME
 
@@ -80,3 +82,12 @@ def test_packets_tell_frames_only_where_each_frame_has_its_packets_time() -> Non
     assert not shown.are_told_by(np.array([0, 80, 40, 40]))  # two packets with one time
     unknown = DecodedFrames(shown.pts, packets, shown.keyframe, np.array([0, -1, 1]))
     assert not unknown.are_told_by(packets)
+
+
+def test_a_packet_keeps_its_label_when_that_of_another_video_is_gone() -> None:
+    """PyAV forgets a label with the first packet that had the same object."""
+    packet, of_another = av.Packet(1), av.Packet(1)
+    label(packet, 7)
+    label(of_another, 7)
+    del of_another
+    assert packet.opaque == (7,)
