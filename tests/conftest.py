@@ -26,10 +26,12 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def clip_path(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Clip], Path]:
-    """Makes a clip of `tests.clips` when it is first asked for."""
-    folder = tmp_path_factory.mktemp("clips")
+    """Makes a clip of `tests.clips` when it is first asked for; two clips may share a name."""
+    made: dict[str, Path] = {}
 
     def path(clip: Clip) -> Path:
-        return folder / clip.name if (folder / clip.name).exists() else clip.write(folder)
+        if repr(clip) not in made:
+            made[repr(clip)] = clip.write(tmp_path_factory.mktemp("clip"))
+        return made[repr(clip)]
 
     return path
