@@ -70,7 +70,7 @@ class EnabledProcessor(ProcessorMixin):
         blocks = video_blocks(conversation)
         reads_videos = _tokenizes(stock.apply_chat_template, conversation, *args, **kwargs)
         requests: list[VideoRequest] | None = None
-        if self._asks(kwargs) or any(block.keywords.get("sampler") for block in blocks):
+        if self._asks(kwargs) or any(block.keywords.get("sampler") is not None for block in blocks):
             ours, rest = sort_keywords(kwargs)
             requests = self._requests_of(blocks, ours) if reads_videos else None
         else:

@@ -596,3 +596,13 @@ def test_the_selection_says_how_it_was_made(processor: Any, video: str) -> None:
     (selection,) = processor.last_selections
     assert (selection.sampler, selection.num_frames, selection.video) == ("uniform", 4, video)
     assert replace(selection).indices == [15, 45, 75, 105]
+
+
+@pytest.mark.parametrize(
+    ("sampler", "said"), [("", "unknown sampler ''"), ([], "a sampler is a name .* got \\[\\]")]
+)
+def test_a_block_that_names_a_sampler_badly_is_refused(
+    sampler: Any, said: str, processor: Any, video: str
+) -> None:
+    with pytest.raises(InputError, match=said):
+        processor.apply_chat_template(messages(video, sampler=sampler), **ANSWER)
