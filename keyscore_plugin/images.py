@@ -12,12 +12,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from keyscore_plugin._frame_args import checked_indices, checked_size
+from keyscore_plugin._frame_args import (
+    checked_grid,
+    checked_indices,
+    checked_size,
+    thumbnail_size,
+)
 from keyscore_plugin.errors import InputError, VideoError, shown
 from keyscore_plugin.pictures import Array, ArrayPictures, ImagePictures, Picture
 from keyscore_plugin.types import Frames
 
-IMAGE_DECODERS = ("array", "images")  # what `Selection.decoder` records of pictures
+IMAGE_DECODERS = (
+    ArrayPictures.decoder,
+    ImagePictures.decoder,
+)  # what `Selection.decoder` records of pictures
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 _BATCH_FRAMES = 32  # ours: thumbnails a batch, as of a file
 
@@ -64,7 +72,6 @@ class ImageVideo:
         self.notes = notes
         numbers = range(self.n_frames) if frame_numbers is None else frame_numbers
         self._pts: Tensor = torch.as_tensor(numbers).double() / rate
-        self.start_pts_seconds = 0.0  # the numbers count from the video's first frame
         self.average_fps = Fraction(rate).limit_denominator(10**6)
         self.duration_seconds = max(duration_seconds, float(self._pts[-1] + 1 / rate))
         self._closed = False
@@ -94,9 +101,8 @@ class ImageVideo:
     def thumbnails(self, grid: Sequence[int] | Tensor, *, short_side: int) -> Iterator[Frames]:
         """See `keyscore_plugin.video.VideoSource`."""
         self._check_open()
-        rows = self._check(grid)
-        scale = min(1.0, short_side / min(self.height, self.width))
-        size = (max(1, round(self.height * scale)), max(1, round(self.width * scale)))
+        rows = checked_grid(grid, short_side=short_side, n_frames=self.n_frames, path=self.path)
+        size = thumbnail_size(self.height, self.width, short_side=short_side)
         starts = range(0, len(rows), _BATCH_FRAMES)
         return (self.read(rows[start : start + _BATCH_FRAMES], size=size) for start in starts)
 

@@ -9,19 +9,22 @@ from types import TracebackType
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from typing_extensions import Self
 
-from keyscore_plugin._frame_args import checked_indices, checked_size
+from keyscore_plugin._frame_args import (
+    checked_grid,
+    checked_indices,
+    checked_size,
+    thumbnail_size,
+)
 from keyscore_plugin.decoders.container import DAMAGED_REMEDY
+from keyscore_plugin.decoders.orientation import Pixels
 from keyscore_plugin.decoders.scan import scan
 from keyscore_plugin.decoders.table import Ints
-from keyscore_plugin.errors import InputError, VideoError
+from keyscore_plugin.errors import VideoError
 from keyscore_plugin.types import Frames
-
-Pixels = npt.NDArray[np.uint8]
 
 BATCH_FRAMES = 32  # ours: thumbnails a batch, 3 MB at 128 x 228
 
@@ -116,14 +119,11 @@ class ScannedSource(ABC):
             InputError: The grid does not rise, or leaves the video.
         """
         self._check_open()
-        rows = self._check(grid)
-        if (np.diff(rows) <= 0).any():
-            raise InputError("the grid must be rising frame indices without repetition")
-        if short_side < 1:
-            raise InputError(f"short_side must be at least 1 pixel, got {short_side}")
+        rows = checked_grid(grid, short_side=short_side, n_frames=self.n_frames, path=self.path)
         if not len(rows):
             return iter(())
-        return self._in_turn(self._thumbnails(rows, self._thumbnail_size(short_side)))
+        size = thumbnail_size(self.height, self.width, short_side=short_side)
+        return self._in_turn(self._thumbnails(rows.numpy(), size))
 
     def close(self) -> None:
         """Free the decoder. Closing twice is fine."""
@@ -157,11 +157,6 @@ class ScannedSource(ABC):
                 if batch is None:
                     return
                 yield batch
-
-    def _thumbnail_size(self, short_side: int) -> tuple[int, int]:
-        """(height, width) with the given short side, aspect ratio kept, never larger."""
-        scale = min(1.0, short_side / min(self.height, self.width))
-        return max(1, round(self.height * scale)), max(1, round(self.width * scale))
 
     def _frames(self, pixels: Tensor, rows: Ints) -> Frames:
         indices = torch.from_numpy(rows)
