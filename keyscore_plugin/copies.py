@@ -13,7 +13,6 @@ import tempfile
 from base64 import b64decode
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from urllib.parse import unquote_to_bytes
@@ -21,6 +20,7 @@ from urllib.parse import unquote_to_bytes
 from torch import Tensor
 
 from keyscore_plugin.errors import InputError, VideoError, shown
+from keyscore_plugin.forwarded import ForwardedVideo
 from keyscore_plugin.types import Frames
 
 if TYPE_CHECKING:
@@ -69,16 +69,18 @@ class Copy:
 
     def _write(self, chunks: Iterator[Bytes]) -> None:
         n_bytes = 0
-        with Path(self.path).open("wb") as file:
-            for chunk in chunks:
-                try:
+        try:
+            with Path(self.path).open("wb") as file:
+                for chunk in chunks:
                     n_bytes += file.write(chunk)
-                except OSError as error:
-                    raise VideoError(
-                        self.name,
-                        f"it cannot be copied to {tempfile.gettempdir()} ({error.strerror})",
-                        "free room there, or set TMPDIR to another folder",
-                    ) from error
+        except VideoError:  # of what is read
+            raise
+        except OSError as error:
+            raise VideoError(
+                self.name,
+                f"it cannot be copied to {tempfile.gettempdir()} ({error.strerror})",
+                "free room there, or set TMPDIR to another folder",
+            ) from error
         if not n_bytes:
             raise VideoError(self.name, "it holds no bytes, or none that come next", _WHOLE_FILE)
 
@@ -87,7 +89,7 @@ class Copy:
         self._folder.cleanup()
 
 
-class CopiedVideo:
+class CopiedVideo(ForwardedVideo):
     """The video in a `Copy`, under the copy's name. Closing it deletes the copy.
 
     Args:
@@ -98,53 +100,26 @@ class CopiedVideo:
     """
 
     def __init__(self, source: "VideoSource", copy: Copy) -> None:
-        self._source = source
+        super().__init__(source)
         self._copy = copy
         self.path = copy.name
-        self.decoder: str = source.decoder
-        self.start_pts_seconds: float = source.start_pts_seconds
-        self.duration_seconds: float = source.duration_seconds
-        self.average_fps: Fraction = source.average_fps
-        self.n_frames: int = source.n_frames
-        self.n_frames_counted: bool = source.n_frames_counted
-        self.width, self.height, self.rotation = source.width, source.height, source.rotation
-        self.mirrored, self.stream = source.mirrored, source.stream
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Those of the video."""
-        return self._source.notes
-
-    def pts_seconds(self, indices: Sequence[int] | Tensor | None = None) -> Tensor:
-        """See `keyscore_plugin.video.VideoSource`."""
-        return self._source.pts_seconds(indices)
-
-    def keyframes(self) -> Tensor:
-        """See `keyscore_plugin.video.VideoSource`."""
-        return self._source.keyframes()
 
     def read(
         self, indices: Sequence[int] | Tensor, *, size: tuple[int, int] | None = None
     ) -> Frames:
         """See `keyscore_plugin.video.VideoSource`."""
-        with named(self._copy.name):
+        with named(self.path):
             return self._source.read(indices, size=size)
 
     def thumbnails(self, grid: Sequence[int] | Tensor, *, short_side: int) -> Iterator[Frames]:
         """See `keyscore_plugin.video.VideoSource`."""
-        with named(self._copy.name):
+        with named(self.path):
             yield from self._source.thumbnails(grid, short_side=short_side)
 
     def close(self) -> None:
         """Free the decoder and delete the copy."""
         self._source.close()
         self._copy.delete()
-
-    def __enter__(self) -> "CopiedVideo":
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
 
 @contextmanager

@@ -234,6 +234,9 @@ def test_what_lies_outside_is_not_there(beginning: Excerpt) -> None:
     for look in looks:
         with pytest.raises(InputError, match=r"frame 31 is not in this part .* 0 to 30"):
             look([5, 31])
+        wrong: Any = [0.5]
+        with pytest.raises(InputError, match="whole numbers"):
+            look(wrong)
 
 
 @pytest.mark.parametrize("sampler", ["uniform", "random", "iframes", "stacfp", "katna"])
