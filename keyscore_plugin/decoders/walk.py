@@ -1,6 +1,7 @@
 """Decode only the packets that are needed, by seeking between intervals of them."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from functools import partial
 from itertools import chain, islice
 from typing import Literal
@@ -262,9 +263,8 @@ def start_cleanly(path: str, table: FrameTable, rows: Ints, *, stream: int) -> b
 
     It does not where a picture is refreshed part by part: there a clean one comes frames later.
     """
-    walk = Walk(path, table, stream=stream, speed="keyframes")
-    shown = {index for index, _ in walk.frames(plan(table, rows))}
-    walk.close()
+    with closing(Walk(path, table, stream=stream, speed="keyframes")) as walk:
+        shown = {index for index, _ in walk.frames(plan(table, rows))}
     return shown.issuperset(rows.tolist())
 
 
