@@ -76,7 +76,7 @@ def test_an_excerpt_without_limits_is_the_video(source: VideoSource) -> None:
     assert torch.equal(excerpt.pts_seconds(), source.pts_seconds())
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_frames_and_thumbnails_of_an_excerpt_are_the_videos(
     source: VideoSource, data: st.DataObject
