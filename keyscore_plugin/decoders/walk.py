@@ -2,50 +2,25 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from functools import partial
 from itertools import chain, islice
-from typing import Literal
 
 import av
 import numpy as np
 from av.container import InputContainer
-from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from keyscore_plugin.decoders.container import CODEC_OPTIONS, demux, open_stream
+from keyscore_plugin.decoders.container import demux, open_stream
+from keyscore_plugin.decoders.decoding import (
+    Speed,
+    decode_all,
+    label_frames,
+    packets_of,
+    set_up,
+)
 from keyscore_plugin.decoders.table import FrameTable, Interval, Ints, plan
-from keyscore_plugin.decoders.threads import kind_of_threads, n_threads
 
-Speed = Literal["exact", "rough", "reference", "keyframes"]
-_COPY_OPAQUE = 1 << 7  # FFmpeg's AV_CODEC_FLAG_COPY_OPAQUE
 _SEEK_PACKETS = 64  # ours: to read past fewer packets is cheaper than to seek
-
-
-def set_up(codec: VideoCodecContext, speed: Speed, *, careful: bool = False) -> None:
-    """Choose threads and what the decoder may leave out, before the codec is opened.
-
-    Args:
-        codec: A decoder that was not used yet.
-        speed: ``"exact"``, all as the codec says; ``"rough"``, without the loop filter, good enough
-            for thumbnails; ``"reference"``, the same and only frames that others refer to;
-            ``"keyframes"``, the same and only keyframes.
-        careful: On one thread. Several lose good frames beside one that does not decode, and fill
-            in what is damaged as they happen to come upon it.
-    """
-    codec.thread_type = kind_of_threads(codec.codec.canonical_name)
-    codec.thread_count = 1 if careful else n_threads()
-    options = dict(CODEC_OPTIONS)
-    if speed != "exact":
-        options["skip_loop_filter"] = "all"
-    if not careful:
-        # An error for each fault: a frame comes out of threads before it is known to be faulty.
-        options["err_detect"] = "explode"
-    codec.options = options
-    if speed == "reference":
-        codec.skip_frame = "NONREF"
-    if speed == "keyframes":
-        codec.skip_frame = "NONKEY"
 
 
 class _Lost(Exception):
@@ -266,45 +241,3 @@ def start_cleanly(path: str, table: FrameTable, rows: Ints, *, stream: int) -> b
     with closing(Walk(path, table, stream=stream, speed="keyframes")) as walk:
         shown = {index for index, _ in walk.frames(plan(table, rows))}
     return shown.issuperset(rows.tolist())
-
-
-def label_frames(codec: VideoCodecContext) -> None:
-    """Let each frame carry what its packet has in `opaque`: the packet's place."""
-    codec.flags |= _COPY_OPAQUE
-
-
-def packets_of(packets: Iterator[av.Packet]) -> Iterator[av.Packet]:
-    """The packets that hold data, up to the end of the stream or to where it is broken."""
-    while True:
-        try:
-            packet = next(packets, None)
-        except av.FFmpegError:
-            return
-        if packet is None:
-            return
-        if packet.size:
-            yield packet
-
-
-def decode_packet(codec: VideoCodecContext, packet: av.Packet | None) -> list[VideoFrame]:
-    """The frames that come out for a packet; none when it does not decode."""
-    try:
-        return codec.decode(packet)
-    except av.FFmpegError:
-        return []
-
-
-def decode_all(
-    container: InputContainer, stream: VideoStream, *, strict: bool = False
-) -> Iterator[VideoFrame]:
-    """Every frame that decodes, in display order, labelled by its packet's place.
-
-    Raises:
-        av.FFmpegError: A packet does not decode, and ``strict`` is set.
-    """
-    codec = stream.codec_context
-    decode = codec.decode if strict else partial(decode_packet, codec)
-    for place, packet in enumerate(packets_of(demux(container, stream))):
-        packet.opaque = place
-        yield from decode(packet)
-    yield from decode(None)
