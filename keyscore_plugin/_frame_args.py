@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from keyscore_plugin._plain import is_whole, plain
+from keyscore_plugin._plain import is_real, is_whole, plain
 from keyscore_plugin.errors import InputError, shown
 
 _UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)  # torch compares none of these
@@ -40,39 +40,36 @@ def checked_indices(indices: Sequence[int] | Tensor, *, n_frames: int, path: str
     return rows.to("cpu", torch.int64)
 
 
-def checked_grid(
-    grid: Sequence[int] | Tensor, *, short_side: int, n_frames: int, path: str
-) -> Tensor:
-    """`checked_indices` of a grid, if they rise and its pictures have a side.
-
-    Raises:
-        InputError: See `checked_indices`; or the grid does not rise, or the side has no pixel.
-    """
-    rows = checked_indices(grid, n_frames=n_frames, path=path)
-    if bool((rows.diff() <= 0).any()):
-        raise InputError("the grid must be rising frame indices without repetition")
-    if short_side < 1:
-        raise InputError(f"short_side must be at least 1 pixel, got {short_side}")
-    return rows
-
-
-def thumbnail_size(height: int, width: int, *, short_side: int) -> tuple[int, int]:
-    """(height, width) with the given short side, aspect ratio kept, never larger.
-
-    Example:
-        >>> thumbnail_size(720, 1280, short_side=128), thumbnail_size(90, 60, short_side=128)
-        ((128, 228), (90, 60))
-    """
-    scale = min(1.0, short_side / min(height, width))
-    return max(1, round(height * scale)), max(1, round(width * scale))
-
-
 def _as_tensor(indices: Sequence[int] | Tensor) -> Tensor:
     """The indices, of whatever library, as a tensor of a kind that can be compared."""
     if isinstance(indices, Sequence):
         indices = [plain(index) for index in indices]
     rows = torch.as_tensor(indices)
     return rows.to(torch.int64) if rows.dtype in _UNSIGNED else rows
+
+
+def checked_grid(grid: Sequence[int] | Tensor, *, n_frames: int, path: str) -> Tensor:
+    """``(n,)`` int64 on the CPU, rising, all inside the video.
+
+    Raises:
+        InputError: They are no `checked_indices`, or do not rise.
+    """
+    rows = checked_indices(grid, n_frames=n_frames, path=path)
+    if bool((rows.diff() <= 0).any()):
+        raise InputError("the grid must be rising frame indices without repetition")
+    return rows
+
+
+def thumbnail_size(short_side: int, *, height: int, width: int) -> tuple[int, int]:
+    """(height, width) with the given short side, aspect ratio kept, never larger.
+
+    Raises:
+        InputError: The short side is no number of pixels.
+    """
+    if not (is_real(short_side) and short_side >= 1):
+        raise InputError(f"short_side must be at least 1 pixel, got {shown(short_side)}")
+    scale = min(1.0, float(short_side) / min(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def checked_size(size: tuple[int, int]) -> tuple[int, int]:

@@ -19,6 +19,7 @@ from urllib.parse import unquote_to_bytes
 
 from torch import Tensor
 
+from keyscore_plugin._frame_args import checked_indices
 from keyscore_plugin.errors import InputError, VideoError, shown
 from keyscore_plugin.forwarded import ForwardedVideo
 from keyscore_plugin.types import Frames
@@ -104,22 +105,30 @@ class CopiedVideo(ForwardedVideo):
         self._copy = copy
         self.path = copy.name
 
+    def pts_seconds(self, indices: Sequence[int] | Tensor | None = None) -> Tensor:
+        """See `keyscore_plugin.video.VideoSource`."""
+        return self._source.pts_seconds(None if indices is None else self._check(indices))
+
     def read(
         self, indices: Sequence[int] | Tensor, *, size: tuple[int, int] | None = None
     ) -> Frames:
         """See `keyscore_plugin.video.VideoSource`."""
         with named(self.path):
-            return self._source.read(indices, size=size)
+            return self._source.read(self._check(indices), size=size)
 
     def thumbnails(self, grid: Sequence[int] | Tensor, *, short_side: int) -> Iterator[Frames]:
         """See `keyscore_plugin.video.VideoSource`."""
         with named(self.path):
-            yield from self._source.thumbnails(grid, short_side=short_side)
+            yield from self._source.thumbnails(self._check(grid), short_side=short_side)
 
     def close(self) -> None:
         """Free the decoder and delete the copy."""
         self._source.close()
         self._copy.delete()
+
+    def _check(self, indices: Sequence[int] | Tensor) -> Tensor:
+        """The indices, if all lie in the video; else an error that names what the caller gave."""
+        return checked_indices(indices, n_frames=self.n_frames, path=self.path)
 
 
 @contextmanager
@@ -156,7 +165,8 @@ def _data_of(url: str, *, name: str) -> tuple[str, bytes]:
     """MIME type and content of a ``data:`` URL."""
     header, comma, data = url[len("data:") :].partition(",")
     kind, *parameters = header.lower().split(";")
-    content = unquote_to_bytes(data)
+    # The bytes of a command line that are no UTF-8 come as lone surrogates.
+    content = unquote_to_bytes(data.encode("utf-8", "surrogatepass"))
     if not comma:
         raise VideoError(name, "it has no comma before its data", "give data:video/mp4;base64,...")
     if "base64" not in parameters:
@@ -168,15 +178,18 @@ def _data_of(url: str, *, name: str) -> tuple[str, bytes]:
 
 
 def _read(given: Readable) -> Iterator[Bytes]:
-    name = getattr(given, "name", type(given).__name__)
+    name = getattr(given, "name", None) or type(given).__name__
     if isinstance(given, io.TextIOBase):
         raise InputError(f"{shown(name)} is opened for texts; open it with open(path, 'rb')")
     while True:
         try:
             chunk = given.read(_CHUNK)
-        except (OSError, ValueError) as error:  # closed, or opened to write
+        # Closed or opened to write; else what its library has: EOFError, zlib.error, BadZipFile ...
+        except Exception as error:
             raise VideoError(
-                str(name), f"its read() fails: {error}", "give a file object open for reading"
+                str(name),
+                f"its read() fails: {error or type(error).__name__}",
+                "give a file object open for reading",
             ) from error
         if not isinstance(chunk, Bytes):
             raise InputError(

@@ -12,22 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from keyscore_plugin._frame_args import (
-    checked_grid,
-    checked_indices,
-    checked_size,
-    thumbnail_size,
-)
+from keyscore_plugin._frame_args import checked_grid, checked_indices, checked_size, thumbnail_size
 from keyscore_plugin.errors import InputError, VideoError, shown
 from keyscore_plugin.pictures import Array, ArrayPictures, ImagePictures, Picture
 from keyscore_plugin.types import Frames
 
-IMAGE_DECODERS = (
-    ArrayPictures.decoder,
-    ImagePictures.decoder,
-)  # what `Selection.decoder` records of pictures
+# What `Selection.decoder` records of pictures.
+IMAGE_DECODERS = (ArrayPictures.decoder, ImagePictures.decoder)
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 _BATCH_FRAMES = 32  # ours: thumbnails a batch, as of a file
+_SLOWEST, _FASTEST = 1e-6, 1e9  # ours: a picture in 12 days; the rate that a grid may have
 
 
 class ImageVideo:
@@ -101,8 +95,8 @@ class ImageVideo:
     def thumbnails(self, grid: Sequence[int] | Tensor, *, short_side: int) -> Iterator[Frames]:
         """See `keyscore_plugin.video.VideoSource`."""
         self._check_open()
-        rows = checked_grid(grid, short_side=short_side, n_frames=self.n_frames, path=self.path)
-        size = thumbnail_size(self.height, self.width, short_side=short_side)
+        rows = checked_grid(grid, n_frames=self.n_frames, path=self.path)
+        size = thumbnail_size(short_side, height=self.height, width=self.width)
         starts = range(0, len(rows), _BATCH_FRAMES)
         return (self.read(rows[start : start + _BATCH_FRAMES], size=size) for start in starts)
 
@@ -198,7 +192,7 @@ def frame_rate(fps: Any) -> float:
         rate = float(fps)
     except (TypeError, ValueError, OverflowError):
         rate = math.nan
-    if not 0 < rate < math.inf:
+    if not _SLOWEST <= rate <= _FASTEST:
         raise InputError(
             f"fps must be a positive number, the pictures per second; got {shown(fps)}"
         )

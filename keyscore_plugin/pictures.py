@@ -74,6 +74,8 @@ class ImagePictures:
                 f"the pictures of {path} must have one size: picture 0 has {first_width} x "
                 f"{first_height} pixels, picture {other} {width} x {height}; scale them to one"
             )
+        if 0 in sizes[0]:
+            raise InputError(f"the pictures of {path} hold no pixel; give others")
         self.size = sizes[0]
 
     def __len__(self) -> int:

@@ -94,6 +94,6 @@ def _value(text: str) -> Any:
     """A number, several, a truth or nothing as in JSON; else a word. The settings check which."""
     try:
         values = json.loads(f"[{text}]")
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     return values[0] if len(values) == 1 else values or text

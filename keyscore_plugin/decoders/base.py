@@ -13,12 +13,7 @@ import torch
 from torch import Tensor
 from typing_extensions import Self
 
-from keyscore_plugin._frame_args import (
-    checked_grid,
-    checked_indices,
-    checked_size,
-    thumbnail_size,
-)
+from keyscore_plugin._frame_args import checked_grid, checked_indices, checked_size, thumbnail_size
 from keyscore_plugin.decoders.container import DAMAGED_REMEDY
 from keyscore_plugin.decoders.orientation import Pixels
 from keyscore_plugin.decoders.scan import scan
@@ -102,6 +97,7 @@ class ScannedSource(ABC):
             pixels = torch.empty((0, height, width, 3), dtype=torch.uint8)
         else:
             with self._one_thread:
+                self._check_open()  # another thread may have closed it meanwhile
                 pixels = self._read(rows, (height, width))
         if not np.array_equal(places, np.arange(len(rows))):
             pixels = pixels[torch.from_numpy(places)]
@@ -119,15 +115,17 @@ class ScannedSource(ABC):
             InputError: The grid does not rise, or leaves the video.
         """
         self._check_open()
-        rows = checked_grid(grid, short_side=short_side, n_frames=self.n_frames, path=self.path)
+        rows: Ints = checked_grid(grid, n_frames=self.n_frames, path=self.path).numpy()
+        size = thumbnail_size(short_side, height=self.height, width=self.width)
         if not len(rows):
             return iter(())
-        size = thumbnail_size(self.height, self.width, short_side=short_side)
-        return self._in_turn(self._thumbnails(rows.numpy(), size))
+        return self._in_turn(self._thumbnails(rows, size))
 
     def close(self) -> None:
-        """Free the decoder. Closing twice is fine."""
-        self._closed = True
+        """Free the decoder, when no other thread decodes. Closing twice is fine."""
+        with self._one_thread:
+            self._closed = True
+            self._free()
 
     def __enter__(self) -> Self:
         return self
@@ -139,6 +137,10 @@ class ScannedSource(ABC):
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    @abstractmethod
+    def _free(self) -> None:
+        """Let go of what decodes; nothing is decoded after that."""
 
     @abstractmethod
     def _read(self, rows: Ints, size: tuple[int, int]) -> Tensor:
@@ -153,6 +155,7 @@ class ScannedSource(ABC):
         with closing(batches):
             while True:
                 with self._one_thread:
+                    self._check_open()
                     batch = next(batches, None)
                 if batch is None:
                     return

@@ -65,10 +65,8 @@ class DecordSource(ScannedSource):
             )
         self._check_times(self._reader(self._decoded_size((self.height, self.width))))
 
-    def close(self) -> None:
-        """Free the decoder. Closing twice is fine."""
+    def _free(self) -> None:
         self._readers.clear()
-        super().close()
 
     def _read(self, rows: Ints, size: tuple[int, int]) -> Tensor:
         return torch.cat([self._batch(rows[k : k + _CHUNK], size) for k in _steps(rows)])

@@ -54,10 +54,8 @@ class PyAVSource(ScannedSource):
             "be smeared: the file is damaged there, or between them and their keyframe",
         )
 
-    def close(self) -> None:
-        """Free the decoder. Closing twice is fine."""
+    def _free(self) -> None:
         self._reader.close()
-        super().close()
 
     def _read(self, rows: Ints, size: tuple[int, int]) -> Tensor:
         pixels = torch.empty((len(rows), *size, 3), dtype=torch.uint8)

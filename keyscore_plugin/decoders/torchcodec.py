@@ -58,10 +58,8 @@ class TorchCodecSource(ScannedSource):
                 f"torchcodec counts {counted} frames where the container shows {self.n_frames}"
             )
 
-    def close(self) -> None:
-        """Free the decoder. Closing twice is fine."""
+    def _free(self) -> None:
         self._open_decoder = None
-        super().close()
 
     def _read(self, rows: Ints, size: tuple[int, int]) -> Tensor:
         return torch.cat([self._batch(part, size).cpu() for part in _parts(rows)])

@@ -39,8 +39,8 @@ class TorchCodecCudaSource(TorchCodecSource):
         if self.rotation:
             raise self._refusal(f"it is turned by {self.rotation} degrees, which no test has shown")
 
-    def close(self) -> None:
-        """Free the decoder, however full the GPU is. Closing twice is fine."""
+    def _free(self) -> None:
+        """Free the decoder, however full the GPU is."""
         with torch.cuda.device(self.device):
             try:
                 _show_to_driver(self.device)
@@ -48,7 +48,7 @@ class TorchCodecCudaSource(TorchCodecSource):
                 if not is_out_of_memory(error):
                     raise
             finally:
-                super().close()
+                super()._free()
 
     def _batch(self, rows: Ints, size: tuple[int, int]) -> Tensor:
         with self._gpu_of_thread():

@@ -210,6 +210,23 @@ def test_threads_that_share_a_video_each_get_their_frames(open_clip: Open) -> No
     assert found == [[*wanted, 8]] * 32
 
 
+def test_a_video_that_another_thread_closes_is_closed_between_two_reads(open_clip: Open) -> None:
+    """Not during one: a decoder that is freed while it decodes ends the process."""
+    video = open_clip(CLIPS[0])
+
+    def read_on() -> None:
+        while True:
+            video.read(range(8))
+
+    with ThreadPoolExecutor(3) as threads:
+        readers = [threads.submit(read_on) for _ in range(3)]
+        video.read([0])
+        video.close()
+        for reader in readers:
+            with pytest.raises(VideoError, match="it was closed"):
+                reader.result()
+
+
 def test_reading_goes_on_after_thumbnails_are_left_half_way(open_clip: Open) -> None:
     video = open_clip(b_frames)
     next(video.thumbnails(range(video.n_frames), short_side=40))

@@ -100,6 +100,7 @@ def test_weights_that_only_together_sum_to_one_can_be_set(video: str, capsys: Ca
         ("--set=grid=fps", "GridConfig: expected a dict of settings, got 'fps'"),
         ("--set=grid.sample_fps=fast", "GridConfig: sample_fps 'fast' is not a number"),
         ("--set=grid.max_frames=2.5", "GridConfig: max_frames 2.5 is not a whole number"),
+        (f"--set=grid.sample_fps={'[' * 100_000}", "is not a number"),
         ("--set=grid.sample_fps=", "GridConfig: sample_fps '' is not a number"),
         (
             "--config=nowhere.json",

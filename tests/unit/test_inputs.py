@@ -1,6 +1,7 @@
 """Contract: a video gives the same frames in whatever form it comes."""
 
 import base64
+import gzip
 import io
 import mmap
 import os
@@ -147,6 +148,11 @@ def closed() -> io.BytesIO:
     return stream
 
 
+def cut_off() -> gzip.GzipFile:
+    """One whose library has errors of its own."""
+    return gzip.GzipFile(fileobj=io.BytesIO(gzip.compress(bytes(5000))[:20]))
+
+
 def test_what_holds_no_video_is_one_line(clip: Path, tmp_path: Path, temporary: Path) -> None:
     for nothing in (b"", bytearray(), at_its_end(clip), io.BytesIO(), "data:video/mp4;base64,"):
         assert "holds no bytes" in refused(nothing)
@@ -154,10 +160,12 @@ def test_what_holds_no_video_is_one_line(clip: Path, tmp_path: Path, temporary: 
         assert "open(path, 'rb')" in refused(text)
     assert "open(path, 'rb')" in refused(io.StringIO("video"))
     assert "read() fails" in refused(closed())
+    assert "read() fails: Compressed file ended" in refused(cut_off())
     with (tmp_path / "new").open("wb") as write_only:
         assert "open for reading" in refused(write_only)
     assert "<bytes of 5,000>: it begins with zeros" in refused(bytes(5000))
     assert "base64 is damaged" in refused("data:video/mp4;base64,!!!!")
+    assert "base64 is damaged" in refused("data:video/mp4;base64,\udcff")
     assert "no comma" in refused("data:video/mp4")
     assert "is no video" in refused(7)
     assert "is no video" in refused(None)
@@ -187,7 +195,9 @@ def test_bytes_open_no_other_file(temporary: Path) -> None:
 
 def test_an_error_while_reading_names_what_was_given(clip: Path) -> None:
     with open_video(io.BytesIO(clip.read_bytes())) as video:
-        pass
+        for call in (video.read, video.pts_seconds):
+            with pytest.raises(InputError, match=r"frame 999 is not in <BytesIO>"):
+                call([999])
     with pytest.raises(VideoError, match="cannot read <BytesIO>: it was closed"):
         video.read([0])
 
@@ -332,6 +342,7 @@ def test_pictures_that_are_no_video_are_one_line(tmp_path: Path, folder: Path) -
         [picture, PIL.Image.new("RGB", (4, 4))], fps=1
     )
     assert "holds no picture" in refused([], fps=1)
+    assert "hold no pixel" in refused([PIL.Image.new("RGB", (0, 5))], fps=1)
     assert "picture 1 of <list of 2 pictures> is None" in refused([picture, None], fps=1)
     assert "no such file" in refused([tmp_path / "nowhere.png"], fps=1)
     assert "it is no image (BMP, " in refused([tmp_path / "text.png"], fps=1)
@@ -354,7 +365,7 @@ def deferred(images: list[Any]) -> str:
     return str(error.value)
 
 
-@pytest.mark.parametrize("fps", [0, -1.0, float("nan"), float("inf"), "fast", 10**400])
+@pytest.mark.parametrize("fps", [0, -1.0, 5e-324, float("nan"), float("inf"), "fast", 10**400])
 def test_what_is_no_rate_is_refused(fps: Any) -> None:
     assert "fps must be a positive number" in refused(CLIP, fps=fps)
 
@@ -383,3 +394,14 @@ def test_closed_pictures_and_wrong_indices_are_refused() -> None:
         assert video.read([]).pixels.shape == (0, 8, 6, 3)
     with pytest.raises(VideoError, match="it was closed"):
         video.read([0])
+
+
+def test_thumbnails_of_pictures_ask_for_what_those_of_files_do(clip: Path) -> None:
+    wrong: Any
+    for video in (open_video(CLIP, fps=1), open_video(clip)):
+        for wrong in (0, -1, float("nan"), "a", None, True):
+            with pytest.raises(InputError, match="short_side must be at least 1 pixel"):
+                video.thumbnails([0], short_side=wrong)
+        with pytest.raises(InputError, match="the grid must be rising"):
+            video.thumbnails([1, 0], short_side=4)
+        video.close()
