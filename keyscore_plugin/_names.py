@@ -9,7 +9,7 @@ _LEAST_PART = 3  # letters; fewer begin or end too many names
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> str:
-    """What to say of a name that is none of those known, in one clause.
+    """What to say of a name that is not known, in one clause.
 
     Args:
         kind: What the names stand for: ``"sampler"``, ``"setting"`` ...

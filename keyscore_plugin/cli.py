@@ -32,9 +32,12 @@ _EXIT_CODES = (
 _COMMANDS = {
     "demo": ("demo", "see it work: a video with a known answer, no download"),
     "select": ("select", "choose the frames of one video that matter"),
-    "compare": ("compare", "what several samplers choose at one budget, in one picture"),
-    "batch": ("batch", "do so for every video of a folder, a list or a table, resumable"),
-    "list": ("listing", "what samplers, encoders, captioners and decoders there are"),
+    "compare": ("compare", "show what several samplers choose at one budget, in one picture"),
+    "batch": (
+        "batch",
+        "choose frames of every video of a folder, a list or a table; resumable",
+    ),
+    "list": ("listing", "list the samplers, encoders, captioners and decoders"),
 }
 
 

@@ -20,7 +20,7 @@ _CLOCK_NOISE = 1e-6  # seconds; 0.3 and 3 / 10 are the same time
 
 
 def check_part(start_seconds: Any, end_seconds: Any) -> None:
-    """Refuse what bounds no part of any video; None is no bound.
+    """Refuse what bounds no part of any video; None sets no bound.
 
     Raises:
         InputError: A bound is no number of seconds from the first frame on, or they are reversed.
@@ -81,7 +81,7 @@ class Excerpt(ForwardedVideo):
 
         Args:
             source: The video.
-            start_seconds: Seconds from the video's first frame; None is no limit.
+            start_seconds: Seconds from the video's first frame; None sets no limit.
             end_seconds: The same; the video's end where it is later.
 
         Raises:

@@ -95,7 +95,7 @@ def _channels_last(array: Array) -> Array:
     """A view of shape ``(n, h, w, 3)``.
 
     Raises:
-        InputError: This is no RGB video, or it cannot be told which axis is the colours.
+        InputError: This is no RGB video, or it is not clear which axis holds the colours.
     """
     shape = tuple(array.shape)
     if array.dtype in (np.uint8, torch.uint8) and len(shape) == 4 and min(shape) > 0:

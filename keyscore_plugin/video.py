@@ -140,7 +140,7 @@ def open_video(
         VideoError: The file is missing or no regular file (a URL), is no video, has no such stream,
             or holds no frame that decodes.
         InputError: The decoder is unknown; this is no video; ``fps`` is missing for pictures, or
-            given beside times that are there; ``stream`` is no number, or given beside pictures.
+            given for a file with times of its own; ``stream`` is no number, or given for pictures.
         MissingDependencyError: The decoder asked for is not installed.
     """
     if isinstance(video, (np.ndarray, Tensor, list, tuple)):

@@ -1,4 +1,4 @@
-"""Which files are videos, told by what is in them where lmms-eval goes by a misleading name."""
+"""Which files are videos, by their content where lmms-eval goes by a misleading name."""
 
 import os
 from pathlib import PurePath

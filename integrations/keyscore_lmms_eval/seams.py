@@ -72,7 +72,7 @@ class PlannedLoader:
     Such a host loses what a path brings along, so the plans are told apart from it.
 
     Args:
-        stock: The method, for what it takes for a video and is none, such as a still.
+        stock: The method, for what it takes for a video by mistake, such as a still.
     """
 
     def __init__(self, stock: Callable[[Any, int], npt.NDArray[np.uint8]]) -> None:

@@ -43,7 +43,7 @@ class WatchedFunction:
     """A function of qwen-vl-utils that first puts back what others have replaced.
 
     Other libraries change this table and these functions after us (ms-swift 4.6 puts its own
-    readers into the table); whoever imported one of them by name goes on calling it. So each
+    readers into the table), and code that imported one of them by name goes on calling it. So each
     function on the way to a reader looks after all of them.
 
     Args:

@@ -150,7 +150,7 @@ def _sampler(element: Mapping[str, Any]) -> Sampler:
     if making:
         key = next(iter(making))
         raise InputError(
-            f"{shown(key)} is given beside a ready-made sampler, which has its own; "
+            f"{shown(key)} is given together with a ready-made sampler, which has its own; "
             "leave it out, or give the sampler's name"
         )
     require_sampler(named)

@@ -1,4 +1,4 @@
-"""A video that is already decoded, with the metadata that transformers keeps beside it."""
+"""A video that is already decoded, with the metadata that transformers keeps of it."""
 
 from collections.abc import Mapping
 from typing import Any

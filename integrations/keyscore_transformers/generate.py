@@ -44,8 +44,8 @@ def generate(
         threshold: Instead of a budget, the least score of a keyframe.
         token_budget: Instead of a budget, as many visual tokens as this many uniform frames.
         guide: The text that chooses: a ``"caption"``, the ``"question"`` (the user's text in the
-            video's message, unless ``question`` is given), or ``"both"``. None is the question
-            where one is given without a caption, else the caption.
+            video's message, unless ``question`` is given), or ``"both"``. By default the
+            question if one is given without a caption, else the caption.
         caption: A sentence about the video, or one a video.
         question: A question to choose by, or one a video.
         pair: See `keyscore_plugin.pairing.pair_frames`.

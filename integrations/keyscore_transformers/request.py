@@ -101,7 +101,7 @@ def without_sampler(
     for level in (*_levels(keywords), *(block.keywords for block in blocks)):
         if lone := next((name for name in _ONLY_OURS if level.get(name) is not None), None):
             raise InputError(
-                f"{lone} is for a sampler, and none is named; add sampler=... "
+                f"{lone} is for a sampler, and the call names no sampler; add sampler=... "
                 "('uniform' for even frames), or leave it out"
             )
     return dict(keywords)

@@ -17,8 +17,8 @@ class Item:
     """One line of a manifest.
 
     Attributes:
-        id: What the line is known by in the output; where none was given the line number, and of
-            a folder's video its name.
+        id: What the line is known by in the output: if the line gives no id, its number; for a
+            folder's video its name.
         video: The video, as the manifest names it.
         path: Where it is: a relative name starts at the manifest's folder, or at the current one
             if the manifest is standard input.

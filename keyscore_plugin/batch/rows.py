@@ -1,4 +1,4 @@
-"""What a batch is given, as rows: a folder, or a file of JSON lines, of a table, of names alone."""
+"""The input of a batch as rows: a folder, or a file of JSON lines, a table or a list of names."""
 
 import csv
 import io
@@ -91,7 +91,7 @@ def _text(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"cannot read the manifest {path}: {_cause(error)}; "
-            "give a file with one JSON object a line, in UTF-8"
+            "give a folder, or a list, a CSV or JSON lines in UTF-8 (one video: keyscore select)"
         ) from error
 
 
@@ -141,7 +141,7 @@ def _table_rows(text: str, name: str) -> Iterator[Row]:
 
 
 def _cell(column: str, text: str) -> str | float:
-    """What a field says: a number where one is wanted; what is none is refused later."""
+    """The value of a field: ``start`` and ``end`` as numbers; any other text is refused later."""
     if column in ("start", "end"):
         with suppress(ValueError):
             return float(text)

@@ -36,9 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MANIFEST",
         help='a file of lines such as {"video": "a.mp4", "caption": "a dog", "id": 7, "start": 60, '
         '"end": 90}, a CSV with these columns, a list with one video a line, a folder of videos, '
-        "or - for standard input; a relative name starts at the manifest's folder; an id is the "
-        "line number where none is given, and the name for a folder; start and end are seconds "
-        "from the first frame",
+        "or - for standard input; a relative name starts at the manifest's folder; a line without "
+        "an id takes its number, a video of a folder its name; start and end are seconds from the "
+        "first frame",
     )
     parser.add_argument(
         "--out",
@@ -58,8 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--timeout-seconds",
         type=partial(amount, unit="seconds"),
         metavar="S",
-        help="most time for one video, in a worker (--workers 1 where none is given; default: "
-        f"{_TIMEOUT_SECONDS:g})",
+        help="most time for one video, in a worker (implies --workers 1 without --workers; "
+        f"default: {_TIMEOUT_SECONDS:g})",
     )
     add_sampler_options(parser)
 

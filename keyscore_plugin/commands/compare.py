@@ -8,6 +8,7 @@ from keyscore_plugin.commands.options import (
     add_choice_options,
     add_part_options,
     add_text_options,
+    add_video_options,
     make_samplers,
 )
 from keyscore_plugin.commands.outputs import require_writable_file
@@ -23,7 +24,7 @@ _NUM_FRAMES = 8  # the usual budget of a Video-LLM
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's options."""
-    parser.add_argument("video", metavar="VIDEO", help="a video file")
+    add_video_options(parser)
     add_text_options(parser)
     add_part_options(parser)
     parser.add_argument(
@@ -33,8 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="K",
         help=f"how many frames each sampler chooses (default: {_NUM_FRAMES})",
     )
+    parser.add_argument(
+        "--sampler",
+        default=_SAMPLERS,
+        metavar="NAMES",
+        help=f"the samplers, with commas between them (default: {_SAMPLERS})",
+    )
     add_choice_options(parser)
-    parser.set_defaults(sampler=_SAMPLERS)
     parser.add_argument(
         "--picture",
         type=Path,
@@ -62,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
                         num_frames=args.num_frames,
                         caption=args.caption,
                         question=args.question,
+                        fps=args.fps,
                     )
                 )
         write_comparison(selections, args.picture)

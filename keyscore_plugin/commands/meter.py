@@ -75,7 +75,7 @@ def close_bars(bars: dict[str, Any]) -> None:
 def line_meter(description: str) -> Iterator[Callable[[int, int], None]]:
     """Progress over the lines of a run; call what it gives with (done, total).
 
-    A bar on a terminal; elsewhere, in a log say, and beside details, a plain line every so often.
+    A bar on a terminal; elsewhere, such as in a log, and with details, a plain line now and then.
     """
     with progress.watching_loads(_load_lines):
         if is_quiet():

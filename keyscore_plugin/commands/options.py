@@ -7,6 +7,7 @@ from functools import partial
 from keyscore_plugin.captioners.registry import load_captioner
 from keyscore_plugin.commands.settings import add_settings_options, make_config
 from keyscore_plugin.commands.words import (
+    amount,
     finite_number,
     non_empty_text,
     one_of,
@@ -33,12 +34,12 @@ def add_sampler_options(parser: argparse.ArgumentParser) -> None:
         metavar="X",
         help="instead: every frame whose total score, 0 to 1, is at least X",
     )
+    parser.add_argument("--sampler", default="keyscore", metavar="NAME", help="default: keyscore")
     add_choice_options(parser)
 
 
 def add_choice_options(parser: argparse.ArgumentParser) -> None:
-    """Add what `make_sampler` reads."""
-    parser.add_argument("--sampler", default="keyscore", metavar="NAME", help="default: keyscore")
+    """Add what `make_samplers` reads, but for the names of the samplers."""
     parser.add_argument(
         "--encoder",
         default="auto",
@@ -49,8 +50,8 @@ def add_choice_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--captioner",
         metavar="NAME",
-        help="who writes a sentence where none is given: labels (no download), or the model id or "
-        "folder of a Video-LLM",
+        help="the model that writes a caption if you give no text: labels (no download), or the "
+        "model id or folder of a Video-LLM",
     )
     decoders = ("auto", *sorted(DECODERS))
     parser.add_argument(
@@ -72,6 +73,19 @@ def add_text_options(parser: argparse.ArgumentParser) -> None:
     )
     text.add_argument(
         "--question", type=non_empty_text, metavar="T", help="what a model will be asked"
+    )
+
+
+def add_video_options(parser: argparse.ArgumentParser) -> None:
+    """Add the one video to choose from, which may be a folder of images."""
+    parser.add_argument(
+        "video", metavar="VIDEO", help="a video file, or with --fps a folder of images"
+    )
+    parser.add_argument(
+        "--fps",
+        type=partial(amount, unit="pictures per second"),
+        metavar="F",
+        help="pictures per second of a folder of images, taken in natural order (2.png, 10.png)",
     )
 
 

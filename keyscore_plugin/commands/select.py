@@ -1,7 +1,6 @@
 """``keyscore select``: the frames of one video that matter."""
 
 import argparse
-from functools import partial
 from pathlib import Path
 
 from keyscore_plugin.commands.meter import stage_bars
@@ -9,6 +8,7 @@ from keyscore_plugin.commands.options import (
     add_part_options,
     add_sampler_options,
     add_text_options,
+    add_video_options,
     make_sampler,
 )
 from keyscore_plugin.commands.outputs import (
@@ -17,7 +17,6 @@ from keyscore_plugin.commands.outputs import (
     save_frames,
 )
 from keyscore_plugin.commands.streams import detail, own_stdout, tell
-from keyscore_plugin.commands.words import amount
 from keyscore_plugin.report import require_report_suffix, write_report
 from keyscore_plugin.report.text import facts, summary
 from keyscore_plugin.samplers.within import within
@@ -25,15 +24,7 @@ from keyscore_plugin.samplers.within import within
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's options."""
-    parser.add_argument(
-        "video", metavar="VIDEO", help="a video file, or with --fps a folder of images"
-    )
-    parser.add_argument(
-        "--fps",
-        type=partial(amount, unit="pictures per second"),
-        metavar="F",
-        help="pictures per second of a folder of images, taken in natural order (2.png, 10.png)",
-    )
+    add_video_options(parser)
     add_text_options(parser)
     add_part_options(parser)
     add_sampler_options(parser)

@@ -128,7 +128,7 @@ def decode_once(path: str, number: int) -> DecodedFrames:
     """
     try:
         return _decode(path, number, careful=False)
-    except av.FFmpegError:  # several threads lose good frames beside one that does not decode
+    except av.FFmpegError:  # several threads lose good frames near one that does not decode
         return _decode(path, number, careful=True)
 
 

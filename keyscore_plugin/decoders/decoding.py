@@ -25,7 +25,7 @@ def set_up(codec: VideoCodecContext, speed: Speed, *, careful: bool = False) -> 
         speed: ``"exact"``, all as the codec says; ``"rough"``, without the loop filter, good enough
             for thumbnails; ``"reference"``, the same and only frames that others refer to;
             ``"keyframes"``, the same and only keyframes.
-        careful: On one thread. Several lose good frames beside one that does not decode, and fill
+        careful: On one thread. Several lose good frames near one that does not decode, and fill
             in what is damaged as they happen to come upon it.
     """
     codec.thread_type = kind_of_threads(codec.codec.canonical_name)

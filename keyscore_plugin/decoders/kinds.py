@@ -1,4 +1,4 @@
-"""What a file is that does not open as a video, told from its first bytes and from its boxes."""
+"""What a file is that does not open as a video, from its first bytes and its boxes."""
 
 import struct
 from collections.abc import Iterator

@@ -55,8 +55,9 @@ def choose_stream(path: str, container: InputContainer, number: int | None) -> V
     if not 0 <= number < len(streams):
         raise VideoError(
             path,
-            f"it has no stream={shown(number)}, but {len(streams)} video streams, counted from 0",
-            "give the number of one of them, or none",
+            f"it has no stream={shown(number)}, but {len(streams)} video stream"
+            f"{'s' if len(streams) > 1 else ''}, counted from 0",
+            "give the number of one of them, or leave stream out",
         )
     return streams[number]
 

@@ -28,7 +28,7 @@ class _Lost(Exception):
 
 
 class _NoKeyframe(Exception):
-    """The container calls a frame a keyframe that is none."""
+    """The container marks a frame as a keyframe wrongly."""
 
 
 class Walk:

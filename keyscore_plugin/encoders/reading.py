@@ -2,8 +2,8 @@
 
 How that can be known depends on the tokenizer. One with a token for what it does not know tells
 itself. One that falls back to letters or bytes does not: of those, the ones made for English read
-words in Latin letters (`is_latin`), and of the multilingual ones all is taken as read. A language
-that is written in Latin letters too (German, Vietnamese) is not told from English.
+words in Latin letters (`is_latin`), and of the multilingual ones all is taken as read. Other
+languages in Latin letters (German, Vietnamese) cannot be distinguished from English.
 """
 
 import unicodedata

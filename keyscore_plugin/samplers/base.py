@@ -85,7 +85,7 @@ def get_sampler(
     Args:
         name: One of `list_samplers`.
         config: Settings, or a dict of those that differ from the defaults, such as
-            ``{"grid": {"sample_fps": 4}}``; None is the default of every stage.
+            ``{"grid": {"sample_fps": 4}}``; None keeps all defaults.
         encoder: A name as `load_encoder` takes it (``"auto"``, ``"conse"``, a model id, a folder,
             ``"open_clip:..."``), or an `Encoder`. Loaded at the first call that needs it, so a
             sampler that reads no text loads none.

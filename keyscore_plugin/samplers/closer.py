@@ -21,7 +21,7 @@ from keyscore_plugin.types import Embeddings, Frames, LookedAt, TextEmbedding
 from keyscore_plugin.video import VideoSource, uniform_indices
 
 # Ours: by default encoders put a keyframe every 250 frames at least, 10 s at 25 frames a second;
-# some are told to put one every 480.
+# some settings put one every 480.
 _FAR_SECONDS = 25.0
 
 

@@ -252,6 +252,11 @@ COMMANDS: dict[str, tuple[str, int, str]] = {
     "a rate in words": ("select . --sampler uniform --fps fast", 2, "above 0"),
     "a page": ("select page.mp4 --sampler uniform", 3, "download the video itself"),
     "no manifest": ("batch none.jsonl --out out.jsonl --sampler uniform", 2, "none.jsonl"),
+    "a video for a manifest": (
+        "batch clip.mp4 --out out.jsonl --sampler uniform",
+        2,
+        "one video: keyscore select",
+    ),
     "no output": ("batch list.jsonl", 2, "--out"),
     "a key that is mistyped": ("batch key.jsonl --out out.jsonl --sampler uniform", 2, "video"),
     "a line without a text": ("batch list.jsonl --out out.jsonl", 2, "add a caption"),

@@ -430,7 +430,7 @@ REFUSED: dict[str, tuple[Callable[[Any, str], Any], str]] = {
     ),
     "a budget of ours without a sampler": (
         lambda p, v: p.apply_chat_template(messages(v), token_budget=4, **ANSWER),
-        r"token_budget is for a sampler, and none is named; add sampler=\.\.\.",
+        r"token_budget is for a sampler, and the call names no sampler; add sampler=\.\.\.",
     ),
     "a guide without a sampler, nested": (
         lambda p, v: p(text=["<|video_pad|>"], videos=[v], videos_kwargs={"guide": "question"}),

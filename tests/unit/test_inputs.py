@@ -280,6 +280,13 @@ def test_the_command_line_takes_a_folder_and_finds_it_again(
     assert (tmp_path / "why.html").exists()
 
 
+def test_samplers_are_compared_on_a_folder(folder: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "strips.svg"
+    command = ["compare", str(folder), "--fps", str(FPS), "--sampler", "uniform,random"]
+    assert main([*command, "--num-frames", "2", "--picture", str(picture)]) == 0
+    assert picture.read_text().count("<image") == 4
+
+
 def test_a_video_in_memory_is_not_found_again(clip: Path, tmp_path: Path) -> None:
     for video, fps in ((clip.read_bytes(), None), (CLIP, 1.0)):
         selection = get_sampler("uniform")(video, num_frames=1, fps=fps)
