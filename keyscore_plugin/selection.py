@@ -220,6 +220,6 @@ def _video_seconds(times: Tensor, given: float | None) -> float:
     if given is None:
         span = float(times[-1] - times[0])
         return span * len(times) / max(1, len(times) - 1)
-    if not 0 < given < math.inf:
-        raise InputError(f"duration_seconds must be a positive number, got {given}")
+    if not (is_real(given) and 0 < given < math.inf):
+        raise InputError(f"duration_seconds must be a positive number, got {shown(given)}")
     return float(given)

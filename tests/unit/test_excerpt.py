@@ -146,6 +146,7 @@ def test_a_part_holds_the_frames_that_begin_in_it_or_the_one_on_show(
         (2.0, 2.0, "must end after it starts"),
         ("1", None, r"^the start of a part .* must be a number of seconds, 0 or more, .* got '1'$"),
         (None, float("nan"), r"^the end of a part .* got nan$"),
+        (10**400, None, r"^the start of a part .* got <int of 1,329 bits>$"),
         (float("inf"), None, r"^the start of a part .* got inf$"),
         (-1, None, r"^the start of a part .* got -1$"),
         (True, None, r"^the start of a part .* got True$"),

@@ -230,6 +230,7 @@ def test_no_text_and_no_captioner_names_the_ways_out(name: str, traffic_light: P
         ({"num_frames": 2.5}, "whole number >= 1, got 2.5"),
         ({"num_frames": True}, "whole number >= 1, got True"),
         ({"threshold": float("nan")}, "finite number, got nan"),
+        ({"threshold": 10**400}, "finite number, got <int of 1,329 bits>"),
         ({"threshold": "0.5"}, "finite number, got '0.5'"),
         ({"num_frames": 2, "threshold": 0.5}, "exclude each other"),
         ({"caption": "  "}, "the caption is empty"),
