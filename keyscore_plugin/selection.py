@@ -200,10 +200,9 @@ def _require_scored_times(scores: Tensor, times: Tensor) -> None:
 
 
 def _positive_integer(num_frames: object) -> int:
-    count = plain(num_frames)
-    if not is_whole(count) or count < 1:
+    if not is_whole(num_frames) or plain(num_frames) < 1:
         raise InputError(f"num_frames must be an integer of at least 1, got {shown(num_frames)}")
-    return int(count)
+    return int(plain(num_frames))
 
 
 def _at_least(scores: Tensor, threshold: float) -> Tensor:
