@@ -19,11 +19,11 @@ _N_PUBLISHED = {"tvsum": 50, "summe": 25}
 _ANNOTATORS = "ydata-tvsum50-anno.tsv"
 SOURCE = (
     "github.com/e-apostolidis/PGL-SUM and github.com/thswodnjs3/CSTA (h5, splits) and "
-    "people.csail.mit.edu/yalesong/tvsum or data.vision.ee.ethz.ch/cvl/SumMe (the rest)"
+    "people.csail.mit.edu/yalesong/tvsum or data.vision.ee.ethz.ch/cvl/SumMe"
 )
 LAYOUT = (
-    "eccv16_dataset_{tvsum,summe}_google_pool5.h5, splits/*_splits.{json,txt}, Videos/<name>.mp4, "
-    f"for TVSum {_ANNOTATORS} and {TITLES}"
+    "eccv16_dataset_*_google_pool5.h5, splits/*_splits.{json,txt}, Videos/<name>.mp4, for TVSum "
+    f"{_ANNOTATORS} and {TITLES}"
 )
 
 
