@@ -13,7 +13,6 @@ import tempfile
 from base64 import b64decode
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from urllib.parse import unquote_to_bytes
@@ -22,6 +21,7 @@ from torch import Tensor
 
 from keyscore_plugin._frame_args import checked_indices
 from keyscore_plugin.errors import InputError, VideoError, shown
+from keyscore_plugin.forwarded import ForwardedVideo
 from keyscore_plugin.types import Frames
 
 if TYPE_CHECKING:
@@ -70,16 +70,18 @@ class Copy:
 
     def _write(self, chunks: Iterator[Bytes]) -> None:
         n_bytes = 0
-        with Path(self.path).open("wb") as file:
-            for chunk in chunks:
-                try:
+        try:
+            with Path(self.path).open("wb") as file:
+                for chunk in chunks:
                     n_bytes += file.write(chunk)
-                except OSError as error:
-                    raise VideoError(
-                        self.name,
-                        f"it cannot be copied to {tempfile.gettempdir()} ({error.strerror})",
-                        "free room there, or set TMPDIR to another folder",
-                    ) from error
+        except VideoError:  # of what is read
+            raise
+        except OSError as error:
+            raise VideoError(
+                self.name,
+                f"it cannot be copied to {tempfile.gettempdir()} ({error.strerror})",
+                "free room there, or set TMPDIR to another folder",
+            ) from error
         if not n_bytes:
             raise VideoError(self.name, "it holds no bytes, or none that come next", _WHOLE_FILE)
 
@@ -88,7 +90,7 @@ class Copy:
         self._folder.cleanup()
 
 
-class CopiedVideo:
+class CopiedVideo(ForwardedVideo):
     """The video in a `Copy`, under the copy's name. Closing it deletes the copy.
 
     Args:
@@ -99,41 +101,24 @@ class CopiedVideo:
     """
 
     def __init__(self, source: "VideoSource", copy: Copy) -> None:
-        self._source = source
+        super().__init__(source)
         self._copy = copy
         self.path = copy.name
-        self.decoder: str = source.decoder
-        self.start_pts_seconds: float = source.start_pts_seconds
-        self.duration_seconds: float = source.duration_seconds
-        self.average_fps: Fraction = source.average_fps
-        self.n_frames: int = source.n_frames
-        self.n_frames_counted: bool = source.n_frames_counted
-        self.width, self.height, self.rotation = source.width, source.height, source.rotation
-        self.mirrored, self.stream = source.mirrored, source.stream
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Those of the video."""
-        return self._source.notes
 
     def pts_seconds(self, indices: Sequence[int] | Tensor | None = None) -> Tensor:
         """See `keyscore_plugin.video.VideoSource`."""
         return self._source.pts_seconds(None if indices is None else self._check(indices))
 
-    def keyframes(self) -> Tensor:
-        """See `keyscore_plugin.video.VideoSource`."""
-        return self._source.keyframes()
-
     def read(
         self, indices: Sequence[int] | Tensor, *, size: tuple[int, int] | None = None
     ) -> Frames:
         """See `keyscore_plugin.video.VideoSource`."""
-        with named(self._copy.name):
+        with named(self.path):
             return self._source.read(self._check(indices), size=size)
 
     def thumbnails(self, grid: Sequence[int] | Tensor, *, short_side: int) -> Iterator[Frames]:
         """See `keyscore_plugin.video.VideoSource`."""
-        with named(self._copy.name):
+        with named(self.path):
             yield from self._source.thumbnails(self._check(grid), short_side=short_side)
 
     def close(self) -> None:
@@ -144,12 +129,6 @@ class CopiedVideo:
     def _check(self, indices: Sequence[int] | Tensor) -> Tensor:
         """The indices, if all lie in the video; else an error that names what the caller gave."""
         return checked_indices(indices, n_frames=self.n_frames, path=self.path)
-
-    def __enter__(self) -> "CopiedVideo":
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from urllib.parse import quote, unquote
 
 from keyscore_plugin._deadline import Deadline
 from keyscore_plugin._plain import is_real, is_whole
+from keyscore_plugin.copies import named
 from keyscore_plugin.errors import InputError, VideoError, shown
 from keyscore_plugin.video import VideoSource, open_video
 
@@ -131,14 +132,12 @@ def open_anywhere(
             f"{video} is a URL, and URLs are not fetched unless allowed; download it and give "
             f"its path, or allow URLs by {allowed_by}"
         )
-    try:
-        with (
-            downloaded(video, limits, allowed_by=allowed_by) as path,
-            open_video(path, decoder) as source,
-        ):
-            yield source
-    except VideoError as error:  # name the URL, not our copy
-        raise VideoError(video, error.cause, error.remedy) from error
+    with (
+        named(video),
+        downloaded(video, limits, allowed_by=allowed_by) as path,
+        open_video(path, decoder) as source,
+    ):
+        yield source
 
 
 @contextmanager

@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from keyscore_plugin._frame_args import checked_indices
 from keyscore_plugin._plain import is_real
 from keyscore_plugin.errors import InputError, shown
+from keyscore_plugin.forwarded import ForwardedVideo
 from keyscore_plugin.types import Frames, ScoredFrame, Selection
 from keyscore_plugin.video import VideoSource
 
@@ -36,7 +38,7 @@ def check_part(start_seconds: Any, end_seconds: Any) -> None:
         )
 
 
-class Excerpt:
+class Excerpt(ForwardedVideo):
     """The frames ``first`` to ``last`` of an open video; frame 0 of the excerpt is ``first``.
 
     Times stay those of the container. The video is not closed with the excerpt.
@@ -61,20 +63,13 @@ class Excerpt:
         start_seconds: float | None = None,
         end_seconds: float | None = None,
     ) -> None:
+        super().__init__(source)
         self.whole = source
         self.first = first
         self.start_seconds, self.end_seconds = start_seconds, end_seconds
-        self.path = source.path
-        self.decoder = source.decoder
         self.n_frames = last - first + 1
-        self.n_frames_counted = source.n_frames_counted
-        self.width, self.height, self.rotation = source.width, source.height, source.rotation
-        self.mirrored, self.stream = source.mirrored, source.stream
-        self.start_pts_seconds = source.start_pts_seconds
         self._seconds = source.pts_seconds()[first : last + 1]
-        if self.n_frames == source.n_frames:
-            self.duration_seconds, self.average_fps = source.duration_seconds, source.average_fps
-        else:
+        if self.n_frames < source.n_frames:
             self.duration_seconds = self._end(last) - float(self._seconds[0])
             self.average_fps = Fraction(self.n_frames / self.duration_seconds)
 
@@ -126,11 +121,6 @@ class Excerpt:
         if last + 1 < source.n_frames:
             return float(source.pts_seconds([last + 1])[0])
         return float(source.pts_seconds([0])[0]) + source.duration_seconds
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Those of the video."""
-        return self.whole.notes
 
     def pts_seconds(self, indices: Sequence[int] | Tensor | None = None) -> Tensor:
         """``(n,)`` float64 presentation times of the given frames of the excerpt, or of all."""
@@ -191,20 +181,8 @@ class Excerpt:
 
     def _rows(self, indices: Sequence[int] | Tensor) -> Tensor:
         """The indices, if all lie in the excerpt."""
-        rows = torch.as_tensor(indices, dtype=torch.int64)
-        outside = rows[(rows < 0) | (rows >= self.n_frames)]
-        if len(outside):
-            raise InputError(
-                f"frame {int(outside[0])} is not in this part of {self.path}, "
-                f"which has frames 0 to {self.n_frames - 1}"
-            )
-        return rows
+        name = f"this part of {self.path}"
+        return checked_indices(indices, n_frames=self.n_frames, path=name)
 
     def close(self) -> None:
         """Nothing to free: whoever opened the video closes it."""
-
-    def __enter__(self) -> "Excerpt":
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()

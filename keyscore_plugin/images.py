@@ -17,7 +17,8 @@ from keyscore_plugin.errors import InputError, VideoError, shown
 from keyscore_plugin.pictures import Array, ArrayPictures, ImagePictures, Picture
 from keyscore_plugin.types import Frames
 
-IMAGE_DECODERS = ("array", "images")  # what `Selection.decoder` records of pictures
+# What `Selection.decoder` records of pictures.
+IMAGE_DECODERS = (ArrayPictures.decoder, ImagePictures.decoder)
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 _BATCH_FRAMES = 32  # ours: thumbnails a batch, as of a file
 _SLOWEST, _FASTEST = 1e-6, 1e9  # ours: a picture in 12 days; the rate that a grid may have
@@ -65,7 +66,6 @@ class ImageVideo:
         self.notes = notes
         numbers = range(self.n_frames) if frame_numbers is None else frame_numbers
         self._pts: Tensor = torch.as_tensor(numbers).double() / rate
-        self.start_pts_seconds = 0.0  # the numbers count from the video's first frame
         self.average_fps = Fraction(rate).limit_denominator(10**6)
         self.duration_seconds = max(duration_seconds, float(self._pts[-1] + 1 / rate))
         self._closed = False

@@ -9,7 +9,6 @@ the scenes around it want one too, and no part of the video stays without any.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import torch
@@ -18,7 +17,7 @@ from torch import Tensor
 from keyscore_plugin._cover import FadingCover, WithinCover
 from keyscore_plugin._coverage import most_coverage
 from keyscore_plugin._numeric import min_max, require_finite
-from keyscore_plugin._plain import is_real
+from keyscore_plugin._plain import is_real, is_whole, plain
 from keyscore_plugin.config import Policy, SelectConfig
 from keyscore_plugin.errors import InputError, require_kind, shown
 from keyscore_plugin.types import FrameScores
@@ -201,11 +200,9 @@ def _require_scored_times(scores: Tensor, times: Tensor) -> None:
 
 
 def _positive_integer(num_frames: object) -> int:
-    if isinstance(num_frames, Integral) and not isinstance(num_frames, bool):
-        count = int(num_frames)
-        if count >= 1:
-            return count
-    raise InputError(f"num_frames must be an integer of at least 1, got {shown(num_frames)}")
+    if not is_whole(num_frames) or plain(num_frames) < 1:
+        raise InputError(f"num_frames must be an integer of at least 1, got {shown(num_frames)}")
+    return int(plain(num_frames))
 
 
 def _at_least(scores: Tensor, threshold: float) -> Tensor:

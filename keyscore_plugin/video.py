@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from numbers import Integral
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from keyscore_plugin._files import is_folder
 from keyscore_plugin._optional import load
+from keyscore_plugin._plain import is_whole
 from keyscore_plugin.config import GridConfig
 from keyscore_plugin.copies import Bytes, CopiedVideo, Copy, Readable, is_data_url, named
 from keyscore_plugin.errors import InputError, shown
@@ -193,7 +193,7 @@ def _refuse(stream: int | None) -> None:
 
 
 def _open_file(path: str, decoder: str, stream: int | None) -> VideoSource:
-    if stream is not None and (isinstance(stream, bool) or not isinstance(stream, Integral)):
+    if stream is not None and not is_whole(stream):
         raise InputError(f"stream must be a whole number from 0, or None, got {shown(stream)}")
     source: VideoSource = load("decoder", decoder, DECODERS)(path, stream)
     return source

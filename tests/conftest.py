@@ -5,11 +5,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.clips import Clip
 from tests.site.sitecustomize import install
 
 install()
+
+# How long an example takes says more of the machine, and of what else runs there, than of the law.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 # Started in the background of a script, pytest ignores Ctrl-C, and so would every command it tests.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

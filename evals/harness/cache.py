@@ -4,7 +4,6 @@ Every sampler, budget and query then costs only its own work, through the produc
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
@@ -13,51 +12,21 @@ from torch import Tensor
 
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.encoders.base import Encoder
+from keyscore_plugin.forwarded import ForwardedVideo
 from keyscore_plugin.types import Caption, Embeddings, Frames, TextEmbedding
 from keyscore_plugin.video import VideoSource
 
 
-class CachedSource:
-    """A `VideoSource` that keeps the thumbnails of every grid it was asked for.
+class CachedSource(ForwardedVideo):
+    """A video that keeps the thumbnails of every grid it was asked for.
 
     Args:
         source: The video; closing this closes it.
     """
 
     def __init__(self, source: VideoSource) -> None:
-        self._source = source
+        super().__init__(source)
         self._thumbnails: dict[tuple[Any, ...], list[Frames]] = {}
-        self.path: str = source.path
-        self.decoder: str = source.decoder
-        self.start_pts_seconds: float = source.start_pts_seconds
-        self.duration_seconds: float = source.duration_seconds
-        self.average_fps: Fraction = source.average_fps
-        self.n_frames: int = source.n_frames
-        self.n_frames_counted: bool = source.n_frames_counted
-        self.width: int = source.width
-        self.height: int = source.height
-        self.rotation: int = source.rotation
-        self.mirrored: bool = source.mirrored
-        self.stream: int = source.stream
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """See `VideoSource.notes`."""
-        return self._source.notes
-
-    def pts_seconds(self, indices: Sequence[int] | Tensor | None = None) -> Tensor:
-        """See `VideoSource.pts_seconds`."""
-        return self._source.pts_seconds(indices)
-
-    def keyframes(self) -> Tensor:
-        """See `VideoSource.keyframes`."""
-        return self._source.keyframes()
-
-    def read(
-        self, indices: Sequence[int] | Tensor, *, size: tuple[int, int] | None = None
-    ) -> Frames:
-        """See `VideoSource.read`."""
-        return self._source.read(indices, size=size)
 
     def thumbnails(self, grid: Sequence[int] | Tensor, *, short_side: int) -> Iterator[Frames]:
         """See `VideoSource.thumbnails`; decoded at the first call only."""
@@ -65,16 +34,6 @@ class CachedSource:
         if key not in self._thumbnails:
             self._thumbnails[key] = list(self._source.thumbnails(grid, short_side=short_side))
         yield from self._thumbnails[key]
-
-    def close(self) -> None:
-        """Free the decoder."""
-        self._source.close()
-
-    def __enter__(self) -> "CachedSource":
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
 
 class CachedEncoder:

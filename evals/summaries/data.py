@@ -18,13 +18,11 @@ DATASETS = {"tvsum": "TVSum", "summe": "SumMe"}
 _N_PUBLISHED = {"tvsum": 50, "summe": 25}
 _ANNOTATORS = "ydata-tvsum50-anno.tsv"
 SOURCE = (
-    "the h5 and splits from github.com/e-apostolidis/PGL-SUM and github.com/thswodnjs3/CSTA, the "
-    "videos and tables from TVSum (people.csail.mit.edu/yalesong/tvsum) or SumMe "
-    "(data.vision.ee.ethz.ch/cvl/SumMe)"
+    "github.com/e-apostolidis/PGL-SUM and github.com/thswodnjs3/CSTA (h5, splits) and "
+    "people.csail.mit.edu/yalesong/tvsum or data.vision.ee.ethz.ch/cvl/SumMe"
 )
 LAYOUT = (
-    "eccv16_dataset_{tvsum,summe}_google_pool5.h5, splits/{tvsum,summe}_splits.json, "
-    "splits/{TVSum,SumMe}_splits.txt, Videos/<name>.mp4 and, for TVSum, "
+    "eccv16_dataset_*_google_pool5.h5, splits/*_splits.{json,txt}, Videos/<name>.mp4, for TVSum "
     f"{_ANNOTATORS} and {TITLES}"
 )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from keyscore_plugin._names import unknown
-from keyscore_plugin._plain import is_whole, plain
+from keyscore_plugin._plain import is_real, is_whole, plain
 from keyscore_plugin.config import Guide, SamplerConfig
 from keyscore_plugin.download import DownloadLimits
 from keyscore_plugin.encoders.registry import encoder_weights
@@ -182,8 +182,7 @@ def _named_in_model_args() -> list[str]:
 def _limits(gb: float | None, seconds: float | None) -> DownloadLimits | None:
     if gb is None:
         return None
-    is_number = isinstance(gb, int | float) and not isinstance(gb, bool)
-    if not (is_number and 0 < gb <= _MOST_GB):
+    if not (is_real(gb) and 0 < gb <= _MOST_GB):
         raise InputError(
             f"sampler_max_download_gb must be a number > 0 and <= {_MOST_GB}, got {shown(gb)}"
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
+from keyscore_plugin._plain import is_real
 from keyscore_plugin.errors import InputError
 
 _ID_FIELDS = ("question_id", "id", "qid", "q_uid", "uid", "question_idx")
@@ -124,6 +125,6 @@ def _entry(values: Mapping[str, Any], path: Path) -> Entry:
 
 def _whole(frames: Sequence[Any], path: Path) -> tuple[int, ...]:
     """Frame indices; some files write them as 30.0."""
-    if any(isinstance(f, bool) or not isinstance(f, (int, float)) or f != int(f) for f in frames):
+    if any(not is_real(f) or f != int(f) for f in frames):
         raise InputError(f"sampler_file={path} has frames that are no indices: {str(frames)[:80]}")
     return tuple(int(frame) for frame in frames)

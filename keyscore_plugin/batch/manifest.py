@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keyscore_plugin._names import hint
+from keyscore_plugin._plain import is_whole
 from keyscore_plugin.batch.rows import KEYS, STDIN, Row, rows_of
 from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.excerpt import check_part
@@ -87,8 +88,7 @@ def _item(row: Row, *, folder: Path) -> Item:
     if video is None:
         raise InputError(f"{where}: 'video' is missing")
     item_id = values.get("id", row.id)
-    # bool is an int to isinstance; true is no name for a line.
-    if isinstance(item_id, bool) or not isinstance(item_id, str | int):
+    if not (isinstance(item_id, str) or is_whole(item_id)):
         raise InputError(f"{where}: 'id' must be a text or a whole number, got {shown(item_id)}")
     try:
         check_part(values.get("start"), values.get("end"))

@@ -9,19 +9,17 @@ from types import TracebackType
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from typing_extensions import Self
 
 from keyscore_plugin._frame_args import checked_grid, checked_indices, checked_size, thumbnail_size
 from keyscore_plugin.decoders.container import DAMAGED_REMEDY
+from keyscore_plugin.decoders.orientation import Pixels
 from keyscore_plugin.decoders.scan import scan
 from keyscore_plugin.decoders.table import Ints
 from keyscore_plugin.errors import VideoError
 from keyscore_plugin.types import Frames
-
-Pixels = npt.NDArray[np.uint8]
 
 BATCH_FRAMES = 32  # ours: thumbnails a batch, 3 MB at 128 x 228
 

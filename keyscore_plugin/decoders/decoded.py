@@ -14,8 +14,8 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from keyscore_plugin.decoders.container import open_stream
+from keyscore_plugin.decoders.decoding import decode_all, label_frames, place_of, set_up
 from keyscore_plugin.decoders.table import NO_TIME, Bools, Ints
-from keyscore_plugin.decoders.walk import decode_all, label_frames, place_of, set_up
 
 # These write down when each frame is shown. Others, of which AVI, ASF, MXF and MPEG-PS are the
 # best known, write when it is decoded, or less, and FFmpeg makes up the rest.

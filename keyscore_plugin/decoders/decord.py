@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from keyscore_plugin._optional import require
-from keyscore_plugin.decoders.base import Pixels, ScannedSource
+from keyscore_plugin.decoders.base import ScannedSource
 from keyscore_plugin.decoders.container import check_path
+from keyscore_plugin.decoders.orientation import Pixels
 from keyscore_plugin.decoders.table import Ints
 from keyscore_plugin.decoders.threads import n_threads_of_any_kind
 from keyscore_plugin.decoders.walk import start_cleanly

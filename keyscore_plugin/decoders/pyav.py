@@ -9,12 +9,12 @@ from av.video.frame import VideoFrame
 from torch import Tensor
 
 from keyscore_plugin.decoders.base import ScannedSource
+from keyscore_plugin.decoders.decoding import Speed
 from keyscore_plugin.decoders.nearest import nearest
 from keyscore_plugin.decoders.orientation import Pixels
 from keyscore_plugin.decoders.reader import Decoded, Reader
 from keyscore_plugin.decoders.rgb import RgbConverter
 from keyscore_plugin.decoders.table import Ints
-from keyscore_plugin.decoders.walk import Speed
 from keyscore_plugin.errors import VideoError
 from keyscore_plugin.types import Frames
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from av.video.frame import VideoFrame
 
+from keyscore_plugin.decoders.decoding import Speed
 from keyscore_plugin.decoders.table import FrameTable, Interval, Ints, first_places, plan
-from keyscore_plugin.decoders.walk import Speed, Walk
+from keyscore_plugin.decoders.walk import Walk
 
 _MOST_REORDERED = 16  # frames between a picture and those it refers to, by H.264 and HEVC
 

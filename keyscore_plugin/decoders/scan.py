@@ -26,11 +26,11 @@ from keyscore_plugin.decoders.decoded import (
     keyframes_hold,
     must_decode,
 )
+from keyscore_plugin.decoders.decoding import decode_packet
 from keyscore_plugin.decoders.picture import Picture, picture_of
 from keyscore_plugin.decoders.promise import early_end, promised_frames
 from keyscore_plugin.decoders.streams import StreamChoice, choice_of
 from keyscore_plugin.decoders.table import NO_TIME, Bools, FrameTable, Ints, PacketMarks
-from keyscore_plugin.decoders.walk import decode_packet
 from keyscore_plugin.errors import VideoError
 
 _MOST_DELAYED = 16  # frames that a decoder may hold back to the end of the file, by H.264

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Protocol
 
 import av
@@ -46,8 +47,7 @@ class Footage:
         with av.open(str(sample_video(self.sample))) as container:
             shown = [
                 Image.fromarray(frame.to_ndarray(format="rgb24"))
-                for i, frame in enumerate(container.decode(video=0))
-                if first <= i < stop
+                for frame in islice(container.decode(video=0), first, stop)
             ]
         for i in range(n_frames):
             image = shown[i * len(shown) // n_frames]

@@ -83,6 +83,17 @@ def inputs(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Tensor]]:
     return kept
 
 
+def check_frames_by_question(
+    family: str, assets: Path, lines: list[dict[str, Any]], inputs: list[dict[str, Tensor]]
+) -> None:
+    """See that the model got, with each question, the frames that the log names for it."""
+    processor = hf("AutoProcessor").from_pretrained(assets / family)
+    shown = {line["question"]: line["shown"] for line in lines}
+    for given in inputs:
+        [question] = [text for text in shown if text in prompt(given, processor)]
+        assert FAMILIES[family].read_back(given) == shown[question]
+
+
 def local(assets: Path, family: str) -> dict[str, Any]:
     return {"pretrained": str(assets / family), "device": "cpu", "device_map": "cpu"}
 
@@ -113,14 +124,9 @@ def test_models_of_transformers(
         monkeypatch.setattr(host, "AutoModel", hf("AutoModelForImageTextToText"))
     answers = ask(make(model_id, kind, **local(assets, family)), TinyTask(assets), DOCS)
     assert all(answer[0] in "AB" for answer in answers)
-    tiny = FAMILIES[family]
-    processor = hf("AutoProcessor").from_pretrained(assets / family)
-    shown = {line["question"]: line["shown"] for line in log()}
     assert len(inputs) == len(DOCS)
-    for given in inputs:
-        [question] = [text for text in shown if text in prompt(given, processor)]
-        assert tiny.read_back(given) == shown[question]
-        assert len(shown[question]) == 6
+    check_frames_by_question(family, assets, log(), inputs)
+    assert all(len(line["shown"]) == 6 for line in log())
 
 
 @pytest.mark.parametrize(
@@ -468,12 +474,8 @@ def test_a_video_that_is_named_like_a_sound_or_a_still_is_shown(
     answers = ask(make(model_id, kind, **local(assets, family)), GuessingTask(tmp_path), MISNAMED)
     assert all(answer[0] in "AB" for answer in answers)
     assert [line["error"] for line in log()] == [None, None]
-    processor = hf("AutoProcessor").from_pretrained(assets / family)
-    shown = {line["question"]: line["shown"] for line in log()}
-    for given in inputs:
-        [question] = [text for text in shown if text in prompt(given, processor)]
-        assert FAMILIES[family].read_back(given) == shown[question]
     assert len(inputs) == len(MISNAMED)
+    check_frames_by_question(family, assets, log(), inputs)
 
 
 def test_a_video_whose_name_the_model_does_not_know_is_an_error_in_the_log(

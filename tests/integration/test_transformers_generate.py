@@ -33,9 +33,9 @@ ASKED: list[str] = []  # what the decoder below was asked for
 class CountingSource(PyAVSource):
     """The real decoder, and a record of what it was asked for."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, stream: int | None = None) -> None:
         ASKED.append("open")
-        super().__init__(path)
+        super().__init__(path, stream)
 
     def read(
         self, indices: Sequence[int] | Tensor, *, size: tuple[int, int] | None = None

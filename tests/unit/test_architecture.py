@@ -34,6 +34,7 @@ FLOORS = {
     "keyscore_plugin.download": 1,
     "keyscore_plugin.clock": 1,
     "keyscore_plugin.excerpt": 1,
+    "keyscore_plugin.forwarded": 1,
     "keyscore_plugin.images": 1,
     "keyscore_plugin.pictures": 1,
     "keyscore_plugin.copies": 1,

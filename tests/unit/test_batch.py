@@ -375,7 +375,7 @@ def test_a_second_writer_is_refused_while_the_first_one_lives(held: Path) -> Non
 JSON_VALUES = st.text() | st.floats(allow_nan=False, allow_infinity=False) | st.integers()
 
 
-@settings(max_examples=25, deadline=None)  # every record waits for the disk
+@settings(max_examples=25)
 @given(st.dictionaries(st.text() | st.integers(), st.dictionaries(st.text(), JSON_VALUES)))
 def test_whatever_was_appended_is_read_back(
     tmp_path_factory: pytest.TempPathFactory, entries: dict[str | int, dict[str, Any]]

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyscore_plugin.decoders.decoded import DecodedFrames
+from keyscore_plugin.decoders.decoding import label
 from keyscore_plugin.decoders.table import NO_TIME
-from keyscore_plugin.decoders.walk import label
 
 _ = NO_TIME
 

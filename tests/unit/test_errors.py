@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from keyscore_plugin import SamplerConfig, get_sampler, open_video, select
@@ -65,7 +65,6 @@ def test_media_are_shown_by_type_and_size() -> None:
     assert shown("kescore") == "'kescore'"
 
 
-@settings(deadline=None)
 @given(st.text(), st.text())
 def test_a_message_is_a_short_line_and_keeps_its_advice(given_text: str, cause: str) -> None:
     remedy = "give a video file such as .mp4"
@@ -78,7 +77,6 @@ def test_a_message_is_a_short_line_and_keeps_its_advice(given_text: str, cause: 
         assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
-@settings(deadline=None)
 @given(st.text(max_size=300).filter(str.isprintable))
 def test_a_short_line_is_left_as_it_is(text: str) -> None:
     assert one_line(text) == text.strip()

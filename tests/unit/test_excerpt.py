@@ -76,7 +76,7 @@ def test_an_excerpt_without_limits_is_the_video(source: VideoSource) -> None:
     assert torch.equal(excerpt.pts_seconds(), source.pts_seconds())
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_frames_and_thumbnails_of_an_excerpt_are_the_videos(
     source: VideoSource, data: st.DataObject
@@ -235,6 +235,9 @@ def test_what_lies_outside_is_not_there(beginning: Excerpt) -> None:
     for look in looks:
         with pytest.raises(InputError, match=r"frame 31 is not in this part .* 0 to 30"):
             look([5, 31])
+        wrong: Any = [0.5]
+        with pytest.raises(InputError, match="whole numbers"):
+            look(wrong)
 
 
 @pytest.mark.parametrize("sampler", ["uniform", "random", "iframes", "stacfp", "katna"])

@@ -5,6 +5,7 @@ import gzip
 import io
 import mmap
 import os
+import resource
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -169,6 +170,17 @@ def test_what_holds_no_video_is_one_line(clip: Path, tmp_path: Path, temporary: 
     assert "is no video" in refused(7)
     assert "is no video" in refused(None)
     assert "is no video" in refused(iter([1]))
+    assert list(temporary.glob("keyscore-*")) == []
+
+
+def test_bytes_for_which_there_is_no_room_are_one_line(temporary: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        said = refused(bytes(200))  # fewer than are written at once
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert f"it cannot be copied to {temporary} (File too large)" in said
     assert list(temporary.glob("keyscore-*")) == []
 
 
@@ -383,6 +395,9 @@ def test_closed_pictures_and_wrong_indices_are_refused() -> None:
         for wrong in ([2], [-1], [0.5], [[0]]):
             with pytest.raises(InputError):
                 video.read(wrong)
+        for wrong in ([1, 0], [1, 1]):
+            with pytest.raises(InputError, match="rising"):
+                video.thumbnails(wrong, short_side=4)
         assert video.read([]).pixels.shape == (0, 8, 6, 3)
     with pytest.raises(VideoError, match="it was closed"):
         video.read([0])

@@ -118,7 +118,7 @@ def test_many_points_are_clustered_as_well_as_few() -> None:
     assert float(ours.inertia) < theirs.inertia_ * 1.02
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.permutations(list(range(2, 13))), st.integers(1, 11))
 def test_a_run_does_not_depend_on_which_other_k_are_tried(ks: list[int], n_ks: int) -> None:
     # Well separated, so that rounding decides nothing.

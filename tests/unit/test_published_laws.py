@@ -75,7 +75,7 @@ def scored_frames(n: int, seed: int, n_kinds: int) -> tuple[Tensor, Tensor]:
     seed=st.integers(0, 99),
     n_kinds=st.sampled_from([1, 2, 5, 1000]),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_exactly_the_budget_of_different_rows(
     name: str, n: int, k: int, seed: int, n_kinds: int
 ) -> None:
@@ -99,7 +99,7 @@ def test_the_global_generator_neither_matters_nor_moves(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["aks", "bolt", "focus", "wfs-sb"])
 @given(seed=st.integers(0, 99), k=st.integers(1, 40))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_the_scale_of_the_scores_does_not_matter(name: str, seed: int, k: int) -> None:
     scores, vectors = scored_frames(70, seed, 1000)
     scores = scores.double()

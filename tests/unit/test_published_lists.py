@@ -62,7 +62,7 @@ class Worth:
 
 
 @given(seed=st.integers(0, 1000), k=st.integers(1, 6), trade_off=st.sampled_from([0.2, 2.0, 20.0]))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_mdp3_in_one_segment_adds_the_best_frame_each_time(
     seed: int, k: int, trade_off: float
 ) -> None:
@@ -87,7 +87,7 @@ def test_mdp3_is_near_the_best_of_all_lists() -> None:
 
 
 @given(seed=st.integers(0, 1000), k=st.integers(1, 8))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_mdp3_shares_the_budget_between_two_segments_as_well_as_can_be(seed: int, k: int) -> None:
     vectors, query = units(9, seed), units(1, seed + 5000)[0]
     halves = Mdp3Settings(trade_off=2.0, segment_frames=5)
@@ -143,7 +143,7 @@ def volume(basis: Tensor, rows: list[int]) -> float:
 
 
 @given(seed=st.integers(0, 1000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_no_swap_enlarges_the_volume_of_maxinfo(seed: int) -> None:
     vectors = units(12, seed)
     basis = torch.linalg.svd(vectors, full_matrices=False)[0][:, :3]
@@ -156,7 +156,7 @@ def test_no_swap_enlarges_the_volume_of_maxinfo(seed: int) -> None:
 
 
 @given(seed=st.integers(0, 1000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_maxinfo_adds_the_row_with_the_largest_volume(seed: int) -> None:
     vectors, plane = units(12, seed), MaxInfoSettings(rank=2)
     basis = torch.linalg.svd(vectors, full_matrices=False)[0][:, :2]
@@ -174,7 +174,7 @@ def test_maxinfo_takes_one_of_each_kind() -> None:
 
 
 @given(seed=st.integers(0, 1000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_maxinfo_counts_what_it_adds_past_the_tolerance_of_rect_maxvol(seed: int) -> None:
     vectors, plane = units(12, seed), MaxInfoSettings(rank=2)
     basis = torch.linalg.svd(vectors, full_matrices=False)[0][:, :2]
@@ -213,7 +213,7 @@ def test_coarsest_detail_agrees_with_pywavelets(n: int) -> None:
     distance=st.sampled_from([1.0, 2.0, 3.5, 8.0]),
     prominence=st.sampled_from([0.0, 1.0, 2.5]),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_find_peaks_agrees_with_scipy(
     values: list[int], height: int, distance: float, prominence: float
 ) -> None:

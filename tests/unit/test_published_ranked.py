@@ -56,7 +56,7 @@ def test_aks_asks_for_a_spread_when_told_to() -> None:
     ("k", "n_found"), [(8, 0), (16, 0), (24, 0), (31, 0), (32, 32), (48, 32), (63, 32), (64, 64)]
 )
 @given(n=st.integers(200, 1000), seed=st.integers(0, 1000))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_aks_as_released_returns_what_it_was_seen_to(
     k: int, n_found: int, n: int, seed: int
 ) -> None:
@@ -65,7 +65,7 @@ def test_aks_as_released_returns_what_it_was_seen_to(
 
 
 @given(k=st.integers(1, 64), seed=st.integers(0, 1000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_aks_at_a_fitting_depth_leaves_less_than_half_open(k: int, seed: int) -> None:
     scores = torch.rand(300, generator=torch.Generator().manual_seed(seed))
     n_found = len(aks(scores, num_frames=k, settings=AksSettings()))
@@ -101,7 +101,7 @@ def test_bolt_as_released_repeats_frames_on_a_peak() -> None:
 
 
 @given(seed=st.integers(0, 1000), k=st.integers(1, 40), power=st.sampled_from([1.0, 2.5, 3.0]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_bolt_keeps_every_frame_it_draws(seed: int, k: int, power: float) -> None:
     scores = torch.rand(60, generator=torch.Generator().manual_seed(seed))
     power_of = BoltSettings(power)

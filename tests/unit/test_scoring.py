@@ -106,7 +106,7 @@ def read_literally(frames: Array, text: Array, config: ScoreConfig) -> dict[str,
     return raw
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(case=cases, config=configs)
 def test_closed_form_agrees_with_the_equations_read_literally(
     case: tuple[Array, Array], config: ScoreConfig
@@ -135,7 +135,7 @@ def test_attention_on_one_frame_leaves_the_others_their_own_drop() -> None:
     assert_close(score(frames_of(frames), text_of(text), config).drop_raw, expected, tolerance=1e-6)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(case=cases, config=configs, seed=st.integers(0, 99))
 def test_the_order_of_frames_permutes_the_scores(
     case: tuple[Array, Array], config: ScoreConfig, seed: int
@@ -147,7 +147,7 @@ def test_the_order_of_frames_permutes_the_scores(
         assert_close(getattr(shuffled, name), getattr(straight, name).numpy()[order])
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(case=cases, config=configs, scale=st.floats(1e-3, 1e3), seed=st.integers(0, 99))
 def test_the_length_of_vectors_does_not_matter(
     case: tuple[Array, Array], config: ScoreConfig, scale: float, seed: int
@@ -158,7 +158,7 @@ def test_the_length_of_vectors_does_not_matter(
     assert_same_scores(unit, scaled)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(case=cases, config=configs, seed=st.integers(0, 99))
 def test_a_rotation_of_the_space_does_not_matter(
     case: tuple[Array, Array], config: ScoreConfig, seed: int
@@ -169,7 +169,7 @@ def test_a_rotation_of_the_space_does_not_matter(
     assert_same_scores(straight, rotated, tolerance=1e-3)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(case=cases, config=configs)
 def test_scores_are_fractions_and_the_total_is_their_weighted_sum(
     case: tuple[Array, Array], config: ScoreConfig
@@ -183,7 +183,7 @@ def test_scores_are_fractions_and_the_total_is_their_weighted_sum(
     assert 0 <= float(scores.total.min()) <= float(scores.total.max()) <= 1
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(case=cases, config=configs)
 def test_duplicates_score_alike_to_the_last_bit(
     case: tuple[Array, Array], config: ScoreConfig

@@ -40,7 +40,7 @@ def seconds(n: int, *, fps: float = 2.0) -> Tensor:
     return torch.arange(n, dtype=torch.float64) / fps
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(n=st.integers(1, 40), k=st.integers(1, 50), seed=seeds, policy=policies)
 def test_exactly_k_unique_rising_rows(n: int, k: int, seed: int, policy: Policy) -> None:
     rows = select(*random_case(seed, n), num_frames=k, config=SelectConfig(policy=policy))
@@ -96,7 +96,7 @@ def test_the_best_of_equals_below_the_threshold_is_the_earlier() -> None:
     assert select(torch.tensor([0.1, 0.4, 0.4]), seconds(3), threshold=0.5).tolist() == [1]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(n=st.integers(1, 30), seed=seeds, low=st.floats(0, 1), step=st.floats(0, 1))
 def test_a_lower_threshold_keeps_a_superset(n: int, seed: int, low: float, step: float) -> None:
     scores, times = random_case(seed, n)
@@ -105,7 +105,7 @@ def test_a_lower_threshold_keeps_a_superset(n: int, seed: int, low: float, step:
     assert set(few.tolist()) <= set(many.tolist())
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(n=st.integers(1, 40), seed=seeds, threshold=st.floats(0, 1), policy=policies)
 def test_a_threshold_is_kept_and_so_is_the_most(
     n: int, seed: int, threshold: float, policy: Policy
@@ -146,7 +146,7 @@ def covered(covers: Array, rows: Sequence[int]) -> float:
     return float(covers[:, :, list(rows)].max(axis=2).sum())
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(n=st.integers(2, 9), k=st.integers(1, 4), seed=seeds, spread=st.sampled_from([0.3, 1, 5]))
 def test_coverage_reaches_the_greedy_bound_of_the_best_set(
     n: int, k: int, seed: int, spread: float
@@ -233,7 +233,7 @@ def test_a_part_that_was_looked_at_more_often_does_not_weigh_more() -> None:
     assert [int((chosen < 10).sum()), int((chosen >= 10).sum())] == [2, 2]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(n=st.integers(1, 40), k=st.integers(1, 12), seed=seeds, shift=st.integers(-100, 10_000))
 def test_a_shift_in_time_changes_nothing(n: int, k: int, seed: int, shift: int) -> None:
     scores, times = random_case(seed, n)
@@ -242,7 +242,7 @@ def test_a_shift_in_time_changes_nothing(n: int, k: int, seed: int, shift: int) 
     assert torch.equal(select(scores, times + shift, num_frames=k), straight)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(n=st.integers(1, 40), k=st.integers(1, 12), seed=seeds, policy=policies)
 def test_the_scale_of_the_scores_changes_nothing(n: int, k: int, seed: int, policy: Policy) -> None:
     scores, times = random_case(seed, n)
@@ -251,7 +251,7 @@ def test_the_scale_of_the_scores_changes_nothing(n: int, k: int, seed: int, poli
     assert torch.equal(scaled, select(scores, times, num_frames=k, config=config))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(n=st.integers(2, 40), k=st.integers(1, 12), seed=seeds)
 def test_coverage_never_covers_less_with_a_larger_budget(n: int, k: int, seed: int) -> None:
     scores, times = random_case(seed, n)
