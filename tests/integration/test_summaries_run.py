@@ -298,7 +298,9 @@ def test_a_root_is_asked_for_with_the_source_and_the_layout(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("summaries: --root is missing; ")
     assert "github.com/thswodnjs3/CSTA" in line
-    assert "and lay them out as eccv16_dataset_{tvsum,summe}_google_pool5.h5" in line
+    assert "and lay them out as eccv16_dataset_*_google_pool5.h5" in line
+    assert line.endswith("ydata-tvsum50-info.tsv")  # nothing is cut out of a long message
+    assert " ... " not in line
 
 
 def test_another_copy_of_a_video_is_named(
