@@ -164,7 +164,7 @@ def is_alive(pid: int) -> bool:
     """Whether the process runs; one that nobody has buried yet does not."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # it may end while it is read about
         return False
     return state != "Z"
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
+from threading import Lock
 from typing import Literal
 
 import pytest
@@ -71,7 +72,7 @@ def test_a_full_gpu_keeps_no_decoder_from_being_freed(
     message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = TorchCodecCudaSource.__new__(TorchCodecCudaSource)  # a GPU need not be there
-    source.device, source._open_decoder = "cuda:0", object()
+    source.device, source._open_decoder, source._one_thread = "cuda:0", object(), Lock()
     monkeypatch.setattr(torch.cuda, "device", nullcontext)
     monkeypatch.setattr(torch, "zeros", _failing(message))
     source.close()
