@@ -14,7 +14,9 @@ from xml.etree import ElementTree
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-_PACKAGE = re.compile(r"site-packages/(\w+)|from '(\w+)|module '(\w+)")
+# A file of it, or its name in an error, whose quotes are escaped in the output of a process.
+_PACKAGE = re.compile(r"(?:site-packages/|(?:from|module|named) \\?')(\w+)")
+_NOT_LOCKED = {"keyscore-plugin", "pip"}
 
 
 def changed(lock: Path) -> dict[str, str]:
@@ -26,6 +28,7 @@ def changed(lock: Path) -> dict[str, str]:
         if one.marker is None or one.marker.evaluate()
     }
     found = {canonicalize_name(d.name): d.version.partition("+")[0] for d in distributions()}
+    found = {name: version for name, version in found.items() if name not in _NOT_LOCKED}
     return {
         name: f"{locked.get(name, 'not in the lock')} -> {version}"
         for name, version in found.items()
@@ -43,7 +46,7 @@ def failures(junit: Path) -> Iterator[tuple[str, str]]:
 
 def culprits(traceback: str, of_module: Mapping[str, list[str]]) -> set[str]:
     """Distributions that a traceback or its message names."""
-    modules = {name for match in _PACKAGE.finditer(traceback) for name in match.groups() if name}
+    modules = set(_PACKAGE.findall(traceback))
     return {canonicalize_name(name) for module in modules for name in of_module.get(module, [])}
 
 
@@ -52,11 +55,11 @@ def main(lock: Path, junit: Path) -> None:
     newer, of_module = changed(lock), packages_distributions()
     broken = defaultdict(list)
     for test, traceback in failures(junit):
-        for name in sorted(culprits(traceback, of_module) & newer.keys()) or ["no newer package"]:
+        for name in sorted(culprits(traceback, of_module) & newer.keys()) or ["unknown"]:
             broken[name].append(test)
     print(f"{len(newer)} packages differ from the lock")
     for name, tests in sorted(broken.items(), key=lambda entry: -len(entry[1])):
-        version = newer.get(name, "the tracebacks name none")
+        version = newer.get(name, "(no newer package is named)")
         print(f"{name} {version}: in {len(tests)} failed tests, such as {tests[0]}")
 
 
