@@ -34,7 +34,8 @@ def resolve_device(device: str) -> torch.device:
         )
     counts = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": torch.mps.device_count()}
     n_devices = counts[wanted.type]
-    if (wanted.index or 0) >= n_devices:
+    # Not `wanted.index`: torch keeps the number in a byte and takes cuda:256 for cuda:0.
+    if int(str(device).partition(":")[2] or 0) >= n_devices:
         raise InputError(
             f"device {shown(device)} was asked for, but torch {torch.__version__} sees {n_devices} "
             f"{wanted.type} devices here; use device='auto' or device='cpu'"

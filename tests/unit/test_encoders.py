@@ -231,8 +231,9 @@ def test_unknown_device_is_refused(device: str) -> None:
         load_encoder("conse", device=device)
 
 
-def test_gpu_that_is_not_there_is_refused() -> None:
-    absent = f"cuda:{torch.cuda.device_count()}"
+@pytest.mark.parametrize("beyond", [0, 256, 999])  # torch itself takes cuda:256 for cuda:0
+def test_gpu_that_is_not_there_is_refused(beyond: int) -> None:
+    absent = f"cuda:{torch.cuda.device_count() + beyond}"
     with pytest.raises(InputError, match=f"{absent}.*use device='auto' or device='cpu'"):
         load_encoder("conse", device=absent)
 
