@@ -3,7 +3,7 @@
 import importlib
 import importlib.util
 from collections.abc import Mapping
-from importlib.metadata import packages_distributions
+from importlib.metadata import distributions
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -49,8 +49,13 @@ def require(module: str, *, extra: str) -> ModuleType:
 
 def _reinstall(package: str) -> str:
     # Not by its extra, which would bring PyPI's torch again, and CUDA with it.
-    names = packages_distributions().get(package, [package])
-    return f"reinstall it with: pip install --force-reinstall --no-deps {names[0]}"
+    # Looked up in the lists of files: Python 3.10 does not know scikit-learn by `sklearn`.
+    holders = (
+        found.metadata["Name"]
+        for found in distributions()
+        if any(file.parts[0] == package for file in found.files or ())
+    )
+    return f"reinstall it with: pip install --force-reinstall --no-deps {next(holders, package)}"
 
 
 def package_file(package: str, pattern: str, *, extra: str) -> Path:
