@@ -203,7 +203,7 @@ for path in [None, *paths]:
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew: proc(5)
     before = peak_kib()
     if path is None:
-        taken = bytearray(50 << 20)
+        taken = bytearray(64 << 20)  # the kernel counts a little less at times
         print(peak_kib() - before, "the peak is seen")
         continue
     try:
@@ -235,5 +235,5 @@ def test_an_image_bomb_is_refused_before_it_takes_memory(
         f"cannot read {p}" for p in paths
     ]
     taken_kib = [int(kib) for kib, _ in said]
-    assert taken_kib[0] >= 50 << 10
+    assert taken_kib[0] >= 50 << 10, done.stdout
     assert max(taken_kib[1:]) < 40 << 10, done.stdout
