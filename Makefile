@@ -31,6 +31,7 @@ lint: setup  ## what CI checks beside the tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	PYTHONPATH=integrations $(BIN)/lint-imports
 
 lock:  ## renew the lock: the newest versions that the project's bounds allow
 	$(PYTHON) -m venv .venv-lock
@@ -57,7 +58,7 @@ $(VENV)/.test: $(VENV)/.torch pyproject.toml
 	touch $@
 
 # It asks for an older transformers than ours, so it lies aside, without what it asks for.
-$(VENV)/ms-swift: tests/ms_swift/requirements.txt | $(VENV)/.test
+$(VENV)/ms-swift: tests/support/ms_swift/requirements.txt | $(VENV)/.test
 	$(PIP) --no-deps --upgrade --target $@ -r $<
 	touch $@
 

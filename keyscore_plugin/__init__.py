@@ -2,26 +2,26 @@
 
 Example:
     >>> from keyscore_plugin import get_sampler
-    >>> from keyscore_plugin.samples import sample_video
+    >>> from keyscore_plugin.video.samples import sample_video
     >>> get_sampler("uniform")(sample_video("bikes"), num_frames=4).indices
     [31, 93, 156, 218]
 """
 
 from typing import TYPE_CHECKING
 
-from keyscore_plugin._optional import load
-from keyscore_plugin.version import VERSION as __version__
+from keyscore_plugin._runtime.optional import load
+from keyscore_plugin._runtime.version import VERSION as __version__
 
 if TYPE_CHECKING:
+    from keyscore_plugin.algorithm.scoring import score
+    from keyscore_plugin.algorithm.selection import select
+    from keyscore_plugin.algorithm.stacfp import propose
     from keyscore_plugin.config import SamplerConfig
     from keyscore_plugin.errors import KeyScoreError
     from keyscore_plugin.samplers.base import get_sampler, list_samplers
     from keyscore_plugin.samplers.keyscore import KeyScoreSampler
-    from keyscore_plugin.scoring import score
-    from keyscore_plugin.selection import select
-    from keyscore_plugin.stacfp import propose
     from keyscore_plugin.types import Caption, Selection
-    from keyscore_plugin.video import open_video
+    from keyscore_plugin.video.source import open_video
 
 __all__ = [
     "Caption",
@@ -47,10 +47,10 @@ _PLACES = {
     "Selection": "keyscore_plugin.types:Selection",
     "get_sampler": "keyscore_plugin.samplers.base:get_sampler",
     "list_samplers": "keyscore_plugin.samplers.base:list_samplers",
-    "open_video": "keyscore_plugin.video:open_video",
-    "propose": "keyscore_plugin.stacfp:propose",
-    "score": "keyscore_plugin.scoring:score",
-    "select": "keyscore_plugin.selection:select",
+    "open_video": "keyscore_plugin.video.source:open_video",
+    "propose": "keyscore_plugin.algorithm.stacfp:propose",
+    "score": "keyscore_plugin.algorithm.scoring:score",
+    "select": "keyscore_plugin.algorithm.selection:select",
 }
 
 

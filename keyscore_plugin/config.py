@@ -7,9 +7,9 @@ from typing import Any, ClassVar, Literal, get_args
 
 from typing_extensions import Self
 
-from keyscore_plugin._names import hint
-from keyscore_plugin._plain import is_real, is_whole, plain
+from keyscore_plugin._runtime.names import hint
 from keyscore_plugin.errors import InputError, shown
+from keyscore_plugin.types.numbers import is_real, is_whole, plain
 
 GridKind = Literal["fps", "keyframes", "refine"]
 Guide = Literal["given", "caption", "question", "both"]

@@ -4,10 +4,10 @@ This module imports nothing, so that names are known before torch is loaded.
 """
 
 DECODERS = {
-    "pyav": "keyscore_plugin.decoders.pyav:PyAVSource",
-    "decord": "keyscore_plugin.decoders.decord:DecordSource",
-    "torchcodec": "keyscore_plugin.decoders.torchcodec:TorchCodecSource",
-    "torchcodec-cuda": "keyscore_plugin.decoders.torchcodec_cuda:TorchCodecCudaSource",
+    "pyav": "keyscore_plugin.video.decoders.pyav:PyAVSource",
+    "decord": "keyscore_plugin.video.decoders.decord:DecordSource",
+    "torchcodec": "keyscore_plugin.video.decoders.torchcodec:TorchCodecSource",
+    "torchcodec-cuda": "keyscore_plugin.video.decoders.torchcodec_cuda:TorchCodecCudaSource",
 }
 AUTO_DECODER = "pyav"  # ours: the one that decodes all we tried
 
@@ -16,7 +16,7 @@ CAPTIONERS = {
     "labels": "keyscore_plugin.captioners.labels:LabelsCaptioner",
 }
 
-_PUBLISHED = "keyscore_plugin.samplers.published"
+_PUBLISHED = "keyscore_plugin.baselines"
 SAMPLERS = {
     "aks": f"{_PUBLISHED}.aks:AksSampler",
     "aks-paper": f"{_PUBLISHED}.aks:AksPaperSampler",

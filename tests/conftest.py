@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.clips import Clip
-from tests.site.sitecustomize import install
+from tests.support.clips import Clip
+from tests.support.site.sitecustomize import install
 
 install()
 
@@ -31,7 +31,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def clip_path(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Clip], Path]:
-    """Makes a clip of `tests.clips` when it is first asked for; two clips may share a name."""
+    """Makes a clip of `tests.support.clips` when first asked for; two clips may share a name."""
     made: dict[str, Path] = {}
 
     def path(clip: Clip) -> Path:

@@ -16,7 +16,7 @@ from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.samplers.base import Sampler, get_sampler
 from keyscore_plugin.types import Selection, TextEmbedding
-from keyscore_plugin.video import VideoSource, open_video
+from keyscore_plugin.video.source import VideoSource, open_video
 
 
 @dataclass(frozen=True)

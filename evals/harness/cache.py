@@ -12,9 +12,9 @@ from torch import Tensor
 
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.encoders.base import Encoder
-from keyscore_plugin.forwarded import ForwardedVideo
 from keyscore_plugin.types import Caption, Embeddings, Frames, TextEmbedding
-from keyscore_plugin.video import VideoSource
+from keyscore_plugin.video.forwarded import ForwardedVideo
+from keyscore_plugin.video.source import VideoSource
 
 
 class CachedSource(ForwardedVideo):

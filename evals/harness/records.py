@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from evals.harness.data import parse_json
-from keyscore_plugin._files import write_whole
+from keyscore_plugin._runtime.files import write_whole
 from keyscore_plugin.errors import InputError
 
 Record = dict[str, Any]

@@ -10,9 +10,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import keyscore_plugin
-from keyscore_plugin._weights import OFFLINE_PACKAGES
+from keyscore_plugin._runtime.version import VERSION
+from keyscore_plugin._runtime.weights_id import OFFLINE_PACKAGES
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.version import VERSION
 
 _CLONE = Path(__file__).parents[2]
 CODE = (Path(keyscore_plugin.__file__).parent, _CLONE / "evals")

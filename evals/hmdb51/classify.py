@@ -9,9 +9,9 @@ from evals.harness.bench import Bench
 from evals.harness.records import Record
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import InputError, ModelError
-from keyscore_plugin.samplers.chunks import joined
+from keyscore_plugin.samplers.rebatch import joined
 from keyscore_plugin.types import Caption, Frames, Selection
-from keyscore_plugin.video import VideoSource, uniform_indices
+from keyscore_plugin.video.source import VideoSource, uniform_indices
 
 # Ours: the paper shows its captioner we do not know what. Even frames prefer no sampler, so all
 # cells can share the caption.

@@ -21,10 +21,10 @@ from evals.harness.result import Row
 from evals.keyframes.ground_truth import N_PUBLISHED, Labelled
 from evals.keyframes.lines import ORACLE, Line, lines_of
 from evals.keyframes.matching import histograms, judge
+from keyscore_plugin.baselines.random_frames import RandomSettings, random_rows
 from keyscore_plugin.errors import VideoError
-from keyscore_plugin.samplers.call import DEFAULT_NUM_FRAMES
-from keyscore_plugin.samplers.published.random_frames import RandomSettings, random_rows
-from keyscore_plugin.video import VideoSource
+from keyscore_plugin.samplers.request import DEFAULT_NUM_FRAMES
+from keyscore_plugin.video.source import VideoSource
 
 N_DRAWS = 5  # ours: random frames are drawn this often, and the mean is taken
 _READ_AT_ONCE = 16  # frames of full size: 100 MB at 1080p

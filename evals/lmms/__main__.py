@@ -8,7 +8,7 @@ from pathlib import Path
 from evals.harness.main import names
 from evals.lmms.cells import Cell, Figures, Setting, figures, require_samplers
 from evals.lmms.table import BASELINE, to_markdown
-from keyscore_plugin.commands.words import whole_number
+from keyscore_plugin.cli.words import whole_number
 from keyscore_plugin.errors import KeyScoreError
 
 

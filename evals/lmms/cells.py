@@ -13,8 +13,8 @@ from typing import Any
 from evals.harness.records import claim
 from evals.harness.versions import CODE, PACKAGES, versions_of
 from keyscore_lmms_eval.arguments import SamplerArguments
-from keyscore_plugin._files import write_whole
-from keyscore_plugin._optional import package_file
+from keyscore_plugin._runtime.files import write_whole
+from keyscore_plugin._runtime.optional import package_file
 from keyscore_plugin.errors import InputError
 
 _DONE = "cell.json"  # written last: a cell without it is run again

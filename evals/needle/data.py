@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from evals.needle.sources import Split
-from keyscore_plugin.samples.joined import NeedleVideo, join
+from keyscore_plugin.video.samples.joined import NeedleVideo, join
 
 CACHE = Path(tempfile.gettempdir(), "keyscore-needle")  # where they are kept by default
 CLIPS_PER_VIDEO = 16

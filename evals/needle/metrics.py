@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean
 
-from keyscore_plugin.samples.joined import Needle
+from keyscore_plugin.video.samples.joined import Needle
 
 REACHES_SECONDS = (1.0, 2.0, 5.0)
 

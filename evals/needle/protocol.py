@@ -20,8 +20,8 @@ from evals.harness.result import Row
 from evals.needle.metrics import Figures, judge
 from evals.needle.sources import SPLITS
 from keyscore_plugin.errors import VideoError
-from keyscore_plugin.samples.joined import Needle, NeedleVideo
 from keyscore_plugin.types import Selection
+from keyscore_plugin.video.samples.joined import Needle, NeedleVideo
 
 # As the tables have always called them.
 _COLUMNS = {"coverage_1s": "1 s", "coverage_2s": "2 s", "coverage_5s": "5 s"}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from evals.harness.data import parse_json, read_text, require_file_name, require_files
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.samples.joined import Needle, NeedleVideo
+from keyscore_plugin.video.samples.joined import Needle, NeedleVideo
 
 ANNOTATIONS = "highlight_val_release.jsonl"
 _SOURCE = "https://github.com/jayleicn/moment_detr/tree/main/data"

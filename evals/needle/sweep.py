@@ -19,6 +19,9 @@ from tqdm import tqdm
 from evals.needle.data import CACHE, make_videos
 from evals.needle.metrics import Figures, judge, mean_figures
 from evals.needle.sources import TUNING
+from keyscore_plugin.algorithm.scoring import score
+from keyscore_plugin.algorithm.selection import select
+from keyscore_plugin.algorithm.stacfp import propose
 from keyscore_plugin.config import (
     EncodeConfig,
     ProposalConfig,
@@ -29,15 +32,12 @@ from keyscore_plugin.config import (
 from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import KeyScoreError
-from keyscore_plugin.samplers.call import StageClock
 from keyscore_plugin.samplers.encoding import rows_worth_encoding, side_to_encode
 from keyscore_plugin.samplers.look import look
-from keyscore_plugin.samples.joined import NeedleVideo
-from keyscore_plugin.scoring import score
-from keyscore_plugin.selection import select
-from keyscore_plugin.stacfp import propose
+from keyscore_plugin.samplers.request import StageClock
 from keyscore_plugin.types import Candidates, Embeddings, Frames, TextEmbedding
-from keyscore_plugin.video import open_video
+from keyscore_plugin.video.samples.joined import NeedleVideo
+from keyscore_plugin.video.source import open_video
 
 _BUDGETS = (1, 4, 8, 16)
 _MAX_ENCODED = (32, 48, 64, 96, 128)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from evals.harness.arrays import Floats
 from keyscore_plugin.encoders.base import Encoder
-from keyscore_plugin.video import VideoSource
+from keyscore_plugin.video.source import VideoSource
 
 _BATCH_FRAMES = 16  # ours: 100 MB of full-HD frames
 # Rounding here removes what the order of summation leaves in the last bits of float64, so that

@@ -20,9 +20,9 @@ from evals.speed.plots import draw
 from evals.speed.results import Facts, Results
 from evals.speed.table import Table
 from evals.speed.whole import Clip, Setting
-from keyscore_plugin._files import write_whole
-from keyscore_plugin._optional import package_file
-from keyscore_plugin.commands.words import amount, whole_number
+from keyscore_plugin._runtime.files import write_whole
+from keyscore_plugin._runtime.optional import package_file
+from keyscore_plugin.cli.words import amount, whole_number
 from keyscore_plugin.errors import KeyScoreError
 from keyscore_plugin.registries import DECODERS
 

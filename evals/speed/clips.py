@@ -7,15 +7,15 @@ from pathlib import Path
 import av
 from av.video.stream import VideoStream
 
-from keyscore_plugin._files import whole
-from keyscore_plugin.samples import SAMPLES, sample_video
+from keyscore_plugin._runtime.files import whole
+from keyscore_plugin.video.samples import SAMPLES, sample_video
 
 FPS = 25
 _ASPECT = Fraction(16, 9)
 
 
 def long_video(folder: Path, *, seconds: float, height: int) -> Path:
-    """An H.264 video joined from the real clips of `keyscore_plugin.samples`, again and again.
+    """An H.264 video that repeats the real clips of `keyscore_plugin.video.samples`.
 
     Args:
         folder: Keeps what was made; a video is not made twice.

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evals.harness.arrays import Ints, Mask
-from keyscore_plugin._optional import require
+from keyscore_plugin._runtime.optional import require
 from keyscore_plugin.errors import InputError
 
 _EXACT = 2.0**53  # above it a float tells no whole number from the next; NaN is not below

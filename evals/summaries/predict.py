@@ -7,12 +7,12 @@ import numpy as np
 from evals.harness.arrays import Floats, Ints
 from evals.harness.bench import Bench
 from evals.harness.cells import Cell
+from keyscore_plugin.algorithm.scoring import score
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.samplers.call import DEFAULT_NUM_FRAMES
 from keyscore_plugin.samplers.encoding import joined_embeddings
-from keyscore_plugin.scoring import score
+from keyscore_plugin.samplers.request import DEFAULT_NUM_FRAMES
 from keyscore_plugin.types import Caption, Embeddings, Frames, TextEmbedding
-from keyscore_plugin.video import uniform_indices
+from keyscore_plugin.video.source import uniform_indices
 
 _READS_TEXT = ("keyscore", "topk")
 _READS_NOTHING = ("random", "uniform")

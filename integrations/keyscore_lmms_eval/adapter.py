@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from keyscore_lmms_eval.arguments import SamplerArguments
-from keyscore_lmms_eval.hosts import Host
+from keyscore_lmms_eval.model_table import Host
 from keyscore_lmms_eval.run import SampledRun, check_arguments
 from keyscore_plugin.errors import InputError
 

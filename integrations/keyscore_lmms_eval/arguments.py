@@ -9,15 +9,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from keyscore_plugin._names import unknown
-from keyscore_plugin._plain import is_real, is_whole, plain
+from keyscore_plugin._runtime.names import unknown
+from keyscore_plugin._runtime.version import VERSION
 from keyscore_plugin.config import Guide, SamplerConfig
-from keyscore_plugin.download import DownloadLimits
 from keyscore_plugin.encoders.registry import encoder_weights
 from keyscore_plugin.errors import InputError, shown
-from keyscore_plugin.pairing import Pair, check_pair
+from keyscore_plugin.hosts.download import DownloadLimits
+from keyscore_plugin.hosts.pairing import Pair, check_pair
 from keyscore_plugin.samplers.base import list_samplers
-from keyscore_plugin.version import VERSION
+from keyscore_plugin.types.numbers import is_real, is_whole, plain
 
 PRECOMPUTED = "precomputed"
 ALLOWED_BY = "sampler_max_download_gb=...,sampler_max_download_seconds=... in model_args"
@@ -58,9 +58,9 @@ class SamplerArguments:
         captioner: (``sampler_captioner``) ``"model"``, the model that is evaluated, or a name of
             `keyscore_plugin.get_sampler`; used when the guide needs a caption.
         guide: ``"question"``, ``"caption"`` or ``"both"``.
-        pair: See `keyscore_plugin.pairing.pair_frames`. None is ``"duplicate"``; for ``uniform``
-            and ``precomputed`` it is ``"plain"``, as stock sampling and the published selections
-            show their frames.
+        pair: See `keyscore_plugin.hosts.pairing.pair_frames`. None is ``"duplicate"``; for
+            ``uniform`` and ``precomputed`` it is ``"plain"``, as stock sampling and the
+            published selections show their frames.
         sampler_config: A JSON file with the settings of a `SamplerConfig`.
         sampler_file: The selections of ``sampler=precomputed``.
         decoder: (``sampler_decoder``) See `keyscore_plugin.open_video`.

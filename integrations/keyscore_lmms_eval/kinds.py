@@ -6,8 +6,8 @@ from pathlib import PurePath
 import av
 from PIL import Image
 
-from keyscore_plugin.download import is_remote, local_path
 from keyscore_plugin.errors import VideoError
+from keyscore_plugin.hosts.download import is_remote, local_path
 
 # By these lmms-eval tells a path's kind; every other file is a video to it.
 _STILLS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tiff", ".webp")

@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 
 from keyscore_lmms_eval.adapter import KeyScoreModel, RefusingModel
-from keyscore_lmms_eval.hosts import HOSTS, REFUSED, Kind
+from keyscore_lmms_eval.model_table import HOSTS, REFUSED, Kind
 
 
 def __getattr__(name: str) -> type[Any]:

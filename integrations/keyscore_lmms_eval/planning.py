@@ -13,12 +13,9 @@ from torch import Tensor
 from keyscore_lmms_eval.arguments import ALLOWED_BY, PRECOMPUTED, SamplerArguments
 from keyscore_lmms_eval.documents import VideoSpan
 from keyscore_lmms_eval.precomputed import Precomputed, Wanted, selection_of
-from keyscore_plugin._files import user_cache
-from keyscore_plugin.cache import SelectionCache, selection_key
+from keyscore_plugin._runtime.files import user_cache
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.captioners.registry import captioner_weights
-from keyscore_plugin.copies import is_data_url
-from keyscore_plugin.download import is_remote, local_path, open_anywhere
 from keyscore_plugin.errors import (
     InputError,
     KeyScoreError,
@@ -26,11 +23,14 @@ from keyscore_plugin.errors import (
     ModelError,
     VideoError,
 )
-from keyscore_plugin.excerpt import Excerpt
-from keyscore_plugin.pairing import Fold, keyframes_for_budget, pair_frames
+from keyscore_plugin.hosts.cache import SelectionCache, selection_key
+from keyscore_plugin.hosts.download import is_remote, local_path, open_anywhere
+from keyscore_plugin.hosts.pairing import Fold, keyframes_for_budget, pair_frames
 from keyscore_plugin.samplers.base import Sampler, get_sampler
 from keyscore_plugin.types import Frames, Selection
-from keyscore_plugin.video import VideoSource
+from keyscore_plugin.video.copies import is_data_url
+from keyscore_plugin.video.source import VideoSource
+from keyscore_plugin.video.trim import Excerpt
 
 
 @dataclass(slots=True, kw_only=True)

@@ -9,7 +9,7 @@ import torch
 from keyscore_lmms_eval.selection_files import Entry, read_entries
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.types import STAGES, Selection
-from keyscore_plugin.video import VideoSource
+from keyscore_plugin.video.source import VideoSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

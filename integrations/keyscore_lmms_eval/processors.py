@@ -4,9 +4,9 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from keyscore_lmms_eval.planned_video import plan_of
 from keyscore_lmms_eval.planning import Plan
-from keyscore_lmms_eval.replay import plan_of
-from keyscore_plugin.clock import clock_metadata
+from keyscore_plugin.video.metadata import clock_metadata
 from keyscore_transformers.times import BACKEND
 
 _SAMPLING = ("num_frames", "fps", "do_sample_frames")  # what the host would have sampled by

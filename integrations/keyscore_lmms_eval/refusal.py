@@ -4,7 +4,7 @@ import inspect
 from functools import wraps
 from typing import Any
 
-from keyscore_lmms_eval.hosts import HOSTS
+from keyscore_lmms_eval.model_table import HOSTS
 from keyscore_plugin.errors import InputError
 
 

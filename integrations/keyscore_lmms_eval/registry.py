@@ -3,7 +3,7 @@
 from typing import Any
 
 from keyscore_lmms_eval import refusal
-from keyscore_lmms_eval.hosts import HOSTS, REFUSED, Kind
+from keyscore_lmms_eval.model_table import HOSTS, REFUSED, Kind
 
 MODELS = "keyscore_lmms_eval.models"
 

@@ -14,15 +14,15 @@ from tqdm import tqdm
 from keyscore_lmms_eval import fingerprint
 from keyscore_lmms_eval.arguments import SamplerArguments
 from keyscore_lmms_eval.documents import task_of, with_videos, with_visuals
-from keyscore_lmms_eval.hosts import Host
+from keyscore_lmms_eval.injection import fold_of, fresh_images, open_seam
 from keyscore_lmms_eval.instances import Request
-from keyscore_lmms_eval.log import SelectionLog, figures
+from keyscore_lmms_eval.model_table import Host
+from keyscore_lmms_eval.planned_video import planned_video
 from keyscore_lmms_eval.planning import Plan, Planner
 from keyscore_lmms_eval.precomputed import Wanted
 from keyscore_lmms_eval.processors import ChosenFramesProcessor
-from keyscore_lmms_eval.replay import planned_video
-from keyscore_lmms_eval.seams import fold_of, fresh_images, open_seam
 from keyscore_lmms_eval.selection_files import document_ids
+from keyscore_lmms_eval.selection_log import SelectionLog, figures
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.captioners.vlm import VlmCaptioner
 from keyscore_plugin.errors import InputError, MemoryEndedError

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-from keyscore_plugin._plain import is_real
 from keyscore_plugin.errors import InputError
+from keyscore_plugin.types.numbers import is_real
 
 _ID_FIELDS = ("question_id", "id", "qid", "q_uid", "uid", "question_idx")
 _VIDEO_FIELDS = ("video", "video_name", "video_path", "videoID", "video_id", "video_idx")

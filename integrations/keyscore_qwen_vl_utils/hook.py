@@ -6,7 +6,7 @@ from contextvars import ContextVar
 from functools import update_wrapper
 from typing import Any
 
-from keyscore_plugin._optional import require
+from keyscore_plugin._runtime.optional import require
 from keyscore_plugin.errors import InputError, shown
 from keyscore_qwen_vl_utils.reader import Read, read
 from keyscore_qwen_vl_utils.request import KeyedVideo, forget_samplers, with_own_keys
@@ -136,7 +136,7 @@ def install() -> None:
 
     - ``sampler``: a name, see `keyscore_plugin.list_samplers`, or a sampler;
     - ``caption``, ``question``: the text that scores, and ``guide``: which of them does;
-    - ``pair``: what the two frames of a visual token are, see `keyscore_plugin.pairing`;
+    - ``pair``: what the two frames of a visual token are, see `keyscore_plugin.hosts.pairing`;
     - ``encoder``, ``captioner``, ``decoder``, ``device``: see `keyscore_plugin.get_sampler`;
     - ``limits``: a `DownloadLimits`, which allows an ``http(s):`` URL; it is refused without.
 

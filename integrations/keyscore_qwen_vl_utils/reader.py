@@ -4,10 +4,10 @@ from typing import Any
 
 from torch import Tensor
 
-from keyscore_plugin._optional import require
-from keyscore_plugin.clock import frame_clock
-from keyscore_plugin.excerpt import Excerpt
-from keyscore_plugin.pairing import Fold, keyframes_for_budget, pair_frames
+from keyscore_plugin._runtime.optional import require
+from keyscore_plugin.hosts.pairing import Fold, keyframes_for_budget, pair_frames
+from keyscore_plugin.video.metadata import frame_clock
+from keyscore_plugin.video.trim import Excerpt
 from keyscore_qwen_vl_utils.request import VideoRequest
 
 # (n, 3, h, w) uint8 pixels, metadata, mean frames a second of what was chosen.

@@ -8,12 +8,12 @@ from typing import Any
 
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.config import Guide, SamplerConfig
-from keyscore_plugin.download import DownloadLimits, local_path, open_anywhere
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import InputError, shown
-from keyscore_plugin.pairing import Pair, check_pair
+from keyscore_plugin.hosts.download import DownloadLimits, local_path, open_anywhere
+from keyscore_plugin.hosts.pairing import Pair, check_pair
 from keyscore_plugin.samplers.base import Sampler, get_sampler, require_sampler
-from keyscore_plugin.video import VideoInput, VideoSource, open_video
+from keyscore_plugin.video.source import VideoInput, VideoSource, open_video
 
 _ALLOWED_BY = "'limits': DownloadLimits(max_bytes=..., max_seconds=...) in the video's element"
 _MAKING = ("guide", "encoder", "captioner", "device")

@@ -6,12 +6,12 @@ from typing import Any
 from torch import Tensor
 
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.images import ImageVideo
-from keyscore_plugin.pictures import ArrayPictures
+from keyscore_plugin.video.images import ImageVideo
+from keyscore_plugin.video.pictures import ArrayPictures
 
 
 class ArrayVideo(ImageVideo):
-    """A `keyscore_plugin.video.VideoSource` over pixels in memory. Frame i is row i.
+    """A `keyscore_plugin.video.source.VideoSource` over pixels in memory. Frame i is row i.
 
     Args:
         pixels: ``(n, h, w, 3)`` or ``(n, 3, h, w)`` uint8.

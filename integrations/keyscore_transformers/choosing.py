@@ -9,14 +9,14 @@ from transformers.video_utils import VideoMetadata
 
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.config import SamplerConfig
-from keyscore_plugin.copies import is_data_url
-from keyscore_plugin.download import DownloadLimits
 from keyscore_plugin.encoders.base import Encoder
-from keyscore_plugin.excerpt import Excerpt
-from keyscore_plugin.pairing import Fold, keyframes_for_budget, pair_frames
+from keyscore_plugin.hosts.download import DownloadLimits
+from keyscore_plugin.hosts.pairing import Fold, keyframes_for_budget, pair_frames
 from keyscore_plugin.samplers.base import Sampler, get_sampler, require_sampler
 from keyscore_plugin.types import Selection
-from keyscore_transformers.meeting import Meeting
+from keyscore_plugin.video.copies import is_data_url
+from keyscore_plugin.video.trim import Excerpt
+from keyscore_transformers.batching import Meeting
 from keyscore_transformers.request import TextGuide, VideoRequest
 from keyscore_transformers.texts import Texts, choose_texts, refuse_other_guide
 from keyscore_transformers.times import frame_metadata, patch_seconds

@@ -7,13 +7,13 @@ from typing import Any, TypeVar
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.captioners.vlm import VlmCaptioner
 from keyscore_plugin.config import SamplerConfig
-from keyscore_plugin.download import DownloadLimits, check_limits
 from keyscore_plugin.encoders.base import Encoder
+from keyscore_plugin.hosts.download import DownloadLimits, check_limits
 from keyscore_plugin.samplers.base import Sampler
+from keyscore_transformers.batching import BatchCaptioner, Meeting
 from keyscore_transformers.choosing import Chooser
 from keyscore_transformers.enabled import attach, stock_copy
 from keyscore_transformers.families import Positions, times_of
-from keyscore_transformers.meeting import BatchCaptioner, Meeting
 from keyscore_transformers.positions import make_ready
 from keyscore_transformers.state import State
 from keyscore_transformers.videos import ALLOWED_BY
@@ -42,7 +42,7 @@ def enable(
     Such calls understand, flat, in ``processor_kwargs``, in ``videos_kwargs`` or in a video's own
     content block: ``sampler``, ``num_frames`` (keyframes; 8 by default), ``threshold``,
     ``token_budget`` (as many visual tokens as this many uniform frames), ``caption``, ``question``,
-    ``guide`` and ``pair`` (see `keyscore_plugin.pairing.pair_frames` for what it costs).
+    ``guide`` and ``pair`` (see `keyscore_plugin.hosts.pairing.pair_frames` for what it costs).
     In a chat, a video's question is the text of its own message, whatever is asked later.
     Afterwards `last_selections` tells what was chosen, and why; each thread sees its own.
 

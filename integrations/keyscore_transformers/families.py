@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.pairing import Fold
+from keyscore_plugin.hosts.pairing import Fold
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from keyscore_plugin.captioners.vlm import left_padding
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.pairing import Pair
+from keyscore_plugin.hosts.pairing import Pair
 from keyscore_plugin.samplers.base import Sampler
 from keyscore_transformers.enable import add_model, enable
 from keyscore_transformers.enabled import EnabledProcessor, stock_copy
@@ -48,7 +48,7 @@ def generate(
             question if one is given without a caption, else the caption.
         caption: A sentence about the video, or one a video.
         question: A question to choose by, or one a video.
-        pair: See `keyscore_plugin.pairing.pair_frames`.
+        pair: See `keyscore_plugin.hosts.pairing.pair_frames`.
         generation_kwargs: For ``model.generate``, such as ``max_new_tokens``.
 
     Returns:

@@ -5,9 +5,9 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from keyscore_plugin.errors import InputError, shown
-from keyscore_plugin.excerpt import check_part
-from keyscore_plugin.pairing import Pair, check_pair
+from keyscore_plugin.hosts.pairing import Pair, check_pair
 from keyscore_plugin.samplers.base import Sampler
+from keyscore_plugin.video.trim import check_part
 
 TextGuide = Literal["caption", "question", "both"]
 
@@ -29,7 +29,7 @@ class VideoRequest:
         caption: A sentence about the video.
         question: A question to score with.
         guide: The text that scores; None takes what there is, see `keyscore_transformers.texts`.
-        pair: What fills a temporal patch, see `keyscore_plugin.pairing.pair_frames`.
+        pair: What fills a temporal patch, see `keyscore_plugin.hosts.pairing.pair_frames`.
         video_start: Choose from here on, seconds from the video's first frame.
         video_end: Choose up to here.
         video_metadata: Facts of a video given as an array: ``fps``, perhaps ``frames_indices``.

@@ -8,9 +8,9 @@ from torch import Tensor
 from transformers import BatchFeature
 from transformers.video_utils import VideoMetadata
 
-from keyscore_plugin.clock import frame_clock
-from keyscore_plugin.excerpt import Excerpt
 from keyscore_plugin.types import Frames
+from keyscore_plugin.video.metadata import frame_clock
+from keyscore_plugin.video.trim import Excerpt
 
 BACKEND = "keyscore"  # names us in the metadata of a video
 _INTERVALS = ("second_per_grid_ts", "video_second_per_grid")  # of Qwen2.5-VL; of Qwen2.5-Omni

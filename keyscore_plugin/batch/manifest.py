@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from keyscore_plugin._names import hint
-from keyscore_plugin._plain import is_whole
+from keyscore_plugin._runtime.names import hint
 from keyscore_plugin.batch.rows import KEYS, STDIN, Row, rows_of
 from keyscore_plugin.errors import InputError, shown
-from keyscore_plugin.excerpt import check_part
+from keyscore_plugin.types.numbers import is_whole
+from keyscore_plugin.video.trim import check_part
 
 ItemId = str | int
 

@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional as F
 
 from keyscore_plugin.encoders.base import require_frames
-from keyscore_plugin.encoders.imagenet import load_classifier
+from keyscore_plugin.encoders.conse.imagenet import load_classifier
 from keyscore_plugin.types import Caption, Frames
 
 _MIN_PROBABILITY = 0.02  # ours: below it, 118 breeds of dog add up to a dog in every frame

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from keyscore_plugin._hub import first_line
-from keyscore_plugin._optional import require
+from keyscore_plugin._runtime.hub import first_line
+from keyscore_plugin._runtime.optional import require
 from keyscore_plugin.captioners.vlm import VlmCaptioner
 from keyscore_plugin.errors import ModelError, shown
 

@@ -1,10 +1,10 @@
 """Captioners by name."""
 
-from keyscore_plugin import progress
-from keyscore_plugin._device import resolve_device
-from keyscore_plugin._hub import is_local
-from keyscore_plugin._optional import load
-from keyscore_plugin._weights import offline_identity, weights_identity
+from keyscore_plugin._runtime import progress
+from keyscore_plugin._runtime.device import resolve_device
+from keyscore_plugin._runtime.hub import is_local
+from keyscore_plugin._runtime.optional import load
+from keyscore_plugin._runtime.weights_id import offline_identity, weights_identity
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.captioners.pretrained import load_vlm
 from keyscore_plugin.errors import InputError, shown
@@ -48,6 +48,6 @@ def captioner_weights(captioner: str) -> str | None:
     """What changes with the captioner's weights; None where this machine does not have them.
 
     Args:
-        captioner: A name as `load_captioner` takes it; see `keyscore_plugin._weights`.
+        captioner: A name as `load_captioner` takes it; see `keyscore_plugin._runtime.weights_id`.
     """
     return offline_identity() if captioner in CAPTIONERS else weights_identity(captioner)

@@ -10,9 +10,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from keyscore_plugin.clock import clock_metadata
 from keyscore_plugin.errors import InputError, ModelError, shown
 from keyscore_plugin.types import Caption, Frames
+from keyscore_plugin.video.metadata import clock_metadata
 
 PROMPT = "Describe this video in one sentence."  # ours; the paper names a captioner, not its prompt
 _MAX_CACHED = 4096  # ours: a few hundred bytes each

@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from keyscore_plugin._device import is_out_of_memory, numbered
+from keyscore_plugin._runtime.device import is_out_of_memory, numbered
 from keyscore_plugin.errors import MemoryEndedError
 
 # Ours: frames that samplers hand over at once, and so the most of a batch. A multiple of what the

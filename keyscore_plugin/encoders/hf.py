@@ -17,13 +17,13 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from keyscore_plugin import progress
-from keyscore_plugin._exact import exact_arithmetic
-from keyscore_plugin._hub import first_line
-from keyscore_plugin._optional import require
+from keyscore_plugin._runtime import progress
+from keyscore_plugin._runtime.full_precision import exact_arithmetic
+from keyscore_plugin._runtime.hub import first_line
+from keyscore_plugin._runtime.optional import require
 from keyscore_plugin.encoders.base import require_frames, require_text
-from keyscore_plugin.encoders.pictures import Preparation
 from keyscore_plugin.encoders.precision import suited_batching, suited_dtype, unit_vectors
+from keyscore_plugin.encoders.preprocess import Preparation
 from keyscore_plugin.encoders.reading import reader_of, reading_of
 from keyscore_plugin.errors import ModelError, shown
 from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
@@ -46,10 +46,10 @@ class HFEncoder:
     """A dual encoder of transformers, with its own preprocessing.
 
     Half precision on a GPU, float32 on a CPU: raw cosines differ by less than 2e-3, and the best
-    frame is the same (of the pictures and tiny models in tests/unit/test_encoders.py; other frames
-    may change places). What comes out is float32 and made unit length in float32; cosines, pooling
-    and scores are float64 (`keyscore_plugin.scoring`). On CUDA pictures are prepared there too,
-    where it is known how (`Preparation`).
+    frame is the same (of the pictures and tiny models in tests/unit/encoders/test_encoders.py;
+    other frames may change places). What comes out is float32 and made unit length in float32;
+    cosines, pooling and scores are float64 (`keyscore_plugin.algorithm.scoring`). On CUDA pictures
+    are prepared there too, where it is known how (`Preparation`).
 
     Args:
         model: A folder or a hub model id.

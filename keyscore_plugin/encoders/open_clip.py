@@ -16,14 +16,14 @@ from PIL import Image
 from safetensors import SafetensorError
 from torch import Tensor
 
-from keyscore_plugin import progress
-from keyscore_plugin._exact import exact_arithmetic
-from keyscore_plugin._files import is_folder
-from keyscore_plugin._hub import Layout, first_line
-from keyscore_plugin._optional import require
+from keyscore_plugin._runtime import progress
+from keyscore_plugin._runtime.files import is_folder
+from keyscore_plugin._runtime.full_precision import exact_arithmetic
+from keyscore_plugin._runtime.hub import Layout, first_line
+from keyscore_plugin._runtime.optional import require
 from keyscore_plugin.encoders.base import require_frames, require_text
-from keyscore_plugin.encoders.pictures import Preparation
 from keyscore_plugin.encoders.precision import suited_batching, suited_dtype, unit_vectors
+from keyscore_plugin.encoders.preprocess import Preparation
 from keyscore_plugin.encoders.reading import is_latin, reader_of, reading_of
 from keyscore_plugin.errors import ModelError, shown
 from keyscore_plugin.types import Embeddings, Frames, TextEmbedding

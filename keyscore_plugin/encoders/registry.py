@@ -2,12 +2,12 @@
 
 import torch
 
-from keyscore_plugin import progress
-from keyscore_plugin._device import resolve_device
-from keyscore_plugin._hub import is_local
-from keyscore_plugin._weights import offline_identity, weights_identity
+from keyscore_plugin._runtime import progress
+from keyscore_plugin._runtime.device import resolve_device
+from keyscore_plugin._runtime.hub import is_local
+from keyscore_plugin._runtime.weights_id import offline_identity, weights_identity
 from keyscore_plugin.encoders.base import Encoder
-from keyscore_plugin.encoders.conse import ConseEncoder
+from keyscore_plugin.encoders.conse.encoder import ConseEncoder
 from keyscore_plugin.encoders.hf import HFEncoder
 from keyscore_plugin.encoders.open_clip import LAYOUT, PREFIX, OpenClipEncoder, require_open_clip
 from keyscore_plugin.errors import InputError, shown
@@ -66,7 +66,7 @@ def encoder_weights(encoder: str) -> str | None:
     """What changes with the encoder's weights; None where this machine does not have them.
 
     Args:
-        encoder: A name as `load_encoder` takes it; see `keyscore_plugin._weights`.
+        encoder: A name as `load_encoder` takes it; see `keyscore_plugin._runtime.weights_id`.
     """
     name = named_encoder(encoder)
     if name == "conse":

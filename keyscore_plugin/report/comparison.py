@@ -9,8 +9,8 @@ from keyscore_plugin.report.sheet import CONTENT_INCHES, Sheet
 from keyscore_plugin.report.stills import Still
 from keyscore_plugin.report.strip import draw_still, lay_out
 from keyscore_plugin.report.title import Title
-from keyscore_plugin.samples.joined import Needle
 from keyscore_plugin.types import Selection
+from keyscore_plugin.video.samples.joined import Needle
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

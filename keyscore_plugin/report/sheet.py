@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
-from keyscore_plugin._optional import require
+from keyscore_plugin._runtime.optional import require
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from keyscore_plugin.excerpt import Excerpt
 from keyscore_plugin.report.text import chosen_scores
 from keyscore_plugin.types import ScoredFrame, Selection
-from keyscore_plugin.video import VideoSource, uniform_indices
+from keyscore_plugin.video.source import VideoSource, uniform_indices
+from keyscore_plugin.video.trim import Excerpt
 
 N_UNIFORM = 8  # one row of the picture; the usual budget of a Video-LLM
 MAX_CHOSEN = 64  # what stays readable; more are thinned evenly, and the picture says so

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from keyscore_plugin._files import write_whole
+from keyscore_plugin._runtime.files import write_whole
 from keyscore_plugin.errors import InputError, shown
-from keyscore_plugin.reopening import reopened
 from keyscore_plugin.report.comparison import draw_comparison
 from keyscore_plugin.report.figure import draw
 from keyscore_plugin.report.page import html_page
 from keyscore_plugin.report.sheet import glyphs_may_be_missing
 from keyscore_plugin.report.stills import chosen_stills, load_stills
 from keyscore_plugin.report.text import from_first_frame
-from keyscore_plugin.samples.joined import Needle
 from keyscore_plugin.types import Selection
-from keyscore_plugin.video import VideoSource
+from keyscore_plugin.video.reopening import reopened
+from keyscore_plugin.video.samples.joined import Needle
+from keyscore_plugin.video.source import VideoSource
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from keyscore_plugin._optional import load
+from keyscore_plugin._runtime.optional import load
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.registries import SAMPLERS
 from keyscore_plugin.types import Selection
-from keyscore_plugin.video import VideoInput
+from keyscore_plugin.video.source import VideoInput
 
 
 @runtime_checkable

@@ -5,12 +5,12 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from keyscore_plugin import progress
+from keyscore_plugin._runtime import progress
 from keyscore_plugin.config import GridConfig
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.encoders.batching import BLOCK_FRAMES
-from keyscore_plugin.samplers.chunks import in_chunks
-from keyscore_plugin.samplers.guide import mean_cosine
+from keyscore_plugin.samplers.query import mean_cosine
+from keyscore_plugin.samplers.rebatch import in_chunks
 from keyscore_plugin.samplers.store import Thumbnails
 from keyscore_plugin.types import Candidates, Embeddings, Frames, TextEmbedding
 

@@ -6,18 +6,18 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from keyscore_plugin._numeric import require_finite
+from keyscore_plugin.algorithm.numeric import require_finite
 from keyscore_plugin.config import GridConfig, SamplerConfig
 from keyscore_plugin.encoders.base import Encoder
-from keyscore_plugin.samplers.call import DEFAULT_NUM_FRAMES, Request, StageClock
-from keyscore_plugin.samplers.closer import first_look, look_closer
 from keyscore_plugin.samplers.encoding import encode_in_blocks, joined_embeddings, side_to_encode
-from keyscore_plugin.samplers.guide import GuideTexts, guide_texts, mean_cosine, notes_on_texts
 from keyscore_plugin.samplers.look import look, looking
+from keyscore_plugin.samplers.query import GuideTexts, guide_texts, mean_cosine, notes_on_texts
+from keyscore_plugin.samplers.refine import first_look, look_closer
+from keyscore_plugin.samplers.request import DEFAULT_NUM_FRAMES, Request, StageClock
 from keyscore_plugin.samplers.store import Thumbnails
 from keyscore_plugin.samplers.template import Choice, TextSampler
 from keyscore_plugin.types import Embeddings, LookedAt, ScoredFrame, TextEmbedding
-from keyscore_plugin.video import VideoSource, uniform_indices
+from keyscore_plugin.video.source import VideoSource, uniform_indices
 
 
 def look_and_encode(

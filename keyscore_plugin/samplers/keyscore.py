@@ -2,16 +2,16 @@
 
 from torch import Tensor
 
-from keyscore_plugin.samplers.call import Request, StageClock
-from keyscore_plugin.samplers.closer import first_look, look_closer
+from keyscore_plugin.algorithm.selection import select
+from keyscore_plugin.algorithm.stacfp import propose_features
 from keyscore_plugin.samplers.encoding import encode_candidates_first, side_to_encode
-from keyscore_plugin.samplers.guide import guide_texts, notes_on_texts, score_by_all
 from keyscore_plugin.samplers.look import look_at_colours
+from keyscore_plugin.samplers.query import guide_texts, notes_on_texts, score_by_all
+from keyscore_plugin.samplers.refine import first_look, look_closer
+from keyscore_plugin.samplers.request import Request, StageClock
 from keyscore_plugin.samplers.template import Choice, TextSampler
-from keyscore_plugin.selection import select
-from keyscore_plugin.stacfp import propose_features
 from keyscore_plugin.types import Embeddings, FrameScores, ScoredFrame
-from keyscore_plugin.video import VideoSource
+from keyscore_plugin.video.source import VideoSource
 
 
 class KeyScoreSampler(TextSampler):

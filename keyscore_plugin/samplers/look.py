@@ -6,13 +6,13 @@ from contextlib import closing, contextmanager
 import torch
 from torch import Tensor
 
-from keyscore_plugin import progress
+from keyscore_plugin._runtime import progress
 from keyscore_plugin.config import GridConfig
-from keyscore_plugin.samplers.ahead import ahead
-from keyscore_plugin.samplers.call import StageClock
+from keyscore_plugin.samplers.prefetch import ahead
+from keyscore_plugin.samplers.request import StageClock
 from keyscore_plugin.samplers.store import Colours, Thumbnails
 from keyscore_plugin.types import Frames
-from keyscore_plugin.video import VideoSource, grid_indices
+from keyscore_plugin.video.source import VideoSource, grid_indices
 
 _CPU = torch.device("cpu")
 _BATCHES_AHEAD = 2  # ours: one is being decoded while one lies ready

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 from torch import Tensor
 
+from keyscore_plugin.algorithm.stacfp import propose_features
 from keyscore_plugin.config import ProposalConfig
-from keyscore_plugin.samplers.call import Request, StageClock
-from keyscore_plugin.samplers.filling import fill_up
 from keyscore_plugin.samplers.look import colours_alone
+from keyscore_plugin.samplers.pad_selection import fill_up
+from keyscore_plugin.samplers.request import Request, StageClock
 from keyscore_plugin.samplers.template import Choice, SamplerTemplate
-from keyscore_plugin.stacfp import propose_features
 from keyscore_plugin.types import LookedAt, ScoredFrame
-from keyscore_plugin.video import VideoSource
+from keyscore_plugin.video.source import VideoSource
 
 
 class StacfpSampler(SamplerTemplate):

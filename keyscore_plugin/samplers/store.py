@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor
 
+from keyscore_plugin.algorithm.stacfp import hsv_histograms
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.stacfp import hsv_histograms
 from keyscore_plugin.types import Frames
 
 _MEMORY_BYTES = 16 * 2**20  # ours: thumbnails that are no more than this stay in memory

@@ -9,17 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from keyscore_plugin._device import is_out_of_memory, resolve_device
+from keyscore_plugin._runtime.device import is_out_of_memory, resolve_device
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.captioners.registry import load_captioner
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import InputError, MemoryEndedError
-from keyscore_plugin.samplers.call import DEFAULT_NUM_FRAMES, Request, StageClock
-from keyscore_plugin.samplers.guide import require_guide
+from keyscore_plugin.samplers.query import require_guide
+from keyscore_plugin.samplers.request import DEFAULT_NUM_FRAMES, Request, StageClock
 from keyscore_plugin.types import Caption, LookedAt, ScoredFrame, Selection
-from keyscore_plugin.video import VideoInput, VideoSource, open_video
+from keyscore_plugin.video.source import VideoInput, VideoSource, open_video
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from keyscore_plugin.samplers.call import Request
+from keyscore_plugin.algorithm.selection import select
 from keyscore_plugin.samplers.guided import CosineSampler, Picked, ScoredGrid
-from keyscore_plugin.selection import select
+from keyscore_plugin.samplers.request import Request
 
 
 class TopKSampler(CosineSampler):

@@ -1,8 +1,8 @@
 """Uniform sampling, the baseline of the field: the frame in the middle of each of k equal bins."""
 
-from keyscore_plugin.samplers.call import Request, StageClock
+from keyscore_plugin.samplers.request import Request, StageClock
 from keyscore_plugin.samplers.template import Choice, SamplerTemplate
-from keyscore_plugin.video import VideoSource, uniform_indices
+from keyscore_plugin.video.source import VideoSource, uniform_indices
 
 
 class UniformSampler(SamplerTemplate):

@@ -4,10 +4,10 @@ import time
 from contextlib import ExitStack
 from dataclasses import replace
 
-from keyscore_plugin.excerpt import Excerpt, check_part
 from keyscore_plugin.samplers.base import Sampler
 from keyscore_plugin.types import Selection
-from keyscore_plugin.video import VideoInput, open_video
+from keyscore_plugin.video.source import VideoInput, open_video
+from keyscore_plugin.video.trim import Excerpt, check_part
 
 
 def within(

@@ -3,6 +3,14 @@
 Pixels are ``(n, h, w, 3)`` uint8 RGB. Times are seconds from the container, never index / fps.
 """
 
+from keyscore_plugin.types.frames import (
+    Candidates,
+    Embeddings,
+    Frames,
+    FrameScores,
+    Reading,
+    TextEmbedding,
+)
 from keyscore_plugin.types.selection import (
     STAGES,
     Caption,
@@ -10,14 +18,6 @@ from keyscore_plugin.types.selection import (
     Origin,
     ScoredFrame,
     Selection,
-)
-from keyscore_plugin.types.tensors import (
-    Candidates,
-    Embeddings,
-    Frames,
-    FrameScores,
-    Reading,
-    TextEmbedding,
 )
 
 __all__ = [

@@ -9,14 +9,14 @@ from itertools import pairwise
 from operator import index
 from typing import TYPE_CHECKING, Any, Literal
 
-from keyscore_plugin._plain import plain
 from keyscore_plugin.errors import InputError, shown
+from keyscore_plugin.types.numbers import plain
 from keyscore_plugin.types.showing import repr_selection
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from keyscore_plugin.types.tensors import Frames
+    from keyscore_plugin.types.frames import Frames
 
 Origin = Literal["given", "generated"]
 STAGES = ("decode", "propose", "caption", "encode", "score", "select")
@@ -183,7 +183,9 @@ class Selection:
             VideoError: The video is gone, cannot be read any more, has other frames than it had
                 when these were chosen, or was given in memory.
         """
-        frames: Frames = _module_above("keyscore_plugin.reopening").chosen_frames(self, size=size)
+        frames: Frames = _module_above("keyscore_plugin.video.reopening").chosen_frames(
+            self, size=size
+        )
         return frames
 
     def show(self) -> "Image":

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from keyscore_plugin.decoders import threads
 from keyscore_plugin.errors import VideoError
 from keyscore_plugin.registries import DECODERS
 from keyscore_plugin.types import Frames
-from keyscore_plugin.video import VideoSource, open_video
-from tests.broken import BROKEN, Broken
-from tests.clips import CLIPS, VP9_FAST, Clip, number_of
-from tests.requires import require_decoder, require_or_skip
+from keyscore_plugin.video.decoders import threads
+from keyscore_plugin.video.source import VideoSource, open_video
+from tests.support.broken import BROKEN, Broken
+from tests.support.clips import CLIPS, VP9_FAST, Clip, number_of
+from tests.support.requires import require_decoder, require_or_skip
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -92,7 +92,7 @@ def test_a_file_that_names_others_opens_none_of_them(name: str, text: str, tmp_p
     path = tmp_path / name
     path.write_text(text.format(other=tmp_path / "other.ts"), encoding="latin-1")
     code = (
-        "import sys; from keyscore_plugin.video import open_video\n"
+        "import sys; from keyscore_plugin.video.source import open_video\n"
         "try: open_video(sys.argv[1])\n"
         "except OSError as error: print(error)"
     )
@@ -177,7 +177,7 @@ def test_nothing_of_a_decoder_reaches_standard_error(tmp_path: Path) -> None:
     path = tmp_path / broken.name
     broken.write(path)
     code = (
-        "import sys; from keyscore_plugin.video import open_video; "
+        "import sys; from keyscore_plugin.video.source import open_video; "
         "v = open_video(sys.argv[1]); print(sum(len(f) for f in v.thumbnails(range(99), "
         "short_side=32)))"
     )
@@ -192,7 +192,7 @@ def test_streams_that_come_to_light_while_a_file_is_read_crash_nothing(tmp_path:
     clips = [Clip(f"late.{kind}") for kind in ("flv", "mpg", "ts", "nut")]
     paths = [str(clip.write(tmp_path)) for clip in clips]
     code = (
-        "import sys; from keyscore_plugin.video import open_video\n"
+        "import sys; from keyscore_plugin.video.source import open_video\n"
         "for path in sys.argv[1:]:\n"
         "    for _ in range(20):\n"
         "        with open_video(path) as video: print(video.n_frames)"

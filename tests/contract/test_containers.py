@@ -17,10 +17,10 @@ import pytest
 import torch
 
 from keyscore_plugin.errors import VideoError
-from keyscore_plugin.video import VideoSource, open_video
-from tests.clips import Clip, number_of
-from tests.containers import CELLS, N_FRAMES, TIMED, is_telling
-from tests.requires import require_decoder
+from keyscore_plugin.video.source import VideoSource, open_video
+from tests.support.clips import Clip, number_of
+from tests.support.containers import CELLS, N_FRAMES, TIMED, is_telling
+from tests.support.requires import require_decoder
 
 LONG = "KEYSCORE_FUZZ_FILES" in os.environ
 TABLE = [clip for clip in CELLS if LONG or is_telling(clip)]

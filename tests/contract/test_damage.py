@@ -12,15 +12,15 @@ import pytest
 import torch
 from av.video.stream import VideoStream
 
-from keyscore_plugin.decoders import threads
-from keyscore_plugin.decoders.reader import Reader
-from keyscore_plugin.decoders.scan import scan
 from keyscore_plugin.errors import VideoError
-from keyscore_plugin.samples import sample_video
-from keyscore_plugin.video import VideoSource, open_video
-from tests.clips import X265_QUIET, Clip
+from keyscore_plugin.video.decoders import threads
+from keyscore_plugin.video.decoders.reader import Reader
+from keyscore_plugin.video.decoders.scan import scan
+from keyscore_plugin.video.samples import sample_video
+from keyscore_plugin.video.source import VideoSource, open_video
 from tests.fuzz.mutate import mutate
-from tests.requires import require_or_skip
+from tests.support.clips import X265_QUIET, Clip
+from tests.support.requires import require_or_skip
 
 pytestmark = pytest.mark.timeout(120)
 

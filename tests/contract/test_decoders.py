@@ -10,10 +10,10 @@ import torch
 
 from keyscore_plugin.errors import InputError, VideoError
 from keyscore_plugin.registries import DECODERS
-from keyscore_plugin.samples import SAMPLES, sample_video
-from keyscore_plugin.video import VideoSource, open_video
-from tests.clips import CLIPS, Clip, draw, number_of
-from tests.requires import require_decoder
+from keyscore_plugin.video.samples import SAMPLES, sample_video
+from keyscore_plugin.video.source import VideoSource, open_video
+from tests.support.clips import CLIPS, Clip, draw, number_of
+from tests.support.requires import require_decoder
 
 TICK = 1.1e-3  # the coarsest clock of the clips, Matroska's
 # What a decoder gets wrong or cannot open. It must say so, and name the decoder that can.

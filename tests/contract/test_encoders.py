@@ -7,9 +7,9 @@ from keyscore_plugin.encoders import Encoder, load_encoder
 from keyscore_plugin.encoders.open_clip import PREFIX
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.types import Frames
-from tests.requires import require_or_skip
-from tests.tiny.encoders import SAVE
-from tests.tiny.open_clip import SAVE_OPEN_CLIP
+from tests.support.requires import require_or_skip
+from tests.support.tiny.encoders import SAVE
+from tests.support.tiny.open_clip import SAVE_OPEN_CLIP
 
 ENCODERS = ("conse", *SAVE, *(PREFIX + name for name in SAVE_OPEN_CLIP))
 

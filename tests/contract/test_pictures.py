@@ -9,14 +9,14 @@ import pytest
 from PIL import Image as Pillow
 
 from keyscore_plugin import get_sampler
-from keyscore_plugin.commands.outputs import save_frames
+from keyscore_plugin.cli.outputs import save_frames
 from keyscore_plugin.errors import InputError, VideoError
-from keyscore_plugin.samples import sample_video
 from keyscore_plugin.types import Selection
-from keyscore_plugin.video import VideoSource, open_video
-from tests.clips import Clip, Image, number_of, patch_matrix, patch_orientation
-from tests.ffmpeg import make, require_ffmpeg, shown
-from tests.requires import require_decoder
+from keyscore_plugin.video.samples import sample_video
+from keyscore_plugin.video.source import VideoSource, open_video
+from tests.support.clips import Clip, Image, number_of, patch_matrix, patch_orientation
+from tests.support.ffmpeg import make, require_ffmpeg, shown
+from tests.support.requires import require_decoder
 
 ClipPath = Callable[[Clip], Path]
 OTHERS = ("decord", "torchcodec", "torchcodec-cuda")

@@ -15,8 +15,8 @@ import av
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
-from keyscore_plugin.decoders.container import demux, open_stream
-from keyscore_plugin.decoders.decoding import decode_packet, packets_of, set_up
+from keyscore_plugin.video.decoders.container import demux, open_stream
+from keyscore_plugin.video.decoders.decoding import decode_packet, packets_of, set_up
 
 _N_THREADS = 5  # more than cores: frames wait for each other in many orders
 _LENGTHS = (1, 2, 3, 5, 9, 14, 40)  # packets that are decoded in a row

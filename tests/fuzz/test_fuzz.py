@@ -17,9 +17,9 @@ from typing import IO
 import pytest
 
 from keyscore_plugin.registries import DECODERS
-from tests.clips import CLIPS, Clip
 from tests.fuzz.mutate import mutate
-from tests.requires import require_decoder
+from tests.support.clips import CLIPS, Clip
+from tests.support.requires import require_decoder
 
 ROOT = Path(__file__).parents[2]
 N_FILES = int(os.environ.get("KEYSCORE_FUZZ_FILES", "60"))

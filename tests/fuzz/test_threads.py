@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from keyscore_plugin.video import open_video
-from tests.clips import Clip
-from tests.containers import CELLS
+from keyscore_plugin.video.source import open_video
+from tests.support.clips import Clip
+from tests.support.containers import CELLS
 
 ROOT = Path(__file__).parents[2]
 LONG = "KEYSCORE_FUZZ_FILES" in os.environ
@@ -55,8 +55,8 @@ def test_a_decoder_that_is_flushed_gives_the_frames_of_a_new_one(
 def test_theora_is_read_at_random_and_lives() -> None:
     """With FFmpeg's threads over frames one such process in a few dies."""
     code = (
-        "import random, sys; from keyscore_plugin.decoders import threads\n"
-        "from keyscore_plugin.video import open_video\n"
+        "import random, sys; from keyscore_plugin.video.decoders import threads\n"
+        "from keyscore_plugin.video.source import open_video\n"
         "threads._n_threads, chance = 5, random.Random(0)\n"
         "with open_video(sys.argv[1]) as video:\n"
         "    for _ in range(200): video.read(sorted(chance.sample(range(video.n_frames), 2)))"

@@ -21,23 +21,23 @@ from typing import Any
 
 import pytest
 
-from keyscore_plugin import cli
 from keyscore_plugin.batch.asked import Asked, Budget
 from keyscore_plugin.batch.journal import Journal
 from keyscore_plugin.batch.manifest import Item
 from keyscore_plugin.batch.pool import answers_of_workers
 from keyscore_plugin.batch.run import BatchSummary, Record, answers_here, run_batch
 from keyscore_plugin.batch.worker import Job
+from keyscore_plugin.cli import main as cli
 from keyscore_plugin.errors import InputError, KeyScoreError, ModelError
 from keyscore_plugin.samplers.base import Sampler
-from tests.clips import CLIPS, Clip
-from tests.faulty import FaultySampler, faulty, stillborn, thread_counter, without_model
+from tests.support.clips import CLIPS, Clip
+from tests.support.faulty import FaultySampler, faulty, stillborn, thread_counter, without_model
 
 ROOT = Path(__file__).parents[2]
 # Children fork from a server that has imported what they need: some milliseconds each.
 CHILDREN = get_context("forkserver")
 CHILDREN.set_forkserver_preload([__name__])
-FAULTY = [sys.executable, "-m", "tests.faulty_cli"]
+FAULTY = [sys.executable, "-m", "tests.support.faulty_cli"]
 BUDGET = Budget(num_frames=2, threshold=None)
 AMPLE_SECONDS = 60.0
 N_KILLS = int(os.environ.get("KEYSCORE_FUZZ_KILLS", "1"))  # each costs the start of a batch

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from evals.harness.cache import CachedEncoder
-from keyscore_plugin import cli
-from keyscore_plugin.commands import demo
+from keyscore_plugin.cli import demo
+from keyscore_plugin.cli import main as cli
 from keyscore_plugin.encoders import load_encoder
-from tests.clips import CLIPS, Clip
-from tests.tiny.videos import numbered_video
+from tests.support.clips import CLIPS, Clip
+from tests.support.tiny.videos import numbered_video
 
 ROOT = Path(__file__).parents[2]
 KEYSCORE = [sys.executable, "-m", "keyscore_plugin.cli"]
@@ -142,8 +142,8 @@ def test_a_batch_answers_good_and_bad_videos_and_counts_them(video: str, tmp_pat
 KILLER = """
 import os, random, signal, sys, time
 from pathlib import Path
-import keyscore_plugin.samplers.uniform, keyscore_plugin.decoders.pyav
-from keyscore_plugin import cli
+import keyscore_plugin.samplers.uniform, keyscore_plugin.video.decoders.pyav
+from keyscore_plugin.cli import main as cli
 
 seed, most_bytes, out, *argv = sys.argv[1:]
 chance = random.Random(int(seed))

@@ -8,8 +8,8 @@ import torch
 
 from keyscore_plugin import KeyScoreSampler, SamplerConfig
 from keyscore_plugin.config import GridConfig
-from keyscore_plugin.samples import SAMPLES, sample_video
-from tests.requires import require_gpu_or_skip
+from keyscore_plugin.video.samples import SAMPLES, sample_video
+from tests.support.requires import require_gpu_or_skip
 
 
 @pytest.fixture(params=["highest", "high"])

@@ -16,8 +16,8 @@ from evals.hmdb51.__main__ import main
 from evals.hmdb51.table import ON_TEST, ON_TRAIN
 from keyscore_plugin import get_sampler, open_video
 from keyscore_plugin.encoders import load_encoder
-from tests import tiny
-from tests.hmdb51_files import CLIPS, write_hmdb51
+from tests.support import tiny
+from tests.support.hmdb51_files import CLIPS, write_hmdb51
 
 THRESHOLDS = (0.3, 0.9)
 CELLS: dict[str, tuple[str, dict[str, Any]]] = {

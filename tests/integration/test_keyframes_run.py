@@ -16,9 +16,9 @@ from scipy.spatial.distance import cosine
 from evals.harness.arrays import Floats
 from evals.keyframes.__main__ import main
 from keyscore_plugin.samplers.base import get_sampler
-from keyscore_plugin.video import open_video
-from tests.footage import write_clip
-from tests.summary_files import write_titles
+from keyscore_plugin.video.source import open_video
+from tests.support.footage import write_clip
+from tests.support.summary_files import write_titles
 
 CLIPS = {
     "-aaaaaaaaaa": ["tabby cat", "rocket", "strawberries"],

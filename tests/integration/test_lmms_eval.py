@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import torch
 
-from tests.lmms.assets import HARD, TINY, save_answering, write_clips, write_tasks
-from tests.lmms.command import Outcome, evaluate
-from tests.requires import require_or_skip
-from tests.tiny import FAMILIES
-from tests.tiny.family import hf
-from tests.tiny.reading import prompt
+from tests.support.lmms.assets import HARD, TINY, save_answering, write_clips, write_tasks
+from tests.support.lmms.command import Outcome, evaluate
+from tests.support.requires import require_or_skip
+from tests.support.tiny import FAMILIES
+from tests.support.tiny.family import hf
+from tests.support.tiny.reading import prompt
 
 BOTH = ("keyscore_tiny", "keyscore_hard")
 SMALL = "min_pixels=3136,max_pixels=12544"

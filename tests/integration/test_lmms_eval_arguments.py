@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from keyscore_lmms_eval.arguments import SamplerArguments
-from keyscore_plugin.download import DownloadLimits
 from keyscore_plugin.errors import InputError
-from tests.requires import require_or_skip
+from keyscore_plugin.hosts.download import DownloadLimits
+from tests.support.requires import require_or_skip
 
 pytestmark = pytest.mark.filterwarnings("default")  # what the host warns about is its own
 

@@ -6,10 +6,10 @@ from keyscore_lmms_eval.arguments import SamplerArguments
 from keyscore_lmms_eval.documents import VideoSpan
 from keyscore_lmms_eval.planning import Planner
 from keyscore_lmms_eval.precomputed import Wanted
-from keyscore_plugin.pairing import Fold
-from tests.requires import require_or_skip
-from tests.tiny.encoders import save_clip
-from tests.tiny.videos import numbered_video
+from keyscore_plugin.hosts.pairing import Fold
+from tests.support.requires import require_or_skip
+from tests.support.tiny.encoders import save_clip
+from tests.support.tiny.videos import numbered_video
 
 
 def was_cached(folder: Path) -> bool:

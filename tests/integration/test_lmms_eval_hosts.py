@@ -19,15 +19,15 @@ from torch import Tensor
 
 from keyscore_plugin.errors import CacheError, InputError, ModelError
 from keyscore_plugin.registries import SAMPLERS
-from tests.listening import serving, unvisited
-from tests.lmms.asking import TinyTask, ask, echoing_model
-from tests.lmms.assets import save_answering, write_clips
-from tests.lmms.moving import write_animation, write_webm
-from tests.requires import require_or_skip
-from tests.tiny import FAMILIES
-from tests.tiny.family import hf
-from tests.tiny.reading import prompt
-from tests.tiny.videos import frame_numbers, numbered_video
+from tests.support.listening import serving, unvisited
+from tests.support.lmms.asking import TinyTask, ask, echoing_model
+from tests.support.lmms.assets import save_answering, write_clips
+from tests.support.lmms.moving import write_animation, write_webm
+from tests.support.requires import require_or_skip
+from tests.support.tiny import FAMILIES
+from tests.support.tiny.family import hf
+from tests.support.tiny.reading import prompt
+from tests.support.tiny.videos import frame_numbers, numbered_video
 
 # What the hosts warn about is theirs.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -491,7 +491,7 @@ def test_a_video_whose_name_the_model_does_not_know_is_an_error_in_the_log(
 def test_what_was_not_chosen_from_is_loaded_by_the_stock_method() -> None:
     """`llava_hf` and `llava_onevision` load any path as a video, a still too."""
     require_or_skip("lmms_eval")
-    seams = importlib.import_module("keyscore_lmms_eval.seams")
+    seams = importlib.import_module("keyscore_lmms_eval.injection")
     loader = seams.PlannedLoader(lambda video, n: (video, n))
     loader.plans = [SimpleNamespace(span=SimpleNamespace(path="a.mp4"))]  # of an earlier document
     assert loader("red.png", 4) == ("red.png", 4)
@@ -629,7 +629,7 @@ def test_a_video_that_a_memory_does_not_hold_costs_its_own_answer_alone(
     log: Callable[[], list[dict[str, Any]]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(SAMPLERS, "small-gpu", "tests.lmms.asking:SmallGpuSampler")
+    monkeypatch.setitem(SAMPLERS, "small-gpu", "tests.support.lmms.asking:SmallGpuSampler")
     arguments = {"sampler": "small-gpu", "sampler_cache": "none"}
     model = make("qwen2_vl", "simple", **local(assets, "qwen2_vl"), **arguments)
     answers = ask(model, TinyTask(assets), [UNEVEN, EVEN])

@@ -10,7 +10,7 @@ from keyscore_lmms_eval.precomputed import Precomputed, Wanted, selection_of
 from keyscore_lmms_eval.selection_files import document_ids
 from keyscore_plugin import get_sampler, open_video
 from keyscore_plugin.errors import InputError
-from tests.tiny.videos import numbered_video
+from tests.support.tiny.videos import numbered_video
 
 DOCS: list[dict[str, Any]] = [
     {"question_id": "Q0", "video_name": "a.mp4", "question": "What happens?\n(A) x\n(B) y"},

@@ -10,9 +10,9 @@ import pytest
 from evals.lmms.__main__ import main
 from evals.lmms.cells import Cell, Figures, Setting, command
 from evals.lmms.table import to_markdown
-from tests.lmms.assets import save_answering, write_clips, write_tasks
-from tests.lmms.command import environment
-from tests.requires import require_or_skip
+from tests.support.lmms.assets import save_answering, write_clips, write_tasks
+from tests.support.lmms.command import environment
+from tests.support.requires import require_or_skip
 
 
 @pytest.mark.timeout(600)

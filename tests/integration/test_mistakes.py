@@ -20,16 +20,16 @@ from keyscore_plugin import (
     propose,
     select,
 )
-from keyscore_plugin.cli import main
-from keyscore_plugin.download import DownloadLimits
+from keyscore_plugin.cli.main import main
 from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.errors import MOST_CHARACTERS
+from keyscore_plugin.hosts.download import DownloadLimits
 from keyscore_plugin.report import write_report
-from keyscore_plugin.samples import sample_video
+from keyscore_plugin.video.samples import sample_video
 from keyscore_qwen_vl_utils.reader import read
 from keyscore_transformers import enable
-from tests.tiny import FAMILIES
-from tests.tiny.videos import numbered_video
+from tests.support.tiny import FAMILIES
+from tests.support.tiny.videos import numbered_video
 
 
 def wrong(value: object) -> Any:

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.ms_swift.encode import FAMILY
-from tests.requires import aside_or_skip
-from tests.tiny import FAMILIES
-from tests.tiny.videos import numbered_video
+from tests.support.ms_swift.encode import FAMILY
+from tests.support.requires import aside_or_skip
+from tests.support.tiny import FAMILIES
+from tests.support.tiny.videos import numbered_video
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def encoded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[int] | str]:
-    """What the real package makes of each row of `tests.ms_swift.encode`."""
+    """What the real package makes of each row of `tests.support.ms_swift.encode`."""
     aside = aside_or_skip("ms-swift")
     folder = tmp_path_factory.mktemp("swift")
     for part in FAMILIES[FAMILY].build():
@@ -26,7 +26,7 @@ def encoded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[int] | s
     video = numbered_video(folder / "numbered.mp4")
     paths = [ROOT, ROOT / "integrations", ROOT / "tests" / "site", aside]
     done = subprocess.run(
-        [sys.executable, "-m", "tests.ms_swift.encode", str(folder / "model"), str(video)],
+        [sys.executable, "-m", "tests.support.ms_swift.encode", str(folder / "model"), str(video)],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths)), "HF_HUB_OFFLINE": "1"},
         cwd=folder,
         capture_output=True,

@@ -19,10 +19,10 @@ from keyscore_qwen_vl_utils import DownloadLimits, install, uninstall
 from keyscore_qwen_vl_utils.request import VideoRequest
 from keyscore_transformers import enable
 from keyscore_transformers.times import patches_chosen_before
-from tests.fixed import FixedSampler
-from tests.listening import serving, unvisited
-from tests.tiny import FAMILIES
-from tests.tiny.videos import frame_numbers, numbered_frames, numbered_video
+from tests.support.fixed import FixedSampler
+from tests.support.listening import serving, unvisited
+from tests.support.tiny import FAMILIES
+from tests.support.tiny.videos import frame_numbers, numbered_frames, numbered_video
 
 FPS = 10
 

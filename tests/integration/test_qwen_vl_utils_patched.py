@@ -13,8 +13,8 @@ from torch import Tensor
 
 from keyscore_plugin.errors import InputError
 from keyscore_qwen_vl_utils import install, uninstall
-from tests.fixed import FixedSampler
-from tests.tiny.videos import frame_numbers, numbered_video
+from tests.support.fixed import FixedSampler
+from tests.support.tiny.videos import frame_numbers, numbered_video
 
 CHOSEN = [3, 10, 70, 101]
 BLACK = torch.zeros(4, 3, 56, 56, dtype=torch.uint8)

@@ -22,9 +22,9 @@ from keyscore_plugin import SamplerConfig, get_sampler, open_video
 from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
-from tests.colour import ColourEncoder
-from tests.footage import find
-from tests.retrieval_data import (
+from tests.support.colour import ColourEncoder
+from tests.support.footage import find
+from tests.support.retrieval_data import (
     copy_beginning,
     write_didemo,
     write_msrvtt,

@@ -20,10 +20,10 @@ from pathlib import Path
 import pytest
 
 from keyscore_plugin.batch.journal import Journal
-from keyscore_plugin.cache import SelectionCache
 from keyscore_plugin.errors import InputError
+from keyscore_plugin.hosts.cache import SelectionCache
 from keyscore_plugin.types import Selection
-from tests.selections import SELECTION
+from tests.support.selections import SELECTION
 
 ROOT = Path(__file__).parents[2]
 # Children fork from a server that has imported what they need: some milliseconds each.
@@ -126,7 +126,15 @@ def test_of_two_batches_on_one_output_one_answers_and_one_is_refused(tmp_path: P
     names = ["wait-1.5", "a", "b"]
     manifest, out = tmp_path / "manifest.jsonl", tmp_path / "out.jsonl"
     manifest.write_text("".join(json.dumps({"video": name}) + "\n" for name in names))
-    argv = [sys.executable, "-m", "tests.faulty_cli", "batch", str(manifest), "--out", str(out)]
+    argv = [
+        sys.executable,
+        "-m",
+        "tests.support.faulty_cli",
+        "batch",
+        str(manifest),
+        "--out",
+        str(out),
+    ]
     both = [
         subprocess.Popen(
             [*argv, "--sampler", "faulty"], cwd=ROOT, stderr=subprocess.PIPE, text=True

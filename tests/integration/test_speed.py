@@ -21,8 +21,8 @@ from evals.speed.gpu import measure
 from evals.speed.measure import in_turns
 from evals.speed.memory import peak_megabytes
 from evals.speed.table import Table
-from keyscore_plugin.video import open_video
-from tests.tiny import FAMILIES, save
+from keyscore_plugin.video.source import open_video
+from tests.support.tiny import FAMILIES, save
 
 ROOT = Path(__file__).parents[2]
 

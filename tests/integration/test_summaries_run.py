@@ -19,9 +19,16 @@ from scipy.stats import kendalltau, rankdata, spearmanr
 from evals.harness.arrays import Floats
 from evals.summaries.__main__ import main
 from keyscore_plugin.encoders import load_encoder
-from keyscore_plugin.video import open_video
-from tests.footage import write_clip
-from tests.summary_files import Video, steps_of, write_h5, write_splits, write_titles, write_tsv
+from keyscore_plugin.video.source import open_video
+from tests.support.footage import write_clip
+from tests.support.summary_files import (
+    Video,
+    steps_of,
+    write_h5,
+    write_splits,
+    write_titles,
+    write_tsv,
+)
 
 CLIPS = {
     "aaaaaaaaaaa": ["tabby cat", "rocket", "strawberries"],

@@ -9,9 +9,9 @@ import torch
 import transformers
 from torch import Tensor
 
-from tests.tiny import FAMILIES, build, save
-from tests.tiny.family import Family, hf
-from tests.tiny.videos import frame_numbers, numbered_frames, numbered_video
+from tests.support.tiny import FAMILIES, build, save
+from tests.support.tiny.family import Family, hf
+from tests.support.tiny.videos import frame_numbers, numbered_frames, numbered_video
 
 CHOSEN = [3, 4, 10, 10, 70, 71, 101, 101]
 FPS = 10.0

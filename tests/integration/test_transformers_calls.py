@@ -22,11 +22,11 @@ from transformers.video_utils import VideoMetadata
 from keyscore_plugin.errors import InputError, VideoError
 from keyscore_transformers import DownloadLimits, enable, generate
 from keyscore_transformers.times import BACKEND
-from tests.fixed import FixedSampler
-from tests.listening import serving, unvisited
-from tests.tiny import FAMILIES, build
-from tests.tiny.family import installed_before
-from tests.tiny.videos import numbered_frames, numbered_video
+from tests.support.fixed import FixedSampler
+from tests.support.listening import serving, unvisited
+from tests.support.tiny import FAMILIES, build
+from tests.support.tiny.family import installed_before
+from tests.support.tiny.videos import numbered_frames, numbered_video
 
 QWEN3 = FAMILIES["qwen3_vl"]
 KEYFRAMES = [3, 40, 101]

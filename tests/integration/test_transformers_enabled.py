@@ -12,10 +12,10 @@ from transformers import ProcessorMixin
 
 from keyscore_plugin import KeyScoreSampler
 from keyscore_transformers import enable
-from tests.fixed import FixedSampler
-from tests.tiny import FAMILIES, build
-from tests.tiny.family import Family
-from tests.tiny.videos import numbered_video
+from tests.support.fixed import FixedSampler
+from tests.support.tiny import FAMILIES, build
+from tests.support.tiny.family import Family
+from tests.support.tiny.videos import numbered_video
 
 QWEN3 = FAMILIES["qwen3_vl"]
 ANSWER = {"tokenize": True, "return_dict": True, "return_tensors": "pt"}

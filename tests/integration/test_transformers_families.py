@@ -12,10 +12,10 @@ import transformers
 from torch import Tensor
 
 from keyscore_transformers import enable, generate
-from tests.fixed import FixedSampler
-from tests.tiny import FAMILIES
-from tests.tiny.family import Family
-from tests.tiny.videos import numbered_frames, numbered_video
+from tests.support.fixed import FixedSampler
+from tests.support.tiny import FAMILIES
+from tests.support.tiny.family import Family
+from tests.support.tiny.videos import numbered_frames, numbered_video
 
 KEYFRAMES = [3, 4, 40, 101]
 FPS = 10

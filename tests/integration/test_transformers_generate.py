@@ -16,15 +16,15 @@ from torch import Tensor
 from keyscore_plugin import KeyScoreSampler
 from keyscore_plugin.captioners.vlm import VlmCaptioner
 from keyscore_plugin.config import SamplerConfig
-from keyscore_plugin.decoders.pyav import PyAVSource
 from keyscore_plugin.errors import InputError, ModelError
 from keyscore_plugin.registries import DECODERS
-from keyscore_plugin.samples import sample_video
 from keyscore_plugin.types import Caption, Frames, TextEmbedding
+from keyscore_plugin.video.decoders.pyav import PyAVSource
+from keyscore_plugin.video.samples import sample_video
 from keyscore_transformers import enable, generate
-from tests.colour import WORDS, ColourEncoder
-from tests.tiny import FAMILIES, build
-from tests.tiny.videos import numbered_frames
+from tests.support.colour import WORDS, ColourEncoder
+from tests.support.tiny import FAMILIES, build
+from tests.support.tiny.videos import numbered_frames
 
 COLOURS = {"red": (220, 20, 20), "green": (20, 200, 20), "blue": (20, 20, 220)}
 ASKED: list[str] = []  # what the decoder below was asked for

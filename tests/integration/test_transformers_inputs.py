@@ -15,7 +15,7 @@ from torch import Tensor
 from keyscore_plugin.config import GridConfig, SamplerConfig
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.samplers.base import get_sampler
-from keyscore_plugin.video import VideoSource, grid_indices, open_video
+from keyscore_plugin.video.source import VideoSource, grid_indices, open_video
 from keyscore_transformers.arrays import ArrayVideo
 from keyscore_transformers.request import (
     VideoRequest,
@@ -27,7 +27,7 @@ from keyscore_transformers.request import (
 )
 from keyscore_transformers.texts import Texts, choose_texts
 from keyscore_transformers.videos import flat_videos, same_nesting, video_identity
-from tests.tiny.videos import numbered_frames, numbered_video
+from tests.support.tiny.videos import numbered_frames, numbered_video
 
 CLIP = torch.zeros(2, 4, 6, 3, dtype=torch.uint8)
 PIPE = io.BytesIO(b"video")

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from keyscore_plugin.samples import sample_video
-from tests.tiny import save
+from keyscore_plugin.video.samples import sample_video
+from tests.support.tiny import save
 
 README = Path(__file__).parents[2] / "integrations" / "README.md"
 

@@ -16,10 +16,10 @@ from keyscore_plugin.errors import InputError
 from keyscore_transformers import enable
 from keyscore_transformers.positions import reads_rows
 from keyscore_transformers.times import grid_intervals
-from tests.fixed import FixedSampler
-from tests.tiny import FAMILIES, build
-from tests.tiny.family import installed_before
-from tests.tiny.videos import numbered_frames, numbered_video
+from tests.support.fixed import FixedSampler
+from tests.support.tiny import FAMILIES, build
+from tests.support.tiny.family import installed_before
+from tests.support.tiny.videos import numbered_frames, numbered_video
 
 QWEN2_5 = FAMILIES["qwen2_5_vl"]
 QWEN3 = FAMILIES["qwen3_vl"]

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import os
 import re
 import subprocess
 import sys
@@ -12,50 +13,11 @@ from pathlib import Path
 import pytest
 
 import keyscore_plugin
-from keyscore_plugin._optional import load
+from keyscore_plugin._runtime.optional import load
 from keyscore_plugin.registries import DECODERS, SAMPLERS
 
 ROOT = Path(__file__).parents[2]
 
-# Longest prefix wins. A module may import from its own part or from a lower floor.
-FLOORS = {
-    "keyscore_plugin.types": 0,
-    "keyscore_plugin.errors": 0,
-    "keyscore_plugin._names": 0,
-    "keyscore_plugin._plain": 0,
-    "keyscore_plugin.video": 1,
-    "keyscore_plugin.config": 1,
-    "keyscore_plugin._optional": 1,
-    "keyscore_plugin.registries": 1,
-    "keyscore_plugin.version": 1,
-    "keyscore_plugin.samples": 1,
-    "keyscore_plugin.progress": 1,
-    "keyscore_plugin.pairing": 1,
-    "keyscore_plugin.download": 1,
-    "keyscore_plugin.clock": 1,
-    "keyscore_plugin.excerpt": 1,
-    "keyscore_plugin.forwarded": 1,
-    "keyscore_plugin.images": 1,
-    "keyscore_plugin.pictures": 1,
-    "keyscore_plugin.copies": 1,
-    "keyscore_plugin._frame_args": 1,
-    "keyscore_plugin._deadline": 1,
-    "keyscore_plugin._device": 1,
-    "keyscore_plugin._exact": 1,
-    "keyscore_plugin._files": 1,
-    "keyscore_plugin": 2,
-    "keyscore_plugin.samplers": 3,
-    "keyscore_plugin.__init__": 4,
-    "keyscore_plugin.cli": 4,
-    "keyscore_plugin.commands": 4,
-    "keyscore_plugin.batch": 4,
-    "keyscore_plugin.report": 4,
-    "keyscore_": 5,
-    "evals": 6,
-    "tests": 7,
-}
-PURE = {"keyscore_plugin.stacfp", "keyscore_plugin.scoring", "keyscore_plugin.selection"}
-PURE_MAY_IMPORT = {"keyscore_plugin.types", "keyscore_plugin.errors", "keyscore_plugin.config"}
 OURS = ("keyscore_plugin", "keyscore_", "evals", "tests")
 
 
@@ -82,38 +44,14 @@ def imports(path: Path) -> Iterator[str]:
         yield from (name for name in names if name.startswith(OURS))
 
 
-def floor(module: str) -> int:
-    fitting = [prefix for prefix in FLOORS if module.startswith(prefix)]
-    return FLOORS[max(fitting, key=len)]
-
-
-def part(module: str) -> str:
-    """What a module belongs to: its sub-package, or itself."""
-    return ".".join(module.split(".")[:2])
-
-
 def test_imports_point_down() -> None:
-    upward = [
-        f"{module} (floor {floor(module)}) imports {name} (floor {floor(name)})"
-        for module, path in modules().items()
-        for name in imports(path)
-        if floor(name) > floor(module)
-    ]
-    assert upward == []
-
-
-def test_the_pure_half_imports_values_and_itself_only() -> None:
-    """stacfp, scoring, selection (and their private parts) know no file, no model, no clock."""
-    everything = modules()
-    reached, queue = set(), list(PURE)
-    while queue:
-        module = queue.pop()
-        reached.add(module)
-        for name in imports(everything[module]):
-            if name not in PURE_MAY_IMPORT | reached:
-                assert name.startswith("keyscore_plugin._"), f"{module} imports {name}"
-                queue.append(name)
-    assert reached >= PURE
+    """The contracts stand in pyproject.toml, under ``tool.importlinter``."""
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
+    paths = os.pathsep.join((str(ROOT), str(ROOT / "integrations")))
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_what_a_readme_points_at_is_there() -> None:
@@ -160,7 +98,7 @@ def test_public_names() -> None:
 def test_importing_the_core_imports_no_optional_stack() -> None:
     heavy = "matplotlib open_clip timm torchcodec torchvision sklearn skvideo transformers"
     code = (
-        "import sys, keyscore_plugin, keyscore_plugin.cli; "
+        "import sys, keyscore_plugin, keyscore_plugin.cli.main; "
         f"print([m for m in '{heavy}'.split() if m in sys.modules])"
     )
     done = subprocess.run(
@@ -172,7 +110,7 @@ def test_importing_the_core_imports_no_optional_stack() -> None:
 @pytest.mark.parametrize("words", [["--help"], ["--version"], ["list", "--json"]])
 def test_what_only_names_things_does_not_load_torch(words: list[str]) -> None:
     code = (
-        "import sys, contextlib, io, keyscore_plugin.cli as cli\n"
+        "import sys, contextlib, io, keyscore_plugin.cli.main as cli\n"
         "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n"
         f"    cli.main({words!r})\n"
         "print([m for m in ('torch', 'numpy', 'av', 'fcntl') if m in sys.modules])"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from keyscore_plugin._names import hint
+from keyscore_plugin._runtime.names import hint
 from keyscore_plugin.config import (
     EncodeConfig,
     GridConfig,

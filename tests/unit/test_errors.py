@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyscore_plugin import SamplerConfig, get_sampler, open_video, select
-from keyscore_plugin.download import DownloadLimits
 from keyscore_plugin.errors import (
     MOST_CHARACTERS,
     InputError,
@@ -20,9 +19,10 @@ from keyscore_plugin.errors import (
     one_line,
     shown,
 )
-from keyscore_plugin.images import open_images
-from keyscore_plugin.pairing import check_pair, keyframes_for_budget
-from keyscore_plugin.samples import sample_video
+from keyscore_plugin.hosts.download import DownloadLimits
+from keyscore_plugin.hosts.pairing import check_pair, keyframes_for_budget
+from keyscore_plugin.video.images import open_images
+from keyscore_plugin.video.samples import sample_video
 
 LARGE = 10**6
 WILD: dict[str, Any] = {

@@ -1,0 +1,1 @@
+"""What is computed, on tensors alone: no files, no models, no clock."""

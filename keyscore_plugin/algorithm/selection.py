@@ -1,0 +1,224 @@
+"""From scores to a selection: exactly k frames, or those above a threshold, in time order.
+
+A policy is a function from a `_Task` to rows; `_POLICIES` lists them. ``"top"`` is the paper's
+plain ranking, which spends the budget on neighbours of the best frame that show the same.
+``"coverage"`` is ours, relevance-weighted temporal coverage: what scores wants a frame right there,
+the scenes around it want one too, and no part of the video stays without any.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from keyscore_plugin.algorithm.cover import FadingCover, WithinCover
+from keyscore_plugin.algorithm.coverage import most_coverage
+from keyscore_plugin.algorithm.numeric import min_max, require_finite
+from keyscore_plugin.config import Policy, SelectConfig
+from keyscore_plugin.errors import InputError, require_kind, shown
+from keyscore_plugin.types import FrameScores
+from keyscore_plugin.types.numbers import is_real, is_whole, plain
+
+# Scores whose spread is below this share of their size are constant (float32 noise).
+_SCORE_NOISE = 1e-6
+# Ours: how far a moment may be from a chosen frame, as a multiple of what even sampling leaves it.
+# A third of the budget can keep it, so two thirds stay free for what scores.
+_FARTHEST = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What a policy gets. It returns ``(num_frames,)`` different eligible rows, in any order.
+
+    Attributes:
+        scores: ``(n,)`` finite.
+        times: ``(n,)`` float64 seconds, not falling.
+        scenes: ``(n,)`` float64, how many times the cluster has changed so far.
+        eligible: ``(n,)`` bool, the rows that may be chosen; at least ``num_frames``.
+        num_frames: How many to choose.
+        duration_seconds: Of the video.
+        config: The settings.
+    """
+
+    scores: Tensor
+    times: Tensor
+    scenes: Tensor
+    eligible: Tensor
+    num_frames: int
+    duration_seconds: float
+    config: SelectConfig
+
+
+def select(
+    scores: FrameScores | Tensor,
+    pts_seconds: Tensor,
+    *,
+    num_frames: int | None = None,
+    threshold: float | None = None,
+    duration_seconds: float | None = None,
+    clusters: Tensor | None = None,
+    config: SelectConfig | Mapping[str, Any] | None = None,
+) -> Tensor:
+    """Choose frames by a budget or by a threshold.
+
+    Args:
+        scores: `FrameScores` (their total ranks) or ``(n,)`` scores of any scale.
+        pts_seconds: ``(n,)`` times of the frames, not falling.
+        num_frames: The budget k: exactly min(k, n) rows are returned.
+        threshold: Instead of a budget, the least score of a chosen frame (the paper's adaptive
+            thresholding). At least one row, the best, is returned, and at most
+            ``config.max_frames``, which the policy then chooses among those above the threshold.
+        duration_seconds: Of the video; None takes what the times span.
+        clusters: ``(n,)`` cluster of each frame (`Candidates.labels`): frames of different
+            clusters say less about each other. None is one cluster for all.
+        config: The policy and its settings, or a dict of those that differ from the defaults.
+
+    Returns:
+        ``(k,)`` int64 rows, unique and rising, on the device of the scores.
+
+    Raises:
+        InputError: Both or none of ``num_frames`` and ``threshold`` are given, one of them is out
+            of range, or scores, times and clusters do not fit each other or are not finite.
+    """
+    config = SelectConfig.of(config)
+    require_kind(scores, FrameScores, Tensor, name="scores")
+    require_kind(pts_seconds, Tensor, name="pts_seconds")
+    values = scores.total if isinstance(scores, FrameScores) else scores
+    values = values if values.is_floating_point() else values.double()
+    times = pts_seconds.to(device=values.device, dtype=torch.float64)
+    _require_scored_times(values, times)
+    if (num_frames is None) == (threshold is None):
+        raise InputError(
+            "select needs exactly one of num_frames and threshold, "
+            f"got num_frames={num_frames} and threshold={threshold}"
+        )
+    if threshold is not None:
+        eligible = _at_least(values, threshold)
+        budget = min(int(eligible.sum()), config.max_frames)
+    else:
+        eligible = torch.ones_like(values, dtype=torch.bool)
+        budget = min(_positive_integer(num_frames), len(values))
+    duration = _video_seconds(times, duration_seconds)
+    scenes = _scenes(times, clusters)
+    task = _Task(values, times, scenes, eligible, budget, duration, config)
+    return _POLICIES[config.policy](task).sort().values
+
+
+def _top(task: _Task) -> Tensor:
+    """The highest scores; of equal ones the earlier."""
+    ranked = task.scores.masked_fill(~task.eligible, -torch.inf)
+    return ranked.sort(descending=True, stable=True).indices[: task.num_frames]
+
+
+def _coverage(task: _Task) -> Tensor:
+    """The set of frames that covers the video best; O(k n log n) time, O(n) memory.
+
+    Maximises the sum of three covers, with r the relevance of a moment and u its share of the
+    timeline, each summing to 1, and s the ``timeline_share``:
+
+        (1 - s) / 2 sum_i r_i max_j exp(-|t_i - t_j| / near)                     narrow
+        (1 - s) / 2 sum_i r_i max_j exp(-|t_i - t_j| / wide) c^(scenes between)  wide
+        s           sum_i u_i max_j [|t_i - t_j| <= 3 even]                      timeline
+
+    where even is half of a frame's even share of the video, D / 2k, and wide = max(near, even).
+    The narrow cover wants a frame in the moment itself. The wide one gives a
+    scene ``scene_factor`` c times as much from the next one as from itself: it wants a frame in
+    other scenes that score before a further one in the best. The timeline keeps
+    one strong moment from eating the budget.
+    """
+    config = task.config
+    near = config.near_seconds
+    even = task.duration_seconds / task.num_frames / 2
+    wide = max(near, even)
+    timeline = _timeline(task.times)
+    relevance = (1 - config.timeline_share) / 2 * _relevance(task, timeline)
+    # exp(-(t / wide + scenes log(1 / c))) is exp(-t / wide) c^scenes.
+    scene_time = task.times / wide - task.scenes * math.log(config.scene_factor)
+    covers = (
+        FadingCover.build(task.times / near, relevance),
+        FadingCover.build(scene_time, relevance),
+        WithinCover.build(task.times, config.timeline_share * timeline, reach=_FARTHEST * even),
+    )
+    return most_coverage(covers, task.eligible, num_frames=task.num_frames)
+
+
+_POLICIES: dict[Policy, Callable[[_Task], Tensor]] = {"coverage": _coverage, "top": _top}
+
+
+def _relevance(task: _Task, timeline: Tensor) -> Tensor:
+    """``(n,)`` float64, how much each moment matters; sums to 1.
+
+    Constant scores prefer no moment: then the timeline alone decides.
+    """
+    scores = task.scores.double()
+    stretched = min_max(scores, tolerance=_SCORE_NOISE * float(scores.abs().max()))
+    relevance = stretched**task.config.sharpness * timeline
+    total = relevance.sum()
+    return torch.where(total > 0, relevance / total, timeline)
+
+
+def _timeline(times: Tensor) -> Tensor:
+    """``(n,)`` share of the time nearest to each frame: half the gap on either side.
+
+    With it a part of the video that was looked at more often does not weigh more. The end frames
+    get their one gap on both sides.
+    """
+    if len(times) == 1:
+        return torch.ones_like(times)
+    gaps = times.diff()
+    stretches = (torch.cat([gaps[:1], gaps]) + torch.cat([gaps, gaps[-1:]])) / 2
+    stretches = torch.where(times[-1] > times[0], stretches, torch.ones_like(times))
+    return stretches / stretches.sum()
+
+
+def _scenes(times: Tensor, clusters: Tensor | None) -> Tensor:
+    """``(n,)`` how many times the cluster has changed up to each frame."""
+    if clusters is None:
+        return torch.zeros_like(times)
+    if clusters.shape != times.shape:
+        raise InputError(
+            "select needs the cluster of each frame, "
+            f"got clusters {tuple(clusters.shape)} for {len(times)} frames"
+        )
+    changes = clusters.to(times.device).diff() != 0
+    return torch.nn.functional.pad(changes, (1, 0)).cumsum(dim=0).to(times.dtype)
+
+
+def _require_scored_times(scores: Tensor, times: Tensor) -> None:
+    if scores.ndim != 1 or scores.shape != times.shape or len(scores) == 0:
+        raise InputError(
+            "select needs one score and one time for each of at least one frame, "
+            f"got scores {tuple(scores.shape)} and pts_seconds {tuple(times.shape)}"
+        )
+    require_finite(scores, "scores")
+    require_finite(times, "pts_seconds")
+    if bool((times.diff() < 0).any()):
+        raise InputError("pts_seconds must not fall; give the frames in time order")
+
+
+def _positive_integer(num_frames: object) -> int:
+    if not is_whole(num_frames) or plain(num_frames) < 1:
+        raise InputError(f"num_frames must be an integer of at least 1, got {shown(num_frames)}")
+    return int(plain(num_frames))
+
+
+def _at_least(scores: Tensor, threshold: float) -> Tensor:
+    """``(n,)`` bool: the scores that reach the threshold; the best one if none does."""
+    if not is_real(threshold) or math.isnan(threshold):
+        raise InputError(f"threshold must be a number, got {shown(threshold)}")
+    # Compared in the precision of the scores, so that a float32 0.7 reaches 0.7.
+    enough = scores >= float(threshold)
+    return enough if bool(enough.any()) else enough.index_fill(0, scores.argmax().view(1), True)
+
+
+def _video_seconds(times: Tensor, given: float | None) -> float:
+    """The duration given, or what the times span and one more gap between them."""
+    if given is None:
+        span = float(times[-1] - times[0])
+        return span * len(times) / max(1, len(times) - 1)
+    if not (is_real(given) and 0 < given < math.inf):
+        raise InputError(f"duration_seconds must be a positive number, got {shown(given)}")
+    return float(given)

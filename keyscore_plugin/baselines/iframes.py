@@ -1,0 +1,54 @@
+"""I-frames: the codec's own keyframes, thinned or filled up evenly to the budget."""
+
+from torch import Tensor
+
+from keyscore_plugin.samplers.pad_selection import fill_up
+from keyscore_plugin.samplers.request import Request, StageClock
+from keyscore_plugin.samplers.template import Choice, SamplerTemplate
+from keyscore_plugin.video.source import VideoSource, uniform_indices
+
+
+def iframes(keyframes: Tensor, pts_seconds: Tensor, *, num_frames: int) -> Tensor:
+    """The codec's keyframes, exactly min(k, n) frames of the video.
+
+    Where there are more than k, those at the middle of k equal bins of their list are kept; where
+    there are fewer, all are, and others are added evenly in time. Both ours: those who sample
+    I-frames take them all or the first k.
+
+    Args:
+        keyframes: ``(m,)`` frame indices, rising.
+        pts_seconds: ``(n,)`` times of all frames.
+        num_frames: k.
+
+    Example:
+        >>> import torch
+        >>> iframes(torch.tensor([0, 12, 24, 36]), torch.arange(48.0), num_frames=2)
+        tensor([12, 36])
+    """
+    if len(keyframes) > num_frames:
+        positions = keyframes.new_tensor(range(len(keyframes))).double()
+        return keyframes[uniform_indices(positions, num_frames)]
+    return fill_up(keyframes, pts_seconds, num_frames)
+
+
+class IFramesSampler(SamplerTemplate):
+    """The cheapest content-aware choice: an encoder puts a keyframe where the scene cuts.
+
+    Reads no text and decodes nothing: positions and times stand in the container. A note counts
+    the frames that were added.
+    """
+
+    name = "iframes"
+
+    def _choose(self, source: VideoSource, request: Request, clock: StageClock) -> Choice:
+        with clock.stage("decode"):
+            keyframes, times = source.keyframes(), source.pts_seconds()
+        with clock.stage("select"):
+            rows = iframes(keyframes, times, num_frames=request.at_least)
+        n_added = len(rows) - len(keyframes)
+        note = f"{n_added} of {len(rows)} frames were added evenly: the video has no more I-frames"
+        return Choice(
+            indices=rows,
+            pts_seconds=times[rows],
+            notes=(note,) if n_added > 0 else (),
+        )

@@ -1,0 +1,233 @@
+"""Katna: sharp frames from clusters of frames at peaks of change (keplerlab/katna 0.9.2)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from keyscore_plugin._runtime import progress
+from keyscore_plugin.algorithm.kmeans import kmeans
+from keyscore_plugin.baselines import katna_images as images
+from keyscore_plugin.baselines.settings import PublishedSampler, require_range
+from keyscore_plugin.samplers.pad_selection import fill_up
+from keyscore_plugin.samplers.rebatch import in_chunks, joined
+from keyscore_plugin.samplers.request import Request, StageClock
+from keyscore_plugin.samplers.template import Choice
+from keyscore_plugin.types import Frames, LookedAt
+from keyscore_plugin.video.source import VideoSource, grid_indices
+
+_BLOCK_FRAMES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class KatnaSettings:
+    """Of `katna`; the defaults are those of the released code unless marked.
+
+    Attributes:
+        chunk_frames: Frames whose changes are smoothed together, and held in memory.
+        window_frames: Hanning window of the smoothing.
+        least_brightness: Least mean value of a frame, in percent.
+        most_brightness: The most.
+        least_entropy: Least mean local entropy of a frame, in bits.
+        most_entropy: The most.
+        brightness_step: What the limits give way by while too few frames pass.
+        entropy_step: The same for the entropy.
+        entropy_radius: Of the disk the entropy is measured in.
+        n_init: Restarts of k-means; scikit-learn's usual ten.
+        seed: Of k-means.
+        every_frame: Ours: False looks at the grid of `GridConfig` instead of at every frame, which
+            is many times cheaper and no longer Katna.
+        sharpest_of_cluster: Ours: the repaired method. As released (False) the sharpness of the
+            first frames of the whole list stands for that of a cluster's frames.
+    """
+
+    chunk_frames: int = 2500
+    window_frames: int = 20
+    least_brightness: float = 10.0
+    most_brightness: float = 90.0
+    least_entropy: float = 1.0
+    most_entropy: float = 10.0
+    brightness_step: float = 2.0
+    entropy_step: float = 0.5
+    entropy_radius: int = 5
+    n_init: int = 10
+    seed: int = 0
+    every_frame: bool = True
+    sharpest_of_cluster: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("least_brightness", "most_brightness", "least_entropy", "most_entropy"):
+            require_range(self, name)
+        require_range(self, "chunk_frames", low=3)
+        require_range(self, "window_frames", low=3)
+        require_range(self, "brightness_step", low=1e-3)
+        require_range(self, "entropy_step", low=1e-3)
+        require_range(self, "n_init", low=1)
+
+
+def smoothed(changes: Tensor, *, window_frames: int) -> Tensor:
+    """``(n,)`` changes, smoothed with a Hanning window over mirrored ends."""
+    window = torch.hann_window(window_frames, periodic=False, dtype=torch.float64)
+    before, after = (window_frames - 1) // 2, window_frames // 2
+    n = len(changes)
+    places = torch.arange(-before, n + after) % (2 * n)
+    mirrored = changes.double()[torch.minimum(places, 2 * n - 1 - places)]
+    smooth = torch.nn.functional.conv1d(mirrored[None, None], (window / window.sum())[None, None])
+    return smooth[0, 0]
+
+
+def peaks_of_change(changes: Tensor, *, window_frames: int) -> Tensor:
+    """Rows of the frames just before each peak of the smoothed change.
+
+    Args:
+        changes: ``(n - 1,)`` of each frame to the next.
+        window_frames: Of the smoothing.
+
+    Returns:
+        ``(m,)`` rows of the n frames: for a strict local maximum at i, i - 1, as released.
+    """
+    if len(changes) < 3:  # no frame has two neighbours
+        return torch.empty(0, dtype=torch.int64)
+    smooth = smoothed(changes, window_frames=window_frames)
+    inner = (smooth[1:-1] > smooth[:-2]) & (smooth[1:-1] > smooth[2:])
+    return inner.nonzero().squeeze(1)
+
+
+def well_exposed(
+    brightness: Tensor, entropy: Tensor, *, num_frames: int, settings: KatnaSettings
+) -> Tensor:
+    """Rows that are neither dark, blown out nor empty; the limits give way until k remain.
+
+    Args:
+        brightness: ``(n,)`` percent.
+        entropy: ``(n,)`` bits.
+        num_frames: k.
+        settings: The limits.
+
+    Returns:
+        ``(m,)`` rows, rising, m >= min(k, n).
+    """
+    dark, light = settings.least_brightness, settings.most_brightness
+    empty, full = settings.least_entropy, settings.most_entropy
+    while True:
+        passes = (brightness >= dark) & (brightness <= light)
+        passes &= (entropy >= empty) & (entropy <= full)
+        if int(passes.sum()) >= min(num_frames, len(brightness)):
+            return passes.nonzero().squeeze(1)
+        dark, light = dark - settings.brightness_step, light + settings.brightness_step
+        empty, full = empty - settings.entropy_step, full + settings.entropy_step
+
+
+def sharp_frames(labels: Tensor, sharpness: Tensor, *, sharpest_of_cluster: bool) -> Tensor:
+    """One frame of each cluster.
+
+    As released, a cluster of m frames gives its frame at the place where the sharpness of frames
+    0..m-1 of the whole list is largest: a slip in an index. Repaired, it gives its sharpest frame.
+
+    Args:
+        labels: ``(n,)`` cluster of each frame.
+        sharpness: ``(n,)``.
+        sharpest_of_cluster: Whether the slip is repaired.
+
+    Returns:
+        ``(n_clusters,)`` rows, rising.
+
+    Example:
+        >>> labels, sharp = torch.tensor([0, 0, 1, 1]), torch.tensor([1.0, 2.0, 9.0, 3.0])
+        >>> sharp_frames(labels, sharp, sharpest_of_cluster=False)
+        tensor([1, 3])
+        >>> sharp_frames(labels, sharp, sharpest_of_cluster=True)
+        tensor([1, 2])
+    """
+    rows = []
+    for cluster in labels.bincount().nonzero().squeeze(1).tolist():
+        members = (labels == cluster).nonzero().squeeze(1)
+        judged = sharpness[members] if sharpest_of_cluster else sharpness[: len(members)]
+        rows.append(members[judged.argmax()])
+    return torch.stack(rows).sort().values
+
+
+def katna(pixels: Tensor, *, num_frames: int, settings: KatnaSettings) -> Tensor:
+    """Katna's choice among the frames at peaks of change.
+
+    Args:
+        pixels: ``(n, h, w, 3)`` uint8 RGB.
+        num_frames: k.
+        settings: See there.
+
+    Returns:
+        ``(m,)`` rows, rising; m < k where there are fewer frames, or fewer different ones.
+    """
+    if not len(pixels):
+        return torch.empty(0, dtype=torch.int64)
+    grays = images.gray(pixels)
+    entropy = images.entropy(grays, radius=settings.entropy_radius)
+    passed = well_exposed(
+        images.brightness(pixels), entropy, num_frames=num_frames, settings=settings
+    )
+    k = min(num_frames, len(passed))
+    points = images.gray_histograms(grays[passed])
+    clusters = kmeans(points, ks=[k], n_init=settings.n_init, seed=settings.seed)[k]
+    sharp = images.sharpness(grays[passed])
+    rows = sharp_frames(clusters.labels, sharp, sharpest_of_cluster=settings.sharpest_of_cluster)
+    return passed[rows]
+
+
+class KatnaSampler(PublishedSampler[KatnaSettings]):
+    """Katna 0.9.2 as released, the SCFP row of the paper's tables. Reads no text.
+
+    Slow by design: it decodes every frame (`KatnaSettings.every_frame`). It works on thumbnails of
+    `GridConfig.short_side`, where the released code takes full frames. Where it finds fewer frames
+    than the budget, others are added evenly in time and a note counts them.
+    """
+
+    name = "katna"
+    defaults = KatnaSettings()
+
+    def _choose(self, source: VideoSource, request: Request, clock: StageClock) -> Choice:
+        settings = self.settings
+        with clock.stage("decode"):  # the peaks are found while decoding: only they are kept
+            if settings.every_frame:
+                looked_at = torch.arange(len(source.pts_seconds()))
+            else:
+                looked_at = grid_indices(source, self.config.grid, at_least=request.at_least)
+            frames = self._peaks(source, looked_at)
+        with clock.stage("select"):
+            rows = katna(frames.pixels, num_frames=request.at_least, settings=settings)
+            found = frames.indices[rows]
+            times = source.pts_seconds()
+            indices = fill_up(found, times, request.at_least)
+        kind = "all" if settings.every_frame else self.config.grid.kind
+        n_added = len(indices) - len(found)
+        note = f"{n_added} of {len(indices)} frames were added evenly: Katna found no more"
+        return Choice(
+            indices=indices,
+            pts_seconds=times[indices],
+            looked_at=LookedAt(kind, len(looked_at)),
+            notes=(note,) if n_added else (),
+        )
+
+    def _peaks(self, source: VideoSource, looked_at: Tensor) -> Frames:
+        """The frames at peaks of change, found chunk by chunk."""
+        settings = self.settings
+        batches = source.thumbnails(looked_at, short_side=self.config.grid.short_side)
+        found = []
+        batches = progress.track("decode", batches, total=len(looked_at))
+        on_cpu = (batch.to("cpu") for batch in batches)
+        for chunk in in_chunks(on_cpu, settings.chunk_frames):
+            changes = _changes(chunk.pixels)
+            found.append(chunk[peaks_of_change(changes, window_frames=settings.window_frames)])
+        return joined(found)
+
+
+class KatnaFixedSampler(KatnaSampler):
+    """Katna with the sharpest frame of each cluster, as it was meant."""
+
+    name = "katna-fixed"
+    defaults = KatnaSettings(sharpest_of_cluster=True)
+
+
+def _changes(pixels: Tensor) -> Tensor:
+    """`luv_changes` of many frames, block by block: LUV takes 12 times the memory of pixels."""
+    starts = range(0, max(1, len(pixels) - 1), _BLOCK_FRAMES)
+    return torch.cat([images.luv_changes(pixels[at : at + _BLOCK_FRAMES + 1]) for at in starts])

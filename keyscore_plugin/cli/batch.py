@@ -1,0 +1,142 @@
+"""``keyscore batch``: many videos, one JSON object a line of output, resumable."""
+
+import argparse
+from collections.abc import Sequence
+from contextlib import closing
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+
+from keyscore_plugin.batch.asked import Asked, Budget
+from keyscore_plugin.batch.journal import Journal
+from keyscore_plugin.batch.manifest import Item, read_manifest
+from keyscore_plugin.batch.pool import answers_of_workers
+from keyscore_plugin.batch.rows import STDIN
+from keyscore_plugin.batch.run import Answers, Records, answers_here, run_batch
+from keyscore_plugin.batch.worker import Job
+from keyscore_plugin.cli.meter import announce, line_meter
+from keyscore_plugin.cli.options import add_sampler_options, make_sampler
+from keyscore_plugin.cli.settings import make_config
+from keyscore_plugin.cli.streams import detail, own_stdout, tell
+from keyscore_plugin.cli.words import amount, whole_number
+from keyscore_plugin.encoders.registry import named_encoder
+from keyscore_plugin.errors import InputError
+from keyscore_plugin.registries import AUTO_DECODER
+from keyscore_plugin.samplers.base import Sampler
+
+EXIT_LINES = 4  # the run is done, and some lines hold an error
+_TIMEOUT_SECONDS = 3600.0  # ours: ends a hang overnight; no video we know of comes near it
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command's options."""
+    parser.add_argument(
+        "manifest",
+        type=Path,
+        metavar="MANIFEST",
+        help='a file of lines such as {"video": "a.mp4", "caption": "a dog", "id": 7, "start": 60, '
+        '"end": 90}, a CSV with these columns, a list with one video a line, a folder of videos, '
+        "or - for standard input; a relative name starts at the manifest's folder; a line without "
+        "an id takes its number, a video of a folder its name; start and end are seconds from the "
+        "first frame",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE.jsonl",
+        help="one object a line; run the same command again to go on where it stopped",
+    )
+    parser.add_argument(
+        "--workers",
+        type=whole_number,
+        metavar="N",
+        help="processes that share the lines; a video on which one hangs or crashes costs its own "
+        "line only, and the output is the same for any N. Left out: this process does it all",
+    )
+    parser.add_argument(
+        "--timeout-seconds",
+        type=partial(amount, unit="seconds"),
+        metavar="S",
+        help="most time for one video, in a worker (implies --workers 1 without --workers; "
+        f"default: {_TIMEOUT_SECONDS:g})",
+    )
+    add_sampler_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Answer the lines that have no answer yet.
+
+    Returns:
+        0 when every line is answered by a selection, `EXIT_LINES` when some hold an error.
+
+    Raises:
+        InputError: The system is not POSIX.
+    """
+    if find_spec("fcntl") is None:
+        raise InputError(
+            "keyscore batch locks its output and ends its workers as POSIX systems do, which this "
+            "one is not; run it under Linux, macOS or WSL, or call `keyscore select` for each video"
+        )
+    with own_stdout():
+        sampler = make_sampler(args)
+        items = read_manifest(
+            args.manifest, needs_text=sampler.needs_text and args.captioner is None
+        )
+        budget = Budget(num_frames=args.num_frames, threshold=args.threshold)
+        name = "standard input" if args.manifest == STDIN else str(args.manifest)
+        with Journal(args.out) as journal, line_meter(name) as on_answer:
+            summary = run_batch(
+                items,
+                journal,
+                partial(_told, _answers(args, sampler, budget)),
+                asked=_asked(args, sampler, budget),
+                on_answer=on_answer,
+            )
+    tell(
+        f"{args.out}: {summary.n_lines} lines, {summary.n_before} of them from before, "
+        f"{summary.n_errors} with an error"
+    )
+    return EXIT_LINES if summary.n_errors else 0
+
+
+def _asked(args: argparse.Namespace, sampler: Sampler, budget: Budget) -> Asked:
+    """The same in the words of a record, where ``auto`` stands for what it takes."""
+    return Asked(
+        budget=budget,
+        sampler=sampler.name,
+        config=make_config(args).to_dict(),
+        encoder=named_encoder(args.encoder),
+        decoder=AUTO_DECODER if args.decoder == "auto" else args.decoder,
+        captioner=args.captioner,
+    )
+
+
+def _told(answers: Answers, items: Sequence[Item]) -> Records:
+    """The records as they come, with a line on each for who wants details."""
+    with closing(answers(items)) as records:
+        for item, record in records:
+            said = record.get("error") or (
+                f"{len(record['indices'])} frames in {record['seconds']['total']:.2f} s"
+            )
+            detail(f"{item.video}: {said}")
+            yield item, record
+
+
+def _answers(args: argparse.Namespace, sampler: Sampler, budget: Budget) -> Answers:
+    """Who answers: this process, or workers, which a time limit needs as well."""
+    if args.workers is None and args.timeout_seconds is None:
+        # The models are loaded when it is clear that the output is not of another run.
+        return lambda items: answers_here(make_sampler(args, load_models=True), budget)(items)
+    n_workers = args.workers or 1
+    if sampler.needs_text:
+        announce(f"models in {n_workers} worker{'s' if n_workers > 1 else ''}")
+    return partial(
+        answers_of_workers,
+        job=Job(
+            make_sampler=partial(make_sampler, args, load_models=True),
+            budget=budget,
+        ),
+        n_workers=n_workers,
+        limit_seconds=args.timeout_seconds or _TIMEOUT_SECONDS,
+    )

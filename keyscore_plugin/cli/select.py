@@ -1,0 +1,67 @@
+"""``keyscore select``: the frames of one video that matter."""
+
+import argparse
+from pathlib import Path
+
+from keyscore_plugin.cli.meter import stage_bars
+from keyscore_plugin.cli.options import (
+    add_part_options,
+    add_sampler_options,
+    add_text_options,
+    add_video_options,
+    make_sampler,
+)
+from keyscore_plugin.cli.outputs import (
+    require_writable_file,
+    require_writable_folder,
+    save_frames,
+)
+from keyscore_plugin.cli.streams import detail, own_stdout, tell
+from keyscore_plugin.report import require_report_suffix, write_report
+from keyscore_plugin.report.text import facts, summary
+from keyscore_plugin.samplers.within import within
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command's options."""
+    add_video_options(parser)
+    add_text_options(parser)
+    add_part_options(parser)
+    add_sampler_options(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
+    parser.add_argument(
+        "--save-frames", type=Path, metavar="DIR", help="write the chosen frames as PNG files"
+    )
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE", help="draw why: .png, .svg or .html (one file)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Choose frames, write what was asked for, print the result last."""
+    if args.save_frames is not None:
+        require_writable_folder(args.save_frames)
+    if args.report is not None:
+        require_report_suffix(args.report)
+        require_writable_file(args.report)
+    sampler = within(make_sampler(args), start_seconds=args.start, end_seconds=args.end)
+    with own_stdout() as print_result:
+        with stage_bars():
+            selection = sampler(
+                args.video,
+                num_frames=args.num_frames,
+                threshold=args.threshold,
+                caption=args.caption,
+                question=args.question,
+                fps=args.fps,
+            )
+        if args.save_frames is not None:
+            save_frames(selection, args.save_frames)
+        if args.report is not None:
+            write_report(selection, args.report)
+        for note in selection.notes:
+            tell(f"note: {note}")
+        if args.json:
+            detail(facts(selection))
+        print_result(selection.to_json() if args.json else summary(selection))
+    return 0

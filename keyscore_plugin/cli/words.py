@@ -1,0 +1,67 @@
+"""Types of argparse: what a word of the command line must be, and the one line that says so."""
+
+import argparse
+import math
+from collections.abc import Callable, Sequence
+
+from keyscore_plugin._runtime.names import unknown
+from keyscore_plugin.errors import shown
+
+
+def one_of(kind: str, names: Sequence[str]) -> Callable[[str], str]:
+    """A type: one of some names. Unlike ``choices`` it says which one was probably meant."""
+
+    def known(name: str) -> str:
+        if name not in names:
+            raise argparse.ArgumentTypeError(unknown(kind, name, names))
+        return name
+
+    return known
+
+
+def non_empty_text(text: str) -> str:
+    """A type: a text that says something."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the text is empty; give a sentence, or leave it out")
+    return text
+
+
+def whole_number(text: str) -> int:
+    """A type: a count of things that must be there."""
+    if not text.lstrip("+-").isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, got {shown(text)}")
+    return int(text)
+
+
+def amount(text: str, *, unit: str) -> float:
+    """A type: a number above 0 of some unit."""
+    value = _number(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number of {unit} above 0, got {shown(text)}")
+    return value
+
+
+def seconds(text: str) -> float:
+    """A type: a time from the first frame on."""
+    value = _number(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(
+            f"expected a number of seconds from the first frame, 0 or more, got {shown(text)}"
+        )
+    return value
+
+
+def finite_number(text: str) -> float:
+    """A type: any number but NaN and infinity."""
+    value = _number(text)
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"expected a finite number, got {shown(text)}")
+    return value
+
+
+def _number(text: str) -> float:
+    """The number, or NaN where the text is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

@@ -1,1 +1,0 @@
-"""Decoders: one file each, one contract (`keyscore_plugin.video.VideoSource`)."""

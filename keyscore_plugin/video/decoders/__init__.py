@@ -1,0 +1,1 @@
+"""Decoders: one file each, one contract (`keyscore_plugin.video.source.VideoSource`)."""

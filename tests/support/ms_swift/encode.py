@@ -1,0 +1,55 @@
+"""Encodes a row by ms-swift as its training does, in a process of its own: it patches a great deal.
+
+    python -m tests.support.ms_swift.encode MODEL VIDEO
+
+Prints one JSON object: the frames that reach the model's tensors, by what stands in the row.
+"""
+
+import importlib
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from keyscore_plugin.errors import InputError
+from keyscore_qwen_vl_utils import install
+from tests.support.tiny import FAMILIES
+
+FAMILY = "qwen2_5_vl"
+SIZE = {"nframes": 4, "resized_height": 56, "resized_width": 56}
+ROWS: dict[str, dict[str, Any]] = {
+    "without": {},
+    "chosen": {"sampler": "uniform", "pair": "plain"},
+    "misspelt": {"sampler": "uniforn"},
+}
+
+
+def frames_of(template: Any, video: str, keys: Mapping[str, Any]) -> list[int] | str:
+    """Numbers of the frames that the template makes tensors of, or the error."""
+    row = {
+        "messages": [
+            {"role": "user", "content": "<video>Which?"},
+            {"role": "assistant", "content": "A"},
+        ],
+        "videos": [video],
+        "chat_template_kwargs": {**SIZE, **keys},
+    }
+    try:
+        return FAMILIES[FAMILY].read_back(template.encode(row))
+    except InputError as error:
+        return str(error)
+
+
+def main(model: str, video: str) -> None:
+    """Install, let ms-swift patch, and encode each row."""
+    install()
+    swift: Any = importlib.import_module("swift")
+    template = swift.get_template(
+        swift.get_processor(model, model_type=FAMILY), template_type=FAMILY
+    )
+    template.set_mode("train")
+    print(json.dumps({name: frames_of(template, video, keys) for name, keys in ROWS.items()}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,112 @@
+"""Qwen2.5-Omni's thinker: the position ids hold the time, 25 to the second."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tests.support.tiny import reading
+from tests.support.tiny.family import Family, Inputs, hf
+from tests.support.tiny.parts import CLIP_MEAN, CLIP_STD, chat_template, language_config
+from tests.support.tiny.tokenizer import byte_tokenizer
+
+PER_SECOND = 25
+NAMED = {
+    "image_token": "<|IMAGE|>",
+    "audio_token": "<|AUDIO|>",
+    "video_token": "<|VIDEO|>",
+    "vision_bos_token": "<|vision_bos|>",
+    "vision_eos_token": "<|vision_eos|>",
+    "audio_bos_token": "<|audio_bos|>",
+    "audio_eos_token": "<|audio_eos|>",
+}
+SIZE = {"shortest_edge": 28 * 28, "longest_edge": 28 * 28 * 64}
+
+
+def _processor() -> Any:
+    return hf("Qwen2_5OmniProcessor")(
+        image_processor=hf("Qwen2VLImageProcessor")(size=SIZE),
+        video_processor=hf("Qwen2VLVideoProcessor")(size=SIZE),
+        feature_extractor=hf("WhisperFeatureExtractor")(feature_size=8),
+        tokenizer=byte_tokenizer((), named=NAMED, class_before_5="Qwen2TokenizerFast"),
+        chat_template=chat_template(
+            image="<|vision_bos|><|IMAGE|><|vision_eos|>",
+            video="<|vision_bos|><|VIDEO|><|vision_eos|>",
+        ),
+    )
+
+
+def _model(processor: Any) -> Any:
+    tokenizer = processor.tokenizer
+    ids = {name: tokenizer.convert_tokens_to_ids(token) for name, token in NAMED.items()}
+    config = hf("Qwen2_5OmniThinkerConfig")(
+        text_config=language_config(tokenizer, mrope_section=(2, 3, 3)),
+        vision_config={
+            "depth": 2,
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_heads": 2,
+            "out_hidden_size": 64,
+            "patch_size": 14,
+            "fullatt_block_indexes": [1],
+            "window_size": 56,
+        },
+        audio_config={
+            "d_model": 32,
+            "encoder_layers": 1,
+            "encoder_attention_heads": 2,
+            "encoder_ffn_dim": 32,
+            "num_mel_bins": 8,
+            "output_dim": 64,
+            "max_source_positions": 64,
+        },
+        position_id_per_seconds=PER_SECOND,
+        image_token_index=ids["image_token"],
+        audio_token_index=ids["audio_token"],
+        video_token_index=ids["video_token"],
+        vision_start_token_id=ids["vision_bos_token"],
+        vision_end_token_id=ids["vision_eos_token"],
+        audio_start_token_id=ids["audio_bos_token"],
+        audio_end_token_id=ids["audio_eos_token"],
+        user_token_id=tokenizer.convert_tokens_to_ids("u"),
+    )
+    return hf("Qwen2_5OmniThinkerForConditionalGeneration")(config)
+
+
+def _read_back(inputs: Inputs) -> list[int]:
+    return reading.from_patches(inputs, mean=CLIP_MEAN, std=CLIP_STD, frames_per_patch=2)
+
+
+def _read_times(inputs: Inputs, processor: Any, model: Any) -> list[float]:
+    """Temporal positions of the visual tokens, from each video's first, in seconds."""
+    positions, _ = model.get_rope_index(
+        inputs["input_ids"],
+        video_grid_thw=inputs["video_grid_thw"],
+        attention_mask=inputs["attention_mask"],
+        second_per_grids=inputs["video_second_per_grid"],
+    )
+    is_video = inputs["input_ids"] == model.config.video_token_index
+    temporal = positions[0][is_video].tolist()
+    times: list[float] = []
+    start = 0
+    for steps, height, width in inputs["video_grid_thw"].tolist():
+        tokens = height * width // model.config.vision_config.spatial_merge_size**2
+        first = [temporal[start + step * tokens] for step in range(steps)]
+        times += [(position - first[0]) / PER_SECOND for position in first]
+        start += steps * tokens
+    return times
+
+
+def _told(seconds: Sequence[float]) -> list[float]:
+    starts = [(seconds[i] + seconds[i + 1]) / 2 for i in range(0, len(seconds), 2)]
+    return [int((start - starts[0]) * PER_SECOND + 1e-6) / PER_SECOND for start in starts]
+
+
+QWEN2_5_OMNI = Family(
+    name="qwen2_5_omni",
+    classes=("Qwen2_5OmniThinkerForConditionalGeneration", "Qwen2VLVideoProcessor"),
+    frames_per_patch=2,
+    processor=_processor,
+    model=_model,
+    read_back=_read_back,
+    read_times=_read_times,
+    told=_told,
+)

@@ -1,0 +1,121 @@
+"""The needle evaluation: its figures by hand, its splits, its camera."""
+
+from pathlib import Path
+
+import pytest
+
+from evals.harness.cells import Cell
+from evals.needle.metrics import Figures, judge, mean_figures
+from evals.needle.protocol import NeedleEvaluation
+from evals.needle.sources import HELD_OUT, TUNING
+from evals.needle.sweep import settings
+from keyscore_plugin.config import EncodeConfig, SamplerConfig
+from keyscore_plugin.video.samples.camera import crop_around
+from keyscore_plugin.video.samples.joined import Needle, NeedleVideo
+from keyscore_plugin.video.samples.sources import Footage, Still
+
+NEEDLE = Needle("a cat", spans=((10.0, 12.0),))
+
+
+def test_other_sentences_or_stretches_make_another_run() -> None:
+    needles = [NEEDLE, Needle("a dog", NEEDLE.spans), Needle("a cat", ((10.0, 12.5),))]
+    runs = [NeedleEvaluation("own", [NeedleVideo(Path("a.mp4"), (one,))]) for one in needles]
+    assert len({str(run.settings()) for run in runs}) == 3
+
+
+def _width(dataset: str, captions: list[str]) -> float:
+    """Of an interval over two videos; each sentence is found or not, in both alike."""
+    needles = tuple(Needle(caption, NEEDLE.spans) for caption in captions)
+    videos = [NeedleVideo(Path(f"{name}.mp4"), needles) for name in ("one", "two")]
+    found = [[float(row % 2)] * 5 for row in range(len(captions))]
+    records = {video.path.stem: {"figures": {"topk@1": found}} for video in videos}
+    (row,) = NeedleEvaluation(dataset, videos).rows(records, [Cell("topk", num_frames=1)])
+    hit = row.figures["hit"]
+    assert (row.n, hit.value) == (2 * len(captions), 0.5)
+    assert hit.low is not None
+    assert hit.high is not None
+    return hit.high - hit.low
+
+
+def test_intervals_resample_sentences_where_videos_share_them_and_else_videos() -> None:
+    captions = [str(number) for number in range(16)]
+    # 16 sentences, half of them found: a binomial of 16, not of 32.
+    assert _width("held-out", captions) == pytest.approx(2 * 1.96 * 0.125, abs=0.03)
+    assert _width("qvhighlights", captions) == 0.0  # both videos gave the same
+
+
+@pytest.mark.parametrize(
+    ("pts_seconds", "expected"),
+    [
+        # Moments at 10.25, 10.75, 11.25, 11.75.
+        ([11.0], Figures(1.0, 1.0, 1.0, 1.0, 1.0)),
+        ([10.0], Figures(1.0, 1.0, 0.5, 1.0, 1.0)),
+        ([9.0, 11.75], Figures(0.5, 1.0, 0.75, 1.0, 1.0)),
+        ([8.5], Figures(0.0, 0.0, 0.0, 0.25, 1.0)),
+        ([12.0], Figures(0.0, 0.0, 0.5, 1.0, 1.0)),  # the end belongs to the next clip
+        ([0.0, 6.5, 17.0, 20.0], Figures(0.0, 0.0, 0.0, 0.0, 0.75)),
+    ],
+)
+def test_figures_agree_with_a_table_worked_by_hand(
+    pts_seconds: list[float], expected: Figures
+) -> None:
+    assert judge(pts_seconds, NEEDLE) == expected
+
+
+def test_moments_are_the_middles_of_half_seconds() -> None:
+    assert Needle("a cat", ((3.0, 4.7),)).moments == pytest.approx([3.25, 3.75, 4.25])
+
+
+def test_a_clip_shorter_than_a_moment_has_one() -> None:
+    assert Needle("a cat", ((3.0, 3.1),)).moments == [3.25]
+
+
+def test_a_needle_in_two_places_is_covered_in_both() -> None:
+    twice = Needle("a cat", ((0.0, 1.0), (20.0, 21.0)))
+    assert twice.moments == [0.25, 0.75, 20.25, 20.75]
+    assert judge([0.5, 50.0], twice) == Figures(0.5, 1.0, 0.5, 0.5, 0.5)
+
+
+def test_mean_figures_are_means_of_each_column() -> None:
+    mean = mean_figures([Figures(1.0, 1.0, 0.5, 1.0, 1.0), Figures(0.5, 0.0, 0.0, 0.5, 1.0)])
+    assert mean == Figures(0.75, 0.5, 0.25, 0.75, 1.0)
+
+
+def test_the_splits_share_no_caption_and_no_frame() -> None:
+    def shown(source: Footage | Still) -> set[tuple[str, object]]:
+        if isinstance(source, Still):
+            return {(source.package, source.file)}
+        return {(source.sample, frame) for frame in range(*source.frames)}
+
+    held_out = set().union(*(shown(source) for source in HELD_OUT.sources))
+    tuning = set().union(*(shown(source) for source in TUNING.sources))
+    assert not held_out & tuning
+    captions = [source.caption for split in (HELD_OUT, TUNING) for source in split.sources]
+    assert len(set(captions)) == len(captions)
+
+
+def test_crop_is_16_to_9_and_inside_the_picture() -> None:
+    for size in [(512, 512), (1000, 300), (300, 1000)]:
+        for focus in [(0.0, 0.0), (0.5, 0.5), (1.2, 1.0)]:
+            left, top, right, bottom = crop_around(size, focus, scale=0.7)
+            assert (right - left) / (bottom - top) == pytest.approx(16 / 9)
+            assert left >= 0
+            assert top >= 0
+            assert right <= size[0] + 1e-6
+            assert bottom <= size[1] + 1e-6
+
+
+def test_the_sweep_changes_one_stage_at_a_time() -> None:
+    default = SamplerConfig()
+    (label, first), *others = settings()
+    assert (label, first) == ("default", default)
+    for _, config in others:
+        changed = [
+            config.encode != default.encode,
+            config.score != default.score,
+            config.select != default.select,
+        ]
+        # STACFP's settings also with few frames embedded, beside the row that says only so.
+        with_few = config.proposal != default.proposal and config.encode == EncodeConfig(32)
+        assert sum([*changed, config.proposal != default.proposal]) == 1 + with_few
+        assert config.grid == default.grid

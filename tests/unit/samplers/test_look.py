@@ -1,0 +1,161 @@
+"""Working ahead changes when things happen, never what comes out."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keyscore_plugin.algorithm.stacfp import hsv_histograms
+from keyscore_plugin.config import GridConfig
+from keyscore_plugin.errors import VideoError
+from keyscore_plugin.samplers.look import colours_alone, look_at_colours, looking
+from keyscore_plugin.samplers.prefetch import ahead
+from keyscore_plugin.samplers.request import StageClock
+from keyscore_plugin.video.source import VideoSource, open_video
+from tests.support.clips import CLIPS
+
+BINS = (8, 4, 4)
+PATIENCE = 5.0  # seconds after which a thread that should have moved counts as stuck
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    (b_frames,) = (clip for clip in CLIPS if clip.name == "b_frames.mp4")
+    return b_frames.write(tmp_path_factory.mktemp("look"))
+
+
+def threads_of_ours() -> list[str]:
+    return [t.name for t in threading.enumerate() if t.name.startswith("keyscore-ahead")]
+
+
+@given(st.lists(st.integers()), st.integers(1, 5))
+def test_everything_comes_through_in_order(items: list[int], depth: int) -> None:
+    assert list(ahead(iter(items), depth=depth)) == items
+
+
+def test_no_more_than_the_depth_is_made_ahead() -> None:
+    made: list[int] = []
+    third = threading.Event()
+
+    def numbers() -> Iterator[int]:
+        for number in range(100):
+            made.append(number)
+            if number == 2:
+                third.set()
+            yield number
+
+    items = ahead(numbers(), depth=2)
+    assert next(items) == 0
+    assert third.wait(PATIENCE)  # made while nobody asked
+    threading.Event().wait(0.05)
+    assert made == [0, 1, 2]
+    items.close()
+
+
+def test_an_error_comes_where_its_item_would_have_come() -> None:
+    def broken() -> Iterator[int]:
+        yield 1
+        yield 2
+        raise VideoError("v.mp4", "it ends", "repair it")
+
+    items = ahead(broken(), depth=4)
+    assert [next(items), next(items)] == [1, 2]
+    with pytest.raises(VideoError, match="it ends"):
+        next(items)
+    assert threads_of_ours() == []
+
+
+def test_closing_early_ends_the_thread_and_what_it_reads() -> None:
+    closed = threading.Event()
+
+    def endless() -> Iterator[int]:
+        try:
+            while True:
+                yield 0
+        finally:
+            closed.set()
+
+    items = ahead(endless(), depth=2)
+    next(items)
+    assert threads_of_ours() == ["keyscore-ahead_0"]
+    items.close()
+    del items
+    assert threads_of_ours() == []
+    assert closed.wait(PATIENCE)
+
+
+def test_the_look_is_what_the_decoder_gives(clip: Path) -> None:
+    config = GridConfig()
+    with open_video(clip) as source:
+        grid, histograms = look_at_colours(
+            source, config, at_least=source.n_frames, short_side=32, bins=BINS, clock=StageClock()
+        )
+        expected = list(source.thumbnails(range(source.n_frames), short_side=32))
+    frames = grid[torch.arange(len(grid))]
+    assert frames.indices.tolist() == list(range(source.n_frames))
+    assert frames.pixels.equal(torch.cat([batch.pixels for batch in expected]))
+    assert frames.pts_seconds.equal(torch.cat([batch.pts_seconds for batch in expected]))
+    assert histograms.equal(hsv_histograms(frames.pixels, bins=BINS))
+
+
+def test_colours_without_pixels_are_the_same_colours(clip: Path) -> None:
+    config = GridConfig(sample_fps=5, short_side=32)
+    with open_video(clip) as source:
+        frames, histograms = look_at_colours(
+            source, config, at_least=1, short_side=32, bins=BINS, clock=StageClock()
+        )
+        colours = colours_alone(source, config, at_least=1, bins=BINS, clock=StageClock())
+    assert colours.histograms.equal(histograms)
+    assert colours.indices.equal(frames.indices)
+    assert colours.pts_seconds.equal(frames.pts_seconds)
+
+
+def test_a_fault_while_looking_leaves_no_thread_and_the_video_usable(clip: Path) -> None:
+    def fail_on_the_first(source: VideoSource) -> None:
+        with looking(source, GridConfig(), at_least=1, short_side=32, clock=StageClock()) as (
+            batches,
+            _,
+        ):
+            next(batches)
+            raise RuntimeError("no room")
+
+    with open_video(clip) as source:
+        with pytest.raises(RuntimeError, match="no room"):
+            fail_on_the_first(source)
+        assert threads_of_ours() == []
+        assert len(source.read([0, 1])) == 2
+
+
+def test_waiting_counts_the_decoder_and_nothing_else() -> None:
+    clock = StageClock()
+    pause = threading.Event()
+
+    def slow() -> Iterator[int]:
+        for number in range(2):
+            pause.wait(0.02)
+            yield number
+
+    for _ in clock.waiting("decode", slow()):
+        pause.wait(0.1)
+    seconds = clock.seconds()
+    assert 0.03 < seconds["decode"] < seconds["total"] - 0.15
+
+
+def test_a_stage_inside_another_counts_for_itself_alone() -> None:
+    clock = StageClock()
+    pause = threading.Event()
+    with clock.stage("encode"):
+        pause.wait(0.05)
+        for _ in clock.waiting("decode", iter([1])):
+            pause.wait(0.02)
+            with clock.stage("propose"):
+                pause.wait(0.1)
+    seconds = clock.seconds()
+    assert 0.06 < seconds["encode"] < 0.1
+    assert 0.1 <= seconds["propose"] < 0.15
+    assert seconds["decode"] < 0.02
+    assert sum(seconds.values()) - seconds["total"] <= seconds["total"]
