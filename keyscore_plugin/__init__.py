@@ -1,8 +1,18 @@
 """KeyScore: give a Video-LLM the frames that matter.
 
+What you call: `get_sampler`, `list_samplers`, `KeyScoreSampler`; `open_video`, `load_encoder`,
+`load_captioner`; the three steps of the algorithm, `propose`, `score`, `select`; `write_report`,
+`write_comparison`; `sample_video`.
+
+What you implement to extend it: `Sampler`, `Encoder`, `Captioner`, `VideoSource`. A package that
+names its class in one of the entry-point groups of `keyscore_plugin.registries` adds it by name.
+
+What flows between the steps: `Frames`, `Embeddings`, `TextEmbedding`, `Candidates`, `FrameScores`,
+`Selection` and its parts. How they are set: `SamplerConfig`, with one config for each stage.
+Every error is a `KeyScoreError`.
+
 Example:
-    >>> from keyscore_plugin import get_sampler
-    >>> from keyscore_plugin.video.samples import sample_video
+    >>> from keyscore_plugin import get_sampler, sample_video
     >>> get_sampler("uniform")(sample_video("bikes"), num_frames=4).indices
     [31, 93, 156, 218]
 """
@@ -16,41 +26,128 @@ if TYPE_CHECKING:
     from keyscore_plugin.algorithm.scoring import score
     from keyscore_plugin.algorithm.selection import select
     from keyscore_plugin.algorithm.stacfp import propose
-    from keyscore_plugin.config import SamplerConfig
-    from keyscore_plugin.errors import KeyScoreError
-    from keyscore_plugin.samplers.base import get_sampler, list_samplers
+    from keyscore_plugin.captioners.base import Captioner
+    from keyscore_plugin.captioners.registry import load_captioner
+    from keyscore_plugin.config import (
+        EncodeConfig,
+        GridConfig,
+        ProposalConfig,
+        SamplerConfig,
+        ScoreConfig,
+        SelectConfig,
+    )
+    from keyscore_plugin.encoders.base import Encoder
+    from keyscore_plugin.encoders.registry import load_encoder
+    from keyscore_plugin.errors import (
+        CacheError,
+        InputError,
+        KeyScoreError,
+        MemoryEndedError,
+        MissingDependencyError,
+        ModelError,
+        VideoError,
+    )
+    from keyscore_plugin.report.write import write_comparison, write_report
+    from keyscore_plugin.samplers.base import Sampler, get_sampler, list_samplers
     from keyscore_plugin.samplers.keyscore import KeyScoreSampler
-    from keyscore_plugin.types import Caption, Selection
-    from keyscore_plugin.video.source import open_video
+    from keyscore_plugin.types import (
+        Candidates,
+        Caption,
+        Embeddings,
+        Frames,
+        FrameScores,
+        LookedAt,
+        ScoredFrame,
+        Selection,
+        TextEmbedding,
+    )
+    from keyscore_plugin.video.samples import sample_video
+    from keyscore_plugin.video.source import VideoInput, VideoSource, open_video
 
 __all__ = [
+    "CacheError",
+    "Candidates",
     "Caption",
+    "Captioner",
+    "Embeddings",
+    "EncodeConfig",
+    "Encoder",
+    "FrameScores",
+    "Frames",
+    "GridConfig",
+    "InputError",
     "KeyScoreError",
     "KeyScoreSampler",
+    "LookedAt",
+    "MemoryEndedError",
+    "MissingDependencyError",
+    "ModelError",
+    "ProposalConfig",
+    "Sampler",
     "SamplerConfig",
+    "ScoreConfig",
+    "ScoredFrame",
+    "SelectConfig",
     "Selection",
+    "TextEmbedding",
+    "VideoError",
+    "VideoInput",
+    "VideoSource",
     "__version__",
     "get_sampler",
     "list_samplers",
+    "load_captioner",
+    "load_encoder",
     "open_video",
     "propose",
+    "sample_video",
     "score",
     "select",
+    "write_comparison",
+    "write_report",
 ]
 
 # Imported when they are first used (PEP 562), because most of them need torch.
 _PLACES = {
+    "CacheError": "keyscore_plugin.errors:CacheError",
+    "Candidates": "keyscore_plugin.types:Candidates",
     "Caption": "keyscore_plugin.types:Caption",
+    "Captioner": "keyscore_plugin.captioners.base:Captioner",
+    "Embeddings": "keyscore_plugin.types:Embeddings",
+    "EncodeConfig": "keyscore_plugin.config:EncodeConfig",
+    "Encoder": "keyscore_plugin.encoders.base:Encoder",
+    "FrameScores": "keyscore_plugin.types:FrameScores",
+    "Frames": "keyscore_plugin.types:Frames",
+    "GridConfig": "keyscore_plugin.config:GridConfig",
+    "InputError": "keyscore_plugin.errors:InputError",
     "KeyScoreError": "keyscore_plugin.errors:KeyScoreError",
     "KeyScoreSampler": "keyscore_plugin.samplers.keyscore:KeyScoreSampler",
+    "LookedAt": "keyscore_plugin.types:LookedAt",
+    "MemoryEndedError": "keyscore_plugin.errors:MemoryEndedError",
+    "MissingDependencyError": "keyscore_plugin.errors:MissingDependencyError",
+    "ModelError": "keyscore_plugin.errors:ModelError",
+    "ProposalConfig": "keyscore_plugin.config:ProposalConfig",
+    "Sampler": "keyscore_plugin.samplers.base:Sampler",
     "SamplerConfig": "keyscore_plugin.config:SamplerConfig",
+    "ScoreConfig": "keyscore_plugin.config:ScoreConfig",
+    "ScoredFrame": "keyscore_plugin.types:ScoredFrame",
+    "SelectConfig": "keyscore_plugin.config:SelectConfig",
     "Selection": "keyscore_plugin.types:Selection",
+    "TextEmbedding": "keyscore_plugin.types:TextEmbedding",
+    "VideoError": "keyscore_plugin.errors:VideoError",
+    "VideoInput": "keyscore_plugin.video.source:VideoInput",
+    "VideoSource": "keyscore_plugin.video.source:VideoSource",
     "get_sampler": "keyscore_plugin.samplers.base:get_sampler",
     "list_samplers": "keyscore_plugin.samplers.base:list_samplers",
+    "load_captioner": "keyscore_plugin.captioners.registry:load_captioner",
+    "load_encoder": "keyscore_plugin.encoders.registry:load_encoder",
     "open_video": "keyscore_plugin.video.source:open_video",
     "propose": "keyscore_plugin.algorithm.stacfp:propose",
+    "sample_video": "keyscore_plugin.video.samples:sample_video",
     "score": "keyscore_plugin.algorithm.scoring:score",
     "select": "keyscore_plugin.algorithm.selection:select",
+    "write_comparison": "keyscore_plugin.report.write:write_comparison",
+    "write_report": "keyscore_plugin.report.write:write_report",
 }
 
 
