@@ -4,9 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from evals.harness.arrays import Ints
 from keyscore_plugin.errors import InputError
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
 
 N_RESAMPLES = 1000
 _LEVEL = 0.95
@@ -89,3 +94,20 @@ def mean_figure(values: Sequence[float], *, seed: int) -> Figure:
     """
     column = np.asarray(values, dtype=np.float64)
     return bootstrap(lambda rows: float(column[rows].mean()), len(column), seed=seed)
+
+
+N_UFP = 8  # sec. 4.1.4: "the standard uniform fixed sampling baseline"
+
+
+def frr(asf: float, n_reference: float) -> float:
+    """Frame reduction rate: the share of reference frames that was saved.
+
+    Args:
+        asf: Average selected frames, N_sel.
+        n_reference: `N_UFP` for FRR-UFP, the average frames of a video, N_avg, for FRR-Avg.
+
+    Example:
+        >>> frr(2.0, N_UFP)
+        0.75
+    """
+    return 1.0 - asf / n_reference

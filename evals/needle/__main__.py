@@ -9,10 +9,9 @@ from tqdm import tqdm
 from evals.harness.bench import Setup
 from evals.harness.main import eval_parser, names
 from evals.harness.main import main as run_main
-from evals.needle.data import CACHE, make_videos
 from evals.needle.protocol import NeedleEvaluation
 from evals.needle.qvhighlights import read_qvhighlights
-from evals.needle.sources import SPLITS, get_split
+from evals.needle.sources import CACHE, SPLITS, get_split, make_videos
 
 # All that answer a query in a fraction of a second. Katna reads every frame anew for every budget.
 SAMPLERS = (

@@ -9,11 +9,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from evals.harness.arrays import Ints
 from evals.harness.bench import Bench
 from evals.harness.cells import Cell
 from evals.harness.evaluation import Unit
-from evals.harness.figures import clustered_mean
+from evals.harness.figures import Ints, clustered_mean
 from evals.harness.plot import Plot
 from evals.harness.records import Record
 from evals.harness.result import Row

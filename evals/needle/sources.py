@@ -5,10 +5,16 @@ The two splits share no footage, no picture and no caption. `evals/needle/README
 was left out and why.
 """
 
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
 
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.video.samples.camera import Point
+from keyscore_plugin.video.samples.joined import NeedleVideo, join
 from keyscore_plugin.video.samples.sources import Footage, Still
 
 
@@ -119,3 +125,22 @@ def get_split(name: str) -> Split:
     if name not in SPLITS:
         raise InputError(f"unknown split {name!r}; the splits are: {', '.join(SPLITS)}")
     return SPLITS[name]
+
+
+CACHE = Path(tempfile.gettempdir(), "keyscore-needle")  # where they are kept by default
+CLIPS_PER_VIDEO = 16
+
+
+def make_videos(split: Split, root: Path) -> Iterator[NeedleVideo]:
+    """The videos of a split, from the cache where it has them.
+
+    Args:
+        split: What to join.
+        root: The cache folder.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    for order in range(split.n_videos):
+        rng = np.random.default_rng([split.seed, order])
+        rows = rng.permutation(len(split.sources))[:CLIPS_PER_VIDEO]
+        sources = [split.sources[row] for row in rows]
+        yield join(sources, root=root, name=f"{split.name}-{order}", rng=rng)

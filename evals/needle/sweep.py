@@ -16,9 +16,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from evals.needle.data import CACHE, make_videos
 from evals.needle.metrics import Figures, judge, mean_figures
-from evals.needle.sources import TUNING
+from evals.needle.sources import CACHE, TUNING, make_videos
 from keyscore_plugin import (
     EncodeConfig,
     Encoder,

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from evals.harness.arrays import Floats, Ints
+from evals.harness.figures import Floats, Ints
 from keyscore_plugin.errors import InputError
 
 Ties = Literal["optimistic", "pessimistic"]

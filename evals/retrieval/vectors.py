@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from evals.harness.arrays import Floats
+from evals.harness.figures import Floats
 from keyscore_plugin import Encoder, VideoSource
 
 _BATCH_FRAMES = 16  # ours: 100 MB of full-HD frames

@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 
-from evals.retrieval.builtin_pickle import read_builtin_pickle
 from evals.retrieval.dataset import Dataset
 from evals.retrieval.didemo import read_didemo
 from evals.retrieval.msrvtt import read_msrvtt
-from evals.retrieval.msvd import read_msvd
+from evals.retrieval.msvd import read_builtin_pickle, read_msvd
 from keyscore_plugin.errors import InputError
 from tests.support.retrieval_data import (
     didemo_item,

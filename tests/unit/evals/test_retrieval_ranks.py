@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.special import softmax
 from sklearn.metrics import top_k_accuracy_score
 
-from evals.harness.arrays import Floats, Ints
+from evals.harness.figures import Floats, Ints
 from evals.retrieval.ranks import (
     DUAL_SOFTMAX_SCALE,
     Ties,
