@@ -1,4 +1,4 @@
-"""A similarity matrix as rows of the table."""
+"""A similarity matrix and numbers of frames as rows of the table."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,15 +19,15 @@ from evals.retrieval.ranks import (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tried:
-    """What one cell gave in one setting.
+    """The outcome of one cell in one setting.
 
     Attributes:
-        labels: Its first columns.
-        similarity: ``(n_queries, n_videos)``.
-        owner: ``(n_queries,)`` the video each caption belongs to.
-        n_selected: ``(n_videos,)`` frames that stand for each video.
+        labels: First columns of the rows.
+        similarity: ``(n_queries, n_videos)`` similarities.
+        owner: ``(n_queries,)`` video that each caption belongs to.
+        n_selected: ``(n_videos,)`` chosen frames of each video.
         n_frames: ``(n_videos,)`` frames of each video.
-        n_captions_cut: Captions longer than the encoder reads.
+        n_captions_cut: Number of captions that are longer than the encoder reads.
     """
 
     labels: Mapping[str, Label]
@@ -39,11 +39,11 @@ class Tried:
 
 
 def rows_of(tried: Tried, *, seed: int) -> list[Row]:
-    """Both directions, without and with dual softmax, with ties for us and against us.
+    """The figures of both directions, without and with dual softmax, for both kinds of ties.
 
     Args:
-        tried: What a cell gave.
-        seed: Of the bootstrap.
+        tried: Outcome of a cell.
+        seed: Seed of the bootstrap.
     """
     frames = frame_figures(tried.n_selected, tried.n_frames, seed=seed)
     frames["captions cut %"] = Figure(100 * tried.n_captions_cut / len(tried.owner))
@@ -83,13 +83,13 @@ _RECALLS = (1, 5, 10)
 def rank_figures(ranks: Ints, video: Ints, *, seed: int) -> dict[str, Figure]:
     """R@K in percent, the median and the mean rank.
 
-    The intervals resample videos, each with all its queries: the captions of one video are no
-    independent queries. The gallery stays as it is.
+    The intervals resample videos, each with all its queries, because the captions of one video
+    are not independent. The gallery is not resampled.
 
     Args:
-        ranks: ``(n,)`` from 1.
-        video: ``(n,)`` the video each query belongs to; every one of 0..m-1 occurs.
-        seed: Of the bootstrap.
+        ranks: ``(n,)`` ranks from 1.
+        video: ``(n,)`` video that each query belongs to; each of 0..m-1 occurs.
+        seed: Seed of the bootstrap.
     """
     n_videos = int(video.max()) + 1
     n_queries = np.bincount(video, minlength=n_videos)
@@ -105,7 +105,7 @@ def rank_figures(ranks: Ints, video: Ints, *, seed: int) -> dict[str, Figure]:
 
 
 def _median_of(ranks: Ints, video: Ints, n_videos: int) -> Callable[[Ints], float]:
-    """The median rank of the queries of some videos, which may repeat."""
+    """A function that gives the median rank of the queries of videos, which may repeat."""
     order = ranks.argsort(kind="stable")
     ordered, owner = ranks[order], video[order]
 
@@ -121,10 +121,10 @@ def frame_figures(n_selected: Floats, n_frames: Floats, *, seed: int) -> dict[st
     """ASF and the two frame reduction rates of sec. 4.1.4.
 
     Args:
-        n_selected: ``(n_videos,)`` frames that stand for each video, a mean where it was selected
+        n_selected: ``(n_videos,)`` chosen frames of each video; a mean if frames were chosen
             several times.
-        n_frames: ``(n_videos,)`` frames of each video, counted.
-        seed: Of the bootstrap.
+        n_frames: ``(n_videos,)`` counted frames of each video.
+        seed: Seed of the bootstrap.
     """
 
     def average(rows: Ints) -> float:

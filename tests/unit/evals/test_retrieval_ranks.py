@@ -137,7 +137,7 @@ def test_ranks_are_those_of_a_sorted_list(similarity: Floats) -> None:
     ("similarity", "owner", "named"),
     [
         (PAIRS, np.array([0, 1]), "3 captions and 3 videos"),
-        (PAIRS, np.array([0, 1, 1]), "every video a caption"),
+        (PAIRS, np.array([0, 1, 1]), "each video a caption"),
         (PAIRS * np.nan, ONE_EACH, "not finite"),
     ],
 )
