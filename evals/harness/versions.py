@@ -10,8 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import keyscore_plugin
+from keyscore_plugin._runtime.hub import OFFLINE_PACKAGES
 from keyscore_plugin._runtime.version import VERSION
-from keyscore_plugin._runtime.weights_id import OFFLINE_PACKAGES
 from keyscore_plugin.errors import InputError
 
 _CLONE = Path(__file__).parents[2]

@@ -21,7 +21,7 @@ _ENCODERS = {
     "auto, MODEL_ID or FOLDER": "keyscore_plugin.encoders.hf",
     "open_clip:MODEL_ID or FOLDER": "keyscore_plugin.encoders.open_clip",
 }
-_CAPTIONERS = {**CAPTIONERS, "MODEL_ID or FOLDER": "keyscore_plugin.captioners.pretrained"}
+_CAPTIONERS = {**CAPTIONERS, "MODEL_ID or FOLDER": "keyscore_plugin.captioners.vlm"}
 # Not asked of the classes, which would load torch; a test compares.
 _NO_TEXT = ("iframes", "katna", "katna-fixed", "maxinfo", "random", "stacfp", "uniform")
 _NOT_TRIED = "keyscore list --check loads it to see whether it works"

@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 
 from keyscore_plugin._runtime.files import is_folder
-from keyscore_plugin._runtime.optional import load
 from keyscore_plugin.config import GridConfig
 from keyscore_plugin.errors import InputError, shown
-from keyscore_plugin.registries import AUTO_DECODER, DECODERS
+from keyscore_plugin.registries import AUTO_DECODER, load
 from keyscore_plugin.types import Frames, Selection
 from keyscore_plugin.types.numbers import is_whole
 from keyscore_plugin.video.copies import Bytes, CopiedVideo, Copy, Readable, is_data_url, named
@@ -195,7 +194,7 @@ def _refuse(stream: int | None) -> None:
 def _open_file(path: str, decoder: str, stream: int | None) -> VideoSource:
     if stream is not None and not is_whole(stream):
         raise InputError(f"stream must be a whole number from 0, or None, got {shown(stream)}")
-    source: VideoSource = load("decoder", decoder, DECODERS)(path, stream)
+    source: VideoSource = load("decoder", decoder)(path, stream)
     return source
 
 

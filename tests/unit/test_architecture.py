@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 
 import keyscore_plugin
-from keyscore_plugin._runtime.optional import load
-from keyscore_plugin.registries import DECODERS, SAMPLERS
+from keyscore_plugin.registries import load, names
 
 ROOT = Path(__file__).parents[2]
 
@@ -72,10 +71,10 @@ def test_no_integration_is_named_after_its_host() -> None:
     assert not (ROOT / "integrations" / "__init__.py").exists()
 
 
-@pytest.mark.parametrize("registry", [SAMPLERS, DECODERS])
-def test_every_registered_name_exists(registry: dict[str, str]) -> None:
-    for name in registry:
-        assert callable(load("entry", name, registry))
+@pytest.mark.parametrize("kind", ["sampler", "encoder", "captioner", "decoder"])
+def test_every_registered_name_exists(kind: str) -> None:
+    for name in names(kind):
+        assert callable(load(kind, name))
 
 
 def test_every_public_name_is_there_and_explains_itself() -> None:

@@ -18,8 +18,8 @@ from keyscore_plugin.algorithm.scoring import score
 from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.encoders.conse.encoder import ConseEncoder
 from keyscore_plugin.encoders.hf import HFEncoder
-from keyscore_plugin.encoders.registry import AUTO_ENCODER
 from keyscore_plugin.errors import InputError, ModelError
+from keyscore_plugin.registries import AUTO_ENCODER
 from keyscore_plugin.samplers.keyscore import KeyScoreSampler
 from keyscore_plugin.types import Frames
 from tests.support.precision import assert_half_scores_as_whole
