@@ -28,7 +28,7 @@ from evals.harness.run import run
 from evals.needle.__main__ import main as needle
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.errors import InputError, MemoryEndedError, ModelError
-from tests.support.footage import write_clip
+from tests.support.real_clips import write_clip
 
 ROOT = Path(__file__).parents[2]
 CLIPS = {"cat": ["tabby cat"], "rocket": ["rocket"], "both": ["tabby cat", "rocket"]}
