@@ -23,7 +23,7 @@ from keyscore_plugin.samplers.rebatch import in_chunks
 from keyscore_plugin.types import Embeddings, Frames
 from keyscore_plugin.video.source import open_video, uniform_indices
 from tests.support.clips import Clip
-from tests.support.colour import ColourEncoder
+from tests.support.colour_encoder import ColourEncoder
 
 CLIP = Clip("many_colours.mp4", n_frames=96, gop=12)
 EVERY_FRAME = SamplerConfig(grid=GridConfig(sample_fps=25))
@@ -102,7 +102,7 @@ def test_the_table_of_published_samplers_has_each_with_its_defaults() -> None:
         if line.startswith("| `")
     ]
     cells = {row[0].strip("`"): row[2] for row in rows}
-    published = [name for name, place in SAMPLERS.items() if ".published." in place]
+    published = [name for name, place in SAMPLERS.items() if ".baselines." in place]
     assert sorted(cells) == sorted(published)
     for name, cell in cells.items():
         base = re.match(r"as `([\w-]+)`, but ", cell)

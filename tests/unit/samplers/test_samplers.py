@@ -19,7 +19,7 @@ from keyscore_plugin.samplers.encoding import rows_worth_encoding
 from keyscore_plugin.samplers.pad_selection import fill_up
 from keyscore_plugin.types import STAGES, Candidates, Caption, Embeddings, Frames
 from keyscore_plugin.video.source import open_video
-from tests.support.colour import ColourEncoder
+from tests.support.colour_encoder import ColourEncoder
 
 COLOURS = {"red": (220, 20, 20), "green": (20, 200, 20), "blue": (20, 20, 220)}
 FPS = 10
