@@ -9,7 +9,7 @@ from evals.harness.bench import Bench
 from evals.harness.records import Record
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import InputError, ModelError
-from keyscore_plugin.samplers.rebatch import joined
+from keyscore_plugin.samplers.grid import join_frames
 from keyscore_plugin.types import Caption, Frames, Selection
 from keyscore_plugin.video.source import VideoSource, uniform_indices
 
@@ -38,7 +38,7 @@ def describe(bench: Bench) -> Caption:
 
 
 def _thumbnails(source: VideoSource, indices: Tensor) -> Frames:
-    return joined(list(source.thumbnails(indices, short_side=_CAPTION_SHORT_SIDE)))
+    return join_frames(list(source.thumbnails(indices, short_side=_CAPTION_SHORT_SIDE)))
 
 
 def classify(

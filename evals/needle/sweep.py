@@ -34,7 +34,7 @@ from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import KeyScoreError
 from keyscore_plugin.samplers.encoding import rows_worth_encoding, side_to_encode
 from keyscore_plugin.samplers.look import look
-from keyscore_plugin.samplers.request import StageClock
+from keyscore_plugin.samplers.request import Stopwatch
 from keyscore_plugin.types import Candidates, Embeddings, Frames, TextEmbedding
 from keyscore_plugin.video.samples.joined import NeedleVideo
 from keyscore_plugin.video.source import open_video
@@ -142,7 +142,7 @@ def _embed(
             config.grid,
             at_least=max(_BUDGETS),
             short_side=side_to_encode(config.grid, encoder),
-            clock=StageClock(),
+            clock=Stopwatch(),
         )
         duration_seconds = source.duration_seconds
     frames = grid[torch.arange(len(grid))].since(source.start_pts_seconds)

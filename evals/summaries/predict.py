@@ -9,7 +9,7 @@ from evals.harness.bench import Bench
 from evals.harness.cells import Cell
 from keyscore_plugin.algorithm.scoring import score
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.samplers.encoding import joined_embeddings
+from keyscore_plugin.samplers.encoding import join_embeddings
 from keyscore_plugin.samplers.request import DEFAULT_NUM_FRAMES
 from keyscore_plugin.types import Caption, Embeddings, Frames, TextEmbedding
 from keyscore_plugin.video.source import uniform_indices
@@ -96,7 +96,7 @@ def _embed(picks: Ints, bench: Bench, caption: str | None) -> tuple[Embeddings, 
         for start in range(0, len(picks), _READ_AT_ONCE)
     ]
     text = caption if caption is not None else _make_caption(picks, bench).text
-    return joined_embeddings(parts), bench.encoder.encode_text(text)
+    return join_embeddings(parts), bench.encoder.encode_text(text)
 
 
 def _read(bench: Bench, picks: Ints) -> Frames:
