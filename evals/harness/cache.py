@@ -13,7 +13,7 @@ from torch import Tensor
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.types import Caption, Embeddings, Frames, TextEmbedding
-from keyscore_plugin.video.forwarded import ForwardedVideo
+from keyscore_plugin.video.base import ForwardedVideo
 from keyscore_plugin.video.source import VideoSource
 
 

@@ -11,7 +11,8 @@ from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import InputError, ModelError
 from keyscore_plugin.samplers.rebatch import joined
 from keyscore_plugin.types import Caption, Frames, Selection
-from keyscore_plugin.video.source import VideoSource, uniform_indices
+from keyscore_plugin.video.grid import uniform_indices
+from keyscore_plugin.video.source import VideoSource
 
 # Ours: the paper shows its captioner we do not know what. Even frames prefer no sampler, so all
 # cells can share the caption.

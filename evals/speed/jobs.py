@@ -15,7 +15,8 @@ from keyscore_plugin._runtime.optional import require
 from keyscore_plugin.config import GridConfig, SamplerConfig
 from keyscore_plugin.samplers.base import Sampler, get_sampler
 from keyscore_plugin.types import Embeddings, Frames, Selection, TextEmbedding
-from keyscore_plugin.video.source import grid_indices, open_video
+from keyscore_plugin.video.grid import grid_indices
+from keyscore_plugin.video.source import open_video
 
 Report = Mapping[str, float]
 Job = Callable[[str, str], Report]

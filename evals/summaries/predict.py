@@ -12,7 +12,7 @@ from keyscore_plugin.errors import InputError
 from keyscore_plugin.samplers.encoding import joined_embeddings
 from keyscore_plugin.samplers.request import DEFAULT_NUM_FRAMES
 from keyscore_plugin.types import Caption, Embeddings, Frames, TextEmbedding
-from keyscore_plugin.video.source import uniform_indices
+from keyscore_plugin.video.grid import uniform_indices
 
 _READS_TEXT = ("keyscore", "topk")
 _READS_NOTHING = ("random", "uniform")

@@ -17,7 +17,8 @@ from keyscore_plugin.samplers.request import DEFAULT_NUM_FRAMES, Request, StageC
 from keyscore_plugin.samplers.store import Thumbnails
 from keyscore_plugin.samplers.template import Choice, TextSampler
 from keyscore_plugin.types import Embeddings, LookedAt, ScoredFrame, TextEmbedding
-from keyscore_plugin.video.source import VideoSource, uniform_indices
+from keyscore_plugin.video.grid import uniform_indices
+from keyscore_plugin.video.source import VideoSource
 
 
 def look_and_encode(

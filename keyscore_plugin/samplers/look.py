@@ -12,7 +12,8 @@ from keyscore_plugin.samplers.prefetch import ahead
 from keyscore_plugin.samplers.request import StageClock
 from keyscore_plugin.samplers.store import Colours, Thumbnails
 from keyscore_plugin.types import Frames
-from keyscore_plugin.video.source import VideoSource, grid_indices
+from keyscore_plugin.video.grid import grid_indices
+from keyscore_plugin.video.source import VideoSource
 
 _CPU = torch.device("cpu")
 _BATCHES_AHEAD = 2  # ours: one is being decoded while one lies ready

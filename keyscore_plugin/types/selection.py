@@ -183,7 +183,7 @@ class Selection:
             VideoError: The video is gone, cannot be read any more, has other frames than it had
                 when these were chosen, or was given in memory.
         """
-        frames: Frames = _module_above("keyscore_plugin.video.reopening").chosen_frames(
+        frames: Frames = _module_above("keyscore_plugin.video.source").chosen_frames(
             self, size=size
         )
         return frames

@@ -13,7 +13,7 @@ import pytest
 from keyscore_plugin.errors import VideoError
 from keyscore_plugin.registries import DECODERS
 from keyscore_plugin.types import Frames
-from keyscore_plugin.video.decoders import threads
+from keyscore_plugin.video.decoders import decoding
 from keyscore_plugin.video.source import VideoSource, open_video
 from tests.support.broken import BROKEN, Broken
 from tests.support.clips import CLIPS, VP9_FAST, Clip, number_of
@@ -138,7 +138,7 @@ def test_a_damaged_video_shows_what_is_left_and_never_a_wrong_frame(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(threads, "_n_threads", n_threads)
+    monkeypatch.setattr(decoding, "_n_threads", n_threads)
     path = tmp_path / broken.name
     broken.write(path)
     with open_video(path) as video:
