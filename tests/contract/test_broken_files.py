@@ -15,7 +15,7 @@ from keyscore_plugin.registries import DECODERS
 from keyscore_plugin.types import Frames
 from keyscore_plugin.video.decoders import decoding
 from keyscore_plugin.video.source import VideoSource, open_video
-from tests.support.broken import BROKEN, Broken
+from tests.support.broken_files import BROKEN, Broken
 from tests.support.clips import CLIPS, VP9_FAST, Clip, number_of
 from tests.support.requires import require_decoder, require_or_skip
 

@@ -12,7 +12,7 @@ from keyscore_plugin.types import Caption, Frames
 from keyscore_plugin.video.metadata import frame_clock
 from keyscore_plugin.video.trim import TrimmedVideo
 from tests.support.clips import VFR, Clip, number_of
-from tests.support.colour import ColourEncoder
+from tests.support.colour_encoder import ColourEncoder
 
 WRAP_SECONDS = 2**33 / 90_000  # where the clock of MPEG-TS and MPEG-PS begins again
 AT_ZERO = Clip("at_zero.mkv", gaps_ms=(500,), gop=12)
