@@ -210,7 +210,7 @@ def checked_indices(indices: Sequence[int] | Tensor, *, n_frames: int, path: str
     """``(n,)`` int64 on the CPU, all inside the video.
 
     Raises:
-        InputError: They are no list of whole numbers, or one is beyond the video.
+        InputError: The indices are not a list of whole numbers, or one is not in the video.
     """
     try:
         rows = _as_tensor(indices)
@@ -220,8 +220,8 @@ def checked_indices(indices: Sequence[int] | Tensor, *, n_frames: int, path: str
         ) from error
     if rows.numel() and (rows.is_floating_point() or rows.dtype == torch.bool):
         raise InputError(
-            f"frame indices must be whole numbers, got {rows.dtype}; a time is no index: find the "
-            "frame at it in pts_seconds()"
+            f"frame indices must be whole numbers, got {rows.dtype}; a time is not an index: find "
+            "the frame at it in pts_seconds()"
         )
     if rows.ndim != 1:
         raise InputError(
@@ -236,7 +236,7 @@ def checked_indices(indices: Sequence[int] | Tensor, *, n_frames: int, path: str
 
 
 def _as_tensor(indices: Sequence[int] | Tensor) -> Tensor:
-    """The indices, of whatever library, as a tensor of a kind that can be compared."""
+    """The indices, of any library, as a tensor of a type that torch can compare."""
     if isinstance(indices, Sequence):
         indices = [plain(index) for index in indices]
     rows = torch.as_tensor(indices)
@@ -247,7 +247,7 @@ def checked_grid(grid: Sequence[int] | Tensor, *, n_frames: int, path: str) -> T
     """``(n,)`` int64 on the CPU, rising, all inside the video.
 
     Raises:
-        InputError: They are no `checked_indices`, or do not rise.
+        InputError: `checked_indices` refuses them, or they do not rise.
     """
     rows = checked_indices(grid, n_frames=n_frames, path=path)
     if bool((rows.diff() <= 0).any()):
@@ -259,7 +259,7 @@ def thumbnail_size(short_side: int, *, height: int, width: int) -> tuple[int, in
     """(height, width) with the given short side, aspect ratio kept, never larger.
 
     Raises:
-        InputError: The short side is no number of pixels.
+        InputError: The short side is not a number of pixels.
     """
     if not (is_real(short_side) and short_side >= 1):
         raise InputError(f"short_side must be at least 1 pixel, got {shown(short_side)}")
@@ -271,7 +271,7 @@ def checked_size(size: tuple[int, int]) -> tuple[int, int]:
     """(height, width), if they are two whole numbers of at least 1.
 
     Raises:
-        InputError: They are not.
+        InputError: The size is something else.
     """
     sides = [plain(side) for side in size] if isinstance(size, (tuple, list)) else []
     if len(sides) != 2 or not all(is_whole(side) and side >= 1 for side in sides):
