@@ -245,7 +245,7 @@ def open_folder(folder: Path, *, fps: Any) -> ImageVideo:
             f"put images ({', '.join(IMAGE_SUFFIXES)}) into it, or give one video file without fps",
         )
     n_others = len(entries) - len(files)
-    note = f"{n_others} entries of the folder are no image files and are left out"
+    note = f"{n_others} entries of the folder are not image files and are left out"
     files.sort(key=natural_order)
     pictures = ImagePictures(files, path=path)
     return ImageVideo(pictures, path=path, fps=fps, notes=(note,) if n_others else ())
@@ -356,7 +356,7 @@ def _opened(path: str | os.PathLike[str]) -> Image.Image:
     """The image of a file, of which only the header is read so far."""
     try:
         if not Path(path).is_file():  # a pipe would have no end
-            raise FileNotFoundError(errno.ENOENT, "there is no such file")
+            raise FileNotFoundError(errno.ENOENT, "the file does not exist")
         return Image.open(path, formats=_FORMATS)
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise _unreadable(path, error) from error

@@ -79,7 +79,7 @@ def open_video(
     if source is not video:
         source.close()
     raise InputError(
-        f"fps={shown(fps)} is for pictures, and {source.path} has times of its own; leave fps out, "
+        f"fps={shown(fps)} is for pictures, and {source.path} has its own times; leave fps out, "
         "or give a folder or a list of pictures"
     )
 
@@ -117,7 +117,7 @@ def _open_with_times(video: VideoInput, decoder: str, stream: int | None) -> Vid
     if isinstance(video, (str, os.PathLike)):
         return _open_file(os.fspath(video), decoder, stream)
     raise InputError(
-        f"{shown(video)} is no video; give a path, bytes, a file object, an array or a list of "
+        f"{shown(video)} is not a video; give a path, bytes, a file object, an array or a list of "
         "pictures with fps, or an open VideoSource"
     )
 

@@ -1,4 +1,4 @@
-"""Contract: a file that is no video is one clear error; a damaged one shows what is left."""
+"""Contract: a file that is not a video is one clear error; a damaged one shows what is left."""
 
 import os
 import re
@@ -63,9 +63,9 @@ def test_what_is_no_video_is_one_line_that_names_file_cause_and_remedy(
         ("https://example.com/video.mp4", "it is a URL"),
         ("rtsp://example.com/live", "it is a URL"),
         ("nowhere/video.mp4", "no such file"),
-        ("", "it is no path"),
-        ("video\0.mp4", "it is no path"),
-        ("\ud800.mp4", "it is no path"),
+        ("", "it is not a path"),
+        ("video\0.mp4", "it is not a path"),
+        ("\ud800.mp4", "it is not a path"),
         ("/dev/null", "not a regular file"),
         ("x" * 5000, "too long"),
     ],

@@ -16,7 +16,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from keyscore_plugin.errors import VideoError, shown
-from keyscore_plugin.video.decoders.kinds import PICTURE, VIDEO_REMEDY, kind_of
+from keyscore_plugin.video.decoders.kinds import PICTURE, VIDEO_REMEDY, Kind, kind_of
 
 MAX_PIXELS = 2**27  # ours: 16,384 x 8,192, above 8K; a larger frame is a claim, not a video
 PICTURES = {"apng", "gif", "png"}  # codecs of pictures, which FFmpeg does not call intra-only
@@ -39,15 +39,16 @@ def check_path(path: str) -> Path:
     Raises:
         VideoError: The file does not exist, is not a regular file, or is empty.
     """
+    no_path = VideoError(repr(path), "it is not a path", "give the path of one video file")
     if not path or "\0" in path:
-        raise VideoError(repr(path), "it is no path", "give the path of one video file")
+        raise no_path
     file = Path(path)
     try:
         mode, n_bytes = file.stat().st_mode, file.stat().st_size
     except FileNotFoundError as error:
         raise _missing(path) from error
     except UnicodeEncodeError as error:  # half of a surrogate pair, which JSON may hold
-        raise VideoError(repr(path), "it is no path", "give the path of one video file") from error
+        raise no_path from error
     except OSError as error:  # a folder one may not enter, a name that is too long
         cause = error.strerror or type(error).__name__
         raise VideoError(path, cause, "give the path of a file you can read") from error
@@ -79,7 +80,7 @@ def _missing(path: str) -> VideoError:
         remedy = "give the path of one file: patterns such as * are for shells alone"
     elif not Path(path).is_absolute():
         remedy = f"check the path, which starts at {Path.cwd()}"
-    return VideoError(path, "there is no such file", remedy)
+    return VideoError(path, "the file does not exist", remedy)
 
 
 def ffmpeg_cause(error: av.FFmpegError) -> str:
@@ -111,7 +112,7 @@ def open_stream(path: str, number: int | None = None) -> tuple[InputContainer, V
         number: Number of one of its video streams, counted from 0; None for the one FFmpeg takes.
 
     Raises:
-        VideoError: The file cannot be opened, or has no such stream that can be decoded.
+        VideoError: The file cannot be opened, or does not have this stream, or cannot decode it.
     """
     file = check_path(path)
     try:
@@ -138,9 +139,9 @@ def _not_opened(path: str, file: Path, error: av.FFmpegError) -> VideoError:
     except OSError as unreadable:
         cause = unreadable.strerror or type(unreadable).__name__
         return VideoError(path, cause, "give the path of a file you can read")
-    if kind is not None:
-        return VideoError(path, *kind)
-    return VideoError(path, f"it is no video, or damaged ({ffmpeg_cause(error)})", VIDEO_REMEDY)
+    if kind is None:
+        kind = Kind(f"it is not a video, or is damaged ({ffmpeg_cause(error)})", VIDEO_REMEDY)
+    return VideoError(path, *kind)
 
 
 def _is_one_picture(container: InputContainer) -> bool:
@@ -240,7 +241,7 @@ def _choose_stream(path: str, container: InputContainer, number: int | None) -> 
     """The stream of this number among all video streams, covers included.
 
     Without a number it is the stream that the command ``ffmpeg`` takes, but never a cover; None if
-    there is no such stream.
+    the file has no other.
 
     Raises:
         VideoError: No stream has this number.

@@ -120,7 +120,7 @@ class DecordSource(ExternalSource):
         if len(later_keys) and not start_cleanly(
             self.path, self._index, later_keys[[0, -1]], stream=self.stream
         ):
-            raise self._refusal("decord starts at keyframes, which are no clean pictures here")
+            raise self._refusal("decord starts at keyframes, which are not clean pictures here")
         starts = reader.get_frame_timestamp(np.arange(self.n_frames))[:, 0]
         # In decord every video starts at zero.
         expected = (self._seconds - self._seconds[0]).numpy()

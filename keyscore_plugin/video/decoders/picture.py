@@ -45,9 +45,10 @@ UPRIGHT = Orientation()
 
 
 def orientation_of(frame: VideoFrame) -> Orientation | None:
-    """The orientation in which FFmpeg shows this frame; None if it is no mirror or quarter turn.
+    """The orientation in which FFmpeg shows this frame.
 
-    A scale in the matrix is ignored, as FFmpeg does.
+    None if it is neither a mirror nor a quarter turn. A scale in the matrix is ignored, as FFmpeg
+    does.
     """
     matrix = side_data(frame, "DISPLAYMATRIX")
     if matrix is None:  # missing, or PyAV does not return it; its own angle is counter-clockwise
@@ -87,7 +88,7 @@ class Picture:
     def refused_by(self, decoder: str) -> str | None:
         """Why a decoder that can only rotate pictures cannot show it; None if it can."""
         if self.orientation.mirrored or self.has_odd_matrix:
-            return f"its display matrix is no quarter turn, which is all that {decoder} shows"
+            return f"its display matrix is not a quarter turn, which is all that {decoder} shows"
         if self.tone_map is not None:
             return f"it is HDR ({self.tone_map.curve}), which {decoder} does not tone-map"
         return None
@@ -103,7 +104,7 @@ def picture_of(frame: VideoFrame, stream: VideoStream) -> Picture:
     notes = []
     orientation = orientation_of(frame)
     if orientation is None:
-        notes.append("its display matrix is no mirror or quarter turn: it is shown as stored")
+        notes.append("it is shown as stored: its matrix is neither a mirror nor a quarter turn")
     tone_map = tone_map_of(frame, stream.codec_context)
     if tone_map is not None:
         notes.append(tone_map.note)

@@ -1,4 +1,4 @@
-"""Table: what is no video is called what it is, and its user is told what to do."""
+"""Table: what is not a video is called what it is, and its user is told what to do."""
 
 import gzip
 import io
