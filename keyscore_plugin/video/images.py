@@ -356,7 +356,7 @@ def _opened(path: str | os.PathLike[str]) -> Image.Image:
     """The image of a file, of which only the header is read so far."""
     try:
         if not Path(path).is_file():  # a pipe would have no end
-            raise FileNotFoundError(errno.ENOENT, "the file does not exist")
+            raise FileNotFoundError(errno.ENOENT, "no such file exists")
         return Image.open(path, formats=_FORMATS)
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise _unreadable(path, error) from error

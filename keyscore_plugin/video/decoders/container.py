@@ -80,7 +80,7 @@ def _missing(path: str) -> VideoError:
         remedy = "give the path of one file: patterns such as * are for shells alone"
     elif not Path(path).is_absolute():
         remedy = f"check the path, which starts at {Path.cwd()}"
-    return VideoError(path, "the file does not exist", remedy)
+    return VideoError(path, "no such file exists", remedy)
 
 
 def ffmpeg_cause(error: av.FFmpegError) -> str:
