@@ -5,7 +5,8 @@ from torch import Tensor
 from keyscore_plugin.samplers.pad_selection import pad_evenly
 from keyscore_plugin.samplers.request import SelectionRequest, Stopwatch
 from keyscore_plugin.samplers.template import Choice, SamplerTemplate
-from keyscore_plugin.video.source import VideoSource, uniform_indices
+from keyscore_plugin.video.grid import uniform_indices
+from keyscore_plugin.video.source import VideoSource
 
 
 def iframes(keyframes: Tensor, pts_seconds: Tensor, *, num_frames: int) -> Tensor:

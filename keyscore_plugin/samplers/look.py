@@ -11,7 +11,8 @@ from keyscore_plugin.config import GridConfig
 from keyscore_plugin.samplers.grid import HistogramBuffer, ThumbnailStore, prefetch
 from keyscore_plugin.samplers.request import Stopwatch
 from keyscore_plugin.types import Frames
-from keyscore_plugin.video.source import VideoSource, grid_indices
+from keyscore_plugin.video.grid import grid_indices
+from keyscore_plugin.video.source import VideoSource
 
 _CPU = torch.device("cpu")
 _BATCHES_AHEAD = 2  # ours: one is being decoded while one lies ready

@@ -18,7 +18,8 @@ from keyscore_plugin.samplers.look import decoding
 from keyscore_plugin.samplers.query import mean_cosine
 from keyscore_plugin.samplers.request import Stopwatch
 from keyscore_plugin.types import Embeddings, Frames, GridInfo, TextEmbedding
-from keyscore_plugin.video.source import VideoSource, uniform_indices
+from keyscore_plugin.video.grid import uniform_indices
+from keyscore_plugin.video.source import VideoSource
 
 # Ours: by default encoders put a keyframe every 250 frames at least, 10 s at 25 frames a second;
 # some settings put one every 480.

@@ -17,7 +17,8 @@ from keyscore_plugin.samplers.refine import coarse_grid, refine_grid
 from keyscore_plugin.samplers.request import DEFAULT_NUM_FRAMES, SelectionRequest, Stopwatch
 from keyscore_plugin.samplers.template import Choice, TextSampler
 from keyscore_plugin.types import Embeddings, GridInfo, ScoredFrame, TextEmbedding
-from keyscore_plugin.video.source import VideoSource, uniform_indices
+from keyscore_plugin.video.grid import uniform_indices
+from keyscore_plugin.video.source import VideoSource
 
 
 def look_and_encode(

@@ -2,7 +2,8 @@
 
 from keyscore_plugin.samplers.request import SelectionRequest, Stopwatch
 from keyscore_plugin.samplers.template import Choice, SamplerTemplate
-from keyscore_plugin.video.source import VideoSource, uniform_indices
+from keyscore_plugin.video.grid import uniform_indices
+from keyscore_plugin.video.source import VideoSource
 
 
 class UniformSampler(SamplerTemplate):

@@ -246,7 +246,7 @@ def test_bad_arguments_are_named(call: dict[str, Any], message: str, traffic_lig
 
 @pytest.mark.parametrize("video", [123, None, {"video": "a.mp4"}])
 def test_what_is_no_video_is_named(video: Any) -> None:
-    with pytest.raises(InputError, match="is no video; give a path"):
+    with pytest.raises(InputError, match="is not a video; give a path"):
         get_sampler("uniform")(video)
 
 
