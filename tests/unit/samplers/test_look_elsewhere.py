@@ -19,7 +19,6 @@ from keyscore_plugin.video.samples import sample_video
 from keyscore_plugin.video.source import open_video
 from tests.support.colour_encoder import ColourEncoder
 from tests.support.pretend_gpu import DEVICE, PretendGpu
-from tests.support.requires import require_gpu_or_skip
 
 _CPU = torch.device("cpu")
 _BINS = (8, 4, 4)
@@ -71,8 +70,8 @@ def test_host_reads_do_not_grow_with_the_length_of_a_look() -> None:
     assert len(reads) == 1, reads
 
 
+@pytest.mark.gpu
 def test_a_look_on_a_gpu_is_the_same_look() -> None:
-    require_gpu_or_skip()
     here, colours = _look(torch.device("cpu"))
     there, histograms = _look(torch.device("cuda"))
     assert histograms.cpu().equal(colours)
