@@ -26,8 +26,8 @@ from evals.retrieval.settings import (
 )
 from evals.retrieval.table import Tried, rows_of
 from evals.retrieval.vectors import ShownFrames, cosines, embed_texts, pack, unpack
+from keyscore_plugin.hosts import Excerpt
 from keyscore_plugin.types import Selection
-from keyscore_plugin.video.trim import Excerpt
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from operator import index
 from typing import TYPE_CHECKING, Any, Literal
 
 from keyscore_plugin.errors import InputError, shown
-from keyscore_plugin.types.numbers import plain
+from keyscore_plugin.types.numbers import is_whole, plain
 from keyscore_plugin.types.showing import repr_selection
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Origin = Literal["given", "generated"]
 STAGES = ("decode", "propose", "caption", "encode", "score", "select")
+# The version in the JSON, see docs/selection.schema.json. A key that is added keeps it; it rises
+# when a key goes or means something else, so that an older version refuses what it would misread.
+FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ class ScoredFrame:
 
 
 @dataclass(frozen=True, slots=True)
-class LookedAt:
+class GridInfo:
     """What was decoded, small, in order to choose.
 
     Attributes:
@@ -125,7 +128,7 @@ class Selection:
     n_frames: int
     n_frames_counted: bool
     n_grid: int
-    looked_at: LookedAt | None = None
+    looked_at: GridInfo | None = None
     candidates: tuple[ScoredFrame, ...] = ()
     curves: tuple[ScoredFrame, ...] = ()
     seconds: Mapping[str, float]
@@ -203,12 +206,15 @@ class Selection:
         return picture
 
     def to_dict(self, *, curves: bool = False) -> dict[str, Any]:
-        """The selection as plain JSON values.
+        """The selection as plain JSON values, described by docs/selection.schema.json.
 
         Args:
-            curves: Also every scored frame, one row each; long for a long video.
+            curves: True adds every scored frame, one row each; long for a long video.
+
+        Returns:
+            The fields of the selection, and the number of this ``"format"``.
         """
-        values = asdict(self)
+        values = {"format": FORMAT, **asdict(self)}
         if not curves:
             del values["curves"]
         return values
@@ -219,19 +225,26 @@ class Selection:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Selection":
-        """The inverse of `to_dict`.
+        """The inverse of `to_dict`; version 0.3 and older wrote no ``"format"``.
 
         Raises:
-            InputError: A field is missing, unknown, or has no such value.
+            InputError: A newer version wrote the values in a format that this one does not know, or
+                a field is missing, unknown, or of another type.
         """
         values = dict(values)
+        found = values.pop("format", FORMAT)
+        if not is_whole(found) or not 1 <= found <= FORMAT:
+            raise InputError(
+                f"a Selection of format {shown(found)} cannot be read: this version knows the "
+                f"formats up to {FORMAT}; update keyscore-plugin"
+            )
         try:
             for rows in ("candidates", "curves"):
                 values[rows] = tuple(ScoredFrame(**row) for row in values.get(rows, ()))
             if values.get("caption") is not None:
                 values["caption"] = Caption(**values["caption"])
             if values.get("looked_at") is not None:
-                values["looked_at"] = LookedAt(**values["looked_at"])
+                values["looked_at"] = GridInfo(**values["looked_at"])
             values["notes"] = tuple(values.get("notes", ()))
             return cls(**values)
         except TypeError as error:
