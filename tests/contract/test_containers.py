@@ -22,6 +22,8 @@ from tests.support.clips import Clip, number_of
 from tests.support.containers import CELLS, N_FRAMES, TIMED, is_telling
 from tests.support.requires import require_decoder
 
+pytestmark = pytest.mark.slow
+
 LONG = "KEYSCORE_FUZZ_FILES" in os.environ
 TABLE = [clip for clip in CELLS if LONG or is_telling(clip)]
 TICK = 1.1e-3  # the coarsest clock, Matroska's

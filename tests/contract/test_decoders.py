@@ -178,6 +178,7 @@ def test_colours_are_those_that_were_painted(name: str, decoder: str, open_clip:
         assert off.abs().max() < 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(SAMPLES))
 @pytest.mark.parametrize("other", ["decord", "torchcodec", "torchcodec-cuda"])
 def test_decoders_agree_on_the_pixels_of_real_clips(name: str, other: str) -> None:

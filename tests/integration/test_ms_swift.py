@@ -13,6 +13,8 @@ from tests.support.requires import aside_or_skip
 from tests.support.tiny import FAMILIES
 from tests.support.tiny.videos import numbered_video
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

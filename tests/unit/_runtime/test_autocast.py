@@ -52,6 +52,7 @@ def test_candidates_do_not_depend_on_autocast() -> None:
     assert actual.k_silhouettes == expected.k_silhouettes
 
 
+@pytest.mark.slow
 def test_vectors_and_scores_do_not_depend_on_autocast() -> None:
     pixels = torch.randint(256, (6, 40, 60, 3), generator=torch.Generator().manual_seed(0))
     frames = Frames(pixels.to(torch.uint8), torch.arange(6), torch.arange(6) / 2)
@@ -66,6 +67,7 @@ def test_vectors_and_scores_do_not_depend_on_autocast() -> None:
     assert torch.equal(actual.total, expected.total)
 
 
+@pytest.mark.slow
 def test_a_whole_call_does_not_depend_on_autocast() -> None:
     sampler = KeyScoreSampler(encoder="conse", device="cpu")
     path = sample_video("bikes")
@@ -76,6 +78,7 @@ def test_a_whole_call_does_not_depend_on_autocast() -> None:
     assert actual.scores == expected.scores
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list_samplers())
 def test_no_sampler_depends_on_autocast(name: str) -> None:
     config = SamplerConfig(grid=GridConfig(sample_fps=4))

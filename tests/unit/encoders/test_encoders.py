@@ -80,6 +80,7 @@ def test_texts_are_those_of_transformers_by_hand(folder: Path) -> None:
     assert actual.max_tokens == TEXT_TOKENS
 
 
+@pytest.mark.slow
 def test_all_encoders_work_where_no_torchvision_is_installed(tmp_path: Path) -> None:
     for name, save in SAVE.items():
         (tmp_path / name).mkdir()
@@ -102,6 +103,7 @@ def test_all_encoders_work_where_no_torchvision_is_installed(tmp_path: Path) -> 
     assert done.stdout.splitlines() == expected, done.stderr
 
 
+@pytest.mark.slow
 def test_torchvision_that_does_not_load_is_named(tmp_path: Path) -> None:
     broken = tmp_path / "site" / "torchvision"
     broken.mkdir(parents=True)
@@ -146,6 +148,7 @@ def test_conse_is_found_by_name() -> None:
     assert isinstance(load_encoder("conse", device="cpu"), ConseEncoder)
 
 
+@pytest.mark.slow
 def test_unreachable_models_are_one_line_that_names_conse() -> None:
     # In a process of its own: the hub's settings are read at import.
     script = (

@@ -135,6 +135,7 @@ def test_an_encoder_on_the_cpu_answers_there_wherever_the_pixels_lie(encoder: En
 _WITH_TEXT = [name for name in list_samplers() if get_sampler(name).needs_text]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", _WITH_TEXT)
 def test_an_encoder_without_float64_serves_every_sampler(name: str) -> None:
     config = SamplerConfig(grid=_GRID, encode=EncodeConfig(max_encoded=24))
@@ -163,6 +164,7 @@ _EVERY_LOOK: list[tuple[str, Literal["fps", "refine"]]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "kind"), _EVERY_LOOK)
 def test_pixels_come_to_the_encoder_from_no_other_device(
     name: str, kind: Literal["fps", "refine"]
@@ -178,6 +180,7 @@ def test_pixels_come_to_the_encoder_from_no_other_device(
         assert gpu.uploads
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("max_encoded", [24, 1000])
 @pytest.mark.parametrize("name", ["stacfp", "keyscore", "topk"])
 def test_no_product_that_decides_frames_has_fewer_bits(name: str, max_encoded: int) -> None:
