@@ -8,13 +8,16 @@ LOCK := constraints.txt
 export PIP_CONSTRAINT := $(CURDIR)/$(LOCK)
 export PIP_BUILD_CONSTRAINT := $(PIP_CONSTRAINT)
 
-.PHONY: demo test test-newest test-versions fuzz lint lock setup setup-demo clean
+.PHONY: demo test test-quick test-newest test-versions fuzz lint lock setup setup-demo clean
 
 demo: setup-demo  ## the main job, offline, on a real video
 	$(BIN)/keyscore demo
 
 test: setup  ## all tests, with everything they need
 	$(BIN)/python -m pytest
+
+test-quick: setup  ## the tests without the marks slow and fuzz: some four minutes of one core
+	$(BIN)/python -m pytest -m "not slow and not fuzz" --durations=10
 
 test-newest:  ## all tests without the lock; names the packages whose newer versions broke some
 	PYTHON=$(PYTHON) tests/newest.sh

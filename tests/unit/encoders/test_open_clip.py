@@ -26,7 +26,7 @@ from keyscore_plugin.registries import OPEN_CLIP_PREFIX
 from keyscore_plugin.types import Frames, Reading
 from tests.support.fake_hub import COMMIT, hub_of
 from tests.support.half_precision import assert_half_scores_as_whole
-from tests.support.requires import require_gpu_or_skip, require_or_skip
+from tests.support.requires import require_or_skip
 from tests.support.tiny.encoders import TEXT_TOKENS
 from tests.support.tiny.open_clip import PE_PICTURES, SAVE_OPEN_CLIP, open_clip
 
@@ -135,8 +135,8 @@ def test_half_precision_gives_the_same_scores(folder: Path) -> None:
     assert_half_scores_as_whole(half, whole, _frames(12), atol=3e-3)
 
 
+@pytest.mark.gpu
 def test_a_gpu_gives_the_same_scores_in_half_precision(folder: Path) -> None:
-    require_gpu_or_skip()
     frames = _frames(300)  # more than a batch
     here, there = (
         load_encoder(f"{OPEN_CLIP_PREFIX}{folder}", device=device) for device in ("cpu", "cuda")

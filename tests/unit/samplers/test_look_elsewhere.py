@@ -19,7 +19,6 @@ from keyscore_plugin.video.samples import sample_video
 from keyscore_plugin.video.source import open_video
 from tests.support.colour_encoder import ColourEncoder
 from tests.support.pretend_gpu import DEVICE, PretendGpu
-from tests.support.requires import require_gpu_or_skip
 
 _CPU = torch.device("cpu")
 _BINS = (8, 4, 4)
@@ -71,8 +70,8 @@ def test_host_reads_do_not_grow_with_the_length_of_a_look() -> None:
     assert len(reads) == 1, reads
 
 
+@pytest.mark.gpu
 def test_a_look_on_a_gpu_is_the_same_look() -> None:
-    require_gpu_or_skip()
     here, colours = _look(torch.device("cpu"))
     there, histograms = _look(torch.device("cuda"))
     assert histograms.cpu().equal(colours)
@@ -136,6 +135,7 @@ def test_an_encoder_on_the_cpu_answers_there_wherever_the_pixels_lie(encoder: En
 _WITH_TEXT = [name for name in list_samplers() if get_sampler(name).needs_text]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", _WITH_TEXT)
 def test_an_encoder_without_float64_serves_every_sampler(name: str) -> None:
     config = SamplerConfig(grid=_GRID, encode=EncodeConfig(max_encoded=24))
@@ -164,6 +164,7 @@ _EVERY_LOOK: list[tuple[str, Literal["fps", "refine"]]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "kind"), _EVERY_LOOK)
 def test_pixels_come_to_the_encoder_from_no_other_device(
     name: str, kind: Literal["fps", "refine"]
@@ -179,6 +180,7 @@ def test_pixels_come_to_the_encoder_from_no_other_device(
         assert gpu.uploads
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("max_encoded", [24, 1000])
 @pytest.mark.parametrize("name", ["stacfp", "keyscore", "topk"])
 def test_no_product_that_decides_frames_has_fewer_bits(name: str, max_encoded: int) -> None:

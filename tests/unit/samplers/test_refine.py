@@ -95,6 +95,7 @@ def test_what_is_chosen_lies_inside_the_moment(name: str, video: Path) -> None:
     assert not set(sample(name, video, 6, coarse).indices) <= set(RED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REFINING)
 @pytest.mark.parametrize("num_frames", [1, 2, 11, 12, 13, 36, 37, 100, N_FRAMES + 1])
 def test_exactly_the_budget(name: str, num_frames: int, video: Path) -> None:
