@@ -8,13 +8,16 @@ LOCK := constraints.txt
 export PIP_CONSTRAINT := $(CURDIR)/$(LOCK)
 export PIP_BUILD_CONSTRAINT := $(PIP_CONSTRAINT)
 
-.PHONY: demo test test-newest test-versions fuzz lint docs lock setup setup-demo clean
+.PHONY: demo test test-quick test-newest test-versions fuzz lint docs lock setup setup-demo clean
 
 demo: setup-demo  ## the main job, offline, on a real video
 	$(BIN)/keyscore demo
 
 test: setup  ## all tests, with everything they need
 	$(BIN)/python -m pytest
+
+test-quick: setup  ## the quick half of the tests
+	$(BIN)/python -m pytest -m "not slow and not fuzz"
 
 test-newest:  ## all tests without the lock; names the packages whose newer versions broke some
 	PYTHON=$(PYTHON) tests/newest.sh
