@@ -8,7 +8,7 @@ LOCK := constraints.txt
 export PIP_CONSTRAINT := $(CURDIR)/$(LOCK)
 export PIP_BUILD_CONSTRAINT := $(PIP_CONSTRAINT)
 
-.PHONY: demo test test-quick test-newest test-versions fuzz lint lock setup setup-demo clean
+.PHONY: demo test test-quick test-newest test-versions fuzz lint docs lock setup setup-demo clean
 
 demo: setup-demo  ## the main job, offline, on a real video
 	$(BIN)/keyscore demo
@@ -35,6 +35,9 @@ lint: setup  ## what CI checks beside the tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PYTHONPATH=integrations $(BIN)/lint-imports
+
+docs: setup  ## the documentation site, in site/; a dead link or a wrong docstring is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 lock:  ## renew the lock: the newest versions that the project's bounds allow
 	$(PYTHON) -m venv .venv-lock
@@ -66,4 +69,4 @@ $(VENV)/ms-swift: tests/support/ms_swift/requirements.txt | $(VENV)/.test
 	touch $@
 
 clean:  ## what was installed and cached here
-	rm -rf $(VENV) .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis site
