@@ -23,7 +23,7 @@ from evals.keyframes.lines import ORACLE, Line, lines_of
 from evals.keyframes.matching import histograms, judge
 from keyscore_plugin.baselines.random_frames import RandomSettings, random_rows
 from keyscore_plugin.errors import VideoError
-from keyscore_plugin.samplers.request import DEFAULT_NUM_FRAMES
+from keyscore_plugin.samplers.query import DEFAULT_NUM_FRAMES
 from keyscore_plugin.video.source import VideoSource
 
 N_DRAWS = 5  # ours: random frames are drawn this often, and the mean is taken

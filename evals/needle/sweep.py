@@ -32,9 +32,9 @@ from keyscore_plugin.config import (
 from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import KeyScoreError
-from keyscore_plugin.samplers.encoding import rows_worth_encoding, side_to_encode
-from keyscore_plugin.samplers.look import look
-from keyscore_plugin.samplers.request import Stopwatch
+from keyscore_plugin.samplers.encoding import rows_worth_encoding
+from keyscore_plugin.samplers.keyscore import KeyScoreSampler
+from keyscore_plugin.samplers.query import SelectionRequest
 from keyscore_plugin.types import Candidates, Embeddings, Frames, TextEmbedding
 from keyscore_plugin.video.samples.joined import NeedleVideo
 from keyscore_plugin.video.source import open_video
@@ -135,15 +135,10 @@ def settings() -> Iterator[tuple[str, SamplerConfig]]:
 def _embed(
     video: NeedleVideo, encoder: Encoder, text_noise: float, rng: torch.Generator
 ) -> _Embedded:
-    config = SamplerConfig()
+    sampler = KeyScoreSampler(encoder=encoder)
     with open_video(video.path) as source:
-        grid = look(
-            source,
-            config.grid,
-            at_least=max(_BUDGETS),
-            short_side=side_to_encode(config.grid, encoder),
-            clock=Stopwatch(),
-        )
+        run = sampler.run_on(source, SelectionRequest(num_frames=max(_BUDGETS)))
+        grid = run.look(run.as_encoded(run.config.grid), device=torch.device("cpu"))
         duration_seconds = source.duration_seconds
     frames = grid[torch.arange(len(grid))].since(source.start_pts_seconds)
     return _Embedded(

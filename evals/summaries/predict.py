@@ -10,7 +10,7 @@ from evals.harness.cells import Cell
 from keyscore_plugin.algorithm.scoring import score
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.samplers.encoding import join_embeddings
-from keyscore_plugin.samplers.request import DEFAULT_NUM_FRAMES
+from keyscore_plugin.samplers.query import DEFAULT_NUM_FRAMES
 from keyscore_plugin.types import Caption, Embeddings, Frames, TextEmbedding
 from keyscore_plugin.video.source import uniform_indices
 
