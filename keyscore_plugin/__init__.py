@@ -7,9 +7,9 @@ What you call: `get_sampler`, `list_samplers`, `KeyScoreSampler`; `open_video`, 
 What you implement to extend it: `Sampler`, `Encoder`, `Captioner`, `VideoSource`. A package that
 names its class in one of the entry-point groups of `keyscore_plugin.registries` adds it by name.
 
-What flows between the steps: `Frames`, `Embeddings`, `TextEmbedding`, `Candidates`, `FrameScores`,
-`Selection` and its parts. How they are set: `SamplerConfig`, with one config for each stage.
-Every error is a `KeyScoreError`.
+What flows between the steps: `VideoFacts`, `Frames`, `Embeddings`, `TextEmbedding`, `Candidates`,
+`FrameScores`, `Selection` and its parts. How they are set: `SamplerConfig`, with one config for
+each stage. Every error is a `KeyScoreError`.
 
 Example:
     >>> from keyscore_plugin import get_sampler, sample_video
@@ -60,6 +60,7 @@ if TYPE_CHECKING:
         ScoredFrame,
         Selection,
         TextEmbedding,
+        VideoFacts,
     )
     from keyscore_plugin.video.samples import sample_video
     from keyscore_plugin.video.source import VideoInput, VideoSource, open_video
@@ -91,6 +92,7 @@ __all__ = [
     "Selection",
     "TextEmbedding",
     "VideoError",
+    "VideoFacts",
     "VideoInput",
     "VideoSource",
     "__version__",
@@ -135,6 +137,7 @@ _PLACES = {
     "Selection": "keyscore_plugin.types:Selection",
     "TextEmbedding": "keyscore_plugin.types:TextEmbedding",
     "VideoError": "keyscore_plugin.errors:VideoError",
+    "VideoFacts": "keyscore_plugin.types:VideoFacts",
     "VideoInput": "keyscore_plugin.video.source:VideoInput",
     "VideoSource": "keyscore_plugin.video.source:VideoSource",
     "get_sampler": "keyscore_plugin.samplers.base:get_sampler",

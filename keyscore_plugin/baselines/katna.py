@@ -15,7 +15,8 @@ from keyscore_plugin.samplers.pad_selection import pad_evenly
 from keyscore_plugin.samplers.run import Run
 from keyscore_plugin.samplers.template import Choice
 from keyscore_plugin.types import Frames, GridInfo
-from keyscore_plugin.video.source import VideoSource, grid_indices
+from keyscore_plugin.video.grid import grid_indices
+from keyscore_plugin.video.source import VideoSource
 
 _BLOCK_FRAMES = 64
 

@@ -22,7 +22,8 @@ from keyscore_plugin.samplers.query import (
     resolve_query,
 )
 from keyscore_plugin.types import Embeddings, Frames
-from keyscore_plugin.video.source import VideoSource, grid_indices, uniform_indices
+from keyscore_plugin.video.grid import grid_indices, uniform_indices
+from keyscore_plugin.video.source import VideoSource
 
 _BATCHES_AHEAD = 2  # ours: one is being decoded while one lies ready
 

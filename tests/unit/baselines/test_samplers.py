@@ -22,9 +22,10 @@ from keyscore_plugin.errors import InputError
 from keyscore_plugin.registries import SAMPLERS
 from keyscore_plugin.samplers.grid import rebatch
 from keyscore_plugin.types import Embeddings, Frames
-from keyscore_plugin.video.source import open_video, uniform_indices
+from keyscore_plugin.video.grid import uniform_indices
+from keyscore_plugin.video.source import open_video
 from tests.support.clips import Clip
-from tests.support.colour import ColourEncoder
+from tests.support.colour_encoder import ColourEncoder
 
 CLIP = Clip("many_colours.mp4", n_frames=96, gop=12)
 EVERY_FRAME = SamplerConfig(grid=GridConfig(sample_fps=25))

@@ -23,7 +23,7 @@ from keyscore_plugin.video.decoders.base import ScannedSource
 from keyscore_plugin.video.decoders.pyav import PyAVSource
 from keyscore_plugin.video.source import open_video
 from tests.support.clips import Clip
-from tests.support.colour import ColourEncoder
+from tests.support.colour_encoder import ColourEncoder
 from tests.support.requires import require_or_skip
 
 PATIENCE = 5.0  # seconds after which a thread that should have moved counts as stuck

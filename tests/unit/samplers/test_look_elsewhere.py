@@ -17,7 +17,7 @@ from keyscore_plugin.samplers.template import SamplerTemplate
 from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
 from keyscore_plugin.video.samples import sample_video
 from keyscore_plugin.video.source import open_video
-from tests.support.colour import ColourEncoder
+from tests.support.colour_encoder import ColourEncoder
 from tests.support.pretend_gpu import DEVICE, PretendGpu
 from tests.support.requires import require_gpu_or_skip
 

@@ -17,7 +17,7 @@ from keyscore_plugin.errors import InputError
 from keyscore_plugin.samplers.refine import worth_a_closer_look
 from keyscore_plugin.samplers.text import TextSampler
 from keyscore_plugin.types import GridInfo
-from tests.support.colour import ColourEncoder
+from tests.support.colour_encoder import ColourEncoder
 
 FPS = 10
 SECONDS = 60

@@ -19,7 +19,7 @@ from keyscore_plugin.samplers.encoding import rows_worth_encoding
 from keyscore_plugin.samplers.pad_selection import pad_evenly
 from keyscore_plugin.types import STAGES, Candidates, Caption, Embeddings, Frames
 from keyscore_plugin.video.source import open_video
-from tests.support.colour import ColourEncoder
+from tests.support.colour_encoder import ColourEncoder
 
 COLOURS = {"red": (220, 20, 20), "green": (20, 200, 20), "blue": (20, 20, 220)}
 FPS = 10
@@ -246,7 +246,7 @@ def test_bad_arguments_are_named(call: dict[str, Any], message: str, traffic_lig
 
 @pytest.mark.parametrize("video", [123, None, {"video": "a.mp4"}])
 def test_what_is_no_video_is_named(video: Any) -> None:
-    with pytest.raises(InputError, match="is no video; give a path"):
+    with pytest.raises(InputError, match="is not a video; give a path"):
         get_sampler("uniform")(video)
 
 

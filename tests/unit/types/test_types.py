@@ -233,6 +233,12 @@ def test_json_of_an_older_version_says_not_what_was_looked_at() -> None:
     assert Selection.from_dict(values).looked_at is None
 
 
+def test_json_names_its_format_and_older_json_without_one_is_read() -> None:
+    values = selection(curves=()).to_dict()
+    assert values.pop("format") == 1
+    assert Selection.from_dict(values) == selection(curves=())
+
+
 def test_curves_are_written_only_when_asked_for() -> None:
     assert "curves" not in selection().to_dict()
     assert Selection.from_json(selection().to_json()) == selection(curves=())
@@ -271,6 +277,8 @@ def test_text_that_is_no_selection(text: str, message: str) -> None:
         ({"caption": {"text": "", "origin": "given"}}, "caption is empty"),
         ({"notes": None}, "not a Selection"),
         ({"indices": [2, 1]}, "unique and rising"),
+        ({"format": 2}, "a Selection of format 2 .* up to 1; update keyscore-plugin"),
+        ({"format": "1"}, "a Selection of format '1' cannot be read"),
     ],
 )
 def test_values_that_are_no_selection(changes: dict[str, Any], message: str) -> None:
