@@ -13,9 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.video.samples.camera import Point
 from keyscore_plugin.video.samples.joined import NeedleVideo, join
-from keyscore_plugin.video.samples.sources import Footage, Still
+from keyscore_plugin.video.samples.sources import Footage, Point, Still
 
 
 @dataclass(frozen=True, slots=True)

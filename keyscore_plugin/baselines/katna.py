@@ -6,15 +6,17 @@ import torch
 from torch import Tensor
 
 from keyscore_plugin._runtime import progress
+from keyscore_plugin._runtime.stopwatch import stage
 from keyscore_plugin.algorithm.kmeans import kmeans
 from keyscore_plugin.baselines import katna_images as images
 from keyscore_plugin.baselines.settings import PublishedSampler, require_range
-from keyscore_plugin.samplers.pad_selection import fill_up
-from keyscore_plugin.samplers.rebatch import in_chunks, joined
-from keyscore_plugin.samplers.request import Request, StageClock
+from keyscore_plugin.samplers.grid import join_frames, rebatch
+from keyscore_plugin.samplers.pad_selection import pad_evenly
+from keyscore_plugin.samplers.run import Run
 from keyscore_plugin.samplers.template import Choice
-from keyscore_plugin.types import Frames, LookedAt
-from keyscore_plugin.video.source import VideoSource, grid_indices
+from keyscore_plugin.types import Frames, GridInfo
+from keyscore_plugin.video.grid import grid_indices
+from keyscore_plugin.video.source import VideoSource
 
 _BLOCK_FRAMES = 64
 
@@ -184,26 +186,26 @@ class KatnaSampler(PublishedSampler[KatnaSettings]):
     name = "katna"
     defaults = KatnaSettings()
 
-    def _choose(self, source: VideoSource, request: Request, clock: StageClock) -> Choice:
-        settings = self.settings
-        with clock.stage("decode"):  # the peaks are found while decoding: only they are kept
+    def _choose(self, run: Run) -> Choice:
+        settings, source = self.settings, run.source
+        with stage("decode"):  # the peaks are found while decoding: only they are kept
             if settings.every_frame:
                 looked_at = torch.arange(len(source.pts_seconds()))
             else:
-                looked_at = grid_indices(source, self.config.grid, at_least=request.at_least)
+                looked_at = grid_indices(source, self.config.grid, at_least=run.request.at_least)
             frames = self._peaks(source, looked_at)
-        with clock.stage("select"):
-            rows = katna(frames.pixels, num_frames=request.at_least, settings=settings)
+        with stage("select"):
+            rows = katna(frames.pixels, num_frames=run.request.at_least, settings=settings)
             found = frames.indices[rows]
             times = source.pts_seconds()
-            indices = fill_up(found, times, request.at_least)
+            indices = pad_evenly(found, times, run.request.at_least)
         kind = "all" if settings.every_frame else self.config.grid.kind
         n_added = len(indices) - len(found)
         note = f"{n_added} of {len(indices)} frames were added evenly: Katna found no more"
         return Choice(
             indices=indices,
             pts_seconds=times[indices],
-            looked_at=LookedAt(kind, len(looked_at)),
+            looked_at=GridInfo(kind, len(looked_at)),
             notes=(note,) if n_added else (),
         )
 
@@ -214,10 +216,10 @@ class KatnaSampler(PublishedSampler[KatnaSettings]):
         found = []
         batches = progress.track("decode", batches, total=len(looked_at))
         on_cpu = (batch.to("cpu") for batch in batches)
-        for chunk in in_chunks(on_cpu, settings.chunk_frames):
+        for chunk in rebatch(on_cpu, settings.chunk_frames):
             changes = _changes(chunk.pixels)
             found.append(chunk[peaks_of_change(changes, window_frames=settings.window_frames)])
-        return joined(found)
+        return join_frames(found)
 
 
 class KatnaFixedSampler(KatnaSampler):

@@ -28,7 +28,9 @@ from evals.harness.run import run
 from evals.needle.__main__ import main as needle
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.errors import InputError, MemoryEndedError, ModelError
-from tests.support.footage import write_clip
+from tests.support.real_clips import write_clip
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 CLIPS = {"cat": ["tabby cat"], "rocket": ["rocket"], "both": ["tabby cat", "rocket"]}
@@ -250,13 +252,13 @@ def test_not_all_videos_can_be_left_out(units: list[Unit], tmp_path: Path) -> No
         (["--num-frames=0"], "1 or more, got '0'"),
         (["--num-frames=few"], "1 or more, got 'few'"),
         (["--threshold=high"], "'high' is not a number"),
-        (["--seed=-1"], "whole number >= 0, got -1"),
+        (["--seed=-1"], "whole number of 0 or more, got -1"),
         (["--sampler="], "nothing to compare"),
         (["--num-frames="], "nothing to compare"),
         (["--config=" + "[" * 100_000], "is not JSON"),
         (["--sampler=best"], "best"),
         (["--sampler=uniform", "--threshold=0.5"], "uniform@t0.5"),
-        (["--config=[]"], "is no object"),
+        (["--config=[]"], "is not a JSON object"),
         (["--config={"], "is not JSON"),
         (["--device=toaster"], "toaster"),
     ],

@@ -22,7 +22,7 @@ from keyscore_plugin.types import Caption, Frames, TextEmbedding
 from keyscore_plugin.video.decoders.pyav import PyAVSource
 from keyscore_plugin.video.samples import sample_video
 from keyscore_transformers import enable, generate
-from tests.support.colour import WORDS, ColourEncoder
+from tests.support.colour_encoder import WORDS, ColourEncoder
 from tests.support.tiny import FAMILIES, build
 from tests.support.tiny.videos import numbered_frames
 
@@ -124,6 +124,7 @@ def ready(family: str = "qwen2_5_vl", **settings: Any) -> tuple[Any, Any, list[i
     return enable(processor, model=model, **settings), model, batches
 
 
+@pytest.mark.slow
 def test_a_real_clip_end_to_end(counting: str) -> None:
     """The clip is looked at once and its frames are read once, whatever else happens."""
     processor, model, batches = ready(encoder="conse", decoder=counting)

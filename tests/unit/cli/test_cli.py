@@ -28,7 +28,7 @@ from keyscore_plugin.registries import CAPTIONERS, DECODERS, SAMPLERS
 from keyscore_plugin.samplers.base import get_sampler
 from keyscore_plugin.types import STAGES, Selection
 from keyscore_plugin.video.source import open_video
-from tests.support.broken import BROKEN
+from tests.support.broken_files import BROKEN
 from tests.support.clips import CLIPS
 from tests.support.tiny.videos import frame_numbers, numbered_video
 
@@ -484,6 +484,7 @@ def test_what_is_installed_and_does_not_load_is_found_by_check_alone(
         assert pyav["usable"] is usable
 
 
+@pytest.mark.slow
 def test_a_system_without_posix_locks_selects_and_says_that_it_runs_no_batch(video: str) -> None:
     code = (
         "import sys\n"

@@ -9,12 +9,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keyscore_plugin._runtime.stopwatch import counting, stage, waiting
 from keyscore_plugin.algorithm.stacfp import hsv_histograms
-from keyscore_plugin.config import GridConfig
+from keyscore_plugin.config import GridConfig, SamplerConfig
 from keyscore_plugin.errors import VideoError
-from keyscore_plugin.samplers.look import colours_alone, look_at_colours, looking
-from keyscore_plugin.samplers.prefetch import ahead
-from keyscore_plugin.samplers.request import StageClock
+from keyscore_plugin.samplers.grid import prefetch
+from keyscore_plugin.samplers.query import SelectionRequest
+from keyscore_plugin.samplers.run import Run
+from keyscore_plugin.samplers.stacfp import StacfpSampler
 from keyscore_plugin.video.source import VideoSource, open_video
 from tests.support.clips import CLIPS
 
@@ -28,13 +30,18 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return b_frames.write(tmp_path_factory.mktemp("look"))
 
 
+def run_on(source: VideoSource, grid: GridConfig, *, num_frames: int = 1) -> Run:
+    sampler = StacfpSampler(SamplerConfig(grid=grid), device="cpu")
+    return sampler.run_on(source, SelectionRequest(num_frames))
+
+
 def threads_of_ours() -> list[str]:
-    return [t.name for t in threading.enumerate() if t.name.startswith("keyscore-ahead")]
+    return [t.name for t in threading.enumerate() if t.name.startswith("keyscore-prefetch")]
 
 
 @given(st.lists(st.integers()), st.integers(1, 5))
 def test_everything_comes_through_in_order(items: list[int], depth: int) -> None:
-    assert list(ahead(iter(items), depth=depth)) == items
+    assert list(prefetch(iter(items), depth=depth)) == items
 
 
 def test_no_more_than_the_depth_is_made_ahead() -> None:
@@ -48,7 +55,7 @@ def test_no_more_than_the_depth_is_made_ahead() -> None:
                 third.set()
             yield number
 
-    items = ahead(numbers(), depth=2)
+    items = prefetch(numbers(), depth=2)
     assert next(items) == 0
     assert third.wait(PATIENCE)  # made while nobody asked
     threading.Event().wait(0.05)
@@ -62,7 +69,7 @@ def test_an_error_comes_where_its_item_would_have_come() -> None:
         yield 2
         raise VideoError("v.mp4", "it ends", "repair it")
 
-    items = ahead(broken(), depth=4)
+    items = prefetch(broken(), depth=4)
     assert [next(items), next(items)] == [1, 2]
     with pytest.raises(VideoError, match="it ends"):
         next(items)
@@ -79,9 +86,9 @@ def test_closing_early_ends_the_thread_and_what_it_reads() -> None:
         finally:
             closed.set()
 
-    items = ahead(endless(), depth=2)
+    items = prefetch(endless(), depth=2)
     next(items)
-    assert threads_of_ours() == ["keyscore-ahead_0"]
+    assert threads_of_ours() == ["keyscore-prefetch_0"]
     items.close()
     del items
     assert threads_of_ours() == []
@@ -89,11 +96,10 @@ def test_closing_early_ends_the_thread_and_what_it_reads() -> None:
 
 
 def test_the_look_is_what_the_decoder_gives(clip: Path) -> None:
-    config = GridConfig()
+    config = GridConfig(short_side=32)
     with open_video(clip) as source:
-        grid, histograms = look_at_colours(
-            source, config, at_least=source.n_frames, short_side=32, bins=BINS, clock=StageClock()
-        )
+        run = run_on(source, config, num_frames=source.n_frames)
+        grid, histograms = run.look_with_histograms(config)
         expected = list(source.thumbnails(range(source.n_frames), short_side=32))
     frames = grid[torch.arange(len(grid))]
     assert frames.indices.tolist() == list(range(source.n_frames))
@@ -105,10 +111,8 @@ def test_the_look_is_what_the_decoder_gives(clip: Path) -> None:
 def test_colours_without_pixels_are_the_same_colours(clip: Path) -> None:
     config = GridConfig(sample_fps=5, short_side=32)
     with open_video(clip) as source:
-        frames, histograms = look_at_colours(
-            source, config, at_least=1, short_side=32, bins=BINS, clock=StageClock()
-        )
-        colours = colours_alone(source, config, at_least=1, bins=BINS, clock=StageClock())
+        frames, histograms = run_on(source, config).look_with_histograms(config)
+        colours = run_on(source, config).histograms(config)
     assert colours.histograms.equal(histograms)
     assert colours.indices.equal(frames.indices)
     assert colours.pts_seconds.equal(frames.pts_seconds)
@@ -116,10 +120,8 @@ def test_colours_without_pixels_are_the_same_colours(clip: Path) -> None:
 
 def test_a_fault_while_looking_leaves_no_thread_and_the_video_usable(clip: Path) -> None:
     def fail_on_the_first(source: VideoSource) -> None:
-        with looking(source, GridConfig(), at_least=1, short_side=32, clock=StageClock()) as (
-            batches,
-            _,
-        ):
+        grid = GridConfig(short_side=32)
+        with run_on(source, grid).read_grid(grid, device=torch.device("cpu")) as (batches, _):
             next(batches)
             raise RuntimeError("no room")
 
@@ -131,7 +133,6 @@ def test_a_fault_while_looking_leaves_no_thread_and_the_video_usable(clip: Path)
 
 
 def test_waiting_counts_the_decoder_and_nothing_else() -> None:
-    clock = StageClock()
     pause = threading.Event()
 
     def slow() -> Iterator[int]:
@@ -139,23 +140,37 @@ def test_waiting_counts_the_decoder_and_nothing_else() -> None:
             pause.wait(0.02)
             yield number
 
-    for _ in clock.waiting("decode", slow()):
-        pause.wait(0.1)
-    seconds = clock.seconds()
+    with counting() as stopwatch:
+        for _ in waiting("decode", slow()):
+            pause.wait(0.1)
+        seconds = stopwatch.seconds()
     assert 0.03 < seconds["decode"] < seconds["total"] - 0.15
 
 
 def test_a_stage_inside_another_counts_for_itself_alone() -> None:
-    clock = StageClock()
     pause = threading.Event()
-    with clock.stage("encode"):
-        pause.wait(0.05)
-        for _ in clock.waiting("decode", iter([1])):
-            pause.wait(0.02)
-            with clock.stage("propose"):
-                pause.wait(0.1)
-    seconds = clock.seconds()
+    with counting() as stopwatch:
+        with stage("encode"):
+            pause.wait(0.05)
+            for _ in waiting("decode", iter([1])):
+                pause.wait(0.02)
+                with stage("propose"):
+                    pause.wait(0.1)
+        seconds = stopwatch.seconds()
     assert 0.06 < seconds["encode"] < 0.1
     assert 0.1 <= seconds["propose"] < 0.15
     assert seconds["decode"] < 0.02
     assert sum(seconds.values()) - seconds["total"] <= seconds["total"]
+
+
+def test_a_call_inside_a_call_counts_for_itself_and_none_counts_outside() -> None:
+    pause = threading.Event()
+    with counting() as outer, stage("caption"):
+        with counting() as inner, stage("encode"):
+            pause.wait(0.05)
+        assert inner.seconds()["encode"] >= 0.05
+        assert outer.seconds()["encode"] == 0.0
+    with stage("encode"):
+        pause.wait(0.01)
+    assert outer.seconds()["encode"] == 0.0
+    assert outer.seconds()["caption"] >= 0.05

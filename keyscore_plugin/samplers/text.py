@@ -1,0 +1,138 @@
+"""The samplers that compare the grid with a text: everything but the rule that chooses."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from keyscore_plugin._runtime.stopwatch import stage
+from keyscore_plugin.algorithm.numeric import require_finite
+from keyscore_plugin.samplers.grid import ThumbnailStore
+from keyscore_plugin.samplers.query import Query, SelectionRequest, mean_cosine
+from keyscore_plugin.samplers.refine import coarse_grid, refine_grid
+from keyscore_plugin.samplers.run import Run
+from keyscore_plugin.samplers.template import Choice, SamplerTemplate
+from keyscore_plugin.types import Embeddings, GridInfo, ScoredFrame
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QueryGrid:
+    """The grid compared with the query: what a rule chooses from.
+
+    Everything is on the CPU: the rules are short and sequential, and alike on all devices.
+
+    Attributes:
+        cosines: ``(n,)`` cosine of each frame with the text, finite (eq. 2).
+        vectors: ``(n, d)`` unit frame embeddings.
+        query: ``(d,)`` unit embedding of the text; the mean of several texts.
+        pts_seconds: ``(n,)`` float64 times, rising.
+        duration_seconds: Duration of the video.
+    """
+
+    cosines: Tensor
+    vectors: Tensor
+    query: Tensor
+    pts_seconds: Tensor
+    duration_seconds: float
+
+    @classmethod
+    def of(cls, frames: Embeddings, query: Query, *, duration_seconds: float) -> "QueryGrid":
+        """Compare every frame with the texts."""
+        cosines = mean_cosine(frames, query.embeddings).cpu()
+        require_finite(cosines, "scores")
+        mean_text = torch.stack([text.vector for text in query.embeddings]).mean(0)
+        return cls(
+            cosines,
+            frames.vectors.cpu(),
+            torch.nn.functional.normalize(mean_text, dim=0).cpu(),
+            frames.pts_seconds,
+            duration_seconds,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picked:
+    """The frames that a rule chose.
+
+    Attributes:
+        rows: ``(k,)`` int64 rows of the grid, rising and unique.
+        notes: Facts that a reader of the selection must know.
+    """
+
+    rows: Tensor
+    notes: tuple[str, ...] = ()
+
+
+class TextSampler(SamplerTemplate):
+    """Base of the samplers that embed every frame of the grid: only their rule, `_pick`, differs.
+
+    A caption, if one has to be written, describes even frames of the grid: there are no proposals
+    here.
+    """
+
+    needs_text = True
+
+    def _choose(self, run: Run) -> Choice:
+        run.require_text()
+        grid, coarse = run.look_and_encode(coarse_grid(run))
+        query = run.query(grid)
+        refined = refine_grid(run, coarse, query, n_coarse=len(grid))
+        frames = refined.frames
+        with stage("score"):
+            scored = QueryGrid.of(frames, query, duration_seconds=run.source.duration_seconds)
+        with stage("select"):
+            picked = self._pick(scored, run.request)
+        return cosine_choice(
+            run,
+            query,
+            picked,
+            scores=scored.cosines,
+            frames=frames,
+            embedded=torch.arange(len(frames)),
+            looked_at=refined.looked_at,
+            notes=refined.notes,
+        )
+
+    @abstractmethod
+    def _pick(self, grid: QueryGrid, request: SelectionRequest) -> Picked:
+        """Choose rows of the grid."""
+
+
+def cosine_choice(
+    run: Run,
+    query: Query,
+    picked: Picked,
+    *,
+    scores: Tensor,
+    frames: ThumbnailStore | Embeddings,
+    embedded: Tensor,
+    looked_at: GridInfo,
+    notes: tuple[str, ...] = (),
+) -> Choice:
+    """The answer of a sampler whose scores are cosines.
+
+    Args:
+        run: The call.
+        query: The texts that scored.
+        picked: The chosen rows.
+        scores: ``(n,)`` score of every frame.
+        frames: The ``n`` frames that could be chosen.
+        embedded: ``(m,)`` rows that were embedded, rising.
+        looked_at: The frames that were decoded.
+        notes: Notes on the grid, before those of the rule.
+    """
+    columns = (frames.indices[embedded], frames.pts_seconds[embedded], scores[embedded])
+    return Choice(
+        indices=frames.indices[picked.rows],
+        pts_seconds=frames.pts_seconds[picked.rows],
+        scores=scores[picked.rows],
+        looked_at=looked_at,
+        query=query,
+        encoder=run.encoder.name,
+        curves=tuple(
+            ScoredFrame(index, pts_seconds, semantic=score, total=score)
+            for index, pts_seconds, score in zip(*(c.tolist() for c in columns), strict=True)
+        ),
+        notes=notes + picked.notes,
+    )
