@@ -72,7 +72,7 @@ def test_a_name_is_read_from_an_array_of_one(tmp_path: Path) -> None:
         ({"picks": np.full(7, np.nan)}, "picks holds float64"),
         ({"user_summary": np.full((4, 100), np.inf)}, "user_summary holds float64"),
         ({"picks": np.full(7, 1e300)}, "picks holds float64"),
-        ({"picks": None, "picks/inner": 1}, "picks is no dataset"),
+        ({"picks": None, "picks/inner": 1}, "picks is not a dataset"),
         ({"video_name": ["a", "b"]}, r"video_name has shape \(2,\)"),
     ],
 )
@@ -88,7 +88,7 @@ def test_a_broken_group_is_one_clear_line(
 
 def test_a_file_that_is_no_h5_says_so(tmp_path: Path) -> None:
     (tmp_path / "a.h5").write_text("<html>sign in to download</html>")
-    with pytest.raises(InputError, match="no readable h5 file"):
+    with pytest.raises(InputError, match="is not a readable h5 file"):
         read_h5(tmp_path / "a.h5", n_users=USERS)
 
 
@@ -96,7 +96,7 @@ def test_an_h5_that_points_at_nothing_says_so(tmp_path: Path) -> None:
     path = write_h5(tmp_path / "a.h5", VIDEOS, changed={"picks": None})
     with h5py.File(path, "a") as file:
         file["video_10/picks"] = h5py.SoftLink("/nowhere")
-    with pytest.raises(InputError, match="no readable h5 file"):
+    with pytest.raises(InputError, match="is not a readable h5 file"):
         read_h5(path, n_users=USERS)
 
 
@@ -107,7 +107,7 @@ def test_an_empty_file_and_a_foreign_group_say_so(tmp_path: Path) -> None:
         read_h5(tmp_path / "a.h5", n_users=USERS)
     with h5py.File(tmp_path / "c.h5", "w") as file:
         file["video_1"] = 1
-    with pytest.raises(InputError, match="video_1 is no group"):
+    with pytest.raises(InputError, match="video_1 is not a group"):
         read_h5(tmp_path / "c.h5", n_users=USERS)
     with h5py.File(tmp_path / "b.h5", "w") as file:
         file["clip/picks"] = 1
@@ -136,8 +136,8 @@ def test_annotators_are_read_and_sampled_at_the_picks(tmp_path: Path) -> None:
         (lambda lines: [*lines, lines[0]], "line 41: aaa comes a second time"),
         (lambda lines: [lines[0].replace("\t", " "), *lines[1:]], "line 1 has 1 fields"),
         (lambda lines: [lines[0] + ",", *lines[1:]], "line 1: the scores must be numbers"),
-        (lambda lines: [lines[0] + ",6", *lines[1:]], "line 1: the scores must lie in 1 to 5"),
-        (lambda lines: [lines[0] + ",nan", *lines[1:]], "must lie in 1 to 5"),
+        (lambda lines: [lines[0] + ",6", *lines[1:]], "line 1: the scores must be from 1 to 5"),
+        (lambda lines: [lines[0] + ",nan", *lines[1:]], "must be from 1 to 5"),
         (lambda lines: [lines[0] + ",5", *lines[1:]], "of aaa have 70 to 71 scores"),
     ],
 )
