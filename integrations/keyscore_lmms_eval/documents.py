@@ -36,6 +36,43 @@ class Shown:
     question: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class EvalInstance:
+    """An instance of lmms-eval, whose arguments its simple and its chat models place differently.
+
+    Attributes:
+        instance: The `Instance` of lmms-eval.
+        is_simple: Whether a simple model answers it; else a chat model does.
+    """
+
+    instance: Any
+    is_simple: bool
+
+    @property
+    def place(self) -> tuple[int, str, str]:
+        """doc_id, task and split."""
+        doc_id, task, split = self.instance.args[3:6]
+        return doc_id, task, split
+
+    @property
+    def function_at(self) -> int:
+        """Position of ``doc_to_visual`` or ``doc_to_messages``."""
+        return 2 if self.is_simple else 1
+
+    def shown(self, doc: Mapping[str, Any]) -> list[Shown]:
+        """The videos that the model would get of the document."""
+        function = self.instance.args[self.function_at]
+        if self.is_simple:
+            return shown_in_visuals(function(doc), self.instance.args[0], task_of(function))
+        return shown_in_messages(function(doc), task_of(function))
+
+    def with_function(self, function: Callable[..., Any]) -> tuple[Any, ...]:
+        """The arguments with another function."""
+        arguments = list(self.instance.args)
+        arguments[self.function_at] = function
+        return tuple(arguments)
+
+
 def span_of(visual: Any) -> VideoSpan | None:
     """The video file that a visual names; None for any other visual."""
     if isinstance(visual, Mapping) and visual.get("type", "video") == "video":

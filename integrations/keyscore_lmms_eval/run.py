@@ -13,9 +13,8 @@ from tqdm import tqdm
 
 from keyscore_lmms_eval import fingerprint
 from keyscore_lmms_eval.arguments import SamplerArguments
-from keyscore_lmms_eval.documents import task_of, with_videos, with_visuals
+from keyscore_lmms_eval.documents import EvalInstance, task_of, with_videos, with_visuals
 from keyscore_lmms_eval.injection import fold_of, fresh_images, open_seam
-from keyscore_lmms_eval.instances import Request
 from keyscore_lmms_eval.model_table import Host
 from keyscore_lmms_eval.planned_video import planned_video
 from keyscore_lmms_eval.planning import Plan, Planner
@@ -100,8 +99,8 @@ class SampledRun:
         return results
 
     def _plan(self, instance: Any) -> list[Plan]:
-        request = Request(instance, self._model.is_simple)
-        doc_id, task, split = request.place
+        asked = EvalInstance(instance, self._model.is_simple)
+        doc_id, task, split = asked.place
         doc = self._model.task_dict[task][split][doc_id]
         return [
             self._planner.plan(
@@ -114,7 +113,7 @@ class SampledRun:
                 ),
                 shown.span,
             )
-            for shown in request.shown(doc)
+            for shown in asked.shown(doc)
         ]
 
     @contextmanager
@@ -138,8 +137,8 @@ class SampledRun:
                 instance.arguments = arguments
 
     def _arguments_with(self, instance: Any, plans: list[Plan]) -> tuple[Any, ...]:
-        request = Request(instance, self._model.is_simple)
-        stock = instance.args[request.function_at]
+        asked = EvalInstance(instance, self._model.is_simple)
+        stock = instance.args[asked.function_at]
         loader = self._loader
         videos = [planned_video(plan, self._fetched) for plan in plans]
 
@@ -152,7 +151,7 @@ class SampledRun:
         def messages(doc: Any, *args: Any, **kwargs: Any) -> Any:
             return with_videos(stock(doc, *args, **kwargs), videos, task_of(stock))
 
-        return request.with_function(visuals if request.is_simple else messages)
+        return asked.with_function(visuals if asked.is_simple else messages)
 
     def _report(
         self,

@@ -20,7 +20,7 @@ class BatchCaptioner(Captioner, Protocol):
         """One sentence about each video."""
 
 
-class Meeting:
+class BatchingCaptioner:
     """A captioner that waits until every running job wants its caption, and asks for all at once.
 
     The jobs take turns: one runs at a time, until it ends or waits for its caption. So nothing

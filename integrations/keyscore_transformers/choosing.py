@@ -16,7 +16,7 @@ from keyscore_plugin.samplers.base import Sampler, get_sampler, require_sampler
 from keyscore_plugin.types import Selection
 from keyscore_plugin.video.copies import is_data_url
 from keyscore_plugin.video.trim import Excerpt
-from keyscore_transformers.batching import Meeting
+from keyscore_transformers.batching import BatchingCaptioner
 from keyscore_transformers.request import TextGuide, VideoRequest
 from keyscore_transformers.texts import Texts, choose_texts, refuse_other_guide
 from keyscore_transformers.times import frame_metadata, patch_seconds
@@ -80,7 +80,7 @@ class Chooser:
             jobs[key] = partial(self._choose_one, video, request, sampler, texts, fold)
             makes_caption |= texts.guide in ("caption", "both") and texts.caption is None
             keys.append(key)
-        if isinstance(self.captioner, Meeting) and makes_caption and len(jobs) > 1:
+        if isinstance(self.captioner, BatchingCaptioner) and makes_caption and len(jobs) > 1:
             done = self.captioner.run(list(jobs.values()))
         else:
             done = [job() for job in jobs.values()]

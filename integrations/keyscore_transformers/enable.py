@@ -10,7 +10,7 @@ from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.hosts.download import DownloadLimits, check_limits
 from keyscore_plugin.samplers.base import Sampler
-from keyscore_transformers.batching import BatchCaptioner, Meeting
+from keyscore_transformers.batching import BatchCaptioner, BatchingCaptioner
 from keyscore_transformers.choosing import Chooser
 from keyscore_transformers.enabled import attach, stock_copy
 from keyscore_transformers.families import Positions, times_of
@@ -105,4 +105,4 @@ def add_model(processor: Any, model: Any) -> None:
 
 
 def _in_batches(captioner: str | Captioner | None) -> str | Captioner | None:
-    return Meeting(captioner) if isinstance(captioner, BatchCaptioner) else captioner
+    return BatchingCaptioner(captioner) if isinstance(captioner, BatchCaptioner) else captioner
