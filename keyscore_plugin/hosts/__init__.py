@@ -1,1 +1,68 @@
-"""What every integration shares: pairing, downloads, kept selections."""
+"""What every integration stands on: one request, one choice of frames, one rule for the text.
+
+An integration translates its host's call into a `HostRequest`, hands it to `choose`, and puts the
+`Chosen` frames and times into its host's inputs. It imports from here, from `keyscore_plugin`, and
+from `keyscore_plugin.types` and `keyscore_plugin.errors`, and nothing else of the core.
+"""
+
+from keyscore_plugin._runtime.names import unknown
+from keyscore_plugin._runtime.optional import require
+from keyscore_plugin.captioners.vlm import left_padding, takes_times
+from keyscore_plugin.config import Guide
+from keyscore_plugin.encoders.registry import encoder_weights
+from keyscore_plugin.hosts.cache import SelectionCache
+from keyscore_plugin.hosts.choose import BACKEND, Chosen, choose, identity_of
+from keyscore_plugin.hosts.download import (
+    DownloadLimits,
+    check_limits,
+    is_remote,
+    local_path,
+    open_anywhere,
+)
+from keyscore_plugin.hosts.opening import open_part
+from keyscore_plugin.hosts.pairing import Fold, Pair, check_pair, keyframes_for_budget, pair_frames
+from keyscore_plugin.hosts.pool import SamplerPool
+from keyscore_plugin.hosts.query import QUERY_RULES, own_guide
+from keyscore_plugin.hosts.request import HostProfile, HostRequest
+from keyscore_plugin.samplers.base import require_sampler
+from keyscore_plugin.video.copies import Bytes, Readable, is_data_url
+from keyscore_plugin.video.images import IMAGE_SUFFIXES
+from keyscore_plugin.video.metadata import clock_metadata
+from keyscore_plugin.video.trim import Excerpt
+
+__all__ = [
+    "BACKEND",
+    "IMAGE_SUFFIXES",
+    "QUERY_RULES",
+    "Bytes",
+    "Chosen",
+    "DownloadLimits",
+    "Excerpt",
+    "Fold",
+    "Guide",
+    "HostProfile",
+    "HostRequest",
+    "Pair",
+    "Readable",
+    "SamplerPool",
+    "SelectionCache",
+    "check_limits",
+    "check_pair",
+    "choose",
+    "clock_metadata",
+    "encoder_weights",
+    "identity_of",
+    "is_data_url",
+    "is_remote",
+    "keyframes_for_budget",
+    "left_padding",
+    "local_path",
+    "open_anywhere",
+    "open_part",
+    "own_guide",
+    "pair_frames",
+    "require",
+    "require_sampler",
+    "takes_times",
+    "unknown",
+]

@@ -383,7 +383,8 @@ def test_a_sampler_for_a_model_that_none_can_serve_is_refused(model_id: str) -> 
     """Both pass over arguments that they do not know."""
     require_or_skip("lmms_eval")
     registry = importlib.import_module("keyscore_lmms_eval.registry")
-    registry.refuse_samplers_elsewhere()  # where the plugin is installed, lmms-eval itself has called it
+    # Where the plugin is installed, lmms-eval itself has called it.
+    registry.refuse_samplers_elsewhere()
     get_model = importlib.import_module("lmms_eval.models").get_model
     with pytest.raises(InputError, match=r"cannot serve .* take one of huggingface, internvl2"):
         get_model(model_id).create_from_arg_string("pretrained=m,sampler=keyscore")
