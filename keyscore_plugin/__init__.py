@@ -1,15 +1,15 @@
 """KeyScore: give a Video-LLM the frames that matter.
 
 What you call: `get_sampler`, `list_samplers`, `KeyScoreSampler`; `open_video`, `load_encoder`,
-`load_captioner`; the three steps of the algorithm, `propose`, `score`, `select`; `write_report`,
-`write_comparison`; `sample_video`.
+`load_captioner`, `VlmCaptioner`; the three steps of the algorithm, `propose`, `score`, `select`;
+`write_report`, `write_comparison`; `sample_video`.
 
 What you implement to extend it: `Sampler`, `Encoder`, `Captioner`, `VideoSource`. A package that
 names its class in one of the entry-point groups of `keyscore_plugin.registries` adds it by name.
 
-What flows between the steps: `Frames`, `Embeddings`, `TextEmbedding`, `Candidates`, `FrameScores`,
-`Selection` and its parts. How they are set: `SamplerConfig`, with one config for each stage.
-Every error is a `KeyScoreError`.
+What flows between the steps: `VideoFacts`, `Frames`, `Embeddings`, `TextEmbedding`, `Candidates`,
+`FrameScores`, `Selection` and its parts. How they are set: `SamplerConfig`, with one config for
+each stage. Every error is a `KeyScoreError`.
 
 Example:
     >>> from keyscore_plugin import get_sampler, sample_video
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from keyscore_plugin.algorithm.stacfp import propose
     from keyscore_plugin.captioners.base import Captioner
     from keyscore_plugin.captioners.registry import load_captioner
+    from keyscore_plugin.captioners.vlm import VlmCaptioner
     from keyscore_plugin.config import (
         EncodeConfig,
         GridConfig,
@@ -56,10 +57,11 @@ if TYPE_CHECKING:
         Embeddings,
         Frames,
         FrameScores,
-        LookedAt,
+        GridInfo,
         ScoredFrame,
         Selection,
         TextEmbedding,
+        VideoFacts,
     )
     from keyscore_plugin.video.samples import sample_video
     from keyscore_plugin.video.source import VideoInput, VideoSource, open_video
@@ -75,10 +77,10 @@ __all__ = [
     "FrameScores",
     "Frames",
     "GridConfig",
+    "GridInfo",
     "InputError",
     "KeyScoreError",
     "KeyScoreSampler",
-    "LookedAt",
     "MemoryEndedError",
     "MissingDependencyError",
     "ModelError",
@@ -91,8 +93,10 @@ __all__ = [
     "Selection",
     "TextEmbedding",
     "VideoError",
+    "VideoFacts",
     "VideoInput",
     "VideoSource",
+    "VlmCaptioner",
     "__version__",
     "get_sampler",
     "list_samplers",
@@ -122,7 +126,7 @@ _PLACES = {
     "InputError": "keyscore_plugin.errors:InputError",
     "KeyScoreError": "keyscore_plugin.errors:KeyScoreError",
     "KeyScoreSampler": "keyscore_plugin.samplers.keyscore:KeyScoreSampler",
-    "LookedAt": "keyscore_plugin.types:LookedAt",
+    "GridInfo": "keyscore_plugin.types:GridInfo",
     "MemoryEndedError": "keyscore_plugin.errors:MemoryEndedError",
     "MissingDependencyError": "keyscore_plugin.errors:MissingDependencyError",
     "ModelError": "keyscore_plugin.errors:ModelError",
@@ -135,8 +139,10 @@ _PLACES = {
     "Selection": "keyscore_plugin.types:Selection",
     "TextEmbedding": "keyscore_plugin.types:TextEmbedding",
     "VideoError": "keyscore_plugin.errors:VideoError",
+    "VideoFacts": "keyscore_plugin.types:VideoFacts",
     "VideoInput": "keyscore_plugin.video.source:VideoInput",
     "VideoSource": "keyscore_plugin.video.source:VideoSource",
+    "VlmCaptioner": "keyscore_plugin.captioners.vlm:VlmCaptioner",
     "get_sampler": "keyscore_plugin.samplers.base:get_sampler",
     "list_samplers": "keyscore_plugin.samplers.base:list_samplers",
     "load_captioner": "keyscore_plugin.captioners.registry:load_captioner",

@@ -7,7 +7,7 @@ DECODERS = {
     "pyav": "keyscore_plugin.video.decoders.pyav:PyAVSource",
     "decord": "keyscore_plugin.video.decoders.decord:DecordSource",
     "torchcodec": "keyscore_plugin.video.decoders.torchcodec:TorchCodecSource",
-    "torchcodec-cuda": "keyscore_plugin.video.decoders.torchcodec_cuda:TorchCodecCudaSource",
+    "torchcodec-cuda": "keyscore_plugin.video.decoders.torchcodec:TorchCodecCudaSource",
 }
 AUTO_DECODER = "pyav"  # ours: the one that decodes all we tried
 

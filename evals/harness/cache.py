@@ -10,11 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from keyscore_plugin.captioners.base import Captioner
-from keyscore_plugin.encoders.base import Encoder
+from keyscore_plugin import Captioner, Encoder, VideoSource
+from keyscore_plugin.hosts import ForwardedVideo
 from keyscore_plugin.types import Caption, Embeddings, Frames, TextEmbedding
-from keyscore_plugin.video.forwarded import ForwardedVideo
-from keyscore_plugin.video.source import VideoSource
 
 
 class CachedSource(ForwardedVideo):

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from keyscore_plugin.config import SamplerConfig, ScoreConfig
+from keyscore_plugin import SamplerConfig, ScoreConfig, get_sampler
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.samplers.base import get_sampler
 
 _OWN = "own"
 _TERMS = {"S": "alpha", "T": "beta", "D": "gamma"}

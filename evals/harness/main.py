@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from accelerate import PartialState
@@ -15,14 +14,11 @@ from evals.harness.cells import make_cells
 from evals.harness.data import advice, parse_json
 from evals.harness.evaluation import Evaluation
 from evals.harness.run import run, write
-from keyscore_plugin.config import SamplerConfig
-from keyscore_plugin.errors import InputError, KeyScoreError, VideoError
-from keyscore_plugin.registries import DECODERS
+from keyscore_plugin import SamplerConfig
+from keyscore_plugin.errors import InputError, KeyScoreError, VideoError, shown
 
 # One process may be done long before another; by default torch gives up on it after 30 minutes.
 _PATIENCE = timedelta(days=30)
-
-Number = TypeVar("Number", int, float)
 
 
 def eval_parser(
@@ -68,7 +64,7 @@ def eval_parser(
         "--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: auto)"
     )
     parser.add_argument(
-        "--decoder", default="auto", help=f"auto, {', '.join(sorted(DECODERS))} (default: auto)"
+        "--decoder", default="auto", help="auto, pyav, decord, torchcodec ... (default: auto)"
     )
     parser.add_argument(
         "--seed", type=int, default=0, help="of the bootstrap and of what is drawn (default: 0)"
@@ -147,18 +143,17 @@ def make_setup(options: argparse.Namespace, state: PartialState) -> Setup:
         InputError: An option cannot be read, or a sampler is unknown.
     """
     one_of_several = options.device == "auto" and state.num_processes > 1
-    thresholds = [_number(float, "--threshold", text) for text in names(options.threshold or "")]
-    budgets = options.num_frames
-    if budgets is None:
-        budgets = "" if thresholds else options.default_num_frames
+    thresholds = [_threshold(text) for text in names(options.threshold or "")]
+    asked = options.num_frames
+    if asked is None:
+        asked = "" if thresholds else options.default_num_frames
+    budgets = [None if text == "own" else budget(text) for text in names(asked)]
     config = parse_json(options.config, where=f"--config {options.config!r:.80}")
     if not isinstance(config, dict):
         raise InputError(f"--config {options.config!r} is no object of settings")
     if options.seed < 0:
         raise InputError(f"--seed: expected a whole number >= 0, got {options.seed}")
-    cells = make_cells(
-        names(options.sampler), [_budget(text) for text in names(budgets)], thresholds
-    )
+    cells = make_cells(names(options.sampler), budgets, thresholds)
     if not cells:
         raise InputError("there is nothing to compare; give --sampler, and a budget to each")
     require_samplers(cells)
@@ -203,17 +198,19 @@ def names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _budget(text: str) -> int | None:
-    if text == "own":
-        return None
-    budget = _number(int, "--num-frames", text)
-    if budget < 1:
-        raise InputError(f"--num-frames: a budget must be >= 1, got {budget}")
-    return budget
+def budget(text: str) -> int:
+    """A number of frames.
+
+    Raises:
+        InputError: It is not a whole number of 1 or more.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise InputError(f"--num-frames: expected a whole number of 1 or more, got {shown(text)}")
+    return int(text)
 
 
-def _number(kind: Callable[[str], Number], option: str, text: str) -> Number:
+def _threshold(text: str) -> float:
     try:
-        return kind(text)
+        return float(text)
     except ValueError as error:
-        raise InputError(f"{option}: {text!r} is not a number") from error
+        raise InputError(f"--threshold: {shown(text)} is not a number") from error

@@ -9,8 +9,7 @@ from typing import Any
 
 from evals.harness.figures import Figure
 from evals.harness.result import Label, Result, Row
-from keyscore_plugin._runtime.files import write_whole
-from keyscore_plugin._runtime.optional import require
+from keyscore_plugin.hosts import require, write_whole
 
 
 @dataclass(frozen=True, slots=True)

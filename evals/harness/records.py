@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from evals.harness.data import parse_json
-from keyscore_plugin._runtime.files import write_whole
 from keyscore_plugin.errors import InputError
+from keyscore_plugin.hosts import write_whole
 
 Record = dict[str, Any]
 

@@ -17,12 +17,10 @@ from evals.harness.plot import draw
 from evals.harness.records import Record, claim, journal_path, read_records, release
 from evals.harness.result import Result
 from evals.harness.versions import provenance, versions
-from keyscore_plugin._runtime.device import resolve_device
-from keyscore_plugin._runtime.files import write_whole
+from keyscore_plugin import Captioner, Encoder
 from keyscore_plugin.batch.journal import Journal
-from keyscore_plugin.captioners.base import Captioner
-from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import InputError, KeyScoreError, MemoryEndedError, VideoError
+from keyscore_plugin.hosts import resolve_device, write_whole
 
 _NAMED = 5
 

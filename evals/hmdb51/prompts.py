@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from keyscore_plugin.encoders.base import Encoder
+from keyscore_plugin import Encoder
 from keyscore_plugin.errors import InputError
 
 DEFAULT_TEMPLATES = ("a video of a person {c}.",)

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
-from evals.harness.bench import Bench
+from evals.harness.bench import CAPTION_FRAMES, Bench
 from evals.harness.cells import Cell
 from evals.harness.evaluation import Unit
 from evals.harness.plot import Plot
 from evals.harness.records import Record
 from evals.harness.result import Row
-from evals.hmdb51.classify import CAPTION_FRAMES, classify, describe
+from evals.hmdb51.classify import classify, describe
 from evals.hmdb51.data import Hmdb51
 from evals.hmdb51.lists import Part
 from evals.hmdb51.prompts import DEFAULT_TEMPLATES, ClassPrompts

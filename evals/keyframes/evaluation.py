@@ -21,10 +21,9 @@ from evals.harness.result import Row
 from evals.keyframes.ground_truth import N_PUBLISHED, Labelled
 from evals.keyframes.lines import ORACLE, Line, lines_of
 from evals.keyframes.matching import histograms, judge
-from keyscore_plugin.baselines.random_frames import RandomSettings, random_rows
+from keyscore_plugin import VideoSource
+from keyscore_plugin.baselines.random_frames import RandomSampler, RandomSettings
 from keyscore_plugin.errors import VideoError
-from keyscore_plugin.samplers.request import DEFAULT_NUM_FRAMES
-from keyscore_plugin.video.source import VideoSource
 
 N_DRAWS = 5  # ours: random frames are drawn this often, and the mean is taken
 _READ_AT_ONCE = 16  # frames of full size: 100 MB at 1080p
@@ -92,7 +91,7 @@ class KeyframeEvaluation:
             if line.as_many_as in chosen:
                 budget = len(chosen[line.as_many_as][0])
             cell = line.with_budget(budget)
-            chosen[line.key] = self._choose(bench, cell, n_frames, caption)
+            chosen[line.key] = self._choose(bench, cell, caption)
         colours = _colours(bench.source, {*truth, *_flat(chosen)})
         true_colours = _stack(colours, truth)
         return {
@@ -107,18 +106,15 @@ class KeyframeEvaluation:
             },
         }
 
-    def _choose(
-        self, bench: Bench, cell: Cell, n_frames: int, caption: str | None
-    ) -> list[list[int]]:
+    def _choose(self, bench: Bench, cell: Cell, caption: str | None) -> list[list[int]]:
         """Frame indices; several draws of them where chance chooses, else one."""
         if cell.name != "random":
             return [bench.select(cell, caption=caption).indices]
-        seeds = range(self.seed, self.seed + N_DRAWS)
-        budget = cell.num_frames or DEFAULT_NUM_FRAMES
-        return [
-            random_rows(n_frames, num_frames=budget, settings=RandomSettings(seed)).tolist()
-            for seed in seeds
+        samplers = [
+            RandomSampler(settings=RandomSettings(seed))
+            for seed in range(self.seed, self.seed + N_DRAWS)
         ]
+        return [draw(bench.source, num_frames=cell.num_frames).indices for draw in samplers]
 
     def rows(self, records: Mapping[str, Record], cells: Sequence[Cell]) -> list[Row]:
         """Means over the videos, lines of the same number of frames together."""

@@ -21,8 +21,8 @@ import numpy.typing as npt
 from evals.harness.data import require_files
 from evals.keyframes.ground_truth import Labelled
 from evals.summaries.videos import find_video
-from keyscore_plugin._runtime.optional import require
 from keyscore_plugin.errors import InputError
+from keyscore_plugin.hosts import require
 
 LAYOUT = "GT/<name>.mat and Videos/<name>.mp4 or .webm"
 _STRETCH_SECONDS = 2.0

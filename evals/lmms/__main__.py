@@ -5,10 +5,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from evals.harness.main import names
+from evals.harness.main import budget, names
 from evals.lmms.cells import Cell, Figures, Setting, figures, require_samplers
 from evals.lmms.table import BASELINE, to_markdown
-from keyscore_plugin.cli.words import whole_number
 from keyscore_plugin.errors import KeyScoreError
 
 
@@ -43,7 +42,7 @@ def _cells(options: argparse.Namespace) -> list[Cell]:
     return [
         Cell(task=task, sampler=sampler, num_frames=num_frames)
         for task in options.tasks
-        for num_frames in options.num_frames
+        for num_frames in map(budget, names(options.num_frames))
         for sampler in samplers
     ]
 
@@ -63,8 +62,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--num-frames",
-        type=_numbers,
-        default=[8, 16, 32, 64],
+        default="8,16,32,64",
         help="budgets: what as many uniform frames cost the model",
     )
     parser.add_argument("--processes", type=int, default=1, help="GPUs, through accelerate")
@@ -75,10 +73,6 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "lmms_options", nargs="*", help="after --: options of lmms-eval, such as --limit 100"
     )
     return parser.parse_args(argv)
-
-
-def _numbers(text: str) -> list[int]:
-    return [whole_number(number) for number in names(text)]
 
 
 if __name__ == "__main__":

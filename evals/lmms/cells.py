@@ -12,10 +12,9 @@ from typing import Any
 
 from evals.harness.records import claim
 from evals.harness.versions import CODE, PACKAGES, versions_of
-from keyscore_lmms_eval.arguments import SamplerArguments
-from keyscore_plugin._runtime.files import write_whole
-from keyscore_plugin._runtime.optional import package_file
+from keyscore_lmms_eval import SamplerArguments
 from keyscore_plugin.errors import InputError
+from keyscore_plugin.hosts import package_file, write_whole
 
 _DONE = "cell.json"  # written last: a cell without it is run again
 _INTEGRATIONS = ("keyscore_lmms_eval", "keyscore_qwen_vl_utils", "keyscore_transformers")

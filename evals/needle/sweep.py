@@ -19,25 +19,26 @@ from tqdm import tqdm
 from evals.needle.data import CACHE, make_videos
 from evals.needle.metrics import Figures, judge, mean_figures
 from evals.needle.sources import TUNING
-from keyscore_plugin.algorithm.scoring import score
-from keyscore_plugin.algorithm.selection import select
-from keyscore_plugin.algorithm.stacfp import propose
-from keyscore_plugin.config import (
+from keyscore_plugin import (
     EncodeConfig,
+    Encoder,
+    GridConfig,
     ProposalConfig,
     SamplerConfig,
     ScoreConfig,
     SelectConfig,
+    load_encoder,
+    open_video,
+    propose,
+    score,
+    select,
 )
-from keyscore_plugin.encoders import load_encoder
-from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import KeyScoreError
-from keyscore_plugin.samplers.encoding import rows_worth_encoding, side_to_encode
-from keyscore_plugin.samplers.look import look
-from keyscore_plugin.samplers.request import StageClock
+from keyscore_plugin.samplers.encoding import rows_worth_encoding
+from keyscore_plugin.samplers.grid import join_frames
 from keyscore_plugin.types import Candidates, Embeddings, Frames, TextEmbedding
+from keyscore_plugin.video.grid import grid_indices
 from keyscore_plugin.video.samples.joined import NeedleVideo
-from keyscore_plugin.video.source import open_video
 
 _BUDGETS = (1, 4, 8, 16)
 _MAX_ENCODED = (32, 48, 64, 96, 128)
@@ -135,17 +136,13 @@ def settings() -> Iterator[tuple[str, SamplerConfig]]:
 def _embed(
     video: NeedleVideo, encoder: Encoder, text_noise: float, rng: torch.Generator
 ) -> _Embedded:
-    config = SamplerConfig()
+    config = GridConfig()
+    short_side = max(config.short_side, encoder.short_side)
     with open_video(video.path) as source:
-        grid = look(
-            source,
-            config.grid,
-            at_least=max(_BUDGETS),
-            short_side=side_to_encode(config.grid, encoder),
-            clock=StageClock(),
-        )
+        grid = grid_indices(source, config, at_least=max(_BUDGETS))
+        thumbnails = join_frames(list(source.thumbnails(grid, short_side=short_side)))
+        frames = thumbnails.since(source.start_pts_seconds)
         duration_seconds = source.duration_seconds
-    frames = grid[torch.arange(len(grid))].since(source.start_pts_seconds)
     return _Embedded(
         video=video,
         grid=frames,

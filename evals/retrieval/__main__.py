@@ -13,7 +13,7 @@ from evals.retrieval import didemo, msrvtt, msvd
 from evals.retrieval.dataset import Dataset
 from evals.retrieval.protocol import RetrievalEvaluation
 from evals.retrieval.settings import parse_settings
-from keyscore_plugin.encoders.base import Encoder
+from keyscore_plugin import Encoder
 
 # How a data set is read, where it is had, how it lies.
 _DATASETS: dict[str, tuple[Callable[[Path], Dataset], str, str]] = {

@@ -10,8 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from evals.harness.arrays import Floats
-from keyscore_plugin.encoders.base import Encoder
-from keyscore_plugin.video.source import VideoSource
+from keyscore_plugin import Encoder, VideoSource
 
 _BATCH_FRAMES = 16  # ours: 100 MB of full-HD frames
 # Rounding here removes what the order of summation leaves in the last bits of float64, so that

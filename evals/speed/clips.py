@@ -7,8 +7,9 @@ from pathlib import Path
 import av
 from av.video.stream import VideoStream
 
-from keyscore_plugin._runtime.files import whole
-from keyscore_plugin.video.samples import SAMPLES, sample_video
+from keyscore_plugin import sample_video
+from keyscore_plugin.hosts import whole
+from keyscore_plugin.video.samples import SAMPLES
 
 FPS = 25
 _ASPECT = Fraction(16, 9)

@@ -10,9 +10,9 @@ from torch import Tensor
 from evals.speed.features import long_histograms
 from evals.speed.measure import in_turns
 from evals.speed.table import Cell, Table
-from keyscore_plugin._runtime.optional import require
+from keyscore_plugin import ProposalConfig
 from keyscore_plugin.algorithm.stacfp import propose_features
-from keyscore_plugin.config import ProposalConfig
+from keyscore_plugin.hosts import require
 
 # The feature of `keyscore_plugin.algorithm.stacfp`: 10 sqrt(p), and time times gamma.
 _PERCENT = 100.0

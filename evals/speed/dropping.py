@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from evals.speed.measure import in_turns
 from evals.speed.table import Cell, Table
-from keyscore_plugin.algorithm.scoring import score
+from keyscore_plugin import score
 from keyscore_plugin.types import Embeddings, TextEmbedding
 
 _DIMENSION = 768  # of SigLIP 2 base

@@ -6,9 +6,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from keyscore_plugin import ProposalConfig, sample_video
 from keyscore_plugin.algorithm.stacfp import hsv_histograms
-from keyscore_plugin.config import ProposalConfig
-from keyscore_plugin.video.samples import SAMPLES, sample_video
+from keyscore_plugin.video.samples import SAMPLES
 
 Pixels = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.float64]

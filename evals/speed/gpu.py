@@ -10,10 +10,8 @@ from torch.nn import functional
 from evals.speed.features import long_film
 from evals.speed.measure import in_turns
 from evals.speed.table import Line, Table
-from keyscore_plugin.algorithm.scoring import score
-from keyscore_plugin.algorithm.selection import select
+from keyscore_plugin import GridConfig, ProposalConfig, score, select
 from keyscore_plugin.algorithm.stacfp import hsv_histograms, propose_features
-from keyscore_plugin.config import GridConfig, ProposalConfig
 from keyscore_plugin.types import Candidates, Embeddings, FrameScores, TextEmbedding
 
 _DIMENSION = 768  # of SigLIP 2 base

@@ -19,8 +19,8 @@ from evals.speed.features import long_histograms
 from evals.speed.measure import in_turns
 from evals.speed.memory import peak_megabytes
 from evals.speed.table import Cell, Table
+from keyscore_plugin import ProposalConfig
 from keyscore_plugin.algorithm.stacfp import propose_features
-from keyscore_plugin.config import ProposalConfig
 
 
 def table(sizes: Sequence[int], k_maxes: Sequence[int], *, repeats: int, threads: int) -> Table:

@@ -11,11 +11,10 @@ from collections.abc import Callable, Mapping
 import torch
 from torch.nn import functional
 
-from keyscore_plugin._runtime.optional import require
-from keyscore_plugin.config import GridConfig, SamplerConfig
-from keyscore_plugin.samplers.base import Sampler, get_sampler
+from keyscore_plugin import GridConfig, Sampler, SamplerConfig, get_sampler, open_video
+from keyscore_plugin.hosts import require
 from keyscore_plugin.types import Embeddings, Frames, Selection, TextEmbedding
-from keyscore_plugin.video.source import grid_indices, open_video
+from keyscore_plugin.video.grid import grid_indices
 
 Report = Mapping[str, float]
 Job = Callable[[str, str], Report]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from evals.speed.table import Line, Table
-from keyscore_plugin._runtime.optional import require
+from keyscore_plugin.hosts import require
 
 _COLOURS = ("#2a6f97", "#e07a5f", "#81b29a", "#6d597a")
 

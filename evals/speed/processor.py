@@ -8,7 +8,7 @@ import torch
 
 from evals.speed.measure import in_turns
 from evals.speed.table import Cell, Line, Table
-from keyscore_plugin._runtime.optional import require
+from keyscore_plugin.hosts import require
 
 _CLIP = (16, 3, 112, 112)  # frames, channels, height, width
 _CALLS = 20  # a turn: one call is too short to time

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from evals.harness.arrays import Floats, Mask
-from keyscore_plugin._runtime.optional import require
+from keyscore_plugin.hosts import require
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from evals.harness.arrays import Ints, Mask
-from keyscore_plugin._runtime.optional import require
 from keyscore_plugin.errors import InputError
+from keyscore_plugin.hosts import require
 
 _EXACT = 2.0**53  # above it a float tells no whole number from the next; NaN is not below
 _KEY = re.compile(r"video_([1-9]\d*)")

@@ -3,16 +3,15 @@
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
 from evals.harness.arrays import Floats, Ints
-from evals.harness.bench import Bench
+from evals.harness.bench import CAPTION_FRAMES, Bench
 from evals.harness.cells import Cell
-from keyscore_plugin.algorithm.scoring import score
+from keyscore_plugin import score
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.samplers.encoding import joined_embeddings
-from keyscore_plugin.samplers.request import DEFAULT_NUM_FRAMES
 from keyscore_plugin.types import Caption, Embeddings, Frames, TextEmbedding
-from keyscore_plugin.video.source import uniform_indices
+from keyscore_plugin.video.grid import uniform_indices
 
 _READS_TEXT = ("keyscore", "topk")
 _READS_NOTHING = ("random", "uniform")
@@ -56,7 +55,7 @@ def predict(
         cells: What `require_ranking` let pass.
         picks: ``(n_steps,)`` frame indices.
         bench: The open video.
-        caption: Its text; None has one made of `DEFAULT_NUM_FRAMES` even picks.
+        caption: Its text; None has one made of `CAPTION_FRAMES` even picks.
         seed: Of random scores.
 
     Returns:
@@ -95,8 +94,14 @@ def _embed(picks: Ints, bench: Bench, caption: str | None) -> tuple[Embeddings, 
         bench.encoder.encode_frames(_read(bench, picks[start : start + _READ_AT_ONCE]))
         for start in range(0, len(picks), _READ_AT_ONCE)
     ]
+    embedded = Embeddings(
+        torch.cat([part.vectors for part in parts]),
+        torch.cat([part.indices for part in parts]),
+        torch.cat([part.pts_seconds for part in parts]),
+        bench.encoder.name,
+    )
     text = caption if caption is not None else _make_caption(picks, bench).text
-    return joined_embeddings(parts), bench.encoder.encode_text(text)
+    return embedded, bench.encoder.encode_text(text)
 
 
 def _read(bench: Bench, picks: Ints) -> Frames:
@@ -109,5 +114,5 @@ def _read(bench: Bench, picks: Ints) -> Frames:
 def _make_caption(picks: Ints, bench: Bench) -> Caption:
     if bench.captioner is None:
         raise InputError("no text to score the frames with; name a --captioner")
-    even = uniform_indices(bench.source.pts_seconds(picks.tolist()), DEFAULT_NUM_FRAMES)
+    even = uniform_indices(bench.source.pts_seconds(picks.tolist()), CAPTION_FRAMES)
     return bench.captioner.caption(_read(bench, picks[even.numpy()]))

@@ -1,9 +1,10 @@
 """KeyScore in lmms-eval: ``--model_args pretrained=...,sampler=keyscore``.
 
 Found through the entry-point group ``lmms_eval.models``; nothing has to be imported or set. See
-`keyscore_lmms_eval.arguments.SamplerArguments` for what else model_args may hold.
+`SamplerArguments` for what else model_args may hold.
 """
 
+from keyscore_lmms_eval.arguments import SamplerArguments
 from keyscore_lmms_eval.registry import manifests
 
-__all__ = ["manifests"]
+__all__ = ["SamplerArguments", "manifests"]

@@ -1,4 +1,4 @@
-"""A run with a sampler: choose for every document, let the stock class answer, keep the log."""
+"""A run with a sampler: choose for each document, let the stock class answer, write the log."""
 
 import time
 from collections import deque
@@ -22,21 +22,20 @@ from keyscore_lmms_eval.precomputed import Wanted
 from keyscore_lmms_eval.processors import ChosenFramesProcessor
 from keyscore_lmms_eval.selection_files import document_ids
 from keyscore_lmms_eval.selection_log import SelectionLog, figures
-from keyscore_plugin.captioners.base import Captioner
-from keyscore_plugin.captioners.vlm import VlmCaptioner
+from keyscore_plugin import Captioner, VlmCaptioner
 from keyscore_plugin.errors import InputError, MemoryEndedError
 from keyscore_transformers.enable import enable
 from keyscore_transformers.enabled import stock_copy
 
-_NO_ANSWER = ""  # what a document with a broken video gets; the response cache keeps no such
+_NO_ANSWER = ""  # for a document with a broken video; the response cache keeps no empty answer
 
 
 class SampledRun:
     """The runs of one model with one sampler.
 
     Args:
-        model: Made by its stock class.
-        arguments: What the run asks for.
+        model: Model as its stock class made it.
+        arguments: Arguments of the run.
         host: How the model gets its frames.
     """
 
@@ -72,7 +71,7 @@ class SampledRun:
             InputError: Nothing could be selected from any video, and not because none can be read.
         """
         start = time.perf_counter()
-        # With repeats one instance stands several times.
+        # With repeats the list has an instance several times.
         different = {id(instance): instance for instance in requests}
         progress = tqdm(different.items(), desc="Selecting frames", disable=self._model.rank != 0)
         plans = {key: self._plan(instance) for key, instance in progress}
@@ -120,11 +119,11 @@ class SampledRun:
     def _frames_in_place(
         self, instances: Sequence[Any], plans: Mapping[int, list[Plan]]
     ) -> Iterator[None]:
-        """The requests ask for the chosen frames inside the block."""
+        """Inside the block the requests ask for the chosen frames."""
         own = {id(instance): (instance, instance.arguments) for instance in instances}
         budget = getattr(self._model, self._host.budget)
         # Some hosts sample once more from what they get, which this makes the identity.
-        most = max((len(plan.shown) for key in own for plan in plans[key]), default=budget)
+        most = max((plan.n_shown for key in own for plan in plans[key]), default=budget)
         setattr(self._model, self._host.budget, most)
         try:
             for key, (instance, _) in own.items():
@@ -160,7 +159,7 @@ class SampledRun:
         *,
         end_to_end_seconds: float,
     ) -> None:
-        # A process without documents of its own answers one of another's, only to keep step.
+        # A process without documents answers one of another process, only to keep step.
         counted = [
             plan
             for key, several in plans.items()
@@ -179,7 +178,7 @@ class SampledRun:
 def check_arguments(
     arguments: SamplerArguments, host: Host, model_args: Mapping[str, Any]
 ) -> SamplerArguments:
-    """Refuse what this host cannot do, and fill in what it decides.
+    """Refuse arguments that this host cannot follow, and set those that it decides.
 
     Raises:
         InputError: The arguments do not fit together.
@@ -228,14 +227,14 @@ def _broken(plans: Sequence[Plan]) -> bool:
 
 
 def _refuse_unread(plans: Sequence[Plan]) -> None:
-    """Some hosts pass over a second video, or one of another format, and answer all the same."""
+    """Some hosts ignore a second video, or one of another format, and answer all the same."""
     for plan in plans:
         if plan.reads == 0:
             plan.error = InputError(f"this model of lmms-eval does not read {plan.span.path}")
 
 
 def _refuse_if_all_fail(plans: Sequence[Plan]) -> None:
-    """What goes wrong with every video does not lie in the videos."""
+    """An error of every video is not an error in the videos."""
     errors = [plan.error for plan in plans]
     if errors and all(isinstance(error, InputError | MemoryEndedError) for error in errors):
         raise InputError(

@@ -23,7 +23,7 @@ from keyscore_plugin.batch.manifest import Item
 from keyscore_plugin.batch.run import answer
 from keyscore_plugin.errors import KeyScoreError
 from keyscore_plugin.samplers.base import Sampler
-from keyscore_plugin.video.decoders.threads import decode_on_one_thread
+from keyscore_plugin.video.decoders.decoding import decode_on_one_thread
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from keyscore_plugin.video.samples.camera import Point
 from keyscore_plugin.video.samples.joined import NeedleVideo, join
-from keyscore_plugin.video.samples.sources import Footage, Still
+from keyscore_plugin.video.samples.sources import Footage, Point, Still
 
 _SEED = 1
 

@@ -28,7 +28,7 @@ _NOT_TRIED = "keyscore list --check loads it to see whether it works"
 
 
 def _load_gpu_decoder() -> None:
-    from keyscore_plugin.video.decoders.torchcodec_cuda import require_gpu
+    from keyscore_plugin.video.decoders.torchcodec import require_gpu
 
     require_gpu()
 

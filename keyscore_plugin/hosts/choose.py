@@ -5,6 +5,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from keyscore_plugin.hosts.cache import SelectionCache, selection_key
@@ -18,7 +19,7 @@ from keyscore_plugin.types import Frames, Selection
 from keyscore_plugin.video.copies import is_data_url
 from keyscore_plugin.video.metadata import frame_clock
 from keyscore_plugin.video.source import VideoSource
-from keyscore_plugin.video.trim import Excerpt
+from keyscore_plugin.video.trim import TrimmedVideo
 
 BACKEND = "keyscore"  # names us in the metadata of a video whose frames we chose
 
@@ -36,6 +37,8 @@ class Chosen:
             ``frames_indices``: from these a host computes ``frames_indices / fps``, each frame's
             time in seconds from the video's first frame.
         patch_seconds: ``(n_patches,)`` float64 time of each temporal patch, the mean of its frames.
+        width: Pixels, after rotation.
+        height: Pixels, after rotation.
         frames: The frames themselves; None if they were left unread.
         cached: Whether the selection came from the cache.
     """
@@ -46,6 +49,8 @@ class Chosen:
     pts_seconds: Tensor
     metadata: dict[str, Any]
     patch_seconds: Tensor
+    width: int
+    height: int
     frames: Frames | None
     cached: bool
 
@@ -107,10 +112,12 @@ def choose(
         return Chosen(
             selection=_as_named(part.of_whole(selection), request),
             first=part.first,
-            indices=part.first + Tensor(rows).long(),
+            indices=part.first + torch.tensor(rows, dtype=torch.int64),
             pts_seconds=pts_seconds,
             metadata=frame_clock(rows, part),
             patch_seconds=pts_seconds.view(-1, fold.frames_per_patch).mean(1),
+            width=part.width,
+            height=part.height,
             frames=frames,
             cached=cached,
         )
@@ -139,7 +146,7 @@ def identity_of(request: HostRequest, texts: Texts) -> Hashable:
 class _Call:
     """One call of a sampler."""
 
-    part: Excerpt
+    part: TrimmedVideo
     request: HostRequest
     sampler: Sampler
     texts: Texts

@@ -4,6 +4,7 @@ import os
 import pickle
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,16 +14,15 @@ from keyscore_plugin.errors import InputError
 from keyscore_plugin.hosts.download import is_remote, local_path, open_anywhere
 from keyscore_plugin.hosts.request import HostProfile, HostRequest
 from keyscore_plugin.video.copies import is_data_url
-from keyscore_plugin.video.images import ImageVideo
-from keyscore_plugin.video.pictures import Array, ArrayPictures
+from keyscore_plugin.video.images import Array, ArrayPictures, ImageVideo
 from keyscore_plugin.video.source import VideoInput, VideoSource, open_video
-from keyscore_plugin.video.trim import Excerpt
+from keyscore_plugin.video.trim import TrimmedVideo
 
 _TIMES = ("fps", "frames_indices", "duration")  # what the metadata of pixels says of their times
 
 
 @contextmanager
-def open_part(request: HostRequest, host: HostProfile) -> Iterator[Excerpt]:
+def open_part(request: HostRequest, host: HostProfile) -> Iterator[TrimmedVideo]:
     """Open the video, or the part of it that the request asks for.
 
     Raises:
@@ -31,7 +31,7 @@ def open_part(request: HostRequest, host: HostProfile) -> Iterator[Excerpt]:
             or no frame is on show in the part.
     """
     with _opened(request, host) as source:
-        yield Excerpt.between(source, request.start_seconds, request.end_seconds)
+        yield TrimmedVideo.between(source, request.start_seconds, request.end_seconds)
 
 
 @contextmanager
@@ -111,4 +111,4 @@ def file_of(video: VideoInput) -> str | None:
     if is_remote(path) or is_data_url(path):
         return None
     path = local_path(path)
-    return path if os.path.isfile(path) else None
+    return path if Path(path).is_file() else None

@@ -9,7 +9,7 @@ from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.encoders.registry import encoder_weights
 from keyscore_plugin.errors import InputError, ModelError
-from keyscore_plugin.hosts.query import Texts, TextGuide, decide_texts, refuse_other_guide
+from keyscore_plugin.hosts.query import TextGuide, Texts, decide_texts, refuse_other_guide
 from keyscore_plugin.hosts.request import HostProfile, HostRequest
 from keyscore_plugin.samplers.base import Sampler, get_sampler, require_sampler
 
@@ -50,7 +50,7 @@ class SamplerPool:
         if isinstance(given, str):
             if guide is None and self.config.guide != "given":
                 guide = self.config.guide
-            needs_text = self._named(given, None).needs_text
+            needs_text = self.named(given).needs_text
             has_captioner = self.captioner is not None
         else:
             require_sampler(given)
@@ -67,12 +67,16 @@ class SamplerPool:
             remedy=host.give_text,
         )
         if isinstance(given, str):
-            return self._named(given, texts.guide), texts
+            return self.named(given, texts.guide), texts
         refuse_other_guide(given, texts.guide)
         return given, texts
 
-    def _named(self, name: str, guide: TextGuide | None) -> Sampler:
-        """The sampler of this name that scores by this guide."""
+    def named(self, name: str, guide: TextGuide | None = None) -> Sampler:
+        """The sampler of this name that scores by this guide; None keeps the guide of `config`.
+
+        Raises:
+            InputError: There is no such sampler or device.
+        """
         if (name, guide) not in self._made:
             self._made[name, guide] = get_sampler(
                 name,
@@ -96,7 +100,7 @@ class SamplerPool:
         """
         if not isinstance(self.encoder, str):
             return None
-        sampler = self._named(name, texts.guide)
+        sampler = self.named(name, texts.guide)
         config = self.config if texts.guide is None else replace(self.config, guide=texts.guide)
         captioned_by = None
         if texts.want_generated:

@@ -14,11 +14,12 @@ from keyscore_plugin.types.frames import (
 from keyscore_plugin.types.selection import (
     STAGES,
     Caption,
-    LookedAt,
+    GridInfo,
     Origin,
     ScoredFrame,
     Selection,
 )
+from keyscore_plugin.types.video import VideoFacts
 
 __all__ = [
     "STAGES",
@@ -27,10 +28,11 @@ __all__ = [
     "Embeddings",
     "FrameScores",
     "Frames",
-    "LookedAt",
+    "GridInfo",
     "Origin",
     "Reading",
     "ScoredFrame",
     "Selection",
     "TextEmbedding",
+    "VideoFacts",
 ]

@@ -1,4 +1,4 @@
-"""What a sampler answers with: plain values, to JSON and back."""
+"""The answer of a sampler: plain values, to JSON and back."""
 
 import importlib
 import json
@@ -10,7 +10,7 @@ from operator import index
 from typing import TYPE_CHECKING, Any, Literal
 
 from keyscore_plugin.errors import InputError, shown
-from keyscore_plugin.types.numbers import plain
+from keyscore_plugin.types.numbers import is_whole, plain
 from keyscore_plugin.types.showing import repr_selection
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Origin = Literal["given", "generated"]
 STAGES = ("decode", "propose", "caption", "encode", "score", "select")
+# The version in the JSON, see docs/selection.schema.json. A key that is added keeps it; it rises
+# when a key goes or means something else, so that an older version refuses what it would misread.
+FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +30,12 @@ class Caption:
     """A sentence about the video.
 
     Attributes:
-        text: The sentence.
-        origin: ``"given"`` by the caller or ``"generated"`` by a captioner.
-        model: The captioner that made it; None when it was given.
+        text: Text of the sentence.
+        origin: Origin of the text: ``"given"`` by the caller or ``"generated"`` by a captioner.
+        model: Name of the captioner; None when the text was given.
+
+    Raises:
+        InputError: The text is empty.
     """
 
     text: str
@@ -55,7 +61,7 @@ class ScoredFrame:
 
 
 @dataclass(frozen=True, slots=True)
-class LookedAt:
+class GridInfo:
     """What was decoded, small, in order to choose.
 
     Attributes:
@@ -74,34 +80,38 @@ class Selection:
     """What a sampler chose, and everything one needs to check or repeat it.
 
     Attributes:
-        video: The video, as the caller named it.
+        video: Name of the video, as the caller gave it.
         sampler: Name of the sampler.
-        config: Its settings, as plain JSON values.
-        num_frames: The budget asked for; None when there was none.
-        threshold: The least score asked for, instead of a budget; None when there was none.
-        indices: The chosen frames, 0-based in display order, unique, rising.
-        pts_seconds: Their presentation times from the container.
-        scores: What the sampler ranked each chosen frame by; None when it ranks nothing.
-        caption: The caption that scored the frames, if one did.
-        question: The question that scored the frames, if one did.
-        encoder: The encoder used, or None.
-        decoder: The decoder used.
-        stream: Number of the stream that was read, among the video streams of the file; None
-            where an older version wrote.
+        config: Settings of the sampler, as plain JSON values.
+        num_frames: Budget of frames; None where a threshold was given instead.
+        threshold: Least score of a chosen frame; None where a budget was given.
+        indices: Indices of the chosen frames, 0-based in display order, unique and rising.
+        pts_seconds: Presentation times of the chosen frames in seconds, from the container.
+        scores: Scores by which the sampler ranked the chosen frames; None when it ranks nothing.
+        caption: Caption that scored the frames, or None.
+        question: Question that scored the frames, or None.
+        encoder: Name of the encoder, or None.
+        decoder: Name of the decoder.
+        stream: Number of the stream that was read, among the video streams of the file; None in a
+            selection of an older version.
         start_pts_seconds: Pts of the video's first frame. Players and hosts count from there.
-        start_seconds: Where the part begins that was chosen from, seconds from the first frame;
-            None at the video's beginning.
-        end_seconds: Where it ends; None at the video's end.
-        duration_seconds: Duration of the video.
+        start_seconds: Start of the part that was chosen from, in seconds from the first frame;
+            None for the video's beginning.
+        end_seconds: End of that part; None for the video's end.
+        duration_seconds: Duration of the video in seconds.
         average_fps: Mean frame rate of the video.
-        n_frames: Frames in the video.
-        n_frames_counted: True when they were counted, False when estimated.
-        n_grid: Frames that were looked at.
+        n_frames: Number of frames in the video.
+        n_frames_counted: True when the frames were counted, False when estimated.
+        n_grid: Number of frames that were looked at.
         looked_at: Which these were; None where there were none, or where an older version wrote.
-        candidates: STACFP's representatives with their scores, in time order.
-        curves: Every scored frame, for plots; not written to JSON unless asked for.
-        seconds: Time spent in each of `STAGES`, and ``"total"``.
-        notes: What a reader must know: a text that was cut, a stream that ended early ...
+        candidates: Representatives of STACFP with their scores, in time order.
+        curves: All scored frames, for plots; not written to JSON unless asked for.
+        seconds: Seconds spent in each of `STAGES`, and ``"total"``.
+        notes: Notes that a reader must know: a text that was cut, a stream that ended early ...
+
+    Raises:
+        InputError: Fields differ in length, indices are not unique and rising, or a number is not
+            finite.
     """
 
     video: str
@@ -125,7 +135,7 @@ class Selection:
     n_frames: int
     n_frames_counted: bool
     n_grid: int
-    looked_at: LookedAt | None = None
+    looked_at: GridInfo | None = None
     candidates: tuple[ScoredFrame, ...] = ()
     curves: tuple[ScoredFrame, ...] = ()
     seconds: Mapping[str, float]
@@ -183,7 +193,7 @@ class Selection:
             VideoError: The video is gone, cannot be read any more, has other frames than it had
                 when these were chosen, or was given in memory.
         """
-        frames: Frames = _module_above("keyscore_plugin.video.reopening").chosen_frames(
+        frames: Frames = _module_above("keyscore_plugin.video.source").chosen_frames(
             self, size=size
         )
         return frames
@@ -196,42 +206,52 @@ class Selection:
             ``show()`` opens it in a window and ``save("why.png")`` writes it.
 
         Raises:
-            VideoError: See `frames`.
+            VideoError: `frames` cannot read the chosen frames.
             MissingDependencyError: matplotlib is not installed.
         """
         picture: Image = _module_above("keyscore_plugin.report").report_picture(self)
         return picture
 
     def to_dict(self, *, curves: bool = False) -> dict[str, Any]:
-        """The selection as plain JSON values.
+        """The selection as plain JSON values, described by docs/selection.schema.json.
 
         Args:
-            curves: Also every scored frame, one row each; long for a long video.
+            curves: True adds every scored frame, one row each; long for a long video.
+
+        Returns:
+            The fields of the selection, and the number of this ``"format"``.
         """
-        values = asdict(self)
+        values = {"format": FORMAT, **asdict(self)}
         if not curves:
             del values["curves"]
         return values
 
     def to_json(self, *, curves: bool = False) -> str:
-        """The selection as one line of JSON; see `to_dict`."""
+        """The selection as one line of JSON, with the fields of `to_dict`."""
         return json.dumps(self.to_dict(curves=curves), ensure_ascii=False, allow_nan=False)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Selection":
-        """The inverse of `to_dict`.
+        """The inverse of `to_dict`; version 0.3 and older wrote no ``"format"``.
 
         Raises:
-            InputError: A field is missing, unknown, or has no such value.
+            InputError: A newer version wrote the values in a format that this one does not know, or
+                a field is missing, unknown, or of another type.
         """
         values = dict(values)
+        found = values.pop("format", FORMAT)
+        if not is_whole(found) or not 1 <= found <= FORMAT:
+            raise InputError(
+                f"a Selection of format {shown(found)} cannot be read: this version knows the "
+                f"formats up to {FORMAT}; update keyscore-plugin"
+            )
         try:
             for rows in ("candidates", "curves"):
                 values[rows] = tuple(ScoredFrame(**row) for row in values.get(rows, ()))
             if values.get("caption") is not None:
                 values["caption"] = Caption(**values["caption"])
             if values.get("looked_at") is not None:
-                values["looked_at"] = LookedAt(**values["looked_at"])
+                values["looked_at"] = GridInfo(**values["looked_at"])
             values["notes"] = tuple(values.get("notes", ()))
             return cls(**values)
         except TypeError as error:
@@ -256,5 +276,5 @@ class Selection:
 
 
 def _module_above(module: str) -> Any:
-    """A module that is built on this one: named here, and imported when it is called."""
+    """A module of a higher floor, imported when it is needed."""
     return importlib.import_module(module)

@@ -1,4 +1,4 @@
-"""Contract: a file that is no video is one clear error; a damaged one shows what is left."""
+"""Contract: a file that is not a video is one clear error; a damaged one shows what is left."""
 
 import os
 import re
@@ -13,9 +13,9 @@ import pytest
 from keyscore_plugin.errors import VideoError
 from keyscore_plugin.registries import DECODERS
 from keyscore_plugin.types import Frames
-from keyscore_plugin.video.decoders import threads
+from keyscore_plugin.video.decoders import decoding
 from keyscore_plugin.video.source import VideoSource, open_video
-from tests.support.broken import BROKEN, Broken
+from tests.support.broken_files import BROKEN, Broken
 from tests.support.clips import CLIPS, VP9_FAST, Clip, number_of
 from tests.support.requires import require_decoder, require_or_skip
 
@@ -63,9 +63,9 @@ def test_what_is_no_video_is_one_line_that_names_file_cause_and_remedy(
         ("https://example.com/video.mp4", "it is a URL"),
         ("rtsp://example.com/live", "it is a URL"),
         ("nowhere/video.mp4", "no such file"),
-        ("", "it is no path"),
-        ("video\0.mp4", "it is no path"),
-        ("\ud800.mp4", "it is no path"),
+        ("", "it is not a path"),
+        ("video\0.mp4", "it is not a path"),
+        ("\ud800.mp4", "it is not a path"),
         ("/dev/null", "not a regular file"),
         ("x" * 5000, "too long"),
     ],
@@ -138,7 +138,7 @@ def test_a_damaged_video_shows_what_is_left_and_never_a_wrong_frame(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(threads, "_n_threads", n_threads)
+    monkeypatch.setattr(decoding, "_n_threads", n_threads)
     path = tmp_path / broken.name
     broken.write(path)
     with open_video(path) as video:

@@ -31,7 +31,13 @@ from keyscore_plugin.cli import main as cli
 from keyscore_plugin.errors import InputError, KeyScoreError, ModelError
 from keyscore_plugin.samplers.base import Sampler
 from tests.support.clips import CLIPS, Clip
-from tests.support.faulty import FaultySampler, faulty, stillborn, thread_counter, without_model
+from tests.support.faulty_sampler import (
+    FaultySampler,
+    faulty,
+    stillborn,
+    thread_counter,
+    without_model,
+)
 
 ROOT = Path(__file__).parents[2]
 # Children fork from a server that has imported what they need: some milliseconds each.

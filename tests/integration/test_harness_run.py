@@ -28,7 +28,7 @@ from evals.harness.run import run
 from evals.needle.__main__ import main as needle
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.errors import InputError, MemoryEndedError, ModelError
-from tests.support.footage import write_clip
+from tests.support.real_clips import write_clip
 
 ROOT = Path(__file__).parents[2]
 CLIPS = {"cat": ["tabby cat"], "rocket": ["rocket"], "both": ["tabby cat", "rocket"]}
@@ -247,8 +247,8 @@ def test_not_all_videos_can_be_left_out(units: list[Unit], tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["--num-frames=0"], ">= 1, got 0"),
-        (["--num-frames=few"], "'few' is not a number"),
+        (["--num-frames=0"], "1 or more, got '0'"),
+        (["--num-frames=few"], "1 or more, got 'few'"),
         (["--threshold=high"], "'high' is not a number"),
         (["--seed=-1"], "whole number >= 0, got -1"),
         (["--sampler="], "nothing to compare"),

@@ -17,7 +17,7 @@ from evals.harness.arrays import Floats
 from evals.keyframes.__main__ import main
 from keyscore_plugin.samplers.base import get_sampler
 from keyscore_plugin.video.source import open_video
-from tests.support.footage import write_clip
+from tests.support.real_clips import write_clip
 from tests.support.summary_files import write_titles
 
 CLIPS = {

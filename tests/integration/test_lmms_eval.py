@@ -12,7 +12,7 @@ from tests.support.lmms.command import Outcome, evaluate
 from tests.support.requires import require_or_skip
 from tests.support.tiny import FAMILIES
 from tests.support.tiny.family import hf
-from tests.support.tiny.reading import prompt
+from tests.support.tiny.read_back import prompt
 
 BOTH = ("keyscore_tiny", "keyscore_hard")
 SMALL = "min_pixels=3136,max_pixels=12544"
@@ -75,9 +75,9 @@ def assert_the_model_got_what_the_log_says(outcome: Outcome, family: str, model:
         if set(doc["videos"]) <= set(NUMBERED):
             assert tiny.read_back(inputs) == [i for line in lines for i in line["shown"]]
             n_checked += 1
-        assert tiny.told is not None
+        assert tiny.expected_times is not None
         assert tiny.read_times is not None
-        told = [t for line in lines for t in tiny.told(line["shown_seconds"])]
+        told = [t for line in lines for t in tiny.expected_times(line["shown_seconds"])]
         assert tiny.read_times(inputs, processor, network) == pytest.approx(told)
     assert n_checked >= 2
 

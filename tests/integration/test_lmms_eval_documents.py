@@ -17,7 +17,7 @@ from keyscore_lmms_eval.documents import (
     without_instructions,
 )
 from keyscore_lmms_eval.kinds import is_video
-from tests.support.lmms.moving import write_animation, write_sound, write_webm
+from tests.support.lmms.media_files import write_animation, write_sound, write_webm
 
 
 @pytest.mark.parametrize(

@@ -19,14 +19,14 @@ from torch import Tensor
 
 from keyscore_plugin.errors import CacheError, InputError, ModelError
 from keyscore_plugin.registries import SAMPLERS
-from tests.support.listening import serving, unvisited
-from tests.support.lmms.asking import TinyTask, ask, echoing_model
+from tests.support.http_servers import serving, unvisited
 from tests.support.lmms.assets import save_answering, write_clips
-from tests.support.lmms.moving import write_animation, write_webm
+from tests.support.lmms.eval_requests import TinyTask, ask, echoing_model
+from tests.support.lmms.media_files import write_animation, write_webm
 from tests.support.requires import require_or_skip
 from tests.support.tiny import FAMILIES
 from tests.support.tiny.family import hf
-from tests.support.tiny.reading import prompt
+from tests.support.tiny.read_back import prompt
 from tests.support.tiny.videos import frame_numbers, numbered_video
 
 # What the hosts warn about is theirs.
@@ -630,7 +630,7 @@ def test_a_video_that_a_memory_does_not_hold_costs_its_own_answer_alone(
     log: Callable[[], list[dict[str, Any]]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(SAMPLERS, "small-gpu", "tests.support.lmms.asking:SmallGpuSampler")
+    monkeypatch.setitem(SAMPLERS, "small-gpu", "tests.support.lmms.eval_requests:SmallGpuSampler")
     arguments = {"sampler": "small-gpu", "sampler_cache": "none"}
     model = make("qwen2_vl", "simple", **local(assets, "qwen2_vl"), **arguments)
     answers = ask(model, TinyTask(assets), [UNEVEN, EVEN])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from keyscore_plugin.registries import SAMPLERS
-from tests.support.lmms.asking import TellingSampler, ask, echoing_model
+from tests.support.lmms.eval_requests import TellingSampler, ask, echoing_model
 from tests.support.requires import require_or_skip
 from tests.support.tiny.videos import numbered_video
 
@@ -197,7 +197,7 @@ def test_path_question_and_options_reach_the_sampler_and_the_answer_does_not(
 ) -> None:
     require_or_skip("lmms_eval")
     monkeypatch.setenv("HF_HOME", str(tmp_path))
-    monkeypatch.setitem(SAMPLERS, "telling", "tests.support.lmms.asking:TellingSampler")
+    monkeypatch.setitem(SAMPLERS, "telling", "tests.support.lmms.eval_requests:TellingSampler")
     TellingSampler.calls.clear()
     video = tmp_path / case.video
     video.parent.mkdir(parents=True)

@@ -14,7 +14,7 @@ import pytest
 from evals.needle.__main__ import main
 from keyscore_plugin import get_sampler
 from keyscore_plugin.encoders import load_encoder
-from tests.support.footage import find, write_clip
+from tests.support.real_clips import find, write_clip
 
 SHOTS = ["tabby cat", "off-road car", "strawberries"]
 SAMPLERS = ("uniform", "topk", "keyscore")

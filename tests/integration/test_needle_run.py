@@ -20,10 +20,10 @@ from evals.needle.metrics import judge
 from evals.needle.protocol import NeedleEvaluation
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.video.samples.camera import SIZE
 from keyscore_plugin.video.samples.joined import FPS, Needle, NeedleVideo, join
+from keyscore_plugin.video.samples.sources import SIZE
 from keyscore_plugin.video.source import open_video
-from tests.support.colour import ColourEncoder
+from tests.support.colour_encoder import ColourEncoder
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 220)}
 

@@ -13,14 +13,14 @@ from qwen_vl_utils import process_vision_info, vision_process
 from torch import Tensor
 from transformers.video_utils import VideoMetadata
 
-from keyscore_plugin import open_video
+from keyscore_plugin import Sampler, open_video
 from keyscore_plugin.errors import InputError, VideoError
 from keyscore_qwen_vl_utils import DownloadLimits, install, uninstall
-from keyscore_qwen_vl_utils.request import VideoRequest
+from keyscore_qwen_vl_utils.request import HOST, request_of, samplers_of
 from keyscore_transformers import enable
 from keyscore_transformers.times import patches_chosen_before
-from tests.support.fixed import FixedSampler
-from tests.support.listening import serving, unvisited
+from tests.support.fixed_sampler import FixedSampler
+from tests.support.http_servers import serving, unvisited
 from tests.support.tiny import FAMILIES
 from tests.support.tiny.videos import frame_numbers, numbered_frames, numbered_video
 
@@ -123,7 +123,7 @@ def test_the_model_gets_the_chosen_frames_each_twice(backend: str, video: str) -
         "total_num_frames": 120,
         "video_backend": "keyscore",
     }
-    assert sampler.told == [
+    assert sampler.calls == [
         {"num_frames": 4, "threshold": None, "caption": None, "question": "Which?"}
     ]
 
@@ -253,9 +253,9 @@ def test_frames_and_times_reach_the_model(family: str, video: str) -> None:
     chosen = [3, 3, 10, 10, 70, 70, 101, 101, 0, 0, 119, 119]
     assert tiny.read_back(inputs) == chosen
     if tiny.read_times is not None:
-        assert tiny.told is not None
+        assert tiny.expected_times is not None
         seconds = [index / FPS for index in chosen]
-        told = tiny.told(seconds[:8]) + tiny.told(seconds[8:])
+        told = tiny.expected_times(seconds[:8]) + tiny.expected_times(seconds[8:])
         assert tiny.read_times(inputs, processor, model) == told
 
 
@@ -401,7 +401,7 @@ def test_a_chats_earlier_videos_keep_their_selection(video: str) -> None:
     after = process_vision_info(chat)[1]
     assert len(after) == 2
     assert torch.equal(before[0], after[0])
-    assert [told["question"] for told in sampler.told] == ["Who runs?"] * 2
+    assert [call["question"] for call in sampler.calls] == ["Who runs?"] * 2
 
 
 @pytest.mark.usefixtures("installed")
@@ -413,10 +413,15 @@ def test_keyscore_runs_with_a_caption(video: str) -> None:
     assert torch.equal(first, second)
 
 
+def sampler_of(asked: dict[str, Any]) -> Sampler:
+    return samplers_of(asked).resolve(request_of(asked), HOST)[0]
+
+
 def test_a_sampler_is_kept_between_calls(video: str) -> None:
     asked = element(video, sampler="keyscore", encoder="conse", caption="a red wall")
-    first = VideoRequest.from_element(asked).sampler
-    assert VideoRequest.from_element(asked | {"caption": "a green one"}).sampler is first
-    assert VideoRequest.from_element(asked | {"guide": "caption"}).sampler is not first
+    first = sampler_of(asked)
+    assert sampler_of(asked | {"caption": "a green one"}) is first
+    assert sampler_of(asked | {"guide": "both", "question": "which wall?"}) is not first
+    assert sampler_of(asked | {"device": "cpu"}) is not first
     uninstall()
-    assert VideoRequest.from_element(asked).sampler is not first
+    assert sampler_of(asked) is not first

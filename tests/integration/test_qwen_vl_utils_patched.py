@@ -13,7 +13,7 @@ from torch import Tensor
 
 from keyscore_plugin.errors import InputError
 from keyscore_qwen_vl_utils import install, uninstall
-from tests.support.fixed import FixedSampler
+from tests.support.fixed_sampler import FixedSampler
 from tests.support.tiny.videos import frame_numbers, numbered_video
 
 CHOSEN = [3, 10, 70, 101]

@@ -22,8 +22,8 @@ from keyscore_plugin import SamplerConfig, get_sampler, open_video
 from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
-from tests.support.colour import ColourEncoder
-from tests.support.footage import find
+from tests.support.colour_encoder import ColourEncoder
+from tests.support.real_clips import find
 from tests.support.retrieval_data import (
     copy_beginning,
     write_didemo,

@@ -20,7 +20,7 @@ from evals.harness.arrays import Floats
 from evals.summaries.__main__ import main
 from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.video.source import open_video
-from tests.support.footage import write_clip
+from tests.support.real_clips import write_clip
 from tests.support.summary_files import (
     Video,
     steps_of,

@@ -21,7 +21,9 @@ MESSAGES = [{"role": "user", "content": [{"type": "video"}, {"type": "text", "te
 PIXELS = ("pixel_values", "pixel_values_videos")
 # Stock Qwen2.5-VL is told the mean spacing of the frames, and Omni a rate: not their times.
 SPACED = {"qwen2_5_vl", "qwen2_5_omni"}
-TRUE_TIMES = sorted(n for n, f in FAMILIES.items() if f.told is not None and n not in SPACED)
+TRUE_TIMES = sorted(
+    n for n, f in FAMILIES.items() if f.expected_times is not None and n not in SPACED
+)
 
 
 def installed(name: str) -> Family:
@@ -42,7 +44,7 @@ def inputs_of(family: Family, processor: Any) -> dict[str, Any]:
     """The frames `CHOSEN` of a numbered video of 12 seconds, and a question, processed."""
     frames = torch.from_numpy(numbered_frames())[CHOSEN].permute(0, 3, 1, 2)
     times: dict[str, Any] = {}
-    if family.told is not None:
+    if family.expected_times is not None:
         metadata = {"total_num_frames": 120, "fps": FPS, "duration": 12.0}
         times = {
             "video_metadata": [metadata | {"frames_indices": list(CHOSEN)}],
@@ -73,9 +75,9 @@ def test_frames_are_read_back_from_the_inputs(family: Family) -> None:
 def test_times_are_read_back_from_what_the_model_is_told(name: str) -> None:
     family = installed(name)
     assert family.read_times is not None
-    assert family.told is not None
+    assert family.expected_times is not None
     processor, model = family.build()
-    told = family.told([index / FPS for index in CHOSEN])
+    told = family.expected_times([index / FPS for index in CHOSEN])
     assert family.read_times(inputs_of(family, processor), processor, model) == told
 
 

@@ -20,10 +20,10 @@ from transformers.pipelines import PIPELINE_REGISTRY
 from transformers.video_utils import VideoMetadata
 
 from keyscore_plugin.errors import InputError, VideoError
+from keyscore_plugin.hosts import BACKEND
 from keyscore_transformers import DownloadLimits, enable, generate
-from keyscore_transformers.times import BACKEND
-from tests.support.fixed import FixedSampler
-from tests.support.listening import serving, unvisited
+from tests.support.fixed_sampler import FixedSampler
+from tests.support.http_servers import serving, unvisited
 from tests.support.tiny import FAMILIES, build
 from tests.support.tiny.family import installed_before
 from tests.support.tiny.videos import numbered_frames, numbered_video
@@ -272,7 +272,7 @@ def test_each_conversation_is_asked_with_its_own_text(processor: Any, video: str
     content = messages(video)[0]["content"][:1] * 2 + [{"type": "text", "text": "Same?"}]
     again = [{"role": "user", "content": content}]
     inputs = processor.apply_chat_template([talk, again], sampler=sampler, padding=True, **ANSWER)
-    assert [told["question"] for told in sampler.told] == ["Which?", "Same?"]
+    assert [call["question"] for call in sampler.calls] == ["Which?", "Same?"]
     assert QWEN3.read_back(inputs) == SHOWN * 3
 
 
@@ -283,13 +283,13 @@ def test_earlier_videos_of_a_chat_keep_their_selection(processor: Any, video: st
     for question in ("And why?", "Really?"):
         chat += [answer, {"role": "user", "content": [{"type": "text", "text": question}]}]
         processor.apply_chat_template(chat, sampler=sampler, **ANSWER)
-    assert [told["question"] for told in sampler.told] == ["Which?"] * 2
+    assert [call["question"] for call in sampler.calls] == ["Which?"] * 2
 
 
 def test_the_same_video_asked_alike_is_chosen_from_once(processor: Any, video: str) -> None:
     sampler = fixed()
     processor.apply_chat_template([messages(video)] * 3, sampler=sampler, padding=True, **ANSWER)
-    assert len(sampler.told) == 1
+    assert len(sampler.calls) == 1
     assert len(processor.last_selections) == 3
 
 
@@ -297,7 +297,7 @@ def test_captions_may_be_one_a_video(processor: Any, video: str) -> None:
     sampler = FixedSampler(KEYFRAMES, needs_text=True)
     two = [messages(video), messages(video)]
     processor.apply_chat_template(two, sampler=sampler, caption=["a", "b"], **ANSWER)
-    assert [told["caption"] for told in sampler.told] == ["a", "b"]
+    assert [call["caption"] for call in sampler.calls] == ["a", "b"]
     with pytest.raises(InputError, match="caption has 3 entries for 2 videos"):
         processor.apply_chat_template(two, sampler=sampler, caption=["a", "b", "c"], **ANSWER)
 
@@ -311,7 +311,7 @@ def test_token_budget_counts_uniform_frames(processor: Any, video: str) -> None:
         messages(video), sampler=sampler, token_budget=4, **ANSWER
     )
     assert chosen["video_grid_thw"].tolist() == uniform["video_grid_thw"].tolist()
-    assert sampler.told[0]["num_frames"] == 2
+    assert sampler.calls[0]["num_frames"] == 2
 
 
 def test_text_alone_needs_no_video(processor: Any) -> None:

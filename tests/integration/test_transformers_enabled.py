@@ -12,7 +12,7 @@ from transformers import ProcessorMixin
 
 from keyscore_plugin import KeyScoreSampler
 from keyscore_transformers import enable
-from tests.support.fixed import FixedSampler
+from tests.support.fixed_sampler import FixedSampler
 from tests.support.tiny import FAMILIES, build
 from tests.support.tiny.family import Family
 from tests.support.tiny.videos import numbered_video

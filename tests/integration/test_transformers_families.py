@@ -12,7 +12,7 @@ import transformers
 from torch import Tensor
 
 from keyscore_transformers import enable, generate
-from tests.support.fixed import FixedSampler
+from tests.support.fixed_sampler import FixedSampler
 from tests.support.tiny import FAMILIES
 from tests.support.tiny.family import Family
 from tests.support.tiny.videos import numbered_frames, numbered_video
@@ -56,8 +56,8 @@ def test_the_model_gets_the_chosen_frames_and_their_times(family: Family, video:
     assert family.read_back(inputs) == shown
     assert processor.last_selections[0].indices == KEYFRAMES
     if family.read_times is not None:
-        assert family.told is not None
-        told = family.told([frame / FPS for frame in shown])
+        assert family.expected_times is not None
+        told = family.expected_times([frame / FPS for frame in shown])
         assert family.read_times(inputs, processor, model) == told
 
 

@@ -22,7 +22,7 @@ from keyscore_plugin.types import Caption, Frames, TextEmbedding
 from keyscore_plugin.video.decoders.pyav import PyAVSource
 from keyscore_plugin.video.samples import sample_video
 from keyscore_transformers import enable, generate
-from tests.support.colour import WORDS, ColourEncoder
+from tests.support.colour_encoder import WORDS, ColourEncoder
 from tests.support.tiny import FAMILIES, build
 from tests.support.tiny.videos import numbered_frames
 

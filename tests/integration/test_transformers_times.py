@@ -16,7 +16,7 @@ from keyscore_plugin.errors import InputError
 from keyscore_transformers import enable
 from keyscore_transformers.positions import reads_rows
 from keyscore_transformers.times import grid_intervals
-from tests.support.fixed import FixedSampler
+from tests.support.fixed_sampler import FixedSampler
 from tests.support.tiny import FAMILIES, build
 from tests.support.tiny.family import installed_before
 from tests.support.tiny.videos import numbered_frames, numbered_video

@@ -10,7 +10,7 @@ import numpy as np
 from av.video.stream import VideoStream
 
 from evals.hmdb51.lists import SPLITS, list_name
-from tests.support.footage import find
+from tests.support.real_clips import find
 
 SIZE = (320, 180)  # HMDB-51's clips are 240 pixels high
 FPS = 25
@@ -22,7 +22,7 @@ class Clip:
 
     Attributes:
         name: File name.
-        words: What it shows, one shot after the other; see `tests.support.footage.find`.
+        words: What it shows, one shot after the other; see `tests.support.real_clips.find`.
         ids: What the lists of splits 1, 2 and 3 say: 1 train, 2 test, 0 unused.
         seconds: Length of a shot.
     """

@@ -11,7 +11,7 @@ import av
 import numpy as np
 from av.video.stream import VideoStream
 
-from tests.support.footage import find
+from tests.support.real_clips import find
 
 _SIZE = (320, 180)
 
@@ -69,7 +69,7 @@ def write_scenes(path: Path, scenes: Sequence[tuple[str, float]], *, fps: int = 
 
     Args:
         path: The file.
-        scenes: What is seen (see `tests.support.footage.find`) and for how many seconds.
+        scenes: What is seen (see `tests.support.real_clips.find`) and for how many seconds.
         fps: Few frames, as each costs time.
     """
     rng = np.random.default_rng(len(scenes))

@@ -23,8 +23,10 @@ class Family:
         model: Makes the model for a processor.
         read_back: Numbers of the frames in the inputs, in order, all videos after one another;
             the video must be a `tests.support.tiny.videos.numbered_video`.
-        read_times: Seconds that the model is told, in order; None when it is told none.
-        told: What `read_times` has to give for frames at these times, by the family's own rule.
+        read_times: Seconds that the prompt or the position ids give the model, in order; None for
+            a family that gives it none.
+        expected_times: What `read_times` must return for frames at these times, by the family's
+            own rule; None as above.
     """
 
     name: str
@@ -34,7 +36,7 @@ class Family:
     model: Callable[[Any], Any]
     read_back: Callable[[Inputs], list[int]]
     read_times: Callable[[Inputs, Any, Any], list[float]] | None
-    told: Callable[[Sequence[float]], list[float]] | None
+    expected_times: Callable[[Sequence[float]], list[float]] | None
 
     @property
     def missing(self) -> list[str]:

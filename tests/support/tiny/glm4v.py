@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tests.support.tiny import reading
+from tests.support.tiny import read_back
 from tests.support.tiny.family import Family, Inputs, hf
-from tests.support.tiny.parts import CLIP_MEAN, CLIP_STD, chat_template, language_config
+from tests.support.tiny.shared_parts import CLIP_MEAN, CLIP_STD, chat_template, language_config
 from tests.support.tiny.tokenizer import byte_tokenizer
 
 SPECIAL = (
@@ -57,22 +57,22 @@ def _model(name: str, processor: Any) -> Any:
 
 
 def _read_back(inputs: Inputs) -> list[int]:
-    return reading.from_patches(inputs, mean=CLIP_MEAN, std=CLIP_STD, frames_per_patch=2)
+    return read_back.from_patches(inputs, mean=CLIP_MEAN, std=CLIP_STD, frames_per_patch=2)
 
 
 def _read_times(inputs: Inputs, processor: Any, model: Any) -> list[float]:
-    return reading.seconds_in_prompt(r"<\|end_of_image\|>(\d+)", inputs, processor)
+    return read_back.seconds_in_prompt(r"<\|end_of_image\|>(\d+)", inputs, processor)
 
 
 def _read_tenths(inputs: Inputs, processor: Any, model: Any) -> list[float]:
-    return reading.seconds_in_prompt(r"<\|end_of_image\|>(\d+\.\d) seconds", inputs, processor)
+    return read_back.seconds_in_prompt(r"<\|end_of_image\|>(\d+\.\d) seconds", inputs, processor)
 
 
-def _told_tenths(seconds: Sequence[float]) -> list[float]:
+def _expected_tenths(seconds: Sequence[float]) -> list[float]:
     return [float(f"{time:.1f}") for time in seconds[::2]]
 
 
-def _told(seconds: Sequence[float]) -> list[float]:
+def _expected(seconds: Sequence[float]) -> list[float]:
     return [float(int(time)) for time in seconds[::2]]
 
 
@@ -84,7 +84,7 @@ GLM4V = Family(
     model=lambda processor: _model("Glm4v", processor),
     read_back=_read_back,
     read_times=_read_times,
-    told=_told,
+    expected_times=_expected,
 )
 GLM46V = Family(
     name="glm46v",
@@ -94,5 +94,5 @@ GLM46V = Family(
     model=lambda processor: _model("Glm46V", processor),
     read_back=_read_back,
     read_times=_read_tenths,
-    told=_told_tenths,
+    expected_times=_expected_tenths,
 )

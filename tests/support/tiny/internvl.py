@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from tests.support.tiny import reading
+from tests.support.tiny import read_back
 from tests.support.tiny.family import Family, Inputs, hf
-from tests.support.tiny.parts import (
+from tests.support.tiny.shared_parts import (
     CLIP_MEAN,
     CLIP_STD,
     chat_template,
@@ -44,7 +44,7 @@ def _model(processor: Any) -> Any:
 
 
 def _read_back(inputs: Inputs) -> list[int]:
-    return reading.from_frames(inputs["pixel_values"], mean=CLIP_MEAN, std=CLIP_STD)
+    return read_back.from_frames(inputs["pixel_values"], mean=CLIP_MEAN, std=CLIP_STD)
 
 
 INTERNVL = Family(
@@ -55,5 +55,5 @@ INTERNVL = Family(
     model=_model,
     read_back=_read_back,
     read_times=None,
-    told=None,
+    expected_times=None,
 )

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from tests.support.tiny import reading
+from tests.support.tiny import read_back
 from tests.support.tiny.family import Family, Inputs, hf
-from tests.support.tiny.parts import (
+from tests.support.tiny.shared_parts import (
     CLIP_MEAN,
     CLIP_STD,
     chat_template,
@@ -90,7 +90,7 @@ def _model_video_llava(processor: Any) -> Any:
 
 
 def _read_back(inputs: Inputs) -> list[int]:
-    return reading.from_frames(inputs["pixel_values_videos"], mean=CLIP_MEAN, std=CLIP_STD)
+    return read_back.from_frames(inputs["pixel_values_videos"], mean=CLIP_MEAN, std=CLIP_STD)
 
 
 LLAVA_ONEVISION = Family(
@@ -101,7 +101,7 @@ LLAVA_ONEVISION = Family(
     model=_model_onevision,
     read_back=_read_back,
     read_times=None,
-    told=None,
+    expected_times=None,
 )
 LLAVA_NEXT_VIDEO = Family(
     name="llava_next_video",
@@ -111,7 +111,7 @@ LLAVA_NEXT_VIDEO = Family(
     model=_model_next_video,
     read_back=_read_back,
     read_times=None,
-    told=None,
+    expected_times=None,
 )
 VIDEO_LLAVA = Family(
     name="video_llava",
@@ -121,5 +121,5 @@ VIDEO_LLAVA = Family(
     model=_model_video_llava,
     read_back=_read_back,
     read_times=None,
-    told=None,
+    expected_times=None,
 )

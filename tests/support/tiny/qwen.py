@@ -3,9 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tests.support.tiny import reading
+from tests.support.tiny import read_back
 from tests.support.tiny.family import Family, Inputs, hf
-from tests.support.tiny.parts import CLIP_MEAN, CLIP_STD, HALF, chat_template, language_config
+from tests.support.tiny.shared_parts import (
+    CLIP_MEAN,
+    CLIP_STD,
+    HALF,
+    chat_template,
+    language_config,
+)
 from tests.support.tiny.tokenizer import byte_tokenizer
 
 SPECIAL = (
@@ -116,11 +122,11 @@ def _model_3(processor: Any) -> Any:
 
 
 def _read_back(inputs: Inputs) -> list[int]:
-    return reading.from_patches(inputs, mean=CLIP_MEAN, std=CLIP_STD, frames_per_patch=2)
+    return read_back.from_patches(inputs, mean=CLIP_MEAN, std=CLIP_STD, frames_per_patch=2)
 
 
 def _read_back_3(inputs: Inputs) -> list[int]:
-    return reading.from_patches(inputs, mean=HALF, std=HALF, frames_per_patch=2)
+    return read_back.from_patches(inputs, mean=HALF, std=HALF, frames_per_patch=2)
 
 
 def _position_times(inputs: Inputs, processor: Any, model: Any) -> list[float]:
@@ -145,7 +151,7 @@ def _position_times(inputs: Inputs, processor: Any, model: Any) -> list[float]:
     return times
 
 
-def _told_positions(seconds: Sequence[float]) -> list[float]:
+def _expected_positions(seconds: Sequence[float]) -> list[float]:
     """Half seconds since the first patch, cut: positions are whole numbers, two a second."""
     starts = _patch_means(seconds)
     return [int((start - starts[0]) * 2 + 1e-6) / 2 for start in starts]
@@ -156,10 +162,10 @@ def _patch_means(seconds: Sequence[float]) -> list[float]:
 
 
 def _prompt_times(inputs: Inputs, processor: Any, model: Any) -> list[float]:
-    return reading.seconds_in_prompt(r"<(\d+\.\d) seconds>", inputs, processor)
+    return read_back.seconds_in_prompt(r"<(\d+\.\d) seconds>", inputs, processor)
 
 
-def _told_prompt(seconds: Sequence[float]) -> list[float]:
+def _expected_prompt(seconds: Sequence[float]) -> list[float]:
     return [float(f"{mean:.1f}") for mean in _patch_means(seconds)]
 
 
@@ -171,7 +177,7 @@ QWEN2_VL = Family(
     model=_model_2,
     read_back=_read_back,
     read_times=None,
-    told=None,
+    expected_times=None,
 )
 QWEN2_5_VL = Family(
     name="qwen2_5_vl",
@@ -181,7 +187,7 @@ QWEN2_5_VL = Family(
     model=_model_2_5,
     read_back=_read_back,
     read_times=_position_times,
-    told=_told_positions,
+    expected_times=_expected_positions,
 )
 QWEN3_VL = Family(
     name="qwen3_vl",
@@ -191,5 +197,5 @@ QWEN3_VL = Family(
     model=_model_3,
     read_back=_read_back_3,
     read_times=_prompt_times,
-    told=_told_prompt,
+    expected_times=_expected_prompt,
 )

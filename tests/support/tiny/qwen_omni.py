@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tests.support.tiny import reading
+from tests.support.tiny import read_back
 from tests.support.tiny.family import Family, Inputs, hf
-from tests.support.tiny.parts import CLIP_MEAN, CLIP_STD, chat_template, language_config
+from tests.support.tiny.shared_parts import CLIP_MEAN, CLIP_STD, chat_template, language_config
 from tests.support.tiny.tokenizer import byte_tokenizer
 
 PER_SECOND = 25
@@ -72,7 +72,7 @@ def _model(processor: Any) -> Any:
 
 
 def _read_back(inputs: Inputs) -> list[int]:
-    return reading.from_patches(inputs, mean=CLIP_MEAN, std=CLIP_STD, frames_per_patch=2)
+    return read_back.from_patches(inputs, mean=CLIP_MEAN, std=CLIP_STD, frames_per_patch=2)
 
 
 def _read_times(inputs: Inputs, processor: Any, model: Any) -> list[float]:
@@ -95,7 +95,7 @@ def _read_times(inputs: Inputs, processor: Any, model: Any) -> list[float]:
     return times
 
 
-def _told(seconds: Sequence[float]) -> list[float]:
+def _expected(seconds: Sequence[float]) -> list[float]:
     starts = [(seconds[i] + seconds[i + 1]) / 2 for i in range(0, len(seconds), 2)]
     return [int((start - starts[0]) * PER_SECOND + 1e-6) / PER_SECOND for start in starts]
 
@@ -108,5 +108,5 @@ QWEN2_5_OMNI = Family(
     model=_model,
     read_back=_read_back,
     read_times=_read_times,
-    told=_told,
+    expected_times=_expected,
 )

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tests.support.tiny import reading
+from tests.support.tiny import read_back
 from tests.support.tiny.family import Family, Inputs, hf
-from tests.support.tiny.parts import HALF, chat_template, language_config, tower_config
+from tests.support.tiny.shared_parts import HALF, chat_template, language_config, tower_config
 from tests.support.tiny.tokenizer import byte_tokenizer
 
 SPECIAL = (
@@ -45,14 +45,14 @@ def _model(processor: Any) -> Any:
 def _read_back(inputs: Inputs) -> list[int]:
     # Shorter videos of a batch are filled up with frames that the mask leaves out.
     shown = inputs["pixel_attention_mask"].flatten(2).any(dim=2)
-    return reading.from_frames(inputs["pixel_values"][shown], mean=HALF, std=HALF)
+    return read_back.from_frames(inputs["pixel_values"][shown], mean=HALF, std=HALF)
 
 
 def _read_times(inputs: Inputs, processor: Any, model: Any) -> list[float]:
-    return reading.seconds_in_prompt(r"Frame from (\d+):(\d+):", inputs, processor)
+    return read_back.seconds_in_prompt(r"Frame from (\d+):(\d+):", inputs, processor)
 
 
-def _told(seconds: Sequence[float]) -> list[float]:
+def _expected(seconds: Sequence[float]) -> list[float]:
     return [float(int(time)) for time in seconds]
 
 
@@ -64,5 +64,5 @@ SMOLVLM = Family(
     model=_model,
     read_back=_read_back,
     read_times=_read_times,
-    told=_told,
+    expected_times=_expected,
 )

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tests.support.tiny import reading
+from tests.support.tiny import read_back
 from tests.support.tiny.family import Family, Inputs, hf
-from tests.support.tiny.parts import HALF, chat_template, language_config
+from tests.support.tiny.shared_parts import HALF, chat_template, language_config
 from tests.support.tiny.tokenizer import byte_tokenizer
 
 SIZE = {"shortest_edge": 28 * 28, "longest_edge": 28 * 28 * 64}
@@ -39,14 +39,14 @@ def _model(processor: Any) -> Any:
 
 
 def _read_back(inputs: Inputs) -> list[int]:
-    return reading.from_patches(inputs, mean=HALF, std=HALF, frames_per_patch=1)
+    return read_back.from_patches(inputs, mean=HALF, std=HALF, frames_per_patch=1)
 
 
 def _read_times(inputs: Inputs, processor: Any, model: Any) -> list[float]:
-    return reading.seconds_in_prompt(r"Time (\d+\.\d)s:", inputs, processor)
+    return read_back.seconds_in_prompt(r"Time (\d+\.\d)s:", inputs, processor)
 
 
-def _told(seconds: Sequence[float]) -> list[float]:
+def _expected(seconds: Sequence[float]) -> list[float]:
     return [float(f"{time:.1f}") for time in seconds]
 
 
@@ -58,5 +58,5 @@ VIDEO_LLAMA_3 = Family(
     model=_model,
     read_back=_read_back,
     read_times=_read_times,
-    told=_told,
+    expected_times=_expected,
 )

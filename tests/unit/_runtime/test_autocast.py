@@ -14,7 +14,7 @@ from keyscore_plugin.samplers.base import get_sampler, list_samplers
 from keyscore_plugin.samplers.keyscore import KeyScoreSampler
 from keyscore_plugin.types import Frames
 from keyscore_plugin.video.samples import sample_video
-from tests.support.colour import ColourEncoder
+from tests.support.colour_encoder import ColourEncoder
 
 CPU = torch.device("cpu")
 

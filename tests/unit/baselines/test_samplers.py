@@ -20,11 +20,12 @@ from keyscore_plugin.baselines.wfs_sb import WfsSbSampler, WfsSbSettings
 from keyscore_plugin.config import EncodeConfig, GridConfig
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.registries import SAMPLERS
-from keyscore_plugin.samplers.rebatch import in_chunks
+from keyscore_plugin.samplers.grid import rebatch
 from keyscore_plugin.types import Embeddings, Frames
-from keyscore_plugin.video.source import open_video, uniform_indices
+from keyscore_plugin.video.grid import uniform_indices
+from keyscore_plugin.video.source import open_video
 from tests.support.clips import Clip
-from tests.support.colour import ColourEncoder
+from tests.support.colour_encoder import ColourEncoder
 
 CLIP = Clip("many_colours.mp4", n_frames=96, gop=12)
 EVERY_FRAME = SamplerConfig(grid=GridConfig(sample_fps=25))
@@ -103,7 +104,7 @@ def test_the_table_of_published_samplers_has_each_with_its_defaults() -> None:
         if line.startswith("| `")
     ]
     cells = {row[0].strip("`"): row[2] for row in rows}
-    published = [name for name, place in SAMPLERS.items() if ".published." in place]
+    published = [name for name, place in SAMPLERS.items() if ".baselines." in place]
     assert sorted(cells) == sorted(published)
     for name, cell in cells.items():
         base = re.match(r"as `([\w-]+)`, but ", cell)
@@ -153,7 +154,7 @@ def test_katna_looks_at_every_frame_or_at_the_grid(video: Path) -> None:
 def test_katna_sees_every_frame_whatever_the_chunks(video: Path, chunk_frames: int) -> None:
     with open_video(video) as source:
         batches = source.thumbnails(torch.arange(96), short_side=16)
-        chunks = list(in_chunks(batches, chunk_frames))
+        chunks = list(rebatch(batches, chunk_frames))
     assert [len(chunk) for chunk in chunks[:-1]] == [chunk_frames] * (len(chunks) - 1)
     assert torch.cat([chunk.indices for chunk in chunks]).tolist() == list(range(96))
 

@@ -21,7 +21,7 @@ from keyscore_plugin.config import GridConfig, SamplerConfig
 from keyscore_plugin.errors import InputError, ModelError
 from keyscore_plugin.samplers.base import get_sampler
 from keyscore_plugin.types import Selection
-from tests.support.faulty import FaultySampler
+from tests.support.faulty_sampler import FaultySampler
 from tests.support.tiny.videos import numbered_video
 
 BUDGET = Budget(num_frames=2, threshold=None)

@@ -13,7 +13,7 @@ from keyscore_plugin.captioners.vlm import VlmCaptioner
 from keyscore_plugin.errors import InputError, ModelError
 from keyscore_plugin.types import Frames
 from tests.support import tiny
-from tests.support.pictures import picture
+from tests.support.skimage_pictures import picture
 
 
 def _frames(*pixels: torch.Tensor) -> Frames:

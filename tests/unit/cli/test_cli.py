@@ -28,7 +28,7 @@ from keyscore_plugin.registries import CAPTIONERS, DECODERS, SAMPLERS
 from keyscore_plugin.samplers.base import get_sampler
 from keyscore_plugin.types import STAGES, Selection
 from keyscore_plugin.video.source import open_video
-from tests.support.broken import BROKEN
+from tests.support.broken_files import BROKEN
 from tests.support.clips import CLIPS
 from tests.support.tiny.videos import frame_numbers, numbered_video
 

@@ -22,7 +22,7 @@ from keyscore_plugin.encoders.registry import AUTO_ENCODER
 from keyscore_plugin.errors import InputError, ModelError
 from keyscore_plugin.samplers.keyscore import KeyScoreSampler
 from keyscore_plugin.types import Frames
-from tests.support.precision import assert_half_scores_as_whole
+from tests.support.half_precision import assert_half_scores_as_whole
 from tests.support.requires import require_gpu_or_skip
 from tests.support.tiny.encoders import SAVE, TEXT_TOKENS, image_processor
 

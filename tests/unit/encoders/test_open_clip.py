@@ -23,7 +23,7 @@ from keyscore_plugin.encoders.registry import encoder_weights
 from keyscore_plugin.errors import MissingDependencyError, ModelError
 from keyscore_plugin.types import Frames, Reading
 from tests.support.fake_hub import COMMIT, hub_of
-from tests.support.precision import assert_half_scores_as_whole
+from tests.support.half_precision import assert_half_scores_as_whole
 from tests.support.requires import require_gpu_or_skip, require_or_skip
 from tests.support.tiny.encoders import TEXT_TOKENS
 from tests.support.tiny.open_clip import PE_PICTURES, SAVE_OPEN_CLIP, open_clip

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from evals.harness.versions import code_digest, commit_of, provenance, versions
+from evals.harness.versions import PACKAGES, code_digest, commit_of, provenance, versions
 from keyscore_plugin._runtime.version import VERSION
+from keyscore_plugin._runtime.weights_id import OFFLINE_PACKAGES
 from keyscore_plugin.errors import InputError
 
 OF_THE_CODE = {"keyscore-plugin", "code_sha256"}
@@ -115,3 +116,7 @@ def test_the_commit_of_a_clone_and_whether_a_file_was_changed_since(code: Path) 
     # nor is what was installed into an environment, be it one inside the clone.
     installed = shutil.copytree(code, clone / "env" / "plugin")
     assert commit_of(clone, [code, installed]) is None
+
+
+def test_the_packages_of_the_offline_weights_are_recorded() -> None:
+    assert set(OFFLINE_PACKAGES) <= set(PACKAGES)

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from evals.keyframes.matching import histograms, judge, match, similarities
-from tests.support.pictures import picture
 from tests.support.requires import require_or_skip
+from tests.support.skimage_pictures import picture
 
 
 def pictures() -> list[Tensor]:

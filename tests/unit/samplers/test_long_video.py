@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from keyscore_plugin.config import GridConfig
-from keyscore_plugin.video.source import grid_indices, open_video
-from tests.support.long import long_video
+from keyscore_plugin.video.grid import grid_indices
+from keyscore_plugin.video.source import open_video
+from tests.support.long_videos import long_video
 
 ROOT = Path(__file__).parents[3]
 

@@ -20,7 +20,7 @@ from keyscore_plugin.types import (
     Embeddings,
     Frames,
     FrameScores,
-    LookedAt,
+    GridInfo,
     ScoredFrame,
     Selection,
     TextEmbedding,
@@ -54,7 +54,7 @@ def selection(**changes: Any) -> Selection:
         n_frames=90,
         n_frames_counted=True,
         n_grid=6,
-        looked_at=LookedAt("refine", 4, 2),
+        looked_at=GridInfo("refine", 4, 2),
         candidates=(ScoredFrame(3, 0.1, 0, 0.1, 0.2, 0.3, 0.7), ScoredFrame(70, 2.3357, 1)),
         curves=(ScoredFrame(0, 0.0), ScoredFrame(3, 0.1, None, 1e-17, 5e-324, -0.0, 1.0)),
         seconds={"decode": 0.25, "total": 0.5},
@@ -233,6 +233,12 @@ def test_json_of_an_older_version_says_not_what_was_looked_at() -> None:
     assert Selection.from_dict(values).looked_at is None
 
 
+def test_json_names_its_format_and_older_json_without_one_is_read() -> None:
+    values = selection(curves=()).to_dict()
+    assert values.pop("format") == 1
+    assert Selection.from_dict(values) == selection(curves=())
+
+
 def test_curves_are_written_only_when_asked_for() -> None:
     assert "curves" not in selection().to_dict()
     assert Selection.from_json(selection().to_json()) == selection(curves=())
@@ -271,6 +277,8 @@ def test_text_that_is_no_selection(text: str, message: str) -> None:
         ({"caption": {"text": "", "origin": "given"}}, "caption is empty"),
         ({"notes": None}, "not a Selection"),
         ({"indices": [2, 1]}, "unique and rising"),
+        ({"format": 2}, "a Selection of format 2 .* up to 1; update keyscore-plugin"),
+        ({"format": "1"}, "a Selection of format '1' cannot be read"),
     ],
 )
 def test_values_that_are_no_selection(changes: dict[str, Any], message: str) -> None:

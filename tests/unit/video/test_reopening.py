@@ -61,7 +61,7 @@ def test_a_video_that_is_gone_or_another_one_is_never_read_in_its_place(chosen: 
     ):
         chosen.show()
     path.unlink()
-    with pytest.raises(VideoError, match=r"numbered\.mp4: there is no such file"):
+    with pytest.raises(VideoError, match=r"numbered\.mp4: no such file exists"):
         chosen.frames()
 
 

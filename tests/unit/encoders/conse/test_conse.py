@@ -19,8 +19,8 @@ from keyscore_plugin.errors import MissingDependencyError
 from keyscore_plugin.types import Frames
 from keyscore_plugin.video.samples import sample_video
 from keyscore_plugin.video.source import open_video
-from tests.support.pictures import picture
 from tests.support.pretend_gpu import DEVICE, PretendGpu
+from tests.support.skimage_pictures import picture
 
 CPU = torch.device("cpu")
 

@@ -13,8 +13,11 @@ import torch
 from keyscore_plugin.config import GridConfig, SamplerConfig
 from keyscore_plugin.errors import MissingDependencyError, VideoError
 from keyscore_plugin.samplers.keyscore import KeyScoreSampler
-from keyscore_plugin.video.decoders.torchcodec import TorchCodecSource, _resize
-from keyscore_plugin.video.decoders.torchcodec_cuda import TorchCodecCudaSource
+from keyscore_plugin.video.decoders.torchcodec import (
+    TorchCodecCudaSource,
+    TorchCodecSource,
+    _resize,
+)
 from keyscore_plugin.video.samples import sample_video
 from keyscore_plugin.video.source import open_video
 from tests.support.pretend_gpu import DEVICE, PretendGpu

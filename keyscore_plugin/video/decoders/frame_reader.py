@@ -10,26 +10,26 @@ from av.video.frame import VideoFrame
 
 from keyscore_plugin.video.decoders.decoding import Speed
 from keyscore_plugin.video.decoders.frame_index import (
-    FrameTable,
+    FrameIndex,
     Interval,
     Ints,
     first_places,
     plan,
 )
-from keyscore_plugin.video.decoders.packet_reader import Walk
+from keyscore_plugin.video.decoders.packet_reader import PacketReader
 
 _MOST_REORDERED = 16  # frames between a picture and those it refers to, by H.264 and HEVC
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Decoded:
+class DecodedFrame:
     """A frame as it comes out of the decoder.
 
     Attributes:
-        index: Its index in the video.
-        frame: Its picture.
-        is_clean: False where the file is damaged at it, or between it and its keyframe: it may
-            refer to what was lost, and be smeared.
+        index: Index in the video.
+        frame: Picture as FFmpeg gives it.
+        is_clean: False where the file is damaged at this frame, or between it and its keyframe: it
+            may refer to what was lost, and be smeared.
     """
 
     index: int
@@ -37,26 +37,26 @@ class Decoded:
     is_clean: bool
 
 
-class Reader:
-    """Decodes on as many threads as there are, and again on one where that comes upon damage.
+class FrameReader:
+    """Decodes on all threads, and decodes again on one thread where it finds damage.
 
     What several threads make of a damaged video depends on their number and on where they began.
     So a group of pictures that shows damage is decoded on one thread, from its own keyframe, and
-    apart from the others: a function of the file alone.
+    apart from the others: the result depends on the file only.
 
     Args:
-        path: A local video file.
-        table: Its frame table.
+        path: Path of a local video file.
+        index: Index of its frames.
         stream: Number of its stream among the video streams.
-        speed: What the decoder may leave out, see `set_up`.
+        speed: What the decoder may leave out (`set_up`).
     """
 
-    def __init__(self, path: str, table: FrameTable, *, stream: int, speed: Speed) -> None:
+    def __init__(self, path: str, index: FrameIndex, *, stream: int, speed: Speed) -> None:
         self._path = path
         self._stream = stream
-        self._table = table
+        self._index = index
         self._speed = speed
-        self._quick: Walk | None = None
+        self._quick: PacketReader | None = None
 
     def close(self) -> None:
         """Free the decoder."""
@@ -64,13 +64,13 @@ class Reader:
             self._quick.close()
             self._quick = None
 
-    def frames(self, rows: Ints) -> Iterator[Decoded]:
+    def frames(self, rows: Ints) -> Iterator[DecodedFrame]:
         """Every frame that decodes on the way to the given ones, rising.
 
         Args:
             rows: ``(m,)`` rising frame indices.
         """
-        if not self._table.seekable:
+        if not self._index.seekable:
             yield from self._counted(rows)
             return
         while len(rows):
@@ -79,53 +79,53 @@ class Reader:
                 return
             rows = yield from self._past_damage(rows[rows > reached], reached=reached)
 
-    def frames_from_earlier(self, rows: Ints, *, keyframes_back: int) -> Iterator[Decoded]:
-        """As `frames`, from that many keyframes earlier, for frames that their own does not give.
+    def frames_from_earlier(self, rows: Ints, *, keyframes_back: int) -> Iterator[DecodedFrame]:
+        """As `frames`, but starting some keyframes earlier, for frames that did not decode.
 
         Some keyframes do not start a clean picture (intra refresh, broken links).
         """
-        for group in plan(self._table, rows, keyframes_back=keyframes_back, apart=True):
+        for group in plan(self._index, rows, keyframes_back=keyframes_back, apart=True):
             yield from self._group(group, keyframes_back=keyframes_back)
 
-    def _quickly(self, rows: Ints) -> Generator[Decoded, None, int | None]:
+    def _quickly(self, rows: Ints) -> Generator[DecodedFrame, None, int | None]:
         """Frames up to the first damage; returns the last index before it, None without damage."""
         if self._quick is None:
-            self._quick = self._walk(careful=False)
-        walk = self._quick
-        walk.damage, reached = None, -1
-        for index, frame in self._settled(walk.frames(plan(self._table, rows))):
-            if walk.damage is not None:
+            self._quick = self._new_reader(careful=False)
+        reader = self._quick
+        reader.damage, reached = None, -1
+        for index, frame in self._settled(reader.frames(plan(self._index, rows))):
+            if reader.damage is not None:
                 break
             reached = index
-            yield Decoded(index, frame, is_clean=True)
-        return None if walk.damage is None else reached
+            yield DecodedFrame(index, frame, is_clean=True)
+        return None if reader.damage is None else reached
 
-    def _past_damage(self, rows: Ints, *, reached: int) -> Generator[Decoded, None, Ints]:
+    def _past_damage(self, rows: Ints, *, reached: int) -> Generator[DecodedFrame, None, Ints]:
         """Frames after ``reached`` up to the end of a damaged group; returns the rows after it."""
-        for group in plan(self._table, rows, apart=True):
+        for group in plan(self._index, rows, apart=True):
             is_sound = True
             for decoded in self._group(group):
                 is_sound &= decoded.is_clean
                 if decoded.index > reached:
                     yield decoded
             if not is_sound:
-                return rows[first_places(self._table, rows) > group.first]
+                return rows[first_places(self._index, rows) > group.first]
         return rows[:0]
 
-    def _group(self, group: Interval, *, keyframes_back: int = 0) -> Iterator[Decoded]:
-        """The frames whose keyframe is the group's, each when it is known whether it is clean."""
+    def _group(self, group: Interval, *, keyframes_back: int = 0) -> Iterator[DecodedFrame]:
+        """The frames of one group of pictures, each once it is known whether it is clean."""
         own = self._rows_of(group, keyframes_back=keyframes_back)
-        # A new decoder: what one fills in may be left over from pictures that it decoded before.
-        with closing(self._walk(careful=True)) as walk:
-            for index, frame in self._settled(walk.frames([group])):
+        # A new decoder, because an old one may fill in from pictures that it decoded before.
+        with closing(self._new_reader(careful=True)) as reader:
+            for index, frame in self._settled(reader.frames([group])):
                 if index in own:
-                    place = int(self._table.position[index])
-                    yield Decoded(index, frame, walk.damage is None or place < walk.damage)
+                    place = int(self._index.position[index])
+                    yield DecodedFrame(index, frame, reader.damage is None or place < reader.damage)
 
     def _settled(
         self, frames: Iterator[tuple[int, VideoFrame]]
     ) -> Iterator[tuple[int, VideoFrame]]:
-        """The frames, each when those that it may refer to have come out: damage shows only then.
+        """The frames, each once those that it may refer to have come out: damage shows only then.
 
         A frame between two others is sent after both and shown before the second.
         """
@@ -137,25 +137,25 @@ class Reader:
         yield from waiting
 
     def _rows_of(self, group: Interval, *, keyframes_back: int) -> set[int]:
-        """Frames that are decoded from the group's first packet; others refer to what is before."""
-        place = self._table.position
+        """Frames that are decoded from the group's first packet; others need an earlier one."""
+        place = self._index.position
         rows = np.flatnonzero((place >= group.first) & (place <= group.last))
-        firsts = first_places(self._table, rows, keyframes_back=keyframes_back)
+        firsts = first_places(self._index, rows, keyframes_back=keyframes_back)
         return set(rows[firsts == group.first].tolist())
 
     def _last_referred(self, index: int) -> int:
         """The last frame, in display order, that the given one may refer to."""
         after = slice(index + 1, index + 1 + _MOST_REORDERED)
-        sent_before = np.flatnonzero(self._table.position[after] < self._table.position[index])
+        sent_before = np.flatnonzero(self._index.position[after] < self._index.position[index])
         return index + 1 + int(sent_before[-1]) if len(sent_before) else index
 
-    def _counted(self, rows: Ints) -> Iterator[Decoded]:
-        """Frames known by counting: on one thread, since a frame that is lost would move others."""
-        with closing(self._walk(careful=True)) as walk:
-            for index, frame in walk.frames(plan(self._table, rows)):
-                yield Decoded(index, frame, is_clean=walk.damage is None)
+    def _counted(self, rows: Ints) -> Iterator[DecodedFrame]:
+        """Frames identified by counting, on one thread: a lost frame would shift the others."""
+        with closing(self._new_reader(careful=True)) as reader:
+            for index, frame in reader.frames(plan(self._index, rows)):
+                yield DecodedFrame(index, frame, is_clean=reader.damage is None)
 
-    def _walk(self, *, careful: bool) -> Walk:
-        return Walk(
-            self._path, self._table, stream=self._stream, speed=self._speed, careful=careful
+    def _new_reader(self, *, careful: bool) -> PacketReader:
+        return PacketReader(
+            self._path, self._index, stream=self._stream, speed=self._speed, careful=careful
         )

@@ -14,13 +14,13 @@ class FixedSampler:
     Attributes:
         indices: The frames.
         needs_text: Whether it wants a text; it reads none.
-        told: What each call said: num_frames, threshold, caption, question.
+        calls: Arguments of each call: num_frames, threshold, caption, question.
     """
 
     indices: list[int]
     needs_text: bool = False
     name: str = "fixed"
-    told: list[dict[str, object]] = field(default_factory=list)
+    calls: list[dict[str, object]] = field(default_factory=list)
 
     def __call__(
         self,
@@ -33,7 +33,7 @@ class FixedSampler:
         fps: float | None = None,
     ) -> Selection:
         """See `keyscore_plugin.samplers.base.Sampler`."""
-        self.told.append(
+        self.calls.append(
             {
                 "num_frames": num_frames,
                 "threshold": threshold,

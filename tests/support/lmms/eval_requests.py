@@ -12,7 +12,7 @@ from torch import Tensor
 
 from keyscore_plugin.errors import MemoryEndedError
 from keyscore_plugin.types import Selection
-from tests.support.fixed import FixedSampler
+from tests.support.fixed_sampler import FixedSampler
 
 TASK, SPLIT = "tiny", "test"
 
