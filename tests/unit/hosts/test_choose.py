@@ -57,7 +57,7 @@ def test_frames_of_a_part_have_their_indices_in_the_whole_video(video: str) -> N
     assert found.first == 10
     assert found.selection.indices == [13, 19]
     assert found.indices.tolist() == [13, 13, 19, 19]
-    assert frame_numbers(found.pixels) == [13, 13, 19, 19]
+    assert frame_numbers(found.pixels.double().mean(dim=(2, 3))) == [13, 13, 19, 19]
 
 
 def test_a_file_its_bytes_and_its_pixels_give_the_same_frames(video: str) -> None:
