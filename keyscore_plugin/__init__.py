@@ -17,9 +17,9 @@ Example:
     [31, 93, 156, 218]
 """
 
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
-from keyscore_plugin._runtime.optional import load
 from keyscore_plugin._runtime.version import VERSION as __version__
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ _PLACES = {
 def __getattr__(name: str) -> object:
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value = load("name", name, _PLACES)
+    globals()[name] = value = resolve_name(_PLACES[name])
     return value
 
 

@@ -15,7 +15,7 @@ from keyscore_plugin.cli.words import (
     whole_number,
 )
 from keyscore_plugin.encoders import load_encoder
-from keyscore_plugin.registries import AUTO_DECODER, DECODERS
+from keyscore_plugin.registries import AUTO_DECODER, names
 from keyscore_plugin.samplers.base import Sampler, get_sampler
 
 
@@ -53,7 +53,7 @@ def add_choice_options(parser: argparse.ArgumentParser) -> None:
         help="the model that writes a caption if you give no text: labels (no download), or the "
         "model id or folder of a Video-LLM",
     )
-    decoders = ("auto", *sorted(DECODERS))
+    decoders = ("auto", *names("decoder"))
     parser.add_argument(
         "--decoder",
         default="auto",

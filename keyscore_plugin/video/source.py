@@ -9,9 +9,8 @@ import numpy as np
 from torch import Tensor
 
 from keyscore_plugin._runtime.files import is_folder
-from keyscore_plugin._runtime.optional import load
 from keyscore_plugin.errors import InputError, VideoError, shown
-from keyscore_plugin.registries import AUTO_DECODER, DECODERS
+from keyscore_plugin.registries import AUTO_DECODER, load
 from keyscore_plugin.types import Frames, Selection
 from keyscore_plugin.types.numbers import is_whole
 from keyscore_plugin.video.base import VideoSource
@@ -131,7 +130,7 @@ def _refuse(stream: int | None) -> None:
 def _open_file(path: str, decoder: str, stream: int | None) -> VideoSource:
     if stream is not None and not is_whole(stream):
         raise InputError(f"stream must be a whole number from 0, or None, got {shown(stream)}")
-    source: VideoSource = load("decoder", decoder, DECODERS)(path, stream)
+    source: VideoSource = load("decoder", decoder)(path, stream)
     return source
 
 

@@ -75,6 +75,7 @@ def test_what_is_no_local_file_is_said_so(path: str, words: str, decoder: str) -
         open_video(path, decoder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -172,6 +173,7 @@ def test_other_decoders_read_a_damaged_video_or_name_pyav(
         assert [number_of(image.numpy()) for image in frames.pixels] == list(range(len(frames)))
 
 
+@pytest.mark.slow
 def test_nothing_of_a_decoder_reaches_standard_error(tmp_path: Path) -> None:
     broken = next(b for b in BROKEN if b.name == "noise.mp4")
     path = tmp_path / broken.name
@@ -187,6 +189,7 @@ def test_nothing_of_a_decoder_reaches_standard_error(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_streams_that_come_to_light_while_a_file_is_read_crash_nothing(tmp_path: Path) -> None:
     """The header of FLV names none. In a process of its own: PyAV's array for them is too short."""
     clips = [Clip(f"late.{kind}") for kind in ("flv", "mpg", "ts", "nut")]

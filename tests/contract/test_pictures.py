@@ -18,6 +18,8 @@ from tests.support.clips import Clip, Image, number_of, patch_matrix, patch_orie
 from tests.support.ffmpeg import make, require_ffmpeg, shown
 from tests.support.requires import require_decoder
 
+pytestmark = pytest.mark.slow
+
 ClipPath = Callable[[Clip], Path]
 OTHERS = ("decord", "torchcodec", "torchcodec-cuda")
 # The usual recipe, which FFmpeg's filters zscale and tonemap carry out.

@@ -484,6 +484,7 @@ def test_what_is_installed_and_does_not_load_is_found_by_check_alone(
         assert pyav["usable"] is usable
 
 
+@pytest.mark.slow
 def test_a_system_without_posix_locks_selects_and_says_that_it_runs_no_batch(video: str) -> None:
     code = (
         "import sys\n"

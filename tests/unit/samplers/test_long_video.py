@@ -42,6 +42,7 @@ def test_an_hour_is_looked_at_through_a_capped_grid_in_small_batches(kind: str, 
         assert video.read([7199]).pts_seconds.tolist() == [3599.5]
 
 
+@pytest.mark.slow
 def test_ten_hours_take_no_more_memory_than_twenty_minutes_which_fill_the_grid(
     tmp_path: Path, hour: Path
 ) -> None:

@@ -71,6 +71,7 @@ def sample(
     return sampler(video, **call)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list_samplers())
 @pytest.mark.parametrize("num_frames", [1, 2, 3, 7, 17, 18, 19, 64, N_FRAMES, N_FRAMES + 10])
 def test_exactly_the_budget_or_the_whole_video(

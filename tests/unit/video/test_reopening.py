@@ -40,6 +40,7 @@ def test_the_frames_of_a_part_are_read_from_the_whole(chosen: Selection) -> None
     assert frame_numbers(frames.pixels.double().mean((1, 2))) == selection.indices == [22, 28]
 
 
+@pytest.mark.slow
 def test_the_picture_of_a_selection_holds_its_frames(chosen: Selection) -> None:
     picture = chosen.show()
     assert picture.mode == "RGB"

@@ -90,6 +90,7 @@ def _failing(message: str) -> Callable[..., None]:
     return fail
 
 
+@pytest.mark.gpu
 def test_thumbnails_stay_on_the_gpu_and_frames_that_are_read_come_back() -> None:
     require_decoder("torchcodec-cuda")
     path = Path(sample_video("bikes"))
@@ -104,6 +105,7 @@ def test_thumbnails_stay_on_the_gpu_and_frames_that_are_read_come_back() -> None
         assert there.notes == ()
 
 
+@pytest.mark.gpu
 def test_every_fresh_thread_decodes_the_same() -> None:
     require_decoder("torchcodec-cuda")
     with open_video(sample_video("bikes"), "torchcodec-cuda") as source:
@@ -119,6 +121,7 @@ def test_every_fresh_thread_decodes_the_same() -> None:
         fresh.submit(source.close).result()
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize("kind", ["fps", "refine"])
 def test_a_sampler_looks_at_one_video_after_the_other(kind: Literal["fps", "refine"]) -> None:
     require_decoder("torchcodec-cuda")

