@@ -10,7 +10,7 @@ from evals.harness.cells import Cell
 from evals.harness.records import Record
 from keyscore_plugin import Encoder, VideoSource
 from keyscore_plugin.errors import InputError, ModelError
-from keyscore_plugin.samplers.rebatch import joined
+from keyscore_plugin.samplers.grid import join_frames
 from keyscore_plugin.types import Caption, Selection
 
 _CAPTION_SHORT_SIDE = 448  # ours: above HMDB-51's 240; what a Video-LLM sees of a larger clip
@@ -27,7 +27,7 @@ def describe(bench: Bench) -> Caption:
     even = bench.select(Cell("uniform", num_frames=CAPTION_FRAMES)).indices
     thumbnails = bench.source.thumbnails(even, short_side=_CAPTION_SHORT_SIDE)
     try:
-        return bench.captioner.caption(joined(list(thumbnails)))
+        return bench.captioner.caption(join_frames(list(thumbnails)))
     except ModelError as error:
         raise InputError(f"{error}; or leave the clip out by name") from error
 

@@ -35,7 +35,7 @@ from keyscore_plugin import (
 )
 from keyscore_plugin.errors import KeyScoreError
 from keyscore_plugin.samplers.encoding import rows_worth_encoding
-from keyscore_plugin.samplers.rebatch import joined
+from keyscore_plugin.samplers.grid import join_frames
 from keyscore_plugin.types import Candidates, Embeddings, Frames, TextEmbedding
 from keyscore_plugin.video.samples.joined import NeedleVideo
 from keyscore_plugin.video.source import grid_indices
@@ -140,7 +140,7 @@ def _embed(
     short_side = max(config.short_side, encoder.short_side)
     with open_video(video.path) as source:
         grid = grid_indices(source, config, at_least=max(_BUDGETS))
-        thumbnails = joined(list(source.thumbnails(grid, short_side=short_side)))
+        thumbnails = join_frames(list(source.thumbnails(grid, short_side=short_side)))
         frames = thumbnails.since(source.start_pts_seconds)
         duration_seconds = source.duration_seconds
     return _Embedded(

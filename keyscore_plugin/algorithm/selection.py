@@ -14,8 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from keyscore_plugin.algorithm.cover import FadingCover, WithinCover
-from keyscore_plugin.algorithm.coverage import most_coverage
+from keyscore_plugin.algorithm.coverage import FadingCover, WithinCover, most_coverage
 from keyscore_plugin.algorithm.numeric import min_max, require_finite
 from keyscore_plugin.config import Policy, SelectConfig
 from keyscore_plugin.errors import InputError, require_kind, shown

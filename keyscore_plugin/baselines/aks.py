@@ -8,13 +8,13 @@ from torch import Tensor
 
 from keyscore_plugin.baselines.settings import (
     PublishedSampler,
-    filled_by_score,
+    padded_by_score,
     require_range,
     stretched,
 )
-from keyscore_plugin.samplers.guided import CosineSampler, Picked, ScoredGrid
-from keyscore_plugin.samplers.pad_selection import fill_up
-from keyscore_plugin.samplers.request import Request
+from keyscore_plugin.samplers.pad_selection import pad_evenly
+from keyscore_plugin.samplers.request import SelectionRequest
+from keyscore_plugin.samplers.text import CosineSampler, Picked, ScoredGrid
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +106,10 @@ class AksSampler(PublishedSampler[AksSettings], CosineSampler):
     name = "aks"
     defaults = AksSettings()
 
-    def _pick(self, grid: ScoredGrid, request: Request) -> Picked:
+    def _pick(self, grid: ScoredGrid, request: SelectionRequest) -> Picked:
         rows = aks(grid.cosines, num_frames=request.at_least, settings=self.settings)
         reason = "AKS gives each part of the video the same whole number of frames"
-        return filled_by_score(rows, grid.cosines, request.at_least, reason=reason)
+        return padded_by_score(rows, grid.cosines, request.at_least, reason=reason)
 
 
 class AksPaperSampler(PublishedSampler[AksSettings], CosineSampler):
@@ -122,7 +122,7 @@ class AksPaperSampler(PublishedSampler[AksSettings], CosineSampler):
     name = "aks-paper"
     defaults = PUBLISHED
 
-    def _pick(self, grid: ScoredGrid, request: Request) -> Picked:
+    def _pick(self, grid: ScoredGrid, request: SelectionRequest) -> Picked:
         rows = aks(grid.cosines, num_frames=request.at_least, settings=self.settings)
         wanted = min(request.at_least, len(grid.cosines))
         if len(rows) == wanted:
@@ -132,4 +132,4 @@ class AksPaperSampler(PublishedSampler[AksSettings], CosineSampler):
             "even frames are taken in their place"
         )
         nothing = torch.empty(0, dtype=torch.int64)
-        return Picked(fill_up(nothing, grid.pts_seconds, wanted), (note,))
+        return Picked(pad_evenly(nothing, grid.pts_seconds, wanted), (note,))

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from keyscore_plugin.baselines.settings import PublishedSampler, require_range, stretched
-from keyscore_plugin.samplers.guided import CosineSampler, Picked, ScoredGrid
-from keyscore_plugin.samplers.request import Request
+from keyscore_plugin.samplers.request import SelectionRequest
+from keyscore_plugin.samplers.text import CosineSampler, Picked, ScoredGrid
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class BoltSampler(PublishedSampler[BoltSettings], CosineSampler):
     name = "bolt"
     defaults = BoltSettings()
 
-    def _pick(self, grid: ScoredGrid, request: Request) -> Picked:
+    def _pick(self, grid: ScoredGrid, request: SelectionRequest) -> Picked:
         draws = bolt_draws(grid.cosines, num_frames=request.at_least, settings=self.settings)
         rows = bolt(grid.cosines, num_frames=request.at_least, settings=self.settings)
         n_repeated = len(rows) - len(_different(draws))

@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from keyscore_plugin.baselines.drawer import Drawer
 from keyscore_plugin.baselines.settings import PublishedSampler, require_range, stretched
-from keyscore_plugin.samplers.guided import GuidedSampler
-from keyscore_plugin.samplers.pad_selection import fill_by_score
+from keyscore_plugin.samplers.pad_selection import pad_by_score
 from keyscore_plugin.samplers.query import mean_cosine
-from keyscore_plugin.samplers.request import Request, StageClock
+from keyscore_plugin.samplers.request import SelectionRequest, Stopwatch
 from keyscore_plugin.samplers.template import Choice
-from keyscore_plugin.types import LookedAt
+from keyscore_plugin.samplers.text import QuerySampler
+from keyscore_plugin.types import GridInfo
 from keyscore_plugin.video.source import VideoSource
 
 
@@ -145,7 +144,7 @@ def focus(
     for place, arm in enumerate(best_arms):
         quota = math.ceil((num_frames - len(rows)) / (len(best_arms) - place))
         rows = drawer.draw(arm, rows, quota)
-    full = fill_by_score(rows, scores, num_frames)
+    full = pad_by_score(rows, scores, num_frames)
     raw = _interpolated(arms, scored, values)
     return Focused(full, scored, raw, len(full) - len(rows))
 
@@ -207,7 +206,38 @@ def _least_gap(spacing_seconds: float, settings: FocusSettings) -> float:
     return min(settings.min_gap_seconds, spacing_seconds / 4)
 
 
-class FocusSampler(PublishedSampler[FocusSettings], GuidedSampler):
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawer:
+    """Draws frames of an arm by their scores, far enough apart.
+
+    Attributes:
+        scores: ``(n,)`` of the whole grid, in [0, 1].
+        pts_seconds: ``(n,)``.
+        gap_seconds: Least time between two chosen frames.
+        temperature: Of the softmax.
+        generator: Of the draws.
+    """
+
+    scores: Tensor
+    pts_seconds: Tensor
+    gap_seconds: float
+    temperature: float
+    generator: torch.Generator
+
+    def draw(self, arm: Tensor, rows: Tensor, quota: int) -> Tensor:
+        """Add up to ``quota`` frames of an arm to ``rows``; returns them all."""
+        weights = torch.softmax(self.scores[arm] / self.temperature, dim=0)
+        for _ in range(quota):
+            gaps = (self.pts_seconds[arm][:, None] - self.pts_seconds[rows]).abs()
+            nearest = gaps.amin(1) if len(rows) else torch.full_like(weights, torch.inf)
+            mass = weights * ((nearest > 0) & (nearest >= self.gap_seconds))
+            if not bool(mass.sum() > 0):
+                break
+            rows = torch.cat([rows, arm[torch.multinomial(mass, 1, generator=self.generator)]])
+        return rows
+
+
+class FocusSampler(PublishedSampler[FocusSettings], QuerySampler):
     """FOCUS; embeds only what it scores. Scores of the selection are interpolated cosines.
 
     The time of the rule counts as encoding: it asks the encoder as it goes.
@@ -216,7 +246,7 @@ class FocusSampler(PublishedSampler[FocusSettings], GuidedSampler):
     name = "focus"
     defaults = FocusSettings()
 
-    def _choose(self, source: VideoSource, request: Request, clock: StageClock) -> Choice:
+    def _choose(self, source: VideoSource, request: SelectionRequest, clock: Stopwatch) -> Choice:
         grid = self._look(source, request, clock)
 
         def score_rows(rows: Tensor) -> Tensor:
@@ -241,6 +271,6 @@ class FocusSampler(PublishedSampler[FocusSettings], GuidedSampler):
             found.scores,
             frames=grid.frames,
             embedded=found.scored,
-            looked_at=LookedAt(self.config.grid.kind, len(grid.frames)),
+            looked_at=GridInfo(self.config.grid.kind, len(grid.frames)),
             notes=(note,) if found.n_added else (),
         )

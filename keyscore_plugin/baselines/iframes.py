@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from keyscore_plugin.samplers.pad_selection import fill_up
-from keyscore_plugin.samplers.request import Request, StageClock
+from keyscore_plugin.samplers.pad_selection import pad_evenly
+from keyscore_plugin.samplers.request import SelectionRequest, Stopwatch
 from keyscore_plugin.samplers.template import Choice, SamplerTemplate
 from keyscore_plugin.video.source import VideoSource, uniform_indices
 
@@ -28,7 +28,7 @@ def iframes(keyframes: Tensor, pts_seconds: Tensor, *, num_frames: int) -> Tenso
     if len(keyframes) > num_frames:
         positions = keyframes.new_tensor(range(len(keyframes))).double()
         return keyframes[uniform_indices(positions, num_frames)]
-    return fill_up(keyframes, pts_seconds, num_frames)
+    return pad_evenly(keyframes, pts_seconds, num_frames)
 
 
 class IFramesSampler(SamplerTemplate):
@@ -40,7 +40,7 @@ class IFramesSampler(SamplerTemplate):
 
     name = "iframes"
 
-    def _choose(self, source: VideoSource, request: Request, clock: StageClock) -> Choice:
+    def _choose(self, source: VideoSource, request: SelectionRequest, clock: Stopwatch) -> Choice:
         with clock.stage("decode"):
             keyframes, times = source.keyframes(), source.pts_seconds()
         with clock.stage("select"):

@@ -9,11 +9,11 @@ from keyscore_plugin._runtime import progress
 from keyscore_plugin.algorithm.kmeans import kmeans
 from keyscore_plugin.baselines import katna_images as images
 from keyscore_plugin.baselines.settings import PublishedSampler, require_range
-from keyscore_plugin.samplers.pad_selection import fill_up
-from keyscore_plugin.samplers.rebatch import in_chunks, joined
-from keyscore_plugin.samplers.request import Request, StageClock
+from keyscore_plugin.samplers.grid import join_frames, rebatch
+from keyscore_plugin.samplers.pad_selection import pad_evenly
+from keyscore_plugin.samplers.request import SelectionRequest, Stopwatch
 from keyscore_plugin.samplers.template import Choice
-from keyscore_plugin.types import Frames, LookedAt
+from keyscore_plugin.types import Frames, GridInfo
 from keyscore_plugin.video.source import VideoSource, grid_indices
 
 _BLOCK_FRAMES = 64
@@ -184,7 +184,7 @@ class KatnaSampler(PublishedSampler[KatnaSettings]):
     name = "katna"
     defaults = KatnaSettings()
 
-    def _choose(self, source: VideoSource, request: Request, clock: StageClock) -> Choice:
+    def _choose(self, source: VideoSource, request: SelectionRequest, clock: Stopwatch) -> Choice:
         settings = self.settings
         with clock.stage("decode"):  # the peaks are found while decoding: only they are kept
             if settings.every_frame:
@@ -196,14 +196,14 @@ class KatnaSampler(PublishedSampler[KatnaSettings]):
             rows = katna(frames.pixels, num_frames=request.at_least, settings=settings)
             found = frames.indices[rows]
             times = source.pts_seconds()
-            indices = fill_up(found, times, request.at_least)
+            indices = pad_evenly(found, times, request.at_least)
         kind = "all" if settings.every_frame else self.config.grid.kind
         n_added = len(indices) - len(found)
         note = f"{n_added} of {len(indices)} frames were added evenly: Katna found no more"
         return Choice(
             indices=indices,
             pts_seconds=times[indices],
-            looked_at=LookedAt(kind, len(looked_at)),
+            looked_at=GridInfo(kind, len(looked_at)),
             notes=(note,) if n_added else (),
         )
 
@@ -214,10 +214,10 @@ class KatnaSampler(PublishedSampler[KatnaSettings]):
         found = []
         batches = progress.track("decode", batches, total=len(looked_at))
         on_cpu = (batch.to("cpu") for batch in batches)
-        for chunk in in_chunks(on_cpu, settings.chunk_frames):
+        for chunk in rebatch(on_cpu, settings.chunk_frames):
             changes = _changes(chunk.pixels)
             found.append(chunk[peaks_of_change(changes, window_frames=settings.window_frames)])
-        return joined(found)
+        return join_frames(found)
 
 
 class KatnaFixedSampler(KatnaSampler):

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from keyscore_plugin.baselines.settings import PublishedSampler, require_range
-from keyscore_plugin.samplers.guided import look_and_encode
-from keyscore_plugin.samplers.request import Request, StageClock
+from keyscore_plugin.samplers.request import SelectionRequest, Stopwatch
 from keyscore_plugin.samplers.template import Choice
-from keyscore_plugin.types import LookedAt
+from keyscore_plugin.samplers.text import look_and_encode
+from keyscore_plugin.types import GridInfo
 from keyscore_plugin.video.source import VideoSource
 
 _SWAP_GAIN = 1.05  # a swap must enlarge the volume by this much: the usual choice for maxvol
@@ -123,7 +123,7 @@ class MaxInfoSampler(PublishedSampler[MaxInfoSettings]):
     name = "maxinfo"
     defaults = MaxInfoSettings()
 
-    def _choose(self, source: VideoSource, request: Request, clock: StageClock) -> Choice:
+    def _choose(self, source: VideoSource, request: SelectionRequest, clock: Stopwatch) -> Choice:
         with clock.stage("encode"):
             encoder = self.encoder
         grid, frames = look_and_encode(
@@ -140,7 +140,7 @@ class MaxInfoSampler(PublishedSampler[MaxInfoSettings]):
         return Choice(
             indices=grid.indices[rows],
             pts_seconds=grid.pts_seconds[rows],
-            looked_at=LookedAt(self.config.grid.kind, len(grid)),
+            looked_at=GridInfo(self.config.grid.kind, len(grid)),
             encoder=encoder.name,
             notes=(note,) if found.n_added else (),
         )

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from keyscore_plugin.baselines.settings import PublishedSampler, require_range
-from keyscore_plugin.samplers.guided import CosineSampler, Picked, ScoredGrid
-from keyscore_plugin.samplers.request import Request
+from keyscore_plugin.samplers.request import SelectionRequest
+from keyscore_plugin.samplers.text import CosineSampler, Picked, ScoredGrid
 
 _BANDWIDTHS = (1 / 8, 1 / 4, 1 / 2, 1.0, 2.0)  # a of the released sum of Gaussian kernels
 # Ours: what a frame adds to the determinant is at least this, so that copies of a chosen frame can
@@ -208,7 +208,7 @@ class Mdp3Sampler(PublishedSampler[Mdp3Settings], CosineSampler):
     name = "mdp3"
     defaults = Mdp3Settings()
 
-    def _pick(self, grid: ScoredGrid, request: Request) -> Picked:
+    def _pick(self, grid: ScoredGrid, request: SelectionRequest) -> Picked:
         found = mdp3(grid.vectors, grid.query, num_frames=request.at_least, settings=self.settings)
         note = (
             f"{found.n_flat} of {len(found.rows)} frames are copies of chosen ones: MDP3's "

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from keyscore_plugin.baselines.settings import PublishedSampler, require_range
-from keyscore_plugin.samplers.guided import CosineSampler, Picked, ScoredGrid
-from keyscore_plugin.samplers.request import Request
+from keyscore_plugin.samplers.request import SelectionRequest
+from keyscore_plugin.samplers.text import CosineSampler, Picked, ScoredGrid
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,5 +58,5 @@ class QFrameSampler(PublishedSampler[QFrameSettings], CosineSampler):
     name = "qframe"
     defaults = QFrameSettings()
 
-    def _pick(self, grid: ScoredGrid, request: Request) -> Picked:
+    def _pick(self, grid: ScoredGrid, request: SelectionRequest) -> Picked:
         return Picked(qframe(grid.cosines, num_frames=request.at_least, settings=self.settings))

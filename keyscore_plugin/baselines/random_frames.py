@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from keyscore_plugin.baselines.settings import PublishedSampler
-from keyscore_plugin.samplers.request import Request, StageClock
+from keyscore_plugin.samplers.request import SelectionRequest, Stopwatch
 from keyscore_plugin.samplers.template import Choice
 from keyscore_plugin.video.source import VideoSource
 
@@ -39,7 +39,7 @@ class RandomSampler(PublishedSampler[RandomSettings]):
     name = "random"
     defaults = RandomSettings()
 
-    def _choose(self, source: VideoSource, request: Request, clock: StageClock) -> Choice:
+    def _choose(self, source: VideoSource, request: SelectionRequest, clock: Stopwatch) -> Choice:
         with clock.stage("select"):
             times = source.pts_seconds()
             rows = random_rows(len(times), num_frames=request.at_least, settings=self.settings)

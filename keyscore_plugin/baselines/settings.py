@@ -12,9 +12,9 @@ from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.samplers.guided import Picked
-from keyscore_plugin.samplers.pad_selection import fill_by_score
+from keyscore_plugin.samplers.pad_selection import pad_by_score
 from keyscore_plugin.samplers.template import SamplerTemplate
+from keyscore_plugin.samplers.text import Picked
 from keyscore_plugin.types.numbers import plain
 
 _SCORE_NOISE = 1e-6  # a spread below this share of the scores' size is float32 noise
@@ -93,7 +93,7 @@ def stretched(scores: Tensor) -> Tensor:
     return min_max(values, tolerance=_SCORE_NOISE * float(values.abs().max()))
 
 
-def filled_by_score(rows: Tensor, scores: Tensor, num_frames: int, *, reason: str) -> Picked:
+def padded_by_score(rows: Tensor, scores: Tensor, num_frames: int, *, reason: str) -> Picked:
     """Complete what a method found to the budget, with a note.
 
     Args:
@@ -102,7 +102,7 @@ def filled_by_score(rows: Tensor, scores: Tensor, num_frames: int, *, reason: st
         num_frames: The budget.
         reason: Why it found fewer, a clause.
     """
-    full = fill_by_score(rows, scores, num_frames)
+    full = pad_by_score(rows, scores, num_frames)
     n_added = len(full) - len(rows)
     note = f"{n_added} of {len(full)} frames were added by their score: {reason}"
     return Picked(full, (note,) if n_added else ())

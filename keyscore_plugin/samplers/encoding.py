@@ -9,9 +9,8 @@ from keyscore_plugin._runtime import progress
 from keyscore_plugin.config import GridConfig
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.encoders.batching import BLOCK_FRAMES
+from keyscore_plugin.samplers.grid import ThumbnailStore, rebatch
 from keyscore_plugin.samplers.query import mean_cosine
-from keyscore_plugin.samplers.rebatch import in_chunks
-from keyscore_plugin.samplers.store import Thumbnails
 from keyscore_plugin.types import Candidates, Embeddings, Frames, TextEmbedding
 
 
@@ -35,20 +34,20 @@ def encode_in_blocks(
     """
     done: list[Embeddings] = []
     n_done = 0
-    for block in in_chunks(batches, BLOCK_FRAMES):
+    for block in rebatch(batches, BLOCK_FRAMES):
         with progress.part_of(n_done, n_most):
             done.append(encoder.encode_frames(block))
         n_done += len(block)
     return done
 
 
-def encode_rows(grid: Thumbnails, rows: Tensor, encoder: Encoder) -> Embeddings:
+def encode_rows(grid: ThumbnailStore, rows: Tensor, encoder: Encoder) -> Embeddings:
     """Embed ``(n,)`` rows of a grid, rising."""
     blocks = (grid[some] for some in torch.split(rows, BLOCK_FRAMES))
-    return joined_embeddings(encode_in_blocks(blocks, encoder, n_most=len(rows)))
+    return join_embeddings(encode_in_blocks(blocks, encoder, n_most=len(rows)))
 
 
-def joined_embeddings(parts: list[Embeddings]) -> Embeddings:
+def join_embeddings(parts: list[Embeddings]) -> Embeddings:
     """Embeddings of one video and encoder as one, in time order; at least one part."""
     pts_seconds = torch.cat([part.pts_seconds for part in parts])
     order = pts_seconds.argsort(stable=True)
@@ -62,7 +61,7 @@ def joined_embeddings(parts: list[Embeddings]) -> Embeddings:
 
 
 def encode_candidates_first(
-    grid: Thumbnails,
+    grid: ThumbnailStore,
     candidates: Candidates,
     texts: list[TextEmbedding],
     encoder: Encoder,
@@ -90,7 +89,7 @@ def encode_candidates_first(
     if not len(rows):
         return candidates.rows, first
     more = encode_rows(grid, rows, encoder)
-    return torch.cat([candidates.rows, rows]).sort().values, joined_embeddings([first, more])
+    return torch.cat([candidates.rows, rows]).sort().values, join_embeddings([first, more])
 
 
 def rows_worth_encoding(candidates: Candidates, cosines: Tensor, *, n_more: int) -> Tensor:

@@ -6,9 +6,9 @@ from keyscore_plugin.algorithm.selection import select
 from keyscore_plugin.algorithm.stacfp import propose_features
 from keyscore_plugin.samplers.encoding import encode_candidates_first, side_to_encode
 from keyscore_plugin.samplers.look import look_at_colours
-from keyscore_plugin.samplers.query import guide_texts, notes_on_texts, score_by_all
-from keyscore_plugin.samplers.refine import first_look, look_closer
-from keyscore_plugin.samplers.request import Request, StageClock
+from keyscore_plugin.samplers.query import notes_on_texts, resolve_query, score_by_all
+from keyscore_plugin.samplers.refine import coarse_grid, refine_grid
+from keyscore_plugin.samplers.request import SelectionRequest, Stopwatch
 from keyscore_plugin.samplers.template import Choice, TextSampler
 from keyscore_plugin.types import Embeddings, FrameScores, ScoredFrame
 from keyscore_plugin.video.source import VideoSource
@@ -20,10 +20,10 @@ class KeyScoreSampler(TextSampler):
     name = "keyscore"
     ranks = True
 
-    def _choose(self, source: VideoSource, request: Request, clock: StageClock) -> Choice:
+    def _choose(self, source: VideoSource, request: SelectionRequest, clock: Stopwatch) -> Choice:
         config = self.config
         encoder = self._ready_encoder(request, clock)
-        first = first_look(config, source)
+        first = coarse_grid(config, source)
         grid, histograms = look_at_colours(  # Algorithm 1, lines 1-3
             source,
             first.grid,
@@ -38,7 +38,7 @@ class KeyScoreSampler(TextSampler):
                 histograms, grid.indices, grid.pts_seconds, config.proposal
             )
         with clock.stage("caption"):
-            guide = guide_texts(
+            guide = resolve_query(
                 request,
                 config.guide,
                 self.captioner,
@@ -50,7 +50,7 @@ class KeyScoreSampler(TextSampler):
             rows, embedded = encode_candidates_first(
                 grid, candidates, texts, encoder, n_encoded=n_encoded
             )
-        looked = look_closer(  # ours: a second look, for the grid "refine" alone
+        looked = refine_grid(  # ours: a second look, for the grid "refine" alone
             source, embedded, texts, config, n_first=len(grid), encoder=encoder, clock=clock
         )
         frames, clusters = looked.frames, candidates.labels[rows[looked.rows]]

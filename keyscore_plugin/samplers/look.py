@@ -8,9 +8,8 @@ from torch import Tensor
 
 from keyscore_plugin._runtime import progress
 from keyscore_plugin.config import GridConfig
-from keyscore_plugin.samplers.prefetch import ahead
-from keyscore_plugin.samplers.request import StageClock
-from keyscore_plugin.samplers.store import Colours, Thumbnails
+from keyscore_plugin.samplers.grid import HistogramBuffer, ThumbnailStore, prefetch
+from keyscore_plugin.samplers.request import Stopwatch
 from keyscore_plugin.types import Frames
 from keyscore_plugin.video.source import VideoSource, grid_indices
 
@@ -19,13 +18,13 @@ _BATCHES_AHEAD = 2  # ours: one is being decoded while one lies ready
 
 
 @contextmanager
-def looking(
+def read_grid(
     source: VideoSource,
     config: GridConfig,
     *,
     at_least: int,
     short_side: int,
-    clock: StageClock,
+    clock: Stopwatch,
     device: torch.device = _CPU,
 ) -> Iterator[tuple[Iterator[Frames], int]]:
     """The grid of the settings (Algorithm 1, line 1), as `decoding` gives it.
@@ -50,7 +49,7 @@ def decoding(
     grid: Tensor,
     *,
     short_side: int,
-    clock: StageClock,
+    clock: Stopwatch,
     device: torch.device = _CPU,
 ) -> Iterator[Iterator[Frames]]:
     """Decode frames as thumbnails, in a thread that ends with the block.
@@ -70,7 +69,7 @@ def decoding(
         VideoError: No frame of the grid decodes.
     """
     thumbnails = source.thumbnails(grid, short_side=short_side)
-    with closing(ahead(thumbnails, depth=_BATCHES_AHEAD)) as batches:
+    with closing(prefetch(thumbnails, depth=_BATCHES_AHEAD)) as batches:
         waited_for = clock.waiting("decode", batches)
         tracked = progress.track("decode", waited_for, total=len(grid))
         yield (batch.to(device) for batch in tracked)
@@ -82,14 +81,14 @@ def look(
     *,
     at_least: int,
     short_side: int,
-    clock: StageClock,
+    clock: Stopwatch,
     device: torch.device = _CPU,
-) -> Thumbnails:
-    """The grid, to be read again by row; see `looking`."""
-    with looking(
+) -> ThumbnailStore:
+    """The grid, to be read again by row; see `read_grid`."""
+    with read_grid(
         source, config, at_least=at_least, short_side=short_side, clock=clock, device=device
     ) as (batches, n_most):
-        seen = Thumbnails(n_most)
+        seen = ThumbnailStore(n_most)
         for batch in batches:
             seen.append(batch)
     return seen
@@ -102,19 +101,19 @@ def look_at_colours(
     at_least: int,
     short_side: int,
     bins: tuple[int, int, int],
-    clock: StageClock,
+    clock: Stopwatch,
     device: torch.device = _CPU,
-) -> tuple[Thumbnails, Tensor]:
+) -> tuple[ThumbnailStore, Tensor]:
     """`look`, and count the colours of each batch while the next one is decoded.
 
     Returns:
         ``n_grid`` thumbnails, and their ``(n_grid, n_bins)`` HSV histograms (Algorithm 1,
         lines 1-3), on the device.
     """
-    with looking(
+    with read_grid(
         source, config, at_least=at_least, short_side=short_side, clock=clock, device=device
     ) as (batches, n_most):
-        seen, colours = Thumbnails(n_most), Colours(n_most, bins)
+        seen, colours = ThumbnailStore(n_most), HistogramBuffer(n_most, bins)
         for batch in seen.keeping(batches):
             with clock.stage("propose"):
                 colours.append(batch)
@@ -127,14 +126,14 @@ def colours_alone(
     *,
     at_least: int,
     bins: tuple[int, int, int],
-    clock: StageClock,
+    clock: Stopwatch,
     device: torch.device = _CPU,
-) -> Colours:
+) -> HistogramBuffer:
     """`look_at_colours` of a grid whose pixels are dropped as soon as they are counted."""
-    with looking(
+    with read_grid(
         source, config, at_least=at_least, short_side=config.short_side, clock=clock, device=device
     ) as (batches, n_most):
-        colours = Colours(n_most, bins)
+        colours = HistogramBuffer(n_most, bins)
         for batch in batches:
             with clock.stage("propose"):
                 colours.append(batch)

@@ -6,7 +6,7 @@ from torch import Tensor
 from keyscore_plugin.video.source import uniform_indices
 
 
-def fill_up(rows: Tensor, pts_seconds: Tensor, num_frames: int | None) -> Tensor:
+def pad_evenly(rows: Tensor, pts_seconds: Tensor, num_frames: int | None) -> Tensor:
     """Add frames evenly in time where there are fewer than the budget.
 
     Args:
@@ -19,7 +19,7 @@ def fill_up(rows: Tensor, pts_seconds: Tensor, num_frames: int | None) -> Tensor
 
     Example:
         >>> import torch
-        >>> fill_up(torch.tensor([5]), torch.arange(10.0), 3)
+        >>> pad_evenly(torch.tensor([5]), torch.arange(10.0), 3)
         tensor([2, 5, 7])
     """
     missing = min(num_frames or 0, len(pts_seconds)) - len(rows)
@@ -30,7 +30,7 @@ def fill_up(rows: Tensor, pts_seconds: Tensor, num_frames: int | None) -> Tensor
     return torch.cat([rows, added]).sort().values
 
 
-def fill_by_score(rows: Tensor, scores: Tensor, num_frames: int) -> Tensor:
+def pad_by_score(rows: Tensor, scores: Tensor, num_frames: int) -> Tensor:
     """Add the best scoring of the other frames where there are fewer than the budget.
 
     Args:
@@ -43,7 +43,7 @@ def fill_by_score(rows: Tensor, scores: Tensor, num_frames: int) -> Tensor:
 
     Example:
         >>> import torch
-        >>> fill_by_score(torch.tensor([3]), torch.tensor([0.1, 0.9, 0.5, 0.7]), 3)
+        >>> pad_by_score(torch.tensor([3]), torch.tensor([0.1, 0.9, 0.5, 0.7]), 3)
         tensor([1, 2, 3])
     """
     missing = max(0, min(num_frames, len(scores)) - len(rows))

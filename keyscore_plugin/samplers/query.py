@@ -12,12 +12,12 @@ from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.config import Guide, ScoreConfig
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import InputError, shown
-from keyscore_plugin.samplers.request import Request
+from keyscore_plugin.samplers.request import SelectionRequest
 from keyscore_plugin.types import Caption, Embeddings, Frames, FrameScores, TextEmbedding
 
 
 @dataclass(frozen=True, slots=True)
-class GuideTexts:
+class Query:
     """The texts that score, and where they came from.
 
     Attributes:
@@ -34,7 +34,7 @@ class GuideTexts:
         return [encoder.encode_text(text) for text in texts if text is not None]
 
 
-def require_guide(request: Request, guide: Guide, captioner: Captioner | None) -> None:
+def require_query(request: SelectionRequest, guide: Guide, captioner: Captioner | None) -> None:
     """Refuse a call that can have no text to score with, before anything is decoded.
 
     Raises:
@@ -48,12 +48,12 @@ def require_guide(request: Request, guide: Guide, captioner: Captioner | None) -
         )
 
 
-def guide_texts(
-    request: Request,
+def resolve_query(
+    request: SelectionRequest,
     guide: Guide,
     captioner: Captioner | None,
     candidates: Callable[[], Frames],
-) -> GuideTexts:
+) -> Query:
     """Decide which texts score, and have a caption made where one is wanted and none was given.
 
     A question is never replaced by a caption, nor by its answer.
@@ -67,14 +67,14 @@ def guide_texts(
     Raises:
         InputError: A text is wanted, none was given, and there is no captioner.
     """
-    require_guide(request, guide, captioner)
+    require_query(request, guide, captioner)
     wants_caption, wants_question = request.texts(guide)
     caption = None
     if wants_caption and request.caption is not None:
         caption = Caption(request.caption, origin="given")
     elif wants_caption and captioner is not None:
         caption = captioner.caption(candidates())
-    return GuideTexts(caption, request.question if wants_question else None)
+    return Query(caption, request.question if wants_question else None)
 
 
 def score_by_all(

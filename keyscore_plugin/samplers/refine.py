@@ -13,11 +13,11 @@ from torch import Tensor
 
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.encoders.base import Encoder
-from keyscore_plugin.samplers.encoding import encode_in_blocks, joined_embeddings, side_to_encode
+from keyscore_plugin.samplers.encoding import encode_in_blocks, join_embeddings, side_to_encode
 from keyscore_plugin.samplers.look import decoding
 from keyscore_plugin.samplers.query import mean_cosine
-from keyscore_plugin.samplers.request import StageClock
-from keyscore_plugin.types import Embeddings, Frames, LookedAt, TextEmbedding
+from keyscore_plugin.samplers.request import Stopwatch
+from keyscore_plugin.types import Embeddings, Frames, GridInfo, TextEmbedding
 from keyscore_plugin.video.source import VideoSource, uniform_indices
 
 # Ours: by default encoders put a keyframe every 250 frames at least, 10 s at 25 frames a second;
@@ -25,7 +25,7 @@ from keyscore_plugin.video.source import VideoSource, uniform_indices
 _FAR_SECONDS = 25.0
 
 
-def first_look(config: SamplerConfig, source: VideoSource) -> SamplerConfig:
+def coarse_grid(config: SamplerConfig, source: VideoSource) -> SamplerConfig:
     """The settings of the first look; of the only one, unless the grid's kind is ``"refine"``.
 
     The codec's keyframes, but no more of them than an even grid would have, and less to embed by
@@ -50,7 +50,7 @@ def first_look(config: SamplerConfig, source: VideoSource) -> SamplerConfig:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Looked:
+class Refined:
     """What both looks gave.
 
     Attributes:
@@ -63,11 +63,11 @@ class Looked:
 
     frames: Embeddings
     rows: Tensor
-    looked_at: LookedAt
+    looked_at: GridInfo
     notes: tuple[str, ...] = ()
 
 
-def look_closer(
+def refine_grid(
     source: VideoSource,
     first: Embeddings,
     texts: list[TextEmbedding],
@@ -75,8 +75,8 @@ def look_closer(
     *,
     n_first: int,
     encoder: Encoder,
-    clock: StageClock,
-) -> Looked:
+    clock: Stopwatch,
+) -> Refined:
     """Look closer around the frames that score, if the grid's kind is ``"refine"``.
 
     Args:
@@ -101,7 +101,7 @@ def look_closer(
             best = worth.argsort(descending=True, stable=True)[: _n_closer(config)]
             grid = even[best[worth[best] > -torch.inf]].sort().values
     if not len(grid):
-        return Looked(first, torch.arange(len(first)), LookedAt(kind, n_first), notes)
+        return Refined(first, torch.arange(len(first)), GridInfo(kind, n_first), notes)
     with (
         decoding(
             source,
@@ -113,10 +113,10 @@ def look_closer(
         clock.stage("encode"),
     ):
         closer = encode_in_blocks(_not_in(batches, first.indices), encoder, n_most=len(grid))
-    frames = joined_embeddings([first, *closer])
+    frames = join_embeddings([first, *closer])
     rows = torch.searchsorted(first.pts_seconds, frames.pts_seconds, right=True) - 1
-    looked_at = LookedAt(kind, n_first, len(frames) - len(first))
-    return Looked(frames, rows.clamp(min=0), looked_at, notes)
+    looked_at = GridInfo(kind, n_first, len(frames) - len(first))
+    return Refined(frames, rows.clamp(min=0), looked_at, notes)
 
 
 def worth_a_closer_look(times: Tensor, seen: Tensor, cosines: Tensor) -> Tensor:

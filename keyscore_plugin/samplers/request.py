@@ -21,7 +21,7 @@ DEFAULT_NUM_FRAMES = 8  # N_UFP of sec. 4.1.4, the usual budget of a Video-LLM
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class SelectionRequest:
     """What one call asks for, checked.
 
     Attributes:
@@ -88,7 +88,7 @@ class Request:
         return guide in ("caption", "both"), guide in ("question", "both")
 
 
-class StageClock:
+class Stopwatch:
     """Seconds spent in each of `STAGES`, and in total.
 
     A stage inside another one counts for itself alone, so that the stages never sum to more than

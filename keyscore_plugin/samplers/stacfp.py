@@ -7,10 +7,10 @@ from torch import Tensor
 from keyscore_plugin.algorithm.stacfp import propose_features
 from keyscore_plugin.config import ProposalConfig
 from keyscore_plugin.samplers.look import colours_alone
-from keyscore_plugin.samplers.pad_selection import fill_up
-from keyscore_plugin.samplers.request import Request, StageClock
+from keyscore_plugin.samplers.pad_selection import pad_evenly
+from keyscore_plugin.samplers.request import SelectionRequest, Stopwatch
 from keyscore_plugin.samplers.template import Choice, SamplerTemplate
-from keyscore_plugin.types import LookedAt, ScoredFrame
+from keyscore_plugin.types import GridInfo, ScoredFrame
 from keyscore_plugin.video.source import VideoSource
 
 
@@ -25,7 +25,7 @@ class StacfpSampler(SamplerTemplate):
     def _default_num_frames(self) -> int | None:
         return None  # k* of Algorithm 1, line 11
 
-    def _choose(self, source: VideoSource, request: Request, clock: StageClock) -> Choice:
+    def _choose(self, source: VideoSource, request: SelectionRequest, clock: Stopwatch) -> Choice:
         grid = colours_alone(
             source,
             self.config.grid,
@@ -42,13 +42,13 @@ class StacfpSampler(SamplerTemplate):
                 self._proposal(len(grid), request.num_frames),
             )
         with clock.stage("select"):
-            rows = fill_up(candidates.rows.cpu(), grid.pts_seconds, request.num_frames)
+            rows = pad_evenly(candidates.rows.cpu(), grid.pts_seconds, request.num_frames)
             if request.num_frames == 1:  # k-means needs two clusters: keep the larger one's frame
                 rows = rows[candidates.labels.bincount().argmax().cpu()].unsqueeze(0)
         return Choice(
             indices=grid.indices[rows],
             pts_seconds=grid.pts_seconds[rows],
-            looked_at=LookedAt(self.config.grid.kind, len(grid)),
+            looked_at=GridInfo(self.config.grid.kind, len(grid)),
             candidates=unscored(candidates.indices, candidates.pts_seconds, candidates.cluster),
             curves=unscored(grid.indices, grid.pts_seconds, candidates.labels),
         )

@@ -16,9 +16,9 @@ from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import InputError, MemoryEndedError
-from keyscore_plugin.samplers.query import require_guide
-from keyscore_plugin.samplers.request import DEFAULT_NUM_FRAMES, Request, StageClock
-from keyscore_plugin.types import Caption, LookedAt, ScoredFrame, Selection
+from keyscore_plugin.samplers.query import require_query
+from keyscore_plugin.samplers.request import DEFAULT_NUM_FRAMES, SelectionRequest, Stopwatch
+from keyscore_plugin.types import Caption, GridInfo, ScoredFrame, Selection
 from keyscore_plugin.video.source import VideoInput, VideoSource, open_video
 
 
@@ -36,7 +36,7 @@ class Choice:
     indices: Tensor
     pts_seconds: Tensor
     scores: Tensor | None = None
-    looked_at: LookedAt | None = None
+    looked_at: GridInfo | None = None
     caption: Caption | None = None
     question: str | None = None
     encoder: str | None = None
@@ -106,8 +106,8 @@ class SamplerTemplate(ABC):
             raise InputError(f"{self.name} ranks no frames, so it has no threshold; use num_frames")
         if num_frames is None and threshold is None:
             num_frames = self._default_num_frames()
-        request = Request(num_frames, threshold, caption, question)
-        clock = StageClock()
+        request = SelectionRequest(num_frames, threshold, caption, question)
+        clock = Stopwatch()
         with ExitStack() as stack:
             with clock.stage("decode"):
                 source = open_video(video, decoder=self.decoder, fps=fps)
@@ -142,7 +142,9 @@ class SamplerTemplate(ABC):
                 notes=source.notes + choice.notes + request.notes(choice.scores),
             )
 
-    def _choose_in_memory(self, source: VideoSource, request: Request, clock: StageClock) -> Choice:
+    def _choose_in_memory(
+        self, source: VideoSource, request: SelectionRequest, clock: Stopwatch
+    ) -> Choice:
         """`_choose`, with one error wherever the memory of a GPU ends.
 
         Raises:
@@ -168,7 +170,7 @@ class SamplerTemplate(ABC):
         return self.config.to_dict()
 
     @abstractmethod
-    def _choose(self, source: VideoSource, request: Request, clock: StageClock) -> Choice:
+    def _choose(self, source: VideoSource, request: SelectionRequest, clock: Stopwatch) -> Choice:
         """Choose frames of an open video."""
 
 
@@ -177,9 +179,9 @@ class TextSampler(SamplerTemplate):
 
     needs_text = True
 
-    def _ready_encoder(self, request: Request, clock: StageClock) -> Encoder:
+    def _ready_encoder(self, request: SelectionRequest, clock: Stopwatch) -> Encoder:
         """The encoder, for a call that has or can have a text."""
         with clock.stage("caption"):
-            require_guide(request, self.config.guide, self.captioner)
+            require_query(request, self.config.guide, self.captioner)
         with clock.stage("encode"):
             return self.encoder

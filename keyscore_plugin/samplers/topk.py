@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from keyscore_plugin.algorithm.selection import select
-from keyscore_plugin.samplers.guided import CosineSampler, Picked, ScoredGrid
-from keyscore_plugin.samplers.request import Request
+from keyscore_plugin.samplers.request import SelectionRequest
+from keyscore_plugin.samplers.text import CosineSampler, Picked, ScoredGrid
 
 
 class TopKSampler(CosineSampler):
@@ -16,7 +16,7 @@ class TopKSampler(CosineSampler):
     name = "topk"
     ranks = True
 
-    def _pick(self, grid: ScoredGrid, request: Request) -> Picked:
+    def _pick(self, grid: ScoredGrid, request: SelectionRequest) -> Picked:
         return Picked(
             select(
                 grid.cosines,

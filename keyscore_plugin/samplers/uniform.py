@@ -1,6 +1,6 @@
 """Uniform sampling, the baseline of the field: the frame in the middle of each of k equal bins."""
 
-from keyscore_plugin.samplers.request import Request, StageClock
+from keyscore_plugin.samplers.request import SelectionRequest, Stopwatch
 from keyscore_plugin.samplers.template import Choice, SamplerTemplate
 from keyscore_plugin.video.source import VideoSource, uniform_indices
 
@@ -10,7 +10,7 @@ class UniformSampler(SamplerTemplate):
 
     name = "uniform"
 
-    def _choose(self, source: VideoSource, request: Request, clock: StageClock) -> Choice:
+    def _choose(self, source: VideoSource, request: SelectionRequest, clock: Stopwatch) -> Choice:
         with clock.stage("select"):
             indices = uniform_indices(
                 source.pts_seconds(),

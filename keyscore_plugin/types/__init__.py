@@ -14,7 +14,7 @@ from keyscore_plugin.types.frames import (
 from keyscore_plugin.types.selection import (
     STAGES,
     Caption,
-    LookedAt,
+    GridInfo,
     Origin,
     ScoredFrame,
     Selection,
@@ -27,7 +27,7 @@ __all__ = [
     "Embeddings",
     "FrameScores",
     "Frames",
-    "LookedAt",
+    "GridInfo",
     "Origin",
     "Reading",
     "ScoredFrame",

@@ -58,7 +58,7 @@ class ScoredFrame:
 
 
 @dataclass(frozen=True, slots=True)
-class LookedAt:
+class GridInfo:
     """What was decoded, small, in order to choose.
 
     Attributes:
@@ -128,7 +128,7 @@ class Selection:
     n_frames: int
     n_frames_counted: bool
     n_grid: int
-    looked_at: LookedAt | None = None
+    looked_at: GridInfo | None = None
     candidates: tuple[ScoredFrame, ...] = ()
     curves: tuple[ScoredFrame, ...] = ()
     seconds: Mapping[str, float]
@@ -244,7 +244,7 @@ class Selection:
             if values.get("caption") is not None:
                 values["caption"] = Caption(**values["caption"])
             if values.get("looked_at") is not None:
-                values["looked_at"] = LookedAt(**values["looked_at"])
+                values["looked_at"] = GridInfo(**values["looked_at"])
             values["notes"] = tuple(values.get("notes", ()))
             return cls(**values)
         except TypeError as error:

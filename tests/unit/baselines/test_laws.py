@@ -18,7 +18,7 @@ from keyscore_plugin.baselines.qframe import QFrameSettings, qframe
 from keyscore_plugin.baselines.random_frames import RandomSettings, random_rows
 from keyscore_plugin.baselines.wfs_sb import WfsSbSettings, wfs_sb
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.samplers.pad_selection import fill_by_score
+from keyscore_plugin.samplers.pad_selection import pad_by_score
 
 Rule = Callable[[Tensor, Tensor, int], Tensor]
 
@@ -34,7 +34,7 @@ def _focus(scores: Tensor, vectors: Tensor, k: int) -> Tensor:
 
 
 def _aks(scores: Tensor, vectors: Tensor, k: int) -> Tensor:
-    return fill_by_score(aks(scores, num_frames=k, settings=AksSettings()), scores, k)
+    return pad_by_score(aks(scores, num_frames=k, settings=AksSettings()), scores, k)
 
 
 def _mdp3(scores: Tensor, vectors: Tensor, k: int) -> Tensor:

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from keyscore_plugin.baselines.aks import PUBLISHED, AksSettings, aks
 from keyscore_plugin.baselines.bolt import BoltSettings, bolt, bolt_draws
-from keyscore_plugin.baselines.drawer import Drawer
 from keyscore_plugin.baselines.focus import (
+    Drawer,
     Focused,
     FocusSettings,
     focus,

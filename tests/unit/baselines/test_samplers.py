@@ -20,7 +20,7 @@ from keyscore_plugin.baselines.wfs_sb import WfsSbSampler, WfsSbSettings
 from keyscore_plugin.config import EncodeConfig, GridConfig
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.registries import SAMPLERS
-from keyscore_plugin.samplers.rebatch import in_chunks
+from keyscore_plugin.samplers.grid import rebatch
 from keyscore_plugin.types import Embeddings, Frames
 from keyscore_plugin.video.source import open_video, uniform_indices
 from tests.support.clips import Clip
@@ -153,7 +153,7 @@ def test_katna_looks_at_every_frame_or_at_the_grid(video: Path) -> None:
 def test_katna_sees_every_frame_whatever_the_chunks(video: Path, chunk_frames: int) -> None:
     with open_video(video) as source:
         batches = source.thumbnails(torch.arange(96), short_side=16)
-        chunks = list(in_chunks(batches, chunk_frames))
+        chunks = list(rebatch(batches, chunk_frames))
     assert [len(chunk) for chunk in chunks[:-1]] == [chunk_frames] * (len(chunks) - 1)
     assert torch.cat([chunk.indices for chunk in chunks]).tolist() == list(range(96))
 

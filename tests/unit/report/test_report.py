@@ -30,7 +30,7 @@ from keyscore_plugin.report.style import runs, time_ticks
 from keyscore_plugin.report.text import clock, facts, table, texts
 from keyscore_plugin.samplers.base import get_sampler
 from keyscore_plugin.samplers.within import within
-from keyscore_plugin.types import Caption, LookedAt, ScoredFrame, Selection
+from keyscore_plugin.types import Caption, GridInfo, ScoredFrame, Selection
 from keyscore_plugin.video.source import open_video
 from tests.support.tiny.videos import numbered_video
 
@@ -368,7 +368,7 @@ def test_the_text_of_a_selection_says_what_was_used(video: Path) -> None:
         "2 of 120 frames, sampler keyscore, encoder conse, decoder pyav, 24 looked at, "
         "1.80 s (decode 0.50, encode 1.25)"
     )
-    refined = replace(full, looked_at=LookedAt("refine", 16, 8))
+    refined = replace(full, looked_at=GridInfo("refine", 16, 8))
     assert "decoder pyav, 24 looked at, 8 of them closer, 1.80 s" in facts(refined)
     assert texts(full) == 'caption (given): "a dog is petted"'
     bare = replace(unscored(full, "uniform"), n_frames_counted=False, n_grid=0, question="why?")

@@ -15,10 +15,10 @@ from keyscore_plugin._runtime import progress
 from keyscore_plugin.config import EncodeConfig, GridConfig, SamplerConfig
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.samplers.base import get_sampler
-from keyscore_plugin.samplers.encoding import encode_in_blocks, encode_rows, joined_embeddings
-from keyscore_plugin.samplers.guided import look_and_encode
+from keyscore_plugin.samplers.encoding import encode_in_blocks, encode_rows, join_embeddings
 from keyscore_plugin.samplers.look import look
-from keyscore_plugin.samplers.request import StageClock
+from keyscore_plugin.samplers.request import Stopwatch
+from keyscore_plugin.samplers.text import look_and_encode
 from keyscore_plugin.types import Embeddings, Frames
 from keyscore_plugin.video.decoders.base import ScannedSource
 from keyscore_plugin.video.decoders.pyav import PyAVSource
@@ -65,9 +65,9 @@ def test_the_same_frames_share_a_call_however_they_come(lengths: list[int]) -> N
     ends = list(accumulate(lengths))
     batches = [frames[end - length : end] for end, length in zip(ends, lengths, strict=True)]
     encoder, at_once = BlockEncoder(), BlockEncoder()
-    embedded = joined_embeddings(encode_in_blocks(batches, encoder, n_most=len(frames)))
+    embedded = join_embeddings(encode_in_blocks(batches, encoder, n_most=len(frames)))
     assert encoder.calls == [block.tolist() for block in torch.split(frames.indices, BLOCK)]
-    expected = joined_embeddings(encode_in_blocks([frames], at_once, n_most=len(frames)))
+    expected = join_embeddings(encode_in_blocks([frames], at_once, n_most=len(frames)))
     assert embedded.vectors.equal(expected.vectors)
     assert embedded.indices.equal(frames.indices)
 
@@ -80,9 +80,9 @@ def test_embedding_while_decoding_gives_the_bits_of_embedding_afterwards(
     while_decoding, afterwards = BlockEncoder(), BlockEncoder()
     with open_video(clip, decoder) as source:
         _, frames = look_and_encode(
-            source, EVERY_FRAME, at_least=1, encoder=while_decoding, clock=StageClock()
+            source, EVERY_FRAME, at_least=1, encoder=while_decoding, clock=Stopwatch()
         )
-        grid = look(source, EVERY_FRAME.grid, at_least=1, short_side=128, clock=StageClock())
+        grid = look(source, EVERY_FRAME.grid, at_least=1, short_side=128, clock=Stopwatch())
     later = encode_rows(grid, torch.arange(len(grid)), afterwards)
     assert frames.vectors.equal(later.vectors)
     assert frames.indices.tolist() == list(range(150))

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from keyscore_plugin.algorithm.stacfp import hsv_histograms
 from keyscore_plugin.config import GridConfig
 from keyscore_plugin.errors import VideoError
-from keyscore_plugin.samplers.look import colours_alone, look_at_colours, looking
-from keyscore_plugin.samplers.prefetch import ahead
-from keyscore_plugin.samplers.request import StageClock
+from keyscore_plugin.samplers.grid import prefetch
+from keyscore_plugin.samplers.look import colours_alone, look_at_colours, read_grid
+from keyscore_plugin.samplers.request import Stopwatch
 from keyscore_plugin.video.source import VideoSource, open_video
 from tests.support.clips import CLIPS
 
@@ -29,12 +29,12 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def threads_of_ours() -> list[str]:
-    return [t.name for t in threading.enumerate() if t.name.startswith("keyscore-ahead")]
+    return [t.name for t in threading.enumerate() if t.name.startswith("keyscore-prefetch")]
 
 
 @given(st.lists(st.integers()), st.integers(1, 5))
 def test_everything_comes_through_in_order(items: list[int], depth: int) -> None:
-    assert list(ahead(iter(items), depth=depth)) == items
+    assert list(prefetch(iter(items), depth=depth)) == items
 
 
 def test_no_more_than_the_depth_is_made_ahead() -> None:
@@ -48,7 +48,7 @@ def test_no_more_than_the_depth_is_made_ahead() -> None:
                 third.set()
             yield number
 
-    items = ahead(numbers(), depth=2)
+    items = prefetch(numbers(), depth=2)
     assert next(items) == 0
     assert third.wait(PATIENCE)  # made while nobody asked
     threading.Event().wait(0.05)
@@ -62,7 +62,7 @@ def test_an_error_comes_where_its_item_would_have_come() -> None:
         yield 2
         raise VideoError("v.mp4", "it ends", "repair it")
 
-    items = ahead(broken(), depth=4)
+    items = prefetch(broken(), depth=4)
     assert [next(items), next(items)] == [1, 2]
     with pytest.raises(VideoError, match="it ends"):
         next(items)
@@ -79,9 +79,9 @@ def test_closing_early_ends_the_thread_and_what_it_reads() -> None:
         finally:
             closed.set()
 
-    items = ahead(endless(), depth=2)
+    items = prefetch(endless(), depth=2)
     next(items)
-    assert threads_of_ours() == ["keyscore-ahead_0"]
+    assert threads_of_ours() == ["keyscore-prefetch_0"]
     items.close()
     del items
     assert threads_of_ours() == []
@@ -92,7 +92,7 @@ def test_the_look_is_what_the_decoder_gives(clip: Path) -> None:
     config = GridConfig()
     with open_video(clip) as source:
         grid, histograms = look_at_colours(
-            source, config, at_least=source.n_frames, short_side=32, bins=BINS, clock=StageClock()
+            source, config, at_least=source.n_frames, short_side=32, bins=BINS, clock=Stopwatch()
         )
         expected = list(source.thumbnails(range(source.n_frames), short_side=32))
     frames = grid[torch.arange(len(grid))]
@@ -106,9 +106,9 @@ def test_colours_without_pixels_are_the_same_colours(clip: Path) -> None:
     config = GridConfig(sample_fps=5, short_side=32)
     with open_video(clip) as source:
         frames, histograms = look_at_colours(
-            source, config, at_least=1, short_side=32, bins=BINS, clock=StageClock()
+            source, config, at_least=1, short_side=32, bins=BINS, clock=Stopwatch()
         )
-        colours = colours_alone(source, config, at_least=1, bins=BINS, clock=StageClock())
+        colours = colours_alone(source, config, at_least=1, bins=BINS, clock=Stopwatch())
     assert colours.histograms.equal(histograms)
     assert colours.indices.equal(frames.indices)
     assert colours.pts_seconds.equal(frames.pts_seconds)
@@ -116,7 +116,7 @@ def test_colours_without_pixels_are_the_same_colours(clip: Path) -> None:
 
 def test_a_fault_while_looking_leaves_no_thread_and_the_video_usable(clip: Path) -> None:
     def fail_on_the_first(source: VideoSource) -> None:
-        with looking(source, GridConfig(), at_least=1, short_side=32, clock=StageClock()) as (
+        with read_grid(source, GridConfig(), at_least=1, short_side=32, clock=Stopwatch()) as (
             batches,
             _,
         ):
@@ -131,7 +131,7 @@ def test_a_fault_while_looking_leaves_no_thread_and_the_video_usable(clip: Path)
 
 
 def test_waiting_counts_the_decoder_and_nothing_else() -> None:
-    clock = StageClock()
+    clock = Stopwatch()
     pause = threading.Event()
 
     def slow() -> Iterator[int]:
@@ -146,7 +146,7 @@ def test_waiting_counts_the_decoder_and_nothing_else() -> None:
 
 
 def test_a_stage_inside_another_counts_for_itself_alone() -> None:
-    clock = StageClock()
+    clock = Stopwatch()
     pause = threading.Event()
     with clock.stage("encode"):
         pause.wait(0.05)

@@ -12,7 +12,7 @@ from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.samplers.base import get_sampler, list_samplers
 from keyscore_plugin.samplers.keyscore import KeyScoreSampler
 from keyscore_plugin.samplers.look import colours_alone, look_at_colours
-from keyscore_plugin.samplers.request import StageClock
+from keyscore_plugin.samplers.request import Stopwatch
 from keyscore_plugin.samplers.template import SamplerTemplate
 from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
 from keyscore_plugin.video.samples import sample_video
@@ -34,7 +34,7 @@ def _look(device: torch.device) -> tuple[Frames, torch.Tensor]:
             at_least=1,
             short_side=48,
             bins=_BINS,
-            clock=StageClock(),
+            clock=Stopwatch(),
             device=device,
         )
         return seen[torch.arange(0, len(seen), 5)], histograms
@@ -63,7 +63,7 @@ def test_host_reads_do_not_grow_with_the_length_of_a_look() -> None:
                 GridConfig(sample_fps=sample_fps),
                 at_least=1,
                 bins=_BINS,
-                clock=StageClock(),
+                clock=Stopwatch(),
                 device=DEVICE,
             )
             propose_features(colours.histograms, colours.indices, colours.pts_seconds)

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from keyscore_plugin import KeyScoreSampler, SamplerConfig, Selection, get_sampler, list_samplers
 from keyscore_plugin.config import EncodeConfig, GridConfig, SelectConfig
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.samplers.guided import CosineSampler
 from keyscore_plugin.samplers.refine import worth_a_closer_look
-from keyscore_plugin.types import LookedAt
+from keyscore_plugin.samplers.text import CosineSampler
+from keyscore_plugin.types import GridInfo
 from tests.support.colour_encoder import ColourEncoder
 
 FPS = 10
@@ -71,7 +71,7 @@ def test_the_samplers_that_score_every_frame_they_embed_can_refine() -> None:
 @pytest.mark.parametrize("name", REFINING)
 def test_the_second_look_goes_to_both_sides_of_what_scores(name: str, video: Path) -> None:
     selection = sample(name, video)
-    assert selection.looked_at == LookedAt("refine", n_first=SECONDS // 5, n_closer=24)
+    assert selection.looked_at == GridInfo("refine", n_first=SECONDS // 5, n_closer=24)
     assert selection.n_grid == 12 + 24
     closer = [frame.index for frame in selection.curves if frame.index % GOP]
     # The one red keyframe is at 25 s: from 20 to 30 s there are 18 even points beside it. The other
@@ -129,8 +129,8 @@ def test_without_a_second_look_refine_is_keyframes(name: str, video: Path) -> No
     keyframes = SamplerConfig(grid=GridConfig(kind="keyframes"))
     refined, plain = sample(name, video, 5, never), sample(name, video, 5, keyframes)
     assert (refined.indices, refined.scores) == (plain.indices, plain.scores)
-    assert refined.looked_at == LookedAt("refine", 12)
-    assert plain.looked_at == LookedAt("keyframes", 12)
+    assert refined.looked_at == GridInfo("refine", 12)
+    assert plain.looked_at == GridInfo("keyframes", 12)
 
 
 @pytest.mark.parametrize("name", ["keyscore", "topk"])
@@ -140,7 +140,7 @@ def test_keyframes_as_dense_as_the_even_grid_leave_nothing_to_refine(
 ) -> None:
     path = write(folder / f"dense{gop}.mp4", gop=gop, n_frames=300)
     selection = sample(name, path)
-    assert selection.looked_at == LookedAt("refine", n_first=60)  # 30 s at 2 frames a second
+    assert selection.looked_at == GridInfo("refine", n_first=60)  # 30 s at 2 frames a second
 
 
 @pytest.mark.parametrize("name", ["keyscore", "topk"])
@@ -154,7 +154,7 @@ def test_of_one_long_group_of_pictures_even_frames_are_the_first_look(
     )
     for num_frames in (1, 4):
         selection = sample(name, path, num_frames)
-        assert selection.looked_at == LookedAt("refine", n_first=2 * SECONDS)
+        assert selection.looked_at == GridInfo("refine", n_first=2 * SECONDS)
         assert selection.notes == (note,)
         best = max(selection.scores or [])
         assert selection.indices[(selection.scores or []).index(best)] in RED
@@ -169,7 +169,7 @@ def test_of_one_long_group_of_pictures_even_frames_are_the_first_look(
 def test_a_short_group_of_pictures_is_looked_at_by_keyframes_and_closer(folder: Path) -> None:
     path = write(folder / "short.mp4", gop=1000, n_frames=240)
     selection = sample("topk", path, 1)
-    assert selection.looked_at == LookedAt("refine", n_first=1, n_closer=24)
+    assert selection.looked_at == GridInfo("refine", n_first=1, n_closer=24)
     assert selection.notes == ()
 
 

@@ -16,7 +16,7 @@ from keyscore_plugin.baselines.random_frames import RandomSampler, RandomSetting
 from keyscore_plugin.config import EncodeConfig, GridConfig, Guide, ProposalConfig, SelectConfig
 from keyscore_plugin.errors import InputError, MemoryEndedError
 from keyscore_plugin.samplers.encoding import rows_worth_encoding
-from keyscore_plugin.samplers.pad_selection import fill_up
+from keyscore_plugin.samplers.pad_selection import pad_evenly
 from keyscore_plugin.types import STAGES, Candidates, Caption, Embeddings, Frames
 from keyscore_plugin.video.source import open_video
 from tests.support.colour_encoder import ColourEncoder
@@ -391,6 +391,6 @@ def test_further_frames_are_never_candidates_and_never_twice() -> None:
 
 
 def test_filling_up_keeps_what_was_chosen() -> None:
-    rows = fill_up(torch.tensor([3, 4]), torch.arange(10.0), 6)
+    rows = pad_evenly(torch.tensor([3, 4]), torch.arange(10.0), 6)
     assert len(rows) == 6
     assert {3, 4} <= set(rows.tolist())

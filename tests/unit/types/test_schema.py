@@ -17,7 +17,7 @@ from keyscore_plugin import (
     open_video,
 )
 from keyscore_plugin.video.samples import sample_video
-from tests.support.colour import ColourEncoder
+from tests.support.colour_encoder import ColourEncoder
 from tests.support.selections import SELECTION
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "selection.schema.json").read_text())

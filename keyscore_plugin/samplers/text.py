@@ -9,14 +9,14 @@ from torch import Tensor
 from keyscore_plugin.algorithm.numeric import require_finite
 from keyscore_plugin.config import GridConfig, SamplerConfig
 from keyscore_plugin.encoders.base import Encoder
-from keyscore_plugin.samplers.encoding import encode_in_blocks, joined_embeddings, side_to_encode
-from keyscore_plugin.samplers.look import look, looking
-from keyscore_plugin.samplers.query import GuideTexts, guide_texts, mean_cosine, notes_on_texts
-from keyscore_plugin.samplers.refine import first_look, look_closer
-from keyscore_plugin.samplers.request import DEFAULT_NUM_FRAMES, Request, StageClock
-from keyscore_plugin.samplers.store import Thumbnails
+from keyscore_plugin.samplers.encoding import encode_in_blocks, join_embeddings, side_to_encode
+from keyscore_plugin.samplers.grid import ThumbnailStore
+from keyscore_plugin.samplers.look import look, read_grid
+from keyscore_plugin.samplers.query import Query, mean_cosine, notes_on_texts, resolve_query
+from keyscore_plugin.samplers.refine import coarse_grid, refine_grid
+from keyscore_plugin.samplers.request import DEFAULT_NUM_FRAMES, SelectionRequest, Stopwatch
 from keyscore_plugin.samplers.template import Choice, TextSampler
-from keyscore_plugin.types import Embeddings, LookedAt, ScoredFrame, TextEmbedding
+from keyscore_plugin.types import Embeddings, GridInfo, ScoredFrame, TextEmbedding
 from keyscore_plugin.video.source import VideoSource, uniform_indices
 
 
@@ -26,10 +26,10 @@ def look_and_encode(
     *,
     at_least: int,
     encoder: Encoder,
-    clock: StageClock,
-) -> tuple[Thumbnails, Embeddings]:
+    clock: Stopwatch,
+) -> tuple[ThumbnailStore, Embeddings]:
     """Embed every frame of a grid of at most `EncodeConfig.max_encoded`, while it is decoded."""
-    with looking(
+    with read_grid(
         source,
         grid_to_encode(config),
         at_least=at_least,
@@ -37,10 +37,10 @@ def look_and_encode(
         clock=clock,
         device=encoder.device,
     ) as (batches, n_most):
-        seen = Thumbnails(n_most)
+        seen = ThumbnailStore(n_most)
         with clock.stage("encode"):
             blocks = encode_in_blocks(seen.keeping(batches), encoder, n_most=n_most)
-            return seen, joined_embeddings(blocks)
+            return seen, join_embeddings(blocks)
 
 
 def grid_to_encode(config: SamplerConfig) -> GridConfig:
@@ -50,7 +50,7 @@ def grid_to_encode(config: SamplerConfig) -> GridConfig:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class GuidedGrid:
+class QueryGrid:
     """What was seen and the text that guides the choice; nothing is scored yet.
 
     Attributes:
@@ -61,8 +61,8 @@ class GuidedGrid:
         duration_seconds: Of the video.
     """
 
-    frames: Thumbnails
-    guide: GuideTexts
+    frames: ThumbnailStore
+    guide: Query
     texts: list[TextEmbedding]
     encoder: Encoder
     duration_seconds: float
@@ -72,9 +72,9 @@ class GuidedGrid:
         rows: Tensor,
         scores: Tensor,
         *,
-        frames: Thumbnails | Embeddings,
+        frames: ThumbnailStore | Embeddings,
         embedded: Tensor,
-        looked_at: LookedAt,
+        looked_at: GridInfo,
         notes: tuple[str, ...] = (),
     ) -> Choice:
         """What a rule chose, as the sampler's answer.
@@ -104,14 +104,14 @@ class GuidedGrid:
         )
 
 
-class GuidedSampler(TextSampler):
+class QuerySampler(TextSampler):
     """Base of the rules over a grid: looks at the grid, resolves and embeds the text.
 
     A caption, where one has to be made, describes `DEFAULT_NUM_FRAMES` even frames of the grid:
     there are no proposals here.
     """
 
-    def _look(self, source: VideoSource, request: Request, clock: StageClock) -> GuidedGrid:
+    def _look(self, source: VideoSource, request: SelectionRequest, clock: Stopwatch) -> QueryGrid:
         """Look at what may be embedded."""
         encoder = self._ready_encoder(request, clock)
         seen = look(
@@ -125,22 +125,22 @@ class GuidedSampler(TextSampler):
         return self._guided(seen, source, request, clock)
 
     def _look_and_encode(
-        self, source: VideoSource, request: Request, clock: StageClock
-    ) -> tuple[GuidedGrid, Embeddings]:
+        self, source: VideoSource, request: SelectionRequest, clock: Stopwatch
+    ) -> tuple[QueryGrid, Embeddings]:
         """`_look`, the first of two perhaps; embed each frame while the next ones are decoded."""
         encoder = self._ready_encoder(request, clock)
-        config = first_look(self.config, source)
+        config = coarse_grid(self.config, source)
         seen, frames = look_and_encode(
             source, config, at_least=request.at_least, encoder=encoder, clock=clock
         )
         return self._guided(seen, source, request, clock), frames
 
     def _guided(
-        self, seen: Thumbnails, source: VideoSource, request: Request, clock: StageClock
-    ) -> GuidedGrid:
+        self, seen: ThumbnailStore, source: VideoSource, request: SelectionRequest, clock: Stopwatch
+    ) -> QueryGrid:
         """What was seen, with the texts that score it."""
         with clock.stage("caption"):
-            guide = guide_texts(
+            guide = resolve_query(
                 request,
                 self.config.guide,
                 self.captioner,
@@ -150,7 +150,7 @@ class GuidedSampler(TextSampler):
             )
         with clock.stage("encode"):
             texts = guide.embed(self.encoder)
-        return GuidedGrid(seen, guide, texts, self.encoder, source.duration_seconds)
+        return QueryGrid(seen, guide, texts, self.encoder, source.duration_seconds)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,7 +172,7 @@ class ScoredGrid:
     duration_seconds: float
 
     @classmethod
-    def of(cls, grid: GuidedGrid, frames: Embeddings) -> "ScoredGrid":
+    def of(cls, grid: QueryGrid, frames: Embeddings) -> "ScoredGrid":
         """Compare every frame with the text."""
         cosines = mean_cosine(frames, grid.texts).cpu()
         require_finite(cosines, "scores")
@@ -199,12 +199,12 @@ class Picked:
     notes: tuple[str, ...] = ()
 
 
-class CosineSampler(GuidedSampler):
+class CosineSampler(QuerySampler):
     """Base of the samplers that embed every frame they look at: only their rule differs."""
 
-    def _choose(self, source: VideoSource, request: Request, clock: StageClock) -> Choice:
+    def _choose(self, source: VideoSource, request: SelectionRequest, clock: Stopwatch) -> Choice:
         grid, first = self._look_and_encode(source, request, clock)
-        looked = look_closer(
+        looked = refine_grid(
             source,
             first,
             grid.texts,
@@ -227,5 +227,5 @@ class CosineSampler(GuidedSampler):
         )
 
     @abstractmethod
-    def _pick(self, grid: ScoredGrid, request: Request) -> Picked:
+    def _pick(self, grid: ScoredGrid, request: SelectionRequest) -> Picked:
         """Choose rows of the grid."""

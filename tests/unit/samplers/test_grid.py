@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from keyscore_plugin.algorithm.stacfp import hsv_histograms
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.samplers import store
-from keyscore_plugin.samplers.store import Colours, Thumbnails
+from keyscore_plugin.samplers import grid
+from keyscore_plugin.samplers.grid import HistogramBuffer, ThumbnailStore
 from keyscore_plugin.types import Frames
 
 LARGE = (256, 256, 3)  # 86 of them are more than stays in memory
@@ -49,7 +49,7 @@ def test_rows_come_back_as_they_came_from_memory_and_from_the_disk(
 ) -> None:
     everything = frames(sum(lengths), (4, 5, 3))
     # On the disk for what might still come: the file grows with what does.
-    seen = Thumbnails(2**20 if on_disk else len(everything))
+    seen = ThumbnailStore(2**20 if on_disk else len(everything))
     start = 0
     for length in lengths:
         seen.append(everything[start : start + length])
@@ -65,7 +65,7 @@ def test_rows_come_back_as_they_came_from_memory_and_from_the_disk(
 
 def test_colours_are_those_of_all_frames_at_once() -> None:
     everything = frames(20, (6, 7, 3))
-    colours = Colours(30, (8, 4, 4))
+    colours = HistogramBuffer(30, (8, 4, 4))
     kept = [len(batch) for batch in colours.keeping([everything[:7], everything[7:]])]
     assert kept == [7, 13]
     assert colours.histograms.equal(hsv_histograms(everything.pixels, bins=(8, 4, 4)))
@@ -77,7 +77,7 @@ def test_large_thumbnails_lie_in_a_file_without_a_name_that_goes_with_them(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     before = open_files()
-    seen = Thumbnails(N_LARGE)
+    seen = ThumbnailStore(N_LARGE)
     seen.append(frames(N_LARGE, LARGE))
     assert open_files() == before + 1
     assert list(tmp_path.iterdir()) == []
@@ -87,11 +87,11 @@ def test_large_thumbnails_lie_in_a_file_without_a_name_that_goes_with_them(
 
 def test_a_small_grid_needs_no_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
-    seen = Thumbnails(8)
+    seen = ThumbnailStore(8)
     seen.append(frames(8, LARGE))
     assert len(seen[torch.tensor([7])]) == 1
     with pytest.raises(InputError, match=r"cannot keep 100 thumbnails in .*: No such file"):
-        Thumbnails(N_LARGE).append(frames(1, LARGE))
+        ThumbnailStore(N_LARGE).append(frames(1, LARGE))
 
 
 def test_a_full_disk_is_one_line_that_names_the_folder_and_the_way_out(
@@ -100,7 +100,7 @@ def test_a_full_disk_is_one_line_that_names_the_folder_and_the_way_out(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     before = open_files()
     with at_most_a_megabyte_a_file(), pytest.raises(InputError) as raised:
-        Thumbnails(N_LARGE).append(frames(N_LARGE, LARGE))
+        ThumbnailStore(N_LARGE).append(frames(N_LARGE, LARGE))
     assert str(raised.value) == (
         f"cannot keep 100 thumbnails in {tmp_path}: File too large; "
         "free 20 MB there, or set TMPDIR to another folder"
@@ -110,4 +110,4 @@ def test_a_full_disk_is_one_line_that_names_the_folder_and_the_way_out(
 
 
 def test_what_stays_in_memory_is_bounded() -> None:
-    assert N_LARGE * 256 * 256 * 3 > store._MEMORY_BYTES
+    assert N_LARGE * 256 * 256 * 3 > grid._MEMORY_BYTES

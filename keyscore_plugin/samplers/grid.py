@@ -1,10 +1,13 @@
-"""What is kept of a look at a video: times and colours in memory, thumbnails on the disk."""
+"""The grid of a video: decoded ahead in a thread, re-batched, and kept."""
 
 import io
 import math
 import tempfile
 import weakref
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -13,10 +16,73 @@ from keyscore_plugin.algorithm.stacfp import hsv_histograms
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.types import Frames
 
+T = TypeVar("T")
+
 _MEMORY_BYTES = 16 * 2**20  # ours: thumbnails that are no more than this stay in memory
 
 
-class Seen:
+def prefetch(items: Iterator[T], *, depth: int) -> Generator[T, None, None]:
+    """Pass items on in order, while a thread makes up to ``depth`` of the next ones.
+
+    Worth it where making an item releases the interpreter's lock, as decoders do. An error of
+    ``items`` is raised where its item would have come. Closing this early waits for the item in
+    the making, and for no other.
+
+    Args:
+        items: What is made; only the thread touches it until this is exhausted or closed.
+        depth: Items made ahead at most; bounds memory.
+
+    Example:
+        >>> list(prefetch(iter("abc"), depth=2))
+        ['a', 'b', 'c']
+    """
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="keyscore-prefetch") as thread:
+        # Each future holds one item, or none after the last.
+        waiting: deque[Future[list[T]]] = deque()
+        try:
+            waiting.extend(thread.submit(_next, items) for _ in range(depth))
+            while item := waiting.popleft().result():
+                waiting.append(thread.submit(_next, items))
+                yield item[0]
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _next(items: Iterator[T]) -> list[T]:
+    """The next item alone in a list; an empty list after the last."""
+    for item in items:
+        return [item]
+    return []
+
+
+def rebatch(batches: Iterable[Frames], size: int) -> Iterator[Frames]:
+    """The same frames in chunks of ``size``; the last one may be shorter."""
+    held: list[Frames] = []
+    room = size
+    for batch in batches:
+        rest = batch
+        while len(rest):
+            held.append(rest[:room])
+            rest = rest[room:]
+            room -= len(held[-1])
+            if room == 0:
+                yield join_frames(held)
+                held, room = [], size
+    if held:
+        yield join_frames(held)
+
+
+def join_frames(parts: list[Frames]) -> Frames:
+    """Frames of one video one after the other, at least one part."""
+    return Frames(
+        torch.cat([part.pixels for part in parts]),
+        torch.cat([part.indices for part in parts]),
+        torch.cat([part.pts_seconds for part in parts]),
+    )
+
+
+class FrameBuffer:
     """The times of frames that come in batches, in time order.
 
     Arrays are filled in place: small tensors that are kept one by one between large ones that go
@@ -63,7 +129,7 @@ class Seen:
         """Keep what is wanted of ``(m, h, w, 3)`` pixels."""
 
 
-class Colours(Seen):
+class HistogramBuffer(FrameBuffer):
     """The colours of frames whose pixels nobody needs again (Algorithm 1, line 3).
 
     Args:
@@ -88,7 +154,7 @@ class Colours(Seen):
         self._histograms[rows] = histograms
 
 
-class Thumbnails(Seen):
+class ThumbnailStore(FrameBuffer):
     """Frames that can be read again by row.
 
     Any frame of a grid may turn out to be worth the encoder's time, and few do. Pixels go to a
