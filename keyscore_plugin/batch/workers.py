@@ -4,9 +4,9 @@ A worker that exceeds the limit or dies costs only its current line, and is repl
 given in the order of the lines, so that the output is the same for any number of workers; those
 that are ready early wait.
 
-Not on a pool of pebble, which was tried: one pipe and one lock serve all its workers, so a worker
-that dies between two lines can end the run; its time limit counts the hours that a machine sleeps;
-and how a process ended while it loaded its models is lost.
+pebble's pool was tried and not taken: a worker that dies while no line is being answered ends the
+whole run, its time limit counts time in which all processes were stopped, and it does not report
+how a worker died while loading its models.
 """
 
 import time

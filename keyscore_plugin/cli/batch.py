@@ -13,8 +13,7 @@ from keyscore_plugin.batch.run import Answers, Budget, Records, RunSettings, ans
 from keyscore_plugin.batch.worker import Job
 from keyscore_plugin.batch.workers import answers_of_workers
 from keyscore_plugin.cli.meter import announce, line_meter
-from keyscore_plugin.cli.options import add_sampler_options, make_sampler
-from keyscore_plugin.cli.settings import make_config
+from keyscore_plugin.cli.options import add_sampler_options, make_config, make_sampler
 from keyscore_plugin.cli.streams import detail, own_stdout, tell
 from keyscore_plugin.cli.words import amount, whole_number
 from keyscore_plugin.encoders.registry import named_encoder
@@ -50,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=whole_number,
         metavar="N",
         help="processes that share the lines; a video on which one hangs or crashes costs its own "
-        "line only, and the output is the same for any N. Left out: this process does it all",
+        "line only, and the output is the same for any N. If you leave it out, this process answers every line",
     )
     parser.add_argument(
         "--timeout-seconds",

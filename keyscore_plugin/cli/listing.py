@@ -1,4 +1,4 @@
-"""``keyscore list``: what there is, and what of it works here."""
+"""``keyscore list``: every name that can be given, and whether it works here."""
 
 import argparse
 import ast
@@ -22,7 +22,7 @@ _ENCODERS = {
     "open_clip:MODEL_ID or FOLDER": "keyscore_plugin.encoders.open_clip",
 }
 _CAPTIONERS = {**CAPTIONERS, "MODEL_ID or FOLDER": "keyscore_plugin.captioners.pretrained"}
-# Not asked of the classes, which would load torch; a test compares.
+# Not read from the classes, which would load torch; a test compares the two.
 _NO_TEXT = ("iframes", "katna", "katna-fixed", "maxinfo", "random", "stacfp", "uniform")
 _NOT_TRIED = "keyscore list --check loads it to see whether it works"
 
@@ -44,10 +44,10 @@ class Needs:
     """What a name needs beyond the plain dependencies.
 
     Attributes:
-        extra: The extra of this project that brings it.
-        packages: They are looked up, not imported.
-        load: What fails where a package is installed but does not load; seconds, for it may
-            import torch.
+        extra: Extra of this project that installs it.
+        packages: Packages that are looked up, not imported.
+        load: Function that fails if a package is installed but does not load. It takes seconds, for
+            it may import torch.
     """
 
     extra: str
@@ -84,12 +84,12 @@ class Entry:
 
     Attributes:
         kind: ``"sampler"``, ``"encoder"``, ``"captioner"`` or ``"decoder"``.
-        name: What to write after ``--sampler``, ``--encoder`` ...
-        description: What it is, in one line.
+        name: Value to write after ``--sampler``, ``--encoder`` ...
+        description: Description in one line.
         needs_text: Whether a sampler needs a caption, a question or a captioner; None for others.
-        usable: Whether what it needs is installed and works; None where only loading it would
-            tell and nobody asked for that.
-        problem: What is missing and how to install it; None where nothing is known to be.
+        usable: Whether everything it needs is installed and works; None if only loading it would
+            show that and ``--check`` is not given.
+        problem: Missing package and how to install it; None if no problem is known.
     """
 
     kind: str
@@ -122,7 +122,7 @@ def entries(*, check: bool) -> Iterator[Entry]:
     """Everything that can be named, by kind.
 
     Args:
-        check: Load what may be installed and broken.
+        check: Whether to load packages that may be installed and broken.
     """
     registries = {
         "sampler": SAMPLERS,

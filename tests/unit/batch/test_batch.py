@@ -373,6 +373,12 @@ def test_a_second_writer_is_refused_while_the_first_one_lives(held: Path) -> Non
         Journal(held)
 
 
+def test_a_link_to_an_output_shares_its_lock(held: Path, tmp_path: Path) -> None:
+    (tmp_path / "link.jsonl").symlink_to(held)
+    with pytest.raises(InputError, match="another process writes to"):
+        Journal(tmp_path / "link.jsonl")
+
+
 JSON_VALUES = st.text() | st.floats(allow_nan=False, allow_infinity=False) | st.integers()
 
 
