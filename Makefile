@@ -8,13 +8,16 @@ LOCK := constraints.txt
 export PIP_CONSTRAINT := $(CURDIR)/$(LOCK)
 export PIP_BUILD_CONSTRAINT := $(PIP_CONSTRAINT)
 
-.PHONY: demo test test-newest test-versions fuzz lint lock setup setup-demo clean
+.PHONY: demo test test-quick test-newest test-versions fuzz lint docs lock setup setup-demo clean
 
 demo: setup-demo  ## the main job, offline, on a real video
 	$(BIN)/keyscore demo
 
 test: setup  ## all tests, with everything they need
 	$(BIN)/python -m pytest
+
+test-quick: setup  ## the tests without the marks slow and fuzz: some four minutes of one core
+	$(BIN)/python -m pytest -m "not slow and not fuzz" --durations=10
 
 test-newest:  ## all tests without the lock; names the packages whose newer versions broke some
 	PYTHON=$(PYTHON) tests/newest.sh
@@ -32,6 +35,9 @@ lint: setup  ## what CI checks beside the tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PYTHONPATH=integrations $(BIN)/lint-imports
+
+docs: setup  ## the documentation site, in site/; a dead link or a wrong docstring is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 lock:  ## renew the lock: the newest versions that the project's bounds allow
 	$(PYTHON) -m venv .venv-lock
@@ -63,4 +69,4 @@ $(VENV)/ms-swift: tests/support/ms_swift/requirements.txt | $(VENV)/.test
 	touch $@
 
 clean:  ## what was installed and cached here
-	rm -rf $(VENV) .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis site

@@ -7,9 +7,9 @@ What you call: `get_sampler`, `list_samplers`, `KeyScoreSampler`; `open_video`, 
 What you implement to extend it: `Sampler`, `Encoder`, `Captioner`, `VideoSource`. A package that
 names its class in one of the entry-point groups of `keyscore_plugin.registries` adds it by name.
 
-What flows between the steps: `Frames`, `Embeddings`, `TextEmbedding`, `Candidates`, `FrameScores`,
-`Selection` and its parts. How they are set: `SamplerConfig`, with one config for each stage.
-Every error is a `KeyScoreError`.
+What flows between the steps: `VideoFacts`, `Frames`, `Embeddings`, `TextEmbedding`, `Candidates`,
+`FrameScores`, `Selection` and its parts. How they are set: `SamplerConfig`, with one config for
+each stage. Every error is a `KeyScoreError`.
 
 Example:
     >>> from keyscore_plugin import get_sampler, sample_video
@@ -17,9 +17,9 @@ Example:
     [31, 93, 156, 218]
 """
 
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
-from keyscore_plugin._runtime.optional import load
 from keyscore_plugin._runtime.version import VERSION as __version__
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ if TYPE_CHECKING:
         ScoredFrame,
         Selection,
         TextEmbedding,
+        VideoFacts,
     )
     from keyscore_plugin.video.samples import sample_video
     from keyscore_plugin.video.source import VideoInput, VideoSource, open_video
@@ -91,6 +92,7 @@ __all__ = [
     "Selection",
     "TextEmbedding",
     "VideoError",
+    "VideoFacts",
     "VideoInput",
     "VideoSource",
     "__version__",
@@ -135,6 +137,7 @@ _PLACES = {
     "Selection": "keyscore_plugin.types:Selection",
     "TextEmbedding": "keyscore_plugin.types:TextEmbedding",
     "VideoError": "keyscore_plugin.errors:VideoError",
+    "VideoFacts": "keyscore_plugin.types:VideoFacts",
     "VideoInput": "keyscore_plugin.video.source:VideoInput",
     "VideoSource": "keyscore_plugin.video.source:VideoSource",
     "get_sampler": "keyscore_plugin.samplers.base:get_sampler",
@@ -154,7 +157,7 @@ _PLACES = {
 def __getattr__(name: str) -> object:
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value = load("name", name, _PLACES)
+    globals()[name] = value = resolve_name(_PLACES[name])
     return value
 
 

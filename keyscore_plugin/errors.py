@@ -10,14 +10,14 @@ from typing import Any
 
 MOST_CHARACTERS = 400  # of a message: five lines of a terminal
 _MOST_SHOWN = 80  # ours: of a value that the caller gave, enough to recognise it
-_MOST_BYTES = 32  # ours: more are no text that was meant as one
-_MOST_PATH = 160  # ours: of a path, whose end tells most
+_MOST_BYTES = 32  # ours: more bytes than these are media, not a text
+_MOST_PATH = 160  # ours: of a path, whose end is its most useful part
 _GAP = " ... "
-_BREAK = re.compile(r"\s*[^\S ]\s*")  # a line break, a tab ...; spaces in a row may be of a name
+_BREAK = re.compile(r"\s*[^\S ]\s*")  # a line break, a tab ...; several spaces may belong to a name
 
 
 class _Shown(reprlib.Repr):
-    """`repr` with bounds; media, whose bytes say nothing to a reader, by size and type."""
+    """`repr` of limited length; media, whose bytes a reader cannot use, show by size and type."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ _SHOWN = _Shown()
 
 
 def shown(value: object) -> str:
-    """What the caller gave, as a message shows it: its `repr`, short and on one line.
+    """A value that the caller gave, as a message shows it: its `repr`, short and on one line.
 
     Example:
         >>> shown("kescore"), shown(b"clip.mp4"), shown(bytes(5000))
@@ -62,8 +62,8 @@ def one_line(text: str, *, most: int = MOST_CHARACTERS) -> str:
     """The text without line breaks and control characters; the middle of a long one is left out.
 
     Args:
-        text: Any text.
-        most: Characters that may be left. Two thirds of them are for the end, where advice stands.
+        text: Text to shorten.
+        most: Largest number of characters. Two thirds of them are for the end, where advice stands.
     """
     if len(text) > 4 * most:  # of megabytes only the ends are looked at
         text = text[: 2 * most] + _GAP + text[-2 * most :]
@@ -88,15 +88,15 @@ class InputError(KeyScoreError, ValueError):
 
 
 def require_kind(value: object, *kinds: type, name: str) -> None:
-    """Refuse an argument that is of no type that a call takes.
+    """Refuse an argument of a type that a call does not take.
 
     Args:
-        value: The argument.
-        kinds: The types.
-        name: What the error calls it.
+        value: Value of the argument.
+        kinds: Types that the call takes.
+        name: Name of the argument in the error.
 
     Raises:
-        InputError: It is of none of them.
+        InputError: The value is of another type.
     """
     if not isinstance(value, kinds):
         wanted = " or ".join(kind.__name__ for kind in kinds)
@@ -107,9 +107,9 @@ class VideoError(KeyScoreError, OSError):
     """A video cannot be read.
 
     Args:
-        path: The video, as the caller named it.
-        cause: Why it cannot be read, in one clause.
-        remedy: What the caller can do about it, in one clause.
+        path: Name of the video, as the caller gave it.
+        cause: Clause that says why it cannot be read.
+        remedy: Clause that says what the caller can do about it.
     """
 
     def __init__(self, path: str, cause: str, remedy: str) -> None:
@@ -136,4 +136,4 @@ class ModelError(KeyScoreError):
 
 
 class CacheError(KeyScoreError):
-    """The folder of a cache cannot be used; that is no fact about what was to be kept in it."""
+    """The folder of a cache cannot be used; the values that it should keep are not at fault."""

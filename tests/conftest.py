@@ -1,13 +1,14 @@
 """What all tests share."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from tests.support.clips import Clip
+from tests.support.requires import require_gpu_or_skip
 from tests.support.site.sitecustomize import install
 
 install()
@@ -19,6 +20,23 @@ settings.load_profile("any machine")
 # Started in the background of a script, pytest ignores Ctrl-C, and so would every command it tests.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Mark what is in ``tests/fuzz``, and each parametrisation by the decoder that needs a GPU."""
+    for item in items:
+        if Path(__file__).parent / "fuzz" in item.path.parents:
+            item.add_marker(pytest.mark.fuzz)
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec"):
+            decoders = [name for name in item.callspec.params.values() if isinstance(name, str)]
+            if "torchcodec-cuda" in decoders:
+                item.add_marker(pytest.mark.gpu)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test with the mark ``gpu`` where there is no GPU, see `require_gpu_or_skip`."""
+    if item.get_closest_marker("gpu") is not None:
+        require_gpu_or_skip()
 
 
 @pytest.fixture(scope="session", autouse=True)

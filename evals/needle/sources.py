@@ -8,8 +8,7 @@ was left out and why.
 from dataclasses import dataclass
 
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.video.samples.camera import Point
-from keyscore_plugin.video.samples.sources import Footage, Still
+from keyscore_plugin.video.samples.sources import Footage, Point, Still
 
 
 @dataclass(frozen=True, slots=True)

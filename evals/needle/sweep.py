@@ -37,8 +37,8 @@ from keyscore_plugin.errors import KeyScoreError
 from keyscore_plugin.samplers.encoding import rows_worth_encoding
 from keyscore_plugin.samplers.grid import join_frames
 from keyscore_plugin.types import Candidates, Embeddings, Frames, TextEmbedding
+from keyscore_plugin.video.grid import grid_indices
 from keyscore_plugin.video.samples.joined import NeedleVideo
-from keyscore_plugin.video.source import grid_indices
 
 _BUDGETS = (1, 4, 8, 16)
 _MAX_ENCODED = (32, 48, 64, 96, 128)

@@ -26,7 +26,7 @@ from evals.retrieval.settings import (
 )
 from evals.retrieval.table import Tried, rows_of
 from evals.retrieval.vectors import ShownFrames, cosines, embed_texts, pack, unpack
-from keyscore_plugin.hosts import Excerpt
+from keyscore_plugin.hosts import TrimmedVideo
 from keyscore_plugin.types import Selection
 
 
@@ -94,7 +94,9 @@ class RetrievalEvaluation:
     def measure(self, unit: Unit, bench: Bench, cells: Sequence[Cell]) -> Record:
         """The vector of the video for every cell and setting, and those of its captions."""
         if self.dataset.cut_seconds is not None:
-            bench = Bench(bench.setup, Excerpt.beginning(bench.source, self.dataset.cut_seconds))
+            bench = Bench(
+                bench.setup, TrimmedVideo.beginning(bench.source, self.dataset.cut_seconds)
+            )
         video = self._by_id[unit]
         shown = ShownFrames(bench.source, bench.setup.encoder)
         captions, n_cut = embed_texts(video.captions, bench.encoder)

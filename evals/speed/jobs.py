@@ -14,7 +14,7 @@ from torch.nn import functional
 from keyscore_plugin import GridConfig, Sampler, SamplerConfig, get_sampler, open_video
 from keyscore_plugin.hosts import require
 from keyscore_plugin.types import Embeddings, Frames, Selection, TextEmbedding
-from keyscore_plugin.video.source import grid_indices
+from keyscore_plugin.video.grid import grid_indices
 
 Report = Mapping[str, float]
 Job = Callable[[str, str], Report]

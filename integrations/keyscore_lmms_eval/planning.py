@@ -30,7 +30,7 @@ from keyscore_plugin.samplers.base import Sampler, get_sampler
 from keyscore_plugin.types import Frames, Selection
 from keyscore_plugin.video.copies import is_data_url
 from keyscore_plugin.video.source import VideoSource
-from keyscore_plugin.video.trim import Excerpt
+from keyscore_plugin.video.trim import TrimmedVideo
 
 
 @dataclass(slots=True, kw_only=True)
@@ -130,7 +130,7 @@ class Planner:
         return plan
 
     def _selection(
-        self, wanted: Wanted, span: VideoSpan, source: Excerpt
+        self, wanted: Wanted, span: VideoSpan, source: TrimmedVideo
     ) -> tuple[Selection, bool]:
         if self._precomputed is not None:
             entry = self._precomputed.find(wanted)
@@ -199,12 +199,12 @@ class Planner:
 
 
 @contextmanager
-def opened(span: VideoSpan, arguments: SamplerArguments) -> Iterator[Excerpt]:
+def opened(span: VideoSpan, arguments: SamplerArguments) -> Iterator[TrimmedVideo]:
     """Open the video, or the part of it, with the decoder and the limits of the run."""
     with open_anywhere(
         span.path, decoder=arguments.decoder, limits=arguments.limits, allowed_by=ALLOWED_BY
     ) as source:
-        yield Excerpt.between(source, span.start_seconds, span.end_seconds)
+        yield TrimmedVideo.between(source, span.start_seconds, span.end_seconds)
 
 
 def _load(sampler: Sampler) -> None:

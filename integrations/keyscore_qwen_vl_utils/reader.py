@@ -7,7 +7,7 @@ from torch import Tensor
 from keyscore_plugin._runtime.optional import require
 from keyscore_plugin.hosts.pairing import Fold, keyframes_for_budget, pair_frames
 from keyscore_plugin.video.metadata import frame_clock
-from keyscore_plugin.video.trim import Excerpt
+from keyscore_plugin.video.trim import TrimmedVideo
 from keyscore_qwen_vl_utils.request import VideoRequest
 
 # (n, 3, h, w) uint8 pixels, metadata, mean frames a second of what was chosen.
@@ -34,7 +34,7 @@ def read(element: dict[str, Any]) -> Read:
     module = require("qwen_vl_utils.vision_process", extra="qwen-vl-utils")
     request = VideoRequest.from_element(element)
     with request.opened() as source:
-        excerpt = Excerpt.between(source, element.get("video_start"), element.get("video_end"))
+        excerpt = TrimmedVideo.between(source, element.get("video_start"), element.get("video_end"))
         budget = _budget(module, element, excerpt)
         indices = _chosen(request, excerpt, budget=budget, spacing_seconds=1 / module.FPS)
         frames = excerpt.read(indices)
@@ -49,7 +49,7 @@ def read(element: dict[str, Any]) -> Read:
     return pixels, metadata, len(indices) / excerpt.duration_seconds
 
 
-def _budget(module: Any, element: dict[str, Any], excerpt: Excerpt) -> int:
+def _budget(module: Any, element: dict[str, Any], excerpt: TrimmedVideo) -> int:
     """Frames that the model may get, by the rule of qwen-vl-utils.
 
     It refuses to give more frames than there are, where a sampler gives all of them; one frame is
@@ -65,7 +65,7 @@ def _budget(module: Any, element: dict[str, Any], excerpt: Excerpt) -> int:
 
 
 def _chosen(
-    request: VideoRequest, excerpt: Excerpt, *, budget: int, spacing_seconds: float
+    request: VideoRequest, excerpt: TrimmedVideo, *, budget: int, spacing_seconds: float
 ) -> list[int]:
     """Indices, in the excerpt, of the frames that the model gets.
 

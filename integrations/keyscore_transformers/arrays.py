@@ -6,8 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.video.images import ImageVideo
-from keyscore_plugin.video.pictures import ArrayPictures
+from keyscore_plugin.video.images import ArrayPictures, ImageVideo
 
 
 class ArrayVideo(ImageVideo):

@@ -15,7 +15,7 @@ from keyscore_plugin.hosts.pairing import Fold, keyframes_for_budget, pair_frame
 from keyscore_plugin.samplers.base import Sampler, get_sampler, require_sampler
 from keyscore_plugin.types import Selection
 from keyscore_plugin.video.copies import is_data_url
-from keyscore_plugin.video.trim import Excerpt
+from keyscore_plugin.video.trim import TrimmedVideo
 from keyscore_transformers.batching import Meeting
 from keyscore_transformers.request import TextGuide, VideoRequest
 from keyscore_transformers.texts import Texts, choose_texts, refuse_other_guide
@@ -132,7 +132,7 @@ class Chooser:
         with opened(
             video, request.video_metadata, decoder=self.decoder, limits=self.limits
         ) as source:
-            part = Excerpt.between(source, request.video_start, request.video_end)
+            part = TrimmedVideo.between(source, request.video_start, request.video_end)
             selection = sampler(
                 part,
                 num_frames=n_keyframes,

@@ -10,13 +10,13 @@ from transformers.video_utils import VideoMetadata
 
 from keyscore_plugin.types import Frames
 from keyscore_plugin.video.metadata import frame_clock
-from keyscore_plugin.video.trim import Excerpt
+from keyscore_plugin.video.trim import TrimmedVideo
 
 BACKEND = "keyscore"  # names us in the metadata of a video
 _INTERVALS = ("second_per_grid_ts", "video_second_per_grid")  # of Qwen2.5-VL; of Qwen2.5-Omni
 
 
-def frame_metadata(frames: Frames, part: Excerpt) -> VideoMetadata:
+def frame_metadata(frames: Frames, part: TrimmedVideo) -> VideoMetadata:
     """What the processors of transformers compute the frames' times from.
 
     Args:

@@ -14,8 +14,7 @@ from torch import Tensor
 from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.hosts.download import DownloadLimits, open_anywhere
 from keyscore_plugin.video.copies import Bytes, Readable
-from keyscore_plugin.video.images import IMAGE_SUFFIXES
-from keyscore_plugin.video.pictures import ImagePictures
+from keyscore_plugin.video.images import IMAGE_SUFFIXES, ImagePictures
 from keyscore_plugin.video.source import VideoSource, open_video
 from keyscore_transformers.arrays import ArrayVideo
 

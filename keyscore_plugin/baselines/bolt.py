@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from keyscore_plugin.baselines.settings import PublishedSampler, require_range, stretched
-from keyscore_plugin.samplers.request import SelectionRequest
-from keyscore_plugin.samplers.text import CosineSampler, Picked, ScoredGrid
+from keyscore_plugin.samplers.query import SelectionRequest
+from keyscore_plugin.samplers.text import Picked, QueryGrid, TextSampler
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +80,13 @@ def _different(rows: Tensor) -> Tensor:
     return rows.bincount().nonzero().squeeze(1)
 
 
-class BoltSampler(PublishedSampler[BoltSettings], CosineSampler):
+class BoltSampler(PublishedSampler[BoltSettings], TextSampler):
     """BOLT; repeated draws are made again, and a note counts them."""
 
     name = "bolt"
     defaults = BoltSettings()
 
-    def _pick(self, grid: ScoredGrid, request: SelectionRequest) -> Picked:
+    def _pick(self, grid: QueryGrid, request: SelectionRequest) -> Picked:
         draws = bolt_draws(grid.cosines, num_frames=request.at_least, settings=self.settings)
         rows = bolt(grid.cosines, num_frames=request.at_least, settings=self.settings)
         n_repeated = len(rows) - len(_different(draws))

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from keyscore_plugin._runtime.stopwatch import stage
 from keyscore_plugin.baselines.settings import PublishedSampler, require_range, stretched
 from keyscore_plugin.samplers.pad_selection import pad_by_score
 from keyscore_plugin.samplers.query import mean_cosine
-from keyscore_plugin.samplers.request import SelectionRequest, Stopwatch
+from keyscore_plugin.samplers.run import Run
 from keyscore_plugin.samplers.template import Choice
-from keyscore_plugin.samplers.text import QuerySampler
+from keyscore_plugin.samplers.text import Picked, cosine_choice
 from keyscore_plugin.types import GridInfo
-from keyscore_plugin.video.source import VideoSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,40 +237,45 @@ class Drawer:
         return rows
 
 
-class FocusSampler(PublishedSampler[FocusSettings], QuerySampler):
+class FocusSampler(PublishedSampler[FocusSettings]):
     """FOCUS; embeds only what it scores. Scores of the selection are interpolated cosines.
 
     The time of the rule counts as encoding: it asks the encoder as it goes.
     """
 
     name = "focus"
+    needs_text = True
     defaults = FocusSettings()
 
-    def _choose(self, source: VideoSource, request: SelectionRequest, clock: Stopwatch) -> Choice:
-        grid = self._look(source, request, clock)
+    def _choose(self, run: Run) -> Choice:
+        run.require_text()
+        encoder = run.encoder
+        grid = run.look(run.grid_to_encode(self.config), device=encoder.device)
+        query = run.query(grid)
 
         def score_rows(rows: Tensor) -> Tensor:
             order = rows.argsort()  # an encoder takes frames in time order
-            frames = grid.encoder.encode_frames(grid.frames[rows[order]])
-            return mean_cosine(frames, grid.texts).cpu()[order.argsort()]
+            frames = encoder.encode_frames(grid[rows[order]])
+            return mean_cosine(frames, query.embeddings).cpu()[order.argsort()]
 
-        with clock.stage("encode"):
+        with stage("encode"):
             found = focus(
                 score_rows,
-                grid.frames.pts_seconds,
-                num_frames=request.at_least,
-                duration_seconds=grid.duration_seconds,
+                grid.pts_seconds,
+                num_frames=run.request.at_least,
+                duration_seconds=run.source.duration_seconds,
                 settings=self.settings,
             )
         note = (
             f"{found.n_added} of {len(found.rows)} frames were added by their score: "
             "the best arms of FOCUS have no more, or none far enough apart"
         )
-        return grid.choice(
-            found.rows,
-            found.scores,
-            frames=grid.frames,
+        return cosine_choice(
+            run,
+            query,
+            Picked(found.rows, (note,) if found.n_added else ()),
+            scores=found.scores,
+            frames=grid,
             embedded=found.scored,
-            looked_at=GridInfo(self.config.grid.kind, len(grid.frames)),
-            notes=(note,) if found.n_added else (),
+            looked_at=GridInfo(self.config.grid.kind, len(grid)),
         )

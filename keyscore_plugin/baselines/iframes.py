@@ -2,10 +2,11 @@
 
 from torch import Tensor
 
+from keyscore_plugin._runtime.stopwatch import stage
 from keyscore_plugin.samplers.pad_selection import pad_evenly
-from keyscore_plugin.samplers.request import SelectionRequest, Stopwatch
+from keyscore_plugin.samplers.run import Run
 from keyscore_plugin.samplers.template import Choice, SamplerTemplate
-from keyscore_plugin.video.source import VideoSource, uniform_indices
+from keyscore_plugin.video.grid import uniform_indices
 
 
 def iframes(keyframes: Tensor, pts_seconds: Tensor, *, num_frames: int) -> Tensor:
@@ -40,11 +41,11 @@ class IFramesSampler(SamplerTemplate):
 
     name = "iframes"
 
-    def _choose(self, source: VideoSource, request: SelectionRequest, clock: Stopwatch) -> Choice:
-        with clock.stage("decode"):
-            keyframes, times = source.keyframes(), source.pts_seconds()
-        with clock.stage("select"):
-            rows = iframes(keyframes, times, num_frames=request.at_least)
+    def _choose(self, run: Run) -> Choice:
+        with stage("decode"):
+            keyframes, times = run.source.keyframes(), run.source.pts_seconds()
+        with stage("select"):
+            rows = iframes(keyframes, times, num_frames=run.request.at_least)
         n_added = len(rows) - len(keyframes)
         note = f"{n_added} of {len(rows)} frames were added evenly: the video has no more I-frames"
         return Choice(

@@ -6,15 +6,17 @@ import torch
 from torch import Tensor
 
 from keyscore_plugin._runtime import progress
+from keyscore_plugin._runtime.stopwatch import stage
 from keyscore_plugin.algorithm.kmeans import kmeans
 from keyscore_plugin.baselines import katna_images as images
 from keyscore_plugin.baselines.settings import PublishedSampler, require_range
 from keyscore_plugin.samplers.grid import join_frames, rebatch
 from keyscore_plugin.samplers.pad_selection import pad_evenly
-from keyscore_plugin.samplers.request import SelectionRequest, Stopwatch
+from keyscore_plugin.samplers.run import Run
 from keyscore_plugin.samplers.template import Choice
 from keyscore_plugin.types import Frames, GridInfo
-from keyscore_plugin.video.source import VideoSource, grid_indices
+from keyscore_plugin.video.grid import grid_indices
+from keyscore_plugin.video.source import VideoSource
 
 _BLOCK_FRAMES = 64
 
@@ -184,19 +186,19 @@ class KatnaSampler(PublishedSampler[KatnaSettings]):
     name = "katna"
     defaults = KatnaSettings()
 
-    def _choose(self, source: VideoSource, request: SelectionRequest, clock: Stopwatch) -> Choice:
-        settings = self.settings
-        with clock.stage("decode"):  # the peaks are found while decoding: only they are kept
+    def _choose(self, run: Run) -> Choice:
+        settings, source = self.settings, run.source
+        with stage("decode"):  # the peaks are found while decoding: only they are kept
             if settings.every_frame:
                 looked_at = torch.arange(len(source.pts_seconds()))
             else:
-                looked_at = grid_indices(source, self.config.grid, at_least=request.at_least)
+                looked_at = grid_indices(source, self.config.grid, at_least=run.request.at_least)
             frames = self._peaks(source, looked_at)
-        with clock.stage("select"):
-            rows = katna(frames.pixels, num_frames=request.at_least, settings=settings)
+        with stage("select"):
+            rows = katna(frames.pixels, num_frames=run.request.at_least, settings=settings)
             found = frames.indices[rows]
             times = source.pts_seconds()
-            indices = pad_evenly(found, times, request.at_least)
+            indices = pad_evenly(found, times, run.request.at_least)
         kind = "all" if settings.every_frame else self.config.grid.kind
         n_added = len(indices) - len(found)
         note = f"{n_added} of {len(indices)} frames were added evenly: Katna found no more"

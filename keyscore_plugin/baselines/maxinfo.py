@@ -5,12 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from keyscore_plugin._runtime.stopwatch import stage
 from keyscore_plugin.baselines.settings import PublishedSampler, require_range
-from keyscore_plugin.samplers.request import SelectionRequest, Stopwatch
+from keyscore_plugin.samplers.run import Run
 from keyscore_plugin.samplers.template import Choice
-from keyscore_plugin.samplers.text import look_and_encode
 from keyscore_plugin.types import GridInfo
-from keyscore_plugin.video.source import VideoSource
 
 _SWAP_GAIN = 1.05  # a swap must enlarge the volume by this much: the usual choice for maxvol
 _MAX_SWAPS = 100
@@ -123,15 +122,11 @@ class MaxInfoSampler(PublishedSampler[MaxInfoSettings]):
     name = "maxinfo"
     defaults = MaxInfoSettings()
 
-    def _choose(self, source: VideoSource, request: SelectionRequest, clock: Stopwatch) -> Choice:
-        with clock.stage("encode"):
-            encoder = self.encoder
-        grid, frames = look_and_encode(
-            source, self.config, at_least=request.at_least, encoder=encoder, clock=clock
-        )
-        with clock.stage("select"):
+    def _choose(self, run: Run) -> Choice:
+        grid, frames = run.look_and_encode(self.config)
+        with stage("select"):
             vectors = frames.vectors.cpu()
-            found = maxinfo(vectors, num_frames=request.at_least, settings=self.settings)
+            found = maxinfo(vectors, num_frames=run.request.at_least, settings=self.settings)
         rows = found.rows
         note = (
             f"{found.n_added} of {len(rows)} frames were added past the tolerance at which MaxInfo "
@@ -141,6 +136,6 @@ class MaxInfoSampler(PublishedSampler[MaxInfoSettings]):
             indices=grid.indices[rows],
             pts_seconds=grid.pts_seconds[rows],
             looked_at=GridInfo(self.config.grid.kind, len(grid)),
-            encoder=encoder.name,
+            encoder=run.encoder.name,
             notes=(note,) if found.n_added else (),
         )

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from keyscore_plugin.baselines.settings import PublishedSampler, require_range
-from keyscore_plugin.samplers.request import SelectionRequest
-from keyscore_plugin.samplers.text import CosineSampler, Picked, ScoredGrid
+from keyscore_plugin.samplers.query import SelectionRequest
+from keyscore_plugin.samplers.text import Picked, QueryGrid, TextSampler
 
 _BANDWIDTHS = (1 / 8, 1 / 4, 1 / 2, 1.0, 2.0)  # a of the released sum of Gaussian kernels
 # Ours: what a frame adds to the determinant is at least this, so that copies of a chosen frame can
@@ -198,7 +198,7 @@ def _greedy(
     )
 
 
-class Mdp3Sampler(PublishedSampler[Mdp3Settings], CosineSampler):
+class Mdp3Sampler(PublishedSampler[Mdp3Settings], TextSampler):
     """MDP3 on the embeddings of any encoder; the paper's is SigLIP so400m, which looks at 128.
 
     The scores of the selection are cosines; the method itself ranks lists, not frames. A note
@@ -208,7 +208,7 @@ class Mdp3Sampler(PublishedSampler[Mdp3Settings], CosineSampler):
     name = "mdp3"
     defaults = Mdp3Settings()
 
-    def _pick(self, grid: ScoredGrid, request: SelectionRequest) -> Picked:
+    def _pick(self, grid: QueryGrid, request: SelectionRequest) -> Picked:
         found = mdp3(grid.vectors, grid.query, num_frames=request.at_least, settings=self.settings)
         note = (
             f"{found.n_flat} of {len(found.rows)} frames are copies of chosen ones: MDP3's "

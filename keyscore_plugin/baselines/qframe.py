@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from keyscore_plugin.baselines.settings import PublishedSampler, require_range
-from keyscore_plugin.samplers.request import SelectionRequest
-from keyscore_plugin.samplers.text import CosineSampler, Picked, ScoredGrid
+from keyscore_plugin.samplers.query import SelectionRequest
+from keyscore_plugin.samplers.text import Picked, QueryGrid, TextSampler
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +52,11 @@ def qframe(scores: Tensor, *, num_frames: int, settings: QFrameSettings) -> Tens
     return keys.argsort(descending=True, stable=True)[:num_frames].sort().values
 
 
-class QFrameSampler(PublishedSampler[QFrameSettings], CosineSampler):
+class QFrameSampler(PublishedSampler[QFrameSettings], TextSampler):
     """Q-Frame in its fixed-frame setting, seeded."""
 
     name = "qframe"
     defaults = QFrameSettings()
 
-    def _pick(self, grid: ScoredGrid, request: SelectionRequest) -> Picked:
+    def _pick(self, grid: QueryGrid, request: SelectionRequest) -> Picked:
         return Picked(qframe(grid.cosines, num_frames=request.at_least, settings=self.settings))

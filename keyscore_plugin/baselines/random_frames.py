@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from keyscore_plugin._runtime.stopwatch import stage
 from keyscore_plugin.baselines.settings import PublishedSampler
-from keyscore_plugin.samplers.request import SelectionRequest, Stopwatch
+from keyscore_plugin.samplers.run import Run
 from keyscore_plugin.samplers.template import Choice
-from keyscore_plugin.video.source import VideoSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,8 @@ class RandomSampler(PublishedSampler[RandomSettings]):
     name = "random"
     defaults = RandomSettings()
 
-    def _choose(self, source: VideoSource, request: SelectionRequest, clock: Stopwatch) -> Choice:
-        with clock.stage("select"):
-            times = source.pts_seconds()
-            rows = random_rows(len(times), num_frames=request.at_least, settings=self.settings)
+    def _choose(self, run: Run) -> Choice:
+        with stage("select"):
+            times = run.source.pts_seconds()
+            rows = random_rows(len(times), num_frames=run.request.at_least, settings=self.settings)
         return Choice(indices=rows, pts_seconds=times[rows])

@@ -10,8 +10,8 @@ from keyscore_plugin._runtime.full_precision import exact_arithmetic
 from keyscore_plugin.baselines.peaks import find_peaks
 from keyscore_plugin.baselines.settings import PublishedSampler, require_range, stretched
 from keyscore_plugin.baselines.wavelet import coarsest_detail
-from keyscore_plugin.samplers.request import SelectionRequest
-from keyscore_plugin.samplers.text import CosineSampler, Picked, ScoredGrid
+from keyscore_plugin.samplers.query import SelectionRequest
+from keyscore_plugin.samplers.text import Picked, QueryGrid, TextSampler
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +197,7 @@ def diverse_best(
     return part[chosen]
 
 
-class WfsSbSampler(PublishedSampler[WfsSbSettings], CosineSampler):
+class WfsSbSampler(PublishedSampler[WfsSbSettings], TextSampler):
     """WFS-SB on the cosines of any encoder; the paper scores with BLIP-2 ITM at 1 frame a second.
 
     Distances between turning points are samples, as released: on a grid of 2 frames a second they
@@ -207,7 +207,7 @@ class WfsSbSampler(PublishedSampler[WfsSbSettings], CosineSampler):
     name = "wfs-sb"
     defaults = WfsSbSettings()
 
-    def _pick(self, grid: ScoredGrid, request: SelectionRequest) -> Picked:
+    def _pick(self, grid: QueryGrid, request: SelectionRequest) -> Picked:
         k = request.at_least
         found = wfs_sb(grid.cosines, grid.vectors, num_frames=k, settings=self.settings)
         note = (

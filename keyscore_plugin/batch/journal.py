@@ -2,8 +2,8 @@
 
 A record is one ``write`` of one whole line to a file opened for appending, followed by ``fsync``.
 So at any moment the file is whole lines and at most one torn line at its end, which was never
-reported as done; the next run cuts it off. An empty file beside it, ``.NAME.lock``, carries the
-lock of the process that writes, and stays; the lock itself ends with the process.
+reported as done; the next run cuts it off. An empty file next to it, ``.NAME.lock``, carries
+the lock of the process that writes, and stays; the lock itself ends with the process.
 """
 
 import json

@@ -25,7 +25,7 @@ from keyscore_plugin.batch.manifest import Item
 from keyscore_plugin.batch.run import Budget, Record, answer, error_record
 from keyscore_plugin.errors import KeyScoreError, VideoError
 from keyscore_plugin.samplers.base import Sampler
-from keyscore_plugin.video.decoders.threads import decode_on_one_thread
+from keyscore_plugin.video.decoders.decoding import decode_on_one_thread
 
 Outcome = Record | KeyScoreError
 

@@ -2,52 +2,62 @@
 
 from keyscore_plugin._runtime import progress
 from keyscore_plugin._runtime.device import resolve_device
-from keyscore_plugin._runtime.hub import is_local
-from keyscore_plugin._runtime.optional import load
-from keyscore_plugin._runtime.weights_id import offline_identity, weights_identity
+from keyscore_plugin._runtime.hub import is_local, offline_identity, weights_identity
 from keyscore_plugin.captioners.base import Captioner
-from keyscore_plugin.captioners.pretrained import load_vlm
 from keyscore_plugin.errors import InputError, shown
-from keyscore_plugin.registries import CAPTIONERS
+from keyscore_plugin.registries import CAPTIONERS, added_by, load, names
 
 _REMEDY = "use captioner='labels', which needs no download, or the folder of a Video-LLM"
 
 
 def load_captioner(captioner: str | Captioner | None, *, device: str = "auto") -> Captioner | None:
-    """Make a captioner ready.
+    """Load a captioner.
 
     Args:
-        captioner: ``"labels"``, which needs no download; the folder or the hub model id of a
-            Video-LLM; or a `Captioner` or None, which are handed back as they are.
-        device: ``"auto"`` (the GPU when there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` ...
+        captioner: ``"labels"``, which needs no download, or the name that an installed package
+            adds; the folder or the hub model id of a Video-LLM; or a `Captioner` or None, which are
+            returned unchanged.
+        device: ``"auto"`` (the GPU if there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` ...
 
     Raises:
-        InputError: There is no such device.
-        ModelError: There is no such captioner, or neither the cache nor a hub has it.
-        MissingDependencyError: A package it needs is not installed.
+        InputError: The device does not exist, or the object is not a captioner.
+        ModelError: Neither this machine nor the hub has the model, or it does not load.
+        MissingDependencyError: A package that the captioner needs is not installed.
     """
     if captioner is None:
         return None
     if not isinstance(captioner, str):
-        if isinstance(captioner, type) or not isinstance(captioner, Captioner):
-            raise InputError(
-                "a captioner is a name ('labels', a model id ...) or a Captioner object, got "
-                f"{shown(captioner)}"
-            )
-        return captioner
+        return _require_captioner(captioner)
     where = resolve_device(device)
     with progress.loading(f"captioner {captioner}"):
-        if captioner in CAPTIONERS:
-            made: Captioner = load("captioner", captioner, CAPTIONERS)(where)
-            return made
-        local = is_local(captioner, kind="captioner", remedy=_REMEDY, names=CAPTIONERS)
+        known = names("captioner")
+        if captioner in known:
+            return _require_captioner(load("captioner", captioner)(where))
+        from keyscore_plugin.captioners.vlm import load_vlm
+
+        local = is_local(captioner, kind="captioner", remedy=_REMEDY, names=known)
         return load_vlm(captioner, where, local_files_only=local)
 
 
+def _require_captioner(captioner: object) -> Captioner:
+    """Return the object if it is a captioner."""
+    if isinstance(captioner, type) or not isinstance(captioner, Captioner):
+        raise InputError(
+            "a captioner is a name ('labels', a model id ...) or a Captioner object, got "
+            f"{shown(captioner)}"
+        )
+    return captioner
+
+
 def captioner_weights(captioner: str) -> str | None:
-    """What changes with the captioner's weights; None where this machine does not have them.
+    """Identify the weights of a captioner: it changes when they do.
 
     Args:
-        captioner: A name as `load_captioner` takes it; see `keyscore_plugin._runtime.weights_id`.
+        captioner: A name as `load_captioner` takes it.
+
+    Returns:
+        Versions of packages, a commit or a hash; None if this machine does not have the weights.
     """
-    return offline_identity() if captioner in CAPTIONERS else weights_identity(captioner)
+    if captioner in CAPTIONERS:
+        return offline_identity()
+    return added_by("captioner", captioner) or weights_identity(captioner)

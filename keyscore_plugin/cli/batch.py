@@ -49,7 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=whole_number,
         metavar="N",
         help="processes that share the lines; a video on which one hangs or crashes costs its own "
-        "line only, and the output is the same for any N. If you leave it out, this process answers every line",
+        "line only, and the output is the same for any N. If you leave it out, this process "
+        "answers every line",
     )
     parser.add_argument(
         "--timeout-seconds",

@@ -14,9 +14,8 @@ from keyscore_plugin.report import write_comparison, write_report
 from keyscore_plugin.report.text import format_time
 from keyscore_plugin.samplers.base import Sampler, get_sampler
 from keyscore_plugin.types import Selection
-from keyscore_plugin.video.samples.camera import Point
 from keyscore_plugin.video.samples.joined import Needle, NeedleVideo, join
-from keyscore_plugin.video.samples.sources import Footage, Still
+from keyscore_plugin.video.samples.sources import Footage, Point, Still
 
 _SENTENCES = (
     "a fat grey cartoon rabbit comes out of its burrow and stretches",

@@ -11,24 +11,32 @@ from pathlib import Path
 
 from keyscore_plugin._runtime.optional import package_file, require
 from keyscore_plugin.cli.streams import own_stdout
-from keyscore_plugin.errors import MissingDependencyError
-from keyscore_plugin.registries import CAPTIONERS, DECODERS, SAMPLERS
+from keyscore_plugin.errors import InputError, MissingDependencyError
+from keyscore_plugin.registries import (
+    CAPTIONERS,
+    DECODERS,
+    ENCODERS,
+    SAMPLERS,
+    added_by,
+    load,
+    names,
+    require_one,
+)
 
-# An encoder may also be any model id or folder, so there is no closed registry of them; a captioner
-# too.
+# An encoder may also be any model id or folder, and so may a captioner.
 _ENCODERS = {
-    "conse": "keyscore_plugin.encoders.conse.encoder",
+    **ENCODERS,
     "auto, MODEL_ID or FOLDER": "keyscore_plugin.encoders.hf",
     "open_clip:MODEL_ID or FOLDER": "keyscore_plugin.encoders.open_clip",
 }
-_CAPTIONERS = {**CAPTIONERS, "MODEL_ID or FOLDER": "keyscore_plugin.captioners.pretrained"}
+_CAPTIONERS = {**CAPTIONERS, "MODEL_ID or FOLDER": "keyscore_plugin.captioners.vlm"}
 # Not read from the classes, which would load torch; a test compares the two.
 _NO_TEXT = ("iframes", "katna", "katna-fixed", "maxinfo", "random", "stacfp", "uniform")
 _NOT_TRIED = "keyscore list --check loads it to see whether it works"
 
 
 def _load_gpu_decoder() -> None:
-    from keyscore_plugin.video.decoders.torchcodec_cuda import require_gpu
+    from keyscore_plugin.video.decoders.torchcodec import require_gpu
 
     require_gpu()
 
@@ -86,7 +94,8 @@ class Entry:
         kind: ``"sampler"``, ``"encoder"``, ``"captioner"`` or ``"decoder"``.
         name: Value to write after ``--sampler``, ``--encoder`` ...
         description: Description in one line.
-        needs_text: Whether a sampler needs a caption, a question or a captioner; None for others.
+        needs_text: Whether a sampler of ours needs a caption, a question or a captioner; None for
+            all others.
         usable: Whether everything it needs is installed and works; None if only loading it would
             show that and ``--check`` is not given.
         problem: Missing package and how to install it; None if no problem is known.
@@ -134,9 +143,29 @@ def entries(*, check: bool) -> Iterator[Entry]:
         for name, place in sorted(registry.items()):
             needs = NEEDS.get((kind, name), Needs(extra=""))
             usable, problem = _state(needs, check=check)
-            description = _description(place, of_class=kind == "sampler")
+            # The decoder on a GPU shares its module with the one on a CPU.
+            of_class = kind == "sampler" or name == "torchcodec-cuda"
+            description = _description(place, of_class=of_class)
             needs_text = name not in _NO_TEXT if kind == "sampler" else None
             yield Entry(kind, name, description, needs_text, usable, problem)
+        yield from _added(kind, check=check)
+
+
+def _added(kind: str, *, check: bool) -> Iterator[Entry]:
+    """What installed packages add, and each name of ours that one of them claims too."""
+    for name in names(kind):
+        package = added_by(kind, name)
+        if package is None:
+            continue
+        usable, problem = None, None
+        try:
+            require_one(kind, name)
+            if check:
+                load(kind, name)
+                usable = True
+        except (InputError, MissingDependencyError) as error:
+            usable, problem = False, str(error)
+        yield Entry(kind, name, f"Added by the package {package}.", None, usable, problem)
 
 
 def _state(needs: Needs, *, check: bool) -> tuple[bool | None, str | None]:

@@ -19,7 +19,7 @@ from keyscore_plugin.cli.words import (
 from keyscore_plugin.config import GridKind, Guide, SamplerConfig
 from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.errors import InputError, shown
-from keyscore_plugin.registries import AUTO_DECODER, DECODERS
+from keyscore_plugin.registries import AUTO_DECODER, names
 from keyscore_plugin.samplers.base import Sampler, get_sampler
 
 
@@ -57,7 +57,7 @@ def add_choice_options(parser: argparse.ArgumentParser) -> None:
         help="the model that writes a caption if you give no text: labels (no download), or the "
         "model id or folder of a Video-LLM",
     )
-    decoders = ("auto", *sorted(DECODERS))
+    decoders = ("auto", *names("decoder"))
     parser.add_argument(
         "--decoder",
         default="auto",
@@ -73,10 +73,16 @@ def add_text_options(parser: argparse.ArgumentParser) -> None:
     """Add the text that scores the frames."""
     text = parser.add_mutually_exclusive_group()
     text.add_argument(
-        "--caption", type=non_empty_text, metavar="T", help="sentence that describes the frames you want"
+        "--caption",
+        type=non_empty_text,
+        metavar="T",
+        help="sentence that describes the frames you want",
     )
     text.add_argument(
-        "--question", type=non_empty_text, metavar="T", help="question that the Video-LLM will be asked"
+        "--question",
+        type=non_empty_text,
+        metavar="T",
+        help="question that the Video-LLM will be asked",
     )
 
 

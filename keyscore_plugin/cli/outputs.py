@@ -1,4 +1,4 @@
-"""Files that a command writes beside its standard output, checked before the work starts."""
+"""Output files of a command, checked before the work starts."""
 
 import io
 import os
@@ -10,7 +10,7 @@ from PIL import Image
 from keyscore_plugin._runtime.files import write_whole
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.types import Selection
-from keyscore_plugin.video.reopening import reopened
+from keyscore_plugin.video.source import reopened
 
 
 def require_writable_folder(folder: Path) -> None:

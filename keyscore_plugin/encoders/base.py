@@ -1,11 +1,21 @@
-"""What turns frames and texts into one space."""
+"""What an encoder is, and what the encoders that run a pretrained network share."""
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import torch
+from torch import Tensor
+from torch.nn import functional as F
 
-from keyscore_plugin.errors import InputError
+from keyscore_plugin._runtime import progress
+from keyscore_plugin._runtime.full_precision import exact_arithmetic
+from keyscore_plugin.encoders.batching import Batching
+from keyscore_plugin.encoders.reading import reading_of
+from keyscore_plugin.errors import InputError, ModelError, shown
 from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
+
+_BATCH = {"cpu": 8, "mps": 16}  # ours: frames per forward pass; on CUDA the free memory decides
 
 
 @runtime_checkable
@@ -14,18 +24,25 @@ class Encoder(Protocol):
 
     @property
     def name(self) -> str:
-        """What `Selection.encoder` records: the name by which it is loaded again."""
+        """Name by which `load_encoder` loads it again; `Selection.encoder` records it."""
 
     @property
     def device(self) -> torch.device:
-        """Where it runs."""
+        """Device on which it runs and on which its vectors lie."""
 
     @property
     def short_side(self) -> int:
         """Pixels of a frame's shorter side beyond which it sees no more detail."""
 
     def encode_frames(self, frames: Frames) -> Embeddings:
-        """Embed frames, batched to the device; pixels on any device, vectors on `device`.
+        """Embed frames, in batches that suit the device.
+
+        Args:
+            frames: Frames whose pixels may lie on any device.
+
+        Returns:
+            Vectors ``(n_frames, d)`` float32 of unit length on `device`, with the frames' indices
+            and times.
 
         Raises:
             InputError: There are no frames.
@@ -33,18 +50,106 @@ class Encoder(Protocol):
         """
 
     def encode_text(self, text: str) -> TextEmbedding:
-        """Embed one text; what exceeds the encoder's limit is cut and counted.
+        """Embed one text; tokens beyond the encoder's limit are cut off and counted.
+
+        Args:
+            text: A text that is not blank.
+
+        Returns:
+            A vector ``(d,)`` float32 of unit length on `device`, with the number of tokens and
+            the words that the encoder cannot read.
 
         Raises:
-            InputError: The text is empty, or no Unicode.
+            InputError: The text is blank, or is not Unicode.
         """
 
 
+class DualEncoder(ABC):
+    """Base of the encoders that run a pretrained network of a library.
+
+    The network runs in half precision on a GPU and in float32 on a CPU. The vectors are float32
+    and are brought to unit length in float32; cosines, pooling and scores are float64
+    (`keyscore_plugin.algorithm.scoring`).
+
+    Args:
+        name: Name by which `load_encoder` loads it again.
+        device: Device on which the network runs.
+        dtype: Precision of the weights; None takes the one that suits the device.
+
+    Attributes:
+        short_side: Pixels of the shorter side to which a frame is resized.
+    """
+
+    short_side: int
+    _max_tokens: int
+
+    def __init__(self, name: str, device: torch.device, dtype: torch.dtype | None) -> None:
+        self.name = name
+        self.device = device
+        self._dtype = dtype or (torch.float32 if device.type == "cpu" else torch.float16)
+        self._batching = Batching.of(device, n_frames=_BATCH.get(device.type, 1))
+
+    @torch.inference_mode()
+    def encode_frames(self, frames: Frames) -> Embeddings:
+        """Embed frames with the network's image tower; `Encoder.encode_frames` has the terms."""
+        batches = self._batching.run(self._embed_pixels, require_frames(frames).pixels)
+        vectors = torch.cat(list(progress.track("encode", batches, total=len(frames))))
+        return Embeddings(vectors, frames.indices, frames.pts_seconds, self.name)
+
+    @torch.inference_mode()
+    def encode_text(self, text: str) -> TextEmbedding:
+        """Embed one text with the network's text tower; `Encoder.encode_text` has the terms."""
+        n_tokens = self._count_tokens(require_text(text))
+        with exact_arithmetic(self.device):
+            vector = self._unit(self._text_features(text))[0]
+        return TextEmbedding(
+            vector=vector,
+            model=self.name,
+            n_tokens=n_tokens,
+            max_tokens=self._max_tokens,
+            reading=reading_of(text, self._reader()),
+        )
+
+    def _embed_pixels(self, pixels: Tensor) -> Tensor:
+        """``(n, h, w, 3)`` uint8 to ``(n, d)`` unit vectors."""
+        with exact_arithmetic(self.device):
+            return self._unit(self._image_features(pixels))
+
+    def _unit(self, features: Tensor) -> Tensor:
+        """``(n, d)`` features as float32 of unit length.
+
+        Raises:
+            ModelError: A feature is not finite: half precision ends at 65,504.
+        """
+        if not features.isfinite().all():
+            raise ModelError(
+                f"{shown(self.name)} gives numbers that are not finite in {features.dtype}; give "
+                "device='cpu', where it runs in float32"
+            )
+        return F.normalize(features.float(), dim=-1)
+
+    @abstractmethod
+    def _image_features(self, pixels: Tensor) -> Tensor:
+        """``(n, h, w, 3)`` uint8 on any device to ``(n, d)`` features."""
+
+    @abstractmethod
+    def _text_features(self, text: str) -> Tensor:
+        """``(1, d)`` features of a text, cut to `_max_tokens`."""
+
+    @abstractmethod
+    def _count_tokens(self, text: str) -> int:
+        """Tokens of the whole text."""
+
+    @abstractmethod
+    def _reader(self) -> Callable[[str], bool]:
+        """A function that says for one word whether the tokenizer knows it."""
+
+
 def require_text(text: str) -> str:
-    """The text, if it says something.
+    """Return the text if it can be encoded.
 
     Raises:
-        InputError: It is empty or blank, or holds bytes that were no UTF-8 on a command line.
+        InputError: It is blank, or holds bytes of a command line that are not UTF-8.
     """
     if not text.strip():
         raise InputError("the text to encode is empty; give a caption or a question")
@@ -59,10 +164,10 @@ def require_text(text: str) -> str:
 
 
 def require_frames(frames: Frames) -> Frames:
-    """The frames, if there are any.
+    """Return the frames if there are any.
 
     Raises:
-        InputError: There are none.
+        InputError: There are no frames.
     """
     if len(frames) == 0:
         raise InputError("there are no frames to encode; give at least one")

@@ -1,66 +1,62 @@
 """Any CLIP-style or SigLIP-style dual encoder of transformers, from the hub, its cache or a folder.
 
-CLIP, SigLIP, SigLIP 2 (fixed size and naflex), MetaCLIP 2, ALIGN, AltCLIP, ChineseCLIP ...: what
-has `get_image_features` and `get_text_features` with one vector each. The Perception Encoder is not
-among them (transformers 5.23 has PE for audio and for whole videos, none for single images): that
-is `keyscore_plugin.encoders.open_clip`.
-Code that comes with a model is never run: `trust_remote_code` stays off, and weights that are a
-pickle are read by torch's own reader of plain tensors, the default of transformers.
+CLIP, SigLIP, SigLIP 2 (fixed size and naflex), MetaCLIP 2, ALIGN, AltCLIP, ChineseCLIP ...: every
+model whose `get_image_features` and `get_text_features` give one vector each. The Perception
+Encoder is not among them (transformers 5.23 has PE for audio and for whole videos only); use
+`keyscore_plugin.encoders.open_clip` for it.
+Code that comes with a model is never run: `trust_remote_code` stays off, and pickled weights are
+read by torch's reader of plain tensors, the default of transformers.
 """
 
 import importlib.util
 import math
+from collections.abc import Callable
 from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
+from typing_extensions import override
 
-from keyscore_plugin._runtime import progress
-from keyscore_plugin._runtime.full_precision import exact_arithmetic
 from keyscore_plugin._runtime.hub import first_line
 from keyscore_plugin._runtime.optional import require
-from keyscore_plugin.encoders.base import require_frames, require_text
-from keyscore_plugin.encoders.precision import suited_batching, suited_dtype, unit_vectors
+from keyscore_plugin.encoders.base import DualEncoder
 from keyscore_plugin.encoders.preprocess import Preparation
-from keyscore_plugin.encoders.reading import reader_of, reading_of
+from keyscore_plugin.encoders.reading import reader_of
 from keyscore_plugin.errors import ModelError, shown
-from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
 
-# These were trained on texts padded to the full length and read the padding.
+# These were trained on texts padded to the full length, so the padding matters to them.
 _READ_PADDING = ("align", "siglip", "siglip2")
 
 
 def require_sound_torchvision() -> None:
-    """See that torchvision loads where there is one: transformers imports it, and dies with it.
+    """Check that torchvision loads if it is installed: transformers fails to import without.
 
     Raises:
-        MissingDependencyError: It does not load.
+        MissingDependencyError: torchvision is installed and does not load.
     """
     if importlib.util.find_spec("torchvision") is not None:
         require("torchvision", extra="transformers")
 
 
-class HFEncoder:
+class HFEncoder(DualEncoder):
     """A dual encoder of transformers, with its own preprocessing.
 
-    Half precision on a GPU, float32 on a CPU: raw cosines differ by less than 2e-3, and the best
-    frame is the same (of the pictures and tiny models in tests/unit/encoders/test_encoders.py;
-    other frames may change places). What comes out is float32 and made unit length in float32;
-    cosines, pooling and scores are float64 (`keyscore_plugin.algorithm.scoring`). On CUDA pictures
-    are prepared there too, where it is known how (`Preparation`).
+    Half precision moves raw cosines by less than 2e-3 and keeps the best frame (measured on the
+    pictures and tiny models of tests/unit/encoders/test_encoders.py; other frames may change
+    places). On CUDA, frames are also prepared there if `Preparation` knows how.
 
     Args:
         model: A folder or a hub model id.
-        device: Where it runs.
-        local_files_only: Do not ask the hub for anything.
-        dtype: Of the weights; None is what suits the device.
+        device: Device on which the model runs.
+        local_files_only: Whether to ask the hub for nothing.
+        dtype: Precision of the weights; None takes the one that suits the device.
 
     Raises:
-        ModelError: It cannot be loaded, or is not a dual encoder.
-        MissingDependencyError: A torchvision is installed that does not load, without which
-            transformers cannot be imported.
+        ModelError: The model cannot be loaded, or is not a dual encoder.
+        MissingDependencyError: The installed torchvision does not load, so transformers cannot be
+            imported.
     """
 
     def __init__(
@@ -72,11 +68,8 @@ class HFEncoder:
         dtype: torch.dtype | None = None,
     ) -> None:
         require_sound_torchvision()
-        self.name = model
-        self.device = device
-        self._dtype = dtype or suited_dtype(device)
+        super().__init__(model, device, dtype)
         self._load(local_files_only=local_files_only)
-        self._batching = suited_batching(device)
         self._prepare = Preparation.of(self._image_processor) if device.type == "cuda" else None
         self.short_side = _short_side(self._image_processor)
         self._max_tokens = min(
@@ -89,8 +82,8 @@ class HFEncoder:
     def _load(self, *, local_files_only: bool) -> None:
         import transformers
 
-        # The PIL processors need no torchvision and give every machine the same pixels. The
-        # argument that asks for them changed its name within transformers 5.
+        # The PIL processors need no torchvision and give the same pixels on every machine. Their
+        # argument was renamed within transformers 5.
         by_backend = importlib.util.find_spec("transformers.image_processing_backends") is not None
         pil: dict[str, Any] = {"backend": "pil"} if by_backend else {"use_fast": False}
         auto_image_processor: Any = transformers.AutoImageProcessor
@@ -98,7 +91,7 @@ class HFEncoder:
             loaded: Any = transformers.AutoModel.from_pretrained(
                 self.name, dtype=self._dtype, local_files_only=local_files_only
             )
-            model = loaded.eval().to(self.device)  # whose memory may not hold it
+            model = loaded.eval().to(self.device)  # it may not fit into its memory
             self._tokenizer = transformers.AutoTokenizer.from_pretrained(
                 self.name, local_files_only=local_files_only
             )
@@ -117,36 +110,8 @@ class HFEncoder:
             )
         self._model = model
 
-    @torch.inference_mode()
-    def encode_frames(self, frames: Frames) -> Embeddings:
-        """Embed frames; see `keyscore_plugin.encoders.base.Encoder`."""
-        batches = self._batching.run(self._embed_pixels, require_frames(frames).pixels)
-        vectors = torch.cat(list(progress.track("encode", batches, total=len(frames))))
-        return Embeddings(vectors, frames.indices, frames.pts_seconds, self.name)
-
-    @torch.inference_mode()
-    def encode_text(self, text: str) -> TextEmbedding:
-        """Embed one text; see `keyscore_plugin.encoders.base.Encoder`."""
-        tokens = self._tokenizer(require_text(text), verbose=False)["input_ids"]
-        inputs = self._tokenizer(
-            text,
-            padding=self._padding,
-            truncation=True,
-            max_length=self._max_tokens,
-            return_tensors="pt",
-        )
-        with exact_arithmetic(self.device):
-            features = self._model.get_text_features(**inputs.to(self.device))
-        return TextEmbedding(
-            vector=self._unit(features)[0],
-            model=self.name,
-            n_tokens=len(tokens),
-            max_tokens=self._max_tokens,
-            reading=reading_of(text, reader_of(self._tokenizer)),
-        )
-
-    def _embed_pixels(self, pixels: Tensor) -> Tensor:
-        """``(n, h, w, 3)`` uint8 to ``(n, d)`` unit vectors."""
+    @override
+    def _image_features(self, pixels: Tensor) -> Tensor:
         if self._prepare is not None:
             inputs = {"pixel_values": self._prepare(pixels.to(self.device)).to(self._dtype)}
         else:
@@ -155,23 +120,41 @@ class HFEncoder:
                 return_tensors="pt",
                 input_data_format="channels_last",
             ).to(self.device, self._dtype)
-        with exact_arithmetic(self.device):
-            return self._unit(self._model.get_image_features(**inputs))
+        return self._vectors(self._model.get_image_features(**inputs))
 
-    def _unit(self, features: Any) -> Tensor:
-        """Unit float32 vectors; transformers 4 hands out a tensor, 5 an object that holds it."""
+    @override
+    def _text_features(self, text: str) -> Tensor:
+        inputs = self._tokenizer(
+            text,
+            padding=self._padding,
+            truncation=True,
+            max_length=self._max_tokens,
+            return_tensors="pt",
+        )
+        return self._vectors(self._model.get_text_features(**inputs.to(self.device)))
+
+    @override
+    def _count_tokens(self, text: str) -> int:
+        return len(self._tokenizer(text, verbose=False)["input_ids"])
+
+    @override
+    def _reader(self) -> Callable[[str], bool]:
+        return reader_of(self._tokenizer)
+
+    def _vectors(self, features: Any) -> Tensor:
+        """``(n, d)`` features: transformers 4 returns a tensor, 5 an object that holds it."""
         vectors = features if isinstance(features, Tensor) else features.pooler_output
-        if vectors is None or vectors.ndim != 2:
+        if not isinstance(vectors, Tensor) or vectors.ndim != 2:
             raise ModelError(
                 f"{shown(self.name)} does not give one vector for an image or a text; "
                 "give a CLIP- or SigLIP-style model, or use encoder='conse'"
             )
-        return unit_vectors(vectors, encoder=self.name)
+        return vectors
 
 
 def _short_side(image_processor: Any) -> int:
-    """Pixels of the shorter side that a frame is brought to."""
-    if hasattr(image_processor, "max_num_patches"):  # naflex: so many patches, in any shape
+    """Pixels of the shorter side to which a frame is resized."""
+    if hasattr(image_processor, "max_num_patches"):  # naflex: a number of patches in any shape
         return math.isqrt(int(image_processor.max_num_patches)) * int(image_processor.patch_size)
     size = dict(image_processor.size)
     return int(size.get("shortest_edge") or min(size["height"], size["width"]))

@@ -6,7 +6,7 @@ comes with a model is run.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +15,21 @@ from huggingface_hub import snapshot_download
 from PIL import Image
 from safetensors import SafetensorError
 from torch import Tensor
+from typing_extensions import override
 
-from keyscore_plugin._runtime import progress
 from keyscore_plugin._runtime.files import is_folder
-from keyscore_plugin._runtime.full_precision import exact_arithmetic
-from keyscore_plugin._runtime.hub import Layout, first_line
+from keyscore_plugin._runtime.hub import OPEN_CLIP, first_line
 from keyscore_plugin._runtime.optional import require
-from keyscore_plugin.encoders.base import require_frames, require_text
-from keyscore_plugin.encoders.precision import suited_batching, suited_dtype, unit_vectors
+from keyscore_plugin.encoders.base import DualEncoder
 from keyscore_plugin.encoders.preprocess import Preparation
-from keyscore_plugin.encoders.reading import is_latin, reader_of, reading_of
+from keyscore_plugin.encoders.reading import is_latin, reader_of
 from keyscore_plugin.errors import ModelError, shown
-from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
+from keyscore_plugin.registries import OPEN_CLIP_PREFIX
 
-PREFIX = "open_clip:"  # of the names that `load_encoder` hands to this module
-LAYOUT = Layout(config="open_clip_config.json", weights=("open_clip_model.safetensors",))
 _EXTRA = "open-clip"
 
-_TOKENIZER_FILES = ("*.json", "*.txt", "*.model")  # where a model does not use OpenCLIP's own
-# All that the models published by OpenCLIP give. Others would cut texts at random, or run code of
+_TOKENIZER_FILES = ("*.json", "*.txt", "*.model")  # of a model that does not use OpenCLIP's own
+# All that the models published by OpenCLIP use. Others would cut texts at random, or run code of
 # the model.
 _TOKENIZER_OPTIONS = {"clean", "language", "strip_sep_token"}
 _PICTURES = {
@@ -44,7 +40,7 @@ _PRECISION = {torch.float32: "fp32", torch.float16: "pure_fp16"}  # as OpenCLIP 
 
 
 def require_open_clip() -> Any:
-    """OpenCLIP, which imports torchvision and dies with one that does not load.
+    """Import OpenCLIP, which needs a torchvision that loads.
 
     Raises:
         MissingDependencyError: One of them is not installed, or does not load.
@@ -53,21 +49,21 @@ def require_open_clip() -> Any:
     return require("open_clip", extra=_EXTRA)
 
 
-class OpenClipEncoder:
+class OpenClipEncoder(DualEncoder):
     """A dual encoder of OpenCLIP, with its own preprocessing and tokenizer.
 
-    Half precision on a GPU, float32 on a CPU; what comes out is float32 and made unit length in
-    float32. On CUDA pictures are prepared there too, where it is known how (`Preparation`).
+    On CUDA, frames are also prepared there if `Preparation` knows how.
 
     Args:
-        model: A folder or a hub model id, without `PREFIX`.
-        device: Where it runs.
-        local_files_only: Do not ask the hub for the model's files. One of the hub may be built on
-            another one, whose config OpenCLIP then looks up there; a folder may not.
-        dtype: Of the weights, float32 or float16; None is what suits the device.
+        model: A folder or a hub model id, without ``open_clip:``.
+        device: Device on which the model runs.
+        local_files_only: Whether not to ask the hub for the model's files. A hub model may be built
+            on another one, whose config OpenCLIP looks up on the hub; a folder may not.
+        dtype: Precision of the weights, float32 or float16; None takes the one that suits the
+            device.
 
     Raises:
-        ModelError: It cannot be loaded, or is not a dual encoder.
+        ModelError: The model cannot be loaded, or is not a dual encoder.
         MissingDependencyError: OpenCLIP or its torchvision is not installed, or does not load.
     """
 
@@ -79,19 +75,16 @@ class OpenClipEncoder:
         local_files_only: bool,
         dtype: torch.dtype | None = None,
     ) -> None:
-        self.name = PREFIX + model
-        self.device = device
-        self._dtype = dtype or suited_dtype(device)
+        super().__init__(OPEN_CLIP_PREFIX + model, device, dtype)
         self._open_clip: Any = require_open_clip()
         folder = self._folder(model, local_files_only=local_files_only)
         self._load(folder, may_ask_hub=not is_folder(model))
-        self._batching = suited_batching(device)
 
     def _folder(self, model: str, *, local_files_only: bool) -> Path:
-        """Where the files lie; fetched if they are not here yet."""
+        """Folder of the model's files, fetched if they are not on this machine."""
         folder = Path(model)
         if not is_folder(model):
-            wanted = [LAYOUT.config, *LAYOUT.weights, *_TOKENIZER_FILES]
+            wanted = [OPEN_CLIP.config, *OPEN_CLIP.weights, *_TOKENIZER_FILES]
             try:
                 folder = Path(
                     snapshot_download(
@@ -100,7 +93,7 @@ class OpenClipEncoder:
                 )
             except (OSError, ValueError) as error:
                 raise self._does_not_load(first_line(error)) from error
-        for file in (LAYOUT.config, *LAYOUT.weights):
+        for file in (OPEN_CLIP.config, *OPEN_CLIP.weights):
             if not (folder / file).is_file():
                 raise self._does_not_load(f"it has no {file}")
         return folder
@@ -118,8 +111,8 @@ class OpenClipEncoder:
             )
             self._tokenizer = self._load_tokenizer(place)
             self._prepare(self._open_clip.get_model_preprocess_cfg(model))
-        # OpenCLIP builds networks from a config as it comes: what is wrong in it shows as any of
-        # these.
+        # OpenCLIP does not check a config before it builds a network from it: a mistake in one
+        # shows as any of these.
         except (
             OSError,
             ValueError,
@@ -146,7 +139,7 @@ class OpenClipEncoder:
         return self._open_clip.get_tokenizer(place, trust_remote_code=False)
 
     def _prepare(self, config: dict[str, Any]) -> None:
-        """Take over what is done to a picture."""
+        """Set up the preprocessing that the model's config describes."""
         _require_known(config)
         size = config["size"]
         self.short_side = int(size if isinstance(size, int) else min(size))
@@ -160,56 +153,45 @@ class OpenClipEncoder:
     def _does_not_load(self, reason: str) -> ModelError:
         return ModelError(
             f"cannot load the encoder {shown(self.name)}: {reason}; give a model that OpenCLIP "
-            f"saved ({LAYOUT.config}, {LAYOUT.weights[0]}), or use encoder='conse'"
+            f"saved ({OPEN_CLIP.config}, {OPEN_CLIP.weights[0]}), or use encoder='conse'"
         )
 
-    @torch.inference_mode()
-    def encode_frames(self, frames: Frames) -> Embeddings:
-        """Embed frames; see `keyscore_plugin.encoders.base.Encoder`."""
-        batches = self._batching.run(self._embed_pixels, require_frames(frames).pixels)
-        vectors = torch.cat(list(progress.track("encode", batches, total=len(frames))))
-        return Embeddings(vectors, frames.indices, frames.pts_seconds, self.name)
-
-    @torch.inference_mode()
-    def encode_text(self, text: str) -> TextEmbedding:
-        """Embed one text; see `keyscore_plugin.encoders.base.Encoder`."""
-        n_tokens = self._count_tokens(require_text(text))
-        with exact_arithmetic(self.device):
-            features = self._model.encode_text(self._tokenizer([text]).to(self.device))
-        return TextEmbedding(
-            vector=unit_vectors(features, encoder=self.name)[0],
-            model=self.name,
-            n_tokens=n_tokens,
-            max_tokens=self._max_tokens,
-            reading=reading_of(text, self._reads),
-        )
-
-    def _reads(self, word: str) -> bool:
-        if isinstance(self._tokenizer, self._open_clip.SimpleTokenizer):  # English, byte by byte
-            return is_latin(word)
-        return reader_of(self._tokenizer.tokenizer)(self._tokenizer.clean_fn(word))
-
-    def _count_tokens(self, text: str) -> int:
-        """Tokens of the whole text, which OpenCLIP's tokenizers cut without a word."""
-        if isinstance(self._tokenizer, self._open_clip.SimpleTokenizer):
-            return len(self._tokenizer.encode(text)) + 2  # the marks of the beginning and the end
-        cleaned = self._tokenizer.clean_fn(text)
-        return len(self._tokenizer.tokenizer(cleaned, verbose=False)["input_ids"])
-
-    def _embed_pixels(self, pixels: Tensor) -> Tensor:
-        """``(n, h, w, 3)`` uint8 to ``(n, d)`` unit vectors."""
+    @override
+    def _image_features(self, pixels: Tensor) -> Tensor:
         if self._on_device is not None:
             prepared = self._on_device(pixels.to(self.device))
         else:
             pictures = map(Image.fromarray, pixels.cpu().numpy())
             prepared = torch.stack([self._transform(picture) for picture in pictures])
-        with exact_arithmetic(self.device):
-            features = self._model.encode_image(prepared.to(self.device, self._dtype))
-        return unit_vectors(features, encoder=self.name)
+        features: Tensor = self._model.encode_image(prepared.to(self.device, self._dtype))
+        return features
+
+    @override
+    def _text_features(self, text: str) -> Tensor:
+        features: Tensor = self._model.encode_text(self._tokenizer([text]).to(self.device))
+        return features
+
+    @override
+    def _count_tokens(self, text: str) -> int:
+        if self._is_bytewise():
+            return len(self._tokenizer.encode(text)) + 2  # the marks of the beginning and the end
+        cleaned = self._tokenizer.clean_fn(text)
+        return len(self._tokenizer.tokenizer(cleaned, verbose=False)["input_ids"])
+
+    @override
+    def _reader(self) -> Callable[[str], bool]:
+        if self._is_bytewise():
+            return is_latin
+        reads = reader_of(self._tokenizer.tokenizer)
+        return lambda word: reads(self._tokenizer.clean_fn(word))
+
+    def _is_bytewise(self) -> bool:
+        """Whether the tokenizer is OpenCLIP's own: for English, falling back to single bytes."""
+        return isinstance(self._tokenizer, self._open_clip.SimpleTokenizer)
 
 
 def _require_no_hub(config: Mapping[str, Any]) -> None:
-    """See that OpenCLIP builds a model without asking a hub how another one is built."""
+    """Check that OpenCLIP can build a model without asking a hub how another one is built."""
     text = config.get("text_cfg", {}).get("hf_model_name")
     vision = config.get("vision_cfg", {}).get("timm_model_name")
     source, colon, _ = str(vision).partition(":")
@@ -220,7 +202,7 @@ def _require_no_hub(config: Mapping[str, Any]) -> None:
 
 
 def _require_known(config: Mapping[str, Any]) -> None:
-    """See that a preprocessing config says something that can be done to a picture."""
+    """Check that a preprocessing config can be carried out."""
     for name, known in _PICTURES.items():
         if config[name] not in known:
             raise ValueError(f"its {name} is {config[name]!r}, none of: {', '.join(known)}")

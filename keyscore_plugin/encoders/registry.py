@@ -1,60 +1,59 @@
 """Encoders by name."""
 
-import torch
-
 from keyscore_plugin._runtime import progress
 from keyscore_plugin._runtime.device import resolve_device
-from keyscore_plugin._runtime.hub import is_local
-from keyscore_plugin._runtime.weights_id import offline_identity, weights_identity
+from keyscore_plugin._runtime.hub import OPEN_CLIP, is_local, offline_identity, weights_identity
 from keyscore_plugin.encoders.base import Encoder
-from keyscore_plugin.encoders.conse.encoder import ConseEncoder
-from keyscore_plugin.encoders.hf import HFEncoder
-from keyscore_plugin.encoders.open_clip import LAYOUT, PREFIX, OpenClipEncoder, require_open_clip
 from keyscore_plugin.errors import InputError, shown
-
-# Ours: the smallest SigLIP 2 (arXiv 2502.14786): ahead of CLIP and SigLIP of its size on image-text
-# retrieval, Apache-2.0, and the only one of its family that a CPU can run over a grid of frames.
-AUTO_ENCODER = "google/siglip2-base-patch16-224"
+from keyscore_plugin.registries import AUTO_ENCODER, OPEN_CLIP_PREFIX, added_by, load, names
 
 _REMEDY = "use encoder='conse', which needs no download, or the folder of a model"
 
 
 def load_encoder(encoder: str | Encoder, *, device: str = "auto") -> Encoder:
-    """Make an encoder ready.
+    """Load an encoder.
 
     Args:
-        encoder: ``"conse"``; ``"auto"``, which is `AUTO_ENCODER`; a folder or a hub model id, of
-            OpenCLIP after ``"open_clip:"`` (``"open_clip:timm/PE-Core-bigG-14-448"``), else of
-            transformers; or an `Encoder`, which is handed back as it is.
-        device: ``"auto"`` (the GPU when there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` ...
+        encoder: ``"conse"``, or the name that an installed package adds; ``"auto"``, which is
+            SigLIP 2; a folder or a hub model id, of transformers or, after ``"open_clip:"``, of
+            OpenCLIP (``"open_clip:timm/PE-Core-bigG-14-448"``); or an `Encoder`, which is returned
+            unchanged.
+        device: ``"auto"`` (the GPU if there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` ...
 
     Raises:
-        InputError: There is no such device.
-        ModelError: There is no such encoder, or neither the cache nor a hub has it.
-        MissingDependencyError: A package it needs is not installed.
+        InputError: The device does not exist, or the object is not an encoder.
+        ModelError: Neither this machine nor the hub has the model, or it does not load.
+        MissingDependencyError: A package that the encoder needs is not installed.
     """
     if not isinstance(encoder, str):
-        if isinstance(encoder, type) or not isinstance(encoder, Encoder):
-            raise InputError(
-                "an encoder is a name ('conse', a model id ...) or an Encoder object, got "
-                f"{shown(encoder)}"
-            )
-        return encoder
+        return _require_encoder(encoder)
     where = resolve_device(device)
     name = named_encoder(encoder)
     with progress.loading(f"encoder {name}"):
-        if name == "conse":
-            return ConseEncoder(where)
-        if name.startswith(PREFIX):
-            return _load_open_clip(name.removeprefix(PREFIX), where)
-        local = is_local(name, kind="encoder", remedy=_REMEDY, names=("auto", "conse"))
+        known = names("encoder")
+        if name in known:
+            return _require_encoder(load("encoder", name)(where))
+        if name.startswith(OPEN_CLIP_PREFIX):
+            from keyscore_plugin.encoders.open_clip import OpenClipEncoder, require_open_clip
+
+            model = name.removeprefix(OPEN_CLIP_PREFIX)
+            require_open_clip()  # before a hub is asked for what nothing could load
+            local = is_local(model, kind="OpenCLIP encoder", remedy=_REMEDY, layout=OPEN_CLIP)
+            return OpenClipEncoder(model, where, local_files_only=local)
+        from keyscore_plugin.encoders.hf import HFEncoder
+
+        local = is_local(name, kind="encoder", remedy=_REMEDY, names=("auto", *known))
         return HFEncoder(name, where, local_files_only=local)
 
 
-def _load_open_clip(model: str, device: torch.device) -> OpenClipEncoder:
-    require_open_clip()  # before a hub is asked for what nothing could load
-    local = is_local(model, kind="OpenCLIP encoder", remedy=_REMEDY, layout=LAYOUT)
-    return OpenClipEncoder(model, device, local_files_only=local)
+def _require_encoder(encoder: object) -> Encoder:
+    """Return the object if it is an encoder."""
+    if isinstance(encoder, type) or not isinstance(encoder, Encoder):
+        raise InputError(
+            "an encoder is a name ('conse', a model id ...) or an Encoder object, got "
+            f"{shown(encoder)}"
+        )
+    return encoder
 
 
 def named_encoder(encoder: str) -> str:
@@ -63,14 +62,17 @@ def named_encoder(encoder: str) -> str:
 
 
 def encoder_weights(encoder: str) -> str | None:
-    """What changes with the encoder's weights; None where this machine does not have them.
+    """Identify the weights of an encoder: it changes when they do.
 
     Args:
-        encoder: A name as `load_encoder` takes it; see `keyscore_plugin._runtime.weights_id`.
+        encoder: A name as `load_encoder` takes it.
+
+    Returns:
+        Versions of packages, a commit or a hash; None if this machine does not have the weights.
     """
     name = named_encoder(encoder)
     if name == "conse":
         return offline_identity()
-    if name.startswith(PREFIX):
-        return weights_identity(name.removeprefix(PREFIX), config=LAYOUT.config)
-    return weights_identity(name)
+    if name.startswith(OPEN_CLIP_PREFIX):
+        return weights_identity(name.removeprefix(OPEN_CLIP_PREFIX), config=OPEN_CLIP.config)
+    return added_by("encoder", name) or weights_identity(name)

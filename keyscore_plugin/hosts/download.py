@@ -1,37 +1,39 @@
-"""A video from wherever it lies: a file, or a URL if allowed, within limits of size and time."""
+"""Open a video by path, ``file:`` URL or, if allowed, URL, within limits of size and time."""
 
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPException, HTTPResponse
+from ipaddress import ip_address
 from pathlib import Path
-from typing import IO
-from urllib.error import HTTPError
-from urllib.parse import quote, unquote
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from keyscore_plugin.errors import InputError, VideoError, shown
-from keyscore_plugin.hosts.deadline import Deadline
 from keyscore_plugin.types.numbers import is_real, is_whole
 from keyscore_plugin.video.copies import named
 from keyscore_plugin.video.source import VideoSource, open_video
 
-_CHUNK = 1 << 20
+if TYPE_CHECKING:
+    import httpx
+
 _USERINFO = re.compile(r"\w+:/*[^/?#]*@")
+_AS_IT_IS = {"Accept-Encoding": "identity"}  # compressed, its size would be unknown
+_MOST_REDIRECTS = 10
 _MOST_SECONDS = (1 << 31) // 1000  # poll(2), by which sockets wait, counts milliseconds in 31 bits
 
 
 @dataclass(frozen=True, slots=True)
 class DownloadLimits:
-    """What a URL may cost.
+    """Limits of a download.
 
     Attributes:
-        max_bytes: Size of the file.
-        max_seconds: Time for all of it.
+        max_bytes: Largest size of the file.
+        max_seconds: Longest time for the whole download.
 
     Raises:
-        InputError: One of them limits nothing.
+        InputError: A limit is not a number above 0, or limits nothing.
     """
 
     max_bytes: int = 2 << 30
@@ -48,10 +50,14 @@ class DownloadLimits:
 
 
 def check_limits(limits: object, *, allowed_by: str) -> None:
-    """Refuse what is no limit, before anything is opened.
+    """Refuse limits of another type, before anything is opened.
+
+    Args:
+        limits: Limits as the caller gave them.
+        allowed_by: What the user writes in this host to allow URLs, for the error.
 
     Raises:
-        InputError: It is neither `DownloadLimits` nor None.
+        InputError: They are neither `DownloadLimits` nor None.
     """
     if not isinstance(limits, DownloadLimits | None):
         raise InputError(
@@ -66,10 +72,10 @@ def is_remote(video: str) -> bool:
 
 
 def local_path(video: str) -> str:
-    """A path as it is, and the path of a ``file:`` URL.
+    """Return the path of a ``file:`` URL, and anything else unchanged.
 
-    A ``file:`` URL has no query and no fragment (RFC 8089): ``?`` and ``#`` are of the path, as
-    those write it who put ``file://`` before a name.
+    A ``file:`` URL has no query and no fragment (RFC 8089): ``?`` and ``#`` belong to the path, as
+    users write it who put ``file://`` before a name.
 
     Example:
         >>> local_path("file:///tmp/a%20clip.mp4")
@@ -78,7 +84,7 @@ def local_path(video: str) -> str:
         '/tmp/take#2.mp4'
 
     Raises:
-        VideoError: It is a ``file:`` URL of another machine.
+        VideoError: The ``file:`` URL names another machine.
     """
     if _scheme(video) != "file":
         return video
@@ -107,15 +113,15 @@ def open_anywhere(
     """Open a path, a ``file:`` URL or, if allowed, an ``http(s):`` URL.
 
     Args:
-        video: Where the video lies.
-        decoder: See `keyscore_plugin.open_video`.
-        limits: What a URL may cost; None allows none, and nothing is contacted.
-        allowed_by: What the user writes in this host to allow it, for the errors.
+        video: Path or URL of the video.
+        decoder: Name of a decoder, as `keyscore_plugin.open_video` takes it.
+        limits: Limits of a download; None refuses URLs, and nothing is contacted.
+        allowed_by: What the user writes in this host to allow URLs, for the errors.
 
     Raises:
-        InputError: It is a URL, and none is allowed, or it holds a user's name; or ``limits`` are
-            none.
-        VideoError: It cannot be read.
+        InputError: URLs are not allowed, the URL holds a user's name, or ``limits`` has another
+            type.
+        VideoError: The video cannot be downloaded or read.
     """
     check_limits(limits, allowed_by=allowed_by)
     if not is_remote(video):
@@ -142,55 +148,153 @@ def open_anywhere(
 
 @contextmanager
 def downloaded(url: str, limits: DownloadLimits, *, allowed_by: str) -> Iterator[str]:
-    """Path of a copy that is deleted afterwards; see `open_anywhere` for the arguments.
+    """Download a URL to a temporary file, which is deleted afterwards.
+
+    The time limit covers all of it: connections, TLS handshakes, headers, redirects and the body,
+    however slowly the server sends them. Only the look-up of a name may outlast it, by the system's
+    own limit. Proxies come from the environment, as httpx reads them.
+
+    A redirect to anything but HTTP(S) is refused, and so is one that leads from a public address to
+    one that is not: loopback, private, link-local ... The address checked is the one connected to,
+    so a name that changes its address meanwhile does not help; the connection is closed before a
+    request is sent. What a proxy connects to is known only if the URL gives an address itself.
+
+    Args:
+        url: Address of the file.
+        limits: Limits of size and time.
+        allowed_by: What the user writes in this host to allow more, for the errors.
+
+    Returns:
+        Path of the file.
 
     Raises:
-        VideoError: The server does not answer with a file, or a limit is passed.
+        VideoError: The server does not answer with a file, a redirect is refused, or a limit is
+            exceeded.
     """
+    import httpx
+    from anyio.from_thread import start_blocking_portal
+
     more = f"download it yourself, or allow more by {allowed_by}"
     with tempfile.TemporaryDirectory(prefix="keyscore-") as folder:
-        # The suffix helps FFmpeg to tell some formats.
+        # The suffix helps FFmpeg to recognise some formats.
         path = Path(folder, f"video{Path(re.split('[?#]', url)[0]).suffix}")
-        with Deadline(limits.max_seconds) as deadline:
-            try:
-                with deadline.open(url) as response, path.open("wb") as file:
-                    _copy(response, file, url, limits, more)
-            except VideoError:
-                raise
-            except (OSError, HTTPException, ValueError) as error:
-                if isinstance(error, HTTPError):
-                    error.close()  # it holds the connection
-                if deadline.has_passed:
-                    raise _too_slow(url, limits, more) from error
-                raise VideoError(url, _cause(error), "check the address, or give a file") from error
-            if deadline.has_passed:  # an answer without a length ends where it is cut off
-                raise _too_slow(url, limits, more)
+        download = _Download(url, limits, more)
+        try:
+            # A thread of its own, since the caller may already run an event loop.
+            with start_blocking_portal() as portal:
+                portal.call(download.to, path)
+        except TimeoutError as error:
+            cause = f"it did not arrive within {limits.max_seconds:g} s"
+            raise VideoError(url, cause, more) from error
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+            cause = " ".join(str(error).split()) or type(error).__name__
+            raise VideoError(url, cause, "check the address, or give a file") from error
         yield str(path)
 
 
-def _copy(
-    response: HTTPResponse, file: IO[bytes], url: str, limits: DownloadLimits, more: str
-) -> None:
-    promised = response.length  # None where the server does not say
-    n_bytes = 0
-    # Not `read`: it waits for a whole chunk before the size can be looked at.
-    while n_bytes != promised and (chunk := response.read1(_CHUNK)):
-        n_bytes += len(chunk)
-        if n_bytes > limits.max_bytes:
-            raise VideoError(url, f"it is larger than {limits.max_bytes:,} bytes", more)
-        file.write(chunk)
-    # Some containers play without their end, and nobody would know.
-    if promised is not None and n_bytes < promised:
-        raise ConnectionError(f"the server closed after {n_bytes:,} of {promised:,} bytes")
+class _Download:
+    """One download, through its redirects."""
+
+    def __init__(self, url: str, limits: DownloadLimits, more: str) -> None:
+        self._url = url
+        self._limits = limits
+        self._more = more
+        self._came_from_public = False
+        self._streams: list[Any] = []
+
+    async def to(self, path: Path) -> None:
+        """Fetch the URL within its limits.
+
+        Raises:
+            TimeoutError: The time is over.
+        """
+        import anyio
+
+        try:
+            with anyio.fail_after(self._limits.max_seconds):
+                await self._follow(path)
+        finally:
+            # httpx leaves one open that is cancelled in its TLS handshake.
+            for stream in self._streams:
+                await stream.aclose()
+
+    async def _follow(self, path: Path) -> None:
+        """Fetch the URL, through its redirects."""
+        import httpx
+
+        # No connection is kept, so that each one is checked.
+        alone = httpx.Limits(max_keepalive_connections=0)
+        async with httpx.AsyncClient(timeout=None, limits=alone) as client:
+            request = client.build_request("GET", self._url, headers=_AS_IT_IS)
+            for _ in range(_MOST_REDIRECTS + 1):
+                following = await self._answer(client, request, path)
+                if following is None:
+                    return
+                request = following
+            raise ValueError(f"it redirects more than {_MOST_REDIRECTS} times")
+
+    async def _answer(
+        self, client: "httpx.AsyncClient", request: "httpx.Request", path: Path
+    ) -> "httpx.Request | None":
+        """Save what one address answers; the next request if that is a redirect."""
+        if request.url.scheme not in ("http", "https"):
+            raise ValueError(f"a redirect to {shown(str(request.url))} is not allowed")
+        host = request.url.raw_host.decode("ascii")
+        address = host if _is_address(host) else None
+        self._require_public(address)
+        target = ""
+
+        async def watch(event: str, info: Mapping[str, Any]) -> None:
+            nonlocal address, target
+            if event == "connection.connect_tcp.started":
+                target = info["host"]
+            elif event == "connection.connect_tcp.complete":
+                self._streams.append(info["return_value"])
+                if target == host:  # the address of a proxy says nothing about the server's
+                    address = info["return_value"].get_extra_info("server_addr")[0]
+                    self._require_public(address)
+
+        request.extensions["trace"] = watch
+        response = await client.send(request, stream=True)
+        self._came_from_public |= address is None or _is_public(address)
+        try:
+            if response.next_request is not None:
+                return response.next_request
+            if not response.is_success:
+                raise ValueError(
+                    f"the server answers {response.status_code} {response.reason_phrase}"
+                )
+            await self._save(response, path)
+        finally:
+            await response.aclose()
+        return None
+
+    def _require_public(self, address: str | None) -> None:
+        """Refuse an address that is not public after one that was."""
+        if self._came_from_public and address is not None and not _is_public(address):
+            raise ValueError(f"a redirect to {address}, which is not a public address, is refused")
+
+    async def _save(self, response: "httpx.Response", path: Path) -> None:
+        """Write the body as it comes; httpx raises if it ends before its announced length."""
+        n_bytes = 0
+        with path.open("wb") as file:
+            async for chunk in response.aiter_raw():
+                n_bytes += len(chunk)
+                if n_bytes > self._limits.max_bytes:
+                    cause = f"it is larger than {self._limits.max_bytes:,} bytes"
+                    raise VideoError(self._url, cause, self._more)
+                file.write(chunk)
 
 
-def _cause(error: Exception) -> str:
-    """What a library says went wrong, in one line."""
-    if isinstance(error, UnicodeEncodeError):
-        letter = error.object[error.start]
-        return f"an address has {quote(letter, errors='surrogatepass')} in place of {letter!r}"
-    return " ".join(str(getattr(error, "reason", error)).split()) or type(error).__name__
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
-def _too_slow(url: str, limits: DownloadLimits, more: str) -> VideoError:
-    return VideoError(url, f"it did not arrive within {limits.max_seconds:g} s", more)
+def _is_public(address: str) -> bool:
+    found = ip_address(address.partition("%")[0])  # a link-local one may name its interface
+    found = getattr(found, "ipv4_mapped", None) or found
+    return found.is_global and not found.is_multicast

@@ -160,7 +160,7 @@ class Title:
 
     @classmethod
     def of(cls, selection: Selection) -> "Title":
-        """The title of a selection: the text that scored the frames, or a line that none was given."""
+        """The title of a selection: the text that scored the frames, if any."""
         text = _text(selection)
         fitting = (kind for kind in _SIZES if len(wrapped(text, size=kind[0])) <= kind[2])
         size, line_height, most = next(fitting, _SIZES[-1])

@@ -11,8 +11,9 @@ from torch import Tensor
 from keyscore_plugin.report import style
 from keyscore_plugin.report.text import chosen_scores, format_time
 from keyscore_plugin.types import ScoredFrame, Selection
-from keyscore_plugin.video.source import VideoSource, uniform_indices
-from keyscore_plugin.video.trim import Excerpt
+from keyscore_plugin.video.grid import uniform_indices
+from keyscore_plugin.video.source import VideoSource
+from keyscore_plugin.video.trim import TrimmedVideo
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -91,7 +92,7 @@ def _uniform(selection: Selection, source: VideoSource) -> list[ScoredFrame]:
     """Frames at mid-bins; where frames were scored, the scored ones nearest to that."""
     scored = [frame for frame in selection.curves if frame.total is not None]
     if not scored:
-        part = Excerpt.between(source, selection.start_seconds, selection.end_seconds)
+        part = TrimmedVideo.between(source, selection.start_seconds, selection.end_seconds)
         pts_seconds = part.pts_seconds()
         rows = uniform_indices(pts_seconds, N_UNIFORM).tolist()
         return [ScoredFrame(part.first + row, float(pts_seconds[row])) for row in rows]

@@ -37,7 +37,7 @@ def time_ticks(start: float, end: float) -> dict[float, str]:
         '2:00:00'
     """
     step = next((s for s in _TICK_STEPS if (end - start) / s < _MAX_TICKS), 86400)
-    first, last = math.ceil(start / step - 1e-9), math.floor(end / step + 1e-9)
+    first, last = math.ceil((start - 1e-7) / step), math.floor((end + 1e-7) / step)
     decimals = 0 if step >= 1 else 1
     return {n * step: format_time(n * step, decimals=decimals) for n in range(first, last + 1)}
 

@@ -17,9 +17,8 @@ from keyscore_plugin.report.sheet import glyphs_may_be_missing
 from keyscore_plugin.report.stills import chosen_stills, load_stills
 from keyscore_plugin.report.text import from_first_frame
 from keyscore_plugin.types import Selection
-from keyscore_plugin.video.reopening import reopened
 from keyscore_plugin.video.samples.joined import Needle
-from keyscore_plugin.video.source import VideoSource
+from keyscore_plugin.video.source import VideoSource, reopened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

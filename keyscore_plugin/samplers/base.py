@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from keyscore_plugin._runtime.optional import load
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import InputError, shown
-from keyscore_plugin.registries import SAMPLERS
+from keyscore_plugin.registries import load, names
 from keyscore_plugin.types import Selection
 from keyscore_plugin.video.source import VideoInput
 
@@ -68,7 +67,7 @@ def require_sampler(sampler: object) -> None:
 
 def list_samplers() -> list[str]:
     """Names that `get_sampler` knows, sorted."""
-    return sorted(SAMPLERS)
+    return names("sampler")
 
 
 def get_sampler(
@@ -97,7 +96,7 @@ def get_sampler(
     Raises:
         InputError: There is no such sampler.
     """
-    sampler: Sampler = load("sampler", name, SAMPLERS)(
+    sampler: Sampler = load("sampler", name)(
         config, encoder=encoder, captioner=captioner, decoder=decoder, device=device
     )
     return sampler

@@ -1,12 +1,11 @@
 """Which frames of the grid are worth the encoder's time."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
 
 from keyscore_plugin._runtime import progress
-from keyscore_plugin.config import GridConfig
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.encoders.batching import BLOCK_FRAMES
 from keyscore_plugin.samplers.grid import ThumbnailStore, rebatch
@@ -14,23 +13,18 @@ from keyscore_plugin.samplers.query import mean_cosine
 from keyscore_plugin.types import Candidates, Embeddings, Frames, TextEmbedding
 
 
-def side_to_encode(config: GridConfig, encoder: Encoder) -> int:
-    """Pixels of the shorter side of a thumbnail that is to be embedded: what the encoder sees."""
-    return max(config.short_side, encoder.short_side)
-
-
 def encode_in_blocks(
     batches: Iterable[Frames], encoder: Encoder, *, n_most: int
 ) -> list[Embeddings]:
-    """Embed frames as they come, in the same blocks however they come.
+    """Embed frames as they come, in blocks that do not depend on the batches.
 
     Args:
         batches: Frames in time order, in batches of any length.
-        encoder: Embeds.
-        n_most: No more frames than this will come.
+        encoder: The encoder.
+        n_most: The number of frames that come at most.
 
     Returns:
-        The embeddings of each block; none where no frame came.
+        The embeddings of each block; an empty list if no frame came.
     """
     done: list[Embeddings] = []
     n_done = 0
@@ -42,13 +36,13 @@ def encode_in_blocks(
 
 
 def encode_rows(grid: ThumbnailStore, rows: Tensor, encoder: Encoder) -> Embeddings:
-    """Embed ``(n,)`` rows of a grid, rising."""
+    """Embed ``(n,)`` rising rows of a grid."""
     blocks = (grid[some] for some in torch.split(rows, BLOCK_FRAMES))
     return join_embeddings(encode_in_blocks(blocks, encoder, n_most=len(rows)))
 
 
 def join_embeddings(parts: list[Embeddings]) -> Embeddings:
-    """Embeddings of one video and encoder as one, in time order; at least one part."""
+    """Join embeddings of one video by one encoder, in time order; at least one part."""
     pts_seconds = torch.cat([part.pts_seconds for part in parts])
     order = pts_seconds.argsort(stable=True)
     vectors = torch.cat([part.vectors for part in parts])
@@ -63,7 +57,7 @@ def join_embeddings(parts: list[Embeddings]) -> Embeddings:
 def encode_candidates_first(
     grid: ThumbnailStore,
     candidates: Candidates,
-    texts: list[TextEmbedding],
+    texts: Sequence[TextEmbedding],
     encoder: Encoder,
     *,
     n_encoded: int,
@@ -73,12 +67,12 @@ def encode_candidates_first(
     Args:
         grid: ``n_grid`` thumbnails.
         candidates: The representatives, and the cluster of every frame of the grid.
-        texts: What the frames will be scored with.
-        encoder: Embeds.
-        n_encoded: Frames to embed; all of the grid when it has no more.
+        texts: The texts that score.
+        encoder: The encoder.
+        n_encoded: Frames to embed; all of the grid if it has no more.
 
     Returns:
-        ``(n,)`` rows of the grid that were embedded, rising, and their embeddings.
+        ``(n,)`` rising rows of the grid that were embedded, and their embeddings.
     """
     if n_encoded >= len(grid):
         everything = torch.arange(len(grid))
@@ -96,16 +90,16 @@ def rows_worth_encoding(candidates: Candidates, cosines: Tensor, *, n_more: int)
     """Share further frames out over the clusters by the score of their candidates.
 
     Ours; the paper scores the candidates alone. A cluster's share grows with its size and with
-    the score of its candidate, and none is left out: the candidate may be its dullest frame.
+    the score of its candidate. No cluster is left out: its candidate may be its dullest frame.
     Inside a cluster the frames are taken evenly in time.
 
     Args:
         candidates: The representatives, and the cluster of every frame of the grid.
         cosines: ``(n_candidates,)`` cosine of each representative with the text.
-        n_more: Frames wanted.
+        n_more: Number of frames wanted.
 
     Returns:
-        ``(min(n_more, frames left),)`` rows of the grid, rising, no candidate among them.
+        ``(min(n_more, frames left),)`` rising rows of the grid, without the candidates.
     """
     floor = 0.25  # ours: a cluster that does not score still gets a quarter of the best one's share
     span = (cosines.max() - cosines.min()).clamp_min(1e-6)
@@ -125,7 +119,7 @@ def rows_worth_encoding(candidates: Candidates, cosines: Tensor, *, n_more: int)
 
 
 def _even_order(n: int) -> Tensor:
-    """Turn of each of ``n`` places in an order whose every beginning is spread evenly.
+    """The turn of each of ``n`` places in an order of which every beginning is spread evenly.
 
     Van der Corput's sequence in base 2 (Niederreiter 1992, ch. 3).
 

@@ -1,6 +1,7 @@
-"""The texts that score the frames: given, or made by the captioner."""
+"""What one call asks for, and the texts that score the frames: given, or made by a captioner."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,35 +11,109 @@ from keyscore_plugin._runtime.full_precision import exact_arithmetic
 from keyscore_plugin.algorithm.scoring import score
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.config import Guide, ScoreConfig
-from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import InputError, shown
-from keyscore_plugin.samplers.request import SelectionRequest
 from keyscore_plugin.types import Caption, Embeddings, Frames, FrameScores, TextEmbedding
+from keyscore_plugin.types.numbers import is_real, is_whole, plain
+
+DEFAULT_NUM_FRAMES = 8  # N_UFP of sec. 4.1.4, the usual budget of a Video-LLM
 
 
 @dataclass(frozen=True, slots=True)
+class SelectionRequest:
+    """What one call asks for, checked.
+
+    Attributes:
+        num_frames: The budget, or None with a threshold.
+        threshold: The least total score of a chosen frame, or None with a budget.
+        caption: A sentence about the video.
+        question: The question that the model will be asked.
+
+    Raises:
+        InputError: A value is out of range, or the budget and the threshold are both given.
+    """
+
+    num_frames: int | None = None
+    threshold: float | None = None
+    caption: str | None = None
+    question: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.num_frames is not None and self.threshold is not None:
+            raise InputError("num_frames and threshold exclude each other; give one of them")
+        if self.num_frames is not None and not (is_whole(self.num_frames) and self.num_frames >= 1):
+            raise InputError(
+                f"num_frames must be a whole number >= 1, got {shown(self.num_frames)}"
+            )
+        if self.threshold is not None and not (
+            is_real(self.threshold) and math.isfinite(self.threshold)
+        ):
+            raise InputError(f"threshold must be a finite number, got {shown(self.threshold)}")
+        for name in ("num_frames", "threshold"):
+            object.__setattr__(self, name, plain(getattr(self, name)))
+        for name, text in (("caption", self.caption), ("question", self.question)):
+            if text is not None and not isinstance(text, str):
+                raise InputError(f"the {name} must be a text, got {shown(text)}")
+            if text is not None and not text.strip():
+                raise InputError(f"the {name} is empty; give a sentence, or leave it out")
+
+    @property
+    def at_least(self) -> int:
+        """The number of frames that the grid must hold to serve the budget."""
+        return self.num_frames or 1
+
+    def notes(self, scores: Tensor | None) -> tuple[str, ...]:
+        """A note if the threshold was above every score.
+
+        Args:
+            scores: ``(k,)`` scores of the chosen frames, or None if the sampler ranks none.
+        """
+        if self.threshold is None or scores is None or bool((scores >= self.threshold).any()):
+            return ()
+        return (
+            f"no frame reaches the threshold {self.threshold:g}: the highest score is "
+            f"{float(scores.max()):.6g}, and that frame alone was chosen; lower the threshold",
+        )
+
+    def texts(self, guide: Guide) -> tuple[bool, bool]:
+        """Whether a caption scores the frames under ``guide``, and whether the question does.
+
+        Raises:
+            InputError: The guide wants a question and there is none.
+        """
+        if guide == "given":
+            return self.caption is not None or self.question is None, (
+                self.caption is None and self.question is not None
+            )
+        if guide in ("question", "both") and self.question is None:
+            raise InputError(f"guide={shown(guide)} scores with the question, and none was given")
+        return guide in ("caption", "both"), guide in ("question", "both")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Query:
-    """The texts that score, and where they came from.
+    """The texts that score, with their origin.
 
     Attributes:
         caption: The caption that scores, or None.
         question: The question that scores, or None.
+        embeddings: The same texts, embedded; none if no text scores.
     """
 
-    caption: Caption | None
-    question: str | None
+    caption: Caption | None = None
+    question: str | None = None
+    embeddings: tuple[TextEmbedding, ...] = ()
 
-    def embed(self, encoder: Encoder) -> list[TextEmbedding]:
-        """Embed each text that scores."""
-        texts = [self.caption.text if self.caption else None, self.question]
-        return [encoder.encode_text(text) for text in texts if text is not None]
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Notes on each text that the encoder cut, or that has words it cannot read."""
+        return notes_on_texts(self.embeddings)
 
 
 def require_query(request: SelectionRequest, guide: Guide, captioner: Captioner | None) -> None:
-    """Refuse a call that can have no text to score with, before anything is decoded.
+    """Refuse a call that can have no text to score with.
 
     Raises:
-        InputError: A text is wanted, none was given, and there is no captioner.
+        InputError: A text is wanted, the caller gave none, and there is no captioner.
     """
     wants_caption, _ = request.texts(guide)
     if wants_caption and request.caption is None and captioner is None:
@@ -52,20 +127,23 @@ def resolve_query(
     request: SelectionRequest,
     guide: Guide,
     captioner: Captioner | None,
-    candidates: Callable[[], Frames],
-) -> Query:
-    """Decide which texts score, and have a caption made where one is wanted and none was given.
+    described: Callable[[], Frames],
+) -> tuple[Caption | None, str | None]:
+    """Decide which texts score; the captioner writes a caption if one is wanted and not given.
 
     A question is never replaced by a caption, nor by its answer.
 
     Args:
         request: What the caller gave.
-        guide: See `SamplerConfig`.
-        captioner: Makes the caption; None if the caller has none.
-        candidates: Gives the frames to describe; called only if a caption has to be made.
+        guide: `SamplerConfig.guide`.
+        captioner: The model that writes the caption; None if the caller has none.
+        described: Returns the frames to describe; called only if a caption has to be written.
+
+    Returns:
+        The caption that scores and the question that scores; each may be None.
 
     Raises:
-        InputError: A text is wanted, none was given, and there is no captioner.
+        InputError: A text is wanted, the caller gave none, and there is no captioner.
     """
     require_query(request, guide, captioner)
     wants_caption, wants_question = request.texts(guide)
@@ -73,12 +151,12 @@ def resolve_query(
     if wants_caption and request.caption is not None:
         caption = Caption(request.caption, origin="given")
     elif wants_caption and captioner is not None:
-        caption = captioner.caption(candidates())
-    return Query(caption, request.question if wants_question else None)
+        caption = captioner.caption(described())
+    return caption, request.question if wants_question else None
 
 
-def score_by_all(
-    frames: Embeddings, texts: list[TextEmbedding], config: ScoreConfig
+def score_texts(
+    frames: Embeddings, texts: Sequence[TextEmbedding], config: ScoreConfig
 ) -> FrameScores:
     """KeyScore of each frame, averaged over the texts that score (ours; the paper has one)."""
     scores = [score(frames, text, config) for text in texts]
@@ -90,13 +168,13 @@ def score_by_all(
     )
 
 
-def mean_cosine(frames: Embeddings, texts: list[TextEmbedding]) -> Tensor:
+def mean_cosine(frames: Embeddings, texts: Sequence[TextEmbedding]) -> Tensor:
     """``(n,)`` cosine of each frame with the texts, averaged over them (eq. 2)."""
     with exact_arithmetic(frames.vectors.device):
         return torch.stack([frames.vectors @ text.vector for text in texts]).mean(0)
 
 
-def notes_on_texts(texts: list[TextEmbedding]) -> tuple[str, ...]:
+def notes_on_texts(texts: Sequence[TextEmbedding]) -> tuple[str, ...]:
     """Notes on each text that the encoder cut, or that has words it cannot read."""
     cuts = [
         f"the encoder {text.model} read the first {text.max_tokens} of {text.n_tokens} tokens "

@@ -4,14 +4,13 @@ from dataclasses import replace
 
 from torch import Tensor
 
+from keyscore_plugin._runtime.stopwatch import stage
 from keyscore_plugin.algorithm.stacfp import propose_features
 from keyscore_plugin.config import ProposalConfig
-from keyscore_plugin.samplers.look import colours_alone
 from keyscore_plugin.samplers.pad_selection import pad_evenly
-from keyscore_plugin.samplers.request import SelectionRequest, Stopwatch
+from keyscore_plugin.samplers.run import Run
 from keyscore_plugin.samplers.template import Choice, SamplerTemplate
 from keyscore_plugin.types import GridInfo, ScoredFrame
-from keyscore_plugin.video.source import VideoSource
 
 
 class StacfpSampler(SamplerTemplate):
@@ -25,25 +24,19 @@ class StacfpSampler(SamplerTemplate):
     def _default_num_frames(self) -> int | None:
         return None  # k* of Algorithm 1, line 11
 
-    def _choose(self, source: VideoSource, request: SelectionRequest, clock: Stopwatch) -> Choice:
-        grid = colours_alone(
-            source,
-            self.config.grid,
-            at_least=request.at_least,
-            bins=self.config.proposal.bins,
-            clock=clock,
-            device=self.tensor_device,
-        )
-        with clock.stage("propose"):
+    def _choose(self, run: Run) -> Choice:
+        num_frames = run.request.num_frames
+        grid = run.histograms(self.config.grid)
+        with stage("propose"):
             candidates = propose_features(
                 grid.histograms,
                 grid.indices,
                 grid.pts_seconds,
-                self._proposal(len(grid), request.num_frames),
+                self._proposal(len(grid), num_frames),
             )
-        with clock.stage("select"):
-            rows = pad_evenly(candidates.rows.cpu(), grid.pts_seconds, request.num_frames)
-            if request.num_frames == 1:  # k-means needs two clusters: keep the larger one's frame
+        with stage("select"):
+            rows = pad_evenly(candidates.rows.cpu(), grid.pts_seconds, num_frames)
+            if num_frames == 1:  # k-means needs two clusters: keep the larger one's frame
                 rows = rows[candidates.labels.bincount().argmax().cpu()].unsqueeze(0)
         return Choice(
             indices=grid.indices[rows],

@@ -1,44 +1,49 @@
-"""The part of a sampler's call that is alike for all: open, choose, report."""
+"""The part of a sampler's call that is the same for all: open, choose, report."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from keyscore_plugin._runtime.device import is_out_of_memory, resolve_device
+from keyscore_plugin._runtime.stopwatch import counting, stage
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.captioners.registry import load_captioner
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import InputError, MemoryEndedError
-from keyscore_plugin.samplers.query import require_query
-from keyscore_plugin.samplers.request import DEFAULT_NUM_FRAMES, SelectionRequest, Stopwatch
-from keyscore_plugin.types import Caption, GridInfo, ScoredFrame, Selection
+from keyscore_plugin.samplers.query import DEFAULT_NUM_FRAMES, Query, SelectionRequest
+from keyscore_plugin.samplers.run import Run
+from keyscore_plugin.types import GridInfo, ScoredFrame, Selection
 from keyscore_plugin.video.source import VideoInput, VideoSource, open_video
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """What a sampler's `SamplerTemplate._choose` found; `Selection` adds the circumstances.
+    """What `SamplerTemplate._choose` found; the `Selection` adds the circumstances of the call.
 
     Attributes:
-        indices: ``(k,)`` int64, rising.
-        pts_seconds: ``(k,)`` float64.
-        scores: ``(k,)`` what the frames were ranked by, or None.
-        looked_at: What was decoded to choose from; None where nothing was.
+        indices: ``(k,)`` int64 frame indices, rising.
+        pts_seconds: ``(k,)`` float64 times.
+        scores: ``(k,)`` scores that the frames were ranked by, or None.
+        looked_at: The frames that were decoded to choose from; None if there were none.
+        query: The texts that scored.
+        encoder: Name of the encoder, or None if none was used.
+        candidates: STACFP's representatives, in time order.
+        curves: Every scored frame, in time order.
+        notes: Facts that a reader of the selection must know.
     """
 
     indices: Tensor
     pts_seconds: Tensor
     scores: Tensor | None = None
     looked_at: GridInfo | None = None
-    caption: Caption | None = None
-    question: str | None = None
+    query: Query = field(default_factory=Query)
     encoder: str | None = None
     candidates: tuple[ScoredFrame, ...] = ()
     curves: tuple[ScoredFrame, ...] = ()
@@ -46,11 +51,32 @@ class Choice:
 
 
 class SamplerTemplate(ABC):
-    """Base of the samplers that come with KeyScore; see `keyscore_plugin.samplers.base.Sampler`."""
+    """Base of the samplers that come with KeyScore; a subclass adds `_choose`.
+
+    Args:
+        config: Settings, or a dict of those that differ from the defaults, such as
+            ``{"grid": {"sample_fps": 4}}``; None keeps all defaults.
+        encoder: A name as `load_encoder` takes it (``"auto"``, ``"conse"``, a model id, a folder,
+            ``"open_clip:..."``), or an `Encoder`. A name is loaded at the first call that needs
+            it.
+        captioner: A name as `load_captioner` takes it (``"labels"``, the model id or folder of a
+            Video-LLM), or a `Captioner`; it writes the caption of calls without a text. None
+            makes none.
+        decoder: Name of the decoder, as `open_video` takes it.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"`` ...
+
+    Attributes:
+        name: The name that `Selection.sampler` records.
+        needs_text: Whether a call needs a caption, a question or a captioner.
+        ranks: Whether frames get a total score that a threshold can be compared with.
+
+    Raises:
+        InputError: A setting is unknown or out of range, or the device does not exist.
+    """
 
     name: str
     needs_text: bool = False
-    ranks: bool = False  # has a total score that a threshold can be held against
+    ranks: bool = False
 
     def __init__(
         self,
@@ -61,11 +87,10 @@ class SamplerTemplate(ABC):
         decoder: str = "auto",
         device: str = "auto",
     ) -> None:
-        """See `keyscore_plugin.samplers.base.get_sampler` for the arguments."""
         self.config = SamplerConfig.of(config)
         self.decoder = decoder
-        # Here, not where it is first needed: that may be another thread, with another current GPU.
-        # A sampler that needs no device still refuses one that is not there.
+        # Resolved here, not at the first use: that may be in another thread, with another current
+        # GPU. A sampler that needs no device still refuses one that does not exist.
         self.device = resolve_device(device)
         self._encoder = encoder
         self._captioner = captioner
@@ -81,7 +106,7 @@ class SamplerTemplate(ABC):
 
     @property
     def tensor_device(self) -> torch.device:
-        """Where STACFP computes: the GPU asked for or there; the CPU for MPS, without float64."""
+        """The device of STACFP: that of the sampler, but the CPU for MPS, which has no float64."""
         return torch.device("cpu") if self.device.type == "mps" else self.device
 
     @property
@@ -101,64 +126,106 @@ class SamplerTemplate(ABC):
         question: str | None = None,
         fps: float | None = None,
     ) -> Selection:
-        """See `keyscore_plugin.samplers.base.Sampler`."""
+        """Choose frames of a video.
+
+        Args:
+            video: Anything that `open_video` takes: a path, the bytes or an open file of a video,
+                a folder or list of pictures, an ``(n, h, w, 3)`` uint8 array. An open video stays
+                open.
+            num_frames: The budget k: exactly min(k, frames in the video) are chosen. Without a
+                budget and a threshold most samplers choose 8; ``stacfp`` chooses as many as it
+                finds clusters.
+            threshold: Instead of a budget, the least total score (0 to 1) of a chosen frame; the
+                best frame is always chosen. Only for samplers that rank frames.
+            caption: A sentence about the video.
+            question: The question that the model will be asked about the video.
+            fps: Pictures per second, if the video is a folder, a list or an array of pictures.
+
+        Returns:
+            The ``k`` chosen frames in time order: ``indices`` (0-based, in display order) and
+            ``pts_seconds`` (seconds, from the container), with the reasons.
+
+        Raises:
+            VideoError: The video cannot be read.
+            InputError: An argument is out of range, or a text is missing.
+            MissingDependencyError: The decoder or a model needs a package that is not installed.
+            MemoryEndedError: The memory of the device does not hold what the choice needs. Like a
+                `VideoError` it costs this video alone: the next one may be smaller.
+        """
         if threshold is not None and not self.ranks:
             raise InputError(f"{self.name} ranks no frames, so it has no threshold; use num_frames")
         if num_frames is None and threshold is None:
             num_frames = self._default_num_frames()
         request = SelectionRequest(num_frames, threshold, caption, question)
-        clock = Stopwatch()
-        with ExitStack() as stack:
-            with clock.stage("decode"):
+        with counting() as stopwatch, ExitStack() as stack:
+            with stage("decode"):
                 source = open_video(video, decoder=self.decoder, fps=fps)
             if source is not video:
                 stack.enter_context(source)
-            choice = self._choose_in_memory(source, request, clock)
-            looked_at = choice.looked_at
-            return Selection(
-                video=source.path,
-                sampler=self.name,
-                config=self._settings(),
-                num_frames=request.num_frames,
-                threshold=request.threshold,
-                indices=choice.indices.tolist(),
-                pts_seconds=choice.pts_seconds.tolist(),
-                scores=None if choice.scores is None else choice.scores.tolist(),
-                caption=choice.caption,
-                question=choice.question,
-                encoder=choice.encoder,
-                decoder=source.decoder,
-                stream=source.stream,
-                start_pts_seconds=source.start_pts_seconds,
-                duration_seconds=source.duration_seconds,
-                average_fps=float(source.average_fps),
-                n_frames=source.n_frames,
-                n_frames_counted=source.n_frames_counted,
-                n_grid=looked_at.n_first + looked_at.n_closer if looked_at else 0,
-                looked_at=looked_at,
-                candidates=choice.candidates,
-                curves=choice.curves,
-                seconds=clock.seconds(),
-                notes=source.notes + choice.notes + request.notes(choice.scores),
-            )
+            choice = self._choose_in_memory(self.run_on(source, request))
+            return self._selection(source, request, choice, stopwatch.seconds())
 
-    def _choose_in_memory(
-        self, source: VideoSource, request: SelectionRequest, clock: Stopwatch
-    ) -> Choice:
-        """`_choose`, with one error wherever the memory of a GPU ends.
+    def run_on(self, source: VideoSource, request: SelectionRequest) -> Run:
+        """The context of one call on an open video."""
+        return Run(
+            source,
+            request,
+            self.config,
+            self.tensor_device,
+            get_encoder=lambda: self.encoder,
+            get_captioner=lambda: self.captioner,
+        )
+
+    def _selection(
+        self,
+        source: VideoSource,
+        request: SelectionRequest,
+        choice: Choice,
+        seconds: Mapping[str, float],
+    ) -> Selection:
+        looked_at = choice.looked_at
+        return Selection(
+            video=source.path,
+            sampler=self.name,
+            config=self._settings(),
+            num_frames=request.num_frames,
+            threshold=request.threshold,
+            indices=choice.indices.tolist(),
+            pts_seconds=choice.pts_seconds.tolist(),
+            scores=None if choice.scores is None else choice.scores.tolist(),
+            caption=choice.query.caption,
+            question=choice.query.question,
+            encoder=choice.encoder,
+            decoder=source.decoder,
+            stream=source.stream,
+            start_pts_seconds=source.start_pts_seconds,
+            duration_seconds=source.duration_seconds,
+            average_fps=float(source.average_fps),
+            n_frames=source.n_frames,
+            n_frames_counted=source.n_frames_counted,
+            n_grid=looked_at.n_first + looked_at.n_closer if looked_at else 0,
+            looked_at=looked_at,
+            candidates=choice.candidates,
+            curves=choice.curves,
+            seconds=seconds,
+            notes=source.notes + choice.query.notes + choice.notes + request.notes(choice.scores),
+        )
+
+    def _choose_in_memory(self, run: Run) -> Choice:
+        """`_choose`, with one error if the memory of a GPU ends.
 
         Raises:
-            MemoryEndedError: It does not hold what the choice needs.
+            MemoryEndedError: The device does not hold what the choice needs.
         """
         try:
-            return self._choose(source, request, clock)
+            return self._choose(run)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
             raise MemoryEndedError(
                 f"the memory of the device does not hold what {self.name} needs to choose "
-                f"frames of {source.path}; free some of it, give a grid of fewer max_frames or a "
-                "smaller short_side, or use device='cpu'"
+                f"frames of {run.source.path}; free some of it, give a grid of fewer max_frames or "
+                "a smaller short_side, or use device='cpu'"
             ) from error
 
     def _default_num_frames(self) -> int | None:
@@ -166,22 +233,9 @@ class SamplerTemplate(ABC):
         return DEFAULT_NUM_FRAMES
 
     def _settings(self) -> dict[str, Any]:
-        """What `Selection.config` records."""
+        """The settings that `Selection.config` records."""
         return self.config.to_dict()
 
     @abstractmethod
-    def _choose(self, source: VideoSource, request: SelectionRequest, clock: Stopwatch) -> Choice:
-        """Choose frames of an open video."""
-
-
-class TextSampler(SamplerTemplate):
-    """Base of the samplers that hold frames against a text."""
-
-    needs_text = True
-
-    def _ready_encoder(self, request: SelectionRequest, clock: Stopwatch) -> Encoder:
-        """The encoder, for a call that has or can have a text."""
-        with clock.stage("caption"):
-            require_query(request, self.config.guide, self.captioner)
-        with clock.stage("encode"):
-            return self.encoder
+    def _choose(self, run: Run) -> Choice:
+        """Choose frames of the open video of a run."""

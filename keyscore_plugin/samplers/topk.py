@@ -3,20 +3,20 @@
 from dataclasses import replace
 
 from keyscore_plugin.algorithm.selection import select
-from keyscore_plugin.samplers.request import SelectionRequest
-from keyscore_plugin.samplers.text import CosineSampler, Picked, ScoredGrid
+from keyscore_plugin.samplers.query import SelectionRequest
+from keyscore_plugin.samplers.text import Picked, QueryGrid, TextSampler
 
 
-class TopKSampler(CosineSampler):
+class TopKSampler(TextSampler):
     """Eq. 2 as the only score and plain ranking as the only rule.
 
-    A threshold is held against the cosine itself.
+    A threshold is compared with the cosine itself.
     """
 
     name = "topk"
     ranks = True
 
-    def _pick(self, grid: ScoredGrid, request: SelectionRequest) -> Picked:
+    def _pick(self, grid: QueryGrid, request: SelectionRequest) -> Picked:
         return Picked(
             select(
                 grid.cosines,

@@ -1,8 +1,9 @@
 """Uniform sampling, the baseline of the field: the frame in the middle of each of k equal bins."""
 
-from keyscore_plugin.samplers.request import SelectionRequest, Stopwatch
+from keyscore_plugin._runtime.stopwatch import stage
+from keyscore_plugin.samplers.run import Run
 from keyscore_plugin.samplers.template import Choice, SamplerTemplate
-from keyscore_plugin.video.source import VideoSource, uniform_indices
+from keyscore_plugin.video.grid import uniform_indices
 
 
 class UniformSampler(SamplerTemplate):
@@ -10,14 +11,12 @@ class UniformSampler(SamplerTemplate):
 
     name = "uniform"
 
-    def _choose(self, source: VideoSource, request: SelectionRequest, clock: Stopwatch) -> Choice:
-        with clock.stage("select"):
+    def _choose(self, run: Run) -> Choice:
+        source = run.source
+        with stage("select"):
             indices = uniform_indices(
                 source.pts_seconds(),
-                request.at_least,
+                run.request.at_least,
                 duration_seconds=source.duration_seconds,
             )
-        return Choice(
-            indices=indices,
-            pts_seconds=source.pts_seconds(indices),
-        )
+        return Choice(indices=indices, pts_seconds=source.pts_seconds(indices))

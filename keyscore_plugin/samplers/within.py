@@ -7,7 +7,7 @@ from dataclasses import replace
 from keyscore_plugin.samplers.base import Sampler
 from keyscore_plugin.types import Selection
 from keyscore_plugin.video.source import VideoInput, open_video
-from keyscore_plugin.video.trim import Excerpt, check_part
+from keyscore_plugin.video.trim import TrimmedVideo, check_part
 
 
 def within(
@@ -57,7 +57,7 @@ class _PartSampler:
             source = open_video(video, decoder=getattr(self._sampler, "decoder", "auto"), fps=fps)
             if source is not video:
                 stack.enter_context(source)
-            part = Excerpt.between(source, *self._bounds)
+            part = TrimmedVideo.between(source, *self._bounds)
             opening_seconds = time.perf_counter() - start
             selection = self._sampler(
                 part,

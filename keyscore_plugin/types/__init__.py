@@ -19,6 +19,7 @@ from keyscore_plugin.types.selection import (
     ScoredFrame,
     Selection,
 )
+from keyscore_plugin.types.video import VideoFacts
 
 __all__ = [
     "STAGES",
@@ -33,4 +34,5 @@ __all__ = [
     "ScoredFrame",
     "Selection",
     "TextEmbedding",
+    "VideoFacts",
 ]

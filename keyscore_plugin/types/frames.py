@@ -1,4 +1,4 @@
-"""The tensors that flow between the stages, with what tells their rows: checked when made."""
+"""The tensors that flow between the stages, with the indices and times of their rows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -41,8 +41,11 @@ class Frames:
 
     Attributes:
         pixels: ``(n, h, w, 3)`` uint8 RGB, upright (the container's rotation is applied).
-        indices: ``(n,)`` int64, 0-based positions in display order.
-        pts_seconds: ``(n,)`` float64, presentation times from the container.
+        indices: ``(n,)`` int64 frame indices, 0-based positions in display order.
+        pts_seconds: ``(n,)`` float64 presentation times in seconds, from the container.
+
+    Raises:
+        InputError: The pixels have another shape or type, or the fields differ in length.
     """
 
     pixels: Tensor
@@ -64,11 +67,11 @@ class Frames:
         return Frames(self.pixels[rows], self.indices[rows], self.pts_seconds[rows])
 
     def to(self, device: torch.device | str) -> "Frames":
-        """The same frames with their pixels on a device; indices and times stay where they are."""
+        """The same frames with their pixels on a device; indices and times are not moved."""
         return Frames(self.pixels.to(device), self.indices, self.pts_seconds)
 
     def since(self, start_pts_seconds: float) -> "Frames":
-        """The same frames with their times counted from there, not from the container's zero."""
+        """The same frames with their times counted from a start, not from the container's zero."""
         return Frames(self.pixels, self.indices, self.pts_seconds - start_pts_seconds)
 
     __repr__ = _repr_shapes
@@ -76,13 +79,17 @@ class Frames:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Embeddings:
-    """Frame embeddings of one encoder.
+    """Frame embeddings of one encoder, in time order.
 
     Attributes:
-        vectors: ``(n, d)`` float32, unit norm.
+        vectors: ``(n, d)`` float32 vectors of unit norm.
         indices: ``(n,)`` int64 frame indices.
-        pts_seconds: ``(n,)`` float64.
-        model: The encoder that made them.
+        pts_seconds: ``(n,)`` float64 presentation times in seconds.
+        model: Name of the encoder.
+
+    Raises:
+        InputError: The vectors have another shape or type, the fields differ in length, or times
+            fall.
     """
 
     vectors: Tensor
@@ -103,7 +110,7 @@ class Embeddings:
         return len(self.vectors)
 
     def to(self, device: torch.device | str) -> "Embeddings":
-        """The same with the vectors on a device; indices and times stay where they are."""
+        """The same embeddings with their vectors on a device; indices and times are not moved."""
         return Embeddings(self.vectors.to(device), self.indices, self.pts_seconds, self.model)
 
     __repr__ = _repr_shapes
@@ -111,11 +118,11 @@ class Embeddings:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What an encoder reads of a text.
+    """The words of a text that an encoder can read, and those that it cannot.
 
     Attributes:
-        n_words: Words of the text.
-        unread: Those that it cannot read, in the text's order.
+        n_words: Number of words in the text.
+        unread: Words that the encoder cannot read, in the text's order.
     """
 
     n_words: int
@@ -127,11 +134,11 @@ class TextEmbedding:
     """One embedded text.
 
     Attributes:
-        vector: ``(d,)`` float32, unit norm.
-        model: The encoder that made it.
-        n_tokens: Tokens of the whole text.
-        max_tokens: Tokens the encoder reads; what lies beyond was cut.
-        reading: What it reads of the words; None where it does not say.
+        vector: ``(d,)`` float32 vector of unit norm.
+        model: Name of the encoder.
+        n_tokens: Number of tokens in the whole text.
+        max_tokens: Number of tokens that the encoder reads; later ones were cut.
+        reading: Words that the encoder reads; None where it does not say.
     """
 
     vector: Tensor
@@ -142,7 +149,7 @@ class TextEmbedding:
 
     @property
     def n_tokens_cut(self) -> int:
-        """How many tokens at the end of the text the encoder did not see."""
+        """Number of tokens at the end of the text that the encoder did not read."""
         return max(0, self.n_tokens - self.max_tokens)
 
     __repr__ = _repr_shapes
@@ -150,16 +157,19 @@ class TextEmbedding:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Candidates:
-    """STACFP's proposals: one representative frame a cluster, in time order.
+    """STACFP's proposals (Algorithm 1): one representative frame a cluster, in time order.
 
     Attributes:
-        rows: ``(n_candidates,)`` int64, rows of the grid.
-        cluster: ``(n_candidates,)`` int64, the cluster each one stands for; clusters are numbered
-            by the time of their representative.
+        rows: ``(n_candidates,)`` int64 rows of the grid.
+        cluster: ``(n_candidates,)`` int64 clusters that the candidates represent, numbered by the
+            time of their representative.
         indices: ``(n_candidates,)`` int64 frame indices.
-        pts_seconds: ``(n_candidates,)`` float64.
-        labels: ``(n_grid,)`` int64, the cluster of every frame of the grid.
+        pts_seconds: ``(n_candidates,)`` float64 presentation times in seconds.
+        labels: ``(n_grid,)`` int64 clusters of all frames of the grid.
         k_silhouettes: Mean silhouette of every k that was tried (Algorithm 1, line 9).
+
+    Raises:
+        InputError: The fields differ in length, or times fall.
     """
 
     rows: Tensor
@@ -181,16 +191,19 @@ class Candidates:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FrameScores:
-    """KeyScore of each frame, eq. 1-4. Every field has shape ``(n,)``.
+    """KeyScore of each frame (eq. 1-4). Every field has shape ``(n,)``.
 
     Attributes:
-        semantic: Eq. 2, min-max normalised over the frames.
-        temporal: Eq. 3, min-max normalised.
-        drop: Eq. 4, min-max normalised.
-        total: Eq. 1, the weighted sum of the three.
-        semantic_raw: Eq. 2 as it comes, a cosine.
-        temporal_raw: Eq. 3 as it comes, a cosine.
-        drop_raw: Eq. 4 as it comes, a difference of cosines.
+        semantic: Cosine of frame and text (eq. 2), min-max normalised over the frames.
+        temporal: Cosine of frame and whole video (eq. 3), min-max normalised.
+        drop: Fall of the video-text cosine without the frame (eq. 4), min-max normalised.
+        total: Weighted sum of the three (eq. 1).
+        semantic_raw: Cosine of eq. 2, not normalised.
+        temporal_raw: Cosine of eq. 3, not normalised.
+        drop_raw: Difference of cosines of eq. 4, not normalised.
+
+    Raises:
+        InputError: The fields differ in length.
     """
 
     semantic: Tensor

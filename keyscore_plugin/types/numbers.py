@@ -1,11 +1,11 @@
-"""Numbers of other libraries as Python's own, which alone can be written as JSON."""
+"""Numbers of other libraries as Python's own numbers, which JSON needs."""
 
 from numbers import Integral, Real
 from typing import Any
 
 
 def plain(value: Any) -> Any:
-    """A number of numpy and its like as an ``int`` or a ``float``; anything else as it is.
+    """A number of NumPy or another library as an ``int`` or a ``float``; other values unchanged.
 
     Example:
         >>> import numpy as np
@@ -18,14 +18,14 @@ def plain(value: Any) -> Any:
 
 
 def is_whole(value: object) -> bool:
-    """Whether a value is a whole number; True and False are none."""
+    """Whether a value is a whole number; True and False are not."""
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def is_real(value: object) -> bool:
-    """Whether a value is a number, NaN and infinity among them; True and False are none.
+    """Whether a value is a number that a float can hold, NaN and infinity included.
 
-    Nor is a whole number that no float can hold.
+    True and False are not numbers here.
     """
     if not isinstance(value, Real) or isinstance(value, bool):
         return False

@@ -1,4 +1,4 @@
-"""What a sampler answers with: plain values, to JSON and back."""
+"""The answer of a sampler: plain values, to JSON and back."""
 
 import importlib
 import json
@@ -30,9 +30,12 @@ class Caption:
     """A sentence about the video.
 
     Attributes:
-        text: The sentence.
-        origin: ``"given"`` by the caller or ``"generated"`` by a captioner.
-        model: The captioner that made it; None when it was given.
+        text: Text of the sentence.
+        origin: Origin of the text: ``"given"`` by the caller or ``"generated"`` by a captioner.
+        model: Name of the captioner; None when the text was given.
+
+    Raises:
+        InputError: The text is empty.
     """
 
     text: str
@@ -77,34 +80,38 @@ class Selection:
     """What a sampler chose, and everything one needs to check or repeat it.
 
     Attributes:
-        video: The video, as the caller named it.
+        video: Name of the video, as the caller gave it.
         sampler: Name of the sampler.
-        config: Its settings, as plain JSON values.
-        num_frames: The budget asked for; None when there was none.
-        threshold: The least score asked for, instead of a budget; None when there was none.
-        indices: The chosen frames, 0-based in display order, unique, rising.
-        pts_seconds: Their presentation times from the container.
-        scores: What the sampler ranked each chosen frame by; None when it ranks nothing.
-        caption: The caption that scored the frames, if one did.
-        question: The question that scored the frames, if one did.
-        encoder: The encoder used, or None.
-        decoder: The decoder used.
-        stream: Number of the stream that was read, among the video streams of the file; None
-            where an older version wrote.
+        config: Settings of the sampler, as plain JSON values.
+        num_frames: Budget of frames; None where a threshold was given instead.
+        threshold: Least score of a chosen frame; None where a budget was given.
+        indices: Indices of the chosen frames, 0-based in display order, unique and rising.
+        pts_seconds: Presentation times of the chosen frames in seconds, from the container.
+        scores: Scores by which the sampler ranked the chosen frames; None when it ranks nothing.
+        caption: Caption that scored the frames, or None.
+        question: Question that scored the frames, or None.
+        encoder: Name of the encoder, or None.
+        decoder: Name of the decoder.
+        stream: Number of the stream that was read, among the video streams of the file; None in a
+            selection of an older version.
         start_pts_seconds: Pts of the video's first frame. Players and hosts count from there.
-        start_seconds: Where the part begins that was chosen from, seconds from the first frame;
-            None at the video's beginning.
-        end_seconds: Where it ends; None at the video's end.
-        duration_seconds: Duration of the video.
+        start_seconds: Start of the part that was chosen from, in seconds from the first frame;
+            None for the video's beginning.
+        end_seconds: End of that part; None for the video's end.
+        duration_seconds: Duration of the video in seconds.
         average_fps: Mean frame rate of the video.
-        n_frames: Frames in the video.
-        n_frames_counted: True when they were counted, False when estimated.
-        n_grid: Frames that were looked at.
+        n_frames: Number of frames in the video.
+        n_frames_counted: True when the frames were counted, False when estimated.
+        n_grid: Number of frames that were looked at.
         looked_at: Which these were; None where there were none, or where an older version wrote.
-        candidates: STACFP's representatives with their scores, in time order.
-        curves: Every scored frame, for plots; not written to JSON unless asked for.
-        seconds: Time spent in each of `STAGES`, and ``"total"``.
-        notes: What a reader must know: a text that was cut, a stream that ended early ...
+        candidates: Representatives of STACFP with their scores, in time order.
+        curves: All scored frames, for plots; not written to JSON unless asked for.
+        seconds: Seconds spent in each of `STAGES`, and ``"total"``.
+        notes: Notes that a reader must know: a text that was cut, a stream that ended early ...
+
+    Raises:
+        InputError: Fields differ in length, indices are not unique and rising, or a number is not
+            finite.
     """
 
     video: str
@@ -186,7 +193,7 @@ class Selection:
             VideoError: The video is gone, cannot be read any more, has other frames than it had
                 when these were chosen, or was given in memory.
         """
-        frames: Frames = _module_above("keyscore_plugin.video.reopening").chosen_frames(
+        frames: Frames = _module_above("keyscore_plugin.video.source").chosen_frames(
             self, size=size
         )
         return frames
@@ -199,7 +206,7 @@ class Selection:
             ``show()`` opens it in a window and ``save("why.png")`` writes it.
 
         Raises:
-            VideoError: See `frames`.
+            VideoError: `frames` cannot read the chosen frames.
             MissingDependencyError: matplotlib is not installed.
         """
         picture: Image = _module_above("keyscore_plugin.report").report_picture(self)
@@ -220,7 +227,7 @@ class Selection:
         return values
 
     def to_json(self, *, curves: bool = False) -> str:
-        """The selection as one line of JSON; see `to_dict`."""
+        """The selection as one line of JSON, with the fields of `to_dict`."""
         return json.dumps(self.to_dict(curves=curves), ensure_ascii=False, allow_nan=False)
 
     @classmethod
@@ -269,5 +276,5 @@ class Selection:
 
 
 def _module_above(module: str) -> Any:
-    """A module that is built on this one: named here, and imported when it is called."""
+    """A module of a higher floor, imported when it is needed."""
     return importlib.import_module(module)

@@ -1,4 +1,4 @@
-"""A selection in a few lines, however much it holds."""
+"""The repr of a selection: a few lines, however long its fields are."""
 
 from collections.abc import Sequence
 from reprlib import Repr
@@ -12,7 +12,7 @@ _MAX_NOTES = 3
 
 
 def repr_selection(selection: "Selection") -> str:
-    """What was chosen, from what and by what; of the scored frames only how many there are."""
+    """Lines on what was chosen, from what and by what; of scored frames only their number."""
     budget = (
         f"num_frames={selection.num_frames}"
         if selection.threshold is None

@@ -1,8 +1,7 @@
 """A video that comes without a file: its bytes, a file object, a ``data:`` URL.
 
-A copy in a temporary folder stands in for the file, for as long as the video is open: decoders open
-a file several times, and what holds for files (no other file is opened, no address is asked) holds
-for the copy.
+It is copied to a temporary folder for as long as the video is open: decoders open a file several
+times, and the rules for files (no other file is opened, no address is asked) hold for the copy.
 """
 
 import binascii
@@ -13,22 +12,20 @@ import tempfile
 from base64 import b64decode
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 from urllib.parse import unquote_to_bytes
 
 from torch import Tensor
+from typing_extensions import override
 
 from keyscore_plugin.errors import InputError, VideoError, shown
 from keyscore_plugin.types import Frames
-from keyscore_plugin.video.forwarded import ForwardedVideo
-from keyscore_plugin.video.frame_args import checked_indices
-
-if TYPE_CHECKING:
-    from keyscore_plugin.video.source import VideoSource
+from keyscore_plugin.video.base import ForwardedVideo, VideoSource
 
 _CHUNK = 1 << 20
-_SUFFIX = re.compile(r"\.\w{1,8}$")  # helps FFmpeg to tell some formats
+_SUFFIX = re.compile(r"\.\w{1,8}$")  # FFmpeg recognizes some formats by it
 _WHOLE_FILE = "give the bytes of a whole video file, a file object rewound by seek(0)"
 
 
@@ -37,25 +34,25 @@ class Readable(Protocol):
     """A file object that was opened in binary mode; it need not be able to seek."""
 
     def read(self, size: int, /) -> bytes:
-        """At most ``size`` of the bytes that come next; none at the end."""
+        """At most ``size`` of the next bytes; no bytes at the end."""
 
 
 Bytes = bytes | bytearray | memoryview
 
 
 class Copy:
-    """A file in a temporary folder with what was given in it.
+    """A file in a temporary folder that holds the bytes of a video.
 
     Args:
         given: Bytes, a file object (read from where it stands to its end), or a ``data:`` URL.
 
     Attributes:
-        name: What messages and `Selection.video` call it.
-        path: Where it lies until it is deleted.
+        name: Name of the video in messages and in `Selection.video`.
+        path: Path of the file until it is deleted.
 
     Raises:
-        InputError: The file object is one of texts, or gives no bytes.
-        VideoError: There is nothing in it, it cannot be read, or there is no room for a copy.
+        InputError: The file object is opened for texts, or returns something other than bytes.
+        VideoError: There are no bytes, they cannot be read, or the disk is full.
     """
 
     def __init__(self, given: Bytes | Readable | str) -> None:
@@ -74,7 +71,7 @@ class Copy:
             with Path(self.path).open("wb") as file:
                 for chunk in chunks:
                     n_bytes += file.write(chunk)
-        except VideoError:  # of what is read
+        except VideoError:  # about what is read, not about the copy
             raise
         except OSError as error:
             raise VideoError(
@@ -86,7 +83,7 @@ class Copy:
             raise VideoError(self.name, "it holds no bytes, or none that come next", _WHOLE_FILE)
 
     def delete(self) -> None:
-        """Free the room that it takes."""
+        """Delete the file and its folder."""
         self._folder.cleanup()
 
 
@@ -94,46 +91,36 @@ class CopiedVideo(ForwardedVideo):
     """The video in a `Copy`, under the copy's name. Closing it deletes the copy.
 
     Args:
-        source: The video in the copy.
+        source: Video in the copy.
         copy: The copy.
-
-    Attributes: see `keyscore_plugin.video.source.VideoSource`.
     """
 
-    def __init__(self, source: "VideoSource", copy: Copy) -> None:
+    def __init__(self, source: VideoSource, copy: Copy) -> None:
         super().__init__(source)
         self._copy = copy
-        self.path = copy.name
+        self.facts = replace(source.facts, path=copy.name)
 
-    def pts_seconds(self, indices: Sequence[int] | Tensor | None = None) -> Tensor:
-        """See `keyscore_plugin.video.source.VideoSource`."""
-        return self._source.pts_seconds(None if indices is None else self._check(indices))
-
+    @override
     def read(
         self, indices: Sequence[int] | Tensor, *, size: tuple[int, int] | None = None
     ) -> Frames:
-        """See `keyscore_plugin.video.source.VideoSource`."""
         with named(self.path):
-            return self._source.read(self._check(indices), size=size)
+            return super().read(indices, size=size)
 
+    @override
     def thumbnails(self, grid: Sequence[int] | Tensor, *, short_side: int) -> Iterator[Frames]:
-        """See `keyscore_plugin.video.source.VideoSource`."""
         with named(self.path):
-            yield from self._source.thumbnails(self._check(grid), short_side=short_side)
+            yield from super().thumbnails(grid, short_side=short_side)
 
+    @override
     def close(self) -> None:
-        """Free the decoder and delete the copy."""
-        self._source.close()
+        super().close()
         self._copy.delete()
-
-    def _check(self, indices: Sequence[int] | Tensor) -> Tensor:
-        """The indices, if all lie in the video; else an error that names what the caller gave."""
-        return checked_indices(indices, n_frames=self.n_frames, path=self.path)
 
 
 @contextmanager
 def named(name: str) -> Iterator[None]:
-    """Let errors name what the caller gave, not our copy of it."""
+    """Make errors name what the caller gave, not our copy of it."""
     try:
         yield
     except VideoError as error:
@@ -141,12 +128,12 @@ def named(name: str) -> Iterator[None]:
 
 
 def is_data_url(video: str) -> bool:
-    """Whether this is an address that holds the video itself (RFC 2397)."""
+    """Whether this is a URL that contains the video itself (RFC 2397)."""
     return video[:5].lower() == "data:"
 
 
 def _contents(given: Bytes | Readable | str) -> tuple[str, str, Iterator[Bytes]]:
-    """What to call it, the suffix of its copy, and its bytes."""
+    """Name of the video, suffix of its copy, and its bytes."""
     if isinstance(given, str):
         name = f"<data: URL of {len(given):,} characters>"
         kind, content = _data_of(given, name=name)
@@ -165,7 +152,7 @@ def _data_of(url: str, *, name: str) -> tuple[str, bytes]:
     """MIME type and content of a ``data:`` URL."""
     header, comma, data = url[len("data:") :].partition(",")
     kind, *parameters = header.lower().split(";")
-    # The bytes of a command line that are no UTF-8 come as lone surrogates.
+    # Bytes of a command line that are not UTF-8 come as lone surrogates.
     content = unquote_to_bytes(data.encode("utf-8", "surrogatepass"))
     if not comma:
         raise VideoError(name, "it has no comma before its data", "give data:video/mp4;base64,...")
@@ -184,7 +171,7 @@ def _read(given: Readable) -> Iterator[Bytes]:
     while True:
         try:
             chunk = given.read(_CHUNK)
-        # Closed or opened to write; else what its library has: EOFError, zlib.error, BadZipFile ...
+        # Closed, opened to write, or an error of its library: EOFError, zlib.error, BadZipFile ...
         except Exception as error:
             raise VideoError(
                 str(name),

@@ -1,6 +1,8 @@
 """A video that comes as its pictures: an array, a list of images, or a folder of image files."""
 
+import errno
 import math
+import os
 import re
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -9,47 +11,121 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
+from typing_extensions import override
 
 from keyscore_plugin.errors import InputError, VideoError, shown
-from keyscore_plugin.types import Frames
-from keyscore_plugin.video.frame_args import (
+from keyscore_plugin.types import Frames, VideoFacts
+from keyscore_plugin.video.base import (
+    VideoSource,
     checked_grid,
     checked_indices,
     checked_size,
+    closed_error,
     thumbnail_size,
 )
-from keyscore_plugin.video.pictures import Array, ArrayPictures, ImagePictures, Picture
 
-# What `Selection.decoder` records of pictures.
-IMAGE_DECODERS = (ArrayPictures.decoder, ImagePictures.decoder)
+Array = npt.NDArray[Any] | Tensor
+Picture = str | os.PathLike[str] | Image.Image | Array
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+_FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # others start programs: EPS does
+_EIGHT_BITS = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"}
+_ON_ITS_SIDE = {5, 6, 7, 8}  # EXIF orientations that swap width and height
 _BATCH_FRAMES = 32  # ours: thumbnails a batch, as of a file
 _SLOWEST, _FASTEST = 1e-6, 1e9  # ours: a picture in 12 days; the rate that a grid may have
 
 
-class ImageVideo:
-    """A `keyscore_plugin.video.source.VideoSource` over pictures. Frame i is picture i.
+class ArrayPictures:
+    """The rows of an array.
 
     Args:
-        pictures: The pictures, all of one size.
-        path: What messages and `Selection.video` call the video.
+        array: ``(n, h, w, 3)`` or ``(n, 3, h, w)`` uint8 RGB.
+
+    Raises:
+        InputError: The array is not a video.
+    """
+
+    decoder = "array"
+
+    def __init__(self, array: Array) -> None:
+        self._rows = _channels_last(array)
+        self.size = (int(self._rows.shape[1]), int(self._rows.shape[2]))
+        self.path = f"<array of {len(self._rows)} frames>"
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, row: int) -> Tensor:
+        picture = self._rows[row]
+        if isinstance(picture, Tensor):
+            return picture
+        return torch.from_numpy(np.array(picture))  # a copy: arrays may be mirrored or read-only
+
+
+class ImagePictures:
+    """Images that are read one by one when they are needed, upright as their EXIF data say.
+
+    Args:
+        images: Paths of image files, Pillow images, or ``(h, w, 3)`` or ``(3, h, w)`` uint8 arrays.
+        path: Name of the video in messages.
+
+    Raises:
+        InputError: One of them is not an image, or they differ in size.
+        VideoError: An image file cannot be read.
+    """
+
+    decoder = "images"
+
+    def __init__(self, images: Sequence[Picture], *, path: str) -> None:
+        if not len(images):
+            raise InputError(f"{path} holds no picture; give one or more")
+        self._images = list(images)
+        sizes = [_size(image, name=f"picture {i} of {path}") for i, image in enumerate(images)]
+        other = next((i for i, size in enumerate(sizes) if size != sizes[0]), None)
+        if other is not None:
+            (height, width), (first_height, first_width) = sizes[other], sizes[0]
+            raise InputError(
+                f"the pictures of {path} must have one size: picture 0 has {first_width} x "
+                f"{first_height} pixels, picture {other} {width} x {height}; scale them to one"
+            )
+        if 0 in sizes[0]:
+            raise InputError(f"the pictures of {path} hold no pixel; give others")
+        self.size = sizes[0]
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, row: int) -> Tensor:
+        image = self._images[row]
+        if isinstance(image, (np.ndarray, Tensor)):
+            return ArrayPictures(image[None])[0]
+        if isinstance(image, Image.Image):
+            return _pixels(image, name=getattr(image, "filename", None) or shown(image))
+        with _opened(image) as opened:
+            return _pixels(opened, name=os.fspath(image))
+
+
+IMAGE_DECODERS = (ArrayPictures.decoder, ImagePictures.decoder)  # for `Selection.decoder`
+
+
+class ImageVideo(VideoSource):
+    """A video of pictures. Frame i is picture i, and every frame is a keyframe.
+
+    Args:
+        pictures: Pictures of one size.
+        path: Name of the video in messages and in `Selection.video`.
         fps: Pictures per second.
         frame_numbers: ``(n,)`` rising; frame i is shown at ``frame_numbers[i] / fps`` seconds.
             None counts from 0.
-        duration_seconds: Length of the video, if that is more than its last picture tells.
+        duration_seconds: Duration of the video, where it is longer than its pictures.
         notes: What a reader must know.
 
     Raises:
-        InputError: ``fps`` is no positive number.
+        InputError: ``fps`` is not a positive number.
     """
-
-    n_frames_counted = True
-    rotation = 0
-    mirrored = False
-    stream = 0
-    start_pts_seconds = 0.0  # times count from the first picture of the video they are from
 
     def __init__(
         self,
@@ -62,31 +138,40 @@ class ImageVideo:
         notes: tuple[str, ...] = (),
     ) -> None:
         rate = frame_rate(fps)
-        self._pictures = pictures
-        self._one_thread = Lock()  # Pillow decodes an image that two threads share twice at once
-        self.path = path
-        self.decoder = pictures.decoder
-        self.n_frames = len(pictures)
-        self.height, self.width = pictures.size
-        self.notes = notes
-        numbers = range(self.n_frames) if frame_numbers is None else frame_numbers
+        numbers = range(len(pictures)) if frame_numbers is None else frame_numbers
         self._pts: Tensor = torch.as_tensor(numbers).double() / rate
-        self.average_fps = Fraction(rate).limit_denominator(10**6)
-        self.duration_seconds = max(duration_seconds, float(self._pts[-1] + 1 / rate))
+        self.facts = VideoFacts(
+            path=path,
+            decoder=pictures.decoder,
+            start_pts_seconds=0.0,  # times count from the first picture of the video they are from
+            duration_seconds=max(duration_seconds, float(self._pts[-1] + 1 / rate)),
+            average_fps=Fraction(rate).limit_denominator(10**6),
+            n_frames=len(pictures),
+            height=pictures.size[0],
+            width=pictures.size[1],
+        )
+        self._pictures = pictures
+        self._notes = notes
+        self._one_thread = Lock()  # Pillow decodes an image that two threads share twice at once
         self._closed = False
 
+    @property
+    @override
+    def notes(self) -> tuple[str, ...]:
+        return self._notes
+
+    @override
     def pts_seconds(self, indices: Sequence[int] | Tensor | None = None) -> Tensor:
-        """``(n,)`` float64 times of the given pictures, or of all."""
         return self._pts.clone() if indices is None else self._pts[self._check(indices)]
 
+    @override
     def keyframes(self) -> Tensor:
-        """Every picture: none needs another one."""
         return torch.arange(self.n_frames)
 
+    @override
     def read(
         self, indices: Sequence[int] | Tensor, *, size: tuple[int, int] | None = None
     ) -> Frames:
-        """See `keyscore_plugin.video.source.VideoSource`."""
         self._check_open()
         rows = self._check(indices)
         height, width = (self.height, self.width) if size is None else checked_size(size)
@@ -97,37 +182,31 @@ class ImageVideo:
                 pixels = torch.stack([_resized(picture, (height, width)) for picture in pictures])
         return Frames(pixels, rows, self._pts[rows])
 
+    @override
     def thumbnails(self, grid: Sequence[int] | Tensor, *, short_side: int) -> Iterator[Frames]:
-        """See `keyscore_plugin.video.source.VideoSource`."""
         self._check_open()
         rows = checked_grid(grid, n_frames=self.n_frames, path=self.path)
         size = thumbnail_size(short_side, height=self.height, width=self.width)
         starts = range(0, len(rows), _BATCH_FRAMES)
         return (self.read(rows[start : start + _BATCH_FRAMES], size=size) for start in starts)
 
+    @override
     def close(self) -> None:
-        """Let go of the pictures."""
         self._closed = True
-
-    def __enter__(self) -> "ImageVideo":
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
     def _check(self, indices: Sequence[int] | Tensor) -> Tensor:
         return checked_indices(indices, n_frames=self.n_frames, path=self.path)
 
     def _check_open(self) -> None:
         if self._closed:
-            raise VideoError(self.path, "it was closed", "use it inside its `with` block")
+            raise closed_error(self.path)
 
 
 def open_images(images: Array | Sequence[Picture], *, fps: Any) -> ImageVideo:
-    """Pictures in memory, or named one by one, as a video.
+    """Open an array, or a list of images, as a video.
 
     Raises:
-        InputError: They are no video, or ``fps`` is missing.
+        InputError: These are not pictures of one video, or ``fps`` is missing.
         VideoError: An image file cannot be read.
     """
     pictures: ArrayPictures | ImagePictures
@@ -143,41 +222,37 @@ def open_images(images: Array | Sequence[Picture], *, fps: Any) -> ImageVideo:
 
 
 def open_folder(folder: Path, *, fps: Any) -> ImageVideo:
-    """The image files of a folder as a video, in natural order: ``2.png`` before ``10.png``.
+    """Open the image files of a folder as a video, in natural order: ``2.png`` before ``10.png``.
 
-    Files that are hidden or no images by their names (`IMAGE_SUFFIXES`), and folders inside it, are
-    left out, which `notes` says.
+    Hidden files, files without a suffix of `IMAGE_SUFFIXES`, and folders inside it are left out;
+    `notes` counts those that are not hidden.
 
     Raises:
-        VideoError: It holds no image file, or one that cannot be read.
-        InputError: The images differ in size, or ``fps`` is no number above 0.
+        VideoError: The folder has no image file, or one that cannot be read.
+        InputError: The images differ in size, or ``fps`` is not a positive number.
     """
+    path = str(folder)
     try:
         entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
     except OSError as error:
-        raise VideoError(
-            str(folder), error.strerror or str(error), "give a folder you can read"
-        ) from error
+        cause = error.strerror or str(error)
+        raise VideoError(path, cause, "give a folder you can read") from error
     files = [file for file in entries if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()]
     if not files:
         raise VideoError(
-            str(folder),
+            path,
             "it is a directory that holds no image file",
             f"put images ({', '.join(IMAGE_SUFFIXES)}) into it, or give one video file without fps",
         )
     n_others = len(entries) - len(files)
-    notes = (f"{n_others} entries of the folder are no image files and are left out",)
+    note = f"{n_others} entries of the folder are not image files and are left out"
     files.sort(key=natural_order)
-    return ImageVideo(
-        ImagePictures(files, path=str(folder)),
-        path=str(folder),
-        fps=fps,
-        notes=notes if n_others else (),
-    )
+    pictures = ImagePictures(files, path=path)
+    return ImageVideo(pictures, path=path, fps=fps, notes=(note,) if n_others else ())
 
 
 def natural_order(file: Path) -> tuple[list[str | int], str]:
-    """What image files are sorted by: numbers in their names by value, letters without case.
+    """Key to sort image files by: numbers in their names by value, letters without case.
 
     Example:
         >>> sorted(map(Path, ["b2.png", "b10.png", "A3.png"]), key=natural_order)[-1].name
@@ -188,10 +263,10 @@ def natural_order(file: Path) -> tuple[list[str | int], str]:
 
 
 def frame_rate(fps: Any) -> float:
-    """The rate as a number; metadata from other libraries hold NumPy's and torch's.
+    """The rate as a float; metadata of other libraries hold numbers of NumPy and torch.
 
     Raises:
-        InputError: It is none.
+        InputError: ``fps`` is not a positive number.
     """
     try:
         rate = float(fps)
@@ -211,3 +286,100 @@ def _resized(picture: Tensor, size: tuple[int, int]) -> Tensor:
     planes = picture.permute(2, 0, 1)[None].float()
     scaled = torch.nn.functional.interpolate(planes, size, mode="area")
     return scaled.round().clamp(0, 255).byte()[0].permute(1, 2, 0)
+
+
+def _channels_last(array: Array) -> Array:
+    """A view of shape ``(n, h, w, 3)``.
+
+    Raises:
+        InputError: The array is not an RGB video, or both axis 1 and axis 3 may hold the colours.
+    """
+    shape = tuple(array.shape)
+    if array.dtype in (np.uint8, torch.uint8) and len(shape) == 4 and min(shape) > 0:
+        if shape[-1] == 3 and shape[1] != 3:
+            return array
+        if shape[1] == 3 and shape[-1] != 3:
+            return (
+                np.moveaxis(array, 1, -1) if isinstance(array, np.ndarray) else array.movedim(1, -1)
+            )
+    raise InputError(
+        "a video in memory must be RGB, (n, h, w, 3) or (n, 3, h, w) uint8, got "
+        f"{shown(array)}; {_way_out(shape, is_bytes=array.dtype in (np.uint8, torch.uint8))}"
+    )
+
+
+def _way_out(shape: tuple[int, ...], *, is_bytes: bool) -> str:
+    """What to do with an array that is not a video."""
+    if not is_bytes:
+        return "scale it to 0 to 255 and convert it to uint8"
+    if 0 in shape:
+        return "it is empty: give one frame or more"
+    if len(shape) == 4 and shape[1] == shape[-1] == 3:
+        return "its colours may be axis 1 or axis 3: pad or scale the side of 3 pixels"
+    if len(shape) == 4 and 4 in (shape[1], shape[-1]):
+        return "leave out the alpha channel"
+    if len(shape) == 3 and 3 in (shape[0], shape[-1]):
+        return "that is one picture: stack all frames to one array"
+    if len(shape) == 1:
+        return "if these are the bytes of a file, give array.tobytes()"
+    if len(shape) == 5:
+        return "that is several videos: give them one by one"
+    return "give RGB, three equal channels if it is grey"
+
+
+def _size(image: Picture, *, name: str) -> tuple[int, int]:
+    """(height, width) of an image, upright."""
+    if isinstance(image, (np.ndarray, Tensor)):
+        return ArrayPictures(image[None]).size
+    if isinstance(image, Image.Image):
+        return _upright_size(image)
+    if isinstance(image, (str, os.PathLike)):
+        with _opened(image) as opened:
+            return _upright_size(opened)
+    raise InputError(
+        f"{name} is {shown(image)}; give paths of image files, Pillow images or (h, w, 3) arrays"
+    )
+
+
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    if _has_exif(image) and image.getexif().get(ExifTags.Base.Orientation) in _ON_ITS_SIDE:
+        return image.size
+    return image.height, image.width
+
+
+def _has_exif(image: Image.Image) -> bool:
+    """Whether EXIF data may turn the image. Pillow would decode a whole PNG to look for them."""
+    return image.format != "PNG" or "exif" in image.info
+
+
+def _opened(path: str | os.PathLike[str]) -> Image.Image:
+    """The image of a file, of which only the header is read so far."""
+    try:
+        if not Path(path).is_file():  # a pipe would have no end
+            raise FileNotFoundError(errno.ENOENT, "no such file exists")
+        return Image.open(path, formats=_FORMATS)
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: str | os.PathLike[str], error: Exception) -> VideoError:
+    if isinstance(error, UnidentifiedImageError):
+        remedy = "a list is of the images of one video; give several videos one by one"
+        return VideoError(os.fspath(path), f"it is not an image ({', '.join(_FORMATS)})", remedy)
+    cause = getattr(error, "strerror", None) or str(error)
+    return VideoError(os.fspath(path), cause, "check the path, and that it is a whole image")
+
+
+def _pixels(image: Image.Image, *, name: str) -> Tensor:
+    """``(h, w, 3)`` uint8, upright."""
+    if image.mode not in _EIGHT_BITS:
+        raise InputError(
+            f"an image of mode {image.mode} has more than 8 bits a colour, and how to map them is "
+            "not known; convert it to RGB"
+        )
+    try:
+        upright = ImageOps.exif_transpose(image) if _has_exif(image) else image
+        return torch.from_numpy(np.array(upright.convert("RGB")))
+    # What Pillow raises for an image that is damaged, or was closed meanwhile.
+    except (OSError, SyntaxError, ValueError, AssertionError) as error:
+        raise _unreadable(name, error) from error

@@ -1,18 +1,18 @@
-"""Frame times for hosts that compute them as index / fps."""
+"""Frame times for hosts, which compute them as index / fps."""
 
 from typing import Any
 
 from torch import Tensor
 
 from keyscore_plugin.types import Frames
-from keyscore_plugin.video.trim import Excerpt
+from keyscore_plugin.video.trim import TrimmedVideo
 
 CLOCK_HZ = 1000  # ours: container times are exact to 1 ms or coarser in every format we know
 _EXACT_SECONDS = 5e-4  # half a tick of that clock
 
 
 def clock_metadata(seconds: Tensor, duration_seconds: float) -> dict[str, Any]:
-    """Facts that make a host read these times, whatever the frame rate does.
+    """Metadata from which a host computes these times, also where the frame rate varies.
 
     Hosts compute a frame's time as ``frames_indices / fps``, which is wrong for a variable rate.
     The indices here count milliseconds instead of frames.
@@ -20,6 +20,9 @@ def clock_metadata(seconds: Tensor, duration_seconds: float) -> dict[str, Any]:
     Args:
         seconds: ``(n,)`` times, counted from the video's first frame as hosts do.
         duration_seconds: Duration of the video.
+
+    Returns:
+        The four entries that the video metadata of transformers holds.
 
     Example:
         >>> import torch
@@ -35,16 +38,20 @@ def clock_metadata(seconds: Tensor, duration_seconds: float) -> dict[str, Any]:
     }
 
 
-def frame_clock(frames: Frames, part: Excerpt) -> dict[str, Any]:
-    """Facts from which a host computes the frames' own times, seconds from the video's first frame.
+def frame_clock(frames: Frames, part: TrimmedVideo) -> dict[str, Any]:
+    """Metadata from which a host computes the true times of the frames.
 
-    Where index / fps gives these to half a millisecond, the indices are those in the whole video;
-    otherwise (a variable rate) see `clock_metadata`. Frames and duration in all are those of the
-    part, as hosts count them that read a part of a video.
+    Times count from the video's first frame. Where index / fps gives them to half a millisecond,
+    the indices are those in the whole video; otherwise (a variable rate) they are those of
+    `clock_metadata`. The number of frames and the duration are those of the part, as hosts that
+    read a part of a video count them.
 
     Args:
-        frames: The frames that the model gets, read from the part.
-        part: What they were chosen from; the whole video if no part was asked for.
+        frames: Frames that the model gets, read from the part.
+        part: Part that they were chosen from; the whole video if no part was asked for.
+
+    Returns:
+        The four entries that the video metadata of transformers holds.
     """
     indices = part.first + frames.indices
     seconds = frames.pts_seconds - part.start_pts_seconds

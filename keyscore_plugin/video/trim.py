@@ -1,4 +1,4 @@
-"""A part of a video, as a video of its own."""
+"""A part of a video, as a video."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -8,22 +8,21 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.types import Frames, ScoredFrame, Selection
 from keyscore_plugin.types.numbers import is_real
-from keyscore_plugin.video.forwarded import ForwardedVideo
-from keyscore_plugin.video.frame_args import checked_indices
-from keyscore_plugin.video.source import VideoSource
+from keyscore_plugin.video.base import ForwardedVideo, VideoSource, checked_indices
 
 _CLOCK_NOISE = 1e-6  # seconds; 0.3 and 3 / 10 are the same time
 
 
 def check_part(start_seconds: Any, end_seconds: Any) -> None:
-    """Refuse what bounds no part of any video; None sets no bound.
+    """Refuse bounds that no part of any video can have. None sets no bound.
 
     Raises:
-        InputError: A bound is no number of seconds from the first frame on, or they are reversed.
+        InputError: A bound is not a number of seconds from 0 on, or they are reversed.
     """
     for name, seconds in (("start", start_seconds), ("end", end_seconds)):
         if seconds is not None and not (is_real(seconds) and 0 <= seconds < math.inf):
@@ -38,20 +37,20 @@ def check_part(start_seconds: Any, end_seconds: Any) -> None:
         )
 
 
-class Excerpt(ForwardedVideo):
-    """The frames ``first`` to ``last`` of an open video; frame 0 of the excerpt is ``first``.
+class TrimmedVideo(ForwardedVideo):
+    """The frames ``first`` to ``last`` of an open video; frame 0 of the part is ``first``.
 
-    Times stay those of the container. The video is not closed with the excerpt.
+    Times remain those of the container. Closing the part does not close the video.
 
     Args:
-        source: The video.
-        first: Its first frame in the excerpt.
-        last: Its last frame in the excerpt.
-        start_seconds: Where the part that was asked for starts, seconds from the first frame.
-        end_seconds: Where it ends.
+        source: Video to take a part of.
+        first: Index of the part's first frame in the video.
+        last: Index of the part's last frame in the video.
+        start_seconds: Start of the part that was asked for, in seconds from the first frame.
+        end_seconds: End of the part that was asked for.
 
     Attributes:
-        whole: The video; for the others see `keyscore_plugin.video.source.VideoSource`.
+        whole: The whole video.
     """
 
     def __init__(
@@ -67,25 +66,32 @@ class Excerpt(ForwardedVideo):
         self.whole = source
         self.first = first
         self.start_seconds, self.end_seconds = start_seconds, end_seconds
-        self.n_frames = last - first + 1
-        self._seconds = source.pts_seconds()[first : last + 1]
-        if self.n_frames < source.n_frames:
-            self.duration_seconds = self._end(last) - float(self._seconds[0])
-            self.average_fps = Fraction(self.n_frames / self.duration_seconds)
+        seconds = source.pts_seconds()
+        self._seconds = seconds[first : last + 1]
+        n_frames = last - first + 1
+        if n_frames < source.n_frames:
+            ends = [*seconds[1:].tolist(), float(seconds[0]) + source.duration_seconds]
+            duration = ends[last] - float(seconds[first])
+            self.facts = replace(
+                source.facts,
+                n_frames=n_frames,
+                duration_seconds=duration,
+                average_fps=Fraction(n_frames / duration),
+            )
 
     @classmethod
     def between(
         cls, source: VideoSource, start_seconds: float | None, end_seconds: float | None
-    ) -> "Excerpt":
-        """The frames that begin on or between two times; where none does, the one on show there.
+    ) -> "TrimmedVideo":
+        """The frames that begin on or between two times; if none does, the one on show there.
 
         Args:
-            source: The video.
-            start_seconds: Seconds from the video's first frame; None sets no limit.
-            end_seconds: The same; the video's end where it is later.
+            source: Video to take a part of.
+            start_seconds: Start in seconds from the video's first frame; None sets no bound.
+            end_seconds: End in the same seconds; it may lie after the video's end.
 
         Raises:
-            InputError: These are no times (`check_part`), or no frame is on show between them.
+            InputError: `check_part` refuses the bounds, or no frame is on show between them.
         """
         check_part(start_seconds, end_seconds)
         seconds = source.pts_seconds() - source.start_pts_seconds
@@ -109,43 +115,40 @@ class Excerpt(ForwardedVideo):
         )
 
     @classmethod
-    def beginning(cls, source: VideoSource, seconds: float) -> "Excerpt":
+    def beginning(cls, source: VideoSource, seconds: float) -> "TrimmedVideo":
         """The frames that start less than ``seconds`` after the first one, which is among them."""
         times = source.pts_seconds()
         n_frames = max(1, int((times - times[0] < seconds).sum()))
         return cls(source, 0, n_frames - 1)
 
-    def _end(self, last: int) -> float:
-        """When the excerpt's last frame gives way to the next one, or the video ends."""
-        source = self.whole
-        if last + 1 < source.n_frames:
-            return float(source.pts_seconds([last + 1])[0])
-        return float(source.pts_seconds([0])[0]) + source.duration_seconds
-
+    @override
     def pts_seconds(self, indices: Sequence[int] | Tensor | None = None) -> Tensor:
-        """``(n,)`` float64 presentation times of the given frames of the excerpt, or of all."""
         return self._seconds.clone() if indices is None else self._seconds[self._rows(indices)]
 
+    @override
     def keyframes(self) -> Tensor:
-        """``(n,)`` int64 the codec's own keyframes inside the excerpt."""
         keys = self.whole.keyframes() - self.first
         return keys[(keys >= 0) & (keys < self.n_frames)]
 
+    @override
     def read(
         self, indices: Sequence[int] | Tensor, *, size: tuple[int, int] | None = None
     ) -> Frames:
-        """See `keyscore_plugin.video.source.VideoSource`."""
         return self._own(self.whole.read(self._rows(indices) + self.first, size=size))
 
+    @override
     def thumbnails(self, grid: Sequence[int] | Tensor, *, short_side: int) -> Iterator[Frames]:
-        """See `VideoSource.thumbnails`; no frame outside the excerpt stands in."""
         rows = self._rows(grid)
         for batch in self.whole.thumbnails(rows + self.first, short_side=short_side):
             own = self._own(batch)
             yield own if self._is_inside(own.indices) else self._pulled_in(own, rows)
 
+    @override
+    def close(self) -> None:
+        """Do nothing: the caller who opened the video closes it."""
+
     def of_whole(self, selection: Selection) -> Selection:
-        """A selection from the excerpt as one from a part of the video: its frames, its facts."""
+        """A selection from this part, with the frame indices and the facts of the whole video."""
         return replace(
             selection,
             indices=[self.first + index for index in selection.indices],
@@ -176,13 +179,10 @@ class Excerpt(ForwardedVideo):
         return bool(((indices >= 0) & (indices < self.n_frames)).all())
 
     def _own(self, frames: Frames) -> Frames:
-        """Frames of the video, numbered as the excerpt's."""
+        """Frames of the video, with their indices in the part."""
         return Frames(frames.pixels, frames.indices - self.first, frames.pts_seconds)
 
+    @override
     def _rows(self, indices: Sequence[int] | Tensor) -> Tensor:
-        """The indices, if all lie in the excerpt."""
         name = f"this part of {self.path}"
         return checked_indices(indices, n_frames=self.n_frames, path=name)
-
-    def close(self) -> None:
-        """Nothing to free: whoever opened the video closes it."""

@@ -1,4 +1,4 @@
-"""Contract: a file that is no video is one clear error; a damaged one shows what is left."""
+"""Contract: a file that is not a video is one clear error; a damaged one shows what is left."""
 
 import os
 import re
@@ -13,7 +13,7 @@ import pytest
 from keyscore_plugin.errors import VideoError
 from keyscore_plugin.registries import DECODERS
 from keyscore_plugin.types import Frames
-from keyscore_plugin.video.decoders import threads
+from keyscore_plugin.video.decoders import decoding
 from keyscore_plugin.video.source import VideoSource, open_video
 from tests.support.broken_files import BROKEN, Broken
 from tests.support.clips import CLIPS, VP9_FAST, Clip, number_of
@@ -63,9 +63,9 @@ def test_what_is_no_video_is_one_line_that_names_file_cause_and_remedy(
         ("https://example.com/video.mp4", "it is a URL"),
         ("rtsp://example.com/live", "it is a URL"),
         ("nowhere/video.mp4", "no such file"),
-        ("", "it is no path"),
-        ("video\0.mp4", "it is no path"),
-        ("\ud800.mp4", "it is no path"),
+        ("", "it is not a path"),
+        ("video\0.mp4", "it is not a path"),
+        ("\ud800.mp4", "it is not a path"),
         ("/dev/null", "not a regular file"),
         ("x" * 5000, "too long"),
     ],
@@ -75,6 +75,7 @@ def test_what_is_no_local_file_is_said_so(path: str, words: str, decoder: str) -
         open_video(path, decoder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -138,7 +139,7 @@ def test_a_damaged_video_shows_what_is_left_and_never_a_wrong_frame(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(threads, "_n_threads", n_threads)
+    monkeypatch.setattr(decoding, "_n_threads", n_threads)
     path = tmp_path / broken.name
     broken.write(path)
     with open_video(path) as video:
@@ -172,6 +173,7 @@ def test_other_decoders_read_a_damaged_video_or_name_pyav(
         assert [number_of(image.numpy()) for image in frames.pixels] == list(range(len(frames)))
 
 
+@pytest.mark.slow
 def test_nothing_of_a_decoder_reaches_standard_error(tmp_path: Path) -> None:
     broken = next(b for b in BROKEN if b.name == "noise.mp4")
     path = tmp_path / broken.name
@@ -187,6 +189,7 @@ def test_nothing_of_a_decoder_reaches_standard_error(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_streams_that_come_to_light_while_a_file_is_read_crash_nothing(tmp_path: Path) -> None:
     """The header of FLV names none. In a process of its own: PyAV's array for them is too short."""
     clips = [Clip(f"late.{kind}") for kind in ("flv", "mpg", "ts", "nut")]

@@ -13,8 +13,8 @@ import torch
 from av.video.stream import VideoStream
 
 from keyscore_plugin.errors import VideoError
-from keyscore_plugin.video.decoders import threads
-from keyscore_plugin.video.decoders.reader import Reader
+from keyscore_plugin.video.decoders import decoding
+from keyscore_plugin.video.decoders.frame_reader import FrameReader
 from keyscore_plugin.video.decoders.scan import scan
 from keyscore_plugin.video.samples import sample_video
 from keyscore_plugin.video.source import VideoSource, open_video
@@ -64,7 +64,7 @@ def damaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def shadow(path: Path) -> set[int]:
     """Indices of the frames that may be smeared."""
-    place = scan(str(path)).table.position
+    place = scan(str(path)).index.position
     return {i for i, p in enumerate(place.tolist()) if SHADOW.start <= p < SHADOW.stop}
 
 
@@ -95,7 +95,7 @@ def test_frames_that_may_be_smeared_are_read_and_noted(damaged: Path) -> None:
 
 
 def test_the_decoder_knows_which_frames_are_clean(damaged: Path) -> None:
-    reader = Reader(str(damaged), scan(str(damaged)).table, stream=0, speed="exact")
+    reader = FrameReader(str(damaged), scan(str(damaged)).index, stream=0, speed="exact")
     decoded = list(reader.frames(torch.arange(N_PACKETS).numpy()))
     reader.close()
     assert [frame.index for frame in decoded] == list(range(N_PACKETS))
@@ -106,11 +106,11 @@ def test_the_decoder_knows_which_frames_are_clean(damaged: Path) -> None:
 def test_a_frame_of_a_damaged_video_is_the_same_however_it_is_read(
     n_threads: int, damaged: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(threads, "_n_threads", 1)
+    monkeypatch.setattr(decoding, "_n_threads", 1)
     with open_video(damaged) as video:
         right = video.read(range(N_PACKETS)).pixels
         small = torch.cat([f.pixels for f in video.thumbnails(range(N_PACKETS), short_side=64)])
-    monkeypatch.setattr(threads, "_n_threads", n_threads)
+    monkeypatch.setattr(decoding, "_n_threads", n_threads)
     with open_video(damaged) as video:
         assert video.read(range(N_PACKETS)).pixels.equal(right)
         for index in (29, 14, 40, 13, 20, 12, 30):
@@ -137,7 +137,7 @@ def test_a_clip_that_is_damaged_at_random_gives_the_same_frames_on_any_threads(
     path.write_bytes(data)
     answers = []
     for n_threads, step in ((1, 1), (5, -1)):
-        monkeypatch.setattr(threads, "_n_threads", n_threads)
+        monkeypatch.setattr(decoding, "_n_threads", n_threads)
         try:
             with open_video(path) as video:
                 rows = range(0, video.n_frames, 7)[::step]

@@ -4,24 +4,24 @@ import pytest
 import torch
 
 from keyscore_plugin.encoders import Encoder, load_encoder
-from keyscore_plugin.encoders.open_clip import PREFIX
 from keyscore_plugin.errors import InputError
+from keyscore_plugin.registries import OPEN_CLIP_PREFIX
 from keyscore_plugin.types import Frames
 from tests.support.requires import require_or_skip
 from tests.support.tiny.encoders import SAVE
 from tests.support.tiny.open_clip import SAVE_OPEN_CLIP
 
-ENCODERS = ("conse", *SAVE, *(PREFIX + name for name in SAVE_OPEN_CLIP))
+ENCODERS = ("conse", *SAVE, *(OPEN_CLIP_PREFIX + name for name in SAVE_OPEN_CLIP))
 
 
 @pytest.fixture(scope="module", params=ENCODERS)
 def encoder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Encoder:
     name: str = request.param
-    if name.startswith(PREFIX):
+    if name.startswith(OPEN_CLIP_PREFIX):
         require_or_skip("open_clip")
         folder = tmp_path_factory.mktemp("open_clip")
-        SAVE_OPEN_CLIP[name.removeprefix(PREFIX)](folder)
-        name = f"{PREFIX}{folder}"
+        SAVE_OPEN_CLIP[name.removeprefix(OPEN_CLIP_PREFIX)](folder)
+        name = f"{OPEN_CLIP_PREFIX}{folder}"
     if name in SAVE:
         folder = tmp_path_factory.mktemp(name)
         SAVE[name](folder)

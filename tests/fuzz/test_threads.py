@@ -55,9 +55,9 @@ def test_a_decoder_that_is_flushed_gives_the_frames_of_a_new_one(
 def test_theora_is_read_at_random_and_lives() -> None:
     """With FFmpeg's threads over frames one such process in a few dies."""
     code = (
-        "import random, sys; from keyscore_plugin.video.decoders import threads\n"
+        "import random, sys; from keyscore_plugin.video.decoders import decoding\n"
         "from keyscore_plugin.video.source import open_video\n"
-        "threads._n_threads, chance = 5, random.Random(0)\n"
+        "decoding._n_threads, chance = 5, random.Random(0)\n"
         "with open_video(sys.argv[1]) as video:\n"
         "    for _ in range(200): video.read(sorted(chance.sample(range(video.n_frames), 2)))"
     )

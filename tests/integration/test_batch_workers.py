@@ -45,6 +45,8 @@ from tests.support.faulty_sampler import (
     without_model,
 )
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 # Children fork from a server that has imported what they need: some milliseconds each.
 CHILDREN = get_context("forkserver")

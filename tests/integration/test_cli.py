@@ -39,6 +39,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(numbered_video(path, n=48, fps=10, size=(36, 64)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clip", CLIPS, ids=lambda clip: clip.name)
 def test_every_hard_clip_is_answered_with_saved_frames_and_a_report(
     clip: Clip, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -85,6 +86,7 @@ def test_a_full_standard_output_is_one_line(video: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_streams_that_are_closed_or_full_end_no_run(video: str, tmp_path: Path) -> None:
     """As a daemon has them, or a log on a full disk."""
     line = {"video": video}, {"video": "gone.mp4"}
@@ -118,6 +120,7 @@ def test_a_file_name_that_is_no_utf_8_comes_out_as_json(video: str, tmp_path: Pa
     assert json.loads(done.stdout)["video"] == str(path)
 
 
+@pytest.mark.slow
 def test_a_batch_answers_good_and_bad_videos_and_counts_them(video: str, tmp_path: Path) -> None:
     (tmp_path / "empty.mp4").touch()
     manifest = tmp_path / "manifest.jsonl"
@@ -173,6 +176,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_a_batch_killed_again_and_again_ends_with_each_line_once(
     video: str, tmp_path: Path
 ) -> None:
@@ -195,6 +199,7 @@ def test_a_batch_killed_again_and_again_ends_with_each_line_once(
     assert ["error" in record for record in records] == [n % 7 == 3 for n in range(n_lines)]
 
 
+@pytest.mark.slow
 def test_a_second_batch_on_one_output_is_refused_and_ctrl_c_ends_the_first(
     video: str, tmp_path: Path
 ) -> None:
@@ -218,6 +223,7 @@ def test_a_second_batch_on_one_output_is_refused_and_ctrl_c_ends_the_first(
     assert 0 < n_answered < 500
 
 
+@pytest.mark.slow
 def test_the_demo_finds_the_clip_that_uniform_frames_miss(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

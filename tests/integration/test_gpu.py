@@ -9,7 +9,6 @@ import torch
 from keyscore_plugin import KeyScoreSampler, SamplerConfig
 from keyscore_plugin.config import GridConfig
 from keyscore_plugin.video.samples import SAMPLES, sample_video
-from tests.support.requires import require_gpu_or_skip
 
 
 @pytest.fixture(params=["highest", "high"])
@@ -21,12 +20,12 @@ def precision_of_products(request: pytest.FixtureRequest) -> Iterator[str]:
     torch.set_float32_matmul_precision(before)
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize("kind", ["fps", "refine"])
 @pytest.mark.parametrize("name", sorted(SAMPLES))
 def test_a_call_on_a_gpu_chooses_the_same(
     name: str, kind: Literal["fps", "refine"], precision_of_products: str
 ) -> None:
-    require_gpu_or_skip()
     config = SamplerConfig(grid=GridConfig(kind=kind))
     here, there = (
         KeyScoreSampler(config, encoder="conse", device=device)(

@@ -30,6 +30,8 @@ from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.errors import InputError, MemoryEndedError, ModelError
 from tests.support.real_clips import write_clip
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 CLIPS = {"cat": ["tabby cat"], "rocket": ["rocket"], "both": ["tabby cat", "rocket"]}
 

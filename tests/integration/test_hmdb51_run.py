@@ -19,6 +19,8 @@ from keyscore_plugin.encoders import load_encoder
 from tests.support import tiny
 from tests.support.hmdb51_files import CLIPS, write_hmdb51
 
+pytestmark = pytest.mark.slow
+
 THRESHOLDS = (0.3, 0.9)
 CELLS: dict[str, tuple[str, dict[str, Any]]] = {
     "uniform@2": ("uniform", {"num_frames": 2}),

@@ -20,6 +20,8 @@ from keyscore_plugin.video.source import open_video
 from tests.support.real_clips import write_clip
 from tests.support.summary_files import write_titles
 
+pytestmark = pytest.mark.slow
+
 CLIPS = {
     "-aaaaaaaaaa": ["tabby cat", "rocket", "strawberries"],
     "bbbbbbbbbbb": ["spotted dog", "galaxies", "geese"],

@@ -14,6 +14,8 @@ from tests.support.tiny import FAMILIES
 from tests.support.tiny.family import hf
 from tests.support.tiny.read_back import prompt
 
+pytestmark = pytest.mark.slow
+
 BOTH = ("keyscore_tiny", "keyscore_hard")
 SMALL = "min_pixels=3136,max_pixels=12544"
 KEYSCORE = f"{SMALL},sampler=keyscore,sampler_encoder=conse,num_frames=8,sampler_log=log.jsonl"

@@ -98,6 +98,7 @@ def local(assets: Path, family: str) -> dict[str, Any]:
     return {"pretrained": str(assets / family), "device": "cpu", "device_map": "cpu"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model_id", "kind", "family"),
     [
@@ -180,6 +181,7 @@ def test_the_models_own_budget_is_the_default(
     assert [len(line["shown"]) for line in log()] == [10]
 
 
+@pytest.mark.slow
 def test_a_caption_by_the_model_itself_guides(
     assets: Path, make: Callable[..., Any], log: Callable[[], list[dict[str, Any]]], tmp_path: Path
 ) -> None:

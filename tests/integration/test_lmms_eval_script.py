@@ -14,6 +14,8 @@ from tests.support.lmms.assets import save_answering, write_clips, write_tasks
 from tests.support.lmms.command import environment
 from tests.support.requires import require_or_skip
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.timeout(600)
 def test_samplers_are_compared_at_equal_cost_and_finished_cells_are_kept(

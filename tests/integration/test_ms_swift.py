@@ -13,6 +13,8 @@ from tests.support.requires import aside_or_skip
 from tests.support.tiny import FAMILIES
 from tests.support.tiny.videos import numbered_video
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -24,7 +26,7 @@ def encoded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[int] | s
     for part in FAMILIES[FAMILY].build():
         part.save_pretrained(folder / "model")
     video = numbered_video(folder / "numbered.mp4")
-    paths = [ROOT, ROOT / "integrations", ROOT / "tests" / "site", aside]
+    paths = [ROOT, ROOT / "integrations", ROOT / "tests" / "support" / "site", aside]
     done = subprocess.run(
         [sys.executable, "-m", "tests.support.ms_swift.encode", str(folder / "model"), str(video)],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths)), "HF_HUB_OFFLINE": "1"},

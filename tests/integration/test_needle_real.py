@@ -16,6 +16,8 @@ from keyscore_plugin import get_sampler
 from keyscore_plugin.encoders import load_encoder
 from tests.support.real_clips import find, write_clip
 
+pytestmark = pytest.mark.slow
+
 SHOTS = ["tabby cat", "off-road car", "strawberries"]
 SAMPLERS = ("uniform", "topk", "keyscore")
 BUDGET = 2

@@ -20,8 +20,8 @@ from evals.needle.metrics import judge
 from evals.needle.protocol import NeedleEvaluation
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.video.samples.camera import SIZE
 from keyscore_plugin.video.samples.joined import FPS, Needle, NeedleVideo, join
+from keyscore_plugin.video.samples.sources import SIZE
 from keyscore_plugin.video.source import open_video
 from tests.support.colour_encoder import ColourEncoder
 

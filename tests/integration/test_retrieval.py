@@ -32,6 +32,8 @@ from tests.support.retrieval_data import (
     write_scenes,
 )
 
+pytestmark = pytest.mark.slow
+
 Choose = Callable[[Path], Sequence[int]]
 Scenes = list[tuple[str, float]]
 

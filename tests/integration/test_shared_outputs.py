@@ -122,6 +122,7 @@ def ended(process: "subprocess.Popen[str]") -> tuple[int, str]:
     return process.returncode, err
 
 
+@pytest.mark.slow
 def test_of_two_batches_on_one_output_one_answers_and_one_is_refused(tmp_path: Path) -> None:
     names = ["wait-1.5", "a", "b"]
     manifest, out = tmp_path / "manifest.jsonl", tmp_path / "out.jsonl"

@@ -24,6 +24,8 @@ from evals.speed.table import Table
 from keyscore_plugin.video.source import open_video
 from tests.support.tiny import FAMILIES, save
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -30,6 +30,8 @@ from tests.support.summary_files import (
     write_tsv,
 )
 
+pytestmark = pytest.mark.slow
+
 CLIPS = {
     "aaaaaaaaaaa": ["tabby cat", "rocket", "strawberries"],
     "-bbbbbbbbbb": ["spotted dog", "galaxies"],

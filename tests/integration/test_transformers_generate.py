@@ -124,6 +124,7 @@ def ready(family: str = "qwen2_5_vl", **settings: Any) -> tuple[Any, Any, list[i
     return enable(processor, model=model, **settings), model, batches
 
 
+@pytest.mark.slow
 def test_a_real_clip_end_to_end(counting: str) -> None:
     """The clip is looked at once and its frames are read once, whatever else happens."""
     processor, model, batches = ready(encoder="conse", decoder=counting)

@@ -15,7 +15,8 @@ from torch import Tensor
 from keyscore_plugin.config import GridConfig, SamplerConfig
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.samplers.base import get_sampler
-from keyscore_plugin.video.source import VideoSource, grid_indices, open_video
+from keyscore_plugin.video.grid import grid_indices
+from keyscore_plugin.video.source import VideoSource, open_video
 from keyscore_transformers.arrays import ArrayVideo
 from keyscore_transformers.request import (
     VideoRequest,

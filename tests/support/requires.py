@@ -33,7 +33,8 @@ def aside_or_skip(package: str) -> Path:
     module = package.replace("-", "_")
     folder = Path(os.environ.get(f"KEYSCORE_{module.upper()}", Path(sys.prefix, package)))
     if not folder.is_dir():
-        reason = f"{package} is not in {folder}; tests/{module}/requirements.txt says how to put it"
+        how = f"tests/support/{module}/requirements.txt says how to install it"
+        reason = f"{package} is not in {folder}; {how}"
         if module in os.environ.get("KEYSCORE_REQUIRE", "").split(","):
             pytest.fail(f"KEYSCORE_REQUIRE names {module}, but {reason}")
         pytest.skip(reason)

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +15,7 @@ from pathlib import Path
 import pytest
 
 import keyscore_plugin
-from keyscore_plugin._runtime.optional import load
-from keyscore_plugin.registries import DECODERS, SAMPLERS
+from keyscore_plugin.registries import load, names
 
 ROOT = Path(__file__).parents[2]
 
@@ -55,13 +55,13 @@ def test_imports_point_down() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_what_a_readme_points_at_is_there() -> None:
+def test_what_a_page_points_at_is_there() -> None:
     dead = [
-        f"{readme.relative_to(ROOT)}: {link}"
-        for pattern in ("*.md", "docs/*.md", "integrations/*.md", "evals/**/*.md")
-        for readme in ROOT.glob(pattern)
-        for link in re.findall(r"\]\(([^)#:\s]+)[^):]*\)", readme.read_text())
-        if not (readme.parent / link).exists()
+        f"{page.relative_to(ROOT)}: {link}"
+        for pattern in ("*.md", "docs/**/*.md", "integrations/*.md", "evals/**/*.md")
+        for page in ROOT.glob(pattern)
+        for link in re.findall(r"\]\(([^)#:\s]+)[^):]*\)", page.read_text())
+        if not (page.parent / link).exists()
     ]
     assert dead == []
 
@@ -72,10 +72,10 @@ def test_no_integration_is_named_after_its_host() -> None:
     assert not (ROOT / "integrations" / "__init__.py").exists()
 
 
-@pytest.mark.parametrize("registry", [SAMPLERS, DECODERS])
-def test_every_registered_name_exists(registry: dict[str, str]) -> None:
-    for name in registry:
-        assert callable(load("entry", name, registry))
+@pytest.mark.parametrize("kind", ["sampler", "encoder", "captioner", "decoder"])
+def test_every_registered_name_exists(kind: str) -> None:
+    for name in names(kind):
+        assert callable(load(kind, name))
 
 
 def test_every_public_name_is_there_and_explains_itself() -> None:
@@ -123,6 +123,15 @@ def test_an_evaluation_imports_its_extra_where_it_says_how_to_install_it() -> No
         if name is not None and name.partition(".")[0] in extra
     ]
     assert early == []
+
+
+def test_the_source_distribution_holds_the_pages_and_the_examples(tmp_path: Path) -> None:
+    builder = importlib.import_module("hatchling.builders.sdist").SdistBuilder(str(ROOT))
+    (sdist,) = builder.build(directory=str(tmp_path), versions=["standard"])
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    wanted = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*.*")]
+    assert {path.relative_to(ROOT).as_posix() for path in wanted} <= names
 
 
 def test_the_wheel_holds_only_names_of_ours(tmp_path: Path) -> None:

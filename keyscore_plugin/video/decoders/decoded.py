@@ -1,4 +1,4 @@
-"""Decode a video once: what comes out, in the order it is shown, where packets do not tell it."""
+"""Decode a whole video once, where its packets do not say which frames they show, and when."""
 
 from array import array
 from bisect import bisect_left
@@ -17,13 +17,13 @@ from keyscore_plugin.video.decoders.container import open_stream
 from keyscore_plugin.video.decoders.decoding import decode_all, label_frames, place_of, set_up
 from keyscore_plugin.video.decoders.frame_index import NO_TIME, Bools, Ints
 
-# These write down when each frame is shown. Others, of which AVI, ASF, MXF and MPEG-PS are the
-# best known, write when it is decoded, or less, and FFmpeg makes up the rest.
+# These formats store when each frame is shown. Others (AVI, ASF, MXF, MPEG-PS) store when it is
+# decoded, or less, and FFmpeg makes up the rest.
 _TIMED_FORMATS = {"flv", "matroska", "mov", "mpegts", "nut", "ogg"}
 _NO_TIMESTAMPS = 0x80  # FFmpeg's AVFMT_NOTIMESTAMPS
 _HIDDEN_FRAME_CODECS = {"vp8", "theora"}  # some packets hold a reference that is never shown
-_STILLS = {"png"}  # frames stand for themselves, which FFmpeg does not say as it shares with apng
-# Of the codecs that do not reorder, these say truly which frames are keyframes.
+_STILLS = {"png"}  # no frame builds on another, which FFmpeg does not say: apng shares its entry
+# Of the codecs that do not reorder, these mark their keyframes truly.
 _HONEST_CODECS = {"ffv1", "libdav1d", "snow", "theora", "vp8", "vp9"}
 
 
@@ -32,10 +32,10 @@ class DecodedFrames:
     """Every frame that comes out of the decoder, in the order it is shown.
 
     Attributes:
-        pts: ``(n,)`` ticks that the decoder hands through, `NO_TIME` where there is none.
-        dts: ``(n,)`` decoding time of the packet that let the frame out, or `NO_TIME`.
-        keyframe: ``(n,)``, what the decoder says.
-        position: ``(n,)``, place of the frame's packet among all video packets of the file.
+        pts: ``(n,)`` presentation ticks from the decoder, `NO_TIME` where a frame has none.
+        dts: ``(n,)`` decoding times of the packets that released the frames, or `NO_TIME`.
+        keyframe: ``(n,)`` flags of the decoder.
+        position: ``(n,)`` places of the frames' packets among all video packets of the file.
     """
 
     pts: Ints
@@ -46,8 +46,8 @@ class DecodedFrames:
     def __len__(self) -> int:
         return len(self.pts)
 
-    def are_told_by(self, packet_pts: Ints) -> bool:
-        """Whether the pts rise and are, each, the one of the frame's own packet and no other."""
+    def are_identified_by(self, packet_pts: Ints) -> bool:
+        """Whether the pts rise, and each is that of the frame's own packet and of no other."""
         return (
             rise(self.pts)
             and rise(np.sort(packet_pts))
@@ -59,11 +59,11 @@ class DecodedFrames:
         """Rising ticks at which the frames are shown: FFmpeg's best guesses, as far as they rise.
 
         Args:
-            gap: Ticks between frames, where nothing in the file tells them.
+            gap: Ticks between frames, where nothing in the file gives them.
 
         Returns:
-            ``(n,)`` ticks, and how many of them are reckoned from their neighbours. None where
-            most guesses do not rise, or where ticks are too coarse to tell the frames apart.
+            ``(n,)`` ticks, and the number of those that are interpolated. None where most guesses
+            do not rise, or where ticks are too coarse to distinguish the frames.
         """
         guesses = _best_guesses(self.pts, self.dts)
         known = np.flatnonzero(guesses != NO_TIME)
@@ -75,13 +75,13 @@ class DecodedFrames:
 
 
 def must_decode(container: InputContainer, stream: VideoStream, pts: Ints, keyframe: Bools) -> bool:
-    """Whether only the decoder can tell which frame a packet shows, and from which it can start.
+    """Whether only the decoder can say which frame a packet shows, and where it can start.
 
     Args:
         container: The open file.
-        stream: Its video stream, whose decoder has begun.
+        stream: Video stream of the file, whose decoder has begun.
         pts: ``(n_packets,)`` times of the packets in the order of the file, all different.
-        keyframe: ``(n_packets,)``, what the container says.
+        keyframe: ``(n_packets,)`` flags of the container.
     """
     codec = stream.codec_context.codec
     if stands_alone(codec) or len(pts) < 2:
@@ -99,10 +99,10 @@ def must_decode(container: InputContainer, stream: VideoStream, pts: Ints, keyfr
 
 
 def keyframes_hold(codec: av.Codec, first_frame: VideoFrame, keyframe: Bools) -> bool:
-    """Whether the frames that are called keyframes can be believed to be ones.
+    """Whether the frames that are marked as keyframes can be trusted to be keyframes.
 
-    Not where the decoder calls none so, its first frame included, nor where a codec whose frames
-    build on each other calls all of them so.
+    They cannot where the decoder marks none, not even its first frame, nor where a codec whose
+    frames build on each other marks all of them.
     """
     if stands_alone(codec) or codec.reorder or codec.name in _HONEST_CODECS:
         return True
@@ -110,7 +110,7 @@ def keyframes_hold(codec: av.Codec, first_frame: VideoFrame, keyframe: Bools) ->
 
 
 def has_no_times(container: InputContainer) -> bool:
-    """Whether the format holds pictures alone, in a row."""
+    """Whether the format stores a row of pictures and no times."""
     return bool(container.format.flags & _NO_TIMESTAMPS)
 
 
@@ -120,11 +120,11 @@ def stands_alone(codec: av.Codec) -> bool:
 
 
 def decode_once(path: str, number: int) -> DecodedFrames:
-    """Decode a whole video and keep what is known of each frame, not the pictures.
+    """Decode a whole video and keep the facts of each frame, not the pictures.
 
     Args:
-        path: A local video file.
-        number: Which of its video streams, counted from 0.
+        path: Path of a local video file.
+        number: Number of one of its video streams, counted from 0.
     """
     try:
         return _decode(path, number, careful=False)
@@ -194,10 +194,10 @@ def _longest_rise(times: Ints) -> Ints:
 
 
 def _fill(rows: list[int], times: list[int], n_frames: int, *, gap: int) -> list[int]:
-    """A time for every frame: the given ones, and others at the pace before, as ffmpeg goes on.
+    """A time for every frame: the given times, and others at the pace before them, as in ffmpeg.
 
-    Where that pace would pass the next time given, they are evenly spread up to it; after the last
-    one they go on at the usual pace.
+    Where that pace would pass the next given time, they are spread evenly up to it; after the last
+    given time they continue at the usual pace.
     """
     filled = [times[0] - gap * back for back in range(rows[0], -1, -1)]
     pace: float = gap

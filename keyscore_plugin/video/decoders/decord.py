@@ -1,47 +1,44 @@
 """decord 0.6: an old FFmpeg (no AV1); quick, but it knows fewer files than PyAV and says so."""
 
-from collections.abc import Generator
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from keyscore_plugin._runtime.optional import require
-from keyscore_plugin.errors import VideoError
-from keyscore_plugin.types import Frames
-from keyscore_plugin.video.decoders.base import ScannedSource
+from keyscore_plugin.video.decoders.base import ExternalSource
 from keyscore_plugin.video.decoders.container import check_path
+from keyscore_plugin.video.decoders.decoding import n_threads_of_any_kind
 from keyscore_plugin.video.decoders.frame_index import Ints
-from keyscore_plugin.video.decoders.orientation import Pixels
+from keyscore_plugin.video.decoders.hdr import Pixels
 from keyscore_plugin.video.decoders.packet_reader import start_cleanly
-from keyscore_plugin.video.decoders.threads import n_threads_of_any_kind
 
-USE_PYAV = "use decoder='pyav'"
-_CHUNK = 32  # ours: frames asked for at once, so that memory stays flat
 _ROW_PIXELS = 32  # its FFmpeg pads rows to a multiple of this
-# Others (mpegts for one) it opens, and then hands out the wrong frames.
+# Other formats (mpegts for one) it opens, and then returns the wrong frames.
 _FORMATS = {"avi", "matroska", "mp4"}
-_NO_FAULT = 1e-9  # share of frames that decord may replace by a neighbour without a word
-# Ours: a fortnight at 25 a second. It makes room for all that the header promises, and where there
-# is no such room, as for a clock that counts from 1970, it ends the process.
-_MOST_PROMISED = 2**25
+_NO_FAULT = 1e-9  # share of frames that decord may silently replace by a neighbour
+# Ours: a fortnight at 25 a second. decord allocates memory for all frames that the header claims,
+# and where there is not enough, as for a clock that counts from 1970, it ends the process.
+_MAX_CLAIMED = 2**25
 _CLOCK_SECONDS = 2e-3  # decord keeps single-precision seconds
 
 
-class DecordSource(ScannedSource):
-    """A video decoded by decord; see `keyscore_plugin.video.source.VideoSource`.
+class DecordSource(ExternalSource):
+    """A video decoded by decord.
 
     Frames and times are those of the container's packets: decord is refused wherever its own
-    count or times differ, and on damaged files, where it may never return.
+    count or times differ, and for damaged files, where it may never return.
     """
 
-    decoder = "decord"
+    name = "decord"
+    chunk_frames = 32  # ours: frames asked for at once, so that memory does not grow
 
     def __init__(self, path: str, stream: int | None = None) -> None:
         self._decord = require("decord", extra="decord")
         self._decord.logging.set_level(self._decord.logging.QUIET)
-        # The second is what it raises where a frame would be replaced by its neighbour.
+        # decord raises the second one where a frame would be replaced by its neighbour.
         self._failures = (
             self._decord.DECORDError,
             self._decord.DECORDLimitReachedError,
@@ -49,35 +46,28 @@ class DecordSource(ScannedSource):
         )
         super().__init__(path, stream)
         self._readers: dict[tuple[int, int], Any] = {}
-        if cause := self._picture.refused_by(self.decoder):
+        if cause := self._picture.refused_by(self.name):
             raise self._refusal(cause)
-        if self._choice.n_streams > 1:
+        if self._scan.stream.n_streams > 1:
             raise self._refusal("it holds several video streams, and decord lets nobody choose")
-        if self._damage is not None:
-            raise self._refusal(f"{self._damage}, and decord may hang on a damaged file")
-        if not _FORMATS & set(self._format.split(",")):
-            raise self._refusal(f"decord does not find its frames in {self._format} files")
-        if not self._table.packets.are_pts:
+        if self._scan.damage is not None:
+            raise self._refusal(f"{self._scan.damage}, and decord may hang on a damaged file")
+        if not _FORMATS & set(self._scan.format.split(",")):
+            raise self._refusal(f"decord does not find its frames in {self._scan.format} files")
+        if not self._index.packets.are_pts:
             raise self._refusal("its packets do not say when frames are shown, as decord expects")
-        if self._promised_frames > _MOST_PROMISED:
+        if self._scan.header_frames > _MAX_CLAIMED:
             raise self._refusal(
-                f"its header promises {self._promised_frames:.3g} frames, and decord believes it"
+                f"its header promises {self._scan.header_frames:.3g} frames, and decord believes it"
             )
         self._check_times(self._reader(self._decoded_size((self.height, self.width))))
 
+    @override
     def _free(self) -> None:
         self._readers.clear()
 
-    def _read(self, rows: Ints, size: tuple[int, int]) -> Tensor:
-        return torch.cat([self._batch(rows[k : k + _CHUNK], size) for k in _steps(rows)])
-
-    def _thumbnails(self, rows: Ints, size: tuple[int, int]) -> Generator[Frames, None, None]:
-        for k in _steps(rows):
-            part = rows[k : k + _CHUNK]
-            yield self._frames(self._batch(part, size), part)
-
+    @override
     def _batch(self, rows: Ints, size: tuple[int, int]) -> Tensor:
-        self._check_open()
         decoded = self._decoded_size(size)
         try:
             pixels: Pixels = self._reader(decoded).get_batch(rows).asnumpy()
@@ -90,7 +80,7 @@ class DecordSource(ScannedSource):
         return torch.from_numpy(pixels.reshape(shape).mean(axis=(2, 4)).round().astype(np.uint8))
 
     def _decoded_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """The size decord scales to: ours, or a multiple where decord would misread its rows."""
+        """The size decord scales to: this one, or a multiple where decord would misread rows."""
         factor = 1
         while _misreads(size[1] * factor):
             factor += 1
@@ -105,13 +95,15 @@ class DecordSource(ScannedSource):
                     str(check_path(self.path)),
                     width=width,
                     height=height,
-                    num_threads=n_threads_of_any_kind(self._codec),
+                    num_threads=n_threads_of_any_kind(self._scan.codec),
                     fault_tol=_NO_FAULT,
                 )
             except UnicodeEncodeError as error:
                 raise self._refusal("decord reads no file name that is not UTF-8") from error
             except self._failures as error:
-                raise self._refusal(f"decord does not open this {self._codec} video") from error
+                raise self._refusal(
+                    f"decord does not open this {self._scan.codec} video"
+                ) from error
         return self._readers[size]
 
     def _check_times(self, reader: Any) -> None:
@@ -120,31 +112,24 @@ class DecordSource(ScannedSource):
                 f"decord counts {len(reader)} frames where the container shows {self.n_frames}"
             )
         if (
-            self._table.has_leading_pictures
+            self._index.has_leading_pictures
             or reader.get_key_indices() != self.keyframes().tolist()
         ):
             raise self._refusal("decord loses count where pictures lead a keyframe (open GOP)")
-        later_keys = np.flatnonzero(self._table.keyframe)[1:]
+        later_keys = np.flatnonzero(self._index.keyframe)[1:]
         if len(later_keys) and not start_cleanly(
-            self.path, self._table, later_keys[[0, -1]], stream=self.stream
+            self.path, self._index, later_keys[[0, -1]], stream=self.stream
         ):
-            raise self._refusal("decord starts at keyframes, which are no clean pictures here")
+            raise self._refusal("decord starts at keyframes, which are not clean pictures here")
         starts = reader.get_frame_timestamp(np.arange(self.n_frames))[:, 0]
-        # decord lets every video start at zero.
+        # In decord every video starts at zero.
         expected = (self._seconds - self._seconds[0]).numpy()
         tolerance = _CLOCK_SECONDS + np.spacing(expected.astype(np.float32)).astype(np.float64)
         if not (np.abs(starts - starts[0] - expected) <= tolerance).all():
             raise self._refusal("decord gives its frames other times than the container")
 
-    def _refusal(self, cause: str) -> VideoError:
-        return VideoError(self.path, cause, USE_PYAV)
-
-
-def _steps(rows: Ints) -> range:
-    return range(0, len(rows), _CHUNK)
-
 
 def _misreads(width: int) -> bool:
-    """Whether decord takes a padded row of RGB for an unpadded row of more channels, and fails."""
+    """Whether decord mistakes a padded row of RGB for an unpadded row of more channels."""
     padded = -(-width // _ROW_PIXELS) * _ROW_PIXELS
     return padded != width and 3 * padded % width == 0

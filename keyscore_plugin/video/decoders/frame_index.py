@@ -1,4 +1,4 @@
-"""The frame table: what the container says about every frame, in display and in decode order."""
+"""The frame index: what the container says about every frame, in display and in decode order."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,13 +13,13 @@ NO_TIME = -(2**63)  # FFmpeg's AV_NOPTS_VALUE: no time can be this
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PacketMarks:
-    """What the container says of every video packet, so that one is known again after a seek.
+    """Times and sizes of all video packets, by which a packet is identified after a seek.
 
     Attributes:
         times: ``(n_packets,)`` ticks, in the order of the file: presentation times where they are
             those of the frames, else decoding times.
-        sizes: ``(n_packets,)`` bytes.
-        are_pts: Whether a frame that comes out of the decoder is known by its packet's time.
+        sizes: ``(n_packets,)`` sizes in bytes.
+        are_pts: Whether a frame that comes out of the decoder is identified by its packet's time.
     """
 
     times: Ints
@@ -27,7 +27,7 @@ class PacketMarks:
     are_pts: bool
 
     def place_of(self, time: int | None, size: int) -> int | None:
-        """Place of the one packet with this time; None unless its size is this one, too."""
+        """Place of the only packet with this time; None unless it also has this size."""
         if time is None:
             return None
         places = np.flatnonzero(self.times == time)
@@ -45,21 +45,21 @@ class PacketMarks:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FrameTable:
-    """One row a frame, in display order; times are ticks of ``time_base``.
+class FrameIndex:
+    """All frames of a video, one row a frame, in display order; times are ticks of ``time_base``.
 
     Attributes:
         pts: ``(n,)`` rising presentation times as the container has them. A start other than
             zero is kept: a player that shows the container's clock shows these times.
-        end: When the last frame ends.
-        keyframe: ``(n,)``, frames from which decoding can start.
-        position: ``(n,)``, place of the frame's packet among all video packets of the file.
-        seek_pts: ``(n,)``, ticks to seek to in order to land at or before the frame's packet.
+        end: Time at which the last frame ends.
+        keyframe: ``(n,)`` flags of the frames from which decoding can start.
+        position: ``(n,)`` places of the frames' packets among all video packets of the file.
+        seek_pts: ``(n,)`` ticks to seek to in order to land at or before the frame's packet.
         time_base: Seconds a tick.
-        seekable: False when packets cannot be told apart; then frames are found by counting from
-            the first one.
-        packets: What tells the packets apart.
-        keys_as_told: Whether ``keyframe`` is what the container says, too.
+        seekable: False when packets cannot be distinguished; then frames are found by counting
+            from the first one.
+        packets: Times and sizes of the packets.
+        keys_as_marked: Whether ``keyframe`` agrees with the container's own marks.
     """
 
     pts: Ints
@@ -70,7 +70,7 @@ class FrameTable:
     time_base: Fraction
     seekable: bool
     packets: PacketMarks
-    keys_as_told: bool
+    keys_as_marked: bool
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -90,7 +90,7 @@ class FrameTable:
     def anchor_gap(self) -> int:
         """Longest run of frames, in display order, without one that is sent in display order.
 
-        The others are B-frames; a decoder may be told to skip those no other frame refers to.
+        The others are B-frames; a decoder can skip those that no other frame refers to.
         """
         in_decode_order = np.argsort(self.position)
         is_anchor = np.empty(len(self), dtype=np.bool_)
@@ -106,8 +106,8 @@ class FrameTable:
         row = int(np.searchsorted(self.pts, pts))
         return row if row < len(self) and int(self.pts[row]) == pts else None
 
-    def index_at_place(self) -> dict[object, int]:
-        """Each frame's index, by the place of its packet; empty where times tell the frames."""
+    def index_by_place(self) -> dict[object, int]:
+        """Each frame's index by the place of its packet; empty where times identify the frames."""
         if self.packets.are_pts:
             return {}
         return {place: index for index, place in enumerate(self.position.tolist())}
@@ -117,7 +117,7 @@ class FrameTable:
 
         Args:
             rows: ``(m,)`` frame indices.
-            keyframes_back: Start that many keyframes earlier than needed.
+            keyframes_back: Number of keyframes by which to start earlier than needed.
 
         Returns:
             ``(m,)`` frame indices. A keyframe serves the frames that follow it in decode order
@@ -156,29 +156,30 @@ class Interval:
     last: int
 
 
-def first_places(table: FrameTable, rows: Ints, *, keyframes_back: int = 0) -> Ints:
+def first_places(frames: FrameIndex, rows: Ints, *, keyframes_back: int = 0) -> Ints:
     """``(m,)`` places of the packets from which the given frames must be decoded."""
-    starts = table.seek_rows(rows, keyframes_back=keyframes_back)
-    return np.where(starts == 0, 0, table.position[starts])
+    starts = frames.seek_rows(rows, keyframes_back=keyframes_back)
+    return np.where(starts == 0, 0, frames.position[starts])
 
 
 def plan(
-    table: FrameTable, rows: Ints, *, keyframes_back: int = 0, apart: bool = False
+    frames: FrameIndex, rows: Ints, *, keyframes_back: int = 0, apart: bool = False
 ) -> list[Interval]:
     """The packets that must be decoded to get the given frames, and no others.
 
     Args:
-        table: The frame table.
+        frames: Index of the video's frames.
         rows: ``(m,)`` rising frame indices.
-        keyframes_back: Start each interval that many keyframes earlier than needed.
-        apart: Keep an interval for each keyframe, even where one follows or overlaps another.
+        keyframes_back: Number of keyframes by which each interval starts earlier than needed.
+        apart: Whether each keyframe keeps its own interval, even where one follows or overlaps
+            another.
 
     Returns:
         Intervals in decode order, disjoint unless they are kept apart.
     """
-    starts = table.seek_rows(rows, keyframes_back=keyframes_back)
-    firsts = first_places(table, rows, keyframes_back=keyframes_back)
-    lasts = table.position[rows]
+    starts = frames.seek_rows(rows, keyframes_back=keyframes_back)
+    firsts = first_places(frames, rows, keyframes_back=keyframes_back)
+    lasts = frames.position[rows]
     intervals: list[Interval] = []
     for k in np.argsort(firsts, kind="stable"):
         first, last = int(firsts[k]), int(lasts[k])
@@ -186,5 +187,5 @@ def plan(
         if before and (first == before.first or (not apart and first <= before.last + 1)):
             intervals[-1] = Interval(before.seek_pts, before.first, max(before.last, last))
         else:
-            intervals.append(Interval(int(table.seek_pts[starts[k]]), first, last))
+            intervals.append(Interval(int(frames.seek_pts[starts[k]]), first, last))
     return intervals

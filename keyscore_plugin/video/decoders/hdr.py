@@ -1,6 +1,6 @@
 """High dynamic range to standard: the pixels of PQ and HLG videos as an ordinary screen shows them.
 
-The recipe is FFmpeg's usual one, and the numbers are those of its filters:
+The chain is FFmpeg's usual one, and the numbers are those of its filters:
 ``zscale=t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,tonemap=hable:desat=0,``
 ``zscale=t=bt709:m=bt709:r=tv``. FFmpeg's scaler alone knows no transfer curves: it would show the
 coded values as if they were those of BT.709, pale and dark.
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
-from keyscore_plugin.video.decoders.side_data import side_data
+from keyscore_plugin.video.decoders.decoding import side_data
 
 Floats = npt.NDArray[np.float32]
 Words = npt.NDArray[np.uint16]
@@ -39,14 +39,15 @@ _BLOCK_PIXELS = 1 << 16  # ours: worked on at once, so that it stays in the proc
 
 @dataclass(frozen=True, slots=True)
 class ToneMap:
-    """How the light of one video becomes that of an ordinary screen.
+    """How the light of one video is mapped to that of an ordinary screen.
 
-    One for the whole video, by its first frame: a frame looks the same whatever was read before.
+    One map holds for the whole video, by its first frame, so that a frame looks the same whatever
+    was read before it.
 
     Attributes:
-        transfer: A key of `CURVES`.
-        primaries: A number of H.273.
-        peak: The brightest light in the video, 1 is 100 cd/m2.
+        transfer: Transfer characteristics, a key of `CURVES`.
+        primaries: Number of the primaries in H.273.
+        peak: Brightest light in the video; 1 is 100 cd/m2.
     """
 
     transfer: int
@@ -55,12 +56,12 @@ class ToneMap:
 
     @property
     def curve(self) -> str:
-        """The usual name of the transfer."""
+        """Usual name of the transfer."""
         return CURVES[self.transfer]
 
     @property
     def note(self) -> str:
-        """What is done, in a line."""
+        """What is done, in one line."""
         nits = self.peak * _REFERENCE_WHITE
         return f"HDR ({self.curve}) tone-mapped to SDR by Hable's curve, from {nits:.0f} cd/m2"
 
@@ -69,7 +70,7 @@ class ToneMap:
 
         Args:
             coded: ``(height, width, 3)`` RGB of the video's own curve and primaries, as swscale
-                gives it in 16 bits.
+                returns it in 16 bits.
         """
         rgb = coded.reshape(-1, 3)
         pixels = np.empty(rgb.shape, dtype=np.uint8)
@@ -90,11 +91,11 @@ class ToneMap:
 
 
 def tone_map_of(frame: VideoFrame, codec: VideoCodecContext) -> ToneMap | None:
-    """What the video's first frame needs; None if it is no HDR.
+    """The tone map for a video; None for one that is not HDR.
 
     Args:
-        frame: The first frame.
-        codec: The decoder that it came from.
+        frame: First frame of the video.
+        codec: Decoder that it came from.
     """
     if codec.color_trc not in CURVES:
         return None
@@ -138,7 +139,7 @@ def _pq(signal: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 def _hlg(signal: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """ARIB STD-B67: cd/m2 of a coded signal on a screen of 1,000 cd/m2.
 
-    The system's gamma of 1.2 goes to each channel, as in zscale, not to the luminance.
+    The system's gamma of 1.2 is applied to each channel, as in zscale, not to the luminance.
     """
     a, b, c = 0.17883277, 0.28466892, 0.55991073
     scene = np.where(signal <= 0.5, signal**2 / 3, (np.exp((signal - c) / a) + b) / 12)

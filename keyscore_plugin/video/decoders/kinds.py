@@ -1,4 +1,4 @@
-"""What a file is that does not open as a video, from its first bytes and its boxes."""
+"""What kind of file it is that does not open as a video, from its first bytes and its boxes."""
 
 import struct
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ _AGAIN = "copy or download it again, and compare its size with that of the origi
 
 
 class Kind(NamedTuple):
-    """What a file is, and what its user can do, each in one clause."""
+    """What a file is, and what its user can do about it, each in one clause."""
 
     cause: str
     remedy: str
@@ -54,10 +54,10 @@ PICTURE = Kind("it is a picture", _PICTURE_REMEDY)
 
 
 def kind_of(file: Path) -> Kind | None:
-    """What a file is that FFmpeg does not open; None where its bytes do not tell.
+    """The kind of a file that FFmpeg does not open; None where its bytes do not show it.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
     """
     with file.open("rb") as stream:
         head = stream.read(_HEAD_BYTES)
@@ -72,7 +72,7 @@ def kind_of(file: Path) -> Kind | None:
 
 
 def _text(head: bytes) -> Kind | None:
-    """The kind of a text; None where it is none."""
+    """The kind of a text; None for bytes that are not a text."""
     if any(byte < 32 and byte not in b"\t\n\f\r" for byte in head):
         return None
     try:
@@ -109,14 +109,14 @@ def _mp4(stream: BinaryIO) -> Kind:
 
 
 def _boxes(stream: BinaryIO, n_bytes: int) -> Iterator[tuple[bytes, int]]:
-    """Name of each top-level box, and where it says it ends."""
+    """Name of each top-level box, and the place where it says it ends."""
     start = 0
     while start + 8 <= n_bytes:
         stream.seek(start)
         size, name, large = struct.unpack(">I4sQ", stream.read(16).ljust(16, b"\0"))
         if size == 1:
             size = large
-        if size < 8:  # 0: up to the end, what a writer puts there until it knows
+        if size < 8:  # 0 means up to the end: a writer puts it there until it knows the size
             size = n_bytes - start
         yield name, start + size
         start += size

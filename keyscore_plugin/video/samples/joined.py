@@ -10,8 +10,7 @@ import av
 import numpy as np
 
 from keyscore_plugin._runtime.files import whole
-from keyscore_plugin.video.samples.camera import SIZE, film_look
-from keyscore_plugin.video.samples.sources import Source
+from keyscore_plugin.video.samples.sources import SIZE, Source, film_look
 
 FPS = 25
 _MOMENT_SECONDS = 0.5
@@ -26,8 +25,8 @@ class Needle:
     """A caption and the stretches of the video it describes.
 
     Attributes:
-        caption: The query.
-        spans: Where each stretch starts, and where its last frame ends, in seconds.
+        caption: Sentence that serves as the query.
+        spans: Start of each stretch, and end of its last frame, in seconds.
     """
 
     caption: str
@@ -35,7 +34,7 @@ class Needle:
 
     @property
     def moments(self) -> list[float]:
-        """The middles of every span's half-seconds; what is left over at its end counts as none."""
+        """The middles of every span's half-seconds; a shorter rest at its end is ignored."""
         return [
             start + _MOMENT_SECONDS * (i + 0.5)
             for start, end in self.spans
@@ -43,7 +42,7 @@ class Needle:
         ]
 
     def n_inside(self, times: Sequence[float]) -> int:
-        """How many of the times lie in a span."""
+        """Number of the times that lie in a span."""
         return sum(any(start <= time < end for start, end in self.spans) for time in times)
 
     def share_within(self, times: Sequence[float], *, seconds: float) -> float:
@@ -76,11 +75,11 @@ def join(
     """Join clips to one video.
 
     Args:
-        sources: The clips, in order.
-        root: The folder it is kept in, for the next time it is asked for.
+        sources: Clips, in order.
+        root: Folder that keeps the video for the next call.
         name: Start of the file's name.
-        rng: Decides the lengths and the camera.
-        clip_seconds: Shortest and longest clip.
+        rng: Generator that decides the lengths and the camera.
+        clip_seconds: Durations of the shortest and the longest clip.
     """
     lengths = [round(FPS * rng.uniform(*clip_seconds)) for _ in sources]
     ends = np.cumsum(lengths)
@@ -102,7 +101,7 @@ def _write(
 
     Two runs may make the same video in one folder.
     """
-    with whole(path) as beside, av.open(str(beside), "w", format="mp4") as container:
+    with whole(path) as unfinished, av.open(str(unfinished), "w", format="mp4") as container:
         # A fixed number of threads: the bits that x264 writes depend on it.
         stream = container.add_stream("libx264", FPS, {"preset": "veryfast", "threads": "2"})
         stream.width, stream.height = SIZE

@@ -101,7 +101,7 @@ def evaluate(
 
 
 def environment(assets: Path, folder: Path, *, plugin: bool) -> dict[str, str]:
-    paths = [ROOT / "tests" / "site"]
+    paths = [ROOT / "tests" / "support" / "site"]
     if not (plugin and is_installed()):
         # The first distribution of a name is the one that counts: this one hides an installed one.
         facts = folder / "site" / "keyscore_plugin-0.dist-info"

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
+from keyscore_plugin._runtime.hub import OPEN_CLIP
 from keyscore_plugin._runtime.optional import require
-from keyscore_plugin.encoders.open_clip import LAYOUT
 from tests.support.tiny.encoders import TEXT_TOKENS, tiny_tokenizer
 
 _TEXT = {"context_length": TEXT_TOKENS, "width": 32, "heads": 2, "layers": 2}
@@ -75,13 +75,13 @@ def open_clip() -> Any:
 
 def _save(folder: Path, config: dict[str, Any], preprocess: dict[str, Any]) -> None:
     written = {"model_cfg": config, "preprocess_cfg": preprocess}
-    (folder / LAYOUT.config).write_text(json.dumps(written))
+    (folder / OPEN_CLIP.config).write_text(json.dumps(written))
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = open_clip().create_model(f"local-dir:{folder}", load_weights=False)
         for parameter in model.parameters():  # wide enough that inputs make a difference
             if parameter.ndim > 1:
                 torch.nn.init.normal_(parameter, std=0.2)
-    (weights,) = LAYOUT.weights
+    (weights,) = OPEN_CLIP.weights
     tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     save_file(tensors, folder / weights)

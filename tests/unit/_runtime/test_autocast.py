@@ -1,6 +1,7 @@
 """A host that computes with fewer bits under autocast gets the frames of one that does not."""
 
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,9 +15,17 @@ from keyscore_plugin.samplers.base import get_sampler, list_samplers
 from keyscore_plugin.samplers.keyscore import KeyScoreSampler
 from keyscore_plugin.types import Frames
 from keyscore_plugin.video.samples import sample_video
+from tests.support.clips import join
 from tests.support.colour_encoder import ColourEncoder
 
 CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two shots of real footage, small and short: some samplers decode every frame of it."""
+    clips = [sample_video("carphone"), sample_video("bikes")]
+    return join(clips, tmp_path_factory.mktemp("clip") / "a.mp4", size=(160, 90), seconds=6)
 
 
 def autocast() -> AbstractContextManager[None]:
@@ -52,9 +61,10 @@ def test_candidates_do_not_depend_on_autocast() -> None:
     assert actual.k_silhouettes == expected.k_silhouettes
 
 
+@pytest.mark.slow
 def test_vectors_and_scores_do_not_depend_on_autocast() -> None:
-    pixels = torch.randint(256, (6, 40, 60, 3), generator=torch.Generator().manual_seed(0))
-    frames = Frames(pixels.to(torch.uint8), torch.arange(6), torch.arange(6) / 2)
+    pixels = torch.randint(256, (3, 40, 60, 3), generator=torch.Generator().manual_seed(0))
+    frames = Frames(pixels.to(torch.uint8), torch.arange(3), torch.arange(3) / 2)
     encoder = ConseEncoder(CPU)
     vectors, text = encoder.encode_frames(frames).vectors, encoder.encode_text("a red tram").vector
     expected = score(encoder.encode_frames(frames), encoder.encode_text("a red tram"))
@@ -66,24 +76,23 @@ def test_vectors_and_scores_do_not_depend_on_autocast() -> None:
     assert torch.equal(actual.total, expected.total)
 
 
-def test_a_whole_call_does_not_depend_on_autocast() -> None:
+@pytest.mark.slow
+def test_a_whole_call_does_not_depend_on_autocast(video: Path) -> None:
     sampler = KeyScoreSampler(encoder="conse", device="cpu")
-    path = sample_video("bikes")
-    expected = sampler(path, num_frames=4, caption="a red tram")
+    expected = sampler(video, num_frames=4, caption="a red tram")
     with autocast():
-        actual = sampler(path, num_frames=4, caption="a red tram")
+        actual = sampler(video, num_frames=4, caption="a red tram")
     assert actual.indices == expected.indices
     assert actual.scores == expected.scores
 
 
 @pytest.mark.parametrize("name", list_samplers())
-def test_no_sampler_depends_on_autocast(name: str) -> None:
+def test_no_sampler_depends_on_autocast(name: str, video: Path) -> None:
     config = SamplerConfig(grid=GridConfig(sample_fps=4))
     sampler = get_sampler(name, config=config, encoder=ColourEncoder(), device="cpu")
     caption = "red" if sampler.needs_text else None
-    path = sample_video("bikes")
-    expected = sampler(path, num_frames=6, caption=caption)
+    expected = sampler(video, num_frames=6, caption=caption)
     with autocast():
-        actual = sampler(path, num_frames=6, caption=caption)
+        actual = sampler(video, num_frames=6, caption=caption)
     assert actual.indices == expected.indices
     assert actual.scores == expected.scores

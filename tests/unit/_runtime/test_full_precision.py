@@ -139,6 +139,7 @@ print(cudnn.conv.fp32_precision, torch.backends.cuda.matmul.fp32_precision, cudn
 """
 
 
+@pytest.mark.slow
 def test_what_a_program_sets_for_all_afterwards_still_counts() -> None:
     with_us, without = (
         subprocess.run(

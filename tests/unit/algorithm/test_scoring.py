@@ -14,7 +14,6 @@ from keyscore_plugin.algorithm.scoring import score
 from keyscore_plugin.config import ScoreConfig
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.types import Embeddings, FrameScores, TextEmbedding
-from tests.support.requires import require_gpu_or_skip
 
 Array = NDArray[np.float64]
 COMPONENTS = ("semantic", "temporal", "drop")
@@ -272,9 +271,9 @@ def test_what_cannot_be_scored_is_one_clear_line(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize("config", [MEAN, TEXT])
 def test_a_gpu_gives_the_same_scores(config: ScoreConfig) -> None:
-    require_gpu_or_skip()
     frames, text = frames_of(random_case(0, 500, 64)[0]), text_of(random_case(0, 500, 64)[1])
     on_gpu = Embeddings(frames.vectors.cuda(), frames.indices, frames.pts_seconds, frames.model)
     there = score(on_gpu, text, config)

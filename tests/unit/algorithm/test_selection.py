@@ -18,7 +18,6 @@ from keyscore_plugin.algorithm.selection import select
 from keyscore_plugin.config import Policy, SelectConfig
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.types import FrameScores
-from tests.support.requires import require_gpu_or_skip
 
 Array = NDArray[np.float64]
 TOP = SelectConfig(policy="top")
@@ -386,12 +385,12 @@ def test_clusters_must_fit() -> None:
         select(torch.rand(4), seconds(4), num_frames=2, clusters=torch.zeros(3))
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize("k", [1, 2, 8, 64])
 @pytest.mark.parametrize(
     "scores", [torch.ones(600), torch.rand(600, generator=torch.manual_seed(1))]
 )
 def test_a_gpu_gives_the_same_selection(k: int, scores: Tensor) -> None:
-    require_gpu_or_skip()
     rows = select(scores.cuda(), seconds(600), num_frames=k)
     assert rows.device.type == "cuda"
     assert torch.equal(rows.cpu(), select(scores, seconds(600), num_frames=k))

@@ -16,7 +16,6 @@ from keyscore_plugin.config import ProposalConfig
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.types import Candidates, Frames
 from keyscore_plugin.video.samples import sample_video
-from tests.support.requires import require_gpu_or_skip
 
 _BINS = ProposalConfig().bins
 
@@ -192,9 +191,9 @@ def test_what_is_not_a_grid_is_refused(histograms: Tensor, pts: Tensor, message:
         propose_features(histograms, torch.arange(len(histograms)), pts)
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize("name", ["bikes", "bigbuckbunny", "carphone"])
 def test_a_gpu_gives_the_same_proposals(name: str) -> None:
-    require_gpu_or_skip()
     frames = _clip(name, every=5)
     there = propose(Frames(frames.pixels.cuda(), frames.indices, frames.pts_seconds))
     here = propose(frames)

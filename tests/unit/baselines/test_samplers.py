@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from keyscore_plugin import SamplerConfig, Selection, get_sampler, list_samplers
-from keyscore_plugin._runtime.optional import load
 from keyscore_plugin.baselines.aks import PUBLISHED, AksPaperSampler, aks
 from keyscore_plugin.baselines.bolt import BoltSampler, BoltSettings
 from keyscore_plugin.baselines.focus import FocusSampler
@@ -19,10 +18,11 @@ from keyscore_plugin.baselines.random_frames import RandomSampler, RandomSetting
 from keyscore_plugin.baselines.wfs_sb import WfsSbSampler, WfsSbSettings
 from keyscore_plugin.config import EncodeConfig, GridConfig
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.registries import SAMPLERS
+from keyscore_plugin.registries import SAMPLERS, load
 from keyscore_plugin.samplers.grid import rebatch
 from keyscore_plugin.types import Embeddings, Frames
-from keyscore_plugin.video.source import open_video, uniform_indices
+from keyscore_plugin.video.grid import uniform_indices
+from keyscore_plugin.video.source import open_video
 from tests.support.clips import Clip
 from tests.support.colour_encoder import ColourEncoder
 
@@ -108,7 +108,7 @@ def test_the_table_of_published_samplers_has_each_with_its_defaults() -> None:
     for name, cell in cells.items():
         base = re.match(r"as `([\w-]+)`, but ", cell)
         told = {**(settings_in(cells[base[1]]) if base else {}), **settings_in(cell)}
-        defaults = getattr(load("sampler", name, SAMPLERS), "defaults", None)
+        defaults = getattr(load("sampler", name), "defaults", None)
         has = {} if defaults is None else asdict(defaults)
         assert told == {key: str(value) for key, value in has.items()}, name
 

@@ -484,6 +484,7 @@ def test_what_is_installed_and_does_not_load_is_found_by_check_alone(
         assert pyav["usable"] is usable
 
 
+@pytest.mark.slow
 def test_a_system_that_is_not_posix_runs_all_but_workers(video: str, tmp_path: Path) -> None:
     (tmp_path / "videos.txt").write_text(video + "\n")
     batch = ["batch", str(tmp_path / "videos.txt"), "--out", str(tmp_path / "out.jsonl"), "-q"]

@@ -18,12 +18,11 @@ from keyscore_plugin.algorithm.scoring import score
 from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.encoders.conse.encoder import ConseEncoder
 from keyscore_plugin.encoders.hf import HFEncoder
-from keyscore_plugin.encoders.registry import AUTO_ENCODER
 from keyscore_plugin.errors import InputError, ModelError
+from keyscore_plugin.registries import AUTO_ENCODER
 from keyscore_plugin.samplers.keyscore import KeyScoreSampler
 from keyscore_plugin.types import Frames
 from tests.support.half_precision import assert_half_scores_as_whole
-from tests.support.requires import require_gpu_or_skip
 from tests.support.tiny.encoders import SAVE, TEXT_TOKENS, image_processor
 
 ROOT = Path(__file__).parents[3]
@@ -81,6 +80,7 @@ def test_texts_are_those_of_transformers_by_hand(folder: Path) -> None:
     assert actual.max_tokens == TEXT_TOKENS
 
 
+@pytest.mark.slow
 def test_all_encoders_work_where_no_torchvision_is_installed(tmp_path: Path) -> None:
     for name, save in SAVE.items():
         (tmp_path / name).mkdir()
@@ -103,6 +103,7 @@ def test_all_encoders_work_where_no_torchvision_is_installed(tmp_path: Path) -> 
     assert done.stdout.splitlines() == expected, done.stderr
 
 
+@pytest.mark.slow
 def test_torchvision_that_does_not_load_is_named(tmp_path: Path) -> None:
     broken = tmp_path / "site" / "torchvision"
     broken.mkdir(parents=True)
@@ -147,6 +148,7 @@ def test_conse_is_found_by_name() -> None:
     assert isinstance(load_encoder("conse", device="cpu"), ConseEncoder)
 
 
+@pytest.mark.slow
 def test_unreachable_models_are_one_line_that_names_conse() -> None:
     # In a process of its own: the hub's settings are read at import.
     script = (
@@ -257,8 +259,8 @@ def test_half_precision_gives_the_same_scores(folder: Path) -> None:
     assert int(by_half.total.argmax()) == int(by_whole.total.argmax())
 
 
+@pytest.mark.gpu
 def test_a_gpu_gives_the_same_scores_in_half_precision(folder: Path) -> None:
-    require_gpu_or_skip()
     frames = _smooth_frames(300)  # more than a batch
     here, there = (load_encoder(str(folder), device=device) for device in ("cpu", "cuda"))
     on_gpu = Frames(frames.pixels.cuda(), frames.indices, frames.pts_seconds)
@@ -269,8 +271,8 @@ def test_a_gpu_gives_the_same_scores_in_half_precision(folder: Path) -> None:
     torch.testing.assert_close(by_gpu.semantic_raw.cpu(), by_cpu.semantic_raw, atol=2e-3, rtol=0)
 
 
+@pytest.mark.gpu
 def test_conse_gives_the_same_scores_on_a_gpu() -> None:
-    require_gpu_or_skip()
     frames = _smooth_frames(24)
     here, there = (load_encoder("conse", device=device) for device in ("cpu", "cuda"))
     by_gpu, by_cpu = (

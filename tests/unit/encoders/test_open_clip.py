@@ -15,21 +15,23 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
+from keyscore_plugin._runtime.hub import OPEN_CLIP
 from keyscore_plugin.algorithm.scoring import score
 from keyscore_plugin.cli.listing import entries
 from keyscore_plugin.encoders import load_encoder
-from keyscore_plugin.encoders.open_clip import LAYOUT, PREFIX, OpenClipEncoder
+from keyscore_plugin.encoders.open_clip import OpenClipEncoder
 from keyscore_plugin.encoders.registry import encoder_weights
 from keyscore_plugin.errors import MissingDependencyError, ModelError
+from keyscore_plugin.registries import OPEN_CLIP_PREFIX
 from keyscore_plugin.types import Frames, Reading
 from tests.support.fake_hub import COMMIT, hub_of
 from tests.support.half_precision import assert_half_scores_as_whole
-from tests.support.requires import require_gpu_or_skip, require_or_skip
+from tests.support.requires import require_or_skip
 from tests.support.tiny.encoders import TEXT_TOKENS
 from tests.support.tiny.open_clip import PE_PICTURES, SAVE_OPEN_CLIP, open_clip
 
 PE = "timm/PE-Core-bigG-14-448"  # as the READMEs name it
-WEIGHTS = LAYOUT.weights[0]
+WEIGHTS = OPEN_CLIP.weights[0]
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +55,7 @@ def clip(tmp_path: Path) -> Path:
 
 
 def _load(folder: Path) -> OpenClipEncoder:
-    encoder = load_encoder(f"{PREFIX}{folder}", device="cpu")
+    encoder = load_encoder(f"{OPEN_CLIP_PREFIX}{folder}", device="cpu")
     assert isinstance(encoder, OpenClipEncoder)
     return encoder
 
@@ -112,7 +114,7 @@ def test_the_model_of_the_paper_is_built_as_the_one_that_is_tested(tmp_path: Pat
     """All but sizes is OpenCLIP's own configuration, and the id is the one it publishes."""
     SAVE_OPEN_CLIP["pe"](tmp_path)
     published = open_clip().get_model_config("PE-Core-bigG-14-448")
-    tested = json.loads((tmp_path / LAYOUT.config).read_text())["model_cfg"]
+    tested = json.loads((tmp_path / OPEN_CLIP.config).read_text())["model_cfg"]
     assert tested.keys() == published.keys()
     assert tested["vision_cfg"].keys() == published["vision_cfg"].keys()
     assert published["vision_cfg"]["timm_model_name"].startswith("vit_pe_core_")
@@ -133,10 +135,12 @@ def test_half_precision_gives_the_same_scores(folder: Path) -> None:
     assert_half_scores_as_whole(half, whole, _frames(12), atol=3e-3)
 
 
+@pytest.mark.gpu
 def test_a_gpu_gives_the_same_scores_in_half_precision(folder: Path) -> None:
-    require_gpu_or_skip()
     frames = _frames(300)  # more than a batch
-    here, there = (load_encoder(f"{PREFIX}{folder}", device=device) for device in ("cpu", "cuda"))
+    here, there = (
+        load_encoder(f"{OPEN_CLIP_PREFIX}{folder}", device=device) for device in ("cpu", "cuda")
+    )
     by_gpu, by_cpu = (
         score(encoder.encode_frames(given), encoder.encode_text("a red cat"))
         for encoder, given in ((there, frames.to("cuda")), (here, frames))
@@ -156,7 +160,7 @@ def test_a_model_of_the_local_cache_is_loaded_and_no_hub_asked(
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    name = f"{PREFIX}some-lab/some-clip"
+    name = f"{OPEN_CLIP_PREFIX}some-lab/some-clip"
     assert encoder_weights(name) is None
     with pytest.raises(ModelError, match=r"no OpenCLIP encoder .* HF_HUB_OFFLINE is set; use"):
         load_encoder(name, device="cpu")
@@ -190,12 +194,14 @@ def test_a_model_of_a_hub_is_fetched_once_and_nothing_of_it_that_is_not_read(
     with hub_of("some-lab/some-clip", clip) as (address, sent):
         _use_hub(address, tmp_path / "hub", monkeypatch)
         vectors = [
-            load_encoder(f"{PREFIX}some-lab/some-clip", device="cpu").encode_frames(_frames(2))
+            load_encoder(f"{OPEN_CLIP_PREFIX}some-lab/some-clip", device="cpu").encode_frames(
+                _frames(2)
+            )
             for _ in range(2)
         ]
-        assert sorted(sent) == sorted([LAYOUT.config, WEIGHTS])
+        assert sorted(sent) == sorted([OPEN_CLIP.config, WEIGHTS])
     assert torch.equal(vectors[0].vectors, vectors[1].vectors)
-    assert encoder_weights(f"{PREFIX}some-lab/some-clip") == COMMIT
+    assert encoder_weights(f"{OPEN_CLIP_PREFIX}some-lab/some-clip") == COMMIT
 
 
 def test_a_model_that_a_hub_has_not_as_safetensors_is_one_line(
@@ -205,15 +211,15 @@ def test_a_model_that_a_hub_has_not_as_safetensors_is_one_line(
     with hub_of("some-lab/some-clip", clip) as (address, sent):
         _use_hub(address, tmp_path / "hub", monkeypatch)
         with pytest.raises(ModelError, match=f"'open_clip:some-lab/.* it has no {WEIGHTS}"):
-            load_encoder(f"{PREFIX}some-lab/some-clip", device="cpu")
-        assert sent == [LAYOUT.config]
+            load_encoder(f"{OPEN_CLIP_PREFIX}some-lab/some-clip", device="cpu")
+        assert sent == [OPEN_CLIP.config]
 
 
 def test_a_folder_is_another_one_when_it_is_saved_again(clip: Path) -> None:
-    before = encoder_weights(f"{PREFIX}{clip}")
+    before = encoder_weights(f"{OPEN_CLIP_PREFIX}{clip}")
     assert before is not None
     os.utime(clip / WEIGHTS, ns=(1, 1))
-    assert encoder_weights(f"{PREFIX}{clip}") not in (None, before)
+    assert encoder_weights(f"{OPEN_CLIP_PREFIX}{clip}") not in (None, before)
 
 
 @pytest.mark.parametrize(
@@ -227,9 +233,9 @@ def test_a_folder_is_another_one_when_it_is_saved_again(clip: Path) -> None:
 def test_no_hub_is_asked_for_what_a_folder_is_built_on(
     tower: str, part: str, name: str, clip: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    given = json.loads((clip / LAYOUT.config).read_text())
+    given = json.loads((clip / OPEN_CLIP.config).read_text())
     given["model_cfg"][tower][part] = name
-    (clip / LAYOUT.config).write_text(json.dumps(given))
+    (clip / OPEN_CLIP.config).write_text(json.dumps(given))
     asked: list[str] = []
 
     def refuse(host: str, *_: object, **__: object) -> None:
@@ -247,11 +253,11 @@ def test_no_hub_is_asked_for_what_a_folder_is_built_on(
 @pytest.mark.parametrize("model", ["", "a b", "one/two/three", "/no/such/folder", "a" * 300])
 def test_name_that_can_be_no_model_is_refused(model: str) -> None:
     with pytest.raises(ModelError, match="neither a folder nor a model id"):
-        load_encoder(PREFIX + model, device="cpu")
+        load_encoder(OPEN_CLIP_PREFIX + model, device="cpu")
 
 
 def _without_config(folder: Path) -> None:
-    (folder / LAYOUT.config).unlink()
+    (folder / OPEN_CLIP.config).unlink()
 
 
 def _without_weights(folder: Path) -> None:
@@ -259,17 +265,17 @@ def _without_weights(folder: Path) -> None:
 
 
 def _config_that_is_no_json(folder: Path) -> None:
-    (folder / LAYOUT.config).write_text("{")
+    (folder / OPEN_CLIP.config).write_text("{")
 
 
 def _config_of_something_else(folder: Path) -> None:
-    (folder / LAYOUT.config).write_text('{"model_cfg": {"vision_cfg": {}}}')
+    (folder / OPEN_CLIP.config).write_text('{"model_cfg": {"vision_cfg": {}}}')
 
 
 def _tokenizer_that_cuts_at_random(folder: Path) -> None:
-    given = json.loads((folder / LAYOUT.config).read_text())
+    given = json.loads((folder / OPEN_CLIP.config).read_text())
     given["model_cfg"]["text_cfg"]["tokenizer_kwargs"] = {"reduction_mask": "random"}
-    (folder / LAYOUT.config).write_text(json.dumps(given))
+    (folder / OPEN_CLIP.config).write_text(json.dumps(given))
 
 
 def _weights_that_are_noise(folder: Path) -> None:
@@ -277,21 +283,21 @@ def _weights_that_are_noise(folder: Path) -> None:
 
 
 def _weights_of_another_size(folder: Path) -> None:
-    given = json.loads((folder / LAYOUT.config).read_text())
+    given = json.loads((folder / OPEN_CLIP.config).read_text())
     given["model_cfg"]["embed_dim"] = 16
-    (folder / LAYOUT.config).write_text(json.dumps(given))
+    (folder / OPEN_CLIP.config).write_text(json.dumps(given))
 
 
 def _patches_of_no_size(folder: Path) -> None:
-    given = json.loads((folder / LAYOUT.config).read_text())
+    given = json.loads((folder / OPEN_CLIP.config).read_text())
     given["model_cfg"]["vision_cfg"]["patch_size"] = 0
-    (folder / LAYOUT.config).write_text(json.dumps(given))
+    (folder / OPEN_CLIP.config).write_text(json.dumps(given))
 
 
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
-        (_without_config, f"it has no {LAYOUT.config}"),
+        (_without_config, f"it has no {OPEN_CLIP.config}"),
         (_without_weights, f"it has no {WEIGHTS}"),
         (_config_that_is_no_json, "config"),
         (_config_of_something_else, "text_cfg"),
@@ -327,9 +333,9 @@ def test_folder_that_is_no_model_is_one_line_that_says_why(
 def test_pictures_that_cannot_be_prepared_are_one_line_that_says_why(
     clip: Path, name: str, value: object, reason: str
 ) -> None:
-    given = json.loads((clip / LAYOUT.config).read_text())
+    given = json.loads((clip / OPEN_CLIP.config).read_text())
     given["preprocess_cfg"][name] = value
-    (clip / LAYOUT.config).write_text(json.dumps(given))
+    (clip / OPEN_CLIP.config).write_text(json.dumps(given))
     with pytest.raises(ModelError, match=rf"cannot load the encoder .*{reason}") as error:
         _load(clip)
     assert "\n" not in str(error.value)
@@ -360,9 +366,9 @@ def test_code_that_comes_with_a_tokenizer_is_never_run(
 ) -> None:
     SAVE_OPEN_CLIP["siglip"](tmp_path)
     (tmp_path / "trap.py").write_text(f"import os; os.mkdir({str(tmp_path / 'it-ran')!r})\n")
-    given = json.loads((tmp_path / LAYOUT.config).read_text())
+    given = json.loads((tmp_path / OPEN_CLIP.config).read_text())
     given["model_cfg"]["text_cfg"]["tokenizer_kwargs"] = asked
-    (tmp_path / LAYOUT.config).write_text(json.dumps(given))
+    (tmp_path / OPEN_CLIP.config).write_text(json.dumps(given))
     described = json.loads((tmp_path / "tokenizer_config.json").read_text())
     described |= {"tokenizer_class": "Trap", "auto_map": {"AutoTokenizer": ["trap.Trap", None]}}
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(described))

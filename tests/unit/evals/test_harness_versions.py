@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from evals.harness.versions import PACKAGES, code_digest, commit_of, provenance, versions
+from keyscore_plugin._runtime.hub import OFFLINE_PACKAGES
 from keyscore_plugin._runtime.version import VERSION
-from keyscore_plugin._runtime.weights_id import OFFLINE_PACKAGES
 from keyscore_plugin.errors import InputError
 
 OF_THE_CODE = {"keyscore-plugin", "code_sha256"}

@@ -10,9 +10,8 @@ from evals.needle.protocol import NeedleEvaluation
 from evals.needle.sources import HELD_OUT, TUNING
 from evals.needle.sweep import settings
 from keyscore_plugin.config import EncodeConfig, SamplerConfig
-from keyscore_plugin.video.samples.camera import crop_around
 from keyscore_plugin.video.samples.joined import Needle, NeedleVideo
-from keyscore_plugin.video.samples.sources import Footage, Still
+from keyscore_plugin.video.samples.sources import Footage, Still, crop_around
 
 NEEDLE = Needle("a cat", spans=((10.0, 12.0),))
 

@@ -92,7 +92,7 @@ def test_a_slow_server_meets_the_deadline_between_two_bytes() -> None:
 def test_a_part_of_a_file_is_refused() -> None:
     with (
         answering(lambda connection: connection.sendall(HEAD % 1000 + b"x" * 999)) as url,
-        pytest.raises(VideoError, match="closed after 999 of 1,000 bytes"),
+        pytest.raises(VideoError, match=r"received 999 bytes, expected 1000"),
         downloaded(url, DownloadLimits(), allowed_by="it"),
     ):
         pass
@@ -101,18 +101,18 @@ def test_a_part_of_a_file_is_refused() -> None:
 def test_what_speaks_no_http_is_one_line() -> None:
     with (
         answering(lambda connection: connection.sendall(b"no\nHTTP\n\n")) as url,
-        pytest.raises(VideoError, match=r"no; check the address, or give a file$"),
+        pytest.raises(VideoError, match=r"illegal status line.*; check the address, or give a "),
         downloaded(url, AMPLE, allowed_by="it"),
     ):
         pass
 
 
-def test_an_address_with_letters_that_none_has_says_how_they_are_written() -> None:
+def test_an_address_with_letters_that_none_has_is_fetched_as_they_are_written() -> None:
     with (
-        pytest.raises(VideoError, match=r"has %C3%BC in place of '\u00fc'; check the address"),
-        downloaded("http://127.0.0.1:1/\u00fc.mp4", AMPLE, allowed_by="it"),
+        answering(lambda connection: connection.sendall(HEAD % 1 + b"x")) as url,
+        downloaded(url.replace("a.mkv", "\u00fc.mkv"), AMPLE, allowed_by="it") as path,
     ):
-        pass
+        assert Path(path).read_bytes() == b"x"
 
 
 def test_a_server_that_keeps_the_line_open_is_not_waited_for() -> None:

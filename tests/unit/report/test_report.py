@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -322,6 +322,7 @@ def test_a_strip_stays_inside_its_width_and_its_frames_do_not_overlap(
 
 
 @given(st.floats(-1e3, 1e5), st.floats(0.04, 1e5))
+@example(2.6871001141421523e-06, 21600.0)
 def test_time_ticks_are_few_inside_and_all_different(start: float, length: float) -> None:
     ticks = time_ticks(start, start + length)
     assert len(ticks) <= 13

@@ -16,9 +16,8 @@ from keyscore_plugin.config import EncodeConfig, GridConfig, SamplerConfig
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.samplers.base import get_sampler
 from keyscore_plugin.samplers.encoding import encode_in_blocks, encode_rows, join_embeddings
-from keyscore_plugin.samplers.look import look
-from keyscore_plugin.samplers.request import Stopwatch
-from keyscore_plugin.samplers.text import look_and_encode
+from keyscore_plugin.samplers.query import SelectionRequest
+from keyscore_plugin.samplers.topk import TopKSampler
 from keyscore_plugin.types import Embeddings, Frames
 from keyscore_plugin.video.decoders.base import ScannedSource
 from keyscore_plugin.video.decoders.pyav import PyAVSource
@@ -79,10 +78,9 @@ def test_embedding_while_decoding_gives_the_bits_of_embedding_afterwards(
     require_or_skip({"pyav": "av"}.get(decoder, decoder))
     while_decoding, afterwards = BlockEncoder(), BlockEncoder()
     with open_video(clip, decoder) as source:
-        _, frames = look_and_encode(
-            source, EVERY_FRAME, at_least=1, encoder=while_decoding, clock=Stopwatch()
-        )
-        grid = look(source, EVERY_FRAME.grid, at_least=1, short_side=128, clock=Stopwatch())
+        run = TopKSampler(EVERY_FRAME, encoder=while_decoding).run_on(source, SelectionRequest())
+        _, frames = run.look_and_encode(EVERY_FRAME)
+        grid = run.look(EVERY_FRAME.grid, device=torch.device("cpu"))
     later = encode_rows(grid, torch.arange(len(grid)), afterwards)
     assert frames.vectors.equal(later.vectors)
     assert frames.indices.tolist() == list(range(150))

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from keyscore_plugin.config import GridConfig
-from keyscore_plugin.video.source import grid_indices, open_video
+from keyscore_plugin.video.grid import grid_indices
+from keyscore_plugin.video.source import open_video
 from tests.support.long_videos import long_video
 
 ROOT = Path(__file__).parents[3]
@@ -41,6 +42,7 @@ def test_an_hour_is_looked_at_through_a_capped_grid_in_small_batches(kind: str, 
         assert video.read([7199]).pts_seconds.tolist() == [3599.5]
 
 
+@pytest.mark.slow
 def test_ten_hours_take_no_more_memory_than_twenty_minutes_which_fill_the_grid(
     tmp_path: Path, hour: Path
 ) -> None:

@@ -9,12 +9,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keyscore_plugin._runtime.stopwatch import counting, stage, waiting
 from keyscore_plugin.algorithm.stacfp import hsv_histograms
-from keyscore_plugin.config import GridConfig
+from keyscore_plugin.config import GridConfig, SamplerConfig
 from keyscore_plugin.errors import VideoError
 from keyscore_plugin.samplers.grid import prefetch
-from keyscore_plugin.samplers.look import colours_alone, look_at_colours, read_grid
-from keyscore_plugin.samplers.request import Stopwatch
+from keyscore_plugin.samplers.query import SelectionRequest
+from keyscore_plugin.samplers.run import Run
+from keyscore_plugin.samplers.stacfp import StacfpSampler
 from keyscore_plugin.video.source import VideoSource, open_video
 from tests.support.clips import CLIPS
 
@@ -26,6 +28,11 @@ PATIENCE = 5.0  # seconds after which a thread that should have moved counts as 
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (b_frames,) = (clip for clip in CLIPS if clip.name == "b_frames.mp4")
     return b_frames.write(tmp_path_factory.mktemp("look"))
+
+
+def run_on(source: VideoSource, grid: GridConfig, *, num_frames: int = 1) -> Run:
+    sampler = StacfpSampler(SamplerConfig(grid=grid), device="cpu")
+    return sampler.run_on(source, SelectionRequest(num_frames))
 
 
 def threads_of_ours() -> list[str]:
@@ -89,11 +96,10 @@ def test_closing_early_ends_the_thread_and_what_it_reads() -> None:
 
 
 def test_the_look_is_what_the_decoder_gives(clip: Path) -> None:
-    config = GridConfig()
+    config = GridConfig(short_side=32)
     with open_video(clip) as source:
-        grid, histograms = look_at_colours(
-            source, config, at_least=source.n_frames, short_side=32, bins=BINS, clock=Stopwatch()
-        )
+        run = run_on(source, config, num_frames=source.n_frames)
+        grid, histograms = run.look_with_histograms(config)
         expected = list(source.thumbnails(range(source.n_frames), short_side=32))
     frames = grid[torch.arange(len(grid))]
     assert frames.indices.tolist() == list(range(source.n_frames))
@@ -105,10 +111,8 @@ def test_the_look_is_what_the_decoder_gives(clip: Path) -> None:
 def test_colours_without_pixels_are_the_same_colours(clip: Path) -> None:
     config = GridConfig(sample_fps=5, short_side=32)
     with open_video(clip) as source:
-        frames, histograms = look_at_colours(
-            source, config, at_least=1, short_side=32, bins=BINS, clock=Stopwatch()
-        )
-        colours = colours_alone(source, config, at_least=1, bins=BINS, clock=Stopwatch())
+        frames, histograms = run_on(source, config).look_with_histograms(config)
+        colours = run_on(source, config).histograms(config)
     assert colours.histograms.equal(histograms)
     assert colours.indices.equal(frames.indices)
     assert colours.pts_seconds.equal(frames.pts_seconds)
@@ -116,10 +120,8 @@ def test_colours_without_pixels_are_the_same_colours(clip: Path) -> None:
 
 def test_a_fault_while_looking_leaves_no_thread_and_the_video_usable(clip: Path) -> None:
     def fail_on_the_first(source: VideoSource) -> None:
-        with read_grid(source, GridConfig(), at_least=1, short_side=32, clock=Stopwatch()) as (
-            batches,
-            _,
-        ):
+        grid = GridConfig(short_side=32)
+        with run_on(source, grid).read_grid(grid, device=torch.device("cpu")) as (batches, _):
             next(batches)
             raise RuntimeError("no room")
 
@@ -131,7 +133,6 @@ def test_a_fault_while_looking_leaves_no_thread_and_the_video_usable(clip: Path)
 
 
 def test_waiting_counts_the_decoder_and_nothing_else() -> None:
-    clock = Stopwatch()
     pause = threading.Event()
 
     def slow() -> Iterator[int]:
@@ -139,23 +140,37 @@ def test_waiting_counts_the_decoder_and_nothing_else() -> None:
             pause.wait(0.02)
             yield number
 
-    for _ in clock.waiting("decode", slow()):
-        pause.wait(0.1)
-    seconds = clock.seconds()
+    with counting() as stopwatch:
+        for _ in waiting("decode", slow()):
+            pause.wait(0.1)
+        seconds = stopwatch.seconds()
     assert 0.03 < seconds["decode"] < seconds["total"] - 0.15
 
 
 def test_a_stage_inside_another_counts_for_itself_alone() -> None:
-    clock = Stopwatch()
     pause = threading.Event()
-    with clock.stage("encode"):
-        pause.wait(0.05)
-        for _ in clock.waiting("decode", iter([1])):
-            pause.wait(0.02)
-            with clock.stage("propose"):
-                pause.wait(0.1)
-    seconds = clock.seconds()
+    with counting() as stopwatch:
+        with stage("encode"):
+            pause.wait(0.05)
+            for _ in waiting("decode", iter([1])):
+                pause.wait(0.02)
+                with stage("propose"):
+                    pause.wait(0.1)
+        seconds = stopwatch.seconds()
     assert 0.06 < seconds["encode"] < 0.1
     assert 0.1 <= seconds["propose"] < 0.15
     assert seconds["decode"] < 0.02
     assert sum(seconds.values()) - seconds["total"] <= seconds["total"]
+
+
+def test_a_call_inside_a_call_counts_for_itself_and_none_counts_outside() -> None:
+    pause = threading.Event()
+    with counting() as outer, stage("caption"):
+        with counting() as inner, stage("encode"):
+            pause.wait(0.05)
+        assert inner.seconds()["encode"] >= 0.05
+        assert outer.seconds()["encode"] == 0.0
+    with stage("encode"):
+        pause.wait(0.01)
+    assert outer.seconds()["encode"] == 0.0
+    assert outer.seconds()["caption"] >= 0.05

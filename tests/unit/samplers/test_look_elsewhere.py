@@ -1,6 +1,7 @@
 """Pixels go to the device once, and what is made of them stays there."""
 
-from typing import Literal
+from dataclasses import replace
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -11,32 +12,35 @@ from keyscore_plugin.config import EncodeConfig, GridConfig, SamplerConfig
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.samplers.base import get_sampler, list_samplers
 from keyscore_plugin.samplers.keyscore import KeyScoreSampler
-from keyscore_plugin.samplers.look import colours_alone, look_at_colours
-from keyscore_plugin.samplers.request import Stopwatch
+from keyscore_plugin.samplers.query import SelectionRequest
 from keyscore_plugin.samplers.template import SamplerTemplate
 from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
 from keyscore_plugin.video.samples import sample_video
 from keyscore_plugin.video.source import open_video
 from tests.support.colour_encoder import ColourEncoder
 from tests.support.pretend_gpu import DEVICE, PretendGpu
-from tests.support.requires import require_gpu_or_skip
 
 _CPU = torch.device("cpu")
-_BINS = (8, 4, 4)
 _GRID = GridConfig(sample_fps=8)
 
 
+class On(KeyScoreSampler):
+    """KeyScore whose tensors are on a device of the test's choice."""
+
+    def __init__(self, config: SamplerConfig, device: torch.device, **models: Any) -> None:
+        super().__init__(config, **models)
+        self._tensor_device = device
+
+    @property
+    def tensor_device(self) -> torch.device:
+        return self._tensor_device
+
+
 def _look(device: torch.device) -> tuple[Frames, torch.Tensor]:
+    grid = replace(_GRID, short_side=48)
     with open_video(sample_video("bikes")) as source:
-        seen, histograms = look_at_colours(
-            source,
-            _GRID,
-            at_least=1,
-            short_side=48,
-            bins=_BINS,
-            clock=Stopwatch(),
-            device=device,
-        )
+        run = On(SamplerConfig(grid=grid), device).run_on(source, SelectionRequest(num_frames=1))
+        seen, histograms = run.look_with_histograms(grid)
         return seen[torch.arange(0, len(seen), 5)], histograms
 
 
@@ -58,21 +62,16 @@ def test_host_reads_do_not_grow_with_the_length_of_a_look() -> None:
     reads = set()
     for sample_fps in (4, 16):
         with open_video(sample_video("bikes")) as source, PretendGpu() as gpu:
-            colours = colours_alone(
-                source,
-                GridConfig(sample_fps=sample_fps),
-                at_least=1,
-                bins=_BINS,
-                clock=Stopwatch(),
-                device=DEVICE,
-            )
+            grid = GridConfig(sample_fps=sample_fps)
+            run = On(SamplerConfig(grid=grid), DEVICE).run_on(source, SelectionRequest(1))
+            colours = run.histograms(grid)
             propose_features(colours.histograms, colours.indices, colours.pts_seconds)
             reads.add(gpu.n_reads)
     assert len(reads) == 1, reads
 
 
+@pytest.mark.gpu
 def test_a_look_on_a_gpu_is_the_same_look() -> None:
-    require_gpu_or_skip()
     here, colours = _look(torch.device("cpu"))
     there, histograms = _look(torch.device("cuda"))
     assert histograms.cpu().equal(colours)
@@ -99,14 +98,6 @@ class CoarseEncoder:
         return TextEmbedding(vector.to(self.device), self.name, n_tokens=1, max_tokens=1)
 
 
-class Elsewhere(KeyScoreSampler):
-    """KeyScore as on a machine with a GPU."""
-
-    @property
-    def tensor_device(self) -> torch.device:
-        return DEVICE
-
-
 @pytest.mark.parametrize("max_encoded", [8, 1000])
 def test_a_whole_call_mixes_no_devices_and_chooses_the_same(max_encoded: int) -> None:
     config = SamplerConfig(
@@ -116,7 +107,7 @@ def test_a_whole_call_mixes_no_devices_and_chooses_the_same(max_encoded: int) ->
     encoder = CoarseEncoder(torch.device("cpu"))
     here = KeyScoreSampler(config, encoder=encoder)(video, num_frames=6, caption="a tram")
     with PretendGpu():
-        sampler = Elsewhere(config, encoder=CoarseEncoder(DEVICE))
+        sampler = On(config, DEVICE, encoder=CoarseEncoder(DEVICE))
         there = sampler(video, num_frames=6, caption="a tram")
     assert there.indices == here.indices
     assert here.scores is not None
@@ -129,13 +120,14 @@ def test_an_encoder_on_the_cpu_answers_there_wherever_the_pixels_lie(encoder: En
     video = sample_video("bikes")
     here = KeyScoreSampler(config, encoder=encoder)(video, num_frames=4, caption="red")
     with PretendGpu():
-        there = Elsewhere(config, encoder=encoder)(video, num_frames=4, caption="red")
+        there = On(config, DEVICE, encoder=encoder)(video, num_frames=4, caption="red")
     assert there.indices == here.indices
 
 
 _WITH_TEXT = [name for name in list_samplers() if get_sampler(name).needs_text]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", _WITH_TEXT)
 def test_an_encoder_without_float64_serves_every_sampler(name: str) -> None:
     config = SamplerConfig(grid=_GRID, encode=EncodeConfig(max_encoded=24))
@@ -164,6 +156,7 @@ _EVERY_LOOK: list[tuple[str, Literal["fps", "refine"]]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "kind"), _EVERY_LOOK)
 def test_pixels_come_to_the_encoder_from_no_other_device(
     name: str, kind: Literal["fps", "refine"]
@@ -173,12 +166,13 @@ def test_pixels_come_to_the_encoder_from_no_other_device(
         encoder = NearEncoder(DEVICE)
         sampler = get_sampler(name, config=config, encoder=encoder)
         if name == "keyscore":
-            sampler = Elsewhere(config, encoder=encoder)
+            sampler = On(config, DEVICE, encoder=encoder)
         sampler(sample_video("bikes"), num_frames=6, caption="a tram")
         assert encoder.n_from_elsewhere == 0
         assert gpu.uploads
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("max_encoded", [24, 1000])
 @pytest.mark.parametrize("name", ["stacfp", "keyscore", "topk"])
 def test_no_product_that_decides_frames_has_fewer_bits(name: str, max_encoded: int) -> None:

@@ -15,7 +15,7 @@ from keyscore_plugin import KeyScoreSampler, SamplerConfig, Selection, get_sampl
 from keyscore_plugin.config import EncodeConfig, GridConfig, SelectConfig
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.samplers.refine import worth_a_closer_look
-from keyscore_plugin.samplers.text import CosineSampler
+from keyscore_plugin.samplers.text import TextSampler
 from keyscore_plugin.types import GridInfo
 from tests.support.colour_encoder import ColourEncoder
 
@@ -28,7 +28,7 @@ REFINE = SamplerConfig(grid=GridConfig(kind="refine", max_closer=24))
 REFINING = [
     name
     for name in list_samplers()
-    if isinstance(get_sampler(name), (CosineSampler, KeyScoreSampler))
+    if isinstance(get_sampler(name), (TextSampler, KeyScoreSampler))
 ]
 
 
@@ -95,6 +95,7 @@ def test_what_is_chosen_lies_inside_the_moment(name: str, video: Path) -> None:
     assert not set(sample(name, video, 6, coarse).indices) <= set(RED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REFINING)
 @pytest.mark.parametrize("num_frames", [1, 2, 11, 12, 13, 36, 37, 100, N_FRAMES + 1])
 def test_exactly_the_budget(name: str, num_frames: int, video: Path) -> None:

@@ -71,6 +71,7 @@ def sample(
     return sampler(video, **call)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list_samplers())
 @pytest.mark.parametrize("num_frames", [1, 2, 3, 7, 17, 18, 19, 64, N_FRAMES, N_FRAMES + 10])
 def test_exactly_the_budget_or_the_whole_video(
@@ -246,7 +247,7 @@ def test_bad_arguments_are_named(call: dict[str, Any], message: str, traffic_lig
 
 @pytest.mark.parametrize("video", [123, None, {"video": "a.mp4"}])
 def test_what_is_no_video_is_named(video: Any) -> None:
-    with pytest.raises(InputError, match="is no video; give a path"):
+    with pytest.raises(InputError, match="is not a video; give a path"):
         get_sampler("uniform")(video)
 
 

@@ -103,6 +103,7 @@ def test_host_reads_do_not_grow_with_frames_or_clusters() -> None:
     assert all(counts <= set(range(12)) for counts in reads.values()), reads
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threshold", [None, 0.5])
 def test_host_reads_of_a_choice_do_not_grow(threshold: float | None) -> None:
     reads = set()

@@ -168,9 +168,9 @@ def test_what_holds_no_video_is_one_line(clip: Path, tmp_path: Path, temporary: 
     assert "base64 is damaged" in refused("data:video/mp4;base64,!!!!")
     assert "base64 is damaged" in refused("data:video/mp4;base64,\udcff")
     assert "no comma" in refused("data:video/mp4")
-    assert "is no video" in refused(7)
-    assert "is no video" in refused(None)
-    assert "is no video" in refused(iter([1]))
+    assert "is not a video" in refused(7)
+    assert "is not a video" in refused(None)
+    assert "is not a video" in refused(iter([1]))
     assert list(temporary.glob("keyscore-*")) == []
 
 
@@ -303,7 +303,7 @@ def test_files_of_a_folder_are_in_natural_order_and_the_others_are_noted(tmp_pat
     (tmp_path / "more.png").mkdir()
     with open_video(tmp_path, fps=1) as video:
         assert video.read(range(4)).pixels[:, 0, 0, 0].tolist() == [0, 1, 2, 3]
-        assert video.notes == ("2 entries of the folder are no image files and are left out",)
+        assert video.notes == ("2 entries of the folder are not image files and are left out",)
 
 
 def test_an_image_is_upright_as_its_exif_data_say(tmp_path: Path) -> None:
@@ -357,9 +357,9 @@ def test_pictures_that_are_no_video_are_one_line(
     assert "hold no pixel" in refused([PIL.Image.new("RGB", (0, 5))], fps=1)
     assert "picture 1 of <list of 2 pictures> is None" in refused([picture, None], fps=1)
     assert "no such file" in refused([tmp_path / "nowhere.png"], fps=1)
-    assert "it is no image (BMP, " in refused([tmp_path / "text.png"], fps=1)
+    assert "it is not an image (BMP, " in refused([tmp_path / "text.png"], fps=1)
     (tmp_path / "postscript.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 4\n")
-    assert "it is no image (BMP, " in refused([tmp_path / "postscript.png"], fps=1)
+    assert "it is not an image (BMP, " in refused([tmp_path / "postscript.png"], fps=1)
     os.mkfifo(tmp_path / "pipe.png")
     assert "no such file" in refused([tmp_path / "pipe.png"], fps=1)
     assert "holds no image file" in refused(tmp_path.parent, fps=1)
@@ -386,11 +386,11 @@ def test_a_rate_is_given_where_there_are_no_times_and_only_there(clip: Path, fol
     assert "are unknown; give fps=" in refused(CLIP)
     assert "are unknown; give fps=" in refused([PIL.Image.new("RGB", (8, 4))])
     assert "fps (--fps) for a folder of pictures" in refused(folder)
-    assert "has times of its own" in refused(clip, fps=25)
-    assert "has times of its own" in refused(clip.read_bytes(), fps=25)
+    assert "has its own times" in refused(clip, fps=25)
+    assert "has its own times" in refused(clip.read_bytes(), fps=25)
     assert "no such file" in refused("nowhere.mp4", fps=25)
     with open_video(clip) as video:
-        assert "has times of its own" in refused(video, fps=25)
+        assert "has its own times" in refused(video, fps=25)
         assert len(video.read([0])) == 1
 
 

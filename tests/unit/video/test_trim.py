@@ -17,7 +17,7 @@ from keyscore_plugin.errors import InputError
 from keyscore_plugin.samplers.within import within
 from keyscore_plugin.types import Frames, Selection
 from keyscore_plugin.video.source import VideoSource
-from keyscore_plugin.video.trim import Excerpt
+from keyscore_plugin.video.trim import TrimmedVideo
 from tests.support.clips import Clip, number_of
 from tests.support.pretend_gpu import DEVICE, PretendGpu
 from tests.support.tiny.videos import frame_numbers, numbered_video
@@ -25,7 +25,7 @@ from tests.support.tiny.videos import frame_numbers, numbered_video
 N_FRAMES = 60
 
 
-class StandingIn(Excerpt):
+class StandingIn(TrimmedVideo):
     """A whole video; its thumbnails are frames beside those asked for, as decoders may do."""
 
     def __init__(self, source: VideoSource, *, aside: int) -> None:
@@ -57,7 +57,7 @@ def numbers(frames: Frames) -> list[int]:
 
 
 def test_an_excerpt_has_the_facts_of_its_part(source: VideoSource) -> None:
-    excerpt = Excerpt.between(source, 1.0, 2.9)
+    excerpt = TrimmedVideo.between(source, 1.0, 2.9)
     assert isinstance(excerpt, VideoSource)
     assert (excerpt.first, excerpt.n_frames) == (10, 20)
     assert excerpt.duration_seconds == pytest.approx(2.0)
@@ -70,7 +70,7 @@ def test_an_excerpt_has_the_facts_of_its_part(source: VideoSource) -> None:
 
 
 def test_an_excerpt_without_limits_is_the_video(source: VideoSource) -> None:
-    excerpt = Excerpt.between(source, None, None)
+    excerpt = TrimmedVideo.between(source, None, None)
     assert excerpt.n_frames == source.n_frames
     assert excerpt.duration_seconds == pytest.approx(source.duration_seconds)
     assert torch.equal(excerpt.pts_seconds(), source.pts_seconds())
@@ -83,7 +83,7 @@ def test_frames_and_thumbnails_of_an_excerpt_are_the_videos(
 ) -> None:
     first = data.draw(st.integers(0, N_FRAMES - 2))
     last = data.draw(st.integers(first + 1, N_FRAMES - 1))
-    excerpt = Excerpt(source, first, last)
+    excerpt = TrimmedVideo(source, first, last)
     rows = data.draw(st.sets(st.integers(0, excerpt.n_frames - 1), min_size=1, max_size=5))
     grid = sorted(rows)
     read = excerpt.read(grid)
@@ -99,7 +99,7 @@ def test_frames_and_thumbnails_of_an_excerpt_are_the_videos(
 def test_no_frame_from_outside_stands_in(
     source: VideoSource, aside: int, expected: list[int]
 ) -> None:
-    excerpt = Excerpt(StandingIn(source, aside=aside), 20, 39)
+    excerpt = TrimmedVideo(StandingIn(source, aside=aside), 20, 39)
     [small] = excerpt.thumbnails([0, 5, 19], short_side=32)
     assert small.indices.tolist() == expected
     assert numbers(small) == [20 + i for i in expected]
@@ -108,7 +108,7 @@ def test_no_frame_from_outside_stands_in(
 
 def test_what_stands_in_on_a_gpu_is_replaced_there(source: VideoSource) -> None:
     with PretendGpu():
-        excerpt = Excerpt(StandingInElsewhere(source, aside=1), 20, 39)
+        excerpt = TrimmedVideo(StandingInElsewhere(source, aside=1), 20, 39)
         [small] = excerpt.thumbnails([0, 5, 19], short_side=32)
         assert small.pixels.device == DEVICE
         assert numbers(small.to("cpu")) == [21, 26, 39]
@@ -128,7 +128,7 @@ def test_what_stands_in_on_a_gpu_is_replaced_there(source: VideoSource) -> None:
 def test_a_part_holds_the_frames_that_begin_in_it_or_the_one_on_show(
     source: VideoSource, start: float | None, end: float | None, expected: tuple[int, int]
 ) -> None:
-    excerpt = Excerpt.between(source, start, end)
+    excerpt = TrimmedVideo.between(source, start, end)
     assert (excerpt.first, excerpt.first + excerpt.n_frames - 1) == expected
     assert excerpt.duration_seconds == pytest.approx(excerpt.n_frames / 10)
     assert {type(bound) for bound in (excerpt.start_seconds, excerpt.end_seconds)} <= {
@@ -158,7 +158,7 @@ def test_what_is_no_part_is_refused_in_one_line(
     source: VideoSource, start: Any, end: Any, message: str
 ) -> None:
     with pytest.raises(InputError, match=message) as error:
-        Excerpt.between(source, start, end)
+        TrimmedVideo.between(source, start, end)
     assert len(str(error.value)) <= 400
     assert "\n" not in str(error.value)
 
@@ -172,11 +172,11 @@ def test_a_part_counts_from_the_first_frame_and_its_times_are_the_containers(
 ) -> None:
     with open_video(clip_path(LONG)) as whole:
         assert whole.start_pts_seconds == 3.0
-        excerpt = Excerpt.between(whole, 5, 9)
+        excerpt = TrimmedVideo.between(whole, 5, 9)
         assert (excerpt.first, excerpt.n_frames) == (5, 5)
         assert excerpt.pts_seconds().tolist() == [8.0, 9.0, 10.0, 11.0, 12.0]
         assert excerpt.start_pts_seconds == 3.0
-        inner = Excerpt.between(excerpt, 7, None)
+        inner = TrimmedVideo.between(excerpt, 7, None)
         assert inner.pts_seconds().tolist() == [10.0, 11.0, 12.0]
 
 
@@ -205,12 +205,12 @@ def test_without_a_bound_a_sampler_stays_what_it_is() -> None:
 
 
 @pytest.fixture
-def beginning(clip_path: Callable[[Clip], Path]) -> Iterator[Excerpt]:
+def beginning(clip_path: Callable[[Clip], Path]) -> Iterator[TrimmedVideo]:
     with open_video(clip_path(LONG)) as whole:
-        yield Excerpt.beginning(whole, 31.0)
+        yield TrimmedVideo.beginning(whole, 31.0)
 
 
-def test_of_a_beginning_only_frames_that_start_in_time_are_left(beginning: Excerpt) -> None:
+def test_of_a_beginning_only_frames_that_start_in_time_are_left(beginning: TrimmedVideo) -> None:
     assert beginning.n_frames == 31
     assert beginning.pts_seconds().tolist() == [3.0 + i for i in range(31)]
     assert beginning.keyframes().tolist() == [0, 10, 20, 30]
@@ -218,7 +218,7 @@ def test_of_a_beginning_only_frames_that_start_in_time_are_left(beginning: Excer
     assert beginning.average_fps == 1
 
 
-def test_frames_of_a_beginning_keep_their_index_time_and_picture(beginning: Excerpt) -> None:
+def test_frames_of_a_beginning_keep_their_index_time_and_picture(beginning: TrimmedVideo) -> None:
     frames = beginning.read([30, 4])
     assert frames.indices.tolist() == [30, 4]
     assert frames.pts_seconds.tolist() == [33.0, 7.0]
@@ -226,7 +226,7 @@ def test_frames_of_a_beginning_keep_their_index_time_and_picture(beginning: Exce
     assert beginning.pts_seconds([30, 4]).tolist() == [33.0, 7.0]
 
 
-def test_what_lies_outside_is_not_there(beginning: Excerpt) -> None:
+def test_what_lies_outside_is_not_there(beginning: TrimmedVideo) -> None:
     looks = (
         beginning.read,
         beginning.pts_seconds,
@@ -241,19 +241,19 @@ def test_what_lies_outside_is_not_there(beginning: Excerpt) -> None:
 
 
 @pytest.mark.parametrize("sampler", ["uniform", "random", "iframes", "stacfp", "katna"])
-def test_every_sampler_stays_inside(beginning: Excerpt, sampler: str) -> None:
+def test_every_sampler_stays_inside(beginning: TrimmedVideo, sampler: str) -> None:
     selection = get_sampler(sampler)(beginning, num_frames=6)
     assert len(selection.indices) == 6
     assert max(selection.indices) <= 30
 
 
-def test_uniform_divides_what_is_left(beginning: Excerpt) -> None:
+def test_uniform_divides_what_is_left(beginning: TrimmedVideo) -> None:
     assert get_sampler("uniform")(beginning, num_frames=2).indices == [7, 23]
 
 
 def test_the_beginning_of_a_short_video_is_all_of_it(clip_path: Callable[[Clip], Path]) -> None:
     with open_video(clip_path(LONG)) as whole:
-        same = Excerpt.beginning(whole, 99)
+        same = TrimmedVideo.beginning(whole, 99)
         assert same.n_frames == whole.n_frames == 40
         assert same.duration_seconds == pytest.approx(whole.duration_seconds)
         assert float(same.average_fps) == pytest.approx(float(whole.average_fps))

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from keyscore_plugin._runtime import optional as _optional
 from keyscore_plugin.encoders import load_encoder
+from keyscore_plugin.encoders.conse.encoder import embed_once
 from keyscore_plugin.encoders.conse.imagenet import load_classifier, picture_boxes
 from keyscore_plugin.encoders.conse.minilm import load_minilm
-from keyscore_plugin.encoders.conse.text_cache import embed_once
 from keyscore_plugin.errors import MissingDependencyError
 from keyscore_plugin.types import Frames
 from keyscore_plugin.video.samples import sample_video
@@ -186,7 +186,7 @@ def test_texts_embedded_before_are_recalled_to_the_bit_without_the_model(
     assert torch.equal(embed_once(TEXTS, CPU), made)
     with pytest.raises(AssertionError, match="made anew"):
         embed_once(TEXTS[:2], CPU)
-    monkeypatch.setattr("keyscore_plugin._runtime.weights_id.version", lambda name: "9.9")
+    monkeypatch.setattr("keyscore_plugin._runtime.hub.version", lambda name: "9.9")
     with pytest.raises(AssertionError, match="made anew"):
         embed_once(TEXTS, CPU)
 

@@ -77,11 +77,11 @@ def test_times_rise_whatever_the_file_says(told: list[tuple[int, int]], gap: int
 def test_packets_tell_frames_only_where_each_frame_has_its_packets_time() -> None:
     packets = np.array([0, 80, 40])
     shown = DecodedFrames(np.array([0, 40, 80]), packets, packets == 0, np.array([0, 2, 1]))
-    assert shown.are_told_by(packets)
-    assert not shown.are_told_by(np.array([0, 40, 80]))  # no composition times
-    assert not shown.are_told_by(np.array([0, 80, 40, 40]))  # two packets with one time
+    assert shown.are_identified_by(packets)
+    assert not shown.are_identified_by(np.array([0, 40, 80]))  # no composition times
+    assert not shown.are_identified_by(np.array([0, 80, 40, 40]))  # two packets with one time
     unknown = DecodedFrames(shown.pts, packets, shown.keyframe, np.array([0, -1, 1]))
-    assert not unknown.are_told_by(packets)
+    assert not unknown.are_identified_by(packets)
 
 
 def test_a_packet_keeps_its_label_when_that_of_another_video_is_gone() -> None:

@@ -1,22 +1,23 @@
-"""Laws of the frame table and of the stand-ins, on hand-made tables."""
+"""Laws of the frame index and of the stand-ins, on hand-made indices."""
 
-from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 import pytest
+from av.video.frame import VideoFrame
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyscore_plugin.video.decoders.frame_index import FrameTable, Interval, PacketMarks, plan
-from keyscore_plugin.video.decoders.nearest import nearest
+from keyscore_plugin.video.decoders.frame_index import FrameIndex, Interval, PacketMarks, plan
+from keyscore_plugin.video.decoders.frame_reader import DecodedFrame
+from keyscore_plugin.video.decoders.pyav import nearest
 
 
-def table(decode_order: str, keys: str) -> FrameTable:
-    """A table from the letters of the frames, a, b, c ... shown in alphabetical order."""
+def frame_index(decode_order: str, keys: str) -> FrameIndex:
+    """An index from the letters of the frames, a, b, c ... shown in alphabetical order."""
     position = np.array([decode_order.index(letter) for letter in sorted(decode_order)])
     pts = np.arange(len(decode_order), dtype=np.int64) * 10
-    return FrameTable(
+    return FrameIndex(
         pts=pts,
         end=int(pts[-1]) + 10,
         keyframe=np.array([letter in keys for letter in sorted(decode_order)]),
@@ -25,13 +26,13 @@ def table(decode_order: str, keys: str) -> FrameTable:
         time_base=Fraction(1, 100),
         seekable=True,
         packets=PacketMarks(pts[np.argsort(position)], np.ones_like(pts), are_pts=True),
-        keys_as_told=True,
+        keys_as_marked=True,
     )
 
 
-CLOSED = table("abcdefgh", keys="ae")
+CLOSED = frame_index("abcdefgh", keys="ae")
 # I B B P | I with two leading pictures, f and g, that refer to the group before.
-OPEN = table("adbcehfgi", keys="ah")
+OPEN = frame_index("adbcehfgi", keys="ah")
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,7 @@ OPEN = table("adbcehfgi", keys="ah")
     ],
 )
 def test_only_the_packets_needed_are_decoded(
-    frames: FrameTable, rows: list[int], intervals: list[Interval]
+    frames: FrameIndex, rows: list[int], intervals: list[Interval]
 ) -> None:
     assert plan(frames, np.array(rows, dtype=np.int64)) == intervals
 
@@ -57,7 +58,7 @@ def test_a_plan_can_start_earlier_where_a_keyframe_is_not_clean() -> None:
     assert plan(CLOSED, np.array([6]), keyframes_back=9) == [Interval(0, 0, 6)]
 
 
-def test_the_table_knows_leading_pictures_and_runs_of_b_frames() -> None:
+def test_the_index_knows_leading_pictures_and_runs_of_b_frames() -> None:
     assert (CLOSED.has_leading_pictures, CLOSED.anchor_gap) == (False, 1)
     assert (OPEN.has_leading_pictures, OPEN.anchor_gap) == (True, 3)
 
@@ -70,25 +71,21 @@ def test_a_packet_is_known_by_its_time_and_its_size() -> None:
     assert not any(marks.is_at(*packet) for packet in ((2, 40, 8), (2, 0, 7), (4, 0, 9)))
 
 
-@dataclass(frozen=True)
-class Given:
-    """A frame without a picture."""
-
-    index: int
-    is_clean: bool = True
+def decoded(index: int, *, is_clean: bool = True) -> DecodedFrame:
+    return DecodedFrame(index, VideoFrame(2, 2, "rgb24"), is_clean)
 
 
 @given(st.data())
 def test_stand_ins_are_decoded_unique_rising_and_near(data: st.DataObject) -> None:
     n = data.draw(st.integers(1, 60))
-    decoded = sorted(data.draw(st.sets(st.integers(0, n - 1))))
+    rows = sorted(data.draw(st.sets(st.integers(0, n - 1))))
     grid = np.array(sorted(data.draw(st.sets(st.integers(0, n - 1), min_size=1))), dtype=np.int64)
     pts = np.arange(n, dtype=np.int64) * 40
-    smeared = data.draw(st.sets(st.sampled_from(decoded))) if decoded else set()
-    frames = (Given(i, is_clean=i not in smeared) for i in decoded)
+    smeared = data.draw(st.sets(st.sampled_from(rows))) if rows else set()
+    frames = (decoded(i, is_clean=i not in smeared) for i in rows)
     chosen = [frame.index for frame in nearest(frames, grid, pts)]
-    assert chosen == sorted(set(chosen) & set(decoded))
-    assert set(grid.tolist()) & set(decoded) - smeared <= set(chosen)
+    assert chosen == sorted(set(chosen) & set(rows))
+    assert set(grid.tolist()) & set(rows) - smeared <= set(chosen)
     reach = np.diff(grid).max() / 2 if len(grid) > 1 else n  # a lone point takes what there is
     assert all(np.abs(grid - i).min() <= reach for i in chosen)
 
@@ -96,8 +93,8 @@ def test_stand_ins_are_decoded_unique_rising_and_near(data: st.DataObject) -> No
 def test_where_nothing_decodes_the_grid_stays_empty() -> None:
     pts = np.arange(100, dtype=np.int64)
     grid = np.array([10, 30, 50, 70, 90], dtype=np.int64)
-    decoded = (Given(i) for i in (9, 12, 33, 88, 89))
-    assert [frame.index for frame in nearest(decoded, grid, pts)] == [9, 33, 89]
+    frames = (decoded(i) for i in (9, 12, 33, 88, 89))
+    assert [frame.index for frame in nearest(frames, grid, pts)] == [9, 33, 89]
 
 
 @pytest.mark.parametrize(
@@ -116,5 +113,5 @@ def test_a_clean_neighbour_stands_in_for_a_smeared_frame(
 ) -> None:
     pts = np.arange(100, dtype=np.int64)
     grid = np.array([10, 30, 50], dtype=np.int64)
-    decoded = (Given(i, is_clean=i not in smeared) for i in range(60))
-    assert [frame.index for frame in nearest(decoded, grid, pts)] == chosen
+    frames = (decoded(i, is_clean=i not in smeared) for i in range(60))
+    assert [frame.index for frame in nearest(frames, grid, pts)] == chosen

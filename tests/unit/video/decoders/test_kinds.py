@@ -1,4 +1,4 @@
-"""Table: what is no video is called what it is, and its user is told what to do."""
+"""Table: what is not a video is called what it is, and its user is told what to do."""
 
 import gzip
 import io
@@ -55,7 +55,11 @@ KINDS: dict[str, tuple[bytes, str, str]] = {
     "photo.png": (picture("png"), "picture", "list of pictures"),
     "photo.webp": (picture("webp"), "picture", "list of pictures"),
     "zeros.mp4": (bytes(5000), "zeros", "download it again"),
-    "noise.mp4": (np.random.default_rng(0).bytes(5000), "no video, or damaged", "give a video"),
+    "noise.mp4": (
+        np.random.default_rng(0).bytes(5000),
+        "not a video, or is damaged",
+        "give a video",
+    ),
 }
 
 

@@ -6,8 +6,8 @@ from typing import cast
 import pytest
 from av.video.frame import VideoFrame
 
-from keyscore_plugin.video.decoders.orientation import Orientation, orientation_of
-from keyscore_plugin.video.decoders.side_data import side_data
+from keyscore_plugin.video.decoders.decoding import side_data
+from keyscore_plugin.video.decoders.picture import Orientation, orientation_of
 
 
 @dataclass

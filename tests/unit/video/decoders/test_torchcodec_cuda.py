@@ -13,8 +13,11 @@ import torch
 from keyscore_plugin.config import GridConfig, SamplerConfig
 from keyscore_plugin.errors import MissingDependencyError, VideoError
 from keyscore_plugin.samplers.keyscore import KeyScoreSampler
-from keyscore_plugin.video.decoders.torchcodec import TorchCodecSource, _resize
-from keyscore_plugin.video.decoders.torchcodec_cuda import TorchCodecCudaSource
+from keyscore_plugin.video.decoders.torchcodec import (
+    TorchCodecCudaSource,
+    TorchCodecSource,
+    _resize,
+)
 from keyscore_plugin.video.samples import sample_video
 from keyscore_plugin.video.source import open_video
 from tests.support.pretend_gpu import DEVICE, PretendGpu
@@ -87,6 +90,7 @@ def _failing(message: str) -> Callable[..., None]:
     return fail
 
 
+@pytest.mark.gpu
 def test_thumbnails_stay_on_the_gpu_and_frames_that_are_read_come_back() -> None:
     require_decoder("torchcodec-cuda")
     path = Path(sample_video("bikes"))
@@ -101,6 +105,7 @@ def test_thumbnails_stay_on_the_gpu_and_frames_that_are_read_come_back() -> None
         assert there.notes == ()
 
 
+@pytest.mark.gpu
 def test_every_fresh_thread_decodes_the_same() -> None:
     require_decoder("torchcodec-cuda")
     with open_video(sample_video("bikes"), "torchcodec-cuda") as source:
@@ -116,6 +121,7 @@ def test_every_fresh_thread_decodes_the_same() -> None:
         fresh.submit(source.close).result()
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize("kind", ["fps", "refine"])
 def test_a_sampler_looks_at_one_video_after_the_other(kind: Literal["fps", "refine"]) -> None:
     require_decoder("torchcodec-cuda")

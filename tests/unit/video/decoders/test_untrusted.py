@@ -213,6 +213,7 @@ for path in [None, *paths]:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="reads peaks from /proc")
 @pytest.mark.parametrize("decoder", sorted(DECODERS))
 def test_an_image_bomb_is_refused_before_it_takes_memory(

@@ -1,0 +1,187 @@
+"""The context of one call of a sampler, and the steps that several samplers share."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from keyscore_plugin._runtime import progress
+from keyscore_plugin._runtime.stopwatch import stage, waiting
+from keyscore_plugin.captioners.base import Captioner
+from keyscore_plugin.config import GridConfig, SamplerConfig
+from keyscore_plugin.encoders.base import Encoder
+from keyscore_plugin.samplers.encoding import encode_in_blocks, join_embeddings
+from keyscore_plugin.samplers.grid import HistogramBuffer, ThumbnailStore, prefetch
+from keyscore_plugin.samplers.query import (
+    DEFAULT_NUM_FRAMES,
+    Query,
+    SelectionRequest,
+    require_query,
+    resolve_query,
+)
+from keyscore_plugin.types import Embeddings, Frames
+from keyscore_plugin.video.grid import grid_indices, uniform_indices
+from keyscore_plugin.video.source import VideoSource
+
+_BATCHES_AHEAD = 2  # ours: one is being decoded while one lies ready
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """The context of one call: what the steps of a sampler need, so that none of it is passed on.
+
+    Attributes:
+        source: The open video. Nothing else may use it while `read_grid` or `decode` is open.
+        request: What the caller asks for.
+        config: The settings of the sampler.
+        tensor_device: The device of histograms, clustering and scores.
+        get_encoder: Returns the encoder; the first call loads it.
+        get_captioner: Returns the captioner, or None if the sampler has none; the first call loads
+            it.
+    """
+
+    source: VideoSource
+    request: SelectionRequest
+    config: SamplerConfig
+    tensor_device: torch.device
+    get_encoder: Callable[[], Encoder]
+    get_captioner: Callable[[], Captioner | None]
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder, loaded at the first use."""
+        with stage("encode"):
+            return self.get_encoder()
+
+    def require_text(self) -> None:
+        """Check that a text scores the frames, or can be made, before anything is decoded.
+
+        Raises:
+            InputError: A text is wanted, the caller gave none, and there is no captioner.
+        """
+        with stage("caption"):
+            require_query(self.request, self.config.guide, self.get_captioner())
+
+    @contextmanager
+    def read_grid(
+        self, grid: GridConfig, *, device: torch.device
+    ) -> Iterator[tuple[Iterator[Frames], int]]:
+        """Decode the grid (Algorithm 1, line 1) as `decode` does.
+
+        Args:
+            grid: Which frames, how many, and how large; at least as many as the request needs.
+            device: The device that the pixels go to.
+
+        Yields:
+            The batches of `decode`, and the number of frames that come at most.
+        """
+        with stage("decode"):
+            indices = grid_indices(self.source, grid, at_least=self.request.at_least)
+        with self.decode(indices, short_side=grid.short_side, device=device) as batches:
+            yield batches, len(indices)
+
+    @contextmanager
+    def decode(
+        self, indices: Tensor, *, short_side: int, device: torch.device
+    ) -> Iterator[Iterator[Frames]]:
+        """Decode frames as thumbnails, in a thread that ends with the block.
+
+        Args:
+            indices: ``(n,)`` rising frame indices.
+            short_side: Pixels of the shorter side.
+            device: The device that the pixels go to, once, as they come; those of a GPU's decoder
+                stay there.
+
+        Yields:
+            Batches of ``(m, h, w, 3)`` thumbnails, in time order. The next ones are decoded while
+            the caller works on one.
+
+        Raises:
+            VideoError: No frame decodes.
+        """
+        thumbnails = self.source.thumbnails(indices, short_side=short_side)
+        with closing(prefetch(thumbnails, depth=_BATCHES_AHEAD)) as batches:
+            waited_for = waiting("decode", batches)
+            tracked = progress.track("decode", waited_for, total=len(indices))
+            yield (batch.to(device) for batch in tracked)
+
+    def look(self, grid: GridConfig, *, device: torch.device) -> ThumbnailStore:
+        """Decode a grid, and keep its thumbnails to be read again by row."""
+        with self.read_grid(grid, device=device) as (batches, n_most):
+            store = ThumbnailStore(n_most)
+            for batch in batches:
+                store.append(batch)
+        return store
+
+    def look_with_histograms(self, grid: GridConfig) -> tuple[ThumbnailStore, Tensor]:
+        """`look` on `tensor_device`; count the colours of a batch while the next one is decoded.
+
+        Returns:
+            ``n_grid`` thumbnails, and their ``(n_grid, n_bins)`` HSV histograms (Algorithm 1,
+            lines 1-3).
+        """
+        with self.read_grid(grid, device=self.tensor_device) as (batches, n_most):
+            store, colours = ThumbnailStore(n_most), HistogramBuffer(n_most, self._bins)
+            for batch in store.keeping(batches):
+                with stage("propose"):
+                    colours.append(batch)
+        return store, colours.histograms
+
+    def histograms(self, grid: GridConfig) -> HistogramBuffer:
+        """The histograms of `look_with_histograms`; pixels are dropped once they are counted."""
+        with self.read_grid(grid, device=self.tensor_device) as (batches, n_most):
+            colours = HistogramBuffer(n_most, self._bins)
+            for batch in batches:
+                with stage("propose"):
+                    colours.append(batch)
+        return colours
+
+    def look_and_encode(self, config: SamplerConfig) -> tuple[ThumbnailStore, Embeddings]:
+        """Embed every frame of a grid of at most `EncodeConfig.max_encoded`, as it is decoded."""
+        encoder = self.encoder
+        grid = self.grid_to_encode(config)
+        with self.read_grid(grid, device=encoder.device) as (batches, n_most):
+            store = ThumbnailStore(n_most)
+            with stage("encode"):
+                blocks = encode_in_blocks(store.keeping(batches), encoder, n_most=n_most)
+                return store, join_embeddings(blocks)
+
+    def grid_to_encode(self, config: SamplerConfig) -> GridConfig:
+        """The grid of which every frame is embedded: thinned evenly to what may be embedded."""
+        n_most = min(config.grid.max_frames, config.encode.max_encoded)
+        return replace(self.as_encoded(config.grid), max_frames=n_most)
+
+    def as_encoded(self, grid: GridConfig) -> GridConfig:
+        """The grid with thumbnails of at least the size that the encoder sees."""
+        return replace(grid, short_side=max(grid.short_side, self.encoder.short_side))
+
+    def query(self, grid: ThumbnailStore, rows: Tensor | None = None) -> Query:
+        """Decide which texts score, let the captioner write one if none is given, and embed them.
+
+        Args:
+            grid: The frames that a captioner may describe.
+            rows: ``(n,)`` rows of the grid that it describes; None describes `DEFAULT_NUM_FRAMES`
+                even frames.
+
+        Raises:
+            InputError: A text is wanted, the caller gave none, and there is no captioner.
+        """
+
+        def described() -> Frames:
+            even = uniform_indices(grid.pts_seconds, DEFAULT_NUM_FRAMES)
+            return grid[even if rows is None else rows].since(self.source.start_pts_seconds)
+
+        with stage("caption"):
+            caption, question = resolve_query(
+                self.request, self.config.guide, self.get_captioner(), described
+            )
+        with stage("encode"):
+            texts = [caption.text if caption else None, question]
+            encoded = (self.encoder.encode_text(text) for text in texts if text is not None)
+            return Query(caption, question, tuple(encoded))
+
+    @property
+    def _bins(self) -> tuple[int, int, int]:
+        return self.config.proposal.bins
