@@ -1,1 +1,1 @@
-"""The shape that all evaluations share: options, cells, resume, shards, figures, table, plot."""
+"""What all evaluations share: options, cells, resuming, sharding, figures, table and plot."""

@@ -1,4 +1,4 @@
-"""One open video on which every cell is tried; decoding and embedding are done once."""
+"""One open video on which every cell is run; each frame is decoded and embedded once."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -32,13 +32,14 @@ class Setup:
     """What all cells of a run share.
 
     Attributes:
-        cells: What is compared.
+        cells: Samplers and budgets that are compared.
         config: Settings of every sampler.
-        encoder_asked: A name or an `Encoder`; see `load_encoder`.
-        captioner_asked: A name or a `Captioner`; see `load_captioner`. None makes no captions.
-        device: Where the models run.
-        decoder: See `open_video`.
-        seed: Of the bootstrap, and of an evaluation's own chance.
+        encoder_asked: Name as `load_encoder` takes it, or an `Encoder`.
+        captioner_asked: Name as `load_captioner` takes it, or a `Captioner`; None makes no
+            captions.
+        device: Device of the models.
+        decoder: Name as `open_video` takes it.
+        seed: Seed of the bootstrap and of what an evaluation draws.
     """
 
     cells: tuple[Cell, ...]
@@ -51,22 +52,22 @@ class Setup:
 
     @cached_property
     def encoder(self) -> Encoder:
-        """The encoder, loaded at the first use."""
+        """The encoder, loaded on first use."""
         return load_encoder(self.encoder_asked, device=self.device)
 
     @cached_property
     def texts(self) -> dict[str, TextEmbedding]:
-        """Every text embedded so far: the same queries are held against every video."""
+        """The texts embedded so far; every video is searched with the same ones."""
         return {}
 
     @cached_property
     def captioner(self) -> Captioner | None:
-        """The captioner, loaded at the first use."""
+        """The captioner, loaded on first use."""
         return load_captioner(self.captioner_asked, device=self.device)
 
     @contextmanager
     def open(self, video: Path) -> Iterator["Bench"]:
-        """A bench for one video.
+        """Open one video as a bench.
 
         Raises:
             VideoError: The video cannot be read.
@@ -76,14 +77,11 @@ class Setup:
 
 
 class Bench:
-    """One open video.
+    """One open video and the models that all cells share.
 
     Args:
-        setup: What all cells share.
-        source: The video.
-
-    Attributes:
-        source: The video; the thumbnails of a grid are decoded once.
+        setup: Cells, models and settings of the run.
+        source: The open video.
     """
 
     def __init__(self, setup: Setup, source: VideoSource) -> None:
@@ -92,17 +90,17 @@ class Bench:
 
     @cached_property
     def encoder(self) -> Encoder:
-        """The encoder; each frame of this video is embedded once, each text once for all videos."""
+        """The encoder; each frame of this video is embedded once, each text once for all."""
         return CachedEncoder(lambda: self.setup.encoder, self.setup.texts)
 
     @cached_property
     def captioner(self) -> Captioner | None:
-        """The captioner; the same frames of this video are described once."""
+        """The captioner; it describes the same frames of this video once."""
         captioner = self.setup.captioner
         return None if captioner is None else CachedCaptioner(captioner)
 
     def sampler(self, cell: Cell) -> Sampler:
-        """The sampler of a cell, on the encoder and the captioner of this bench."""
+        """The sampler of a cell, with the encoder and the captioner of this bench."""
         return get_sampler(
             cell.name,
             config=cell.config(self.setup.config),
@@ -114,12 +112,12 @@ class Bench:
     def select(
         self, cell: Cell, *, caption: str | None = None, question: str | None = None
     ) -> Selection:
-        """Choose frames of this video by one cell; see `Sampler` for the arguments.
+        """Choose frames of this video with one cell; `Sampler` explains the texts.
 
         Raises:
             VideoError: The video cannot be read.
-            InputError: The cell's sampler needs a text and has none, or takes no threshold.
-            MemoryEndedError: The memory of the device does not hold what the choice needs.
+            InputError: The cell's sampler needs a text and got none, or takes no threshold.
+            MemoryEndedError: The device has too little memory for this video.
         """
         return self.sampler(cell)(
             self.source,
@@ -131,15 +129,15 @@ class Bench:
 
 
 def require_samplers(cells: Sequence[Cell]) -> None:
-    """Show a wrong name, or a threshold for a sampler that ranks nothing, before any work.
+    """Check the names, and that only samplers that rank frames get a threshold.
 
     Raises:
-        InputError: So it is.
+        InputError: A sampler is unknown, or gets a threshold and gives no scores.
     """
     for cell in cells:
         sampler = get_sampler(cell.name)
         if cell.threshold is not None and not getattr(sampler, "ranks", True):
             raise InputError(
-                f"{cell.key}: {cell.name} gives no scores that a threshold could be held against; "
+                f"{cell.key}: a threshold needs scores, and {cell.name} gives none; "
                 f"give it a budget: {cell.sampler}@8"
             )

@@ -1,6 +1,6 @@
-"""A video that is decoded once, an encoder and a captioner that see each frame once.
+"""A video that is decoded once, and an encoder and a captioner that see each frame once.
 
-Every sampler, budget and query then costs only its own work, through the product's own call.
+Every sampler, budget and query then costs its own work only, through the public call.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,10 +16,10 @@ from keyscore_plugin.types import Caption, Embeddings, Frames, TextEmbedding
 
 
 class CachedSource(ForwardedVideo):
-    """A video that keeps the thumbnails of every grid it was asked for.
+    """A video that keeps the thumbnails of every grid that was read.
 
     Args:
-        source: The video; closing this closes it.
+        source: The video; it is closed with this one.
     """
 
     def __init__(self, source: VideoSource) -> None:
@@ -27,7 +27,7 @@ class CachedSource(ForwardedVideo):
         self._thumbnails: dict[tuple[Any, ...], list[Frames]] = {}
 
     def thumbnails(self, grid: Sequence[int] | Tensor, *, short_side: int) -> Iterator[Frames]:
-        """See `VideoSource.thumbnails`; decoded at the first call only."""
+        """Decode the thumbnails of a grid, at the first call only."""
         key = (tuple(torch.as_tensor(grid).tolist()), short_side)
         if key not in self._thumbnails:
             self._thumbnails[key] = list(self._source.thumbnails(grid, short_side=short_side))
@@ -38,9 +38,9 @@ class CachedEncoder:
     """An `Encoder` for one video that embeds each frame, and each text, once.
 
     Args:
-        load: Makes what embeds; called at the first use, so a sampler that embeds nothing
-            loads nothing.
-        texts: Where embedded texts are kept; several videos may share it.
+        load: Function that loads the encoder; it is called on first use, so that a sampler that
+            embeds nothing loads nothing.
+        texts: Embedded texts by text; several videos may share them.
     """
 
     def __init__(
@@ -56,26 +56,26 @@ class CachedEncoder:
 
     @property
     def name(self) -> str:
-        """See `Encoder.name`."""
+        """The name of the encoder."""
         return self._encoder.name
 
     @property
     def device(self) -> torch.device:
-        """See `Encoder.device`."""
+        """The device of the encoder."""
         return self._encoder.device
 
     @property
     def short_side(self) -> int:
-        """See `Encoder.short_side`."""
+        """The shorter side of a frame that the encoder sees, in pixels."""
         return self._encoder.short_side
 
     @property
     def n_encoded(self) -> int:
-        """Frames embedded so far."""
+        """The number of frames embedded so far."""
         return len(self._vectors)
 
     def encode_frames(self, frames: Frames) -> Embeddings:
-        """See `Encoder.encode_frames`; only frames not seen before are embedded."""
+        """Embed the frames that were not embedded before; returns all of them."""
         indices = frames.indices.tolist()
         rows = [row for row, index in enumerate(indices) if index not in self._vectors]
         if rows:
@@ -85,7 +85,7 @@ class CachedEncoder:
         return Embeddings(vectors, frames.indices, frames.pts_seconds, self.name)
 
     def encode_text(self, text: str) -> TextEmbedding:
-        """See `Encoder.encode_text`."""
+        """Embed a text that was not embedded before."""
         if text not in self._texts:
             self._texts[text] = self._encoder.encode_text(text)
         return self._texts[text]
@@ -95,7 +95,7 @@ class CachedCaptioner:
     """A `Captioner` for one video that describes the same frames once.
 
     Args:
-        captioner: What describes.
+        captioner: Captioner that is asked once for the same frames.
     """
 
     def __init__(self, captioner: Captioner) -> None:
@@ -104,7 +104,7 @@ class CachedCaptioner:
         self.name: str = captioner.name
 
     def caption(self, frames: Frames) -> Caption:
-        """See `Captioner.caption`."""
+        """Describe frames that were not described before."""
         key = tuple(frames.indices.tolist())
         if key not in self._captions:
             self._captions[key] = self._captioner.caption(frames)

@@ -1,4 +1,4 @@
-"""What is compared: a sampler with a budget is one cell of the table."""
+"""Cells of the table: each is a sampler with a budget."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,10 +15,10 @@ class Cell:
     """A sampler with a budget.
 
     Attributes:
-        sampler: A name that `get_sampler` knows; ``"keyscore:S+D"`` is KeyScore by these terms of
+        sampler: Name that `get_sampler` knows; ``"keyscore:S+D"`` is KeyScore with these terms of
             eq. 1 only, as in Table 2 of the paper.
-        num_frames: The budget. None, without a threshold, is the number the sampler finds itself.
-        threshold: Instead of a budget, the least score of a chosen frame.
+        num_frames: Budget; None, without a threshold, leaves the number to the sampler.
+        threshold: Least score of a chosen frame, in place of a budget.
     """
 
     sampler: str
@@ -27,12 +27,12 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """The sampler without its terms."""
+        """The name of the sampler, without the terms."""
         return self.sampler.partition(":")[0]
 
     @property
     def needs_text(self) -> bool:
-        """Whether it chooses nothing without a caption or a question."""
+        """Whether the sampler needs a caption or a question."""
         return get_sampler(self.name).needs_text
 
     @property
@@ -46,13 +46,13 @@ class Cell:
 
     @property
     def key(self) -> str:
-        """The cell as a key of a record: ``"keyscore:S+D@8"``, ``"keyscore@t0.5"``."""
+        """The cell as the key of a record: ``"keyscore:S+D@8"``, ``"keyscore@t0.5"``."""
         if self.threshold is not None:
             return f"{self.sampler}@t{self.threshold:g}"
         return f"{self.sampler}@{_OWN if self.num_frames is None else self.num_frames}"
 
     def config(self, config: SamplerConfig) -> SamplerConfig:
-        """The settings of this cell: those given, with the terms that the cell names.
+        """The given settings with the weights of the terms that this cell names.
 
         Example:
             >>> Cell("keyscore:S+D", num_frames=8).config(SamplerConfig()).score.beta
@@ -65,10 +65,10 @@ class Cell:
 
 
 def _only(terms: str, score: ScoreConfig) -> ScoreConfig:
-    """The weights of the named terms, scaled to sum to 1; equal where all of them were 0."""
+    """The weights of the named terms, scaled to sum to 1; equal if all of them were 0."""
     named = terms.split("+")
     if len(set(named)) != len(named) or not set(named) <= set(_TERMS):
-        raise InputError(f"unknown terms {terms!r}; name S, T and D, joined by +, such as S+D")
+        raise InputError(f"unknown terms {terms!r}; join S, T and D with +, each once, such as S+D")
     weights = {_TERMS[term]: getattr(score, _TERMS[term]) for term in named}
     if sum(weights.values()) == 0:
         weights = dict.fromkeys(weights, 1.0)
@@ -84,11 +84,11 @@ def make_cells(
 
     Args:
         samplers: Names; one that ends in ``@8``, ``@own`` or ``@t0.5`` has this budget only.
-        num_frames: Budgets; None is the number a sampler finds itself.
-        thresholds: Least scores.
+        num_frames: Budgets; None leaves the number to the sampler.
+        thresholds: Least scores of a chosen frame.
 
     Raises:
-        InputError: A name cannot be read, or a cell is asked for twice.
+        InputError: A name cannot be read, or two cells are the same.
 
     Example:
         >>> [cell.key for cell in make_cells(["uniform@8", "keyscore"], [4], [0.5])]
@@ -103,13 +103,13 @@ def make_cells(
             cells += [Cell(sampler, num_frames=budget) for budget in num_frames]
             cells += [Cell(sampler, threshold=threshold) for threshold in thresholds]
     for cell in cells:
-        cell.config(SamplerConfig())  # terms that cannot be read show before any work
+        cell.config(SamplerConfig())  # raises before any work
         if ":" in cell.sampler and cell.name != "keyscore":
-            raise InputError(f"{cell.sampler}: only keyscore has terms; ask for {cell.name}")
-    keys = [cell.key for cell in cells]  # thresholds that differ by less than a key tells too
+            raise InputError(f"{cell.sampler}: only keyscore has terms; use {cell.name}")
+    keys = [cell.key for cell in cells]  # also of thresholds that differ by less than a key shows
     twice = sorted({key for key in keys if keys.count(key) > 1})
     if twice:
-        raise InputError(f"{twice[0]} was asked for twice")
+        raise InputError(f"{twice[0]} was asked for twice; leave one of them out")
     return tuple(cells)
 
 
@@ -122,6 +122,6 @@ def _with_budget(sampler: str, budget: str) -> Cell:
         return Cell(sampler, num_frames=int(budget))
     except ValueError as error:
         raise InputError(
-            f"{sampler}@{budget}: a budget is @8 frames, @own (what the sampler finds) or a "
-            "threshold, @t0.5"
+            f"{sampler}@{budget}: expected @8 (frames), @own (the sampler's own number) or "
+            "@t0.5 (a threshold)"
         ) from error

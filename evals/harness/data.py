@@ -1,7 +1,8 @@
-"""A data set that is not all there, or not what it should be, is one clear line."""
+"""Reading and checking the files of a data set; what is wrong with one is one line."""
 
+import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -11,15 +12,15 @@ _SHOWN = 3
 
 
 def part_of(name: str, n: int, n_published: int, unit: str) -> str:
-    """The name of a data set, and how much of what was published is there.
+    """The name of a data set, with the share that is there if some of it is missing.
 
-    Rows bear it as their ``dataset``: nothing is missing from a mean in silence.
+    Every row has it as its ``dataset``, so that a mean over fewer videos says so.
 
     Args:
-        name: Of all of it.
-        n: How many there are.
-        n_published: How many were published.
-        unit: What is counted.
+        name: Name of the whole data set.
+        n: Number of items that are there.
+        n_published: Number of items that were published.
+        unit: Name of an item, in the plural.
 
     Example:
         >>> part_of("tvsum20", 20, 20, "videos"), part_of("tvsum20", 19, 20, "videos")
@@ -32,13 +33,13 @@ def require_files(root: Path, paths: Iterable[Path | str], *, source: str, layou
     """Check that the files of a data set are there.
 
     Args:
-        root: The folder that was given.
+        root: Folder of the data set.
         paths: Files and folders under it.
-        source: Where to get them.
-        layout: How they lie under the folder.
+        source: Place to get them from.
+        layout: Layout of the files in the folder.
 
     Raises:
-        InputError: Some are not; names the first of them, the source and the layout.
+        InputError: A file is missing; the message names the first ones, the source and the layout.
     """
     wanted = [Path(path) for path in paths]
     missing = [path for path in wanted if not (root / path).exists()]
@@ -51,56 +52,89 @@ def require_files(root: Path, paths: Iterable[Path | str], *, source: str, layou
 
 
 def advice(*, source: str, layout: str) -> str:
-    """What to do where files of a data set are missing.
+    """Advice on missing files of a data set.
 
     Args:
-        source: Where to get them.
-        layout: How they lie under the folder.
+        source: Place to get them from.
+        layout: Layout of the files in the folder.
     """
     return f"get them from {source} and lay them out as {layout}"
 
 
 def require_file_name(name: str, *, where: str) -> str:
-    """The name, if it can be that of a file in the folder of the videos.
+    """Return a name that a file in the folder of the videos can have.
 
     Raises:
-        InputError: It leads out of the folder, or to nothing.
+        InputError: The name leads out of the folder, or no file can have it.
     """
     if PurePath(name).name != name or name in ("", ".", "..") or not name.isprintable():
-        raise InputError(f"{where}: {name!r} is not the name of a video file")
+        raise InputError(f"{where}: {name!r} is not the name of a video file; correct the line")
     return name
 
 
 def read_text(path: Path) -> str:
-    """The text of an annotation file. Lines end with a line feed, however they end in the file.
-
-    Split it at line feeds: `str.splitlines` also ends a line at U+2028 and its like, which stand
-    in titles and queries.
+    """The text of an annotation file, with line feeds as its only line ends.
 
     Raises:
-        InputError: It cannot be read, or is not UTF-8: an archive, a picture, a page.
+        InputError: The file cannot be read, or is not UTF-8.
     """
     try:
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+        raise InputError(
+            f"cannot read {path}: {error.strerror or error}; make it readable"
+        ) from error
     except UnicodeDecodeError as error:
         raise InputError(
             f"cannot read {path}: byte {error.start} is not UTF-8; download it again"
         ) from error
 
 
-def parse_json(text: str, *, where: str) -> Any:
-    """A JSON value.
-
-    Args:
-        text: What should be one.
-        where: Where it stands, for the error.
+def read_lines(path: Path) -> Iterator[tuple[str, str]]:
+    """The lines of an annotation file that hold something, each after its place in the file.
 
     Raises:
-        InputError: It is none, or one that Python does not read: too deep, a number too long.
+        InputError: The file cannot be read, or is not UTF-8.
+    """
+    # `str.splitlines` also splits at U+2028 and the like, which occur in titles and queries.
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if line.strip():
+            yield f"{path}, line {number}", line
+
+
+def require_once(named: Iterable[tuple[str, str]], *, what: str) -> None:
+    """Check that no name occurs twice.
+
+    Args:
+        named: Place and name of each entry.
+        what: Kind of name, for the message.
+
+    Raises:
+        InputError: A name occurs twice; the message gives both places.
+    """
+    seen: dict[str, str] = {}
+    for where, name in named:
+        if name in seen:
+            raise InputError(f"{where}: {what} {name!r} was already in {seen[name]}; keep one")
+        seen[name] = where
+
+
+def digest(values: Any) -> str:
+    """The SHA-256 of plain JSON values."""
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()
+
+
+def parse_json(text: str, *, where: str) -> Any:
+    """Parse a JSON value.
+
+    Args:
+        text: Text of the value.
+        where: Place of the text, for the message.
+
+    Raises:
+        InputError: The text is not JSON, or nests too deeply, or holds a number that is too long.
     """
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{where} is not JSON: {error}") from error
+        raise InputError(f"{where} is not JSON ({error}); correct it") from error

@@ -1,4 +1,4 @@
-"""What an evaluation must say; the rest is the harness."""
+"""The protocol that an evaluation implements; the harness does the rest."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ from evals.harness.result import Row
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """One video: what is measured at once, resumed, sharded and left out.
+    """One video, the unit of measuring, resuming, sharding and leaving out.
 
     Attributes:
-        id: Unique in the evaluation.
-        video: The file.
+        id: Name of the video, unique in the evaluation.
+        video: File of the video.
     """
 
     id: str
@@ -26,11 +26,11 @@ class Unit:
 
 
 class Evaluation(Protocol):
-    """One protocol on one data set. It is made complete: annotation errors show then."""
+    """One protocol on one data set; errors in the annotations are raised when it is made."""
 
     @property
     def name(self) -> str:
-        """Of the module, such as ``"needle"``."""
+        """The name of the module, such as ``"needle"``."""
 
     @property
     def units(self) -> Sequence[Unit]:
@@ -38,21 +38,21 @@ class Evaluation(Protocol):
 
     @property
     def plot(self) -> Plot:
-        """What the picture shows."""
+        """The content of the picture."""
 
     def settings(self) -> dict[str, Any]:
-        """What decides the figures beside the common options, as plain JSON values."""
+        """All that decides the figures besides the common options, as plain JSON values."""
 
     def measure(self, unit: Unit, bench: Bench, cells: Sequence[Cell]) -> Record:
-        """Try every cell on one video.
+        """Run every cell on one video.
 
         Returns:
-            Plain JSON values; whatever `rows` needs.
+            Plain JSON values that `rows` needs.
 
         Raises:
             VideoError: The video cannot be read.
-            MemoryEndedError: The memory of the device does not hold the work on it.
+            MemoryEndedError: The device has too little memory for this video.
         """
 
     def rows(self, records: Mapping[str, Record], cells: Sequence[Cell]) -> list[Row]:
-        """The table, from the record of every video that was not left out, by id, in order."""
+        """The table, made from the record of every video that was not left out, by id, in order."""

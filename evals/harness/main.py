@@ -27,8 +27,8 @@ def eval_parser(
     """A parser of the common options.
 
     Args:
-        name: Of the evaluation.
-        description: For ``--help``.
+        name: Name of the evaluation.
+        description: Text of ``--help``.
         samplers: Default of ``--sampler``.
         num_frames: Default of ``--num-frames``.
         encoder: Default of ``--encoder``.
@@ -39,23 +39,26 @@ def eval_parser(
     parser.add_argument(
         "--sampler",
         default=samplers,
-        help="names, separated by commas; keyscore:S+D scores by these terms only, uniform@8, "
-        f"stacfp@own and keyscore@t0.5 have a budget of their own (default: {samplers})",
+        help="names, separated by commas; keyscore:S+D scores with these terms only; uniform@8, "
+        f"stacfp@own and keyscore@t0.5 set the budget of one sampler (default: {samplers})",
     )
     parser.add_argument(
         "--num-frames",
-        help=f"budgets, such as 4,8,16; 'own' is what a sampler finds (default: {num_frames}, "
-        "without --threshold)",
+        help="budgets, such as 4,8,16; 'own' leaves the number to the sampler "
+        f"(default: {num_frames}, without --threshold)",
     )
-    parser.add_argument("--threshold", help="least scores, such as 0.5,0.6, beside or for budgets")
+    parser.add_argument(
+        "--threshold",
+        help="least scores of a chosen frame, such as 0.5,0.6; with or without --num-frames",
+    )
     parser.add_argument(
         "--encoder",
         default=encoder,
-        help="conse, a model id, a folder; of OpenCLIP after open_clip:, such as "
+        help="conse, a model id, a folder, or a model of OpenCLIP such as "
         f"open_clip:timm/PE-Core-bigG-14-448 (default: {encoder})",
     )
     parser.add_argument(
-        "--captioner", help="what makes captions: labels (no download), a model id, a folder"
+        "--captioner", help="model that writes captions: labels (no download), a model id, a folder"
     )
     parser.add_argument(
         "--config", default="{}", help='settings as JSON, such as {"select": {"policy": "top"}}'
@@ -67,16 +70,21 @@ def eval_parser(
         "--decoder", default="auto", help="auto, pyav, decord, torchcodec ... (default: auto)"
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="of the bootstrap and of what is drawn (default: 0)"
+        "--seed",
+        type=int,
+        default=0,
+        help="seed of the bootstrap and of random samplers (default: 0)",
     )
     parser.add_argument(
-        "--leave-out", default="", help="ids of videos, separated by commas; the result names them"
+        "--leave-out",
+        default="",
+        help="ids of videos to skip, separated by commas; the result names them",
     )
     parser.add_argument(
         "--out",
         type=Path,
         default=Path("runs", name),
-        help=f"folder of the run; resumed (default: runs/{name})",
+        help=f"folder of the run; an interrupted run is resumed (default: runs/{name})",
     )
     return parser
 
@@ -87,9 +95,9 @@ def main(
     """Run an evaluation; returns the exit code.
 
     Args:
-        options: Of an `eval_parser`.
-        make: Reads the annotations; called by the first process of a machine before the others,
-            so that it may make files.
+        options: Options of an `eval_parser`.
+        make: Function that reads the annotations. The first process of a machine calls it before
+            the others, so that it may make files.
     """
     on_cpu = options.device == "cpu" or not torch.cuda.is_available()
     state = PartialState(cpu=on_cpu, timeout=_PATIENCE)
@@ -107,7 +115,7 @@ def main(
         print(f"{options.name}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"{options.name}: cut off; the same command goes on from here", file=sys.stderr)
+        print(f"{options.name}: interrupted; run the same command again to resume", file=sys.stderr)
         return 130
     return 0
 
@@ -117,11 +125,10 @@ def _evaluation(
     setup: Setup,
     make: Callable[[argparse.Namespace, Setup], Evaluation],
 ) -> Evaluation:
-    """What `make` reads.
+    """The evaluation that `make` returns.
 
     Raises:
-        InputError: Also where the system does not let it read: a file in place of a folder, a name
-            that no file can have, a folder of somebody else.
+        InputError: An annotation is wrong, or a file or folder cannot be read.
     """
     try:
         return make(options, setup)
@@ -129,15 +136,15 @@ def _evaluation(
         raise
     except OSError as error:
         at = options.root if error.filename is None else error.filename
-        raise InputError(f"cannot read {at}: {error.strerror or error}") from error
+        raise InputError(f"cannot read {at}: {error.strerror or error}; check --root") from error
 
 
 def make_setup(options: argparse.Namespace, state: PartialState) -> Setup:
-    """What the options ask for.
+    """The setup that the options describe.
 
     Args:
-        options: Of an `eval_parser`.
-        state: This process; one of several takes a GPU of its own.
+        options: Options of an `eval_parser`.
+        state: State of this process; each of several takes another GPU.
 
     Raises:
         InputError: An option cannot be read, or a sampler is unknown.
@@ -150,12 +157,16 @@ def make_setup(options: argparse.Namespace, state: PartialState) -> Setup:
     budgets = [None if text == "own" else budget(text) for text in names(asked)]
     config = parse_json(options.config, where=f"--config {options.config!r:.80}")
     if not isinstance(config, dict):
-        raise InputError(f"--config {options.config!r} is no object of settings")
+        raise InputError(
+            f"--config {options.config!r} is not a JSON object; give one such as '{{}}'"
+        )
     if options.seed < 0:
-        raise InputError(f"--seed: expected a whole number >= 0, got {options.seed}")
+        raise InputError(f"--seed: expected a whole number of 0 or more, got {options.seed}")
     cells = make_cells(names(options.sampler), budgets, thresholds)
     if not cells:
-        raise InputError("there is nothing to compare; give --sampler, and a budget to each")
+        raise InputError(
+            "there is nothing to compare; give --sampler, and --num-frames or --threshold"
+        )
     require_samplers(cells)
     return Setup(
         cells=cells,
@@ -172,12 +183,12 @@ def root_of(options: argparse.Namespace, *, source: str, layout: str) -> Path:
     """The folder of the data set.
 
     Args:
-        options: Of an `eval_parser`.
-        source: Where to get the files.
-        layout: How they lie under the folder.
+        options: Options of an `eval_parser`.
+        source: Place to get the files from.
+        layout: Layout of the files in the folder.
 
     Raises:
-        InputError: None was given.
+        InputError: No ``--root`` was given.
     """
     if options.root is None:
         raise InputError(
@@ -189,7 +200,7 @@ def root_of(options: argparse.Namespace, *, source: str, layout: str) -> Path:
 
 
 def names(text: str) -> list[str]:
-    """Names separated by commas.
+    """Split names at commas.
 
     Example:
         >>> names("uniform, keyscore")
@@ -213,4 +224,6 @@ def _threshold(text: str) -> float:
     try:
         return float(text)
     except ValueError as error:
-        raise InputError(f"--threshold: {shown(text)} is not a number") from error
+        raise InputError(
+            f"--threshold: {shown(text)} is not a number; give one from 0 to 1"
+        ) from error

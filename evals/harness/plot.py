@@ -1,4 +1,4 @@
-"""The table as one picture."""
+"""A picture of the table."""
 
 import io
 import math
@@ -14,13 +14,13 @@ from keyscore_plugin.hosts import require, write_whole
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """What the picture shows: lines over ``x``, or bars where no line has two points.
+    """The content of a picture: lines over ``x``, or bars if no line has two points.
 
     Attributes:
-        y: The figure.
-        x: The label on the horizontal axis, a number.
-        by: The labels that tell the lines apart.
-        only: What the labels of a row must be for it to be shown.
+        y: Name of the figure.
+        x: Label on the horizontal axis, a number.
+        by: Labels that distinguish the lines.
+        only: Labels and values of the rows that are shown.
     """
 
     y: str
@@ -30,15 +30,15 @@ class Plot:
 
     def shows(self, row: Row) -> bool:
         """Whether a row is in the picture."""
-        told = all(row.labels.get(name) == value for name, value in self.only.items())
-        return told and self.y in row.figures
+        wanted = all(row.labels.get(name) == value for name, value in self.only.items())
+        return wanted and self.y in row.figures
 
 
 def draw(result: Result, plot: Plot, path: Path) -> None:
     """Write the picture as SVG.
 
     Raises:
-        OSError: The system refuses; what was there before is still there.
+        OSError: The file cannot be written; an earlier one is unchanged.
         MissingDependencyError: matplotlib is not installed.
     """
     require("matplotlib", extra="evals")
@@ -61,25 +61,25 @@ def draw(result: Result, plot: Plot, path: Path) -> None:
 
 
 def _title(result: Result, plot: Plot) -> str:
-    """What is shown; below it, on which part of which data set."""
+    """The name of the figure, then a line for each data set or part of one."""
     shown = [row.labels for row in filter(plot.shows, result.rows)]
-    told = dict.fromkeys(str(labels["dataset"]) for labels in shown if "dataset" in labels)
-    return "\n".join([f"{result.name}: {plot.y}, 95 % intervals", *told])
+    datasets = dict.fromkeys(str(labels["dataset"]) for labels in shown if "dataset" in labels)
+    return "\n".join([f"{result.name}: {plot.y}, 95 % intervals", *datasets])
 
 
 Points = list[tuple[float, Figure]]
 
 
 def _lines(rows: Sequence[Row], plot: Plot) -> dict[str, Points]:
-    """The points of every line, by its name; those with no place on the axis are no line's."""
+    """The points of every line by its name; points without an ``x`` get lines of their own."""
     placed: dict[str, Points] = {}
     unplaced: dict[str, Points] = {}
     for row in filter(plot.shows, rows):
-        told = [str(row.labels[name]) for name in plot.by if row.labels.get(name) is not None]
+        labels = [str(row.labels[name]) for name in plot.by if row.labels.get(name) is not None]
         x = row.labels.get(plot.x)
         lines, at = (placed, float(x)) if isinstance(x, int | float) else (unplaced, math.nan)
-        lines.setdefault(", ".join(told), []).append((at, row.figures[plot.y]))
-    # On a line with others, a point without a place would be dropped without a word.
+        lines.setdefault(", ".join(labels), []).append((at, row.figures[plot.y]))
+    # On a line with others, a point without an x would silently be dropped.
     apart = {
         f"{name}, no {plot.x}" if name in placed else name: unplaced[name] for name in unplaced
     }
@@ -87,7 +87,7 @@ def _lines(rows: Sequence[Row], plot: Plot) -> dict[str, Points]:
 
 
 def _interval(figure: Figure) -> tuple[float, float]:
-    """How far the interval reaches to either side."""
+    """The distances from the value to both ends of the interval."""
     if figure.low is None or figure.high is None:
         return 0.0, 0.0
     # The percentile interval of a skewed statistic need not hold its value.
@@ -100,7 +100,7 @@ def _curves(axes: Any, lines: dict[str, Points], plot: Plot) -> None:
         x = [at for at, _ in ordered]
         spread = [_interval(figure) for _, figure in ordered]
         y = [figure.value for _, figure in ordered]
-        if all(map(math.isnan, x)):  # what has no place on the axis lies beside all that have one
+        if all(map(math.isnan, x)):  # without an x: a level line across the picture
             axes.axhline(y[0], label=name, linestyle="--", color="grey")
             continue
         axes.errorbar(x, y, yerr=list(zip(*spread, strict=True)), label=name, marker="o", ms=3)

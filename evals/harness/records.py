@@ -1,4 +1,4 @@
-"""What was measured of each video, on disk: a journal a process, read by all."""
+"""The records of a run on disk, one for each video: every process writes a journal of its own."""
 
 import json
 from collections.abc import Mapping
@@ -15,24 +15,26 @@ _SETTINGS = "settings.json"
 
 
 def journal_path(out: Path, rank: int, n_processes: int) -> Path:
-    """Where one process writes."""
+    """The journal of one process."""
     return out / f"records-{rank}-of-{n_processes}.jsonl"
 
 
 def read_records(out: Path) -> dict[str, Record]:
-    """The records of all journals of a run, by id; one that measured replaces one that failed.
+    """The records of all journals of a run by id; a measurement replaces an error.
 
-    A last line without an end is being written, or was cut off: it counts as not written.
+    A last line without a line end is being written, or was cut off, and is ignored.
 
     Raises:
-        InputError: A journal cannot be read, or holds a line that no run wrote.
+        InputError: A journal cannot be read, or holds a line that is not a record.
     """
     records: dict[str, Record] = {}
     for path in sorted(out.glob("records-*.jsonl")):
         try:
             whole, _, _ = path.read_bytes().rpartition(b"\n")
         except OSError as error:
-            raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+            raise InputError(
+                f"cannot read {path}: {error.strerror or error}; make it readable"
+            ) from error
         for number, line in enumerate(whole.splitlines(), start=1):
             record = _parse(line, f"{path}, line {number}")
             if "error" not in record or record["id"] not in records:
@@ -43,7 +45,7 @@ def read_records(out: Path) -> dict[str, Record]:
 def _parse(line: bytes, where: str) -> Record:
     record = parse_json(line.decode("utf-8", "replace"), where=where)
     if not isinstance(record, dict) or not isinstance(record.get("id"), str):
-        raise InputError(f"{where} is no record of a video; give another --out")
+        raise InputError(f"{where} is not a record of a video; give another --out")
     return record
 
 
@@ -51,7 +53,7 @@ def claim(out: Path, settings: Mapping[str, Any]) -> None:
     """Make the folder of a run, or check that it holds a part of the same run.
 
     Raises:
-        InputError: It holds another run, or cannot be written.
+        InputError: The folder holds another run, or cannot be written.
     """
     path = out / _SETTINGS
     text = json.dumps(settings, indent=1, sort_keys=True)
@@ -68,7 +70,7 @@ def claim(out: Path, settings: Mapping[str, Any]) -> None:
 
 
 def release(out: Path) -> None:
-    """Let a folder in which nothing was measured serve any run."""
+    """Free the folder of a run that measured nothing for any other run."""
     (out / _SETTINGS).unlink(missing_ok=True)
 
 
@@ -77,12 +79,12 @@ def _settings_of(path: Path) -> Any:
     try:
         return parse_json(text, where=str(path))
     except InputError as error:
-        raise InputError(f"{path} is no settings file; give another --out") from error
+        raise InputError(f"{path} is not a settings file; give another --out") from error
 
 
 def _require_same(path: Path, then: Any, now: dict[str, Any]) -> None:
     if not isinstance(then, dict):
-        raise InputError(f"{path} is no settings file; give another --out")
+        raise InputError(f"{path} is not a settings file; give another --out")
     for name in sorted(then.keys() | now.keys()):
         if then.get(name) != now.get(name):
             before, after = _differing(then.get(name), now.get(name))
@@ -93,7 +95,7 @@ def _require_same(path: Path, then: Any, now: dict[str, Any]) -> None:
 
 
 def _differing(then: Any, now: Any) -> tuple[Any, Any]:
-    """Two values; of two objects only the entries that differ, of twenty packages the one."""
+    """Two values; of two objects, only the entries that differ."""
     if not isinstance(then, dict) or not isinstance(now, dict):
         return then, now
     names = [name for name in sorted(then.keys() | now.keys()) if then.get(name) != now.get(name)]

@@ -1,6 +1,6 @@
-"""The figures of a run as one JSON value and one Markdown table."""
+"""The result of a run, as JSON and as a Markdown table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,9 +14,9 @@ class Row:
     """One line of the table.
 
     Attributes:
-        labels: What was measured, column by column: the sampler, its budget, the protocol.
-        n: How many queries, clips or videos the figures stand on.
-        figures: By the name of their column.
+        labels: Labels by column: the sampler, its budget, the protocol.
+        n: Number of queries, clips or videos behind the figures.
+        figures: Figures by column.
     """
 
     labels: Mapping[str, Label]
@@ -26,14 +26,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a run found, with all that is needed to repeat it.
+    """The table of a run, with all that is needed to repeat it.
 
     Attributes:
-        name: Of the evaluation.
-        settings: Everything that decides the figures.
-        versions: What ran, as it was when the run began.
-        left_out: Ids of the videos that were left out by name.
-        rows: The table.
+        name: Name of the evaluation.
+        settings: Settings that decide the figures.
+        versions: Versions of the code and the packages when the run began.
+        left_out: Ids of the videos that were left out.
+        rows: Rows of the table.
     """
 
     name: str
@@ -60,29 +60,38 @@ class Result:
         }
 
     def to_markdown(self) -> str:
-        """One line a row; labels that no row has are left out."""
+        """One line for each row; columns without a label are left out."""
         labels = [
             name
             for name in _union(row.labels for row in self.rows)
             if any(row.labels.get(name) is not None for row in self.rows)
         ]
         figures = _union(row.figures for row in self.rows)
-        lines = [
-            f"| {' | '.join([*labels, 'n', *figures])} |",
-            f"|{'---|' * (len(labels) + 1 + len(figures))}",
-        ]
-        for row in self.rows:
-            cells = [_label(row.labels.get(name)) for name in labels]
-            cells += [str(row.n)]
-            cells += [_cell(row.figures.get(name)) for name in figures]
-            lines.append(f"| {' | '.join(cells)} |")
+        table = markdown_table(
+            [*labels, "n", *figures],
+            [
+                [
+                    *(_label(row.labels.get(name)) for name in labels),
+                    str(row.n),
+                    *(_cell(row.figures.get(name)) for name in figures),
+                ]
+                for row in self.rows
+            ],
+        )
         if self.left_out:
-            lines += ["", f"Left out by name: {', '.join(self.left_out)}."]
-        return "\n".join(lines) + "\n"
+            table += f"\nLeft out by name: {', '.join(self.left_out)}.\n"
+        return table
 
 
-def _union(mappings: Any) -> list[str]:
-    """The keys of all mappings, each once, in the order in which they were met."""
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; every line ends with a line feed."""
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    lines += [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _union(mappings: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The keys of all mappings, each once, in the order of their first occurrence."""
     return list(dict.fromkeys(key for mapping in mappings for key in mapping))
 
 

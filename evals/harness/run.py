@@ -1,4 +1,4 @@
-"""Measure every video once, however often the run is cut off, by however many processes."""
+"""Measure every video once, in any number of processes, also after an interruption."""
 
 import json
 import sys
@@ -33,21 +33,21 @@ def run(
     state: PartialState,
     leave_out: Sequence[str] = (),
 ) -> Result | None:
-    """Measure what no earlier run has measured, and sum up.
+    """Measure the videos that no earlier run has measured, and make the table.
 
-    Process r of n takes every n-th video from the r-th on, so none is taken twice and nothing but
-    the end has to be agreed on. The figures are made from the records alone: they do not depend
-    on how many processes there were, or on how often the run was cut off.
+    Process r of n takes every n-th video from the r-th on, so that no video is taken twice. The
+    figures are made from the records alone: they do not depend on the number of processes, or on
+    how often the run was interrupted.
 
     Args:
-        evaluation: The protocol.
-        setup: What all cells share.
-        out: The folder of the run.
-        state: This process among its siblings.
-        leave_out: Ids of videos that are not to be measured.
+        evaluation: Protocol on a data set.
+        setup: Cells, models and settings of the run.
+        out: Folder of the run.
+        state: State of this process among the others.
+        leave_out: Ids of videos that are not measured.
 
     Returns:
-        The figures; None in every process but the main one.
+        The result in the main process; None in the others.
 
     Raises:
         InputError: The folder holds another run, two videos have one id, an id is unknown, all
@@ -56,17 +56,19 @@ def run(
     ids = [unit.id for unit in evaluation.units]
     twice = [name for name, times in Counter(ids).items() if times > 1]
     if twice:
-        raise InputError(f"two videos have the id {twice[0]!r}; every video needs one of its own")
+        raise InputError(f"two videos have the id {twice[0]!r}; give each video a different one")
     unknown = [name for name in leave_out if name not in ids]
     if unknown:
-        raise InputError(f"--leave-out: there is no video {unknown[0]!r} in {evaluation.name}")
+        raise InputError(
+            f"--leave-out: {evaluation.name} has no video {unknown[0]!r}; the first is {ids[0]!r}"
+        )
     units = [unit for unit in evaluation.units if unit.id not in leave_out]
     if not units:
-        raise InputError(f"--leave-out leaves none of {len(ids)} videos to measure; name fewer")
+        raise InputError(f"--leave-out names all of the {len(ids)} videos; name fewer")
     settings = _settings(evaluation, setup)
     begun_with = provenance()
     if state.is_main_process:
-        # What is left out decides no record, so the same folder serves: it is in the result.
+        # --leave-out changes no record, so a run may go on in the same folder with another one.
         claim(out, settings | {"versions": versions()})
     state.wait_for_everyone()
     _measure(evaluation, setup, units[state.process_index :: state.num_processes], out, state)
@@ -89,7 +91,7 @@ def _settings(evaluation: Evaluation, setup: Setup) -> dict[str, Any]:
         "config": setup.config.to_dict(),
         "encoder": _name(setup.encoder_asked),
         "captioner": _name(setup.captioner_asked),
-        # Not which of several GPUs: processes have one each.
+        # Without the number of the GPU: every process has another one.
         "device": resolve_device(setup.device).type,
         "decoder": setup.decoder,
         "seed": setup.seed,
@@ -104,7 +106,7 @@ def _name(asked: str | Encoder | Captioner | None) -> str | None:
 def _measure(
     evaluation: Evaluation, setup: Setup, units: Sequence[Unit], out: Path, state: PartialState
 ) -> None:
-    """Measure this process's share, as far as no journal has it; what failed is tried again."""
+    """Measure the videos of this process that no journal has; errors are tried again."""
     done = {name for name, record in read_records(out).items() if "error" not in record}
     pending = [unit for unit in units if unit.id not in done]
     bar = tqdm(
@@ -122,15 +124,15 @@ def _measure(
                 journal.append(unit.id, _record(evaluation, setup, unit))
                 bar.update()
         except KeyScoreError:
-            # An encoder that is not there shows at the first video, after the claim. Siblings may
-            # be about to write, so a process releases what is its own alone.
+            # A missing encoder is noticed at the first video, after the folder was claimed. With
+            # several processes the others may be about to write, so the claim stays.
             if state.num_processes == 1 and not read_records(out):
                 release(out)
             raise
 
 
 def _record(evaluation: Evaluation, setup: Setup, unit: Unit) -> Record:
-    """What one video gives, or why it gives nothing."""
+    """The record of one video, or the reason why it could not be measured."""
     try:
         with setup.open(unit.video) as bench:
             return evaluation.measure(unit, bench, setup.cells)
@@ -141,10 +143,10 @@ def _record(evaluation: Evaluation, setup: Setup, unit: Unit) -> Record:
 
 
 def _require_all(records: dict[str, Record], units: Sequence[Unit]) -> None:
-    """Nothing is dropped from a mean in silence.
+    """Check that every video was measured, so that no mean silently leaves one out.
 
     Raises:
-        InputError: A video has no record, or one that says why it could not be measured.
+        InputError: A video was not measured; the message gives the first reason.
     """
     failed = [unit.id for unit in units if "error" in records.get(unit.id, {"error": ""})]
     if failed:
@@ -152,20 +154,20 @@ def _require_all(records: dict[str, Record], units: Sequence[Unit]) -> None:
         named = ",".join(failed[:_NAMED]) + (",..." if len(failed) > _NAMED else "")
         raise InputError(
             f"{len(failed)} of {len(units)} videos could not be measured, the first: {first}; "
-            f"mend them and run the same command again, or name them: --leave-out={named}"
+            f"repair them and run the same command again, or leave them out: --leave-out={named}"
         )
 
 
 def write(result: Result, evaluation: Evaluation, out: Path) -> None:
-    """Write ``result.json``, ``table.md`` and ``plot.svg``, each as a whole or not at all.
+    """Write ``result.json``, ``table.md`` and ``plot.svg``, each completely or not at all.
 
     Raises:
-        InputError: The system refuses.
+        InputError: A file cannot be written.
         MissingDependencyError: matplotlib is not installed.
     """
     try:
         text = json.dumps(result.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
-        # A file name that is no UTF-8 holds lone surrogates; written as \udcXX they are JSON.
+        # A file name that is not UTF-8 holds lone surrogates; written as \udcXX they are JSON.
         for name, content in (("result.json", text + "\n"), ("table.md", result.to_markdown())):
             write_whole(out / name, content.encode("utf-8", "backslashreplace"))
         draw(result, evaluation.plot, out / "plot.svg")

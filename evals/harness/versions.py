@@ -1,4 +1,4 @@
-"""Which code and which packages made the figures."""
+"""The versions of the code and the packages that made the figures."""
 
 import hashlib
 import platform
@@ -14,8 +14,7 @@ from keyscore_plugin.errors import InputError
 
 _CLONE = Path(__file__).parents[2]
 CODE = (Path(keyscore_plugin.__file__).parent, _CLONE / "evals")
-# All that may decide a figure: by decoding, by computing, or with the weights, words and pictures
-# that it ships.
+# Packages that may change a figure: they decode, compute, or ship weights, words or pictures.
 PACKAGES = (
     "accelerate",
     "av",
@@ -45,44 +44,41 @@ PACKAGES = (
 _DIGITS = 16  # of a SHA-256: enough to tell two states of the code apart
 
 
-@cache  # what runs is what was loaded, whatever is changed on disk meanwhile
+@cache  # the code that runs is the code that was loaded, even if files change meanwhile
 def versions() -> dict[str, str]:
-    """What has to be the same in all parts of a run: else its table would mix two programs.
+    """Versions that must be the same in all parts of a run, so that no table mixes two programs.
 
-    The code is known by what it says. So a change that nobody committed counts, and a commit that
-    changes texts or tests alone does not.
+    The code is identified by its content: an uncommitted change counts, and a commit that changes
+    only documents or tests does not.
     """
     return versions_of(CODE, PACKAGES)
 
 
 def versions_of(code: Sequence[Path], packages: Sequence[str]) -> dict[str, str]:
-    """`versions` as they are on the disk now, for code that another process will load.
+    """Versions on disk now, for code that another process will load.
 
     Args:
-        code: The folders of the code.
-        packages: What may decide a figure; told where it is installed.
+        code: Folders of the code.
+        packages: Packages that may change a figure; those not installed are left out.
     """
     found = {"keyscore-plugin": keyscore_plugin.__version__, "code_sha256": code_digest(code)}
-    return found | {name: told for name in packages if (told := _installed(name))}
+    return found | {name: found_version for name in packages if (found_version := _installed(name))}
 
 
 def provenance() -> dict[str, str]:
-    """`versions`, and what a reader wants to know beside: the Python, the commit of the clone.
-
-    To be asked when a run begins, as the commit is that of now.
-    """
+    """`versions`, the version of Python and, in a clone, the commit at this moment."""
     now = commit()
     of_clone = {} if now is None else {"commit": now}
     return {"python": platform.python_version()} | of_clone | versions()
 
 
 def code_digest(folders: Sequence[Path]) -> str:
-    """The first digits of the SHA-256 of the Python files under some folders, and their names.
+    """The first digits of the SHA-256 of the names and contents of all Python files in folders.
 
-    Hidden files and folders are an editor's: nothing is imported from there.
+    Hidden files and folders belong to editors and are not imported: they do not count.
 
     Raises:
-        InputError: The system does not let a file be read.
+        InputError: A file cannot be read.
     """
     digest = hashlib.sha256()
     for folder in folders:
@@ -101,26 +97,26 @@ def _content(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise InputError(
-            f"cannot read {str(path)!r}, a part of the code that runs: {error.strerror or error}; "
+            f"cannot read {str(path)!r}, which is part of the code: {error.strerror or error}; "
             "make it readable, or move it away"
         ) from error
 
 
 def commit() -> str | None:
-    """The commit of the code that runs; None where it is not all of one clone."""
+    """The commit of the code that runs; None if it is not all in one clone."""
     return commit_of(_CLONE, CODE)
 
 
 def commit_of(clone: Path, code: Sequence[Path]) -> str | None:
-    """The commit that a clone is at, with ``-dirty`` behind it where a file was changed since.
+    """The commit of a clone, followed by ``-dirty`` if a file was changed since.
 
     Args:
-        clone: The top of a working tree.
-        code: The folders of the code that runs.
+        clone: Top folder of a working tree.
+        code: Folders of the code that runs.
 
     Returns:
-        None where it is none, as in an unpacked archive; where some of the code lies elsewhere,
-        as where the plugin is installed as a copy; or where git does not say.
+        None if the folder is not a clone (an unpacked archive), if some of the code is elsewhere
+        (the plugin is installed as a copy), or if git fails.
     """
     git = shutil.which("git")
     if git is None or not (clone / ".git").exists():

@@ -9,8 +9,7 @@ from accelerate import PartialState
 from evals.harness.bench import Setup
 from evals.harness.main import eval_parser, names, root_of
 from evals.harness.main import main as run_main
-from evals.hmdb51.data import LAYOUT, SOURCE, Hmdb51, read_hmdb51
-from evals.hmdb51.lists import SPLITS, Part
+from evals.hmdb51.data import LAYOUT, SOURCE, SPLITS, Hmdb51, Part, read_hmdb51
 from evals.hmdb51.prompts import DEFAULT_TEMPLATES, read_templates
 from evals.hmdb51.protocol import Hmdb51Evaluation
 from evals.hmdb51.table import sweeps

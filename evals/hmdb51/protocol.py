@@ -12,8 +12,7 @@ from evals.harness.plot import Plot
 from evals.harness.records import Record
 from evals.harness.result import Row
 from evals.hmdb51.classify import classify, describe
-from evals.hmdb51.data import Hmdb51
-from evals.hmdb51.lists import Part
+from evals.hmdb51.data import Hmdb51, Part
 from evals.hmdb51.prompts import DEFAULT_TEMPLATES, ClassPrompts
 from evals.hmdb51.sample import Sample
 from evals.hmdb51.table import CRITERION, rows, tests_label

@@ -7,14 +7,58 @@ from statistics import fmean, stdev
 
 import numpy as np
 
-from evals.harness.arrays import Ints, Mask
 from evals.harness.cells import Cell
-from evals.harness.figures import Figure, bootstrap
+from evals.harness.figures import N_UFP, Figure, Floats, Ints, Mask, bootstrap, frr
 from evals.harness.records import Record
-from evals.harness.reduction import N_UFP, frr
-from evals.hmdb51.data import Hmdb51
-from evals.hmdb51.lists import Part
-from evals.hmdb51.metrics import confusion, macro_f1, top1, weighted_f1
+from evals.hmdb51.data import Hmdb51, Part
+
+
+def confusion(true: Ints, predicted: Ints, n_classes: int) -> Ints:
+    """``(n_classes, n_classes)`` counts, true classes down, predicted ones across.
+
+    Args:
+        true: ``(n,)`` class numbers.
+        predicted: ``(n,)`` class numbers.
+        n_classes: How many there are.
+    """
+    pairs = np.bincount(true * n_classes + predicted, minlength=n_classes**2)
+    return pairs.reshape(n_classes, n_classes)
+
+
+def top1(counts: Ints) -> float:
+    """Share of clips whose class was predicted."""
+    return float(np.trace(counts) / counts.sum())
+
+
+def macro_f1(counts: Ints) -> float:
+    """Mean F1 of the classes that occur, as truth or as prediction.
+
+    Example:
+        >>> macro_f1(np.array([[1, 1], [0, 2]]))  # F1 2/3 and 4/5
+        0.7333333333333334
+    """
+    f1, support = _class_f1(counts)
+    occurs = support + counts.sum(0) > 0
+    return float(f1[occurs].mean())
+
+
+def weighted_f1(counts: Ints) -> float:
+    """Mean F1 of the classes, each weighted by its number of clips.
+
+    Example:
+        >>> weighted_f1(np.array([[1, 0], [1, 2]]))  # F1 2/3 of one clip, 4/5 of three
+        0.7666666666666667
+    """
+    f1, support = _class_f1(counts)
+    return float(f1 @ support / support.sum())
+
+
+def _class_f1(counts: Ints) -> tuple[Floats, Ints]:
+    """F1 = 2 TP / (2 TP + FP + FN) of every class, 0 where it does not occur; clips of each."""
+    support = counts.sum(1)
+    either = support + counts.sum(0)  # 2 TP + FP + FN
+    return 2 * np.diag(counts) / np.maximum(either, 1), support
+
 
 Metric = Callable[["Sample", int, Ints], float]
 

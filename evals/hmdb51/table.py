@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evals.harness.arrays import Mask
 from evals.harness.cells import Cell
+from evals.harness.figures import Mask
 from evals.harness.result import Label, Row
-from evals.hmdb51.lists import Part
+from evals.hmdb51.data import Part
 from evals.hmdb51.sample import METRICS, Sample, figures
 from keyscore_plugin.errors import InputError
 

@@ -13,7 +13,7 @@ from evals.keyframes.evaluation import KeyframeEvaluation
 from evals.keyframes.ground_truth import LAYOUT, SOURCES, Labelled, read_keyframes
 from evals.keyframes.votes import LAYOUT as VOTES_LAYOUT
 from evals.keyframes.votes import read_votes
-from evals.summaries.titles import TITLES, read_titles, title_of_name
+from evals.summaries.videos import TITLES, read_titles, title_of_name
 from keyscore_plugin.errors import InputError
 
 

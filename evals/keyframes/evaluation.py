@@ -9,12 +9,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from evals.harness.arrays import Floats, Ints
 from evals.harness.bench import Bench
 from evals.harness.cells import Cell
 from evals.harness.data import part_of
 from evals.harness.evaluation import Unit
-from evals.harness.figures import Figure, bootstrap, mean_figure
+from evals.harness.figures import Figure, Floats, Ints, bootstrap, mean_figure
 from evals.harness.plot import Plot
 from evals.harness.records import Record
 from evals.harness.result import Row

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evals.harness.arrays import Floats
+from evals.harness.figures import Floats
 
 SIMILAR = 0.9  # a pair matches above this cosine, not at it
 _BINS = 8

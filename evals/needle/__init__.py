@@ -1,1 +1,1 @@
-"""Needle in a joined video: does a sampler find the clip that the sentence describes?"""
+"""Needle in a joined video: does a sampler find the clip that a sentence describes?"""

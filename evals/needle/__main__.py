@@ -9,12 +9,11 @@ from tqdm import tqdm
 from evals.harness.bench import Setup
 from evals.harness.main import eval_parser, names
 from evals.harness.main import main as run_main
-from evals.needle.data import CACHE, make_videos
 from evals.needle.protocol import NeedleEvaluation
 from evals.needle.qvhighlights import read_qvhighlights
-from evals.needle.sources import SPLITS, get_split
+from evals.needle.sources import CACHE, SPLITS, get_split, make_videos
 
-# All that answer a query in a fraction of a second. Katna reads every frame anew for every budget.
+# All but katna and katna-fixed, which read every frame again for every budget.
 SAMPLERS = (
     "uniform,random,iframes,stacfp,maxinfo,"
     "topk,aks,aks-paper,bolt,mdp3,qframe,focus,wfs-sb,keyscore"
@@ -34,8 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--dataset",
         choices=[*SPLITS, "qvhighlights"],
         default="held-out",
-        help="a split joined from what packages ship, kept in --root (31 MB for both), or "
-        "QVHighlights, which must lie there",
+        help="a split joined from clips and photographs of packages, made in --root (31 MB for "
+        "both), or QVHighlights, whose files must be there",
     )
     parser.set_defaults(root=CACHE)
     return run_main(parser.parse_args(argv), _make)

@@ -1,4 +1,4 @@
-"""Does a selection find what a caption describes, and how much of it?"""
+"""Precision, hit and coverage of a selection that should find what a caption describes."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,14 +11,14 @@ REACHES_SECONDS = (1.0, 2.0, 5.0)
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What one selection, or the mean of many, is worth. Every field lies in [0, 1].
+    """Figures of one selection, or the mean of many. Every field lies in [0, 1].
 
     Attributes:
         precision: Share of the chosen frames that lie in a span of the needle.
-        hit: 1 when at least one does.
+        hit: 1 if at least one of them does, else 0.
         coverage_1s: Share of the needle's half-seconds with a chosen frame within 1 s.
-        coverage_2s: The same within 2 s.
-        coverage_5s: The same within 5 s.
+        coverage_2s: Share of the needle's half-seconds with a chosen frame within 2 s.
+        coverage_5s: Share of the needle's half-seconds with a chosen frame within 5 s.
     """
 
     precision: float
@@ -33,11 +33,11 @@ class Figures:
 
 
 def judge(pts_seconds: Sequence[float], needle: Needle) -> Figures:
-    """Compare a selection with what it was to find.
+    """Compare a selection with the needle it should find.
 
     Args:
         pts_seconds: Times of the chosen frames from the video's first frame on, at least one.
-        needle: What was asked for.
+        needle: Caption and spans of the query.
 
     Example:
         >>> judge([1.0, 9.0], Needle("a cat", spans=((0.0, 4.0),)))

@@ -1,7 +1,5 @@
-"""Every sampler, budget and query over the same videos."""
+"""Search the same videos with every sampler, budget and query."""
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
@@ -9,11 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from evals.harness.arrays import Ints
 from evals.harness.bench import Bench
 from evals.harness.cells import Cell
+from evals.harness.data import digest
 from evals.harness.evaluation import Unit
-from evals.harness.figures import clustered_mean
+from evals.harness.figures import Ints, clustered_mean
 from evals.harness.plot import Plot
 from evals.harness.records import Record
 from evals.harness.result import Row
@@ -23,9 +21,9 @@ from keyscore_plugin.errors import VideoError
 from keyscore_plugin.types import Selection
 from keyscore_plugin.video.samples.joined import Needle, NeedleVideo
 
-# As the tables have always called them.
+# Column names in the tables.
 _COLUMNS = {"coverage_1s": "1 s", "coverage_2s": "2 s", "coverage_5s": "5 s"}
-# QVHighlights is annotated in stretches of 2 s; the last may reach beyond the end.
+# QVHighlights is annotated in stretches of 2 s; the last one may reach beyond the end.
 _BEYOND_SECONDS = 2.0
 
 
@@ -34,9 +32,9 @@ class NeedleEvaluation:
     """The needle protocol on one set of videos.
 
     Attributes:
-        dataset: What the result calls the set.
-        videos: The videos and their needles.
-        seed: Of the bootstrap.
+        dataset: Name of the set in the result.
+        videos: Videos and their needles.
+        seed: Seed of the bootstrap.
     """
 
     dataset: str
@@ -55,14 +53,9 @@ class NeedleEvaluation:
         return {Unit(video.path.stem, video.path): video for video in self.videos}
 
     def settings(self) -> dict[str, Any]:
-        """The data set, its sentences and where they are answered."""
-        needles = json.dumps(
-            [[asdict(needle) for needle in video.needles] for video in self.videos]
-        )
-        return {
-            "dataset": self.dataset,
-            "needles_sha256": hashlib.sha256(needles.encode()).hexdigest(),
-        }
+        """The data set, its sentences and their spans."""
+        needles = [[asdict(needle) for needle in video.needles] for video in self.videos]
+        return {"dataset": self.dataset, "needles_sha256": digest(needles)}
 
     def measure(self, unit: Unit, bench: Bench, cells: Sequence[Cell]) -> Record:
         """The figures of every needle, for every cell."""
@@ -71,7 +64,7 @@ class NeedleEvaluation:
         return {"figures": {cell.key: _search(bench, cell, video) for cell in cells}}
 
     def rows(self, records: Mapping[str, Record], cells: Sequence[Cell]) -> list[Row]:
-        """Means over all needles; budgets together, so that samplers can be compared."""
+        """Means over all needles, in the order of the budgets, so that samplers can be compared."""
         rows = [self._row(cell, records) for cell in cells]
         return sorted(rows, key=lambda row: float(row.labels["num_frames"] or 0))
 
@@ -91,10 +84,10 @@ class NeedleEvaluation:
         )
 
     def _clusters(self, records: Mapping[str, Record]) -> Ints:
-        """``(n_queries,)`` numbers of what is resampled together.
+        """``(n_queries,)`` cluster of each query; a cluster is resampled as a whole.
 
-        Queries of one video are not independent. The videos of a joined split are orders of the
-        same clips with the same sentences, so there the sentences are what was sampled.
+        Queries of one video are not independent, so a video is a cluster. The videos of a joined
+        split are orders of the same clips with the same sentences, so there a sentence is one.
         """
         measured = [video for video in self.videos if video.path.stem in records]
         names = [
@@ -106,10 +99,10 @@ class NeedleEvaluation:
 
 
 def _require_inside(video: NeedleVideo, duration_seconds: float) -> None:
-    """Check that a video is as long as its needles say.
+    """Check that a video is as long as its needles need.
 
     Raises:
-        VideoError: A stretch lies where the video has ended: no frame could ever be near it.
+        VideoError: A span lies behind the end of the video, where no frame can be near it.
     """
     ends = max(end for needle in video.needles for _, end in needle.spans)
     if ends > duration_seconds + _BEYOND_SECONDS:
@@ -121,7 +114,7 @@ def _require_inside(video: NeedleVideo, duration_seconds: float) -> None:
 
 
 def _search(bench: Bench, cell: Cell, video: NeedleVideo) -> list[list[float]]:
-    """Ask for every needle of one video; once for all when the sampler reads no text."""
+    """The figures of every needle of one video; a sampler that reads no text is called once."""
     if not cell.needs_text:
         selection = bench.select(cell)
         figures = [_judge(selection, needle) for needle in video.needles]
@@ -133,6 +126,6 @@ def _search(bench: Bench, cell: Cell, video: NeedleVideo) -> list[list[float]]:
 
 
 def _judge(selection: Selection, needle: Needle) -> Figures:
-    """`judge` by times from the video's first frame, as annotations count."""
+    """`judge` with times from the video's first frame on, as annotations have them."""
     start = selection.start_pts_seconds
     return judge([seconds - start for seconds in selection.pts_seconds], needle)

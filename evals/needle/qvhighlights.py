@@ -1,11 +1,17 @@
-"""QVHighlights (Lei et al., NeurIPS 2021): real videos, a query each, and where it is answered."""
+"""QVHighlights (Lei et al., NeurIPS 2021): real videos, queries, and the spans that answer them."""
 
 import math
 from collections import defaultdict
 from collections.abc import Collection
 from pathlib import Path
 
-from evals.harness.data import parse_json, read_text, require_file_name, require_files
+from evals.harness.data import (
+    parse_json,
+    read_lines,
+    require_file_name,
+    require_files,
+    require_once,
+)
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.video.samples.joined import Needle, NeedleVideo
 
@@ -15,29 +21,26 @@ _LAYOUT = f"{ANNOTATIONS}, videos/<vid>.mp4"
 
 
 def read_qvhighlights(root: Path, *, left_out: Collection[str] = ()) -> list[NeedleVideo]:
-    """The validation split: 10,310 queries in all splits, up to 150 s a video.
+    """Read the validation split: videos of up to 150 s; 10,310 queries in all splits.
 
     Args:
-        root: The folder with the annotations and the videos.
-        left_out: Ids of videos whose file need not be there.
+        root: Folder of the annotations and the videos.
+        left_out: Ids of videos whose file may be missing.
 
     Raises:
-        InputError: A file is not there, or a line is not as the format has it.
+        InputError: A file is missing, or a line has another format.
     """
     require_files(root, [ANNOTATIONS], source=_SOURCE, layout=_LAYOUT)
     path = root / ANNOTATIONS
     needles: dict[str, list[Needle]] = defaultdict(list)
-    seen: dict[str, int] = {}
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
-        if not line.strip():
-            continue
-        qid, video, needle = _read(line, f"{path}, line {number}")
-        if qid in seen:
-            raise InputError(f"{path}, line {number}: qid {qid} was on line {seen[qid]}")
-        seen[qid] = number
+    queries = []
+    for where, line in read_lines(path):
+        qid, video, needle = _read(line, where)
+        queries.append((where, qid))
         needles[video].append(needle)
+    require_once(queries, what="qid")
     if not needles:
-        raise InputError(f"{path} holds no query")
+        raise InputError(f"{path} holds no query; download it again")
     videos = {video: Path("videos", f"{video}.mp4") for video in needles}
     wanted = [path for video, path in videos.items() if video not in left_out]
     require_files(root, wanted, source=_SOURCE, layout=_LAYOUT)
@@ -58,5 +61,8 @@ def _read(line: str, where: str) -> tuple[str, str, Needle]:
         raise InputError(f"{where}: expected words as vid and query, got {video!r} and {query!r}")
     require_file_name(video, where=where)
     if not spans or any(not 0 <= start < end < math.inf for start, end in spans):
-        raise InputError(f"{where}: relevant_windows {item['relevant_windows']} are no stretches")
+        raise InputError(
+            f"{where}: expected relevant_windows [[start, end], ...] in seconds, got "
+            f"{item['relevant_windows']}"
+        )
     return qid, video, Needle(query, spans)

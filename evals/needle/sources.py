@@ -1,25 +1,31 @@
-"""The material: real footage and photographs that installed packages ship, one caption each.
+"""Videos of about 86 s, joined from 16 clips of 4.8-6 s with one caption each.
 
-The captions were written by hand from the pictures alone, before any of them was scored.
-The two splits share no footage, no picture and no caption. `evals/needle/README.md` says what
-was left out and why.
+The clips are real footage and photographs of installed packages. The captions were written by hand
+from the pictures alone, before any of them was scored. The two splits share no footage, no picture
+and no caption. `evals/needle/README.md` explains what was left out.
 """
 
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
 
 from keyscore_plugin.errors import InputError
+from keyscore_plugin.video.samples.joined import NeedleVideo, join
 from keyscore_plugin.video.samples.sources import Footage, Point, Still
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """What the videos of one split are joined from.
+    """The clips of one split.
 
     Attributes:
-        name: ``"held-out"`` or ``"tuning"``.
-        sources: The clips; every video takes 16 of them in an order of its own.
-        n_videos: How many videos are joined.
-        seed: Of the orders, the lengths and the camera.
+        name: Name of the split: ``"held-out"`` or ``"tuning"``.
+        sources: Clips; every video takes 16 of them in a random order.
+        n_videos: Number of videos that are joined.
+        seed: Seed of the orders, the lengths and the camera.
     """
 
     name: str
@@ -110,11 +116,30 @@ SPLITS = {split.name: split for split in (HELD_OUT, TUNING)}
 
 
 def get_split(name: str) -> Split:
-    """A split by name.
+    """The split of this name.
 
     Raises:
-        InputError: There is no such split.
+        InputError: The name is unknown.
     """
     if name not in SPLITS:
         raise InputError(f"unknown split {name!r}; the splits are: {', '.join(SPLITS)}")
     return SPLITS[name]
+
+
+CACHE = Path(tempfile.gettempdir(), "keyscore-needle")  # the default folder of the videos
+CLIPS_PER_VIDEO = 16
+
+
+def make_videos(split: Split, root: Path) -> Iterator[NeedleVideo]:
+    """Join the videos of a split; those that are in the folder already are not made again.
+
+    Args:
+        split: Clips to join.
+        root: Folder of the videos.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    for order in range(split.n_videos):
+        rng = np.random.default_rng([split.seed, order])
+        rows = rng.permutation(len(split.sources))[:CLIPS_PER_VIDEO]
+        sources = [split.sources[row] for row in rows]
+        yield join(sources, root=root, name=f"{split.name}-{order}", rng=rng)

@@ -1,7 +1,8 @@
-"""``python -m evals.needle.sweep``: one setting of KeyScore at a time, on the tuning split.
+"""``python -m evals.needle.sweep``: change one setting of KeyScore at a time, on the tuning split.
 
-Each video is decoded and embedded once, and clustered once for each setting of STACFP; scoring and
-selection are repeated, with the functions that `keyscore_plugin.samplers.keyscore` calls.
+Each video is decoded and embedded once, and clustered once for each setting of STACFP. Scoring and
+selection are repeated with the functions that the sampler `keyscore` calls: to call the sampler for
+each of the 22,000 combinations of query, budget and setting would take far longer.
 """
 
 import argparse
@@ -16,9 +17,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from evals.needle.data import CACHE, make_videos
 from evals.needle.metrics import Figures, judge, mean_figures
-from evals.needle.sources import TUNING
+from evals.needle.sources import CACHE, TUNING, make_videos
 from keyscore_plugin import (
     EncodeConfig,
     Encoder,
@@ -42,8 +42,8 @@ from keyscore_plugin.video.samples.joined import NeedleVideo
 
 _BUDGETS = (1, 4, 8, 16)
 _MAX_ENCODED = (32, 48, 64, 96, 128)
-# With every frame embedded the clusters only mark the scenes: what STACFP is worth shows where few
-# are, and its candidates come first.
+# If every frame is embedded, the clusters only mark the scenes. The effect of STACFP shows if few
+# are embedded, because its candidates come first.
 _FEW_ENCODED = 32
 _PROPOSAL: dict[str, tuple[Any, ...]] = {
     "gamma_time": (0.0, 5.0, 20.0, 40.0),
@@ -60,7 +60,7 @@ _SELECT: dict[str, tuple[float, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class _Embedded:
-    """A video, ready to be searched again and again."""
+    """A video that is decoded and embedded."""
 
     video: NeedleVideo
     grid: Frames
@@ -70,7 +70,7 @@ class _Embedded:
     proposed: dict[ProposalConfig, Candidates] = field(default_factory=dict)
 
     def candidates(self, config: ProposalConfig) -> Candidates:
-        """STACFP of this video, once for each setting."""
+        """The candidates of this video, computed once for each setting of STACFP."""
         if config not in self.proposed:
             self.proposed[config] = propose(self.grid, config)
         return self.proposed[config]
@@ -88,14 +88,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m evals.needle.sweep", description=__doc__)
-    parser.add_argument("--encoder", default="conse", help="a name or a folder (default: conse)")
+    parser.add_argument(
+        "--encoder", default="conse", help="conse, a model id or a folder (default: conse)"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda ... (default: auto)")
-    parser.add_argument("--root", type=Path, default=CACHE, help="keeps the joined videos")
+    parser.add_argument("--root", type=Path, default=CACHE, help="folder of the joined videos")
     parser.add_argument(
         "--text-noise",
         type=float,
         default=0.0,
-        help="length of a random vector added to each unit text vector: a worse encoder",
+        help="length of a random vector that is added to each unit text vector, which makes the "
+        "encoder worse (default: 0)",
     )
     return parser.parse_args(argv)
 
@@ -112,7 +115,7 @@ def _sweep(options: argparse.Namespace) -> None:
 
 
 def settings() -> Iterator[tuple[str, SamplerConfig]]:
-    """The default, and the default with one thing changed."""
+    """The default settings, then the default with one setting changed."""
     yield "default", SamplerConfig()
     for alpha, beta, gamma in _WEIGHTS:
         weights = ScoreConfig(alpha=alpha, beta=beta, gamma=gamma)
@@ -175,7 +178,7 @@ def _measure(videos: list[_Embedded], config: SamplerConfig) -> str:
 
 
 def _search(one: _Embedded, text: TextEmbedding, budget: int, config: SamplerConfig) -> list[float]:
-    """Times of the frames that KeyScore chooses for one text."""
+    """The times of the frames that KeyScore chooses for one text."""
     candidates = one.candidates(config.proposal)
     encoded = _encoded_rows(one, candidates, text, max(config.encode.max_encoded, budget))
     frames = Embeddings(
@@ -199,7 +202,7 @@ def _search(one: _Embedded, text: TextEmbedding, budget: int, config: SamplerCon
 def _encoded_rows(
     one: _Embedded, candidates: Candidates, text: TextEmbedding, n_encoded: int
 ) -> Tensor:
-    """Rows that `samplers.encoding` would embed for this text, had it not embedded all."""
+    """The rows that the sampler would embed for this text."""
     if n_encoded >= len(one.frames):
         return torch.arange(len(one.frames))
     first = candidates.rows

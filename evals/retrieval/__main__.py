@@ -15,7 +15,7 @@ from evals.retrieval.protocol import RetrievalEvaluation
 from evals.retrieval.settings import parse_settings
 from keyscore_plugin import Encoder
 
-# How a data set is read, where it is had, how it lies.
+# The reader of each data set, the place to get it from, and its layout.
 _DATASETS: dict[str, tuple[Callable[[Path], Dataset], str, str]] = {
     "msrvtt": (msrvtt.read_msrvtt, msrvtt.SOURCE, msrvtt.LAYOUT),
     "msvd": (msvd.read_msvd, msvd.SOURCE, msvd.LAYOUT),
@@ -27,21 +27,21 @@ def main(argv: Sequence[str] | None = None, *, encoder: Encoder | None = None) -
     """Run the evaluation; returns the exit code.
 
     Args:
-        argv: The command line; None is that of the process.
-        encoder: Instead of ``--encoder``, for what no name stands for.
+        argv: Arguments; None takes those of the process.
+        encoder: Encoder object in place of ``--encoder``.
     """
     parser = eval_parser(
         "retrieval", __doc__, samplers="uniform,stacfp@own,keyscore:T", num_frames="8"
     )
     parser.add_argument(
-        "--dataset", choices=list(_DATASETS), required=True, help="what lies in --root"
+        "--dataset", choices=list(_DATASETS), required=True, help="data set in --root"
     )
     parser.add_argument(
         "--setting",
         default="free",
-        help="what chooses the frames, separated by commas: free, no text; caption, a generated "
-        "one (--captioner); pair, each query for each video; leak, the ground-truth caption, an "
-        "upper bound only (default: free)",
+        help="texts that choose the frames, separated by commas: free (no text), caption (written "
+        "by --captioner), pair (each query for each video), leak (the ground-truth caption, an "
+        "upper bound only) (default: free)",
     )
     options = parser.parse_args(argv)
     options.encoder = encoder or options.encoder

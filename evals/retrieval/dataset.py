@@ -1,10 +1,9 @@
-"""What the three data sets have in common: videos, their captions, and how a file may be wrong."""
+"""What the three data sets share: videos with captions, and checks of their files."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from evals.harness.data import part_of, read_text, require_file_name
+from evals.harness.data import part_of, read_lines, require_file_name, require_once
 from keyscore_plugin.errors import InputError
 
 
@@ -13,9 +12,9 @@ class CaptionedVideo:
     """A video of the gallery and the captions that should find it.
 
     Attributes:
-        id: As the annotations name it.
-        video: Its file.
-        captions: At least one.
+        id: Name of the video in the annotations.
+        video: File of the video.
+        captions: Captions, at least one.
     """
 
     id: str
@@ -28,10 +27,10 @@ class Dataset:
     """The test split of a retrieval data set, in the order of its annotations.
 
     Attributes:
-        name: Of the data set.
-        videos: The gallery; every caption of every video is a query.
-        n_published: Videos of the published split.
-        cut_seconds: How much of each video counts, from its first frame; None is all of it.
+        name: Name of the data set.
+        videos: Gallery; every caption of every video is a query.
+        n_published: Number of videos in the published split.
+        cut_seconds: Length of each video that is used, from its first frame; None uses all of it.
     """
 
     name: str
@@ -40,50 +39,33 @@ class Dataset:
     cut_seconds: float | None = None
 
     def title(self, n_videos: int) -> str:
-        """The name, and how much of the published split was measured."""
+        """The name, with the share of the published split if not all of it was measured."""
         return part_of(self.name, n_videos, self.n_published, "videos")
 
 
 def read_list(path: Path) -> list[str]:
-    """The videos that a list names, one a line; blank lines are skipped.
+    """The videos that a list names, one per line; blank lines are skipped.
 
     Raises:
-        InputError: It cannot be read, is empty, or names a video twice or none that can be a file.
+        InputError: The file cannot be read, is empty, names a video twice, or holds a line that is
+            not a file name.
     """
-    lines = enumerate(read_text(path).split("\n"), start=1)
-    named = [(f"{path}, line {number}", line.strip()) for number, line in lines if line.strip()]
+    named = [(where, line.strip()) for where, line in read_lines(path)]
     if not named:
-        raise InputError(f"{path} names no video; expected one a line")
+        raise InputError(f"{path} names no video; expected one per line")
     for where, name in named:
         require_file_name(name, where=where)
     require_once(named, what="video")
     return [name for _, name in named]
 
 
-def require_once(named: Iterable[tuple[str, str]], *, what: str) -> None:
-    """Check that no name stands twice.
-
-    Args:
-        named: Where each name stands, and the name.
-        what: What is named, for the error.
-
-    Raises:
-        InputError: One does; says where.
-    """
-    seen: dict[str, str] = {}
-    for where, name in named:
-        if name in seen:
-            raise InputError(f"{where}: {what} {name!r} stands already in {seen[name]}")
-        seen[name] = where
-
-
 def require_caption(text: str, *, where: str) -> str:
-    """The caption without blanks around it.
+    """The caption without surrounding blanks.
 
     Raises:
-        InputError: It says nothing.
+        InputError: The caption is empty.
     """
     caption = text.strip()
     if not caption:
-        raise InputError(f"{where}: the caption is empty")
+        raise InputError(f"{where}: the caption is empty; write one or remove the entry")
     return caption

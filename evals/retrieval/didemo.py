@@ -4,14 +4,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from evals.harness.data import parse_json, read_text, require_files
-from evals.retrieval.dataset import (
-    CaptionedVideo,
-    Dataset,
-    read_list,
-    require_caption,
-    require_once,
-)
+from evals.harness.data import parse_json, read_text, require_files, require_once
+from evals.retrieval.dataset import CaptionedVideo, Dataset, read_list, require_caption
 from keyscore_plugin.errors import InputError
 
 _LIST = "test_list.txt"
@@ -21,24 +15,24 @@ SOURCE = (
     "https://github.com/albanie/collaborative-experts/tree/master/misc/datasets/didemo (list) and "
     "https://github.com/LisaAnne/LocalizingMoments (descriptions, videos)"
 )
-LAYOUT = f"{_LIST}, {_DESCRIPTIONS} and {_VIDEOS}/NAME as the list has it, with its extension"
+LAYOUT = f"{_LIST}, {_DESCRIPTIONS} and {_VIDEOS}/NAME as named in the list, with its extension"
 # The annotators saw the first 30 s (README of LocalizingMoments); CLIP4Clip and its followers
 # take 31.
 _CUT_SECONDS = 31.0
 
 
 def read_didemo(root: Path) -> Dataset:
-    """Read ``test_list.txt``, a file name a line, and ``test_data.json``, the descriptions.
+    """Read ``test_list.txt``, a file name per line, and ``test_data.json``, the descriptions.
 
-    All descriptions of a video, in the order of the file, make its one caption. Those of videos
-    that the list does not name belong to other splits.
+    All descriptions of a video, joined in the order of the file, are its one caption. Descriptions
+    of videos that the list does not name belong to other splits.
 
     Args:
-        root: Holds both, and the folder ``DiDeMo_Videos``.
+        root: Folder of both files and of the folder ``DiDeMo_Videos``.
 
     Raises:
-        InputError: A file is missing or not of this form, a video is listed twice or has no
-            description, or a description stands twice.
+        InputError: A file is missing or has another format, a video is listed twice or has no
+            description, or a description occurs twice.
     """
     require_files(root, [_LIST, _DESCRIPTIONS, _VIDEOS], source=SOURCE, layout=LAYOUT)
     paragraphs = _paragraphs(root / _DESCRIPTIONS)
@@ -46,7 +40,8 @@ def read_didemo(root: Path) -> Dataset:
     for name in read_list(root / _LIST):
         if name not in paragraphs:
             raise InputError(
-                f"{root / _DESCRIPTIONS} has no description of {name!r}, which {_LIST} names"
+                f"{root / _DESCRIPTIONS} has no description of {name!r}, which {_LIST} names; "
+                "download both again"
             )
         videos.append(CaptionedVideo(name, root / _VIDEOS / name, (" ".join(paragraphs[name]),)))
     return Dataset("didemo", tuple(videos), n_published=1004, cut_seconds=_CUT_SECONDS)

@@ -4,8 +4,8 @@ import csv
 import io
 from pathlib import Path
 
-from evals.harness.data import read_text, require_file_name, require_files
-from evals.retrieval.dataset import CaptionedVideo, Dataset, require_caption, require_once
+from evals.harness.data import read_text, require_file_name, require_files, require_once
+from evals.retrieval.dataset import CaptionedVideo, Dataset, require_caption
 from keyscore_plugin.errors import InputError
 
 _ANNOTATIONS = "MSRVTT_JSFUSION_test.csv"
@@ -19,13 +19,13 @@ LAYOUT = f"{_ANNOTATIONS} and {_VIDEOS}/video7010.mp4 ..."
 
 
 def read_msrvtt(root: Path) -> Dataset:
-    """Read ``MSRVTT_JSFUSION_test.csv``: ``key,vid_key,video_id,sentence``, one pair a line.
+    """Read ``MSRVTT_JSFUSION_test.csv``: ``key,vid_key,video_id,sentence``, one pair per line.
 
     Args:
-        root: Holds the file, and the folder ``MSRVTT_Videos`` with ``videoN.mp4``.
+        root: Folder of the file and of the folder ``MSRVTT_Videos`` with ``videoN.mp4``.
 
     Raises:
-        InputError: The file is missing or not of this form, or names a key or a video twice.
+        InputError: The file is missing or has another format, or names a key or a video twice.
     """
     require_files(root, [_ANNOTATIONS, _VIDEOS], source=SOURCE, layout=LAYOUT)
     pairs = _pairs(root / _ANNOTATIONS)
@@ -39,7 +39,7 @@ def read_msrvtt(root: Path) -> Dataset:
 
 
 def _pairs(path: Path) -> list[tuple[str, str, str, str]]:
-    """Where each pair stands, its key, its video and its caption."""
+    """The place in the file, the key, the video and the caption of each pair."""
     reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
     pairs = []
     try:
@@ -63,5 +63,5 @@ def _pairs(path: Path) -> list[tuple[str, str, str, str]]:
     except csv.Error as error:
         raise InputError(f"{path}, line {reader.line_num}: not CSV ({error})") from error
     if not pairs:
-        raise InputError(f"{path} holds no pair of a video and a caption")
+        raise InputError(f"{path} holds no pair of a video and a caption; download it again")
     return pairs

@@ -1,12 +1,12 @@
 """MSVD: 670 test videos with about 40 captions each (Chen and Dolan, ACL 2011)."""
 
+import pickle
 import reprlib
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 from evals.harness.data import require_files
-from evals.retrieval.builtin_pickle import read_builtin_pickle
 from evals.retrieval.dataset import CaptionedVideo, Dataset, read_list, require_caption
 from keyscore_plugin.errors import InputError
 
@@ -21,15 +21,15 @@ LAYOUT = f"{_LIST}, {_CAPTIONS} and {_VIDEOS}/ID.avi"
 
 
 def read_msvd(root: Path) -> Dataset:
-    """Read ``test_list.txt``, an id a line, and ``raw-captions.pkl``, the tokens of its captions.
+    """Read ``test_list.txt``, an id per line, and ``raw-captions.pkl``, the tokens of captions.
 
     Args:
-        root: Holds both, and the folder ``MSVD_Videos`` with one file for each id, of any
-            extension.
+        root: Folder of both files and of the folder ``MSVD_Videos`` with one file for each id, of
+            any extension.
 
     Raises:
-        InputError: A file is missing or not of this form, a video is listed twice or has no
-            caption, or two files share its id.
+        InputError: A file is missing or has another format, a video is listed twice or has no
+            caption, or two files have its id.
     """
     require_files(root, [_LIST, _CAPTIONS, _VIDEOS], source=SOURCE, layout=LAYOUT)
     captions = _captions(root / _CAPTIONS)
@@ -37,7 +37,10 @@ def read_msvd(root: Path) -> Dataset:
     videos = []
     for name in read_list(root / _LIST):
         if name not in captions:
-            raise InputError(f"{root / _CAPTIONS} has no captions of {name!r}, which {_LIST} names")
+            raise InputError(
+                f"{root / _CAPTIONS} has no captions of {name!r}, which {_LIST} names; "
+                "download both again"
+            )
         found = files.get(name, [root / _VIDEOS / f"{name}.avi"])
         if len(found) > 1:
             shown = ", ".join(sorted(path.name for path in found))
@@ -78,3 +81,59 @@ def _sentence(tokens: Any, *, where: str) -> str:
     if not isinstance(tokens, list | tuple) or not all(isinstance(token, str) for token in tokens):
         raise InputError(f"{where}: expected a list of tokens, got {reprlib.repr(tokens)}")
     return require_caption(" ".join(tokens), where=where)
+
+
+_CONTAINERS = {
+    ("builtins", "dict"),
+    ("builtins", "list"),
+    ("builtins", "set"),
+    ("collections", "OrderedDict"),
+    ("collections", "defaultdict"),
+}
+# Errors of the reader for bytes that are not a pickle, or only half of one.
+_MALFORMED = (
+    pickle.UnpicklingError,
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    MemoryError,
+    TypeError,
+    ValueError,
+)
+
+
+class _BuiltinUnpickler(pickle.Unpickler):
+    """A reader of pickles that runs no code: it makes containers, strings and numbers only."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """The container of this name.
+
+        Raises:
+            UnpicklingError: The name is another one, which could run code.
+        """
+        home = "builtins" if module == "__builtin__" else module  # the name in Python 2
+        if (home, name) not in _CONTAINERS:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no plain value")
+        return super().find_class(home, name)
+
+
+def read_builtin_pickle(path: Path) -> Any:
+    """Read a pickle of dicts, lists, sets, tuples, strings, bytes and numbers.
+
+    An ordinary reader runs what a pickle asks for, so a downloaded one could do anything.
+
+    Raises:
+        InputError: The file cannot be read, or holds anything else.
+    """
+    try:
+        with path.open("rb") as file:
+            return _BuiltinUnpickler(file).load()
+    except OSError as error:
+        raise InputError(
+            f"cannot read {path}: {error.strerror or error}; make it readable"
+        ) from error
+    except _MALFORMED as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{path} is not a pickle of plain values: {reason}") from error

@@ -1,7 +1,5 @@
-"""Every caption against every video, for every way of choosing the frames that stand for it."""
+"""Search every video with every caption, for every way to choose the frames of a video."""
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +10,7 @@ import torch
 
 from evals.harness.bench import Bench, Setup
 from evals.harness.cells import Cell
+from evals.harness.data import digest
 from evals.harness.evaluation import Unit
 from evals.harness.plot import Plot
 from evals.harness.records import Record
@@ -35,9 +34,9 @@ class RetrievalEvaluation:
     """One data set, in some settings.
 
     Attributes:
-        dataset: The videos and their captions.
-        asked: The settings.
-        setup: What all cells share.
+        dataset: Videos and their captions.
+        asked: Settings of ``--setting``.
+        setup: Cells, models and settings of the run.
 
     Raises:
         InputError: A cell fits none of the settings.
@@ -68,7 +67,7 @@ class RetrievalEvaluation:
 
     @property
     def plot(self) -> Plot:
-        """R@1 without dual softmax; ties as the field counts them."""
+        """R@1 without dual softmax, with optimistic ties."""
         by_threshold = any(cell.threshold is not None for cell in self.setup.cells)
         x, other = "num_frames", "threshold"
         if by_threshold:
@@ -82,17 +81,17 @@ class RetrievalEvaluation:
 
     def settings(self) -> dict[str, Any]:
         """The data set, its captions and the settings."""
-        captions = json.dumps([[video.id, *video.captions] for video in self.dataset.videos])
+        captions = [[video.id, *video.captions] for video in self.dataset.videos]
         return {
             "dataset": self.dataset.name,
             "n_queries": len(self._queries),
-            "captions_sha256": hashlib.sha256(captions.encode()).hexdigest(),
+            "captions_sha256": digest(captions),
             "cut_seconds": self.dataset.cut_seconds,
             "setting": {setting: TITLES[setting] for setting in self.asked},
         }
 
     def measure(self, unit: Unit, bench: Bench, cells: Sequence[Cell]) -> Record:
-        """The vector of the video for every cell and setting, and those of its captions."""
+        """The vectors of the captions, and that of the video for every cell and setting."""
         if self.dataset.cut_seconds is not None:
             bench = Bench(
                 bench.setup, TrimmedVideo.beginning(bench.source, self.dataset.cut_seconds)
@@ -139,7 +138,7 @@ class RetrievalEvaluation:
         return selection
 
     def _try_every_query(self, cell: Cell, bench: Bench, shown: ShownFrames) -> dict[str, Any]:
-        """Every query of the data set chooses its own frames of this video."""
+        """Choose frames of this video anew with every query of the data set."""
         texts, _ = embed_texts(self._queries, bench.encoder)
         chosen = [bench.select(cell, caption=query).indices for query in self._queries]
         means = torch.stack([shown.mean(indices) for indices in chosen])
@@ -149,7 +148,7 @@ class RetrievalEvaluation:
         }
 
     def rows(self, records: Mapping[str, Record], cells: Sequence[Cell]) -> list[Row]:
-        """Both directions, with and without dual softmax, with ties for us and against us."""
+        """The figures of both directions, with and without dual softmax, for both kinds of ties."""
         measured = _Measured(self.dataset, records)
         return [
             row
@@ -174,13 +173,13 @@ class _Measured:
                 for record, n in zip(self._records, n_captions, strict=True)
             ]
         )
-        # Which of all the queries of the data set are those of a video that was measured.
+        # Which queries of the data set belong to a video that was measured.
         self._is_query = np.concatenate(
             [np.full(len(video.captions), video.id in records) for video in dataset.videos]
         )
 
     def tried(self, cell: Cell, setting: Setting) -> Tried:
-        """What one cell gave in one setting."""
+        """The outcome of one cell in one setting."""
         results = [record["cells"][cell.key][setting] for record in self._records]
         if setting == "pair":
             n_queries = len(self._is_query)

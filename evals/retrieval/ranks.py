@@ -1,8 +1,4 @@
-"""Ranks in a similarity matrix, both ways, with ties told apart; pure functions of arrays.
-
-Everywhere ``similarity`` is ``(n_queries, n_videos)`` and ``owner`` is ``(n_queries,)``, the column
-of the video that each caption belongs to.
-"""
+"""Ranks in a similarity matrix, in both directions; pure functions of arrays."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -10,12 +6,12 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from evals.harness.arrays import Floats, Ints
+from evals.harness.figures import Floats, Ints
 from keyscore_plugin.errors import InputError
 
 Ties = Literal["optimistic", "pessimistic"]
 
-# Ours: CLIP's logit scale, which the field's dual softmax takes too.
+# Ours: CLIP's logit scale, which dual softmax usually has.
 DUAL_SOFTMAX_SCALE = 100.0
 _BEATS: dict[Ties, Callable[[Floats, Floats | float], npt.NDArray[np.bool_]]] = {
     "optimistic": np.greater,
@@ -27,16 +23,16 @@ def text_to_video_ranks(similarity: Floats, owner: Ints, *, ties: Ties) -> Ints:
     """The rank of each caption's video among all videos.
 
     Args:
-        similarity: See the module.
-        owner: See the module.
-        ties: ``"optimistic"``: 1 + the number of videos that are more similar; ``"pessimistic"``:
-            those that are just as similar count too.
+        similarity: ``(n_queries, n_videos)`` similarities.
+        owner: ``(n_queries,)`` column of the video that each caption belongs to.
+        ties: ``"optimistic"``: 1 + the number of videos that are more similar; ``"pessimistic"``
+            also counts those that are equally similar.
 
     Returns:
         ``(n_queries,)``, from 1.
 
     Raises:
-        InputError: The two do not fit each other, or a similarity is not finite.
+        InputError: The shapes do not fit, or a similarity is not finite.
     """
     _require_fit(similarity, owner)
     queries = np.arange(len(owner))
@@ -50,15 +46,15 @@ def video_to_text_ranks(similarity: Floats, owner: Ints, *, ties: Ties) -> Ints:
     """The rank of the best of each video's captions among all captions.
 
     Args:
-        similarity: See the module.
-        owner: See the module; every video has a caption.
-        ties: As in `text_to_video_ranks`; captions of the same video never count.
+        similarity: ``(n_queries, n_videos)`` similarities.
+        owner: ``(n_queries,)`` column of the video of each caption; every video has a caption.
+        ties: Kind of ties, as in `text_to_video_ranks`; captions of the same video never count.
 
     Returns:
         ``(n_videos,)``, from 1.
 
     Raises:
-        InputError: As in `text_to_video_ranks`.
+        InputError: The shapes do not fit, or a similarity is not finite.
     """
     _require_fit(similarity, owner)
     own = owner[:, None] == np.arange(similarity.shape[1])
@@ -68,14 +64,14 @@ def video_to_text_ranks(similarity: Floats, owner: Ints, *, ties: Ties) -> Ints:
 
 
 def dual_softmax(similarity: Floats, *, query_axis: int) -> Floats:
-    """The similarity times how much of a candidate's attention a query gets.
+    """The similarity, weighted by a softmax over all queries of the test set.
 
-    sim' = sim softmax(sim tau), the softmax over all queries of the test set (Cheng et al., 2021,
-    arXiv 2109.04290, at inference): transductive, as no query can be answered without the others.
+    sim' = sim softmax(sim tau) (Cheng et al., 2021, arXiv 2109.04290, at inference). This is
+    transductive: no query can be answered without the others.
 
     Args:
-        similarity: See the module.
-        query_axis: What asks: 0 for captions (text to video), 1 for videos.
+        similarity: ``(n_queries, n_videos)`` similarities.
+        query_axis: Axis of the queries: 0 for captions (text to video), 1 for videos.
     """
     logits = similarity * DUAL_SOFTMAX_SCALE
     weights = np.exp(logits - logits.max(axis=query_axis, keepdims=True))
@@ -87,8 +83,8 @@ def _require_fit(similarity: Floats, owner: Ints) -> None:
     n_queries, n_videos = similarity.shape
     if owner.shape != (n_queries,) or set(owner.tolist()) != set(range(n_videos)):
         raise InputError(
-            f"{n_queries} captions and {n_videos} videos: every caption needs a video, and every "
-            "video a caption"
+            f"{n_queries} captions and {n_videos} videos do not fit: each caption needs a video, "
+            "and each video a caption"
         )
     if not np.isfinite(similarity).all():
         raise InputError("a similarity is not finite; look for a broken embedding")

@@ -1,4 +1,4 @@
-"""Embeddings of videos and texts, and how a record keeps them, bit for bit."""
+"""Embeddings of videos and texts, and their exact form in a record."""
 
 import base64
 from collections.abc import Sequence
@@ -9,24 +9,24 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from evals.harness.arrays import Floats
+from evals.harness.figures import Floats
 from keyscore_plugin import Encoder, VideoSource
 
 _BATCH_FRAMES = 16  # ours: 100 MB of full-HD frames
-# Rounding here removes what the order of summation leaves in the last bits of float64, so that
-# equal texts and equal videos tie.
+# The order of summation changes the last bits of float64. Rounding removes them, so that equal
+# texts and equal videos tie.
 _DECIMALS = 12
 
 
 class ShownFrames:
-    """The frames of one video as a model would be shown them: whole, each embedded once.
+    """The frames of one video at full size, as a model would see them, each embedded once.
 
-    A sampler looks at thumbnails; what stands for the video is read again at full size, so that it
-    does not depend on which samplers are compared.
+    A sampler reads thumbnails. The chosen frames are read again at full size, so that their
+    vectors do not depend on which samplers are compared.
 
     Args:
-        source: The video.
-        encoder: Embeds.
+        source: Open video.
+        encoder: Encoder of the frames.
     """
 
     def __init__(self, source: VideoSource, encoder: Encoder) -> None:
@@ -35,13 +35,13 @@ class ShownFrames:
         self._vectors: dict[int, Tensor] = {}
 
     def mean(self, indices: Sequence[int]) -> Tensor:
-        """The video's vector: the normalised mean of the unit embeddings of some frames.
+        """The vector of the video: the normalised mean of the unit embeddings of some frames.
 
-        As CLIP4Clip's parameter-free "meanP" (Luo et al., 2021, arXiv 2104.08860) and PE's average
-        over frames.
+        This is the parameter-free "meanP" of CLIP4Clip (Luo et al., 2021, arXiv 2104.08860) and
+        the average over frames of PE.
 
         Returns:
-            ``(d,)`` float64 on the CPU.
+            ``(d,)`` float64 vector on the CPU.
         """
         new = [index for index in indices if index not in self._vectors]
         for start in range(0, len(new), _BATCH_FRAMES):
@@ -53,24 +53,24 @@ class ShownFrames:
 
 
 def embed_texts(texts: Sequence[str], encoder: Encoder) -> tuple[Tensor, int]:
-    """``(n, d)`` float64 unit vectors on the CPU, and how many texts the encoder had to cut."""
+    """``(n, d)`` float64 unit vectors on the CPU, and the number of texts that were cut."""
     embeddings = [encoder.encode_text(text) for text in texts]
     vectors = torch.stack([embedding.vector for embedding in embeddings]).cpu().double()
     return vectors, sum(embedding.n_tokens_cut > 0 for embedding in embeddings)
 
 
 def cosines(texts: Floats, videos: Floats) -> Floats:
-    """``(n, m)`` similarity of unit vectors ``(n, d)`` and ``(m, d)``; equal ones are equal."""
+    """``(n, m)`` cosines of unit vectors ``(n, d)`` and ``(m, d)``."""
     return (texts @ videos.T).round(_DECIMALS)
 
 
 def pack(values: Tensor) -> str:
-    """Numbers as text that `unpack` reads back to the same float32."""
+    """Numbers as a text from which `unpack` reads the same float32 values."""
     array: npt.NDArray[np.float32] = values.float().numpy().astype("<f4")
     return base64.b64encode(array.tobytes()).decode("ascii")
 
 
 def unpack(text: str, n_rows: int) -> Floats:
-    """``(n_rows, d)`` what `pack` wrote."""
+    """``(n_rows, d)`` numbers that `pack` wrote."""
     array = np.frombuffer(base64.b64decode(text), dtype="<f4").astype(np.float64)
     return array.reshape(n_rows, -1)

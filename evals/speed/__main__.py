@@ -14,8 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from evals.harness.versions import commit
-from evals.speed import clustering, dropping, gpu, grids, processor, whole
-from evals.speed.machine import cpu_model
+from evals.speed import clustering, dropping, gpu, processor, whole
+from evals.speed.measure import cpu_model
 from evals.speed.plots import draw
 from evals.speed.results import Facts, Results
 from evals.speed.table import Table
@@ -28,9 +28,11 @@ from keyscore_plugin.hosts import require, write_whole
 # Each part of the evaluation, and what it takes from the options. What takes long comes in pieces.
 _PARTS: Mapping[str, Callable[[argparse.Namespace, Setting], Iterable[Table]]] = {
     "clustering": lambda o, s: [
-        clustering.table(o.sizes, o.k_max, repeats=s.repeats, threads=s.threads)
+        clustering.against_sklearn(o.sizes, o.k_max, repeats=s.repeats, threads=s.threads)
     ],
-    "grids": lambda o, s: [grids.table(o.sizes, o.k_max, repeats=s.repeats, threads=s.threads)],
+    "grids": lambda o, s: [
+        clustering.growth(o.sizes, o.k_max, repeats=s.repeats, threads=s.threads)
+    ],
     "scoring": lambda o, s: [dropping.table(o.scored, repeats=s.repeats, threads=s.threads)],
     "select": lambda o, s: whole.tables(o.clips, s),
     "growth": lambda o, s: whole.growth(o.growth_minutes, o.growth_height, s),

@@ -83,8 +83,7 @@ def _main() -> None:
     import torch
 
     from evals.speed.jobs import JOBS
-    from evals.speed.measure import in_turns
-    from evals.speed.memory import peak_megabytes
+    from evals.speed.measure import in_turns, peak_megabytes
 
     task = Task(**json.load(sys.stdin))
     torch.set_num_threads(task.threads)

@@ -1,9 +1,13 @@
 """Costs that can be compared: taken in turns in one run, as medians."""
 
+import platform
+import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 Result = TypeVar("Result")
@@ -62,3 +66,37 @@ def in_turns(
             cost, results[name] = timed(job)
             costs[name].append(cost)
     return {name: (median(costs[name]), results[name]) for name in jobs}
+
+
+_STATUS = Path("/proc/self/status")
+
+
+def peak_megabytes() -> float:
+    """Most memory this process, or a child of it that has ended, ever held.
+
+    On Linux `getrusage` counts what the parent held when it started this process; the kernel's
+    own high-water mark does not.
+    """
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / unit
+    return max(children, _own_megabytes(unit))
+
+
+def _own_megabytes(unit: int) -> float:
+    if _STATUS.is_file():
+        for line in _STATUS.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+_CPU_FACTS = Path("/proc/cpuinfo")
+
+
+def cpu_model() -> str:
+    """The processor's own name, where the system tells it."""
+    if _CPU_FACTS.is_file():
+        for line in _CPU_FACTS.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

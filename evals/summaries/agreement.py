@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from evals.harness.arrays import Floats, Mask
+from evals.harness.figures import Floats, Mask
 from keyscore_plugin.hosts import require
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from evals.harness.arrays import Floats
 from evals.harness.data import read_text, require_file_name
+from evals.harness.figures import Floats
 from evals.summaries.h5 import Annotation
 from keyscore_plugin.errors import InputError
 

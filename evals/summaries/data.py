@@ -4,13 +4,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from evals.harness.arrays import Floats
 from evals.harness.data import part_of, require_file_name, require_files
+from evals.harness.figures import Floats
 from evals.summaries.annotators import N_USERS, read_annotators, scores_at_picks
 from evals.summaries.h5 import Annotation, read_h5
 from evals.summaries.splits import Splits, read_csta, read_pgl_sum
-from evals.summaries.titles import TITLES, read_titles, title_of_name
-from evals.summaries.videos import find_video
+from evals.summaries.videos import TITLES, find_video, read_titles, title_of_name
 from keyscore_plugin.errors import InputError
 
 PGL_SUM, CSTA = "PGL-SUM", "CSTA"

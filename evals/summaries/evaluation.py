@@ -8,11 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from evals.harness.arrays import Floats, Ints
 from evals.harness.bench import Bench
 from evals.harness.cells import Cell
 from evals.harness.evaluation import Unit
-from evals.harness.figures import Figure, bootstrap
+from evals.harness.figures import Figure, Floats, Ints, bootstrap
 from evals.harness.plot import Plot
 from evals.harness.records import Record
 from evals.harness.result import Row
@@ -26,8 +25,8 @@ from evals.summaries.agreement import (
 )
 from evals.summaries.data import AnnotatedVideo, DataSet
 from evals.summaries.predict import predict
-from evals.summaries.protocols import Weights, protocols
 from evals.summaries.shots import CAPACITY_RULE, capacity_of, summarise
+from evals.summaries.splits import Weights, protocols
 from keyscore_plugin.errors import VideoError
 
 HUMAN = "human (each left out in turn)"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evals.harness.arrays import Ints, Mask
+from evals.harness.figures import Ints, Mask
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.hosts import require
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from evals.harness.arrays import Floats, Ints
 from evals.harness.bench import CAPTION_FRAMES, Bench
 from evals.harness.cells import Cell
+from evals.harness.figures import Floats, Ints
 from keyscore_plugin import score
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.types import Caption, Embeddings, Frames, TextEmbedding

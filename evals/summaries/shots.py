@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from evals.harness.arrays import Floats, Ints, Mask
+from evals.harness.figures import Floats, Ints, Mask
 from evals.summaries.h5 import Annotation
 
 # "floor(0.15 n_frames)" in whole numbers, as LLMVS; CSTA takes 15 % up to the end of the last shot,

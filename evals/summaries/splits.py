@@ -4,11 +4,11 @@ Both name videos by their key in the h5 file. The five test sets of PGL-SUM (and
 them over) overlap and leave videos out; those of CSTA hold every video once.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evals.harness.data import parse_json, read_text
+from evals.harness.data import parse_json, part_of, read_text
 from keyscore_plugin.errors import InputError
 
 Splits = tuple[tuple[str, ...], ...]
@@ -86,3 +86,42 @@ def _test_keys(
     if not test:
         raise InputError(f"{where} tests no video")
     return tuple(test)
+
+
+Weights = Mapping[str, float]
+
+
+def protocols(splits: Mapping[str, Splits], measured: Sequence[str]) -> dict[str, Weights]:
+    """The weight of each video in the mean that a protocol asks for.
+
+    A published figure is the mean over splits of the mean over each split's test videos. That is a
+    mean over videos in which one counts by how often it is tested, so the same predictions serve
+    all protocols.
+
+    Args:
+        splits: Test keys of each split, by who published them.
+        measured: Keys of the videos that were measured.
+
+    Returns:
+        Weights that sum to 1, of the videos that have any, by the name of the protocol, which says
+        so where there are other than the published five splits.
+
+    Raises:
+        InputError: Every video of a split was left out.
+
+    Example:
+        >>> protocols({"X": (("a", "b"), ("b",))}, ["a", "b", "c"])["X splits, 2 of 5 splits"]
+        {'a': 0.25, 'b': 0.75}
+    """
+    found: dict[str, Weights] = {"all": {key: 1 / len(measured) for key in measured}}
+    for name, sets in splits.items():
+        weights = dict.fromkeys(measured, 0.0)
+        for order, tested in enumerate(sets):
+            present = [key for key in tested if key in weights]
+            if not present:
+                raise InputError(f"all videos of split {order} of {name} were left out")
+            for key in present:
+                weights[key] += 1 / len(sets) / len(present)
+        title = part_of(f"{name} splits", len(sets), N_SPLITS, "splits")
+        found[title] = {key: weight for key, weight in weights.items() if weight}
+    return found

@@ -13,7 +13,7 @@ import pytest
 from scipy.io import savemat
 from scipy.spatial.distance import cosine
 
-from evals.harness.arrays import Floats
+from evals.harness.figures import Floats
 from evals.keyframes.__main__ import main
 from keyscore_plugin.samplers.base import get_sampler
 from keyscore_plugin.video.source import open_video

@@ -16,7 +16,7 @@ from scipy.special import softmax
 from scipy.stats import rankdata
 from sklearn.preprocessing import normalize
 
-from evals.harness.arrays import Floats
+from evals.harness.figures import Floats
 from evals.retrieval.__main__ import main
 from keyscore_plugin import SamplerConfig, get_sampler, open_video
 from keyscore_plugin.encoders import load_encoder

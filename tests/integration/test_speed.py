@@ -18,8 +18,7 @@ from evals.speed.__main__ import main
 from evals.speed.clips import FPS, long_video
 from evals.speed.features import long_histograms
 from evals.speed.gpu import measure
-from evals.speed.measure import in_turns
-from evals.speed.memory import peak_megabytes
+from evals.speed.measure import in_turns, peak_megabytes
 from evals.speed.table import Table
 from keyscore_plugin.video.source import open_video
 from tests.support.tiny import FAMILIES, save
@@ -182,7 +181,7 @@ def source_reel(folder: Path) -> int:
 def test_the_peak_of_a_process_is_its_own() -> None:
     """Linux hands a parent's `ru_maxrss` down to the process it starts; that must not show."""
     held = np.ones(300 * 2**20, dtype=np.uint8)
-    code = "from evals.speed.memory import peak_megabytes; print(peak_megabytes())"
+    code = "from evals.speed.measure import peak_megabytes; print(peak_megabytes())"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )

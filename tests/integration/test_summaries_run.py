@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pytest
 from scipy.stats import kendalltau, rankdata, spearmanr
 
-from evals.harness.arrays import Floats
+from evals.harness.figures import Floats
 from evals.summaries.__main__ import main
 from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.video.source import open_video

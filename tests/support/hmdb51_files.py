@@ -9,7 +9,7 @@ import av
 import numpy as np
 from av.video.stream import VideoStream
 
-from evals.hmdb51.lists import SPLITS, list_name
+from evals.hmdb51.data import SPLITS, list_name
 from tests.support.real_clips import find
 
 SIZE = (320, 180)  # HMDB-51's clips are 240 pixels high

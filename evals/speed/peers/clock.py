@@ -5,7 +5,7 @@ import resource
 import time
 from collections.abc import Callable
 
-from evals.speed.memory import peak_megabytes
+from evals.speed.measure import peak_megabytes
 
 
 def _cpu_seconds() -> float:

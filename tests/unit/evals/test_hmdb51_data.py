@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from evals.hmdb51.data import read_hmdb51
-from evals.hmdb51.lists import Part, list_name, read_list, uneven
+from evals.hmdb51.data import Part, list_name, read_hmdb51, read_list, uneven
 from keyscore_plugin.errors import InputError
 
 # Of the kind that HMDB-51 has: signs, spaces, classes that begin like others.

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
-from evals.harness.reduction import N_UFP, frr
-from evals.hmdb51.metrics import confusion, macro_f1, top1, weighted_f1
+from evals.harness.figures import N_UFP, frr
+from evals.hmdb51.sample import confusion, macro_f1, top1, weighted_f1
 
 CLASSES = 5
 PAIRS = st.lists(st.tuples(*[st.integers(0, CLASSES - 1)] * 2), min_size=1, max_size=30)

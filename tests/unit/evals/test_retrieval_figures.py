@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import bootstrap as scipy_bootstrap
 
 from evals.harness.figures import Figure
-from evals.retrieval.figures import frame_figures, rank_figures
+from evals.retrieval.table import frame_figures, rank_figures
 
 
 def test_figures_of_ranks_by_hand() -> None:

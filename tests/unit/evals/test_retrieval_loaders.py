@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 
-from evals.retrieval.builtin_pickle import read_builtin_pickle
 from evals.retrieval.dataset import Dataset
 from evals.retrieval.didemo import read_didemo
 from evals.retrieval.msrvtt import read_msrvtt
-from evals.retrieval.msvd import read_msvd
+from evals.retrieval.msvd import read_builtin_pickle, read_msvd
 from keyscore_plugin.errors import InputError
 from tests.support.retrieval_data import (
     didemo_item,
@@ -61,8 +60,8 @@ def test_msrvtt_as_it_is(tmp_path: Path) -> None:
         (HEADER + "ret0,msr7,video7,  \n", "line 2: the caption is empty"),
         (HEADER + "ret0,msr7,../video7,a cat\n", "line 2: '../video7' is not the name"),
         (HEADER + "ret0,msr7,,a cat\n", "line 2: '' is not the name"),
-        (HEADER + ONE_PAIR + "ret1,msr7,video7,a dog\n", "line 3: video 'video7' stands already"),
-        (HEADER + ONE_PAIR + "ret0,msr8,video8,a dog\n", "line 3: key 'ret0' stands already"),
+        (HEADER + ONE_PAIR + "ret1,msr7,video7,a dog\n", "line 3: video 'video7' was already in"),
+        (HEADER + ONE_PAIR + "ret0,msr8,video8,a dog\n", "line 3: key 'ret0' was already in"),
         (HEADER + 'ret0,msr7,video7,"a cat\n', "not CSV"),
         (HEADER + "ret0,msr7,video\x007,a cat\n", "line 2"),
     ],
@@ -112,7 +111,7 @@ def test_a_broken_msvd_pickle_is_one_line(tmp_path: Path, value: Any, named: str
     [
         (b"", "names no video"),
         (b"\n  \n", "names no video"),
-        (b"a\nb\na\n", "line 3: video 'a' stands already"),
+        (b"a\nb\na\n", "line 3: video 'a' was already in"),
         (b"a\n../a\n", "line 2: '../a' is not the name"),
         (b"a\n\xff\n", "byte 2 is not UTF-8"),
     ],
@@ -232,7 +231,7 @@ def _without(name: str) -> dict[str, Any]:
         (json.dumps([{**_without("video"), "video": ["a"]}]), "to be str, got ['a']"),
         (
             json.dumps([didemo_item(7, "a", "x"), didemo_item(7, "a", "y")]),
-            "item 2: annotation_id '7' stands already",
+            "item 2: annotation_id '7' was already in",
         ),
         (json.dumps([didemo_item(7, "b", "x")]), "no description of 'a'"),
     ],

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.special import softmax
 from sklearn.metrics import top_k_accuracy_score
 
-from evals.harness.arrays import Floats, Ints
+from evals.harness.figures import Floats, Ints
 from evals.retrieval.ranks import (
     DUAL_SOFTMAX_SCALE,
     Ties,
@@ -137,7 +137,7 @@ def test_ranks_are_those_of_a_sorted_list(similarity: Floats) -> None:
     ("similarity", "owner", "named"),
     [
         (PAIRS, np.array([0, 1]), "3 captions and 3 videos"),
-        (PAIRS, np.array([0, 1, 1]), "every video a caption"),
+        (PAIRS, np.array([0, 1, 1]), "each video a caption"),
         (PAIRS * np.nan, ONE_EACH, "not finite"),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 from evals.summaries.annotators import read_annotators, scores_at_picks
 from evals.summaries.h5 import read_h5
 from evals.summaries.splits import read_csta, read_pgl_sum
-from evals.summaries.titles import read_titles
+from evals.summaries.videos import read_titles
 from keyscore_plugin.errors import InputError
 from tests.support.summary_files import (
     Video,

@@ -13,7 +13,7 @@ from evals.summaries.data import AnnotatedVideo, DataSet, read_data_set
 from evals.summaries.evaluation import HUMAN, SummaryEvaluation
 from evals.summaries.h5 import Annotation
 from evals.summaries.predict import require_ranking, stretched
-from evals.summaries.protocols import protocols
+from evals.summaries.splits import protocols
 from keyscore_plugin.errors import InputError
 from tests.support.summary_files import (
     Video,
