@@ -7,7 +7,7 @@ import pytest
 from keyscore_plugin.config import Guide
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.hosts.query import QUERY_RULES, Texts, decide_texts
-from keyscore_plugin.samplers.request import SelectionRequest
+from keyscore_plugin.samplers.query import SelectionRequest
 
 TEXTS = {"caption": "c", "question": "q", "user_text": "u"}
 OURS, HF, QWEN, LMMS = "keyscore", "transformers", "qwen-vl-utils", "lmms-eval"
