@@ -24,16 +24,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         nargs="+",
         default=list(DEFAULT_TEMPLATES),
         metavar="T",
-        help="texts with {c} where the class stands, or files of one a line; of several the mean "
-        f"(default: {DEFAULT_TEMPLATES[0]!r})",
+        help="texts with {c} in place of the class, or files with one per line; several are "
+        f"averaged (default: {DEFAULT_TEMPLATES[0]!r})",
     )
     parser.add_argument("--splits", default="1,2,3", help="official splits (default: 1,2,3)")
     parser.add_argument(
         "--clips",
         choices=["all", "test"],
         default="all",
-        help="measure all clips, or only those that one of the splits tests on: fewer captions, "
-        "but no threshold can be chosen on a training part (default: all)",
+        help="measure all clips, or only those in the test part of a split: fewer captions, but no "
+        "threshold can be chosen on a training part (default: all)",
     )
     return run_main(parser.parse_args(argv), _make)
 
@@ -42,8 +42,8 @@ def _make(options: argparse.Namespace, setup: Setup) -> Hmdb51Evaluation:
     mute = [cell.key for cell in setup.cells if cell.needs_text]
     if mute and setup.captioner_asked is None:
         raise InputError(
-            f"{mute[0]} chooses by a caption; name who writes it: --captioner labels (no "
-            "download), or the model id or folder of a Video-LLM"
+            f"{mute[0]} needs a caption; give --captioner labels (no download), or the model id or "
+            "folder of a Video-LLM"
         )
     root = root_of(options, source=SOURCE, layout=LAYOUT)
     data = read_hmdb51(root, _splits(options.splits), left_out=names(options.leave_out))
@@ -52,8 +52,8 @@ def _make(options: argparse.Namespace, setup: Setup) -> Hmdb51Evaluation:
         _require_training(data)
     if data.uneven and PartialState().is_main_process:
         print(
-            f"hmdb51: {len(data.uneven)} of {len(data.classes) * len(data.splits)} lists have not "
-            f"the official 70 clips to train and 30 to test on, the first: {data.uneven[0]}",
+            f"hmdb51: {len(data.uneven)} of {len(data.classes) * len(data.splits)} lists do not "
+            f"have the official 70 clips to train and 30 to test on, the first: {data.uneven[0]}",
             file=sys.stderr,
         )
     return Hmdb51Evaluation(
@@ -78,7 +78,7 @@ def _require_training(data: Hmdb51) -> None:
         if not data.of_part(split, Part.TRAIN):
             raise InputError(
                 f"split {split} has no clip to train on (ID 1), so no threshold can be chosen "
-                "there; give --clips test to leave the choice out"
+                "on it; give --clips test to choose none"
             )
 
 

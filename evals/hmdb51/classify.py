@@ -1,4 +1,4 @@
-"""One clip: its caption, and the class nearest to the frames that each cell chose."""
+"""The caption of a clip, and the class that is nearest to the frames of each cell."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,23 +13,23 @@ from keyscore_plugin.errors import InputError, ModelError
 from keyscore_plugin.samplers.grid import join_frames
 from keyscore_plugin.types import Caption, Selection
 
-_CAPTION_SHORT_SIDE = 448  # ours: above HMDB-51's 240; what a Video-LLM sees of a larger clip
+_CAPTION_SHORT_SIDE = 448  # ours: larger than HMDB-51's 240, so only larger clips are reduced
 
 
 def describe(bench: Bench) -> Caption:
-    """One sentence about the clip, from `CAPTION_FRAMES` even frames of it and nothing else.
+    """Describe a clip in one sentence, from `CAPTION_FRAMES` even frames of it and nothing else.
 
     Raises:
         InputError: There is no captioner, or it wrote nothing.
     """
     if bench.captioner is None:
-        raise InputError("no captioner; give --captioner, such as labels or a Video-LLM")
+        raise InputError("there is no captioner; give --captioner, such as labels or a Video-LLM")
     even = bench.select(Cell("uniform", num_frames=CAPTION_FRAMES)).indices
     thumbnails = bench.source.thumbnails(even, short_side=_CAPTION_SHORT_SIDE)
     try:
         return bench.captioner.caption(join_frames(list(thumbnails)))
     except ModelError as error:
-        raise InputError(f"{error}; or leave the clip out by name") from error
+        raise InputError(f"{error}; or skip the clip with --leave-out") from error
 
 
 def classify(
@@ -41,19 +41,19 @@ def classify(
 ) -> dict[str, Record]:
     """The class of every selection: the one nearest to the normalised mean of its frames.
 
-    The frames are read anew in full quality, as a model that is given the selection reads them;
-    each is embedded once, however many cells chose it.
+    The frames are read again at full size, as a model reads a selection; each is embedded once,
+    even if several cells chose it.
 
     Args:
-        source: The clip.
-        selections: By the key of their cell.
-        encoder: Embeds the frames.
+        source: Open clip.
+        selections: Selections by the key of their cell.
+        encoder: Encoder of the frames.
         classes: Names of the classes.
         vectors: ``(n_classes, d)`` unit embeddings of their prompts.
 
     Returns:
-        For each cell the predicted class and its cosine, the frames, and what a reader must know,
-        such as a caption that was cut. Of equal classes the first.
+        For each cell the predicted class (the first of equal ones) and its cosine, the frames, and
+        the notes of the selection, such as a caption that was cut.
     """
     chosen = sorted({index for selection in selections.values() for index in selection.indices})
     embedded = encoder.encode_frames(source.read(chosen)).vectors

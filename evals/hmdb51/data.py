@@ -1,4 +1,4 @@
-"""HMDB-51 as it lies on disk: clips in a folder a class, and the lists of the splits."""
+"""HMDB-51 on disk: a folder of clips for each class, and the lists of the splits."""
 
 import hashlib
 import re
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
-from evals.harness.data import part_of, read_text, require_files
+from evals.harness.data import part_of, read_lines, require_files, require_once
 from keyscore_plugin.errors import InputError
 
 SPLITS = (1, 2, 3)
@@ -19,7 +19,7 @@ _EXPECTED = "expected 'name.avi ID' with ID 1 (train), 2 (test) or 0 (unused)"
 
 
 class Part(IntEnum):
-    """What a split does with a clip; the numbers of the files."""
+    """The part of a split that a clip belongs to; the numbers are those of the lists."""
 
     UNUSED = 0
     TRAIN = 1
@@ -30,56 +30,45 @@ Listed = dict[str, Part]
 
 
 def list_name(label: str, split: int) -> str:
-    """Name of the file of one class in one split."""
+    """The name of the list of one class in one split."""
     return f"{label}_test_split{split}.txt"
 
 
 def listed_classes(folder: Path) -> set[str]:
-    """The classes that any of the split files in a folder is about."""
+    """The classes that have a list in a folder."""
     matches = (_NAME.fullmatch(path.name) for path in folder.iterdir())
     return {match["label"] for match in matches if match}
 
 
 def read_list(path: Path) -> Listed:
-    """What one split does with the clips of one class, by file name.
+    """The part of each clip of one class in one split, by file name.
 
-    A file name may hold spaces and signs such as ``#`` and ``(``; the ID is what follows the last
-    space.
+    A file name may hold spaces and signs such as ``#`` and ``(``; the ID follows the last space.
 
     Raises:
-        InputError: The file cannot be read, a line has another form, names a clip again, or there
-            is none.
+        InputError: The file cannot be read or lists no clip, or a line has another format or names
+            a clip again.
     """
-    listed: Listed = {}
-    numbers: dict[str, int] = {}
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
-        if not line.strip():
-            continue
-        name, part = _parse(line, place=f"{path}, line {number}")
-        if name in listed:
-            raise InputError(
-                f"{path}, line {number}: {name} stands in line {numbers[name]} already; "
-                "leave one of the two"
-            )
-        listed[name], numbers[name] = part, number
-    if not listed:
+    parsed = [(where, *_parse(line, where=where)) for where, line in read_lines(path)]
+    require_once(((where, name) for where, name, _ in parsed), what="clip")
+    if not parsed:
         raise InputError(f"{path} lists no clip; unpack it again")
-    return listed
+    return {name: part for _, name, part in parsed}
 
 
-def _parse(line: str, *, place: str) -> tuple[str, Part]:
+def _parse(line: str, *, where: str) -> tuple[str, Part]:
     words = line.rsplit(maxsplit=1)
     name = words[0].strip()
     known = {str(part.value): part for part in Part}
     if len(words) != 2 or words[1] not in known:
-        raise InputError(f"{place}: {line.strip()!r}; {_EXPECTED}")
+        raise InputError(f"{where}: {line.strip()!r}; {_EXPECTED}")
     if not name.endswith(".avi") or Path(name).name != name:
-        raise InputError(f"{place}: {name!r} is no name of a clip; {_EXPECTED}")
+        raise InputError(f"{where}: {name!r} is not the name of a clip; {_EXPECTED}")
     return name, known[words[1]]
 
 
 def uneven(listed: Listed) -> tuple[int, int] | None:
-    """How many clips a list trains and tests on, where they are not the official 70 and 30."""
+    """The numbers of training and test clips in a list, if they are not the official 70 and 30."""
     parts = list(listed.values())
     counts = parts.count(Part.TRAIN), parts.count(Part.TEST)
     return None if counts == (N_TRAIN, N_TEST) else counts
@@ -99,9 +88,9 @@ class Clip:
     """One clip.
 
     Attributes:
-        label: Its class, as the folder is called.
-        video: The file.
-        parts: What each split does with it.
+        label: Class of the clip, the name of its folder.
+        video: File of the clip.
+        parts: Part of the clip in each split.
     """
 
     label: str
@@ -110,7 +99,7 @@ class Clip:
 
     @property
     def id(self) -> str:
-        """Class and file name; two classes may hold files of one name."""
+        """Class and file name: two classes may have files of one name."""
         return f"{self.label}/{self.video.name}"
 
 
@@ -119,10 +108,10 @@ class Hmdb51:
     """The data set, checked.
 
     Attributes:
-        classes: Names of the folders, sorted. A class is known by its name: published numberings
+        classes: Names of the folders, sorted. Classes are matched by name: published numberings
             differ (kick before kick_ball, or after it).
-        clips: By class and file name.
-        splits: The splits that were read.
+        clips: Clips, sorted by class and file name.
+        splits: Numbers of the splits that were read.
         digest: SHA-256 of their lists.
         uneven: Lists that do not have the official 70 clips to train and 30 to test on.
     """
@@ -134,16 +123,16 @@ class Hmdb51:
     uneven: tuple[str, ...]
 
     def title(self, n_left_out: int) -> str:
-        """The name, and how many of the published classes and clips are there.
+        """The name, with the share of the published classes and clips if some are missing.
 
         Args:
-            n_left_out: Clips that are on disk and were not to be measured.
+            n_left_out: Number of clips that are on disk and were left out.
         """
         title = part_of("hmdb51", len(self.classes), _N_CLASSES, "classes")
         return part_of(title, len(self.clips) - n_left_out, _N_CLIPS, "clips")
 
     def of_part(self, split: int, part: Part) -> list[Clip]:
-        """The clips that a split puts into a part."""
+        """The clips in one part of a split."""
         return [clip for clip in self.clips if clip.parts[split] is part]
 
 
@@ -154,8 +143,8 @@ def read_hmdb51(
 
     Args:
         root: Folder of the data set, in `LAYOUT`.
-        splits: The splits whose lists are read and have to be there.
-        left_out: Ids of clips that need not be there.
+        splits: Numbers of the splits whose lists are read.
+        left_out: Ids of clips that may be missing.
 
     Raises:
         InputError: A class folder, a list or a listed clip is missing, a list is wrong, a clip on
@@ -191,12 +180,15 @@ def read_hmdb51(
     )
     for split in splits:
         if not data.of_part(split, Part.TEST):
-            raise InputError(f"split {split} under {root / FOLDER} has no clip to test (ID 2)")
+            raise InputError(
+                f"split {split} under {root / FOLDER} has no clip to test (ID 2); "
+                "unpack the lists again"
+            )
     return data
 
 
 def _class_folders(root: Path) -> set[str]:
-    """Folders that hold clips."""
+    """The names of the folders that hold clips."""
     folders = (path for path in root.iterdir() if path.is_dir())
     return {folder.name for folder in folders if any(_clips(folder))}
 
@@ -218,7 +210,7 @@ def _require_listed_clips(
 
 
 def _require_no_others(root: Path, lists: Mapping[tuple[str, int], Listed]) -> None:
-    """A clip that a list forgot would be missing from every figure without a word."""
+    """Check that every clip is listed: another one would silently be missing from the figures."""
     forgotten = [
         f"{label}/{name} (not in {list_name(label, split)})"
         for (label, split), listed in lists.items()
@@ -227,7 +219,7 @@ def _require_no_others(root: Path, lists: Mapping[tuple[str, int], Listed]) -> N
     if forgotten:
         raise InputError(
             f"{len(forgotten)} times a clip under {root} is absent from a list of its class, "
-            f"the first: {forgotten[0]}; list it with ID 0 or take it out"
+            f"the first: {forgotten[0]}; list it with ID 0 or remove it"
         )
 
 

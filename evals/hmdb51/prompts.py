@@ -1,4 +1,4 @@
-"""The classes as texts, and the texts as one vector a class."""
+"""The classes as texts, and the texts as one vector for each class."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,13 +15,13 @@ _SLOT = "{c}"
 
 
 def read_templates(given: Sequence[str]) -> tuple[str, ...]:
-    """Templates from what ``--templates`` was given.
+    """Read the templates of ``--templates``.
 
     Args:
-        given: Templates, which hold ``{c}``, and files of one template a line.
+        given: Templates, which hold ``{c}``, and files with one template per line.
 
     Raises:
-        InputError: A file cannot be read, a line in it has no ``{c}``, or a template comes twice.
+        InputError: A file cannot be read, a line in it has no ``{c}``, or a template occurs twice.
 
     Example:
         >>> read_templates(["a video of {c}"])
@@ -30,7 +30,7 @@ def read_templates(given: Sequence[str]) -> tuple[str, ...]:
     templates = [one for each in given for one in ([each] if _SLOT in each else _read(Path(each)))]
     twice = [one for one in dict.fromkeys(templates) if templates.count(one) > 1]
     if twice:
-        raise InputError(f"the template {twice[0]!r} was given twice; leave one of them")
+        raise InputError(f"the template {twice[0]!r} was given twice; leave one of them out")
     return tuple(templates)
 
 
@@ -46,14 +46,14 @@ def _read(path: Path) -> list[str]:
     wrong = [repr(line) for line in templates if _SLOT not in line]
     if wrong or not templates:
         raise InputError(
-            f"{path} holds {wrong[0] if wrong else 'no template'}; expected one template a line, "
-            f"with {_SLOT} where the class stands"
+            f"{path} holds {wrong[0] if wrong else 'no template'}; expected one template per "
+            f"line, with {_SLOT} in place of the class"
         )
     return templates
 
 
 def prompt(template: str, label: str) -> str:
-    """What a template says of a class.
+    """A template filled with a class.
 
     Example:
         >>> prompt("a video of a person {c}.", "kick_ball")
@@ -63,13 +63,11 @@ def prompt(template: str, label: str) -> str:
 
 
 class ClassPrompts:
-    """The classes in an encoder's space: the ensemble of CLIP's zero-shot classifiers.
-
-    arXiv 2103.00020, sec. 3.1.4.
+    """The embeddings of the classes, averaged over templates (CLIP, arXiv 2103.00020, sec. 3.1.4).
 
     Args:
-        classes: Their names.
-        templates: What turns a name into texts.
+        classes: Names of the classes.
+        templates: Templates, each with ``{c}`` in place of the class.
     """
 
     def __init__(self, classes: Sequence[str], templates: Sequence[str]) -> None:
@@ -77,9 +75,9 @@ class ClassPrompts:
         self._made: tuple[Encoder, Tensor] | None = None
 
     def vectors(self, encoder: Encoder) -> Tensor:
-        """``(n_classes, d)`` unit vectors: the mean over the templates of a class's unit vectors.
+        """``(n_classes, d)`` unit vectors, computed once for each encoder.
 
-        Kept for the next clip, which asks with the same encoder.
+        The vector of a class is the normalised mean of the unit vectors of its texts.
         """
         if self._made is None or self._made[0] is not encoder:
             self._made = encoder, torch.stack([_mean(encoder, texts) for texts in self._texts])

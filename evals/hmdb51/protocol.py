@@ -1,4 +1,4 @@
-"""Caption, choose, classify: the protocol of Table 6, clip by clip."""
+"""The protocol of Table 6 for each clip: caption, choose, classify."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,11 +23,11 @@ class Hmdb51Evaluation:
     """Zero-shot classification of HMDB-51.
 
     Attributes:
-        data: The clips and the splits.
-        templates: What turns a class into texts.
-        everything: Measure all clips, not only those that a split tests on.
-        seed: Of the bootstrap.
-        sweeps: Whether there are thresholds, which the picture then lies over.
+        data: Clips and splits.
+        templates: Templates of the class prompts.
+        everything: Whether all clips are measured, not only those in the test part of a split.
+        seed: Seed of the bootstrap.
+        sweeps: Whether there are thresholds; they are then the horizontal axis of the picture.
     """
 
     data: Hmdb51
@@ -39,7 +39,7 @@ class Hmdb51Evaluation:
 
     @property
     def plot(self) -> Plot:
-        """F1 on the test splits over the thresholds, or else over the budgets."""
+        """F1 on the test splits over the thresholds if there are any, else over the budgets."""
         only = {"clips": tests_label(self.data.splits), "choice": None}
         if self.sweeps:
             return Plot(CRITERION, x="threshold", by=("sampler", "num_frames"), only=only)
@@ -59,7 +59,7 @@ class Hmdb51Evaluation:
         return ClassPrompts(self.data.classes, self.templates)
 
     def settings(self) -> dict[str, Any]:
-        """The texts, the splits and their lists."""
+        """The templates, the splits and their lists."""
         return {
             "templates": list(self.templates),
             "splits": list(self.data.splits),
@@ -70,11 +70,11 @@ class Hmdb51Evaluation:
         }
 
     def measure(self, unit: Unit, bench: Bench, cells: Sequence[Cell]) -> Record:
-        """The caption of a clip, if a cell wants one, and its class by every cell."""
+        """The caption of a clip, if a cell needs one, and the class that every cell predicts."""
         caption = describe(bench) if any(cell.needs_text for cell in cells) else None
         text = None if caption is None else caption.text
         selections = {cell.key: bench.select(cell, caption=text) for cell in cells}
-        # Not the encoder of the bench: it remembers how the sampler saw a frame.
+        # Not the encoder of the bench: it keeps the embeddings of the thumbnails.
         encoder = bench.setup.encoder
         vectors = self._prompts.vectors(encoder)
         return {
@@ -84,7 +84,7 @@ class Hmdb51Evaluation:
         }
 
     def rows(self, records: Mapping[str, Record], cells: Sequence[Cell]) -> list[Row]:
-        """See `evals.hmdb51.table`; every row names the part of the data set it stands on."""
+        """The rows of all sets of clips; each names the part of the data set that was measured."""
         sample = Sample.of(self.data, records, cells)
         dataset = self.data.title(len(self.units) - len(records))
         return [

@@ -1,4 +1,9 @@
-"""What was measured, as arrays over the clips, and figures of any part of them."""
+"""The measured clips as arrays, and the figures of any part of them.
+
+The F1 scores are those of scikit-learn's ``f1_score`` with its defaults, as the tests check. They
+are computed from the confusion matrix here, because a thousand resamples of 6,766 clips would take
+its calls too long.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,24 +19,24 @@ from evals.hmdb51.data import Hmdb51, Part
 
 
 def confusion(true: Ints, predicted: Ints, n_classes: int) -> Ints:
-    """``(n_classes, n_classes)`` counts, true classes down, predicted ones across.
+    """``(n_classes, n_classes)`` counts: a row for each true class, a column for a predicted one.
 
     Args:
-        true: ``(n,)`` class numbers.
-        predicted: ``(n,)`` class numbers.
-        n_classes: How many there are.
+        true: ``(n,)`` numbers of the true classes.
+        predicted: ``(n,)`` numbers of the predicted classes.
+        n_classes: Number of classes.
     """
     pairs = np.bincount(true * n_classes + predicted, minlength=n_classes**2)
     return pairs.reshape(n_classes, n_classes)
 
 
 def top1(counts: Ints) -> float:
-    """Share of clips whose class was predicted."""
+    """The share of clips whose class was predicted."""
     return float(np.trace(counts) / counts.sum())
 
 
 def macro_f1(counts: Ints) -> float:
-    """Mean F1 of the classes that occur, as truth or as prediction.
+    """The mean F1 of the classes that occur, as truth or as prediction.
 
     Example:
         >>> macro_f1(np.array([[1, 1], [0, 2]]))  # F1 2/3 and 4/5
@@ -43,7 +48,7 @@ def macro_f1(counts: Ints) -> float:
 
 
 def weighted_f1(counts: Ints) -> float:
-    """Mean F1 of the classes, each weighted by its number of clips.
+    """The mean F1 of the classes, each weighted by its number of clips.
 
     Example:
         >>> weighted_f1(np.array([[1, 0], [1, 2]]))  # F1 2/3 of one clip, 4/5 of three
@@ -54,7 +59,7 @@ def weighted_f1(counts: Ints) -> float:
 
 
 def _class_f1(counts: Ints) -> tuple[Floats, Ints]:
-    """F1 = 2 TP / (2 TP + FP + FN) of every class, 0 where it does not occur; clips of each."""
+    """F1 = 2 TP / (2 TP + FP + FN) of every class, 0 if it does not occur, and its clips."""
     support = counts.sum(1)
     either = support + counts.sum(0)  # 2 TP + FP + FN
     return 2 * np.diag(counts) / np.maximum(either, 1), support
@@ -68,12 +73,12 @@ class Sample:
     """All clips that were measured. Classes are numbered in the order of `Hmdb51.classes`.
 
     Attributes:
-        n_classes: How many classes there are.
+        n_classes: Number of classes.
         true: ``(n,)`` class of each clip.
-        n_frames: ``(n,)`` frames of each clip.
-        predicted: ``(n_cells, n)`` class by each cell.
-        n_selected: ``(n_cells, n)`` frames that each cell chose.
-        parts: By split, ``(n,)`` what it does with each clip.
+        n_frames: ``(n,)`` number of frames of each clip.
+        predicted: ``(n_cells, n)`` class that each cell predicts.
+        n_selected: ``(n_cells, n)`` number of frames that each cell chose.
+        parts: ``(n,)`` part of each clip, by split.
     """
 
     n_classes: int
@@ -85,7 +90,7 @@ class Sample:
 
     @classmethod
     def of(cls, data: Hmdb51, records: Mapping[str, Record], cells: Sequence[Cell]) -> "Sample":
-        """The records as arrays; clips that were left out have none."""
+        """The records as arrays, without the clips that were left out."""
         number = {label: row for row, label in enumerate(data.classes)}
         clips = [clip for clip in data.clips if clip.id in records]
         kept = [records[clip.id] for clip in clips]
@@ -107,15 +112,15 @@ class Sample:
         )
 
     def of_part(self, split: int, part: Part) -> Mask:
-        """``(n,)`` whether a split puts each clip into this part."""
+        """``(n,)`` whether each clip is in this part of a split."""
         return np.asarray(self.parts[split] == part, dtype=np.bool_)
 
     def confusion(self, cell: int, rows: Ints) -> Ints:
-        """Confusion matrix of a cell on some clips."""
+        """The confusion matrix of a cell on some clips."""
         return confusion(self.true[rows], self.predicted[cell][rows], self.n_classes)
 
     def asf(self, cell: int, rows: Ints) -> float:
-        """Average selected frames of a cell on some clips."""
+        """The average number of frames that a cell chose on some clips."""
         return float(self.n_selected[cell][rows].mean())
 
 
@@ -125,7 +130,7 @@ METRICS: dict[str, Metric] = {
     "weighted-F1": lambda sample, cell, rows: weighted_f1(sample.confusion(cell, rows)),
     "ASF": Sample.asf,
     "FRR-UFP": lambda sample, cell, rows: frr(sample.asf(cell, rows), N_UFP),
-    # ours: N_avg of the very clips of the row, where the paper has one a data set
+    # ours: N_avg of the clips of the row; the paper has one for the data set
     "FRR-Avg": lambda sample, cell, rows: frr(
         sample.asf(cell, rows), float(sample.n_frames[rows].mean())
     ),
@@ -138,17 +143,16 @@ def figures(
 ) -> dict[str, Figure]:
     """Every metric, as the mean over several sets of clips, with its interval.
 
-    Official test splits share clips, so the clips of all sets are resampled together: what a clip
-    adds to one split it adds to the others too. A resample that misses a whole set, as happens
-    with a handful of clips only, is the mean over the other sets.
+    Official test splits share clips, so the clips of all sets are resampled together. A resample
+    that misses a whole set, which happens only with few clips, is the mean over the other sets.
 
     Args:
-        sample: What was measured.
-        measured: Sets of clips, and the cell that is looked at on each.
-        seed: See `bootstrap`.
+        sample: Measured clips.
+        measured: Sets of clips, each with the number of a cell.
+        seed: Seed of the bootstrap.
 
     Returns:
-        By name; with two sets or more also the standard deviation over them (n - 1).
+        The figures by name; with two sets or more also the standard deviation over them (n - 1).
     """
     clips = np.flatnonzero(np.any([mask for mask, _ in measured], axis=0))
 

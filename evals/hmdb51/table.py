@@ -21,13 +21,13 @@ ALL_CLIPS = "all clips"
 
 @dataclass(frozen=True, eq=False)
 class Clips:
-    """One set of clips that figures stand on, or several whose figures are averaged.
+    """One set of clips, or several whose figures are averaged.
 
     Attributes:
-        name: What the table calls it.
-        masks: ``(n,)`` each, the clips of each set.
-        training: ``(n,)`` each, the clips on which a threshold may honestly be chosen for it; none
-            where there are none.
+        name: Name in the table.
+        masks: ``(n,)`` mask of the clips of each set.
+        training: ``(n,)`` mask of the clips on which a threshold may be chosen for each set; empty
+            if there are no such clips.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Clips:
 
 
 def tests_label(splits: Sequence[int]) -> str:
-    """What the table calls the test part of one split, or the mean over several."""
+    """The name of the test part of one split, or of the mean over several, in the table."""
     return f"split {splits[0]} test" if len(splits) == 1 else f"mean of {len(splits)} test splits"
 
 
@@ -44,7 +44,7 @@ def sets_of(sample: Sample, *, everything: bool) -> list[Clips]:
     """The test part of each split, their mean, and all clips.
 
     Args:
-        sample: What was measured.
+        sample: Measured clips.
         everything: Whether clips outside the test parts were measured too.
     """
     splits = sorted(sample.parts)
@@ -69,16 +69,16 @@ def _tested(sample: Sample, split: int) -> Mask:
 
 
 def rows(sample: Sample, cells: Sequence[Cell], *, everything: bool, seed: int) -> list[Row]:
-    """The table, set by set: the cells, then the best thresholds of each swept sampler."""
+    """The rows of each set of clips: the cells, then the best thresholds of each sampler."""
     table = []
     for clips in sets_of(sample, everything=everything):
         for cell in range(len(cells)):
             table.append(_row(sample, cells, clips, [cell] * len(clips.masks), seed=seed))
         for swept in sweeps(cells).values():
-            for told, masks in ((ON_TRAIN, clips.training), (ON_TEST, clips.masks)):
+            for choice, masks in ((ON_TRAIN, clips.training), (ON_TEST, clips.masks)):
                 if masks:
                     chosen = [best(sample, swept, mask) for mask in masks]
-                    table.append(_row(sample, cells, clips, chosen, told=told, seed=seed))
+                    table.append(_row(sample, cells, clips, chosen, choice=choice, seed=seed))
     return table
 
 
@@ -92,17 +92,17 @@ def sweeps(cells: Sequence[Cell]) -> dict[str, list[int]]:
 
 
 def best(sample: Sample, swept: Sequence[int], mask: Mask) -> int:
-    """The cell of a sweep with the best `CRITERION` on some clips.
+    """The cell with the best `CRITERION` on some clips.
 
-    Of equal ones the last, which has the highest threshold, so the fewest frames.
+    Of equal cells it is the one with the highest threshold, which chooses the fewest frames.
 
     Args:
-        sample: What was measured.
-        swept: The cells, from the lowest threshold to the highest.
-        mask: ``(n,)`` the clips.
+        sample: Measured clips.
+        swept: Numbers of the cells, from the lowest threshold to the highest.
+        mask: ``(n,)`` mask of the clips.
 
     Raises:
-        InputError: There are none.
+        InputError: The mask holds no clip.
     """
     clips = np.flatnonzero(mask)
     if not len(clips):
@@ -117,29 +117,29 @@ def _row(
     clips: Clips,
     chosen: Sequence[int],
     *,
-    told: str | None = None,
+    choice: str | None = None,
     seed: int,
 ) -> Row:
     """One line of the table.
 
     Args:
-        sample: What was measured.
+        sample: Measured clips.
         cells: All cells.
-        clips: The set or sets.
-        chosen: The cell looked at on each of them.
-        told: How the thresholds were chosen; None where they were given.
-        seed: Of the bootstrap.
+        clips: Set or sets of clips.
+        chosen: Number of the cell for each set.
+        choice: Way in which the thresholds were chosen; None if they were given.
+        seed: Seed of the bootstrap.
     """
     measured = list(zip(clips.masks, chosen, strict=True))
     return Row(
-        labels={"clips": clips.name, **_labels([cells[cell] for cell in chosen]), "choice": told},
+        labels={"clips": clips.name, **_labels([cells[cell] for cell in chosen]), "choice": choice},
         n=int(np.any(clips.masks, axis=0).sum()),
         figures=figures(sample, measured, seed=seed),
     )
 
 
 def _labels(cells: Sequence[Cell]) -> Mapping[str, Label]:
-    """The labels of a cell; of several that differ by their thresholds all of these."""
+    """The labels of a cell; cells that differ in the threshold get all thresholds."""
     thresholds = [cell.threshold for cell in cells]
     if len(set(thresholds)) == 1:
         return cells[0].labels

@@ -21,19 +21,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the evaluation; returns the exit code."""
     parser = eval_parser("keyframes", __doc__, samplers="keyscore", num_frames="4,8,16,32")
     parser.add_argument(
-        "--dataset", choices=list(SOURCES), required=True, help="what lies in --root"
+        "--dataset", choices=list(SOURCES), required=True, help="data set in --root"
     )
     parser.add_argument(
         "--ground-truth",
         choices=["files", "votes"],
         default="files",
-        help="Keyframe/<id>.mp4/<frame>.jpg, or, for summe, the peaks of GT/<name>.mat: a rule of "
-        "ours, see the README",
+        help="true keyframes from Keyframe/<id>.mp4/<frame>.jpg or, for summe, from the votes in "
+        "GT/<name>.mat, by our own rule (see the README)",
     )
     parser.add_argument(
         "--oracle",
         action="store_true",
-        help="also tell every sampler how many true keyframes each video has",
+        help="also run every sampler with as many frames as each video has true keyframes",
     )
     return run_main(parser.parse_args(argv), _make)
 
@@ -53,19 +53,21 @@ def _make(options: argparse.Namespace, setup: Setup) -> KeyframeEvaluation:
 
 
 def _read(options: argparse.Namespace) -> tuple[Path, list[Labelled]]:
-    """The folder, and the videos with their true keyframes."""
+    """The folder of the data set, and the videos with their true keyframes."""
     source, left_out = SOURCES[options.dataset], names(options.leave_out)
     if options.ground_truth == "files":
         root = root_of(options, source=source, layout=LAYOUT)
         return root, read_keyframes(root, source=source, left_out=left_out)
     if options.dataset != "summe":
-        raise InputError("--ground-truth votes is for --dataset summe; tvsum20 has keyframes")
+        raise InputError(
+            "--ground-truth votes is for --dataset summe; tvsum20 has keyframes: leave it out"
+        )
     root = root_of(options, source=source, layout=VOTES_LAYOUT)
     return root, read_votes(root, source=source, left_out=left_out)
 
 
 def _captions(options: argparse.Namespace, setup: Setup) -> str:
-    """What texts the samplers read."""
+    """The kind of texts that the samplers read."""
     if not any(cell.needs_text for cell in setup.cells):
         return "none"
     return "captioner" if options.captioner else "titles"
@@ -78,7 +80,7 @@ def _titles(root: Path, videos: Sequence[Labelled], *, dataset: str) -> Mapping[
     require_files(
         root,
         [TITLES],
-        source="TVSum (people.csail.mit.edu/yalesong/tvsum), or have captions made: --captioner",
+        source="TVSum (people.csail.mit.edu/yalesong/tvsum), or give a --captioner instead",
         layout=TITLES,
     )
     titles = read_titles(root / TITLES)

@@ -1,7 +1,5 @@
-"""Choose keyframes of every video, and compare their colours with those of the true ones."""
+"""Choose frames of every video, and compare their colours with those of the true keyframes."""
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +9,7 @@ import numpy as np
 
 from evals.harness.bench import Bench
 from evals.harness.cells import Cell
-from evals.harness.data import part_of
+from evals.harness.data import digest, part_of
 from evals.harness.evaluation import Unit
 from evals.harness.figures import Figure, Floats, Ints, bootstrap, mean_figure
 from evals.harness.plot import Plot
@@ -24,9 +22,9 @@ from keyscore_plugin import VideoSource
 from keyscore_plugin.baselines.random_frames import RandomSampler, RandomSettings
 from keyscore_plugin.errors import VideoError
 
-N_DRAWS = 5  # ours: random frames are drawn this often, and the mean is taken
+N_DRAWS = 5  # ours: the figures of random frames are means over this many draws
 _READ_AT_ONCE = 16  # frames of full size: 100 MB at 1080p
-_SLACK_FRAMES = 15  # decoders and annotators may count a little differently: half a second
+_SLACK_FRAMES = 15  # half a second: decoders and annotators may count differently by a little
 
 WITHOUT_ZERO_MATCH = "F1 without zero-match videos (inflated)"
 
@@ -36,13 +34,13 @@ class KeyframeEvaluation:
     """The protocol of LMSKE on one data set.
 
     Attributes:
-        dataset: A name in `N_PUBLISHED`.
-        videos: The videos and their true keyframes.
-        titles: The text of each video by its id; None where they are not what is read.
-        captions: What texts the samplers read: ``"titles"``, ``"captioner"`` or ``"none"``.
-        truth: Where the true keyframes come from.
-        oracle: Whether samplers are also told how many there are.
-        seed: Of the bootstrap and of random frames.
+        dataset: Name in `N_PUBLISHED`.
+        videos: Videos and their true keyframes.
+        titles: Text of each video by its id; None if the samplers read no titles.
+        captions: Kind of texts that the samplers read: ``"titles"``, ``"captioner"`` or ``"none"``.
+        truth: Origin of the true keyframes.
+        oracle: Whether samplers also run with as many frames as there are true keyframes.
+        seed: Seed of the bootstrap and of random frames.
     """
 
     dataset: str
@@ -67,10 +65,10 @@ class KeyframeEvaluation:
     def settings(self) -> dict[str, Any]:
         """The data set, its keyframes and the texts."""
         titles = self.titles or {}
-        told = [[video.id, video.indices, titles.get(video.id)] for video in self.videos]
+        annotations = [[video.id, video.indices, titles.get(video.id)] for video in self.videos]
         return {
             "dataset": self.dataset,
-            "annotations_sha256": hashlib.sha256(json.dumps(told).encode()).hexdigest(),
+            "annotations_sha256": digest(annotations),
             "ground_truth": self.truth,
             "n_keyframes": sum(len(video.indices) for video in self.videos),
             "captions": self.captions,
@@ -79,7 +77,7 @@ class KeyframeEvaluation:
         }
 
     def measure(self, unit: Unit, bench: Bench, cells: Sequence[Cell]) -> Record:
-        """What every line chooses, and what that is worth."""
+        """The frames of every line, and their figures."""
         truth = self._by_id[unit.id].indices
         n_frames = len(bench.source.pts_seconds())
         _require_same_video(self._by_id[unit.id], n_frames)
@@ -106,7 +104,7 @@ class KeyframeEvaluation:
         }
 
     def _choose(self, bench: Bench, cell: Cell, caption: str | None) -> list[list[int]]:
-        """Frame indices; several draws of them where chance chooses, else one."""
+        """Frame indices: several draws of random frames, else one selection."""
         if cell.name != "random":
             return [bench.select(cell, caption=caption).indices]
         samplers = [
@@ -116,7 +114,7 @@ class KeyframeEvaluation:
         return [draw(bench.source, num_frames=cell.num_frames).indices for draw in samplers]
 
     def rows(self, records: Mapping[str, Record], cells: Sequence[Cell]) -> list[Row]:
-        """Means over the videos, lines of the same number of frames together."""
+        """Means over the videos, sorted so that lines with the same number of frames follow each other."""
         lines = lines_of(cells, oracle=self.oracle)
         lines.sort(key=lambda line: (line.number_from, line.cell.num_frames or 0))
         return [self._row(line, list(records.values())) for line in lines]
@@ -132,7 +130,7 @@ class KeyframeEvaluation:
         matched = np.array([np.mean([draw["matches"] > 0 for draw in draws]) for draws in judged])
 
         def without_zero_match(rows: Ints) -> float:
-            """The mean over what matched; 0 where nothing did."""
+            """The mean over the videos with a match; 0 if there are none."""
             return float(f1[rows].sum() / max(matched[rows].sum(), 1 / N_DRAWS))
 
         figures = {
@@ -149,17 +147,18 @@ class KeyframeEvaluation:
 
 
 def _require_same_video(video: Labelled, n_frames: int) -> None:
-    """Check that a video has the frames that people chose from.
+    """Check that a video has as many frames as the annotated one.
 
     Raises:
-        VideoError: It has others: in a copy with another frame rate the indices mean other frames.
+        VideoError: The number differs: in a copy with another frame rate the indices mean other
+            frames.
     """
     last, labelled = video.indices[-1], video.n_frames
     if last >= n_frames or (labelled is not None and abs(labelled - n_frames) >= _SLACK_FRAMES):
-        told = f"go up to frame {last}" if labelled is None else f"are of {labelled} frames"
+        extent = f"go up to frame {last}" if labelled is None else f"are of {labelled} frames"
         raise VideoError(
             str(video.video),
-            f"its keyframes {told} and it has {n_frames} frames",
+            f"its keyframes {extent} and it has {n_frames} frames",
             "get the copy that the keyframes were chosen in",
         )
 
@@ -169,7 +168,7 @@ def _flat(chosen: Mapping[str, list[list[int]]]) -> set[int]:
 
 
 def _colours(source: VideoSource, indices: set[int]) -> dict[int, Floats]:
-    """``(512,)`` histograms of frames of full size, by frame index."""
+    """``(512,)`` histograms of full-size frames, by frame index."""
     ordered = sorted(indices)
     found: dict[int, Floats] = {}
     for start in range(0, len(ordered), _READ_AT_ONCE):

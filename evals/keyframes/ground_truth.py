@@ -1,4 +1,4 @@
-"""The keyframes that people chose, from the names of the data set's own files."""
+"""The keyframes that people chose, read from the file names of the data set."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ SOURCES = {
         "github.com/ttharden/Keyframe-extraction (Dataset/Keyframe) and the videos from TVSum "
         "(people.csail.mit.edu/yalesong/tvsum)"
     ),
-    "summe": "data.vision.ee.ethz.ch/cvl/SumMe, which has no keyframes: bring a list of your own",
+    "summe": "data.vision.ee.ethz.ch/cvl/SumMe, which has no keyframes: use your own list",
 }
-# TVSum20's list of LMSKE; all videos of SumMe.
+# The list of LMSKE for TVSum20; all videos of SumMe.
 N_PUBLISHED = {"tvsum20": 20, "summe": 25}
 LAYOUT = "Keyframe/<id>.mp4/<frame index>.jpg and Videos/<id>.mp4"
 
@@ -24,10 +24,10 @@ class Labelled:
     """A video and its true keyframes.
 
     Attributes:
-        id: File name of the video without its ending.
-        video: The file.
-        indices: The keyframes, 0-based in display order, rising and unique.
-        n_frames: Frames of the copy that they were chosen in; None where nothing tells.
+        id: File name of the video without its extension.
+        video: File of the video.
+        indices: Frame indices of the keyframes, rising and unique.
+        n_frames: Number of frames of the annotated copy; None if it is unknown.
     """
 
     id: str
@@ -41,14 +41,14 @@ def read_keyframes(root: Path, *, source: str, left_out: Collection[str] = ()) -
 
     Args:
         root: Folder of the data set.
-        source: Where to get it, for the error.
-        left_out: Ids of videos whose file need not be there.
+        source: Place to get it from, for the message.
+        left_out: Ids of videos whose file may be missing.
 
     Returns:
-        The videos that have keyframes, by name. Videos without are no part of the set.
+        The videos that have keyframes, sorted by name.
 
     Raises:
-        InputError: A file is missing, has no frame index for a name, or names one a second time.
+        InputError: A file is missing, is not named by a frame index, or repeats one.
     """
     require_files(root, ["Keyframe", "Videos"], source=source, layout=LAYOUT)
     folders = [path for path in sorted((root / "Keyframe").iterdir()) if not _hidden(path)]
@@ -65,11 +65,11 @@ def read_keyframes(root: Path, *, source: str, left_out: Collection[str] = ()) -
 
 def _indices(folder: Path) -> tuple[int, ...]:
     if not folder.is_dir():
-        raise InputError(f"{folder} is no folder; expected {LAYOUT}")
+        raise InputError(f"{folder} is not a folder; expected {LAYOUT}")
     files = [path for path in folder.iterdir() if not _hidden(path)]
     if not files:
         raise InputError(f"{folder} holds no keyframe; expected {LAYOUT}")
-    # isdecimal alone would let the digits of other scripts pass.
+    # isdecimal alone would accept the digits of other scripts.
     wrong = sorted(
         path.name
         for path in files
@@ -89,5 +89,5 @@ def _require_once(indices: Sequence[int], where: str) -> None:
 
 
 def _hidden(path: Path) -> bool:
-    """What a file manager leaves behind, not the data set."""
+    """Whether a file is hidden: file managers leave such files behind."""
     return path.name.startswith(".")

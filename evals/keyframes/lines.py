@@ -1,4 +1,4 @@
-"""Which selections stand in the table: those asked for, and what every one is held against."""
+"""The lines of the table: the cells, and the references that each is compared with."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,9 +14,9 @@ class Line:
     """One line of the table.
 
     Attributes:
-        cell: The sampler and, where it is one number for all videos, its budget.
-        as_many_as: Where the budget of each video comes from instead: the key of another cell,
-            or `ORACLE`, the number of its true keyframes.
+        cell: Sampler and, if it is the same for all videos, its budget.
+        as_many_as: Origin of the budget of each video otherwise: the key of another cell, or
+            `ORACLE`, the number of its true keyframes.
     """
 
     cell: Cell
@@ -24,14 +24,14 @@ class Line:
 
     @property
     def key(self) -> str:
-        """The line as a key of a record."""
+        """The line as the key of a record."""
         if self.as_many_as is None:
             return self.cell.key
         return f"{self.cell.sampler}, as many as {self.as_many_as}"
 
     @property
     def number_from(self) -> str:
-        """Where its number of frames comes from, the same for lines to be held side by side."""
+        """The origin of the number of frames, which is the same for lines that are compared."""
         if self.as_many_as is not None:
             return self.as_many_as
         return self.cell.key if self.cell.num_frames is None else ""
@@ -42,19 +42,19 @@ class Line:
         return {**self.cell.labels, "as_many_as": self.as_many_as}
 
     def with_budget(self, num_frames: int) -> Cell:
-        """The cell for one video, where the budget is not the same for all."""
+        """The cell for one video, with this budget if the budget differs between videos."""
         return self.cell if self.as_many_as is None else replace(self.cell, num_frames=num_frames)
 
 
 def lines_of(cells: Sequence[Cell], *, oracle: bool) -> list[Line]:
-    """The lines of a run: with each budget, uniform and random frames of the same number.
+    """The lines of a run: every cell, and as many uniform and random frames.
 
     Args:
-        cells: What was asked for.
-        oracle: Also every sampler with as many frames as there are true keyframes.
+        cells: Cells that are compared.
+        oracle: Whether every sampler also gets as many frames as there are true keyframes.
 
     Returns:
-        Lines; a line comes after every other one that it takes its number from.
+        Lines; a line follows the one that its number of frames comes from.
 
     Example:
         >>> [line.key for line in lines_of([Cell("keyscore", threshold=0.5)], oracle=False)]

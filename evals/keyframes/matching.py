@@ -1,6 +1,6 @@
-"""Keyframe F1 by colour: the metric of LMSKE, which TriPSS and the paper's Table 5 take over.
+"""Keyframe F1 by colour: the metric of LMSKE, which TriPSS and Table 5 of the paper use.
 
-Frames are compared by their colours alone: no match asks whether two frames are near in time.
+Frames are compared by their colours alone; a match need not be near in time.
 """
 
 from dataclasses import asdict, dataclass
@@ -18,15 +18,15 @@ _TOP = 255  # the histogram's range is [0, 255): a pixel with a channel of 255 i
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What one selection of one video is worth.
+    """The figures of one selection of one video.
 
     Attributes:
-        precision: Matches of the chosen frames.
-        recall: Matches of the true ones.
-        f1: Their harmonic mean; 0 without a match.
-        matches: Pairs of a chosen and a true frame.
-        chosen: Frames chosen.
-        compression: Share of the video that was left out.
+        precision: Share of the chosen frames with a match.
+        recall: Share of the true keyframes with a match.
+        f1: Harmonic mean of precision and recall; 0 without a match.
+        matches: Number of pairs of a chosen and a true frame.
+        chosen: Number of chosen frames.
+        compression: Share of the frames of the video that were not chosen.
     """
 
     precision: float
@@ -45,9 +45,9 @@ def judge(chosen: Floats, truth: Floats, *, n_frames: int) -> Judgement:
     """Compare a selection with the true keyframes.
 
     Args:
-        chosen: ``(n_chosen, 512)`` histograms, one or more.
-        truth: ``(n_truth, 512)`` histograms, one or more.
-        n_frames: Of the video.
+        chosen: ``(n_chosen, 512)`` histograms of the chosen frames, one or more.
+        truth: ``(n_truth, 512)`` histograms of the true keyframes, one or more.
+        n_frames: Number of frames of the video.
     """
     matches = len(match(similarities(truth, chosen)))
     return Judgement(
@@ -61,16 +61,16 @@ def judge(chosen: Floats, truth: Floats, *, n_frames: int) -> Judgement:
 
 
 def histograms(pixels: Tensor) -> Floats:
-    """Colour histogram of each frame: 8 x 8 x 8 bins over [0, 255), stretched to [0, 1].
+    """The colour histogram of each frame: 8 x 8 x 8 bins over [0, 255), stretched to [0, 1].
 
-    A bin is 31.875 wide; for whole numbers below 255 that is the same as 32.
+    A bin is 31.875 wide, which for whole numbers below 255 is the same as 32.
 
     Args:
-        pixels: ``(n, h, w, 3)`` uint8 RGB.
+        pixels: ``(n, h, w, 3)`` uint8 RGB pixels.
 
     Returns:
-        ``(n, 512)``, in the order blue, green, red, as OpenCV flattens it. A frame without a
-        pixel to count (all white) gives zeros.
+        ``(n, 512)`` counts in the order blue, green, red, as OpenCV flattens them. A frame whose
+        pixels all have a channel of 255 gives zeros.
     """
     counts = np.empty((len(pixels), _BINS**3))
     for row, frame in enumerate(pixels.flatten(1, 2)):
@@ -86,12 +86,11 @@ def histograms(pixels: Tensor) -> Floats:
 def similarities(a: Floats, b: Floats) -> Floats:
     """``(n, m)`` cosines of histograms.
 
-    Ours: a histogram of zeros, whose cosine does not exist (NaN in the released code), is like
-    nothing, not even itself.
+    Ours: the cosine of a histogram of zeros is 0, also with itself. The released code gives NaN.
 
     Args:
-        a: ``(n, 512)``.
-        b: ``(m, 512)``.
+        a: ``(n, 512)`` histograms.
+        b: ``(m, 512)`` histograms.
     """
     lengths = np.linalg.norm(a, axis=1)[:, None] * np.linalg.norm(b, axis=1)
     cosines: Floats = (a @ b.T) / np.where(lengths > 0, lengths, 1)
@@ -99,10 +98,10 @@ def similarities(a: Floats, b: Floats) -> Floats:
 
 
 def match(similarity: Floats) -> list[tuple[int, int]]:
-    """Pair rows with columns one to one: again and again the largest of all that are left.
+    """Pair rows with columns one to one; each time the most similar pair that is left is taken.
 
     Args:
-        similarity: ``(n, m)``.
+        similarity: ``(n, m)`` similarities.
 
     Returns:
         Pairs above `SIMILAR`, the most similar first; of equal ones the first row, then column.

@@ -1,13 +1,13 @@
-"""Keyframes of SumMe from its users' summaries. Ours: SumMe publishes none.
+"""Keyframes of SumMe from its users' summaries. Ours: SumMe publishes no keyframes.
 
-SumMe asks 15 to 18 people which parts of a video they would keep (Gygli et al., ECCV 2014). The
-rule is the one that TVSum20's keyframes show (326 of 329 lie in the middle of a stretch of two
-seconds, at peaks of the mean vote), put down in words and applied to SumMe's votes:
+SumMe asked 15 to 18 people which parts of a video they would keep (Gygli et al., ECCV 2014). The
+rule below is the one that TVSum20's keyframes follow (326 of 329 lie in the middle of a stretch of
+two seconds, at peaks of the mean vote), applied to SumMe's votes:
 
 1. the vote of a frame is the number of users who kept it; that of a stretch of two seconds, the
    mean over its frames;
-2. a peak is a stretch, or a run of equal ones, with a higher vote than the stretch on either side
-   and than the mean of the video;
+2. a peak is a stretch, or a run of equal ones, whose vote is higher than that of the stretches on
+   both sides and than the mean of the video;
 3. its keyframe is the middle frame of its (middle) stretch.
 """
 
@@ -27,7 +27,7 @@ from keyscore_plugin.hosts import require
 LAYOUT = "GT/<name>.mat and Videos/<name>.mp4 or .webm"
 _STRETCH_SECONDS = 2.0
 _LEAST_USERS = 15
-# What the reader raises, besides its own error, over bytes that are no MATLAB file, or half of one.
+# Errors of the reader, besides its own, for bytes that are not a MATLAB file, or only half of one.
 _MALFORMED = (
     LookupError,
     MemoryError,
@@ -40,15 +40,15 @@ _MALFORMED = (
 
 
 def read_votes(root: Path, *, source: str, left_out: Collection[str] = ()) -> list[Labelled]:
-    """Make keyframes for every ``GT/<name>.mat``.
+    """Make keyframes from every ``GT/<name>.mat``.
 
     Args:
         root: Folder of the data set.
-        source: Where to get it, for the error.
-        left_out: Ids of videos whose file need not be there.
+        source: Place to get it from, for the message.
+        left_out: Ids of videos whose file may be missing.
 
     Raises:
-        InputError: A file is missing or is no annotation of SumMe.
+        InputError: A file is missing or is not an annotation of SumMe.
     """
     require_files(root, ["GT", "Videos"], source=source, layout=LAYOUT)
     names = sorted(path.stem for path in (root / "GT").glob("*.mat"))
@@ -66,17 +66,21 @@ def _labelled(name: str, video: Path, path: Path) -> Labelled:
     votes, fps = _read_votes(path)
     peaks = peaks_of_votes(votes, fps=fps)
     if not peaks:
-        raise InputError(f"{path}: all users kept the same of everything; there is no peak")
+        raise InputError(
+            f"{path}: every stretch has the same vote, so there is no peak; download it again"
+        )
     return Labelled(name, video, tuple(peaks), n_frames=len(votes))
 
 
 def _read_votes(path: Path) -> tuple[npt.NDArray[np.int64], float]:
-    """``(n_frames,)`` votes, and frames a second."""
+    """``(n_frames,)`` votes, and the frames per second."""
     scipy_io = require("scipy.io", extra="evals")
     try:
         values = scipy_io.loadmat(path, variable_names=["user_score", "FPS"])
     except (scipy_io.matlab.MatReadError, *_MALFORMED) as error:
-        raise InputError(f"{path} is no MATLAB file of SumMe ({error})") from error
+        raise InputError(
+            f"{path} is not a MATLAB file of SumMe ({error}); download it again"
+        ) from error
     for name in ("user_score", "FPS"):
         if name not in values:
             raise InputError(f"{path} has no {name}; expected user_score and FPS")
@@ -95,11 +99,11 @@ def _read_votes(path: Path) -> tuple[npt.NDArray[np.int64], float]:
 
 
 def peaks_of_votes(votes: npt.NDArray[np.int64], *, fps: float) -> list[int]:
-    """Frames that stand for the peaks of a vote; the rule is that of this module.
+    """The keyframes at the peaks of a vote, by the rule of this module.
 
     Args:
         votes: ``(n_frames,)`` number of users who kept each frame.
-        fps: Frames a second.
+        fps: Frames per second.
 
     Returns:
         Frame indices, rising.
@@ -109,8 +113,8 @@ def peaks_of_votes(votes: npt.NDArray[np.int64], *, fps: float) -> list[int]:
         [150]
     """
     width = max(1, round(_STRETCH_SECONDS * fps))
-    # Quotients of whole numbers: equal means are equal to the last bit, also of the last, shorter
-    # stretch and of the whole.
+    # Quotients of whole numbers: equal means are equal to the last bit, also the mean of the last,
+    # shorter stretch and that of the video.
     means = np.array([votes[i : i + width].mean() for i in range(0, len(votes), width)])
     # Runs of equal stretches, so that a plateau is one peak.
     starts = np.flatnonzero(np.diff(means, prepend=np.nan) != 0)

@@ -21,10 +21,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         num_frames="own",
     )
     parser.add_argument(
-        "--dataset", choices=list(DATASETS), required=True, help="what lies in --root"
+        "--dataset", choices=list(DATASETS), required=True, help="data set in --root"
     )
     parser.add_argument(
-        "--no-splits", action="store_true", help="all videos only; needs no split files"
+        "--no-splits",
+        action="store_true",
+        help="report the mean over all videos only; needs no split files",
     )
     return run_main(parser.parse_args(argv), _make)
 

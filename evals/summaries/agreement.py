@@ -1,7 +1,7 @@
-"""How well a ranking agrees with the annotators: Kendall's tau, Spearman's rho, the old F-score.
+"""Agreement of a ranking with the annotators: Kendall's tau, Spearman's rho, the older F-score.
 
-Otani et al., "Rethinking the Evaluation of Video Summaries", CVPR 2019, brought the rank
-correlations; the code of CSTA and LLMVS fixes the details that are followed here.
+The rank correlations are those of Otani et al., "Rethinking the Evaluation of Video Summaries", CVPR
+2019; the details follow the code of CSTA and LLMVS.
 """
 
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ from keyscore_plugin.hosts import require
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Mean correlation of one video.
+    """The mean correlations of one video.
 
     Attributes:
         tau: Kendall's tau-b.
         rho: Spearman's rho.
-        undefined: Correlations that do not exist, because one side gives every frame the same
-            value. They count as 0 in the means: what does not rank agrees with nobody.
-        compared: Correlations in all.
+        undefined: Number of correlations that do not exist, because one side gives every frame the
+            same value. They count as 0 in the means.
+        compared: Number of all correlations.
     """
 
     tau: float
@@ -36,11 +36,11 @@ class Agreement:
 
 
 def with_each_user(scores: Floats, users: Floats) -> Agreement:
-    """TVSum: the scores of the picks against each person's, and the mean of these.
+    """TVSum: the scores of the picks against those of each user, averaged.
 
     Args:
-        scores: ``(n_steps,)``.
-        users: ``(n_users, n_steps)``.
+        scores: ``(n_steps,)`` scores of the picks.
+        users: ``(n_users, n_steps)`` scores that the users gave.
     """
     return _mean([_correlate(scores, user) for user in users])
 
@@ -49,27 +49,27 @@ def with_mean_summary(summary: Mask, user_summary: Mask) -> Agreement:
     """SumMe: a summary against the share of users who chose each frame.
 
     Args:
-        summary: ``(n_frames,)``.
-        user_summary: ``(n_users, n_frames)``.
+        summary: ``(n_frames,)`` True for the frames in the summary.
+        user_summary: ``(n_users, n_frames)`` summaries of the users.
     """
     return _mean([_correlate(summary.astype(np.float64), user_summary.mean(axis=0))])
 
 
 def of_users_with_each_other(users: Floats) -> Agreement:
-    """TVSum's human anchor: each person left out in turn and judged as a method, by the others.
+    """TVSum, humans: the scores of each user against those of each other one.
 
     Args:
-        users: ``(n_users, n_steps)``.
+        users: ``(n_users, n_steps)`` scores that the users gave.
     """
-    # Neither correlation has a direction: one of (a, b) and (b, a) is enough.
+    # Both correlations are symmetric: one of (a, b) and (b, a) is enough.
     return _mean([_correlate(users[b], users[a]) for a in range(len(users)) for b in range(a)])
 
 
 def of_users_with_the_rest(user_summary: Mask) -> Agreement:
-    """SumMe's human anchor: each person's summary against the mean of the others'.
+    """SumMe, humans: the summary of each user against the mean of the others'.
 
     Args:
-        user_summary: ``(n_users, n_frames)``.
+        user_summary: ``(n_users, n_frames)`` summaries of the users.
     """
     found = []
     for left_out in range(len(user_summary)):
@@ -79,9 +79,9 @@ def of_users_with_the_rest(user_summary: Mask) -> Agreement:
 
 
 def f_scores(summary: Mask, user_summary: Mask) -> Floats:
-    """``(n_users,)`` F of precision and recall in frames; 0 where nothing is shared.
+    """``(n_users,)`` F-scores of a summary against each user's; 0 if they share no frame.
 
-    SumMe reports their largest, TVSum their mean (PGL-SUM).
+    SumMe reports their maximum, TVSum their mean (PGL-SUM).
     """
     shared = (summary & user_summary).sum(axis=1).astype(np.float64)
     frames = summary.sum() + user_summary.sum(axis=1)
@@ -91,7 +91,7 @@ def f_scores(summary: Mask, user_summary: Mask) -> Floats:
 
 
 def _correlate(a: Floats, b: Floats) -> tuple[float, float] | None:
-    """Tau and rho; None where one side is constant."""
+    """Tau and rho; None if one side is constant."""
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return None
     stats = require("scipy.stats", extra="evals")

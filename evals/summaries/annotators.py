@@ -1,11 +1,11 @@
-"""TVSum's own annotation: what each of 20 people gave each frame, from 1 to 5."""
+"""TVSum's annotation: the score that each of 20 users gave each frame, from 1 to 5."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from evals.harness.data import read_text, require_file_name
+from evals.harness.data import read_lines, require_file_name
 from evals.harness.figures import Floats
 from evals.summaries.h5 import Annotation
 from keyscore_plugin.errors import InputError
@@ -15,27 +15,26 @@ _SCORES = (1.0, 5.0)
 
 
 def read_annotators(path: Path) -> dict[str, Floats]:
-    """Read ``ydata-tvsum50-anno.tsv``: one line a person, 20 lines a video.
+    """Read ``ydata-tvsum50-anno.tsv``: 20 lines per video, one for each user.
 
     Args:
-        path: Lines of video id, category and one number a frame between commas, apart by tabs.
+        path: Lines of video id, category and one number per frame; tabs separate the three fields,
+            commas the numbers.
 
     Returns:
         ``(20, n_frames)`` scores by YouTube id, in the order of the file.
 
     Raises:
-        InputError: A line has other fields or no number where one must be, a video has other than
-            20 lines or lines of different lengths, or an id comes back after another one.
+        InputError: A line has other fields or holds something that is not a score, a video has
+            other than 20 lines or lines of different lengths, or its lines are not together.
     """
     blocks: dict[str, list[Floats]] = {}
     previous = None
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
-        if not line.strip():
-            continue
-        video_id, scores = _parse(line, f"{path}, line {number}")
+    for where, line in read_lines(path):
+        video_id, scores = _parse(line, where)
         if video_id in blocks and video_id != previous:
             raise InputError(
-                f"{path}, line {number}: {video_id} comes a second time; "
+                f"{where}: {video_id} comes a second time; "
                 f"expected the {N_USERS} lines of a video one after the other"
             )
         blocks.setdefault(video_id, []).append(scores)
@@ -48,16 +47,20 @@ def _parse(line: str, where: str) -> tuple[str, Floats]:
     if len(fields) != 3:
         raise InputError(
             f"{where} has {len(fields)} fields; expected video id, category and scores, "
-            "apart by tabs"
+            "separated by tabs"
         )
     require_file_name(fields[0], where=where)
     try:
         scores = np.array(fields[2].split(","), dtype=np.float64)
     except ValueError as error:
-        raise InputError(f"{where}: the scores must be numbers between commas ({error})") from error
+        raise InputError(
+            f"{where}: the scores must be numbers separated by commas ({error})"
+        ) from error
     low, high = _SCORES
     if not ((scores >= low) & (scores <= high)).all():  # NaN fails too
-        raise InputError(f"{where}: the scores must lie in {low:.0f} to {high:.0f}")
+        raise InputError(
+            f"{where}: the scores must be from {low:.0f} to {high:.0f}; download it again"
+        )
     return fields[0], scores
 
 
@@ -76,20 +79,20 @@ def _stack(video_id: str, rows: list[Floats], path: Path) -> Floats:
 def scores_at_picks(
     annotators: Mapping[str, Floats], annotations: Mapping[str, Annotation]
 ) -> dict[str, tuple[str, Floats]]:
-    """Join the two files. Neither names the other's videos: the order of both is the same.
+    """Join the annotators' scores with the h5 file, whose videos are in the same order.
 
-    CSTA and LLMVS trust that order; here the lengths are checked too. (They also divide by each
-    person's largest score, which no rank correlation can see.)
+    Neither file names the videos of the other. CSTA and LLMVS rely on the order; here the lengths
+    are checked too. (They also divide by the largest score of each user, which changes no rank.)
 
     Args:
         annotators: ``(20, n_frames)`` scores by YouTube id.
-        annotations: Of the h5 file, in the order of its keys.
+        annotations: Annotations of the h5 file, in the order of its keys.
 
     Returns:
-        YouTube id and ``(20, n_steps)`` scores by key.
+        The YouTube id and the ``(20, n_steps)`` scores, by key.
 
     Raises:
-        InputError: There are not as many videos, or one has another length.
+        InputError: The number of videos differs, or the length of one.
     """
     if len(annotators) != len(annotations):
         raise InputError(

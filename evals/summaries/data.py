@@ -1,4 +1,4 @@
-"""A published data set with everything that is needed of it, checked."""
+"""TVSum and SumMe: all files of a data set, read and checked."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -28,13 +28,13 @@ LAYOUT = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AnnotatedVideo:
-    """One video.
+    """One video and its annotations.
 
     Attributes:
-        annotation: Its picks, shots and users' summaries.
-        video: The file.
-        title: What it is called.
-        users: ``(20, n_steps)`` what TVSum's annotators gave each pick; None for SumMe.
+        annotation: Picks, shots and summaries of the users.
+        video: File of the video.
+        title: Title; None if titles are not read.
+        users: ``(20, n_steps)`` scores that TVSum's users gave each pick; None for SumMe.
     """
 
     annotation: Annotation
@@ -48,9 +48,9 @@ class DataSet:
     """TVSum or SumMe.
 
     Attributes:
-        name: ``"tvsum"`` or ``"summe"``.
-        videos: By key, in the order of the h5 file.
-        splits: Test sets by the name of who published them.
+        name: Name of the data set: ``"tvsum"`` or ``"summe"``.
+        videos: Videos by key, in the order of the h5 file.
+        splits: Test sets by the name of their publisher.
     """
 
     name: str
@@ -58,7 +58,7 @@ class DataSet:
     splits: Mapping[str, Splits]
 
     def title(self, n_videos: int) -> str:
-        """The name, and how many of the published videos were measured."""
+        """The name, with the share of the published videos if not all were measured."""
         return part_of(self.name, n_videos, _N_PUBLISHED[self.name], "videos")
 
 
@@ -73,11 +73,11 @@ def read_data_set(
     """Read and check all files of a data set.
 
     Args:
-        name: ``"tvsum"`` or ``"summe"``.
-        root: Its folder.
-        with_splits: Whether the two sets of splits are wanted.
-        with_titles: Whether TVSum's titles are wanted; SumMe's are the names of its videos.
-        left_out: Keys of videos whose file need not be there.
+        name: Name of the data set: ``"tvsum"`` or ``"summe"``.
+        root: Folder of the data set.
+        with_splits: Whether the two sets of splits are read.
+        with_titles: Whether titles are read; those of SumMe are the names of its videos.
+        left_out: Keys of videos whose file may be missing.
 
     Raises:
         InputError: A file is missing, broken, or contradicts another one.
@@ -114,7 +114,10 @@ def _tvsum(
     videos = {}
     for key, (video_id, users) in joined.items():
         if titles is not None and video_id not in titles:
-            raise InputError(f"{root / TITLES} has no title of {video_id}, {key} of the h5 file")
+            raise InputError(
+                f"{root / TITLES} has no title of {video_id}, {key} of the h5 file; "
+                "add it, or give --captioner"
+            )
         videos[key] = AnnotatedVideo(
             annotations[key],
             root / "Videos" / f"{video_id}.mp4",
@@ -130,12 +133,18 @@ def _summe(
     videos: dict[str, AnnotatedVideo] = {}
     for key, annotation in annotations.items():
         if annotation.name is None:
-            raise InputError(f"{key} of the h5 file has no dataset 'video_name'; SumMe needs it")
+            raise InputError(
+                f"{key} of the h5 file has no dataset 'video_name', which SumMe needs; "
+                "download it again"
+            )
         require_file_name(annotation.name, where=f"{key} of the h5 file")
         video = root / find_video(root, annotation.name)
         twice = [other for other, known in videos.items() if known.video == video]
         if twice:
-            raise InputError(f"{twice[0]} and {key} of the h5 file are both {annotation.name!r}")
+            raise InputError(
+                f"{twice[0]} and {key} of the h5 file are both {annotation.name!r}; "
+                "download it again"
+            )
         title = title_of_name(annotation.name) if with_titles else None
         videos[key] = AnnotatedVideo(annotation, video, title)
     return videos

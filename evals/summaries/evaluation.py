@@ -1,4 +1,4 @@
-"""Rank the frames of every video, and compare the ranking with what its annotators said."""
+"""Rank the frames of every video, and compare the ranking with the annotators'."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -37,9 +37,9 @@ class SummaryEvaluation:
     """Rank correlation on one data set.
 
     Attributes:
-        data: The videos and their annotations.
-        captions: What texts the samplers read: ``"titles"``, ``"captioner"`` or ``"none"``.
-        seed: Of the bootstrap and of random scores.
+        data: Videos and their annotations.
+        captions: Kind of texts that the samplers read: ``"titles"``, ``"captioner"`` or ``"none"``.
+        seed: Seed of the bootstrap and of random scores.
     """
 
     data: DataSet
@@ -50,7 +50,7 @@ class SummaryEvaluation:
 
     @cached_property
     def units(self) -> Sequence[Unit]:
-        """The videos, by their key in the h5 file."""
+        """The videos; the ids are the keys of the h5 file."""
         return [Unit(key, video.video) for key, video in self.data.videos.items()]
 
     def settings(self) -> dict[str, Any]:
@@ -70,7 +70,7 @@ class SummaryEvaluation:
         }
 
     def _digest(self) -> str:
-        """SHA-256 of all that is known of the videos."""
+        """The SHA-256 of all annotations."""
         digest = hashlib.sha256()
         for key, video in self.data.videos.items():
             one = video.annotation
@@ -83,7 +83,7 @@ class SummaryEvaluation:
         return digest.hexdigest()
 
     def measure(self, unit: Unit, bench: Bench, cells: Sequence[Cell]) -> Record:
-        """The scores of every cell, and what they are worth."""
+        """The scores of every cell, and their agreement with the annotators."""
         video = self.data.videos[unit.id]
         _require_same_video(video, len(bench.source.pts_seconds()))
         scores = predict(
@@ -100,7 +100,7 @@ class SummaryEvaluation:
         }
 
     def rows(self, records: Mapping[str, Record], cells: Sequence[Cell]) -> list[Row]:
-        """One line a ranking and protocol, the protocols one after the other."""
+        """One row for each ranking, protocol by protocol."""
         return [
             self._row(sampler, key, protocol, weights, records)
             for protocol, weights in protocols(self.data.splits, list(records)).items()
@@ -135,7 +135,7 @@ class SummaryEvaluation:
 
 
 def _judge(scores: Floats, video: AnnotatedVideo) -> dict[str, float | int]:
-    """Agreement of a ranking with the annotators of its video, and the F-score of its summary."""
+    """The agreement of a ranking with the annotators, and the F-score of its summary."""
     users = video.annotation.user_summary
     summary = summarise(scores, video.annotation)
     each = f_scores(summary, users)
@@ -154,10 +154,10 @@ def _judge_users(video: AnnotatedVideo) -> dict[str, float | int]:
 
 
 def _require_same_video(video: AnnotatedVideo, n_frames: int) -> None:
-    """Check that the video has the frames that were annotated.
+    """Check that a video has as many frames as the annotated one.
 
     Raises:
-        VideoError: It has others; a copy with another frame rate would be judged wrongly.
+        VideoError: The number differs: in a copy with another frame rate the picks are other frames.
     """
     annotation = video.annotation
     off = abs(n_frames - annotation.n_frames)

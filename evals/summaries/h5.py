@@ -1,7 +1,7 @@
 """The h5 files that the field shares: ``eccv16_dataset_{tvsum,summe}_google_pool5.h5``.
 
-The layout that PGL-SUM, CSTA and LLMVS read. The CNN features and the averaged scores in it are
-not read here: videos are encoded afresh, and agreement is measured with each user.
+PGL-SUM, CSTA and LLMVS read this layout. The CNN features and the averaged scores in it are not used
+here: the videos are embedded anew, and the agreement is that with each user.
 """
 
 import re
@@ -16,22 +16,22 @@ from evals.harness.figures import Ints, Mask
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.hosts import require
 
-_EXACT = 2.0**53  # above it a float tells no whole number from the next; NaN is not below
+_EXACT = 2.0**53  # above it a float cannot hold every whole number; NaN is not below it either
 _KEY = re.compile(r"video_([1-9]\d*)")
 _DATASETS = ("change_points", "n_frames", "n_steps", "picks", "user_summary")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Annotation:
-    """What the file knows of one video.
+    """The annotation of one video.
 
     Attributes:
-        key: Its group, ``"video_7"``: the name that the splits use.
-        name: Title in the file; None in TVSum's, which holds none.
-        n_frames: Frames of the video.
+        key: Name of its group, ``"video_7"``, which the splits use.
+        name: Title in the file; None for TVSum, whose file has no titles.
+        n_frames: Number of frames of the video.
         picks: ``(n_steps,)`` rising indices of the frames that are scored, every 15th.
         shots: ``(n_shots, 2)`` first and last frame of each shot found by KTS, inclusive.
-        user_summary: ``(n_users, n_frames)``: which frames each user's summary holds.
+        user_summary: ``(n_users, n_frames)`` True for the frames in each user's summary.
     """
 
     key: str
@@ -43,7 +43,7 @@ class Annotation:
 
     @property
     def step(self) -> int:
-        """Frames from one pick to the next."""
+        """The number of frames from one pick to the next."""
         return int(self.picks[1] - self.picks[0])
 
 
@@ -51,15 +51,15 @@ def read_h5(path: Path, *, n_users: range) -> dict[str, Annotation]:
     """Read and check the annotations of every video.
 
     Args:
-        path: The file; opened read-only.
-        n_users: How many users a video may have.
+        path: File, which is opened read-only.
+        n_users: Range of the number of users of a video.
 
     Returns:
-        Annotations by key, in the order of the keys' numbers.
+        Annotations by key, in the order of the numbers in the keys.
 
     Raises:
-        InputError: The file is no h5, holds no video, or one of its videos lacks a dataset or
-            contradicts itself; the message names the file, the video and the dataset.
+        InputError: The file is not h5 or holds no video, or a video lacks a dataset or contradicts
+            itself; the message names the file, the video and the dataset.
         MissingDependencyError: h5py is not installed.
     """
     h5py = require("h5py", extra="evals")
@@ -69,8 +69,10 @@ def read_h5(path: Path, *, n_users: range) -> dict[str, Annotation]:
             if not keys:
                 raise InputError(f"{path} holds no video; expected groups video_1, video_2 ...")
             return {key: _annotation(file[key], key, path, n_users) for key in keys}
-    except (OSError, KeyError, RuntimeError) as error:  # what h5py raises over a broken file
-        raise InputError(f"{path} is no readable h5 file ({error}); download it again") from error
+    except (OSError, KeyError, RuntimeError) as error:  # the errors of h5py for a broken file
+        raise InputError(
+            f"{path} is not a readable h5 file ({error}); download it again"
+        ) from error
 
 
 def _number(key: str, path: Path) -> int:
@@ -83,7 +85,9 @@ def _number(key: str, path: Path) -> int:
 def _annotation(group: Any, key: str, path: Path, n_users: range) -> Annotation:
     where = f"{path}: {key}"
     if not hasattr(group, "keys"):
-        raise InputError(f"{where} is no group; it needs the datasets {', '.join(_DATASETS)}")
+        raise InputError(
+            f"{where} is not a group; expected one with the datasets {', '.join(_DATASETS)}"
+        )
     for name in _DATASETS:
         if name not in group:
             raise InputError(f"{where} has no dataset {name!r}; it needs {', '.join(_DATASETS)}")
@@ -121,7 +125,7 @@ def _check_shots(annotation: Annotation, where: str) -> None:
     if shots.ndim != 2 or shots.shape[1] != 2 or not len(shots):
         raise InputError(f"{where}: change_points has shape {shots.shape}; expected (n_shots, 2)")
     touch = shots[0, 0] == 0 and (shots[1:, 0] == shots[:-1, 1] + 1).all()
-    # The released code allows for an end that is a little off; half a second is a little.
+    # The released code allows a small difference at the end; here it is less than half a second.
     ends = abs(int(shots[-1, 1]) + 1 - n_frames) < annotation.step
     if not (touch and ends and (shots[:, 0] <= shots[:, 1]).all()):
         raise InputError(
@@ -143,7 +147,7 @@ def _check_users(annotation: Annotation, n_users: range, where: str) -> None:
 
 
 def _numbers(group: Any, name: str, where: str) -> Ints:
-    """A dataset of whole numbers, whatever their type; ``n_...`` is one number."""
+    """A dataset of whole numbers of any type; ``n_...`` is one number."""
     values = np.asarray(
         _one(group, name, where) if name.startswith("n_") else _all(group, name, where)
     )
@@ -158,7 +162,7 @@ def _numbers(group: Any, name: str, where: str) -> Ints:
 
 
 def _one(group: Any, name: str, where: str) -> Any:
-    """The one value of a scalar, or of an array of one."""
+    """The value of a scalar, or of an array with one element."""
     values = _all(group, name, where)
     if values.size != 1:
         raise InputError(f"{where}: {name} has shape {values.shape}; expected one value")
@@ -167,10 +171,10 @@ def _one(group: Any, name: str, where: str) -> Any:
 
 def _all(group: Any, name: str, where: str) -> npt.NDArray[Any]:
     if not hasattr(group[name], "shape"):
-        raise InputError(f"{where}: {name} is no dataset; expected numbers or a text")
+        raise InputError(f"{where}: {name} is not a dataset; expected numbers or a text")
     return np.asarray(group[name][()])
 
 
 def _text(value: Any) -> str:
-    """A text; bytes that are no UTF-8 become a sign that no file name has."""
+    """A text; bytes that are not UTF-8 become a character that no file name has."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

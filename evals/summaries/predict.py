@@ -1,4 +1,4 @@
-"""The score that a sampler gives every pick of a video."""
+"""The score that a sampler gives to every pick of a video."""
 
 from collections.abc import Sequence
 
@@ -27,9 +27,8 @@ def require_ranking(cells: Sequence[Cell]) -> None:
     for cell in cells:
         if cell.name not in (*_READS_TEXT, *_READS_NOTHING):
             raise InputError(
-                f"{cell.name} gives the frames that it does not choose no score, so it ranks "
-                "nothing here; ask for keyscore (also keyscore:S, keyscore:T+D ...), topk, "
-                "random, uniform"
+                f"{cell.name} gives no score to the frames that it does not choose, so it ranks "
+                "nothing; use keyscore (also keyscore:S, keyscore:T+D ...), topk, random, uniform"
             )
         if cell.num_frames is not None or cell.threshold is not None:
             raise InputError(
@@ -46,20 +45,20 @@ def read_texts(cells: Sequence[Cell]) -> bool:
 def predict(
     cells: Sequence[Cell], picks: Ints, bench: Bench, *, caption: str | None, seed: Sequence[int]
 ) -> dict[str, Floats]:
-    """Score every pick by every cell.
+    """Score every pick with every cell.
 
-    All picks are embedded and scored together: neither STACFP nor a selection rule has a part in
-    it. ``topk`` is the cosine, as ``keyscore:S``; ``uniform`` gives all picks the same score.
+    All picks are embedded and scored together, without STACFP and without a selection rule.
+    ``topk`` is the cosine, like ``keyscore:S``; ``uniform`` gives all picks the same score.
 
     Args:
-        cells: What `require_ranking` let pass.
+        cells: Cells that `require_ranking` accepts.
         picks: ``(n_steps,)`` frame indices.
-        bench: The open video.
-        caption: Its text; None has one made of `CAPTION_FRAMES` even picks.
-        seed: Of random scores.
+        bench: Open video.
+        caption: Text of the video; None lets the captioner describe `CAPTION_FRAMES` even picks.
+        seed: Seed of random scores.
 
     Returns:
-        ``(n_steps,)`` scores in [0, 1] by the key of the cell.
+        ``(n_steps,)`` scores in [0, 1], by the key of the cell.
     """
     found: dict[str, Floats] = {}
     embedded = _embed(picks, bench, caption) if read_texts(cells) else None
@@ -76,10 +75,10 @@ def predict(
 
 
 def stretched(scores: Floats) -> Floats:
-    """Scores stretched to [0, 1], which a knapsack needs; constant ones become 1.
+    """Scores stretched to [0, 1], as the knapsack needs them; constant scores become 1.
 
-    Ours: the published methods end in a sigmoid. No rank correlation sees the stretching. With
-    constant scores the knapsack takes as many shots as fit.
+    Ours: the published methods end in a sigmoid. Stretching changes no rank. With constant scores
+    the knapsack takes as many shots as fit.
     """
     low, high = scores.min(), scores.max()
     if low == high:
@@ -105,7 +104,7 @@ def _embed(picks: Ints, bench: Bench, caption: str | None) -> tuple[Embeddings, 
 
 
 def _read(bench: Bench, picks: Ints) -> Frames:
-    """The very frames that were annotated: the stand-ins of a thumbnail would shift the scores."""
+    """Read exactly the annotated frames; thumbnails may show a neighbour of a frame."""
     height, width = bench.source.height, bench.source.width
     scale = min(1.0, bench.encoder.short_side / min(height, width))
     return bench.source.read(picks.tolist(), size=(round(height * scale), round(width * scale)))
@@ -113,6 +112,6 @@ def _read(bench: Bench, picks: Ints) -> Frames:
 
 def _make_caption(picks: Ints, bench: Bench) -> Caption:
     if bench.captioner is None:
-        raise InputError("no text to score the frames with; name a --captioner")
+        raise InputError("there is no text to score the frames with; give a --captioner")
     even = uniform_indices(bench.source.pts_seconds(picks.tolist()), CAPTION_FRAMES)
     return bench.captioner.caption(_read(bench, picks[even.numpy()]))

@@ -1,30 +1,30 @@
-"""From the score of each pick to a summary of 15 %: shots, their means, a 0/1 knapsack."""
+"""From the scores of the picks to a summary of 15 %: mean scores of shots, a 0/1 knapsack."""
 
 import numpy as np
 
 from evals.harness.figures import Floats, Ints, Mask
 from evals.summaries.h5 import Annotation
 
-# "floor(0.15 n_frames)" in whole numbers, as LLMVS; CSTA takes 15 % up to the end of the last shot,
-# which is the same wherever the shots end with the video.
+# "floor(0.15 n_frames)" in whole numbers, as in LLMVS. CSTA takes 15 % up to the end of the last
+# shot, which is the same if the shots end with the video.
 CAPACITY_RULE = "floor(0.15 n_frames), as LLMVS"
 _PERCENT = 15
 
 
 def capacity_of(n_frames: int) -> int:
-    """Frames that a summary may hold."""
+    """The number of frames that a summary may hold."""
     return n_frames * _PERCENT // 100
 
 
 def summarise(scores: Floats, annotation: Annotation) -> Mask:
-    """The summary that scores make: the shots that fit and are worth most together.
+    """The summary of a ranking: the shots that fit and have the largest sum of scores.
 
     Args:
         scores: ``(n_steps,)`` score of each pick, in [0, 1]; a shot of score 0 is never taken.
-        annotation: Of the video.
+        annotation: Annotation of the video.
 
     Returns:
-        ``(n_frames,)`` True where the summary holds the frame.
+        ``(n_frames,)`` True for the frames in the summary.
     """
     shots = annotation.shots
     means = shot_means(held(scores, annotation.picks, annotation.n_frames), shots)
@@ -36,7 +36,7 @@ def summarise(scores: Floats, annotation: Annotation) -> Mask:
 
 
 def held(scores: Floats, picks: Ints, n_frames: int) -> Floats:
-    """``(n_frames,)`` the score of the last pick at or before each frame; 0 before the first."""
+    """``(n_frames,)`` score of the last pick at or before each frame; 0 before the first pick."""
     row = np.searchsorted(picks, np.arange(n_frames), side="right")
     return np.concatenate([np.zeros(1), scores])[row]
 
@@ -47,18 +47,18 @@ def shot_means(frame_scores: Floats, shots: Ints) -> Floats:
 
 
 def knapsack(values: Floats, weights: Ints, capacity: int) -> list[int]:
-    """Choose items of the largest sum of values whose weights fit: exact, O(n * capacity).
+    """The items whose weights fit and whose values have the largest sum: exact, O(n * capacity).
 
-    An item is taken only where it makes the sum larger: so of equal sums the same is taken as by
-    the released code, which fills a table and reads it back.
+    An item is taken only if it makes the sum larger. So of equal sums the choice is that of the
+    released code, which fills a table and reads it back.
 
     Args:
-        values: ``(n,)`` at least 0.
-        weights: ``(n,)`` at least 1.
+        values: ``(n,)`` values of the items, at least 0.
+        weights: ``(n,)`` weights of the items, at least 1.
         capacity: Largest sum of weights.
 
     Returns:
-        Items, rising.
+        Numbers of the items, rising.
 
     Example:
         >>> knapsack(np.array([3.0, 4.0, 5.0]), np.array([3, 4, 6]), 7)

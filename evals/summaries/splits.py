@@ -1,14 +1,14 @@
-"""The two published sets of splits; what is trained on does not matter here, what is tested does.
+"""The test sets of the two published sets of splits, and the weight of each video in their means.
 
-Both name videos by their key in the h5 file. The five test sets of PGL-SUM (and LLMVS, which took
-them over) overlap and leave videos out; those of CSTA hold every video once.
+Both name videos by their key in the h5 file. The five test sets of PGL-SUM, which LLMVS uses too,
+overlap and leave videos out; those of CSTA hold every video once.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evals.harness.data import parse_json, part_of, read_text
+from evals.harness.data import parse_json, part_of, read_lines, read_text
 from keyscore_plugin.errors import InputError
 
 Splits = tuple[tuple[str, ...], ...]
@@ -17,14 +17,14 @@ N_SPLITS = 5  # in either set
 
 
 def read_pgl_sum(path: Path, keys: Collection[str]) -> Splits:
-    """Test keys of each split of ``{tvsum,summe}_splits.json``.
+    """Read the test keys of each split of ``{tvsum,summe}_splits.json``.
 
     Args:
-        path: A JSON list of objects with ``train_keys`` and ``test_keys``.
-        keys: Of the h5 file.
+        path: File with a JSON list of objects with ``train_keys`` and ``test_keys``.
+        keys: Keys of the h5 file.
 
     Raises:
-        InputError: The file is no such JSON, or names a video that is not there, or one twice.
+        InputError: The file has another format, or names an unknown video, or one twice.
     """
     splits = parse_json(read_text(path), where=str(path))
     if not isinstance(splits, list) or not splits:
@@ -40,26 +40,24 @@ def read_pgl_sum(path: Path, keys: Collection[str]) -> Splits:
 
 
 def read_csta(path: Path, keys: Collection[str]) -> Splits:
-    """Test keys of each split of ``{TVSum,SumMe}_splits.txt``.
+    """Read the test keys of each split of ``{TVSum,SumMe}_splits.txt``.
 
     Args:
-        path: Lines such as ``TVSum/split0/video_1,video_2/video_3``: training, then test.
-        keys: Of the h5 file.
+        path: File with lines such as ``TVSum/split0/video_1,video_2/video_3``: training, then test.
+        keys: Keys of the h5 file.
 
     Raises:
-        InputError: A line has other parts, or names a video that is not there, or one twice.
+        InputError: A line has other parts, or names an unknown video, or one twice.
     """
-    lines = [line for line in read_text(path).split("\n") if line.strip()]
-    if not lines:
-        raise InputError(f"{path} is empty; expected one split a line")
     splits = []
-    for order, line in enumerate(lines):
+    for where, line in read_lines(path):
         parts = line.strip().split("/")
-        where = f"{path}, line {order + 1}"
         if len(parts) != 4:
             raise InputError(f"{where} has {len(parts)} parts; expected dataset/split/train/test")
         train, test = (part.split(",") for part in parts[2:])
         splits.append(_test_keys(train, test, where=where, keys=keys))
+    if not splits:
+        raise InputError(f"{path} is empty; expected one split per line")
     return tuple(splits)
 
 
@@ -79,12 +77,15 @@ def _test_keys(
     both = [*train, *test]
     unknown = sorted(set(both) - set(keys))
     if unknown:
-        raise InputError(f"{where} names {unknown[0]!r}, which the h5 file does not hold")
+        raise InputError(
+            f"{where} names {unknown[0]!r}, which the h5 file does not hold; "
+            "get both from one place"
+        )
     twice = sorted({key for key in both if both.count(key) > 1})
     if twice:
         raise InputError(f"{where} names {twice[0]!r} twice; expected each video once")
     if not test:
-        raise InputError(f"{where} tests no video")
+        raise InputError(f"{where} tests no video; expected one or more")
     return tuple(test)
 
 
@@ -92,19 +93,18 @@ Weights = Mapping[str, float]
 
 
 def protocols(splits: Mapping[str, Splits], measured: Sequence[str]) -> dict[str, Weights]:
-    """The weight of each video in the mean that a protocol asks for.
+    """The weight of each video in the mean of every protocol.
 
-    A published figure is the mean over splits of the mean over each split's test videos. That is a
-    mean over videos in which one counts by how often it is tested, so the same predictions serve
-    all protocols.
+    A published figure is the mean over splits of the mean over the test videos of each split. That
+    is a weighted mean over videos, so the same predictions serve all protocols.
 
     Args:
-        splits: Test keys of each split, by who published them.
+        splits: Test keys of each split, by the name of their publisher.
         measured: Keys of the videos that were measured.
 
     Returns:
-        Weights that sum to 1, of the videos that have any, by the name of the protocol, which says
-        so where there are other than the published five splits.
+        Weights above 0, which sum to 1, by key and by the name of the protocol. The name says so if
+        the number of splits is not the published five.
 
     Raises:
         InputError: Every video of a split was left out.
@@ -119,7 +119,9 @@ def protocols(splits: Mapping[str, Splits], measured: Sequence[str]) -> dict[str
         for order, tested in enumerate(sets):
             present = [key for key in tested if key in weights]
             if not present:
-                raise InputError(f"all videos of split {order} of {name} were left out")
+                raise InputError(
+                    f"all videos of split {order} of {name} were left out; leave fewer out, or give --no-splits"
+                )
             for key in present:
                 weights[key] += 1 / len(sets) / len(present)
         title = part_of(f"{name} splits", len(sets), N_SPLITS, "splits")

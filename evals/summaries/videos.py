@@ -1,4 +1,4 @@
-"""Where the video of a name lies."""
+"""Titles and files of the videos of TVSum and SumMe."""
 
 import csv
 from collections.abc import Iterator
@@ -11,15 +11,15 @@ TITLES = "ydata-tvsum50-info.tsv"
 
 
 def read_titles(path: Path) -> dict[str, str]:
-    """Titles by YouTube id, from TVSum's `TITLES`.
+    """Read the titles in TVSum's `TITLES` by YouTube id.
 
     Args:
-        path: A table apart by tabs with a header that holds ``video_id`` and ``title``.
+        path: File with a tab-separated table, whose header holds ``video_id`` and ``title``.
 
     Raises:
-        InputError: A column is missing, a title is empty, or an id comes twice.
+        InputError: A column is missing, a title is empty, or an id occurs twice.
     """
-    # Titles hold lone quotation marks: they are letters, not a way to quote.
+    # Titles hold single quotation marks, which quote nothing.
     table = csv.DictReader(read_text(path).split("\n"), delimiter="\t", quoting=csv.QUOTE_NONE)
     columns = table.fieldnames or ()
     missing = [name for name in ("video_id", "title") if name not in columns]
@@ -46,7 +46,7 @@ def _rows(table: "csv.DictReader[str]", path: Path) -> Iterator[dict[str, str | 
 
 
 def title_of_name(name: str) -> str:
-    """What a file name says: SumMe's videos have no other title.
+    """A file name as a title: the videos of SumMe have no other one.
 
     Example:
         >>> title_of_name("Bike_Polo")
@@ -59,20 +59,20 @@ _ENDINGS = (".mp4", ".webm")
 
 
 def find_video(root: Path, name: str) -> Path:
-    """The file under ``Videos`` that bears a name.
+    """The file of a video under ``Videos``.
 
-    SumMe's own files disagree about spaces, underscores and capitals ("Saving dolphines"); one
-    file must fit, and one only.
+    Spaces, underscores and capitals are ignored, because SumMe's own files differ in them ("Saving
+    dolphines").
 
     Args:
         root: Folder of the data set.
-        name: Of the video, without an ending.
+        name: Name of the video, without an extension.
 
     Returns:
-        The path under ``root``; ``Videos/<name>.mp4`` where there is none, for the caller to miss.
+        The path relative to ``root``; ``Videos/<name>.mp4`` if no file has this name.
 
     Raises:
-        InputError: Several files fit.
+        InputError: Several files have this name.
     """
     fitting = sorted(
         path.relative_to(root)
@@ -81,7 +81,7 @@ def find_video(root: Path, name: str) -> Path:
     )
     if len(fitting) > 1:
         raise InputError(
-            f"{root} has {len(fitting)} files for {name!r}: {', '.join(map(str, fitting))}"
+            f"{root} has {len(fitting)} files for {name!r}: {', '.join(map(str, fitting))}; keep one"
         )
     return fitting[0] if fitting else Path("Videos", f"{name}.mp4")
 

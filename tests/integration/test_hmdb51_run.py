@@ -187,7 +187,7 @@ def test_one_split_is_measured_on_its_test_clips_alone(
     # As mteb does: split 1, its test clips, a prompt of its own; uniform frames need no caption.
     argv = options(root, tmp_path, sampler="uniform@2", clips="test", splits="1")
     assert main([*argv, "--templates", "a video of {c}", "{c}"]) == 0
-    noted = "hmdb51: 4 of 4 lists have not the official 70 clips to train and 30 to test on"
+    noted = "hmdb51: 4 of 4 lists do not have the official 70 clips to train and 30 to test on"
     assert noted in capsys.readouterr().err
     measured = records(tmp_path)
     assert sorted(measured) == sorted(part(1, 2))
@@ -253,7 +253,7 @@ def assert_one_line(capsys: pytest.CaptureFixture[str], message: str) -> None:
     [
         (
             "--captioner",
-            "keyscore@t0.3 chooses by a caption; name who writes it: --captioner labels",
+            "keyscore@t0.3 needs a caption; give --captioner labels",
         ),
         (
             "--root",

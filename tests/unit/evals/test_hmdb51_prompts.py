@@ -66,7 +66,7 @@ def test_templates_come_as_texts_and_from_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a clip of {c}\na clip\n", "holds 'a clip'; expected one template a line, with {c}"),
+        ("a clip of {c}\na clip\n", "holds 'a clip'; expected one template per line, with {c}"),
         ("\n", "holds no template; expected"),
         ("a {c}\nb {c}\na {c}\n", "the template 'a {c}' was given twice"),
     ],

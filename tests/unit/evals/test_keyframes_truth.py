@@ -135,7 +135,7 @@ def test_broken_votes_are_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"shape \(4, 3\)"):
         read_votes(tmp_path, source="there")
     write_votes(tmp_path, "Jumps", [1.0, 1.0, 1.0, 1.0])
-    with pytest.raises(InputError, match="there is no peak"):
+    with pytest.raises(InputError, match="so there is no peak"):
         read_votes(tmp_path, source="there")
     savemat(tmp_path / "GT" / "Jumps.mat", {"user_score": np.zeros((4, 15))})
     with pytest.raises(InputError, match="has no FPS"):
@@ -151,8 +151,8 @@ def test_broken_votes_are_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"shape \(0, \d+\)"):
         read_votes(tmp_path, source="there")
     (tmp_path / "GT" / "Jumps.mat").write_text("no MATLAB")
-    with pytest.raises(InputError, match="is no MATLAB file"):
+    with pytest.raises(InputError, match="is not a MATLAB file"):
         read_votes(tmp_path, source="there")
     (tmp_path / "GT" / "Jumps.mat").write_bytes(b"")
-    with pytest.raises(InputError, match="is no MATLAB file"):
+    with pytest.raises(InputError, match="is not a MATLAB file"):
         read_votes(tmp_path, source="there")

@@ -88,7 +88,7 @@ def test_a_broken_group_is_one_clear_line(
 
 def test_a_file_that_is_no_h5_says_so(tmp_path: Path) -> None:
     (tmp_path / "a.h5").write_text("<html>sign in to download</html>")
-    with pytest.raises(InputError, match="no readable h5 file"):
+    with pytest.raises(InputError, match="is not a readable h5 file"):
         read_h5(tmp_path / "a.h5", n_users=USERS)
 
 
@@ -96,7 +96,7 @@ def test_an_h5_that_points_at_nothing_says_so(tmp_path: Path) -> None:
     path = write_h5(tmp_path / "a.h5", VIDEOS, changed={"picks": None})
     with h5py.File(path, "a") as file:
         file["video_10/picks"] = h5py.SoftLink("/nowhere")
-    with pytest.raises(InputError, match="no readable h5 file"):
+    with pytest.raises(InputError, match="is not a readable h5 file"):
         read_h5(path, n_users=USERS)
 
 
@@ -107,7 +107,7 @@ def test_an_empty_file_and_a_foreign_group_say_so(tmp_path: Path) -> None:
         read_h5(tmp_path / "a.h5", n_users=USERS)
     with h5py.File(tmp_path / "c.h5", "w") as file:
         file["video_1"] = 1
-    with pytest.raises(InputError, match="video_1 is no group"):
+    with pytest.raises(InputError, match="video_1 is not a group"):
         read_h5(tmp_path / "c.h5", n_users=USERS)
     with h5py.File(tmp_path / "b.h5", "w") as file:
         file["clip/picks"] = 1
