@@ -1,8 +1,8 @@
 """KeyScore: give a Video-LLM the frames that matter.
 
 What you call: `get_sampler`, `list_samplers`, `KeyScoreSampler`; `open_video`, `load_encoder`,
-`load_captioner`; the three steps of the algorithm, `propose`, `score`, `select`; `write_report`,
-`write_comparison`; `sample_video`.
+`load_captioner`, `VlmCaptioner`; the three steps of the algorithm, `propose`, `score`, `select`;
+`write_report`, `write_comparison`; `sample_video`.
 
 What you implement to extend it: `Sampler`, `Encoder`, `Captioner`, `VideoSource`. A package that
 names its class in one of the entry-point groups of `keyscore_plugin.registries` adds it by name.
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from keyscore_plugin.algorithm.stacfp import propose
     from keyscore_plugin.captioners.base import Captioner
     from keyscore_plugin.captioners.registry import load_captioner
+    from keyscore_plugin.captioners.vlm import VlmCaptioner
     from keyscore_plugin.config import (
         EncodeConfig,
         GridConfig,
@@ -95,6 +96,7 @@ __all__ = [
     "VideoFacts",
     "VideoInput",
     "VideoSource",
+    "VlmCaptioner",
     "__version__",
     "get_sampler",
     "list_samplers",
@@ -140,6 +142,7 @@ _PLACES = {
     "VideoFacts": "keyscore_plugin.types:VideoFacts",
     "VideoInput": "keyscore_plugin.video.source:VideoInput",
     "VideoSource": "keyscore_plugin.video.source:VideoSource",
+    "VlmCaptioner": "keyscore_plugin.captioners.vlm:VlmCaptioner",
     "get_sampler": "keyscore_plugin.samplers.base:get_sampler",
     "list_samplers": "keyscore_plugin.samplers.base:list_samplers",
     "load_captioner": "keyscore_plugin.captioners.registry:load_captioner",

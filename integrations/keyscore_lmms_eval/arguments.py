@@ -1,4 +1,4 @@
-"""Our part of ``--model_args``: what it may hold, and the hash that stands for all of it."""
+"""Our part of ``--model_args``: the arguments, what they decide, and a hash of that."""
 
 import hashlib
 import json
@@ -9,20 +9,28 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from keyscore_plugin._runtime.names import unknown
-from keyscore_plugin._runtime.version import VERSION
-from keyscore_plugin.config import Guide, SamplerConfig
-from keyscore_plugin.encoders.registry import encoder_weights
+from keyscore_plugin import SamplerConfig, __version__, list_samplers
 from keyscore_plugin.errors import InputError, shown
-from keyscore_plugin.hosts.download import DownloadLimits
-from keyscore_plugin.hosts.pairing import Pair, check_pair
-from keyscore_plugin.samplers.base import list_samplers
+from keyscore_plugin.hosts import (
+    QUERY_RULES,
+    DownloadLimits,
+    Guide,
+    HostProfile,
+    Pair,
+    check_pair,
+    encoder_weights,
+    unknown,
+)
 from keyscore_plugin.types.numbers import is_real, is_whole, plain
 
 PRECOMPUTED = "precomputed"
-ALLOWED_BY = "sampler_max_download_gb=...,sampler_max_download_seconds=... in model_args"
+HOST = HostProfile(
+    rule=QUERY_RULES["lmms-eval"],
+    allowed_by="sampler_max_download_gb=...,sampler_max_download_seconds=... in model_args",
+    give_text="the document asks nothing; use guide=caption, or a sampler that needs no text",
+)
 _MOST_GB = 10**9  # ours: no disk holds so much, and a product of it is finite
-_UNRANKED = ("uniform", PRECOMPUTED)  # they rank nothing: their frames are shown as stock frames
+_UNRANKED = ("uniform", PRECOMPUTED)  # nothing ranked their frames: shown as stock frames
 _RENAMED = {
     "sampler_encoder": "encoder",
     "sampler_captioner": "captioner",
@@ -34,7 +42,7 @@ _RENAMED = {
     "sampler_max_download_seconds": "max_download_seconds",
 }
 
-# Where things lie, and what may be fetched; the content of the files is in the settings.
+# Where files are, and what may be fetched; the content of the files is in the settings.
 _DECIDE_NO_FRAME = (
     "sampler_config",
     "sampler_file",
@@ -47,29 +55,32 @@ _DECIDE_NO_FRAME = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplerArguments:
-    """What a run asks for. In model_args the names in brackets are used.
+    """What a run asks for. Where model_args use another name, it stands in brackets.
 
     Attributes:
-        sampler: A name of `keyscore_plugin.list_samplers`, or ``"precomputed"``.
-        num_frames: The budget: what this many uniform frames cost the model. None is the model's
-            own. Where the model folds two frames into one visual token, ``pair="duplicate"`` and
-            ``"neighbor"`` show half as many keyframes for it.
-        encoder: (``sampler_encoder``) See `keyscore_plugin.get_sampler`.
-        captioner: (``sampler_captioner``) ``"model"``, the model that is evaluated, or a name of
-            `keyscore_plugin.get_sampler`; used when the guide needs a caption.
-        guide: ``"question"``, ``"caption"`` or ``"both"``.
-        pair: See `keyscore_plugin.hosts.pairing.pair_frames`. None is ``"duplicate"``; for
-            ``uniform`` and ``precomputed`` it is ``"plain"``, as stock sampling and the
-            published selections show their frames.
-        sampler_config: A JSON file with the settings of a `SamplerConfig`.
-        sampler_file: The selections of ``sampler=precomputed``.
-        decoder: (``sampler_decoder``) See `keyscore_plugin.open_video`.
-        device: (``sampler_device``) Of the encoder; None is the model's own.
+        sampler: Name of `keyscore_plugin.list_samplers`, or ``"precomputed"``.
+        num_frames: Budget: the number of uniform frames that cost the model as much; None takes the
+            model's own. If the model folds two frames into one visual token, ``pair="duplicate"``
+            and ``"neighbor"`` show half as many keyframes.
+        encoder: (``sampler_encoder``) Encoder as `keyscore_plugin.get_sampler` takes it.
+        captioner: (``sampler_captioner``) Captioner for guides that need a caption: ``"model"``,
+            the model that is evaluated, or a name as `keyscore_plugin.get_sampler` takes it.
+        guide: Text that scores: ``"question"``, ``"caption"`` or ``"both"``.
+        pair: What fills a visual token of two frames: ``"duplicate"``, ``"neighbor"``, ``"pack"``
+            or ``"plain"``. None is ``"duplicate"``; for ``uniform`` and ``precomputed`` it is
+            ``"plain"``, as stock sampling and the published selections show their frames.
+        sampler_config: JSON file with the settings of a `SamplerConfig`.
+        sampler_file: File of the selections for ``sampler=precomputed``.
+        decoder: (``sampler_decoder``) Decoder as `keyscore_plugin.open_video` takes it.
+        device: (``sampler_device``) Device of the encoder; None is the model's.
         cache: (``sampler_cache``) Folder of finished selections; ``"none"`` keeps none.
-        log: (``sampler_log``) The JSONL file of what was selected; ``"none"`` writes none.
-        max_download_gb: (``sampler_max_download_gb``) Allows videos at ``http(s):`` URLs of at
-            most this size; None refuses URLs.
-        max_download_seconds: (``sampler_max_download_seconds``) Time that one of these may take.
+        log: (``sampler_log``) JSONL file of the selections; ``"none"`` writes none.
+        max_download_gb: (``sampler_max_download_gb``) Largest video that may be fetched from an
+            ``http(s):`` URL; None refuses URLs.
+        max_download_seconds: (``sampler_max_download_seconds``) Longest time for one such video.
+
+    Raises:
+        InputError: An argument cannot be used.
     """
 
     sampler: str
@@ -104,7 +115,7 @@ class SamplerArguments:
         if self.max_download_seconds is not None and self.max_download_gb is None:
             raise InputError(
                 "sampler_max_download_seconds is given and URLs are not allowed; allow them by "
-                "sampler_max_download_gb=2 beside it, or leave it out"
+                "sampler_max_download_gb=2 as well, or leave it out"
             )
         # Refused here, not at the first URL of a long run.
         _limits(self.max_download_gb, self.max_download_seconds)
@@ -116,7 +127,7 @@ class SamplerArguments:
         """Take our arguments out of a model's.
 
         Returns:
-            Ours, or None without a sampler; and the rest, which is all of it without a sampler.
+            Our arguments, or None without a sampler; and the other arguments.
 
         Raises:
             InputError: An argument cannot be used, or is given without a sampler.
@@ -147,13 +158,13 @@ class SamplerArguments:
         return _limits(self.max_download_gb, self.max_download_seconds)
 
     def config(self) -> SamplerConfig:
-        """The sampler's settings: those of the file, guided by the question if none says else.
+        """The settings of the sampler: by default the question guides, then the file, then `guide`.
 
         Raises:
-            InputError: The file cannot be read or holds something else.
+            InputError: The file cannot be read or does not hold settings.
         """
         values = {} if self.sampler_config is None else _json_object(Path(self.sampler_config))
-        config = SamplerConfig.from_dict({"guide": "question", **values})
+        config = SamplerConfig.from_dict({"guide": HOST.rule.guide, **values})
         return config if self.guide is None else replace(config, guide=self.guide)
 
     def settings(self) -> dict[str, Any]:
@@ -162,14 +173,14 @@ class SamplerArguments:
         An encoder that is not on this machine yet has no weights here until it was loaded.
         """
         values = {k: v for k, v in asdict(self).items() if k not in _DECIDE_NO_FRAME}
-        values |= {"pair": self.shown, "config": self.config().to_dict(), "version": VERSION}
+        values |= {"pair": self.shown, "config": self.config().to_dict(), "version": __version__}
         values["weights"] = encoder_weights(self.encoder)
         if self.sampler_file is not None:
             values["selections"] = hashlib.sha256(_content(Path(self.sampler_file))).hexdigest()
         return values
 
     def config_hash(self) -> str:
-        """16 hexadecimal digits that change with any of `settings`."""
+        """16 hexadecimal digits that change with every change of `settings`."""
         text = json.dumps(self.settings(), sort_keys=True, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -1,4 +1,4 @@
-"""What a request of lmms-eval shows of its document: videos and a question, never the document."""
+"""What an instance of lmms-eval shows of its document: videos and a question, no answer."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ class VideoSpan:
     """A video file, or a part of it.
 
     Attributes:
-        path: As the task names it.
-        start_seconds: Where the part begins, None at the beginning.
-        end_seconds: Where it ends, None at the end.
+        path: Path or URL as the task names it.
+        start_seconds: Start of the part; None is the video's start.
+        end_seconds: End of the part; None is the video's end.
     """
 
     path: str
@@ -27,13 +27,50 @@ class Shown:
     """A video that the model would get of a document.
 
     Attributes:
-        span: The video.
-        question: The text asked about it, without the task's own instructions around it; None if
-            there is none.
+        span: Video, or part of one.
+        question: Text asked about the video, without the task's instructions around it; None if
+            the task asks nothing.
     """
 
     span: VideoSpan
     question: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EvalInstance:
+    """An instance of lmms-eval, whose arguments its simple and its chat models place differently.
+
+    Attributes:
+        instance: The `Instance` of lmms-eval.
+        is_simple: Whether a simple model answers it; else a chat model does.
+    """
+
+    instance: Any
+    is_simple: bool
+
+    @property
+    def place(self) -> tuple[int, str, str]:
+        """doc_id, task and split."""
+        doc_id, task, split = self.instance.args[3:6]
+        return doc_id, task, split
+
+    @property
+    def function_at(self) -> int:
+        """Position of ``doc_to_visual`` or ``doc_to_messages``."""
+        return 2 if self.is_simple else 1
+
+    def shown(self, doc: Mapping[str, Any]) -> list[Shown]:
+        """The videos that the model would get of the document."""
+        function = self.instance.args[self.function_at]
+        if self.is_simple:
+            return shown_in_visuals(function(doc), self.instance.args[0], task_of(function))
+        return shown_in_messages(function(doc), task_of(function))
+
+    def with_function(self, function: Callable[..., Any]) -> tuple[Any, ...]:
+        """The arguments with another function."""
+        arguments = list(self.instance.args)
+        arguments[self.function_at] = function
+        return tuple(arguments)
 
 
 def span_of(visual: Any) -> VideoSpan | None:
@@ -48,11 +85,12 @@ def span_of(visual: Any) -> VideoSpan | None:
 def shown_in_messages(messages: Any, task: Any) -> list[Shown]:
     """The videos of chat messages, in order.
 
-    Each is asked about in its own message; where that has no text, by the user's texts in all.
+    The question about a video is the text of its message; if that has none, it is all texts of the
+    user.
 
     Args:
-        messages: Of ``doc_to_messages``.
-        task: The task that made them.
+        messages: Messages of ``doc_to_messages``.
+        task: Task that made them.
     """
     texts = [_text(message) for message in _messages(messages) if message.get("role") == "user"]
     asked_in_all = without_instructions("\n".join(filter(None, texts)), task)
@@ -97,7 +135,7 @@ def with_visuals(visuals: Iterable[Any] | None, videos: Sequence[str]) -> list[A
 def without_instructions(text: str, task: Any) -> str | None:
     """The question and its options, without what the task puts before and after every question.
 
-    Only what the task itself marks is taken off: its ``pre_prompt`` and ``post_prompt``.
+    Only the ``pre_prompt`` and the ``post_prompt`` that the task marks are removed.
     """
     marked: Mapping[str, Any] = getattr(task, "lmms_eval_specific_kwargs", None) or {}
     text = text.strip()
@@ -109,12 +147,12 @@ def without_instructions(text: str, task: Any) -> str | None:
 
 
 def task_of(function: Callable[..., Any]) -> Any:
-    """The task whose method this is; None if it is no method."""
+    """The task whose method this is; None if it is a plain function."""
     return getattr(function, "__self__", None)
 
 
 def _prompts(marked: Any) -> list[str]:
-    """The longest first; some tasks mark one for each kind of question."""
+    """The marked texts, the longest first; some tasks mark one for each kind of question."""
     values = marked.values() if isinstance(marked, Mapping) else [marked]
     texts = {value.strip() for value in values if isinstance(value, str) and value.strip()}
     return sorted(texts, key=len, reverse=True)
@@ -135,7 +173,7 @@ def _text(message: Mapping[str, Any]) -> str:
 
 
 def _named_span(visual: Mapping[str, Any]) -> VideoSpan:
-    # What is no path at all becomes one that cannot be read, so that the document's error is seen.
+    # An object that is not a path becomes one that cannot be read: the document gets its error.
     path = visual.get("url") or visual.get("path") or visual
     return VideoSpan(str(path), visual.get("video_start"), visual.get("video_end"))
 

@@ -16,14 +16,14 @@ from torch import Tensor
 from keyscore_lmms_eval.model_table import Host
 from keyscore_lmms_eval.planned_video import plan_of
 from keyscore_lmms_eval.planning import Plan, read_shown
-from keyscore_plugin.hosts.pairing import Fold
+from keyscore_plugin.hosts import Fold
 from keyscore_qwen_vl_utils import install
 from keyscore_qwen_vl_utils.reader import FRAMES_PER_PATCH
 from keyscore_transformers.families import processor_fold
 
 
 def fold_of(host: Host, processor: Any) -> Fold:
-    """How many frames a visual token takes where the frames of this host go in."""
+    """How this host folds the frames that it gets into visual tokens."""
     if host.seam == "fetch_video":  # reads whole patches, for hosts that fold and hosts that do not
         return Fold(FRAMES_PER_PATCH)
     if host.seam == "processor":
@@ -32,7 +32,7 @@ def fold_of(host: Host, processor: Any) -> Fold:
 
 
 def open_seam(model: Any, host: Host) -> "PlannedLoader | None":
-    """Let the frames in; returns what has to be told of each document, if anything."""
+    """Prepare the place where frames go in; returns the loader that needs each document's plans."""
     if host.seam == "fetch_video":
         install()
     elif host.seam == "segments":
@@ -67,12 +67,12 @@ def fresh_images(host: Host) -> Iterator[None]:
 
 
 class PlannedLoader:
-    """The method ``load_video`` of a model that tells strings by ``type(x) is str``.
+    """The method ``load_video`` of a model that recognises strings by ``type(x) is str``.
 
-    Such a host loses what a path brings along, so the plans are told apart from it.
+    Such a host loses what a path carries, so the plans are set here before each document.
 
     Args:
-        stock: The method, for what it takes for a video by mistake, such as a still.
+        stock: Method of the model, for files that the host takes for videos by mistake.
     """
 
     def __init__(self, stock: Callable[[Any, int], npt.NDArray[np.uint8]]) -> None:
@@ -80,7 +80,7 @@ class PlannedLoader:
         self.plans: Sequence[Plan] = ()
 
     def __call__(self, video: Any, max_frames: int) -> npt.NDArray[np.uint8]:
-        """``(n, height, width, 3)`` frames of the first video, the only one that is asked for."""
+        """``(n, height, width, 3)`` uint8 frames of the first video; a host asks for no other."""
         path = video if isinstance(video, str) else video[0]
         plan = next((plan for plan in self.plans if plan.span.path == path), None)
         if plan is None:
@@ -94,8 +94,8 @@ class Segments:
     """The function ``load_video`` of InternVL's modules, which cuts frames into tiles.
 
     Attributes:
-        stock: The function.
-        module: Its module, which has the functions for tiles.
+        stock: Function of the module.
+        module: Module with the functions for tiles.
     """
 
     stock: Callable[..., tuple[Tensor, list[int]]]
@@ -109,7 +109,7 @@ class Segments:
         max_num: int = 1,
         num_segments: int = 32,
     ) -> tuple[Tensor, list[int]]:
-        """As the stock function: tiles of all frames, and their number for each frame."""
+        """The tiles of all frames, and the number of tiles of each frame, as the stock function."""
         plan = plan_of(video_path)
         if plan is None:
             return self.stock(video_path, bound, input_size, max_num, num_segments)

@@ -1,4 +1,4 @@
-"""Which files are videos, by their content where lmms-eval goes by a misleading name."""
+"""Which files are videos, by their content if lmms-eval is misled by the name."""
 
 import os
 from pathlib import PurePath
@@ -7,9 +7,9 @@ import av
 from PIL import Image
 
 from keyscore_plugin.errors import VideoError
-from keyscore_plugin.hosts.download import is_remote, local_path
+from keyscore_plugin.hosts import is_remote, local_path
 
-# By these lmms-eval tells a path's kind; every other file is a video to it.
+# lmms-eval goes by these suffixes and takes every other file for a video.
 _STILLS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tiff", ".webp")
 _SOUNDS = (".wav", ".mp3", ".m4a", ".aac", ".flac", ".ogg", ".opus", ".webm")
 
@@ -24,9 +24,9 @@ def is_video(path: str) -> bool:
     """Whether a file is a video.
 
     lmms-eval takes every ``.webm`` for a sound, which most models do not hear, and every ``.gif``
-    for a still. A sound that cannot be opened is called a video, so that its error is seen. What
-    lies on a server is not looked at: there, ``.webm`` is a video and the others are as lmms-eval
-    has them.
+    for a still. A sound file that cannot be opened counts as a video, so that its error is
+    reported. Files on a server are not opened: there ``.webm`` is a video, and lmms-eval decides
+    the other suffixes.
     """
     suffix = PurePath(path).suffix.lower()
     if suffix not in _STILLS + _SOUNDS:

@@ -12,16 +12,16 @@ class Host:
     """How one class of lmms-eval gets the frames of a video.
 
     Attributes:
-        seam: The place where chosen frames go in: ``"fetch_video"``, the function of
+        seam: Place where chosen frames go in: ``"fetch_video"``, the function of
             qwen-vl-utils; ``"processor"``, that of transformers, which is handed paths;
             ``"load_video"``, a method of the class; ``"segments"``, a function of its module.
-        budget: Its own argument for the number of frames, also the name of its attribute.
-        processor: Attribute that holds the processor of transformers; None if it has none.
-        one_by_one: It reads a batch as if all requests were the first one, so that with a sampler
-            the batch size has to be 1.
-        needs: Arguments of its own that must have this value, or be left out: with another one it
+        budget: Argument for the number of frames, which is also the name of the attribute.
+        processor: Attribute that holds the processor of transformers; None if the class has none.
+        one_by_one: Whether the class reads a batch as if all requests were the first one; then a
+            sampler needs batch size 1.
+        needs: Arguments that must have this value or be left out: with another value the class
             reads videos where no sampler can reach.
-        asks: Arguments of its own that must be given so: it reads no videos by default.
+        asks: Arguments that must have this value: by default the class reads no videos.
     """
 
     seam: Seam

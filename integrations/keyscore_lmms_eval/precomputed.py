@@ -6,22 +6,24 @@ from pathlib import Path, PurePath
 
 import torch
 
+from keyscore_lmms_eval.arguments import PRECOMPUTED, SamplerArguments
 from keyscore_lmms_eval.selection_files import Entry, read_entries
+from keyscore_plugin import VideoInput, VideoSource, open_video
 from keyscore_plugin.errors import InputError
+from keyscore_plugin.hosts import TrimmedVideo
 from keyscore_plugin.types import STAGES, Selection
-from keyscore_plugin.video.source import VideoSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What identifies a document; of the document itself only its own ids are read.
+    """The facts that identify a document; only its id fields are read from the document.
 
     Attributes:
         task: Name of the task.
         doc_id: Position of the document in its split.
-        ids: Values of its fields that are ids, as text.
+        ids: Values of its id fields, as text.
         video: Path of the video.
-        question: What is asked.
+        question: Question about the video.
     """
 
     task: str
@@ -35,10 +37,10 @@ class Precomputed:
     """The selections of one file.
 
     Args:
-        path: See `read_entries`.
+        path: File as `read_entries` takes it.
 
     Raises:
-        InputError: The file cannot be read or is none of these.
+        InputError: The file cannot be read or has a form that is unknown.
     """
 
     def __init__(self, path: Path) -> None:
@@ -80,19 +82,62 @@ class Precomputed:
         )
 
 
+class PrecomputedSampler:
+    """A sampler that returns the frames of an entry.
+
+    Args:
+        entry: Entry of the document.
+        arguments: Arguments of the run; if they name a number of frames, it is a limit.
+    """
+
+    name = PRECOMPUTED
+    needs_text = False
+
+    def __init__(self, entry: Entry, arguments: SamplerArguments) -> None:
+        self._entry = entry
+        self._arguments = arguments
+
+    def __call__(
+        self,
+        video: VideoInput,
+        *,
+        num_frames: int | None = None,
+        threshold: float | None = None,
+        caption: str | None = None,
+        question: str | None = None,
+        fps: float | None = None,
+    ) -> Selection:
+        """The frames of the entry, by the frame indices of this video or part.
+
+        Raises:
+            InputError: The entry has no frames, frames of another video, or more than the limit.
+        """
+        source = open_video(video)
+        first = source.first if isinstance(source, TrimmedVideo) else 0
+        given = selection_of(self._entry, source, first=first)
+        limit = self._arguments.num_frames
+        if limit is not None and num_frames is not None and len(given) > num_frames:
+            raise InputError(
+                f"the precomputed selection of {source.path} has {len(given)} frames, and "
+                f"num_frames={limit} allows {num_frames} with pair={self._arguments.shown}; raise "
+                "it, or leave it out"
+            )
+        return given
+
+
 def selection_of(entry: Entry, source: VideoSource, *, first: int = 0) -> Selection:
     """The entry's frames as a selection of an open video, or of a part of one.
 
-    Indices are sorted, and one that stands twice counts once; seconds become the nearest frames.
-    Both count from the first frame of the whole video, whatever part a document asks about.
+    Indices are sorted, and repeated ones count once; seconds become the nearest frames. Both count
+    from the first frame of the whole video, also if the document asks about a part of it.
 
     Args:
-        entry: What the file holds.
-        source: The video or the part.
-        first: Frame of the video at which it begins.
+        entry: Entry of the file.
+        source: Video or part of a video.
+        first: Frame of the video at which the part begins.
 
     Raises:
-        InputError: There are no frames, or they are not in this video.
+        InputError: The entry has no frames, or frames that are not in this video.
     """
     if entry.error is not None:
         raise InputError(f"the precomputed selection is an error: {entry.error}")
@@ -116,7 +161,7 @@ def selection_of(entry: Entry, source: VideoSource, *, first: int = 0) -> Select
         notes = (f"{len(given)} precomputed frames, sorted, are {len(indices)} different ones",)
     return Selection(
         video=source.path,
-        sampler="precomputed",
+        sampler=PRECOMPUTED,
         config={},
         num_frames=None,
         indices=indices,
@@ -148,5 +193,5 @@ def _same_question(entry: Entry, wanted: Wanted) -> bool:
 
 
 def _is_for_any_question(entry: Entry, wanted: Wanted) -> bool:
-    """An entry for a video, whatever is asked about it."""
+    """Whether an entry is for every question about a video."""
     return entry.video is not None and entry.question is None and entry.place is None

@@ -1,4 +1,4 @@
-"""A run with a sampler: choose for every document, let the stock class answer, keep the log."""
+"""A run with a sampler: choose for each document, let the stock class answer, write the log."""
 
 import time
 from collections import deque
@@ -13,9 +13,8 @@ from tqdm import tqdm
 
 from keyscore_lmms_eval import fingerprint
 from keyscore_lmms_eval.arguments import SamplerArguments
-from keyscore_lmms_eval.documents import task_of, with_videos, with_visuals
+from keyscore_lmms_eval.documents import EvalInstance, task_of, with_videos, with_visuals
 from keyscore_lmms_eval.injection import fold_of, fresh_images, open_seam
-from keyscore_lmms_eval.instances import Request
 from keyscore_lmms_eval.model_table import Host
 from keyscore_lmms_eval.planned_video import planned_video
 from keyscore_lmms_eval.planning import Plan, Planner
@@ -23,21 +22,20 @@ from keyscore_lmms_eval.precomputed import Wanted
 from keyscore_lmms_eval.processors import ChosenFramesProcessor
 from keyscore_lmms_eval.selection_files import document_ids
 from keyscore_lmms_eval.selection_log import SelectionLog, figures
-from keyscore_plugin.captioners.base import Captioner
-from keyscore_plugin.captioners.vlm import VlmCaptioner
+from keyscore_plugin import Captioner, VlmCaptioner
 from keyscore_plugin.errors import InputError, MemoryEndedError
 from keyscore_transformers.enable import enable
 from keyscore_transformers.enabled import stock_copy
 
-_NO_ANSWER = ""  # what a document with a broken video gets; the response cache keeps no such
+_NO_ANSWER = ""  # for a document with a broken video; the response cache keeps no empty answer
 
 
 class SampledRun:
     """The runs of one model with one sampler.
 
     Args:
-        model: Made by its stock class.
-        arguments: What the run asks for.
+        model: Model as its stock class made it.
+        arguments: Arguments of the run.
         host: How the model gets its frames.
     """
 
@@ -73,7 +71,7 @@ class SampledRun:
             InputError: Nothing could be selected from any video, and not because none can be read.
         """
         start = time.perf_counter()
-        # With repeats one instance stands several times.
+        # With repeats the list has an instance several times.
         different = {id(instance): instance for instance in requests}
         progress = tqdm(different.items(), desc="Selecting frames", disable=self._model.rank != 0)
         plans = {key: self._plan(instance) for key, instance in progress}
@@ -100,8 +98,8 @@ class SampledRun:
         return results
 
     def _plan(self, instance: Any) -> list[Plan]:
-        request = Request(instance, self._model.is_simple)
-        doc_id, task, split = request.place
+        asked = EvalInstance(instance, self._model.is_simple)
+        doc_id, task, split = asked.place
         doc = self._model.task_dict[task][split][doc_id]
         return [
             self._planner.plan(
@@ -114,18 +112,18 @@ class SampledRun:
                 ),
                 shown.span,
             )
-            for shown in request.shown(doc)
+            for shown in asked.shown(doc)
         ]
 
     @contextmanager
     def _frames_in_place(
         self, instances: Sequence[Any], plans: Mapping[int, list[Plan]]
     ) -> Iterator[None]:
-        """The requests ask for the chosen frames inside the block."""
+        """Inside the block the requests ask for the chosen frames."""
         own = {id(instance): (instance, instance.arguments) for instance in instances}
         budget = getattr(self._model, self._host.budget)
         # Some hosts sample once more from what they get, which this makes the identity.
-        most = max((len(plan.shown) for key in own for plan in plans[key]), default=budget)
+        most = max((plan.n_shown for key in own for plan in plans[key]), default=budget)
         setattr(self._model, self._host.budget, most)
         try:
             for key, (instance, _) in own.items():
@@ -138,8 +136,8 @@ class SampledRun:
                 instance.arguments = arguments
 
     def _arguments_with(self, instance: Any, plans: list[Plan]) -> tuple[Any, ...]:
-        request = Request(instance, self._model.is_simple)
-        stock = instance.args[request.function_at]
+        asked = EvalInstance(instance, self._model.is_simple)
+        stock = instance.args[asked.function_at]
         loader = self._loader
         videos = [planned_video(plan, self._fetched) for plan in plans]
 
@@ -152,7 +150,7 @@ class SampledRun:
         def messages(doc: Any, *args: Any, **kwargs: Any) -> Any:
             return with_videos(stock(doc, *args, **kwargs), videos, task_of(stock))
 
-        return request.with_function(visuals if request.is_simple else messages)
+        return asked.with_function(visuals if asked.is_simple else messages)
 
     def _report(
         self,
@@ -161,7 +159,7 @@ class SampledRun:
         *,
         end_to_end_seconds: float,
     ) -> None:
-        # A process without documents of its own answers one of another's, only to keep step.
+        # A process without documents answers one of another process, only to keep step.
         counted = [
             plan
             for key, several in plans.items()
@@ -180,7 +178,7 @@ class SampledRun:
 def check_arguments(
     arguments: SamplerArguments, host: Host, model_args: Mapping[str, Any]
 ) -> SamplerArguments:
-    """Refuse what this host cannot do, and fill in what it decides.
+    """Refuse arguments that this host cannot follow, and set those that it decides.
 
     Raises:
         InputError: The arguments do not fit together.
@@ -229,14 +227,14 @@ def _broken(plans: Sequence[Plan]) -> bool:
 
 
 def _refuse_unread(plans: Sequence[Plan]) -> None:
-    """Some hosts pass over a second video, or one of another format, and answer all the same."""
+    """Some hosts ignore a second video, or one of another format, and answer all the same."""
     for plan in plans:
         if plan.reads == 0:
             plan.error = InputError(f"this model of lmms-eval does not read {plan.span.path}")
 
 
 def _refuse_if_all_fail(plans: Sequence[Plan]) -> None:
-    """What goes wrong with every video does not lie in the videos."""
+    """An error of every video is not an error in the videos."""
     errors = [plan.error for plan in plans]
     if errors and all(isinstance(error, InputError | MemoryEndedError) for error in errors):
         raise InputError(

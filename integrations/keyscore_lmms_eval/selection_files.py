@@ -21,14 +21,14 @@ class Entry:
     """One selection of the file.
 
     Attributes:
-        indices: Frame indices; None where seconds are given.
-        seconds: Times of the frames; None where indices are given.
-        video: Stem of the video's file name; None if it is not named.
+        indices: Frame indices; None if the file gives seconds.
+        seconds: Times of the frames; None if the file gives indices.
+        video: Stem of the video's file name; None if the file has none.
         ids: Ids of the question, as text.
-        question: Text of the question; None if it is not given.
-        position: Place in a file that only lists frames, one document after another.
-        place: Task and position of its document, as our log has them; None if not given.
-        error: Why there are no frames.
+        question: Text of the question; None if the file has none.
+        position: Position in a file that only lists frames, one document after another.
+        place: Task and position of the document, as in our log; None if the file has neither.
+        error: Reason why there are no frames.
     """
 
     indices: tuple[int, ...] | None = None
@@ -42,17 +42,17 @@ class Entry:
 
 
 def read_entries(path: Path) -> list[Entry]:
-    """The selections of a file, whose kind is told by what is in it.
+    """The selections of a file, whose content decides its kind.
 
     - JSON lines with ``indices``: the output of ``keyscore batch``, and our own log;
-    - a list of lists of frame indices, one a document in the task's order (AKS,
+    - a list of lists of frame indices, one for each document in the task's order (AKS,
       ``selected_frames.json``);
     - an object of video names, each a list of questions with ``frames`` in seconds (BOLT);
-    - a list of objects with ``keyframe_indices`` (WFS-SB) or ``frame_idx`` (TSPO) beside fields of
+    - a list of objects with ``keyframe_indices`` (WFS-SB) or ``frame_idx`` (TSPO) and fields of
       their document.
 
     Raises:
-        InputError: The file cannot be read or is none of these.
+        InputError: The file cannot be read or is of another kind.
     """
     content = _loaded(path)
     if isinstance(content, list) and content and all(isinstance(e, list) for e in content):

@@ -1,4 +1,4 @@
-"""The log of a run, a line a video, and the figures of lmms-eval's table of throughput."""
+"""The log of a run, one line per video, and the figures of lmms-eval's table of throughput."""
 
 import json
 import time
@@ -9,10 +9,10 @@ from typing import Any
 from keyscore_lmms_eval.arguments import SamplerArguments
 from keyscore_lmms_eval.planning import Plan
 from keyscore_plugin.errors import shown
+from keyscore_plugin.hosts import is_data_url
 from keyscore_plugin.types import STAGES
-from keyscore_plugin.video.copies import is_data_url
 
-FOLDER = "keyscore_logs"  # where nothing else is asked for
+FOLDER = "keyscore_logs"  # if the arguments name no file
 
 
 class SelectionLog:
@@ -24,8 +24,8 @@ class SelectionLog:
     first frame), visual_tokens, cached, seconds by stage, caption, notes.
 
     Args:
-        arguments: What the run asks for; ``log`` names the file.
-        rank: Of this process; each has a file of its own.
+        arguments: Arguments of the run; ``log`` names the file.
+        rank: Rank of this process; each process writes its own file.
         world_size: Number of processes.
     """
 
@@ -39,7 +39,7 @@ class SelectionLog:
             self.path = path.with_suffix(f".{rank}{path.suffix}") if world_size > 1 else path
 
     def write(self, plans: Sequence[Plan]) -> None:
-        """Append one line a plan."""
+        """Append one line for each plan."""
         if self.path is None:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,18 +58,18 @@ class SelectionLog:
             "question": plan.question,
             **self._settings,
         }
-        selection = plan.selection
-        if selection is None:
+        chosen = plan.chosen
+        if chosen is None:
             return facts
-        first = plan.first
+        selection = chosen.selection
         return facts | {
-            "indices": [first + i for i in selection.indices],
+            "indices": list(selection.indices),
             "pts_seconds": selection.pts_seconds,
             "start_pts_seconds": selection.start_pts_seconds,
-            "shown": [first + i for i in plan.shown],
-            "shown_seconds": plan.shown_seconds.tolist(),
+            "shown": chosen.indices.tolist(),
+            "shown_seconds": chosen.seconds.tolist(),
             "visual_tokens": plan.visual_tokens,
-            "cached": plan.cached,
+            "cached": chosen.cached,
             "seconds": dict(selection.seconds),
             "caption": None if selection.caption is None else selection.caption.text,
             "encoder": selection.encoder,
@@ -82,24 +82,22 @@ def figures(plans: Sequence[Plan], *, end_to_end_seconds: float) -> dict[str, fl
     """Means over the videos of a run, for lmms-eval's table of throughput.
 
     Args:
-        plans: Of all videos.
-        end_to_end_seconds: From the first selection to the last answer.
+        plans: Plans of all videos.
+        end_to_end_seconds: Time from the first selection to the last answer.
     """
-    done = [plan for plan in plans if plan.selection is not None]
+    done = [(plan, plan.chosen) for plan in plans if plan.chosen is not None]
     sums = dict.fromkeys(("selected_frames", "shown_frames", "cached", "visual_tokens"), 0.0)
     seconds = dict.fromkeys((*STAGES, "total"), 0.0)
-    for plan in done:
-        selection = plan.selection
-        if selection is not None:
-            sums["selected_frames"] += len(selection)
-            for stage in seconds:
-                seconds[stage] += selection.seconds.get(stage, 0.0)
-        sums["shown_frames"] += len(plan.shown)
-        sums["cached"] += plan.cached
+    for plan, chosen in done:
+        sums["selected_frames"] += len(chosen.selection)
+        for stage in seconds:
+            seconds[stage] += chosen.selection.seconds.get(stage, 0.0)
+        sums["shown_frames"] += plan.n_shown
+        sums["cached"] += chosen.cached
         sums["visual_tokens"] += plan.visual_tokens or 0
     means = {f"keyscore_{name}": total / max(1, len(done)) for name, total in sums.items()}
-    if any(plan.visual_tokens is None for plan in done):
-        del means["keyscore_visual_tokens"]  # some hosts do not tell
+    if any(plan.visual_tokens is None for plan, _ in done):
+        del means["keyscore_visual_tokens"]  # some hosts do not say
     means |= {
         f"keyscore_{stage}_seconds": total / max(1, len(done)) for stage, total in seconds.items()
     }

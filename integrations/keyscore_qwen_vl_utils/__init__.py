@@ -13,7 +13,7 @@ Example:
     )
 """
 
-from keyscore_plugin.hosts.download import DownloadLimits
+from keyscore_plugin.hosts import DownloadLimits
 from keyscore_qwen_vl_utils.hook import install, uninstall
 
 __all__ = ["DownloadLimits", "install", "uninstall"]

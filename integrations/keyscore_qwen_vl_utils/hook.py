@@ -1,4 +1,4 @@
-"""Where qwen-vl-utils calls us: its table of video readers, and the functions around them."""
+"""Our readers and functions in place of those of qwen-vl-utils."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -6,8 +6,8 @@ from contextvars import ContextVar
 from functools import update_wrapper
 from typing import Any
 
-from keyscore_plugin._runtime.optional import require
 from keyscore_plugin.errors import InputError, shown
+from keyscore_plugin.hosts import require
 from keyscore_qwen_vl_utils.reader import Read, read
 from keyscore_qwen_vl_utils.request import KeyedVideo, forget_samplers, with_own_keys
 
@@ -17,13 +17,13 @@ _n_reads: ContextVar[int] = ContextVar("n_reads", default=0)  # of `SelectingRea
 
 
 class SelectingReader:
-    """A video reader that selects for an element with a ``sampler``, and else is the stock one.
+    """A video reader that chooses frames for an element with a ``sampler``, else the stock one.
 
     Every entry of the table is wrapped: after an error in one reader qwen-vl-utils goes on with
     ``"torchvision"``, which would turn an error of ours into evenly spaced frames.
 
     Args:
-        stock: The reader of qwen-vl-utils.
+        stock: Reader of qwen-vl-utils.
     """
 
     def __init__(self, stock: Callable[[dict[str, Any]], Read]) -> None:
@@ -40,14 +40,14 @@ class SelectingReader:
 
 
 class WatchedFunction:
-    """A function of qwen-vl-utils that first puts back what others have replaced.
+    """A function of qwen-vl-utils that first installs again what others have replaced.
 
     Other libraries change this table and these functions after us (ms-swift 4.6 puts its own
     readers into the table), and code that imported one of them by name goes on calling it. So each
-    function on the way to a reader looks after all of them.
+    function on the way to a reader restores all of them.
 
     Args:
-        stock: The function of qwen-vl-utils.
+        stock: Function of qwen-vl-utils.
     """
 
     def __init__(self, stock: Callable[..., Any]) -> None:
@@ -60,17 +60,17 @@ class WatchedFunction:
         return getattr(self.stock, name)  # such as `cache_clear`
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """As the stock function."""
+        """Call the stock function."""
         if _installed.is_set():
             install()
         return self.stock(*args, **kwargs)
 
 
 class CheckedFetch(WatchedFunction):
-    """`fetch_video`, which ends with an error if nobody chose the frames that were asked for."""
+    """`fetch_video`, with an error if the sampler that was asked for did not choose the frames."""
 
     def __call__(self, ele: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """As the stock function, which names the first argument so."""
+        """Call the stock function, which gives the first argument this name."""
         if not _has_sampler(with_own_keys(ele)):
             return super().__call__(ele, *args, **kwargs)
         if not _installed.is_set():
@@ -94,10 +94,10 @@ class CheckedFetch(WatchedFunction):
 
 
 class CheckedImage(WatchedFunction):
-    """`fetch_image`, which knows no sampler and would leave it out without a word."""
+    """`fetch_image`, with an error for a sampler, which the stock function would ignore."""
 
     def __call__(self, ele: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """As the stock function, which names the first argument so."""
+        """Call the stock function, which gives the first argument this name."""
         if _has_sampler(ele):
             raise InputError(
                 f"sampler={shown(ele['sampler'])} chooses among the frames of a video and was "
@@ -110,7 +110,7 @@ class CheckedImage(WatchedFunction):
 _WATCHED: tuple[tuple[str, str, type[WatchedFunction]], ...] = (
     ("qwen_vl_utils", "fetch_video", CheckedFetch),
     ("qwen_vl_utils.vision_process", "fetch_video", CheckedFetch),
-    # By these those come past here who imported the stock functions by name.
+    # Code that imported the stock functions by name passes through these.
     ("qwen_vl_utils.vision_process", "extract_vision_info", WatchedFunction),
     ("qwen_vl_utils.vision_process", "get_video_reader_backend", WatchedFunction),
     ("qwen_vl_utils.vision_process", "fetch_image", CheckedImage),
@@ -122,7 +122,7 @@ def _has_sampler(element: Mapping[str, Any]) -> bool:
 
 
 def _readers() -> dict[str, Any]:
-    """The table from which qwen-vl-utils takes a reader at each call."""
+    """The table in which qwen-vl-utils looks up a reader at each call."""
     module: Any = require("qwen_vl_utils.vision_process", extra=_EXTRA)
     readers: dict[str, Any] = module.VIDEO_READER_BACKENDS
     return readers
@@ -131,23 +131,25 @@ def _readers() -> dict[str, Any]:
 def install() -> None:
     """Let elements of type video name a sampler; without that key nothing changes.
 
-    An element may hold, beside what qwen-vl-utils knows (``nframes`` or ``fps``, ``video_start``,
-    ``video_end``, ``max_pixels`` ...):
+    In addition to the keys of qwen-vl-utils (``nframes`` or ``fps``, ``video_start``,
+    ``video_end``, ``max_pixels`` ...) an element may hold:
 
-    - ``sampler``: a name, see `keyscore_plugin.list_samplers`, or a sampler;
-    - ``caption``, ``question``: the text that scores, and ``guide``: which of them does;
-    - ``pair``: what the two frames of a visual token are, see `keyscore_plugin.hosts.pairing`;
-    - ``encoder``, ``captioner``, ``decoder``, ``device``: see `keyscore_plugin.get_sampler`;
-    - ``limits``: a `DownloadLimits`, which allows an ``http(s):`` URL; it is refused without.
+    - ``sampler``: a name of `keyscore_plugin.list_samplers`, or a sampler;
+    - ``caption``, ``question``: the texts, and ``guide``: which of them scores;
+    - ``pair``: what the two frames of a visual token are, ``"duplicate"``, ``"neighbor"``,
+      ``"pack"`` or ``"plain"``;
+    - ``encoder``, ``captioner``, ``decoder``, ``device``: as `keyscore_plugin.get_sampler` takes
+      them;
+    - ``limits``: a `DownloadLimits`, which allows an ``http(s):`` URL; without it URLs are refused.
 
-    ``nframes`` stays the number of frames that the model gets. One visual token holds two frames,
-    so they are ``nframes / 2`` keyframes (``nframes`` with ``pair="plain"``), and cost what
-    ``nframes`` evenly spaced frames cost. A list of frames needs ``sample_fps``, its frames per
-    second: by these its times are known.
-    Samplers are kept between calls: an encoder is loaded once.
+    ``nframes`` remains the number of frames that the model gets. One visual token holds two frames,
+    so they are ``nframes / 2`` keyframes (``nframes`` with ``pair="plain"``) and cost as much as
+    ``nframes`` evenly spaced frames. A list of frames needs ``sample_fps``, its frames per second,
+    from which its times are computed. Samplers are kept between calls: an encoder is loaded once.
 
-    Installing twice is fine. What another library replaces afterwards is wrapped again at the next
-    call; one that reads by itself is refused there. Each process installs for itself.
+    A second `install` does nothing. Functions that another library replaces afterwards are wrapped
+    again at the next call; a replacement that reads videos by itself is refused there. Each process
+    installs separately.
 
     Raises:
         MissingDependencyError: qwen-vl-utils is not installed.
@@ -165,7 +167,7 @@ def install() -> None:
 
 
 def uninstall() -> None:
-    """Put everything back as it was and let the samplers go; fine if nothing was installed."""
+    """Restore the stock functions and drop the samplers; without `install` this does nothing."""
     readers = _readers()
     for name, reader in list(readers.items()):
         if isinstance(reader, SelectingReader):

@@ -6,7 +6,7 @@ Example:
     generate(model, processor, messages, sampler="keyscore", num_frames=8, max_new_tokens=64)
 """
 
-from keyscore_plugin.hosts.download import DownloadLimits
+from keyscore_plugin.hosts import DownloadLimits
 from keyscore_transformers.enable import enable
 from keyscore_transformers.generate import generate
 

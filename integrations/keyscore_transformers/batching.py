@@ -1,4 +1,4 @@
-"""Captions of several videos in one generation, though each sampler asks for its own."""
+"""Captions of several videos in one generation, although each sampler asks for one caption."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Protocol, TypeVar, runtime_checkable
 
-from keyscore_plugin.captioners.base import Captioner
+from keyscore_plugin import Captioner
 from keyscore_plugin.types import Caption, Frames
 
 T = TypeVar("T")
@@ -17,17 +17,17 @@ class BatchCaptioner(Captioner, Protocol):
     """A captioner that is cheaper for many videos at once."""
 
     def caption_batch(self, videos: Sequence[Frames]) -> list[Caption]:
-        """One sentence about each video."""
+        """One sentence about each video, in their order."""
 
 
-class Meeting:
+class BatchingCaptioner:
     """A captioner that waits until every running job wants its caption, and asks for all at once.
 
-    The jobs take turns: one runs at a time, until it ends or waits for its caption. So nothing
-    that they share has to be safe for threads.
+    The jobs take turns: one runs at a time, until it ends or waits for its caption. So what they
+    share does not have to be thread-safe.
 
     Args:
-        captioner: Makes the captions.
+        captioner: Captioner that writes the captions.
     """
 
     def __init__(self, captioner: BatchCaptioner) -> None:
@@ -43,7 +43,7 @@ class Meeting:
         """Run the jobs and return what each returned, in their order.
 
         Raises:
-            Exception: What the first job that failed raised.
+            Exception: The error of the first job that failed.
         """
         with self._one_at_a_time, ThreadPoolExecutor(len(jobs), "keyscore") as pool:
             self._running = len(jobs)
@@ -51,7 +51,7 @@ class Meeting:
         return [future.result() for future in futures]
 
     def caption(self, frames: Frames) -> Caption:
-        """One sentence about these frames; called by a job, or outside of any."""
+        """One sentence about these frames, for a job or for a caller outside of `run`."""
         if self._running == 0:
             return self._captioner.caption(frames)
         mine, seat = self._round, len(self._waiting)

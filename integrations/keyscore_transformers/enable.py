@@ -1,22 +1,17 @@
-"""`enable`: one processor instance of transformers learns ``sampler=``."""
+"""`enable`: let one processor of transformers choose frames by ``sampler=``."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from keyscore_plugin.captioners.base import Captioner
-from keyscore_plugin.captioners.vlm import VlmCaptioner
-from keyscore_plugin.config import SamplerConfig
-from keyscore_plugin.encoders.base import Encoder
-from keyscore_plugin.hosts.download import DownloadLimits, check_limits
-from keyscore_plugin.samplers.base import Sampler
-from keyscore_transformers.batching import BatchCaptioner, Meeting
-from keyscore_transformers.choosing import Chooser
+from keyscore_plugin import Captioner, Encoder, Sampler, SamplerConfig, VlmCaptioner
+from keyscore_plugin.hosts import DownloadLimits, SamplerPool, check_limits
+from keyscore_transformers.batching import BatchCaptioner, BatchingCaptioner
+from keyscore_transformers.choosing import HOST
 from keyscore_transformers.enabled import attach, stock_copy
 from keyscore_transformers.families import Positions, times_of
 from keyscore_transformers.positions import make_ready
 from keyscore_transformers.state import State
-from keyscore_transformers.videos import ALLOWED_BY
 
 P = TypeVar("P")
 
@@ -35,59 +30,60 @@ def enable(
 ) -> P:
     """Let this processor choose frames: ``processor.apply_chat_template(..., sampler="keyscore")``.
 
-    Only this instance changes, and only calls that ask for a sampler; everything else gives
-    bit-identical output. (Videos whose frames KeyScore chose before, as in qwen-vl-utils, count as
-    asking: Qwen2.5-VL is told their true times.) A second call replaces the settings of the first.
+    Only this instance changes, and only calls that ask for a sampler; every other call gives
+    bit-identical output. A call with videos whose frames KeyScore chose before, as in
+    qwen-vl-utils, counts as asking: Qwen2.5-VL gets their true times. A second `enable` replaces
+    the settings of the first.
 
-    Such calls understand, flat, in ``processor_kwargs``, in ``videos_kwargs`` or in a video's own
-    content block: ``sampler``, ``num_frames`` (keyframes; 8 by default), ``threshold``,
+    Such a call takes these keywords, flat, in ``processor_kwargs``, in ``videos_kwargs`` or in a
+    video's content block: ``sampler``, ``num_frames`` (keyframes, 8 by default), ``threshold``,
     ``token_budget`` (as many visual tokens as this many uniform frames), ``caption``, ``question``,
-    ``guide`` and ``pair`` (see `keyscore_plugin.hosts.pairing.pair_frames` for what it costs).
-    In a chat, a video's question is the text of its own message, whatever is asked later.
-    Afterwards `last_selections` tells what was chosen, and why; each thread sees its own.
+    ``guide``, ``pair`` (what fills a visual token of two frames: ``"duplicate"``, ``"neighbor"``,
+    ``"pack"`` or ``"plain"``), ``video_start`` and ``video_end`` (seconds from the first frame).
+    In a chat, the question about a video is the text of the video's own message; later messages do
+    not change it. After the call ``processor.last_selections`` holds what was chosen; each thread
+    sees the selections of its own calls.
 
     Args:
-        processor: A processor of a family in `keyscore_transformers.families.FAMILIES`.
-        sampler: For calls that name none; None leaves those untouched. A call's own word goes
-            first: with ``sampler=None`` or ``do_sample_frames=False`` it is left untouched too.
-        captioner: Makes the caption where none is given: a `Captioner`, or ``"labels"``.
-        model: The model that will answer. It makes the captions where there is no ``captioner``.
-            With transformers before 5.18 a Qwen2.5-VL also learns here to read true times.
-        encoder: See `keyscore_plugin.get_sampler`.
-        config: Settings of the samplers; see `keyscore_plugin.get_sampler`.
-        decoder: See `keyscore_plugin.open_video`.
-        device: Of the encoder.
+        processor: Processor of a family in `keyscore_transformers.families.FAMILIES`.
+        sampler: Sampler for calls that name none; None leaves such calls untouched. The call goes
+            first: ``sampler=None`` or ``do_sample_frames=False`` leaves it untouched too.
+        captioner: Captioner for calls without a caption: a `Captioner`, or ``"labels"``.
+        model: Model that will answer. It writes the captions if there is no ``captioner``. With
+            transformers before 5.18 this also lets a Qwen2.5-VL read true times.
+        encoder: Encoder of the samplers, as `keyscore_plugin.get_sampler` takes it.
+        config: Settings of the samplers, as `keyscore_plugin.get_sampler` takes them.
+        decoder: Decoder of files, as `keyscore_plugin.open_video` takes it.
+        device: Device of the encoder: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
         limits: What a video at an ``http(s):`` URL may cost; None refuses URLs.
 
     Returns:
         The same processor.
 
     Raises:
-        InputError: The processor is of no family that is known, or ``limits`` are none.
+        InputError: The processor's family is unknown, or ``limits`` is not a `DownloadLimits`.
     """
     times_of(processor)
-    check_limits(limits, allowed_by=ALLOWED_BY)
-    chooser = Chooser(
+    check_limits(limits, allowed_by=HOST.allowed_by)
+    samplers = SamplerPool(
         captioner=_in_batches(captioner),
         encoder=encoder,
         config=SamplerConfig.of(config),
         decoder=decoder,
         device=device,
-        limits=limits,
-        samplers={},
     )
-    attach(processor, State(sampler=sampler, chooser=chooser, model=None))
+    attach(processor, State(sampler=sampler, samplers=samplers, limits=limits))
     if model is not None:
         add_model(processor, model)
     return processor
 
 
 def add_model(processor: Any, model: Any) -> None:
-    """Let an enabled processor know its model; its other settings stay.
+    """Give an enabled processor its model; the other settings stay.
 
     Args:
-        processor: One that `enable` was called for.
-        model: Makes the captions if nothing else does.
+        processor: Enabled processor.
+        model: Model that writes the captions if there is no other captioner.
     """
     state = processor._keyscore
     if state.model is model:
@@ -95,14 +91,14 @@ def add_model(processor: Any, model: Any) -> None:
     times = times_of(processor)
     if isinstance(times, Positions) and times.needs_help:
         make_ready(model)
-    chooser = state.chooser
-    captions_itself = chooser.captioner is None or state.captions_itself
+    samplers = state.samplers
+    captions_itself = samplers.captioner is None or state.captions_itself
     if captions_itself:
         captioner = _in_batches(VlmCaptioner(model, stock_copy(processor)))
-        chooser = replace(chooser, captioner=captioner, samplers={})
-    state = replace(state, chooser=chooser, model=model, captions_itself=captions_itself)
+        samplers = replace(samplers, captioner=captioner)
+    state = replace(state, samplers=samplers, model=model, captions_itself=captions_itself)
     attach(processor, state)
 
 
 def _in_batches(captioner: str | Captioner | None) -> str | Captioner | None:
-    return Meeting(captioner) if isinstance(captioner, BatchCaptioner) else captioner
+    return BatchingCaptioner(captioner) if isinstance(captioner, BatchCaptioner) else captioner

@@ -1,4 +1,4 @@
-"""A processor of transformers that understands ``sampler=``: its methods and its class."""
+"""A processor of transformers that takes ``sampler=``: its methods and its class."""
 
 import copy
 import inspect
@@ -11,15 +11,14 @@ from typing import Any
 from torch import Tensor
 from transformers import BatchFeature, ProcessorMixin
 
-from keyscore_plugin.captioners.vlm import takes_times
 from keyscore_plugin.errors import InputError
+from keyscore_plugin.hosts import Chosen, HostRequest, takes_times
 from keyscore_plugin.types import Selection
-from keyscore_transformers.choosing import Chosen
+from keyscore_transformers.choosing import choose_all
 from keyscore_transformers.families import Positions, processor_fold, times_of
 from keyscore_transformers.positions import is_ready
 from keyscore_transformers.request import (
     Block,
-    VideoRequest,
     names_a_sampler,
     refuse_audio_of_videos,
     refuse_stock_sampling,
@@ -30,15 +29,20 @@ from keyscore_transformers.request import (
     without_sampler,
 )
 from keyscore_transformers.state import Memory, State
-from keyscore_transformers.times import grid_intervals, patches_chosen_before, with_intervals
+from keyscore_transformers.times import (
+    frame_metadata,
+    grid_intervals,
+    patches_chosen_before,
+    with_intervals,
+)
 from keyscore_transformers.videos import check_one_video, flat_videos, same_nesting
 
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """What a template wants of the call inside it: these requests; None, nothing of ours."""
+    """What `apply_chat_template` wants of the `__call__` inside it; None for no sampler."""
 
-    requests: list[VideoRequest] | None
+    requests: list[HostRequest] | None
 
 
 # From apply_chat_template to the __call__ inside it: how transformers routes keywords in between
@@ -47,7 +51,7 @@ _PENDING: ContextVar[_Pending | None] = ContextVar("keyscore_pending", default=N
 
 
 class EnabledProcessor(ProcessorMixin):
-    """What `enable` puts before the class of one processor."""
+    """The base that `enable` puts before the class of one processor."""
 
     _keyscore: State
 
@@ -55,8 +59,7 @@ class EnabledProcessor(ProcessorMixin):
     def last_selections(self) -> list[Selection]:
         """The selection of each video of the last call with a sampler, in the videos' order.
 
-        Each thread sees those of its own calls. One that made no call sees those of the last call
-        of any thread.
+        Each thread sees its own calls. A thread that made no call sees the last call of any thread.
         """
         return list(self._keyscore.memory.selections)
 
@@ -65,11 +68,11 @@ class EnabledProcessor(ProcessorMixin):
         return f"{self._keyscore}\n{stock.__repr__()}"
 
     def apply_chat_template(self, conversation: Any, *args: Any, **kwargs: Any) -> Any:
-        """As the processor's own; ``sampler=`` and what goes with it chooses the frames."""
+        """Call the processor's own method; with ``sampler=`` its frames are chosen first."""
         stock: Any = super()
         blocks = video_blocks(conversation)
         reads_videos = _tokenizes(stock.apply_chat_template, conversation, *args, **kwargs)
-        requests: list[VideoRequest] | None = None
+        requests: list[HostRequest] | None = None
         if self._asks(kwargs) or any(block.keywords.get("sampler") is not None for block in blocks):
             ours, rest = sort_keywords(kwargs)
             requests = self._requests_of(blocks, ours) if reads_videos else None
@@ -82,7 +85,7 @@ class EnabledProcessor(ProcessorMixin):
             _PENDING.reset(pending)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """As the processor's own; ``sampler=`` and what goes with it chooses the frames."""
+        """Call the processor's own method; with ``sampler=`` its frames are chosen first."""
         stock: Any = super()
         pending = _PENDING.get()
         if pending is None:
@@ -95,8 +98,8 @@ class EnabledProcessor(ProcessorMixin):
             return self._with_times(stock.__call__(*args, **rest), before)
         self._keyscore.memory.selections = []  # those of another call are not of this one
         ours, rest = sort_keywords(kwargs)
-        told_times = takes_times(stock)
-        if not told_times and rest.get("audio") is None:
+        gets_times = takes_times(stock)
+        if not gets_times and rest.get("audio") is None:
             rest.pop("audio", None)  # the template passes one on to processors that take none
         call = inspect.signature(stock.__call__).bind_partial(*args, **rest)
         if call.arguments.get("videos") is None:
@@ -106,43 +109,49 @@ class EnabledProcessor(ProcessorMixin):
         chosen = self._choose(call.arguments["videos"], pending.requests, ours)
         pixels = iter([one.pixels for one in chosen])
         call.arguments["videos"] = same_nesting(call.arguments["videos"], pixels)
-        metadata = [one.metadata for one in chosen]
-        times = {"video_metadata": metadata, "do_sample_frames": False} if told_times else {}
+        metadata = [frame_metadata(one) for one in chosen]
+        times = {"video_metadata": metadata, "do_sample_frames": False} if gets_times else {}
         batch = stock.__call__(*call.args, **call.kwargs, **times)
         return self._with_times(batch, [one.patch_seconds for one in chosen])
 
     def _asks(self, keywords: Mapping[str, Any]) -> bool:
-        """Whether a call is for a sampler: its own word goes before that of `enable`."""
+        """Whether a call asks for a sampler; what the call says goes before what `enable` set."""
         if names_a_sampler(keywords):
             return sort_keywords(keywords)[0]["sampler"] is not None
         if self._keyscore.sampler is None or says_to_sample(keywords) is False:
             return False
         return patches_chosen_before(keywords, 1) is None
 
-    def _requests_of(self, blocks: Sequence[Block], ours: Mapping[str, Any]) -> list[VideoRequest]:
-        """What a chat asks for each of its videos."""
+    def _requests_of(self, blocks: Sequence[Block], ours: Mapping[str, Any]) -> list[HostRequest]:
+        """The request for each video of a chat."""
         for block in blocks:
             check_one_video(block.video)
         asked = {"sampler": self._keyscore.sampler, **ours}
-        return requests_for(asked, len(blocks), blocks=blocks)
+        return requests_for(asked, [block.video for block in blocks], blocks=blocks)
 
     def _choose(
-        self, given: Any, requests: list[VideoRequest], ours: Mapping[str, Any]
+        self, given: Any, requests: list[HostRequest], ours: Mapping[str, Any]
     ) -> list[Chosen]:
-        """Choose the frames of the videos given; by the call's keywords if no template asked."""
+        """Choose the frames of the videos; without a template by the keywords of the call."""
         state = self._keyscore
-        self._check_times_can_be_told()
+        self._check_times_can_be_given()
         videos = flat_videos(given)
-        requests = requests or requests_for({"sampler": state.sampler, **ours}, len(videos))
+        requests = requests or requests_for({"sampler": state.sampler, **ours}, videos)
         token = _PENDING.set(None)  # a captioner may call processors too
         try:
-            chosen = state.chooser.choose(videos, requests, processor_fold(self))
+            chosen = choose_all(
+                videos,
+                requests,
+                samplers=state.samplers,
+                limits=state.limits,
+                fold=processor_fold(self),
+            )
         finally:
             _PENDING.reset(token)
         state.memory.selections = [one.selection for one in chosen]
         return chosen
 
-    def _check_times_can_be_told(self) -> None:
+    def _check_times_can_be_given(self) -> None:
         times = times_of(self)
         model = self._keyscore.model
         if isinstance(times, Positions) and times.needs_help and not is_ready(model):
@@ -152,11 +161,11 @@ class EnabledProcessor(ProcessorMixin):
             )
 
     def _with_times(self, batch: BatchFeature, patches: list[Tensor] | None) -> BatchFeature:
-        """Tell the times of the temporal patches, where the family is not told by the prompt."""
+        """Add the times of the temporal patches, if the family does not read them in the prompt."""
         times = times_of(self)
         if patches is None or not isinstance(times, Positions):
             return batch
-        self._check_times_can_be_told()
+        self._check_times_can_be_given()
         rate = times.rate_of(self._keyscore.model)
         rows = [grid_intervals(seconds, rate=rate) for seconds in patches]
         return with_intervals(batch, rows, name=times.name)
@@ -175,22 +184,22 @@ class EnabledProcessor(ProcessorMixin):
         return twin
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        """Pickle as the processor it was, and how it was enabled; the model stays behind."""
-        chooser = self._keyscore.chooser
-        named = chooser.captioner if isinstance(chooser.captioner, str) else None
-        chooser = replace(chooser, captioner=named, samplers={})
-        state = replace(self._keyscore, chooser=chooser, model=None, memory=Memory())
+        """Pickle the stock processor and how it was enabled, without the model."""
+        samplers = self._keyscore.samplers
+        named = samplers.captioner if isinstance(samplers.captioner, str) else None
+        samplers = replace(samplers, captioner=named)
+        state = replace(self._keyscore, samplers=samplers, model=None, memory=Memory())
         return attach, (stock_copy(self), state)
 
 
 def _tokenizes(template: Callable[..., Any], *args: Any, **kwargs: Any) -> bool:
-    """Whether a call of `apply_chat_template` reads the videos; else it only writes the prompt."""
+    """Whether a call of `apply_chat_template` reads the videos, not only writes the prompt."""
     call = inspect.signature(template).bind(*args, **kwargs)
     return bool({**call.arguments, **call.kwargs}.get("tokenize"))
 
 
 def stock_copy(processor: Any) -> Any:
-    """A shallow copy that is of transformers' own class again."""
+    """A shallow copy of transformers' own class."""
     if not isinstance(processor, EnabledProcessor):
         return copy.copy(processor)
     stock = _stock_class(processor)
@@ -205,9 +214,10 @@ def _stock_class(processor: Any) -> type[Any]:
 
 
 def attach(processor: Any, state: State) -> Any:
-    """Give one instance a class of its own; its name stays, so that it is saved as before.
+    """Give one instance a new class of the same name, so that it is saved as before.
 
-    What that class makes, as ``type(processor).from_pretrained`` does, is of the stock class.
+    Instances that the new class makes, as in ``type(processor).from_pretrained``, are of the stock
+    class.
     """
     stock = _stock_class(processor) if isinstance(processor, EnabledProcessor) else type(processor)
 

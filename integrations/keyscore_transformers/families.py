@@ -1,11 +1,11 @@
-"""The families that are known, and how each is told the times of its frames."""
+"""The model families that are supported, and how each gets the times of its frames."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.hosts.pairing import Fold
+from keyscore_plugin.hosts import Fold
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,8 +14,8 @@ class Positions:
 
     Attributes:
         name: Input that carries the interval of each video, or of each of its patches.
-        rate: Positions a second where no model says so; that of every published checkpoint.
-        rate_names: Where a model's config says so; a part that a config lacks is passed over.
+        rate: Positions per second if no model is known; every published checkpoint has it.
+        rate_names: Path of attributes to the rate in a model's config; missing parts are skipped.
         needs_help: Whether transformers before 5.18 reads only whole seconds.
     """
 
@@ -25,17 +25,17 @@ class Positions:
     needs_help: bool = False
 
     def rate_of(self, model: Any) -> float:
-        """Positions a second of this model, or of the published ones for None."""
+        """Positions per second of this model; None stands for the published checkpoints."""
         value = model.config if model is not None else None
         for name in self.rate_names if model is not None else ():
             value = getattr(value, name, value)
         return self.rate if value is None else float(value)
 
 
-# Where the time of a frame stands in what the model gets.
+# Where the inputs of a model hold the time of a frame.
 Times = Positions | Literal["prompt", "nowhere"]
 
-# Class of the processor -> its times. Each one is tested with a tiny model of the family.
+# Class of the processor -> its times. Each is tested with a tiny model of the family.
 FAMILIES: dict[str, Times] = {
     "Glm46VProcessor": "prompt",
     "Glm4vProcessor": "prompt",
@@ -59,10 +59,10 @@ _DEFAULT_FPS = 2.0  # the rate the Qwen and GLM families were trained at
 
 
 def times_of(processor: Any) -> Times:
-    """How the family of this processor is told times.
+    """How the family of this processor gets times.
 
     Raises:
-        InputError: The family is unknown, or its processor takes no videos.
+        InputError: The family is unknown, or the processor takes no videos.
     """
     for cls in type(processor).__mro__:
         if cls.__name__ in FAMILIES and getattr(processor, "video_processor", None) is not None:
@@ -74,7 +74,7 @@ def times_of(processor: Any) -> Times:
 
 
 def processor_fold(processor: Any) -> Fold:
-    """How the model folds frames into visual tokens, by what its processor says."""
+    """How the model folds frames into visual tokens, as its processor says."""
     stock = processor.video_processor
     return Fold(
         frames_per_patch=getattr(stock, "temporal_patch_size", None) or 1,

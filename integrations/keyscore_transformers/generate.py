@@ -4,13 +4,11 @@ import inspect
 from collections.abc import Sequence
 from typing import Any
 
-from keyscore_plugin.captioners.vlm import left_padding
+from keyscore_plugin import Sampler
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.hosts.pairing import Pair
-from keyscore_plugin.samplers.base import Sampler
+from keyscore_plugin.hosts import Pair, TextGuide, left_padding
 from keyscore_transformers.enable import add_model, enable
 from keyscore_transformers.enabled import EnabledProcessor, stock_copy
-from keyscore_transformers.request import TextGuide
 
 
 def generate(
@@ -30,29 +28,33 @@ def generate(
 ) -> str | list[str]:
     """Answer about videos from the frames that matter.
 
-    Where no caption is given, the model itself first describes STACFP's candidates in one
-    sentence; KeyScore chooses by it; the answer comes from the chosen frames alone. A processor
-    that is not enabled yet is enabled here, with the defaults, which refuse URLs; for another
-    encoder, captioner, decoder, device or config call `enable` before.
+    If you give no caption, the model first describes STACFP's candidates in one sentence, KeyScore
+    chooses by that sentence, and the model answers from the chosen frames alone. A processor that
+    is not enabled yet is enabled here with the defaults, which refuse URLs. To use another encoder,
+    captioner, decoder, device or config, call `enable` before.
 
     Args:
-        model: A Video-LLM of transformers.
-        processor: Its processor. ``processor.last_selections`` tells afterwards what was chosen.
-        messages: A conversation, or a list of them.
-        sampler: A name or an object.
-        num_frames: Keyframes of each video; 8 by default.
-        threshold: Instead of a budget, the least score of a keyframe.
-        token_budget: Instead of a budget, as many visual tokens as this many uniform frames.
-        guide: The text that chooses: a ``"caption"``, the ``"question"`` (the user's text in the
-            video's message, unless ``question`` is given), or ``"both"``. By default the
-            question if one is given without a caption, else the caption.
-        caption: A sentence about the video, or one a video.
-        question: A question to choose by, or one a video.
-        pair: See `keyscore_plugin.hosts.pairing.pair_frames`.
-        generation_kwargs: For ``model.generate``, such as ``max_new_tokens``.
+        model: Video-LLM of transformers.
+        processor: Processor of the model. Afterwards ``processor.last_selections`` holds the
+            selection of each video.
+        messages: Conversation, or a list of conversations.
+        sampler: Name of a sampler, or a sampler.
+        num_frames: Number of keyframes of each video, 8 by default.
+        threshold: Least score of a keyframe, instead of a number.
+        token_budget: Number of uniform frames whose visual tokens the keyframes may cost, instead
+            of a number of keyframes.
+        guide: Text that scores: the ``"caption"``, the ``"question"`` (the user's text in the
+            video's message, unless ``question`` is given), or ``"both"``. By default the first
+            that exists: the caption given, the question given, a generated caption, the user's
+            text.
+        caption: Sentence about the video, or a list with one for each video.
+        question: Question to choose by, or a list with one for each video.
+        pair: What fills a visual token of two frames: ``"duplicate"``, ``"neighbor"``, ``"pack"``
+            or ``"plain"``.
+        generation_kwargs: Keywords for ``model.generate``, such as ``max_new_tokens``.
 
     Returns:
-        The answer, or one a conversation.
+        The answer; for a list of conversations a list of answers.
 
     Raises:
         VideoError: A video cannot be read.
@@ -89,7 +91,7 @@ def generate(
 
 
 def _padding(processor: Any) -> dict[str, Any]:
-    """Padding before the prompts, in the way that this version of transformers wants to be told."""
+    """Padding before the prompts, in the form that this version of transformers takes."""
     padding = left_padding(processor)
     parameters = inspect.signature(stock_copy(processor).apply_chat_template).parameters
     return {"processor_kwargs": padding} if "processor_kwargs" in parameters else padding

@@ -1,77 +1,30 @@
-"""What a call asks for: our keywords, wherever they stand in a call of transformers."""
+"""Our keywords, wherever a call of transformers holds them, as a `HostRequest` for each video."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
-from keyscore_plugin.errors import InputError, shown
-from keyscore_plugin.hosts.pairing import Pair, check_pair
-from keyscore_plugin.samplers.base import Sampler
-from keyscore_plugin.video.trim import check_part
-
-TextGuide = Literal["caption", "question", "both"]
+from keyscore_plugin.errors import InputError
+from keyscore_plugin.hosts import HostRequest
 
 _NESTS = ("processor_kwargs", "videos_kwargs")
 _SAMPLING = ("num_frames", "fps", "do_sample_frames", "video_metadata")  # also transformers' own
 _STOCK_SAMPLING = ("min_frames", "max_frames", "skip_secs", "initial_shift")  # of one family each
 _VIDEO_KEYS = ("video", "url", "path")  # of a content block
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VideoRequest:
-    """What is asked for one video.
-
-    Attributes:
-        sampler: A name or an object.
-        num_frames: The budget of keyframes.
-        threshold: Instead of a budget, the least score of a keyframe.
-        token_budget: Instead of a budget, as many visual tokens as this many uniform frames.
-        caption: A sentence about the video.
-        question: A question to score with.
-        guide: The text that scores; None takes what there is, see `keyscore_transformers.texts`.
-        pair: What fills a temporal patch, see `keyscore_plugin.hosts.pairing.pair_frames`.
-        video_start: Choose from here on, seconds from the video's first frame.
-        video_end: Choose up to here.
-        video_metadata: Facts of a video given as an array: ``fps``, perhaps ``frames_indices``.
-        user_text: What the user asks about it in the messages.
-    """
-
-    sampler: str | Sampler
-    num_frames: int | None = None
-    threshold: float | None = None
-    token_budget: int | None = None
-    caption: str | None = None
-    question: str | None = None
-    guide: TextGuide | None = None
-    pair: Pair = "duplicate"
-    video_start: float | None = None
-    video_end: float | None = None
-    video_metadata: Mapping[str, Any] | None = None
-    user_text: str | None = None
-
-    def __post_init__(self) -> None:
-        check_pair(self.pair)
-        check_part(self.video_start, self.video_end)
-        budgets = (self.num_frames, self.threshold, self.token_budget)
-        if sum(budget is not None for budget in budgets) > 1:
-            raise InputError("num_frames, threshold and token_budget exclude each other; give one")
-        if self.guide not in (None, "caption", "question", "both"):
-            raise InputError(f"guide {shown(self.guide)} is not caption|question|both")
-
-
 # No chat template has these.
 _ONLY_OURS = ("threshold", "token_budget", "guide", "pair", "video_start", "video_end")
-_OURS = tuple(f.name for f in fields(VideoRequest) if f.name not in (*_SAMPLING, "user_text"))
+_OURS = ("sampler", "caption", "question", *_ONLY_OURS)
 _KEYS = (*_OURS, *_SAMPLING)
+_FIELDS = {"video_start": "start_seconds", "video_end": "end_seconds"}  # of `HostRequest`
 
 
 def names_a_sampler(keywords: Mapping[str, Any]) -> bool:
-    """Whether a call says anything about a sampler, be it None."""
+    """Whether a call has the keyword ``sampler``, even as None."""
     return any("sampler" in level for level in _levels(keywords))
 
 
 def _levels(keywords: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The keywords of a call, and those nested in them."""
+    """The keywords of a call, and the keywords nested in them."""
     yield keywords
     for nest in _NESTS:
         if isinstance(keywords.get(nest), Mapping):
@@ -79,7 +32,7 @@ def _levels(keywords: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def says_to_sample(keywords: Mapping[str, Any]) -> bool | None:
-    """What a call says of ``do_sample_frames``; None if nothing."""
+    """The ``do_sample_frames`` of a call; None if it has no such keyword."""
     said = [level["do_sample_frames"] for level in _levels(keywords) if "do_sample_frames" in level]
     return said[0] if said else None
 
@@ -87,14 +40,14 @@ def says_to_sample(keywords: Mapping[str, Any]) -> bool | None:
 def without_sampler(
     keywords: Mapping[str, Any], *, blocks: Sequence["Block"] = ()
 ) -> dict[str, Any]:
-    """A call for none of our samplers, as transformers gets it.
+    """The keywords of a call without a sampler, as transformers gets them.
 
     Args:
-        keywords: Of the call.
-        blocks: The content block of each video.
+        keywords: Keywords of the call.
+        blocks: Content block of each video.
 
     Raises:
-        InputError: Something that only a sampler reads is asked for; transformers passes over it.
+        InputError: A keyword is there that only a sampler reads; transformers would ignore it.
     """
     if names_a_sampler(keywords):
         return without_ours(keywords)
@@ -108,7 +61,7 @@ def without_sampler(
 
 
 def without_ours(keywords: Mapping[str, Any]) -> dict[str, Any]:
-    """The call as if we were not there; what transformers knows as well stays where it is."""
+    """The keywords without ours; those that transformers knows as well stay where they are."""
     return {
         key: without_ours(value) if key in _NESTS and isinstance(value, Mapping) else value
         for key, value in keywords.items()
@@ -117,13 +70,13 @@ def without_ours(keywords: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def sort_keywords(keywords: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Find our keywords: flat, in ``processor_kwargs``, in ``videos_kwargs``, or in both nested.
+    """Take out our keywords: flat, in ``processor_kwargs``, in ``videos_kwargs``, or in both.
 
     Returns:
-        Ours by name, with those that say how transformers should sample; and the call without them.
+        Our keywords by name, with those by which transformers samples; and the other keywords.
 
     Raises:
-        InputError: One is given in two places.
+        InputError: A keyword is given in two places.
     """
     ours: dict[str, Any] = {}
 
@@ -147,7 +100,7 @@ def sort_keywords(keywords: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str
 
 
 def refuse_stock_sampling(keywords: Mapping[str, Any]) -> None:
-    """What bounds the processor's own sampling would be passed over where a sampler chooses.
+    """Refuse bounds of the processor's own sampling: they would not count for a sampler.
 
     Raises:
         InputError: The call has such a keyword.
@@ -161,36 +114,36 @@ def refuse_stock_sampling(keywords: Mapping[str, Any]) -> None:
 
 
 def refuse_audio_of_videos(keywords: Mapping[str, Any]) -> None:
-    """Omni models weave the sound of a video between frames that they take to be evenly spaced.
+    """Refuse the sound of a video, which Omni models interleave with evenly spaced frames.
 
     Raises:
-        InputError: The call asks for that.
+        InputError: The call asks for the sound.
     """
     nested = keywords.get("videos_kwargs") or {}
     for name in ("load_audio_from_video", "use_audio_in_video"):
         if keywords.get(name) or nested.get(name):
             raise InputError(
                 f"{name}=True needs evenly spaced frames, and a sampler chooses others; "
-                "leave one of them out, or give the sound as an audio of its own"
+                "leave one of them out, or give the sound as a separate audio"
             )
 
 
 def requests_for(
-    ours: Mapping[str, Any], n_videos: int, *, blocks: Sequence["Block"] = ()
-) -> list[VideoRequest]:
-    """One request a video: the call's keywords, and over them those of the video's own block.
+    ours: Mapping[str, Any], videos: Sequence[Any], *, blocks: Sequence["Block"] = ()
+) -> list[HostRequest]:
+    """The request for each video: the keywords of its content block, else those of the call.
 
     Args:
-        ours: Keywords of the call; a list or tuple of samplers, captions or questions is one a
-            video.
-        n_videos: Videos of the call.
-        blocks: The content block of each video; none, or one a video.
+        ours: Keywords of the call; a list or tuple of samplers, captions or questions holds one
+            for each video.
+        videos: Videos of the call.
+        blocks: Content block of each video, if there are messages.
 
     Raises:
-        InputError: A keyword cannot be used, or a video is left without a sampler.
+        InputError: A keyword cannot be used, or a video has no sampler.
     """
-    requests = []
-    for i in range(n_videos):
+    requests, n_videos = [], len(videos)
+    for i, video in enumerate(videos):
         own = {name: _of_video(name, value, i, n_videos) for name, value in ours.items()}
         if blocks:
             own |= {**blocks[i].keywords, "user_text": blocks[i].user_text}
@@ -209,12 +162,13 @@ def requests_for(
                 "do_sample_frames=False keeps every frame, and a sampler chooses some; "
                 "leave one of them out"
             )
-        requests.append(VideoRequest(**own))
+        fields = {_FIELDS.get(name, name): value for name, value in own.items()}
+        requests.append(HostRequest(video=video, **fields))
     return requests
 
 
 def _of_video(name: str, value: Any, i: int, n_videos: int) -> Any:
-    """The value of one video, where the call gives one a video."""
+    """The value for one video, if the call gives a list with one for each."""
     if name in ("sampler", "caption", "question", "video_metadata") and isinstance(
         value, (list, tuple)
     ):
@@ -230,9 +184,9 @@ class Block:
     """A video in the messages.
 
     Attributes:
-        video: What the block names as the video.
+        video: Video that the block names.
         keywords: Our keywords in the block.
-        user_text: What the user asks about it in its conversation.
+        user_text: Text in which the user asks about the video; None if there is no text.
     """
 
     video: Any
@@ -259,14 +213,15 @@ def video_blocks(conversation: Sequence[Any]) -> list[Block]:
 
 
 def user_text(messages: Sequence[Any], at: int) -> str | None:
-    """What the user asks about a video; an answer that follows settles it for the rest of the chat.
+    """The text in which the user asks about a video.
 
-    It is the text of the video's own message. Where that has none, it is the last text of the user
-    up to the next answer, or else the first after it.
+    It is the text of the video's own message. If that has none, it is the last text of the user up
+    to the next answer, or else the first text after that answer. So once the video was asked about
+    and answered, later messages do not change its question.
 
     Args:
-        messages: A conversation.
-        at: Place of the message that has the video.
+        messages: Conversation.
+        at: Position of the message that has the video.
 
     Example:
         >>> asked, answered = [{"role": "user", "content": "Who wins?"}, {"role": "assistant"}]

@@ -1,16 +1,16 @@
-"""What an enabled processor knows besides its own: how it was enabled, and what it chose last."""
+"""How a processor was enabled, and what it chose last."""
 
 import threading
 from dataclasses import dataclass, field
 from typing import Any
 
-from keyscore_plugin.samplers.base import Sampler
+from keyscore_plugin import Sampler
+from keyscore_plugin.hosts import DownloadLimits, SamplerPool
 from keyscore_plugin.types import Selection
-from keyscore_transformers.choosing import Chooser
 
 
 class Memory:
-    """The selections of the last call, of each thread its own."""
+    """The selections of each thread's last call."""
 
     def __init__(self) -> None:
         self._of_thread = threading.local()
@@ -18,7 +18,7 @@ class Memory:
 
     @property
     def selections(self) -> list[Selection]:
-        """Those of this thread's last call; of any thread's if this one made none."""
+        """The selections of this thread's last call, or of any thread's if this one made none."""
         found: list[Selection] = getattr(self._of_thread, "selections", self._of_any)
         return found
 
@@ -27,25 +27,35 @@ class Memory:
         self._of_thread.selections = self._of_any = selections
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled empty: it is about calls of this process."""
+        """Pickle it empty: its selections belong to calls of this process."""
         return Memory, ()
 
 
 @dataclass(slots=True, kw_only=True)
 class State:
-    """What an enabled processor knows besides its own. Kept off the instance: that is saved."""
+    """How a processor was enabled. It is kept in the class: the instance is saved to disk.
+
+    Attributes:
+        sampler: Sampler for calls that name none; None leaves those untouched.
+        samplers: Samplers by name, with their encoder, captioner and settings.
+        limits: What a URL may cost; None refuses URLs.
+        model: Model that will answer; None if it is unknown.
+        captions_itself: Whether the captioner was made here from the model.
+        memory: Selections of the last calls.
+    """
 
     sampler: str | Sampler | None
-    chooser: Chooser
-    model: Any
-    captions_itself: bool = False  # the captioner is this model's, made here
+    samplers: SamplerPool
+    limits: DownloadLimits | None
+    model: Any = None
+    captions_itself: bool = False
     memory: Memory = field(default_factory=Memory)
 
     def __str__(self) -> str:
-        chooser = self.chooser
-        captioner = getattr(chooser.captioner, "name", chooser.captioner)
+        pool = self.samplers
+        captioner = getattr(pool.captioner, "name", pool.captioner)
         return (
-            f"KeyScore enabled: sampler={self.sampler!r}, encoder={chooser.encoder!r}, "
-            f"captioner={captioner!r}, decoder={chooser.decoder!r}, device={chooser.device!r}, "
-            f"limits={chooser.limits!r}"
+            f"KeyScore enabled: sampler={self.sampler!r}, encoder={pool.encoder!r}, "
+            f"captioner={captioner!r}, decoder={pool.decoder!r}, device={pool.device!r}, "
+            f"limits={self.limits!r}"
         )

@@ -1,4 +1,4 @@
-"""The real times of the frames, in the words of each family."""
+"""The true times of the frames, in the form that each family reads."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,28 +8,16 @@ from torch import Tensor
 from transformers import BatchFeature
 from transformers.video_utils import VideoMetadata
 
-from keyscore_plugin.types import Frames
-from keyscore_plugin.video.metadata import frame_clock
-from keyscore_plugin.video.trim import TrimmedVideo
+from keyscore_plugin.hosts import BACKEND, Chosen
 
-BACKEND = "keyscore"  # names us in the metadata of a video
 _INTERVALS = ("second_per_grid_ts", "video_second_per_grid")  # of Qwen2.5-VL; of Qwen2.5-Omni
 
 
-def frame_metadata(frames: Frames, part: TrimmedVideo) -> VideoMetadata:
-    """What the processors of transformers compute the frames' times from.
-
-    Args:
-        frames: The frames that the model gets.
-        part: What they were chosen from.
-    """
-    facts = frame_clock(frames, part)
-    return VideoMetadata(**facts, width=part.width, height=part.height, video_backend=BACKEND)
-
-
-def patch_seconds(pts_seconds: Tensor, frames_per_patch: int) -> Tensor:
-    """``(n / frames_per_patch,)`` mean time of the frames of each temporal patch."""
-    return pts_seconds.view(-1, frames_per_patch).mean(1)
+def frame_metadata(chosen: Chosen) -> VideoMetadata:
+    """The metadata from which processors of transformers compute the times of chosen frames."""
+    return VideoMetadata(
+        **chosen.metadata, width=chosen.width, height=chosen.height, video_backend=BACKEND
+    )
 
 
 def patches_chosen_before(
@@ -38,11 +26,11 @@ def patches_chosen_before(
     """Times of the temporal patches of videos whose frames KeyScore chose in another host.
 
     Args:
-        keywords: Of a processor's call, with the ``video_metadata`` that host passed on.
+        keywords: Keywords of a processor's call, with the ``video_metadata`` of that host.
         frames_per_patch: Frames that the model folds into one visual token.
 
     Returns:
-        ``(n_patches,)`` seconds a video; None unless KeyScore chose the frames of every video.
+        ``(n_patches,)`` seconds for each video; None unless KeyScore chose the frames of all.
     """
     nested = keywords.get("videos_kwargs") or {}
     given = keywords.get("video_metadata") or nested.get("video_metadata")
@@ -52,9 +40,9 @@ def patches_chosen_before(
     if any(not isinstance(one, Mapping) or one.get("video_backend") != BACKEND for one in facts):
         return None
     return [
-        patch_seconds(
-            torch.as_tensor(one["frames_indices"]).double() / one["fps"], frames_per_patch
-        )
+        (torch.as_tensor(one["frames_indices"]).double() / one["fps"])
+        .view(-1, frames_per_patch)
+        .mean(1)
         for one in facts
     ]
 
@@ -69,7 +57,7 @@ def grid_intervals(patch_times: Tensor, *, rate: float) -> Tensor:
 
     Args:
         patch_times: ``(n_patches,)`` seconds, rising.
-        rate: Positions a second.
+        rate: Positions per second.
 
     Returns:
         ``(n_patches,)`` float32.
@@ -94,7 +82,7 @@ class TimedBatch(BatchFeature):
     """
 
     def to(self, *args: Any, **kwargs: Any) -> "TimedBatch":
-        """As `BatchFeature.to`, but a dtype is for the other tensors."""
+        """Call `BatchFeature.to`; a dtype casts the other tensors only."""
         exact = {name: self.data[name] for name in _INTERVALS if name in self.data}
         super().to(*args, **kwargs)
         for name, values in exact.items():
@@ -106,10 +94,10 @@ def with_intervals(batch: BatchFeature, rows: Sequence[Tensor], *, name: str) ->
     """The batch with each video's `grid_intervals` in place of the stock mean spacing.
 
     Args:
-        batch: What the processor returned.
-        rows: One row a video: stacked to ``(n_videos, n_patches)``, left a list where the videos
-            differ in patches, and plain numbers where no tensors were asked for.
-        name: The input that carries them.
+        batch: Output of the processor.
+        rows: Intervals of each video: stacked to ``(n_videos, n_patches)``, left a list if the
+            videos differ in patches, and plain numbers if the call asked for no tensors.
+        name: Input that carries them.
     """
     data = dict(batch.items())
     if not isinstance(data[name], Tensor):

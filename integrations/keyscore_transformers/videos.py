@@ -1,9 +1,7 @@
-"""The videos of a call, in all the shapes that transformers takes them."""
+"""The videos of a call, in all the forms that transformers takes."""
 
 import os
-import pickle
-from collections.abc import Hashable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,29 +9,23 @@ import PIL.Image
 import torch
 from torch import Tensor
 
+from keyscore_plugin import open_video
 from keyscore_plugin.errors import InputError, shown
-from keyscore_plugin.hosts.download import DownloadLimits, open_anywhere
-from keyscore_plugin.video.copies import Bytes, Readable
-from keyscore_plugin.video.images import IMAGE_SUFFIXES, ImagePictures
-from keyscore_plugin.video.source import VideoSource, open_video
-from keyscore_transformers.arrays import ArrayVideo
+from keyscore_plugin.hosts import IMAGE_SUFFIXES, Bytes, Readable
 
 Video = str | Tensor | Bytes | Readable
-
-ALLOWED_BY = "enable(processor, limits=DownloadLimits(max_bytes=..., max_seconds=...))"
-_TIMES = ("fps", "frames_indices", "duration")  # what an array's metadata says of its times
 
 
 def flat_videos(videos: Any) -> list[Video]:
     """The videos one after another: paths, URLs, pixels as tensors, and what holds a file's bytes.
 
     Args:
-        videos: A path, a URL (also a ``data:`` one), bytes, a file object, a 4D array, a list of
-            frames (arrays, Pillow images, image files), or lists of these; a 5D array is a batch of
-            videos. A conversation of a batch that has no video is an empty list.
+        videos: Path, URL (``data:`` ones too), bytes, file object, 4D array, list of frames
+            (arrays, Pillow images, image files), or lists of these; a 5D array is a batch of
+            videos. A conversation of a batch without a video is an empty list.
 
     Raises:
-        InputError: Something is none of these, or is images where videos are expected.
+        InputError: Something is not a video, or it is an image.
     """
     if isinstance(videos, (str, os.PathLike)):
         path = os.fspath(videos)
@@ -59,37 +51,21 @@ def flat_videos(videos: Any) -> list[Video]:
 
 
 def check_one_video(video: Any) -> None:
-    """What a content block names: a list there is spread out by transformers.
+    """Refuse a content block of several videos: transformers would spread out a list there.
 
     Raises:
-        InputError: It is no video, or several.
+        InputError: The block names no video, or several.
     """
     if (n_videos := len(flat_videos(video))) != 1:
         raise InputError(f"a content block has {n_videos} videos; give each one a block of its own")
 
 
-def video_identity(video: Video, metadata: Mapping[str, Any] | None) -> Hashable:
-    """What two videos that are there at once have in common only if they are the same.
-
-    Views of one memory may differ in their strides alone: the first half of a video and every
-    second frame of it have one address and one shape.
-
-    Args:
-        video: One of `flat_videos`.
-        metadata: Facts of an array; their contents count, in full.
-    """
-    if not isinstance(video, Tensor):
-        return video if isinstance(video, str) else id(video)
-    view = (video.device, video.data_ptr(), video.dtype, video.shape, video.stride())
-    return view, pickle.dumps([(metadata or {}).get(name) for name in _TIMES])
-
-
 def same_nesting(videos: Any, replacements: Iterator[Tensor]) -> list[Any]:
-    """The replacements, one a video, in lists as the videos were; some processors count per prompt.
+    """The replacements in lists nested like the videos; some processors count per prompt.
 
     Args:
-        videos: What `flat_videos` was given.
-        replacements: What takes the place of each of its videos.
+        videos: Videos as `flat_videos` takes them.
+        replacements: Replacement of each of its videos, in order.
     """
     if not isinstance(videos, (list, tuple)) or _is_list_of_frames(videos):
         return [next(replacements) for _ in flat_videos(videos)]
@@ -123,35 +99,5 @@ def _is_image_file(path: str) -> bool:
 
 def _stacked(frames: list[Any] | tuple[Any, ...]) -> Tensor:
     """``(n, h, w, 3)`` pixels of a video given frame by frame."""
-    pictures = ImagePictures(frames, path=f"<list of {len(frames)} frames>")
-    return torch.stack([pictures[row] for row in range(len(pictures))])
-
-
-@contextmanager
-def opened(
-    video: Video,
-    metadata: Mapping[str, Any] | None,
-    *,
-    decoder: str,
-    limits: DownloadLimits | None,
-) -> Iterator[VideoSource]:
-    """Open a video of any shape.
-
-    Args:
-        video: One of `flat_videos`.
-        metadata: Facts of an array; a file brings its own.
-        decoder: For files, see `keyscore_plugin.open_video`.
-        limits: What a URL may cost; None refuses URLs.
-
-    Raises:
-        VideoError: It cannot be read.
-        InputError: The times of an array are unknown, or it is a URL and none is allowed.
-    """
-    if isinstance(video, Tensor):
-        yield ArrayVideo(video, metadata)
-    elif not isinstance(video, str):
-        with open_video(video, decoder) as source:
-            yield source
-    else:
-        with open_anywhere(video, decoder=decoder, limits=limits, allowed_by=ALLOWED_BY) as source:
-            yield source
+    with open_video(frames, fps=1.0) as video:  # its metadata bring the true rate
+        return video.read(range(len(frames))).pixels

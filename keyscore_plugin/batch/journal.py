@@ -2,21 +2,24 @@
 
 A record is one ``write`` of one whole line to a file opened for appending, followed by ``fsync``.
 So at any moment the file is whole lines and at most one torn line at its end, which was never
-reported as done; the next run cuts it off. POSIX only (``flock``).
+reported as done; the next run cuts it off. An empty file next to it, ``.NAME.lock``, carries
+the lock of the process that writes, and stays; the lock itself ends with the process.
 """
 
 import json
 import os
 import stat
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from keyscore_plugin.batch.manifest import ItemId
 from keyscore_plugin.errors import InputError
 
-# Every line begins so. What does not is not ours, and is never cut off or appended to.
+# Every line begins so. A file that does not is not ours, and is never cut off or appended to.
 _LINE_START = b'{"id": '
 
 
@@ -24,10 +27,10 @@ class Journal:
     """An output file, locked for one process.
 
     Args:
-        path: The file; made when absent.
+        path: Output file; made if absent.
 
     Attributes:
-        done: The records it held when it was opened, by id.
+        done: Records that the file held when it was opened, by id.
 
     Raises:
         InputError: The file cannot be opened or written, another process writes to it, or it
@@ -42,18 +45,17 @@ class Journal:
             if path.exists() and not (stat.S_ISREG(path.stat().st_mode) or path.is_dir()):
                 raise InputError(f"cannot write {path}: it is no regular file; give another --out")
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            with ExitStack() as opened:
+                self._file = opened.enter_context(path.open("a+b", buffering=0))
+                opened.enter_context(_lock(path))
+                self.done = self._recover()
+                self._opened = opened.pop_all()
+        except Timeout as error:
+            raise InputError(
+                f"another process writes to {path}; wait for it, or give another --out"
+            ) from error
         except OSError as error:
             raise self._unwritable(error) from error
-        try:
-            self._lock()
-            self.done = self._recover()
-        except OSError as error:
-            self.close()
-            raise self._unwritable(error) from error
-        except BaseException:
-            self.close()
-            raise
 
     def __enter__(self) -> "Journal":
         return self
@@ -62,13 +64,13 @@ class Journal:
         self.close()
 
     def close(self) -> None:
-        """Close the file, which frees its lock."""
-        os.close(self._fd)
+        """Close the file and free its lock."""
+        self._opened.close()
 
     def mend(self) -> None:
-        """Cut off a torn last line; end one that lacks its line break alone.
+        """Cut off a torn last line; end one that lacks only its line break.
 
-        Not done by opening the file: until it is clear what it holds, it is left as it was.
+        Opening the file does not do this: until its content is checked, it is left as it was.
 
         Raises:
             InputError: The disk is full or the file has become unwritable.
@@ -76,9 +78,9 @@ class Journal:
         tail, self._tail = self._tail, b""
         try:
             if _is_whole(tail):
-                os.write(self._fd, b"\n")
+                self._file.write(b"\n")
             elif tail:
-                os.ftruncate(self._fd, os.fstat(self._fd).st_size - len(tail))
+                self._file.truncate(self._size() - len(tail))
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -92,25 +94,18 @@ class Journal:
         text = json.dumps({"id": item_id, **record}, ensure_ascii=False, allow_nan=False)
         # A file name that is no UTF-8 holds lone surrogates; written as \udcXX they are JSON.
         line = text.encode("utf-8", "backslashreplace") + b"\n"
-        end = os.fstat(self._fd).st_size
+        end = self._size()
         try:
             while line:
-                line = line[os.write(self._fd, line) :]
-            os.fsync(self._fd)
+                line = line[self._file.write(line) :]
+            os.fsync(self._file.fileno())
         except OSError as error:
             with suppress(OSError):  # a torn line that stays is cut off by the next run
-                os.ftruncate(self._fd, end)
+                self._file.truncate(end)
             raise self._unwritable(error) from error
 
-    def _lock(self) -> None:
-        import fcntl
-
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(
-                f"another process writes to {self.path}; wait for it, or give another --out"
-            ) from error
+    def _size(self) -> int:
+        return os.fstat(self._file.fileno()).st_size
 
     def _recover(self) -> dict[ItemId, dict[str, Any]]:
         """Read the whole lines; remember the last one if it has no end."""
@@ -147,8 +142,14 @@ class Journal:
         )
 
 
+def _lock(path: Path) -> FileLock:
+    # The file that a link leads to has one lock, whatever the name of the link.
+    target = Path(os.path.realpath(path))
+    return FileLock(target.with_name(f".{target.name}.lock"), timeout=0)
+
+
 def _is_whole(line: bytes) -> bool:
-    """Whether a line without an end is a whole record: no part of a JSON object is JSON."""
+    """Whether a line without an end is a whole record: no beginning of a JSON object is JSON."""
     try:
         json.loads(line)
     except (ValueError, RecursionError):

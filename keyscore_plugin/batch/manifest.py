@@ -1,15 +1,37 @@
-"""The lines of a manifest, checked as a whole before any work starts."""
+"""The input of a batch: a folder, or a file of JSON lines, a table or a list of names.
 
+The lines are checked as a whole before any work starts.
+"""
+
+import csv
+import io
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from keyscore_plugin._runtime.names import hint
-from keyscore_plugin.batch.rows import KEYS, STDIN, Row, rows_of
 from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.types.numbers import is_whole
 from keyscore_plugin.video.trim import check_part
 
 ItemId = str | int
+
+KEYS = ("video", "caption", "question", "id", "start", "end")
+STDIN = Path("-")
+
+# Ours: the usual suffixes of video files, looked for in folders; a listed name may have any.
+_VIDEO_SUFFIXES = (
+    *(".3g2", ".3gp", ".asf", ".avi", ".divx", ".f4v", ".flv", ".m2t", ".m2ts", ".m2v", ".m4v"),
+    *(".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogm", ".ogv", ".qt", ".rm"),
+    *(".rmvb", ".ts", ".vob", ".webm", ".wmv", ".y4m"),
+)
+_DELIMITERS = ",;\t"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,15 +39,16 @@ class Item:
     """One line of a manifest.
 
     Attributes:
-        id: What the line is known by in the output: if the line gives no id, its number; for a
-            folder's video its name.
-        video: The video, as the manifest names it.
-        path: Where it is: a relative name starts at the manifest's folder, or at the current one
-            if the manifest is standard input.
-        caption: A sentence about the video, if given.
-        question: A question about the video, if given.
-        start_seconds: Choose from here on, seconds from the first frame; None from the beginning.
-        end_seconds: Choose up to here; None up to the end.
+        id: Key of the line in the output. A line without an id takes its number, a video of a
+            folder its name.
+        video: Name of the video, as in the manifest.
+        path: Path of the video. A relative name starts at the manifest's folder, or at the current
+            one if the manifest is standard input.
+        caption: Sentence about the video, if given.
+        question: Question about the video, if given.
+        start_seconds: Start of the part to choose from, in seconds from the first frame; None
+            means the first frame.
+        end_seconds: End of that part; None means the end of the video.
     """
 
     id: ItemId
@@ -37,21 +60,40 @@ class Item:
     end_seconds: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One line as it was written, not checked yet.
+
+    Attributes:
+        where: Place of the line, for errors.
+        id: Id of a line that gives none.
+        values: Values by key; the keys need not be `KEYS`.
+    """
+
+    where: str
+    id: str | int
+    values: Mapping[str, Any]
+
+
 def read_manifest(path: Path, *, needs_text: bool = False) -> list[Item]:
-    """Read a manifest; see `keyscore_plugin.batch.rows.rows_of` for what can be one.
+    """Read a manifest; blank lines are skipped.
+
+    A folder gives the videos in it and below, by name. A file ending in ``.jsonl``, ``.ndjson`` or
+    ``.json`` holds an object a line, one ending in ``.csv`` or ``.tsv`` a table. The first line of
+    any other file, and of standard input, decides whether it is one of these or a list of names.
 
     Args:
-        path: A file in UTF-8, a folder, or `STDIN`.
+        path: File in UTF-8, folder, or `STDIN`.
         needs_text: Whether a line without a caption and a question is an error.
 
     Raises:
-        InputError: It cannot be read, a line is malformed, or two lines share an id. The whole
-            manifest is refused, so that no run stops at its last line.
+        InputError: The manifest cannot be read, names no video, has a malformed line, or two lines
+            share an id. The whole manifest is refused, so that no run stops at its last line.
     """
     folder = Path() if path == STDIN else path if path.is_dir() else path.parent
     seen: dict[ItemId, str] = {}
     items = []
-    for row in rows_of(path):
+    for row in _rows(path):
         item = _item(row, folder=folder)
         if needs_text and item.caption is None and item.question is None:
             raise InputError(
@@ -68,7 +110,7 @@ def read_manifest(path: Path, *, needs_text: bool = False) -> list[Item]:
     return items
 
 
-def _item(row: Row, *, folder: Path) -> Item:
+def _item(row: _Row, *, folder: Path) -> Item:
     values, where = row.values, row.where
     for key in values:
         if key not in KEYS:
@@ -103,3 +145,120 @@ def _item(row: Row, *, folder: Path) -> Item:
         start_seconds=values.get("start"),
         end_seconds=values.get("end"),
     )
+
+
+def _rows(path: Path) -> Iterator[_Row]:
+    if path != STDIN and path.is_dir():
+        return _folder_rows(path)
+    text = _text(path)
+    return _reader(path, text)(text, "standard input" if path == STDIN else str(path))
+
+
+def _folder_rows(folder: Path) -> Iterator[_Row]:
+    """The videos below a folder; their names are the ids, so that a new video changes no other."""
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"cannot read {error.filename}: {error.strerror}") from error
+
+    names = [
+        (Path(place) / name).relative_to(folder).as_posix()
+        for place, _, files in os.walk(folder, onerror=refuse)
+        for name in files
+        if name.lower().endswith(_VIDEO_SUFFIXES) and not name.startswith(".")
+    ]
+    if not names:
+        raise InputError(
+            f"no file below the folder {folder} is called a video (.mp4, .mkv, .webm ...); give "
+            "another folder, or a file with one name a line"
+        )
+    for name in sorted(names):
+        yield _Row(str(folder / name), name, {"video": name})
+
+
+def _text(path: Path) -> str:
+    try:
+        if path != STDIN:
+            return path.read_text(encoding="utf-8-sig")
+        if sys.stdin is None:
+            raise InputError("cannot read the manifest from standard input: it is closed")
+        return sys.stdin.buffer.read().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"cannot read the manifest {path}: {_cause(error)}; "
+            "give a folder, or a list, a CSV or JSON lines in UTF-8 (one video: keyscore select)"
+        ) from error
+
+
+def _cause(error: OSError | UnicodeDecodeError) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.start} is not UTF-8"
+    return error.strerror or str(error)
+
+
+def _reader(path: Path, text: str) -> Callable[[str, str], Iterator[_Row]]:
+    suffix = path.suffix.lower()
+    first = text.lstrip().partition("\n")[0]
+    columns = {name.strip(' "\r') for name in re.split(f"[{_DELIMITERS}]", first)}
+    if suffix in (".jsonl", ".ndjson", ".json"):
+        return _json_rows
+    if suffix in (".csv", ".tsv") or ("video" in columns and columns <= set(KEYS)):
+        return _table_rows
+    return _json_rows if first.startswith("{") else _list_rows
+
+
+def _list_rows(text: str, name: str) -> Iterator[_Row]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            yield _Row(f"{name}, line {number}", number, {"video": line.strip()})
+
+
+def _table_rows(text: str, name: str) -> Iterator[_Row]:
+    """The lines of a CSV below the one that names its columns; an empty field is no value."""
+    first = text.partition("\n")[0]
+    delimiter = max(_DELIMITERS, key=first.count)
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        reader.fieldnames = [column.strip() for column in reader.fieldnames or ()]
+        if "video" not in reader.fieldnames:
+            raise InputError(
+                f"{name}, line 1: no column is called 'video'; a table names its columns in its "
+                f"first line, from: {', '.join(KEYS)}"
+            )
+        for fields in reader:
+            where = f"{name}, line {reader.line_num}"
+            if None in fields:
+                raise InputError(f"{where}: it has more fields than there are columns; quote them")
+            values = {column: _cell(column, text) for column, text in fields.items() if text}
+            yield _Row(where, reader.line_num, values)
+    except csv.Error as error:
+        raise InputError(f"{name}, after line {reader.line_num}: not CSV ({error})") from error
+
+
+def _cell(column: str, text: str) -> str | float:
+    """The value of a field; ``start`` and ``end`` become numbers if they are numbers."""
+    if column in ("start", "end"):
+        with suppress(ValueError):
+            return float(text)
+    return text
+
+
+def _json_rows(text: str, name: str) -> Iterator[_Row]:
+    # split, not splitlines: JSON strings may hold U+2028 and similar characters unescaped.
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            where = f"{name}, line {number}"
+            yield _Row(where, number, _object(line, where=where))
+
+
+def _object(line: str, *, where: str) -> dict[str, Any]:
+    try:
+        values = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{where}: not JSON ({error.msg} at column {error.colno})") from error
+    except (ValueError, RecursionError) as error:  # a number too long for Python, or too deep
+        raise InputError(f"{where}: not JSON that Python reads ({error})") from error
+    if not isinstance(values, dict):
+        raise InputError(
+            f"{where}: expected an object such as {{'video': 'a.mp4'}}, got {type(values).__name__}"
+        )
+    return values

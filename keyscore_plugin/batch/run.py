@@ -1,11 +1,10 @@
-"""Answer each line of a manifest once, however often the run is cut off."""
+"""Answer each line of a manifest once, however often the run is interrupted."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from keyscore_plugin.batch.asked import Asked, Budget, differences
 from keyscore_plugin.batch.journal import Journal
 from keyscore_plugin.batch.manifest import Item
 from keyscore_plugin.errors import InputError, KeyScoreError, MemoryEndedError, VideoError, shown
@@ -18,8 +17,37 @@ Answers = Callable[[Sequence[Item]], Records]  # one record for each line, in th
 
 
 @dataclass(frozen=True, slots=True)
+class Budget:
+    """Number of frames or threshold for every video; the sampler's default if both are None."""
+
+    num_frames: int | None
+    threshold: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """Everything that decides a record except its line of the manifest.
+
+    Attributes:
+        budget: Number of frames or threshold for every video.
+        sampler: Name of the sampler.
+        config: Settings of the sampler, as plain JSON values.
+        encoder: Encoder, as `Selection.encoder` records it.
+        decoder: Decoder, as `Selection.decoder` records it.
+        captioner: Captioner, as `Caption.model` records it; None writes no captions.
+    """
+
+    budget: Budget
+    sampler: str
+    config: Mapping[str, Any] = field(default_factory=dict)
+    encoder: str | None = None
+    decoder: str | None = None
+    captioner: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class BatchSummary:
-    """What a run did.
+    """Counts of a finished run.
 
     Attributes:
         n_lines: Lines of the manifest.
@@ -33,11 +61,11 @@ class BatchSummary:
 
 
 def answer(item: Item, sampler: Sampler, budget: Budget) -> Record:
-    """The record of one line: its selection, or why there is none.
+    """The record of one line: its selection, or the error that prevented one.
 
-    Only what lies in the line or its video becomes a record, and a device's memory that ends: the
-    next video may be smaller. A missing package or model is no fact about the video: it ends the
-    run, and the line is answered by the next one.
+    Only a cause in the line or its video becomes a record, and a device that runs out of memory:
+    the next video may be smaller. A missing package or model is no fact about the video: it ends
+    the run, and the line is answered by the next one.
     """
     try:
         chooser = within(sampler, start_seconds=item.start_seconds, end_seconds=item.end_seconds)
@@ -59,7 +87,7 @@ def error_record(item: Item, error: KeyScoreError) -> Record:
 
 
 def answers_here(sampler: Sampler, budget: Budget) -> Answers:
-    """Answer line after line in this process; `keyscore_plugin.batch.pool` has other processes."""
+    """Answer line after line in this process; `keyscore_plugin.batch.workers` uses others."""
 
     def records(items: Sequence[Item]) -> Records:
         for item in items:
@@ -73,17 +101,18 @@ def run_batch(
     journal: Journal,
     answers: Answers,
     *,
-    asked: Asked,
+    settings: RunSettings,
     on_answer: Callable[[int, int], None],
 ) -> BatchSummary:
     """Answer the lines that the journal does not hold, in the order of the manifest.
 
     Args:
-        items: The manifest.
-        journal: The open output.
-        answers: Gives the records; closed when the run ends early.
-        asked: What the answers answer.
-        on_answer: Called with (lines answered, lines in all) at the start and after each line.
+        items: Lines of the manifest.
+        journal: Output, open.
+        answers: Function that gives the records; its generator is closed if the run ends early.
+        settings: Settings that the answers follow.
+        on_answer: Function called with (lines answered, lines in all) at the start and after each
+            line.
 
     Raises:
         InputError: The journal holds answers to another manifest or from other settings.
@@ -91,7 +120,7 @@ def run_batch(
     n_errors = 0
     for item in items:
         if item.id in journal.done:
-            _require_same_run(journal, item, asked)
+            _require_same_run(journal, item, settings)
             n_errors += "error" in journal.done[item.id]
     journal.mend()
     pending = [item for item in items if item.id not in journal.done]
@@ -105,10 +134,55 @@ def run_batch(
     return BatchSummary(n_lines=len(items), n_before=n_before, n_errors=n_errors)
 
 
-def _require_same_run(journal: Journal, item: Item, asked: Asked) -> None:
+def _require_same_run(journal: Journal, item: Item, settings: RunSettings) -> None:
     """Refuse to mix answers to different questions in one file."""
-    for name, then, now in differences(journal.done[item.id], item, asked):
+    for name, then, now in _differences(journal.done[item.id], item, settings):
         raise InputError(
             f"{journal.path} holds id {shown(item.id)} with {name} {shown(then)}, "
             f"this run asks for {shown(now)}; give another --out"
         )
+
+
+def _differences(
+    record: Record, item: Item, settings: RunSettings
+) -> Iterator[tuple[str, Any, Any]]:
+    """Each value that differs: its name, the value in the record, and the one of this run."""
+    pairs: dict[str, tuple[Any, Any]] = {"video": (record.get("video"), item.video)}
+    if "error" not in record:
+        pairs |= _answer_pairs(record, item, settings)
+    for name, (then, now) in pairs.items():
+        # A sampler that reads no text records no text and no encoder.
+        is_unread = then is None and name in ("caption", "question", "encoder")
+        if then != now and not is_unread:
+            yield name, then, now
+
+
+def _answer_pairs(record: Record, item: Item, settings: RunSettings) -> dict[str, tuple[Any, Any]]:
+    pairs: dict[str, tuple[Any, Any]] = {"sampler": (record.get("sampler"), settings.sampler)}
+    if settings.budget != Budget(num_frames=None, threshold=None):
+        pairs["num_frames"] = (record.get("num_frames"), settings.budget.num_frames)
+        pairs["threshold"] = (record.get("threshold"), settings.budget.threshold)
+    caption = record.get("caption") or {}
+    is_given = caption.get("origin") == "given"
+    pairs["caption"] = (caption.get("text") if is_given else None, item.caption)
+    pairs["question"] = (record.get("question"), item.question)
+    pairs["start"] = (record.get("start_seconds"), item.start_seconds)
+    pairs["end"] = (record.get("end_seconds"), item.end_seconds)
+    pairs["encoder"] = (record.get("encoder"), settings.encoder)
+    pairs["decoder"] = (record.get("decoder"), settings.decoder)
+    if caption and not is_given:
+        pairs["captioner"] = (caption.get("model"), settings.captioner)
+    # Published samplers record more settings than they are given; those are not compared.
+    then, now = (_flat(config) for config in (record.get("config") or {}, settings.config))
+    return pairs | {name: (then.get(name), value) for name, value in now.items()}
+
+
+def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
+    """``{"grid": {"kind": "fps"}}`` as ``{"grid.kind": "fps"}``."""
+    flat: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{name}.{inner}": v for inner, v in value.items()}
+        else:
+            flat[name] = value
+    return flat

@@ -1,52 +1,190 @@
-"""A worker process of a batch: makes its sampler once, then answers the lines it is handed.
+"""One worker process of a batch: the body it runs, and its parent's end.
 
-Both ways over the pipe go JSON lines, no pickle: a video that takes over a decoder must not reach
-the process that writes the output. The worker says ``{"ready": true}``, then for each line
-``{"record": {...}}``, or ``{"stop": message}`` where no line can be answered (a missing model).
+The worker makes its sampler once, then answers the lines it is given. Both ways over the channel
+go JSON lines, no pickle: a video that takes over a decoder must not reach the process that writes
+the output. The worker says ``{"ready": true}``, then for each line ``{"record": {...}}``, or
+``{"stop": message}`` if no line can be answered (a missing model).
 """
 
 import json
 import os
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from multiprocessing import parent_process
+from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from socket import socket
+from socket import socket, socketpair
 from threading import Thread
 from typing import Any
 
 import torch
 
-from keyscore_plugin.batch.asked import Budget
 from keyscore_plugin.batch.manifest import Item
-from keyscore_plugin.batch.run import answer
-from keyscore_plugin.errors import KeyScoreError
+from keyscore_plugin.batch.run import Budget, Record, answer, error_record
+from keyscore_plugin.errors import KeyScoreError, VideoError
 from keyscore_plugin.samplers.base import Sampler
 from keyscore_plugin.video.decoders.decoding import decode_on_one_thread
+
+Outcome = Record | KeyScoreError
+
+_END_SECONDS = 5.0  # a killed process is gone in milliseconds, unless a disk hangs below it
+_SEND_SECONDS = 5.0  # an idle worker reads at once
+_READ_BYTES = 1 << 16
+_OUT_OF_MEMORY = "the system may have run out of memory: use fewer --workers"
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What every worker does.
+    """The work of every worker.
 
     Attributes:
-        make_sampler: Makes the sampler and loads its models; a function of a module, so that a
-            new process can import it.
-        budget: Of each video.
+        make_sampler: Function that makes the sampler and loads its models. A new process imports
+            it, so it must stand in a module.
+        budget: Number of frames or threshold for each video.
     """
 
     make_sampler: Callable[[], Sampler]
     budget: Budget
 
 
-def encode_item(item: Item) -> bytes:
-    """A line of the manifest as a line for a worker."""
-    return _line({**asdict(item), "path": str(item.path)})
+class Worker:
+    """The parent's end of one worker process, which is started here.
+
+    Args:
+        job: Work of the process.
+        limit_seconds: Time for each line.
+
+    Attributes:
+        channel: Socket that becomes readable when the worker has sent something or has ended.
+        was_ready: Whether its models were loaded.
+        ended: How it ended, such as ``"was killed by SIGSEGV"``; None while it lives.
+        left_seconds: Time left for its current line; infinite between lines.
+    """
+
+    def __init__(self, job: Job, *, limit_seconds: float) -> None:
+        self.channel, theirs = socketpair()
+        self.was_ready = False
+        self.ended: str | None = None
+        self.left_seconds = float("inf")
+        self._limit_seconds = limit_seconds
+        self._line: tuple[int, Item] | None = None
+        self._unread = b""
+        with theirs, _sigint_blocked():
+            self._process = get_context("spawn").Process(target=_work, args=(theirs, job))
+            self._process.start()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it waits for a line."""
+        return self.was_ready and self._line is None and self.ended is None
+
+    def take(self, place: int, item: Item) -> None:
+        """Give it a line, whose time begins now."""
+        self._line = place, item
+        self.left_seconds = self._limit_seconds
+        self.channel.settimeout(_SEND_SECONDS)
+        with suppress(OSError):  # it has just died: `outcomes` will report that
+            self.channel.sendall(_message({**asdict(item), "path": str(item.path)}))
+
+    def outcomes(self, *, has_news: bool, seconds: float) -> Iterator[tuple[int, Outcome]]:
+        """The place of its current line, and a record or an error, if there is one by now.
+
+        Args:
+            has_news: Whether the channel is readable.
+            seconds: Time that passed for the current line.
+
+        Raises:
+            KeyScoreError: It could not load its models.
+        """
+        if has_news:
+            yield from self._listen()
+        self.left_seconds -= seconds
+        if self.left_seconds <= 0:
+            self.kill()
+            yield self._failure(
+                f"it took longer than {self._limit_seconds:g} s",
+                "check the file, or raise --timeout-seconds",
+            )
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self._process.kill()
+        self._bury()
+
+    def _listen(self) -> Iterator[tuple[int, Outcome]]:
+        """Read what is there and wait for no more: the worker may hang in the middle of a line."""
+        self.channel.setblocking(False)
+        heard = b""
+        with suppress(ConnectionError):
+            heard = self.channel.recv(_READ_BYTES)
+        *messages, self._unread = (self._unread + heard).split(b"\n")
+        for message in messages:
+            yield from self._understand(json.loads(message))
+        if not heard:
+            self._bury()
+            if self._line is not None:
+                killed = self.ended == _ending(-signal.SIGKILL)
+                remedy = _OUT_OF_MEMORY if killed else "check the file, or try another --decoder"
+                yield self._failure(f"the worker that read it {self.ended}", remedy)
+
+    def _understand(self, message: Mapping[str, Any]) -> Iterator[tuple[int, Outcome]]:
+        if "ready" in message:
+            self.was_ready = True
+        elif self._line is None:
+            raise KeyScoreError(message["stop"])
+        elif "stop" in message:
+            yield self._done(KeyScoreError(message["stop"]))
+        else:
+            yield self._done(message["record"])
+
+    def _failure(self, cause: str, remedy: str) -> tuple[int, Outcome]:
+        assert self._line is not None
+        _, item = self._line
+        return self._done(error_record(item, VideoError(str(item.path), cause, remedy)))
+
+    def _done(self, outcome: Outcome) -> tuple[int, Outcome]:
+        assert self._line is not None
+        place, _ = self._line
+        self._line, self.left_seconds = None, float("inf")
+        return place, outcome
+
+    def _bury(self) -> None:
+        """Note how the process ended; kill one that closed its channel and lives on."""
+        self._process.join(_END_SECONDS)
+        if self._process.exitcode is None:
+            self._process.kill()
+            self._process.join(_END_SECONDS)
+        self.ended = _ending(self._process.exitcode)
+        self.channel.close()
 
 
-def work(channel: socket, job: Job) -> None:
-    """Answer until the other end of the channel closes; the body of a worker process."""
+def _ending(exit_code: int | None) -> str:
+    if exit_code is None:
+        return "does not end, though it was killed"
+    if exit_code < 0:
+        return f"was killed by {signal.Signals(-exit_code).name}"
+    return f"ended with exit code {exit_code}"
+
+
+@contextmanager
+def _sigint_blocked() -> Iterator[None]:
+    """Block Ctrl-C; a process started meanwhile never receives it.
+
+    Ctrl-C goes to all processes of a terminal. The parent alone reacts to it, and ends its
+    workers, which would print a traceback each.
+    """
+    resource_tracker.ensure_running()  # it is started with the first worker, and unblocks Ctrl-C
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _work(channel: socket, job: Job) -> None:
+    """Answer lines until the parent closes the channel; the body of a worker process."""
     _end_with_parent()
     # What native libraries print is no result.
     os.dup2(2, 1)
@@ -59,32 +197,25 @@ def work(channel: socket, job: Job) -> None:
         try:
             sampler = job.make_sampler()
         except KeyScoreError as error:
-            channel.sendall(_line({"stop": str(error)}))
+            channel.sendall(_message({"stop": str(error)}))
             return
-        channel.sendall(_line({"ready": True}))
+        channel.sendall(_message({"ready": True}))
         for line in lines:
-            channel.sendall(_line(_outcome(_decode_item(line), sampler, job.budget)))
+            values = json.loads(line)
+            item = Item(**{**values, "path": Path(values["path"])})
+            try:
+                channel.sendall(_message({"record": answer(item, sampler, job.budget)}))
+            except KeyScoreError as error:
+                channel.sendall(_message({"stop": str(error)}))
 
 
-def _outcome(item: Item, sampler: Sampler, budget: Budget) -> dict[str, Any]:
-    try:
-        return {"record": answer(item, sampler, budget)}
-    except KeyScoreError as error:
-        return {"stop": str(error)}
-
-
-def _line(message: dict[str, Any]) -> bytes:
+def _message(values: Mapping[str, Any]) -> bytes:
     # As ASCII, JSON carries file names that are no UTF-8, and holds no line break.
-    return json.dumps(message, allow_nan=False).encode("ascii") + b"\n"
-
-
-def _decode_item(line: bytes) -> Item:
-    values = json.loads(line)
-    return Item(**{**values, "path": Path(values["path"])})
+    return json.dumps(values, allow_nan=False).encode("ascii") + b"\n"
 
 
 def _end_with_parent() -> None:
-    """Let this process end when its parent is gone, however that went."""
+    """Let this process end when its parent has ended, in whatever way."""
     import fcntl
 
     parent = parent_process()

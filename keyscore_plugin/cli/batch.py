@@ -7,16 +7,13 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-from keyscore_plugin.batch.asked import Asked, Budget
 from keyscore_plugin.batch.journal import Journal
-from keyscore_plugin.batch.manifest import Item, read_manifest
-from keyscore_plugin.batch.pool import answers_of_workers
-from keyscore_plugin.batch.rows import STDIN
-from keyscore_plugin.batch.run import Answers, Records, answers_here, run_batch
+from keyscore_plugin.batch.manifest import STDIN, Item, read_manifest
+from keyscore_plugin.batch.run import Answers, Budget, Records, RunSettings, answers_here, run_batch
 from keyscore_plugin.batch.worker import Job
+from keyscore_plugin.batch.workers import answers_of_workers
 from keyscore_plugin.cli.meter import announce, line_meter
-from keyscore_plugin.cli.options import add_sampler_options, make_sampler
-from keyscore_plugin.cli.settings import make_config
+from keyscore_plugin.cli.options import add_sampler_options, make_config, make_sampler
 from keyscore_plugin.cli.streams import detail, own_stdout, tell
 from keyscore_plugin.cli.words import amount, whole_number
 from keyscore_plugin.encoders.registry import named_encoder
@@ -52,7 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=whole_number,
         metavar="N",
         help="processes that share the lines; a video on which one hangs or crashes costs its own "
-        "line only, and the output is the same for any N. Left out: this process does it all",
+        "line only, and the output is the same for any N. If you leave it out, this process "
+        "answers every line",
     )
     parser.add_argument(
         "--timeout-seconds",
@@ -68,15 +66,16 @@ def run(args: argparse.Namespace) -> int:
     """Answer the lines that have no answer yet.
 
     Returns:
-        0 when every line is answered by a selection, `EXIT_LINES` when some hold an error.
+        0 if every line is answered by a selection, `EXIT_LINES` if some hold an error.
 
     Raises:
-        InputError: The system is not POSIX.
+        InputError: Workers are asked for, and the system is not POSIX.
     """
-    if find_spec("fcntl") is None:
+    has_workers = args.workers is not None or args.timeout_seconds is not None
+    if has_workers and find_spec("fcntl") is None:
         raise InputError(
-            "keyscore batch locks its output and ends its workers as POSIX systems do, which this "
-            "one is not; run it under Linux, macOS or WSL, or call `keyscore select` for each video"
+            "--workers and --timeout-seconds need a POSIX system, which this one is not; leave "
+            "them out, or run the command under Linux, macOS or WSL"
         )
     with own_stdout():
         sampler = make_sampler(args)
@@ -89,8 +88,8 @@ def run(args: argparse.Namespace) -> int:
             summary = run_batch(
                 items,
                 journal,
-                partial(_told, _answers(args, sampler, budget)),
-                asked=_asked(args, sampler, budget),
+                partial(_reported, _answers(args, sampler, budget)),
+                settings=_run_settings(args, sampler, budget),
                 on_answer=on_answer,
             )
     tell(
@@ -100,9 +99,9 @@ def run(args: argparse.Namespace) -> int:
     return EXIT_LINES if summary.n_errors else 0
 
 
-def _asked(args: argparse.Namespace, sampler: Sampler, budget: Budget) -> Asked:
-    """The same in the words of a record, where ``auto`` stands for what it takes."""
-    return Asked(
+def _run_settings(args: argparse.Namespace, sampler: Sampler, budget: Budget) -> RunSettings:
+    """The options in the words of a record, which names what ``auto`` takes."""
+    return RunSettings(
         budget=budget,
         sampler=sampler.name,
         config=make_config(args).to_dict(),
@@ -112,19 +111,19 @@ def _asked(args: argparse.Namespace, sampler: Sampler, budget: Budget) -> Asked:
     )
 
 
-def _told(answers: Answers, items: Sequence[Item]) -> Records:
-    """The records as they come, with a line on each for who wants details."""
+def _reported(answers: Answers, items: Sequence[Item]) -> Records:
+    """The records as they come, with a line on each if details are wanted."""
     with closing(answers(items)) as records:
         for item, record in records:
-            said = record.get("error") or (
+            outcome = record.get("error") or (
                 f"{len(record['indices'])} frames in {record['seconds']['total']:.2f} s"
             )
-            detail(f"{item.video}: {said}")
+            detail(f"{item.video}: {outcome}")
             yield item, record
 
 
 def _answers(args: argparse.Namespace, sampler: Sampler, budget: Budget) -> Answers:
-    """Who answers: this process, or workers, which a time limit needs as well."""
+    """The function that answers: in this process, or in workers, which a time limit needs too."""
     if args.workers is None and args.timeout_seconds is None:
         # The models are loaded when it is clear that the output is not of another run.
         return lambda items: answers_here(make_sampler(args, load_models=True), budget)(items)

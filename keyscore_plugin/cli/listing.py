@@ -1,4 +1,4 @@
-"""``keyscore list``: what there is, and what of it works here."""
+"""``keyscore list``: every name that can be given, and whether it works here."""
 
 import argparse
 import ast
@@ -30,7 +30,7 @@ _ENCODERS = {
     "open_clip:MODEL_ID or FOLDER": "keyscore_plugin.encoders.open_clip",
 }
 _CAPTIONERS = {**CAPTIONERS, "MODEL_ID or FOLDER": "keyscore_plugin.captioners.vlm"}
-# Not asked of the classes, which would load torch; a test compares.
+# Not read from the classes, which would load torch; a test compares the two.
 _NO_TEXT = ("iframes", "katna", "katna-fixed", "maxinfo", "random", "stacfp", "uniform")
 _NOT_TRIED = "keyscore list --check loads it to see whether it works"
 
@@ -52,10 +52,10 @@ class Needs:
     """What a name needs beyond the plain dependencies.
 
     Attributes:
-        extra: The extra of this project that brings it.
-        packages: They are looked up, not imported.
-        load: What fails where a package is installed but does not load; seconds, for it may
-            import torch.
+        extra: Extra of this project that installs it.
+        packages: Packages that are looked up, not imported.
+        load: Function that fails if a package is installed but does not load. It takes seconds, for
+            it may import torch.
     """
 
     extra: str
@@ -92,13 +92,13 @@ class Entry:
 
     Attributes:
         kind: ``"sampler"``, ``"encoder"``, ``"captioner"`` or ``"decoder"``.
-        name: What to write after ``--sampler``, ``--encoder`` ...
-        description: What it is, in one line.
+        name: Value to write after ``--sampler``, ``--encoder`` ...
+        description: Description in one line.
         needs_text: Whether a sampler of ours needs a caption, a question or a captioner; None for
             all others.
-        usable: Whether what it needs is installed and works; None where only loading it would
-            tell and nobody asked for that.
-        problem: What is missing and how to install it; None where nothing is known to be.
+        usable: Whether everything it needs is installed and works; None if only loading it would
+            show that and ``--check`` is not given.
+        problem: Missing package and how to install it; None if no problem is known.
     """
 
     kind: str
@@ -131,7 +131,7 @@ def entries(*, check: bool) -> Iterator[Entry]:
     """Everything that can be named, by kind.
 
     Args:
-        check: Load what may be installed and broken.
+        check: Whether to load packages that may be installed and broken.
     """
     registries = {
         "sampler": SAMPLERS,
@@ -143,7 +143,9 @@ def entries(*, check: bool) -> Iterator[Entry]:
         for name, place in sorted(registry.items()):
             needs = NEEDS.get((kind, name), Needs(extra=""))
             usable, problem = _state(needs, check=check)
-            description = _description(place, of_class=kind == "sampler")
+            # The decoder on a GPU shares its module with the one on a CPU.
+            of_class = kind == "sampler" or name == "torchcodec-cuda"
+            description = _description(place, of_class=of_class)
             needs_text = name not in _NO_TEXT if kind == "sampler" else None
             yield Entry(kind, name, description, needs_text, usable, problem)
         yield from _added(kind, check=check)

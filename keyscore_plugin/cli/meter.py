@@ -107,8 +107,8 @@ class PlainLines:
     """Progress as lines of text: one a minute at most, and a hundred in all.
 
     Args:
-        description: What the lines begin with.
-        now: A clock in seconds.
+        description: Text that each line begins with.
+        now: Function that gives the time in seconds.
     """
 
     def __init__(self, description: str, now: Callable[[], float] = time.monotonic) -> None:

@@ -1,11 +1,13 @@
-"""The options that several commands share, and the sampler they describe."""
+"""The options that several commands share, and the settings and samplers they describe."""
 
 import argparse
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
+from typing import Any, get_args
 
 from keyscore_plugin.captioners.registry import load_captioner
-from keyscore_plugin.cli.settings import add_settings_options, make_config
 from keyscore_plugin.cli.words import (
     amount,
     finite_number,
@@ -14,7 +16,9 @@ from keyscore_plugin.cli.words import (
     seconds,
     whole_number,
 )
+from keyscore_plugin.config import GridKind, Guide, SamplerConfig
 from keyscore_plugin.encoders import load_encoder
+from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.registries import AUTO_DECODER, names
 from keyscore_plugin.samplers.base import Sampler, get_sampler
 
@@ -69,10 +73,16 @@ def add_text_options(parser: argparse.ArgumentParser) -> None:
     """Add the text that scores the frames."""
     text = parser.add_mutually_exclusive_group()
     text.add_argument(
-        "--caption", type=non_empty_text, metavar="T", help="a sentence about what is wanted"
+        "--caption",
+        type=non_empty_text,
+        metavar="T",
+        help="sentence that describes the frames you want",
     )
     text.add_argument(
-        "--question", type=non_empty_text, metavar="T", help="what a model will be asked"
+        "--question",
+        type=non_empty_text,
+        metavar="T",
+        help="question that the Video-LLM will be asked",
     )
 
 
@@ -105,7 +115,7 @@ def make_sampler(args: argparse.Namespace, *, load_models: bool = False) -> Samp
 
     Args:
         args: Parsed options of `add_sampler_options`.
-        load_models: See `make_samplers`.
+        load_models: Whether to load the models now; `make_samplers` says why.
 
     Raises:
         InputError: A name is unknown.
@@ -122,9 +132,9 @@ def make_samplers(
 
     Args:
         args: Parsed options of `add_choice_options`.
-        names: Of the samplers.
-        load_models: Load what they need now rather than at their first call, so that a wrong name
-            ends the command before any video is opened.
+        names: Names of the samplers.
+        load_models: Whether to load the models now rather than at the first call, so that a wrong
+            name ends the command before any video is opened.
 
     Raises:
         InputError: A name is unknown.
@@ -142,3 +152,91 @@ def make_samplers(
     encoder = load_encoder(args.encoder, device=args.device)
     captioner = load_captioner(args.captioner, device=args.device)
     return [make(name, encoder=encoder, captioner=captioner) for name in names]
+
+
+def add_settings_options(parser: argparse.ArgumentParser) -> None:
+    """Add what `make_config` reads."""
+    parser.add_argument(
+        "--grid",
+        type=one_of("grid", get_args(GridKind)),
+        metavar="|".join(get_args(GridKind)),
+        help="look at frames evenly in time, at the codec's own keyframes (cheaper), or at these "
+        "first and then closer around those that score; default: fps",
+    )
+    parser.add_argument(
+        "--guide",
+        type=one_of("guide", get_args(Guide)),
+        metavar="|".join(get_args(Guide)),
+        help="the text that scores: the one that was given, a caption (given or generated), the "
+        "question, or the mean of both; default: given",
+    )
+    parser.add_argument(
+        "--config",
+        type=_settings_file,
+        metavar="FILE",
+        help='settings as JSON, such as {"grid": {"sample_fps": 4}}; what is absent keeps its '
+        "default",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        type=_setting,
+        default=[],
+        metavar="NAME=VALUE",
+        help="one setting, such as grid.sample_fps=4 or proposal.bins=8,4,4; may be repeated, and "
+        "wins over --config (--grid and --guide win over both)",
+    )
+
+
+def make_config(args: argparse.Namespace) -> SamplerConfig:
+    """The settings that the options describe.
+
+    Raises:
+        InputError: A setting is unknown, or a value is out of range.
+    """
+    values = SamplerConfig.of(args.config).to_dict()
+    named = [("grid.kind", args.grid), ("guide", args.guide)]
+    for name, value in [*args.set, *(one for one in named if one[1] is not None)]:
+        stage, _, field = name.rpartition(".")
+        if stage:
+            inner = values.get(stage)
+            values[stage] = {**(inner if isinstance(inner, dict) else {}), field: value}
+        else:
+            values[field] = value
+    return SamplerConfig.from_dict(values)
+
+
+def _settings_file(name: str) -> Mapping[str, Any]:
+    """An argparse type: the settings of a JSON file, read once, for workers too."""
+    try:
+        values = json.loads(Path(name).read_text(encoding="utf-8-sig"))
+        return SamplerConfig.from_dict(values).to_dict()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(
+            f"cannot read {name}: {error.strerror or error}; give a JSON file of settings"
+        ) from error
+    except InputError as error:
+        raise argparse.ArgumentTypeError(f"{name}: {error}") from error
+    except (ValueError, RecursionError) as error:  # JSONDecodeError, UnicodeDecodeError ...
+        raise argparse.ArgumentTypeError(
+            f'{name} is not JSON ({error}); write settings such as {{"guide": "both"}}'
+        ) from error
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """An argparse type: the name and the value of one setting."""
+    name, is_given, value = text.partition("=")
+    if not is_given:
+        raise argparse.ArgumentTypeError(
+            f"expected NAME=VALUE such as grid.sample_fps=4, got {shown(text)}"
+        )
+    return name, _value(value)
+
+
+def _value(text: str) -> Any:
+    """A number, a list, true, false or null as in JSON; else a text. The settings check it."""
+    try:
+        values = json.loads(f"[{text}]")
+    except (ValueError, RecursionError):
+        return text
+    return values[0] if len(values) == 1 else values or text

@@ -1,4 +1,4 @@
-"""Files that a command writes beside its standard output, checked before the work starts."""
+"""Output files of a command, checked before the work starts."""
 
 import io
 import os

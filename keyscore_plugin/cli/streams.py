@@ -34,19 +34,19 @@ def is_verbose() -> bool:
 
 
 def tell(message: str) -> None:
-    """`say`, unless the person wants errors alone."""
+    """`say`, unless only errors are wanted."""
     if not is_quiet():
         say(message)
 
 
 def detail(message: str) -> None:
-    """`say`, if the person wants details."""
+    """`say`, if details are wanted."""
     if is_verbose():
         say(message)
 
 
 def say(message: str) -> None:
-    """Print one line for the person at the terminal to standard error, if it can be written."""
+    """Print one line to standard error, if it can be written."""
     with suppress(OSError):  # a log on a full disk ends no run; the exit code tells as well
         print(one_line(message), file=sys.stderr, flush=True)
 
@@ -70,7 +70,7 @@ def own_stdout() -> Iterator[Callable[[str], None]]:
     """Keep standard output for the result; what libraries print goes to standard error.
 
     Yields:
-        What prints the result, in UTF-8.
+        Function that prints the result, in UTF-8.
 
     Raises:
         BrokenPipeError: Its reader went away.

@@ -1,4 +1,4 @@
-"""Types of argparse: what a word of the command line must be, and the one line that says so."""
+"""Types for argparse: each converts one word of the command line, or says what is wrong with it."""
 
 import argparse
 import math
@@ -9,7 +9,7 @@ from keyscore_plugin.errors import shown
 
 
 def one_of(kind: str, names: Sequence[str]) -> Callable[[str], str]:
-    """A type: one of some names. Unlike ``choices`` it says which one was probably meant."""
+    """A type: one of several names. Unlike ``choices`` it suggests the name probably meant."""
 
     def known(name: str) -> str:
         if name not in names:
@@ -20,14 +20,14 @@ def one_of(kind: str, names: Sequence[str]) -> Callable[[str], str]:
 
 
 def non_empty_text(text: str) -> str:
-    """A type: a text that says something."""
+    """A type: a text that is not empty."""
     if not text.strip():
         raise argparse.ArgumentTypeError("the text is empty; give a sentence, or leave it out")
     return text
 
 
 def whole_number(text: str) -> int:
-    """A type: a count of things that must be there."""
+    """A type: a whole number of 1 or more."""
     if not text.lstrip("+-").isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, got {shown(text)}")
     return int(text)
@@ -60,7 +60,7 @@ def finite_number(text: str) -> float:
 
 
 def _number(text: str) -> float:
-    """The number, or NaN where the text is none."""
+    """The number, or NaN if the text is not a number."""
     try:
         return float(text)
     except ValueError:

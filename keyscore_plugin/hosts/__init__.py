@@ -1,17 +1,74 @@
-"""What every integration shares: pairing, downloads, kept selections."""
+"""What every integration stands on: one request, one choice of frames, one rule for the text.
+
+An integration translates its host's call into a `HostRequest`, hands it to `choose`, and puts the
+`Chosen` frames and times into its host's inputs. Integrations and evaluations import from here,
+from `keyscore_plugin`, `keyscore_plugin.types` and `keyscore_plugin.errors`, and nothing else of
+the core.
+"""
 
 from keyscore_plugin._runtime.device import resolve_device
 from keyscore_plugin._runtime.files import whole, write_whole
+from keyscore_plugin._runtime.names import unknown
 from keyscore_plugin._runtime.optional import package_file, require
+from keyscore_plugin.captioners.vlm import left_padding, takes_times
+from keyscore_plugin.config import Guide
+from keyscore_plugin.encoders.registry import encoder_weights
+from keyscore_plugin.hosts.cache import SelectionCache
+from keyscore_plugin.hosts.choose import BACKEND, Chosen, choose, identity_of
+from keyscore_plugin.hosts.download import (
+    DownloadLimits,
+    check_limits,
+    is_remote,
+    local_path,
+    open_anywhere,
+)
+from keyscore_plugin.hosts.pairing import Fold, Pair, check_pair
+from keyscore_plugin.hosts.pool import SamplerPool
+from keyscore_plugin.hosts.query import QUERY_RULES, TextGuide, own_guide
+from keyscore_plugin.hosts.request import HostProfile, HostRequest
+from keyscore_plugin.samplers.base import require_sampler
 from keyscore_plugin.video.base import ForwardedVideo
+from keyscore_plugin.video.copies import Bytes, Readable, is_data_url
+from keyscore_plugin.video.images import IMAGE_SUFFIXES
+from keyscore_plugin.video.metadata import clock_metadata
 from keyscore_plugin.video.trim import TrimmedVideo
 
 __all__ = [
+    "BACKEND",
+    "IMAGE_SUFFIXES",
+    "QUERY_RULES",
+    "Bytes",
+    "Chosen",
+    "DownloadLimits",
+    "Fold",
     "ForwardedVideo",
+    "Guide",
+    "HostProfile",
+    "HostRequest",
+    "Pair",
+    "Readable",
+    "SamplerPool",
+    "SelectionCache",
+    "TextGuide",
     "TrimmedVideo",
+    "check_limits",
+    "check_pair",
+    "choose",
+    "clock_metadata",
+    "encoder_weights",
+    "identity_of",
+    "is_data_url",
+    "is_remote",
+    "left_padding",
+    "local_path",
+    "open_anywhere",
+    "own_guide",
     "package_file",
     "require",
+    "require_sampler",
     "resolve_device",
+    "takes_times",
+    "unknown",
     "whole",
     "write_whole",
 ]

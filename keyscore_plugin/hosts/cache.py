@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from keyscore_plugin._runtime.files import read_sealed, write_sealed
+from keyscore_plugin._runtime.files import read_sealed, user_cache, write_sealed
 from keyscore_plugin._runtime.version import VERSION
 from keyscore_plugin.errors import CacheError, VideoError
 from keyscore_plugin.types import Selection
@@ -19,12 +19,12 @@ _CHUNK = 1 << 20
 
 @dataclass(slots=True)
 class CacheCounts:
-    """What a cache was asked so far.
+    """How often a cache was read so far.
 
     Attributes:
-        hits: Selections that were there.
-        misses: Selections that were not.
-        corrupt: Entries that could not be used, counted as misses too.
+        hits: Reads that found a selection.
+        misses: Reads that found none.
+        corrupt: Entries that could not be used; they count as misses too.
     """
 
     hits: int = 0
@@ -33,25 +33,26 @@ class CacheCounts:
 
 
 class SelectionCache:
-    """A folder of selections, one file each, by everything that decides them.
+    """A folder of finished selections, one file each, by everything that decides them.
 
-    Several processes may use one folder: an entry is written beside its place and moved there in
-    one step, so that a reader finds a whole entry or none. Two that miss the same entry both make
-    it, and the last one stays; they are equal. An entry that was cut or changed is no entry.
+    Several processes may use one folder: an entry is written under a temporary name and renamed, so
+    that a reader finds a whole entry or none. If two processes miss the same entry, both write it,
+    and the entries are equal. An entry that was cut or changed counts as missing.
 
     Args:
-        folder: Made at the first entry.
+        folder: Folder of the selections, made at the first entry. None is ``selections`` in the
+            user's cache: ``KEYSCORE_CACHE``, or the one of the system.
 
     Attributes:
-        counts: What was asked of this object.
+        counts: Hits and misses of this object.
     """
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
+        self.folder = user_cache() / "selections" if folder is None else Path(folder)
         self.counts = CacheCounts()
 
     def get(self, key: str) -> Selection | None:
-        """The selection of a `selection_key`; None if there is none, or none that is whole.
+        """The selection of a `selection_key`; None if the folder has no whole entry of it.
 
         Raises:
             CacheError: The folder cannot be read.
@@ -74,7 +75,8 @@ class SelectionCache:
         """Keep a selection.
 
         Raises:
-            CacheError: The folder cannot be written, or the disk is full; no part of it stays.
+            CacheError: The folder cannot be written, or the disk is full; no part of the entry
+                is left behind.
         """
         text = selection.to_json().encode("utf-8", "backslashreplace")
         try:
@@ -93,11 +95,11 @@ class SelectionCache:
 
 
 def selection_key(video: str | os.PathLike[str], asked: Mapping[str, Any]) -> str:
-    """What a selection is kept under: the video's content, what was asked, and our version.
+    """Key of a selection: a hash of the video's content, of the request and of our version.
 
     Args:
-        video: A local file. Its name does not count, so a moved video is found again.
-        asked: Plain JSON values: the text, the sampler and its settings, the budget ...
+        video: Path of a local file. Its name does not count, so a moved video is found again.
+        asked: Request as plain JSON values: the text, the sampler and its settings, the budget.
 
     Raises:
         VideoError: The video cannot be read.
@@ -108,7 +110,7 @@ def selection_key(video: str | os.PathLike[str], asked: Mapping[str, Any]) -> st
 
 
 def content_digest(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file; remembered until the file changes in size or time.
+    """SHA-256 of a file as hexadecimal digits, computed again once its size or time changes.
 
     Raises:
         VideoError: The file cannot be read.

@@ -1,4 +1,4 @@
-"""One visual token may hold two frames: which two, and what that costs."""
+"""Which frames share a visual token in models that fold several into one, and what that costs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ class Fold:
     """How a model folds frames into visual tokens.
 
     Attributes:
-        frames_per_patch: Frames in one token; 1 folds none.
-        spacing_seconds: Time between them when the model samples by itself.
+        frames_per_patch: Frames in one token; 1 means that the model folds none.
+        spacing_seconds: Time between two frames that the model's own sampling takes.
     """
 
     frames_per_patch: int = 1
@@ -29,10 +29,10 @@ class Fold:
 
 
 def check_pair(pair: str) -> None:
-    """Refuse what is no way of pairing.
+    """Refuse a name that is not in `Pair`.
 
     Raises:
-        InputError: There is no such way.
+        InputError: The way of pairing is unknown.
     """
     if not isinstance(pair, str) or pair not in get_args(Pair):
         raise InputError(f"unknown pair {shown(pair)}; the ways are: {', '.join(get_args(Pair))}")
@@ -44,9 +44,12 @@ def keyframes_for_budget(
     """Keyframes whose visual tokens are as many as those of N uniform frames.
 
     Args:
-        uniform_frames: N, the frames that uniform sampling would give the model.
+        uniform_frames: Number N of frames that uniform sampling would give the model.
         frames_per_patch: Frames that the model folds into one visual token.
-        pair: How keyframes fill it, see `pair_frames`.
+        pair: How keyframes fill a token, see `pair_frames`.
+
+    Raises:
+        InputError: N is not a whole number of 1 or more.
 
     Example:
         >>> keyframes_for_budget(16, frames_per_patch=2)
@@ -64,27 +67,29 @@ def keyframes_for_budget(
 def pair_frames(keyframes: Sequence[int], pts_seconds: Tensor, pair: Pair, fold: Fold) -> list[int]:
     """The frames to decode, patch by patch, for the keyframes that were chosen.
 
-    A patch of two far-apart keyframes would be a double exposure with one time, since its token is
-    a linear blend of both. So each keyframe gets a patch of its own:
+    A token is a linear blend of the frames of its patch. Two keyframes far apart in time would be
+    blended into one picture with one time, so each keyframe gets its own patch by default:
 
-    - ``"duplicate"``: the keyframe, repeated. A patch of one frame twice encodes exactly as the
-      still image does. K keyframes cost as many tokens as ``frames_per_patch`` * K uniform frames.
-    - ``"neighbor"``: the keyframe and the frames that follow it at the model's usual spacing, so
-      that motion shows. The same cost; the patch's time is the mean of its frames.
-    - ``"pack"``: as ``"duplicate"``, but keyframes less than a second apart share a patch. K to
-      K / ``frames_per_patch`` patches: never more than ``"duplicate"``, at least what uniform
-      frames cost.
-    - ``"plain"``: none of this. Any keyframes in a row share a patch, as in stock sampling, and
-      cost what as many uniform frames do.
+    - ``"duplicate"`` repeats the keyframe. A patch of one frame twice encodes exactly as the still
+      image does. K keyframes cost as many tokens as ``frames_per_patch`` * K uniform frames.
+    - ``"neighbor"`` adds the frames that follow at the model's usual spacing, so that the patch
+      shows motion. It costs the same; the patch's time is the mean of its frames.
+    - ``"pack"`` is ``"duplicate"``, but keyframes less than a second apart share a patch. K
+      keyframes need K / ``frames_per_patch`` to K patches.
+    - ``"plain"`` lets any keyframes in a row share a patch, as stock sampling does. K keyframes
+      cost as many tokens as K uniform frames.
 
     Args:
         keyframes: Rising frame indices.
         pts_seconds: ``(n_frames,)`` times of every frame of the video.
-        pair: The way.
-        fold: Of the model; where it folds nothing all is left as it is.
+        pair: Way of filling a patch.
+        fold: How the model folds frames; if it folds none, the keyframes stay as they are.
 
     Returns:
-        ``frames_per_patch`` indices for each patch, never falling.
+        ``frames_per_patch`` indices for each patch; the list never falls.
+
+    Raises:
+        InputError: ``pair`` is unknown.
 
     Example:
         >>> pts = torch.arange(10) / 2

@@ -5,10 +5,8 @@ from typing import TYPE_CHECKING
 
 from keyscore_plugin.report import panels, style
 from keyscore_plugin.report.figure import limits
-from keyscore_plugin.report.sheet import CONTENT_INCHES, Sheet
-from keyscore_plugin.report.stills import Still
-from keyscore_plugin.report.strip import draw_still, lay_out
-from keyscore_plugin.report.title import Title
+from keyscore_plugin.report.sheet import CONTENT_INCHES, Sheet, Title
+from keyscore_plugin.report.stills import Still, draw_still, lay_out
 from keyscore_plugin.types import Selection
 from keyscore_plugin.video.samples.joined import Needle
 

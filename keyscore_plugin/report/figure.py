@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keyscore_plugin.report import panels, style
-from keyscore_plugin.report.sheet import CONTENT_INCHES, Sheet, wrapped
-from keyscore_plugin.report.stills import Still
-from keyscore_plugin.report.strip import StripLayout, draw_still, lay_out
+from keyscore_plugin.report.sheet import CONTENT_INCHES, Sheet, Title, wrapped
+from keyscore_plugin.report.stills import Still, StripLayout, draw_still, lay_out
 from keyscore_plugin.report.text import facts
-from keyscore_plugin.report.title import Title
 from keyscore_plugin.types import Selection
 
 if TYPE_CHECKING:
@@ -41,9 +39,9 @@ def draw(selection: Selection, chosen: list[Still], uniform: list[Still]) -> "Fi
     """Draw a selection.
 
     Args:
-        selection: What was chosen, with its curves where it has them; times from the first frame.
-        chosen: Its frames, or an even part of them.
-        uniform: Frames to compare with; not drawn beside a uniform selection.
+        selection: Selection to draw, with its curves if it has them; times from the first frame.
+        chosen: Chosen frames, or an even part of them.
+        uniform: Frames to compare with; not drawn for a uniform selection.
     """
     height, width, _ = chosen[0].pixels.shape
     strip = lay_out(len(chosen), strip_width=CONTENT_INCHES, aspect=width / height)

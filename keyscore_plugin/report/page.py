@@ -8,9 +8,9 @@ from pathlib import Path
 
 from keyscore_plugin.report.text import (
     chosen_scores,
-    clock,
     container_clock,
     facts,
+    format_time,
     from_first_frame,
     texts,
 )
@@ -33,8 +33,8 @@ def html_page(selection: Selection, picture: bytes) -> str:
     """The report as one HTML document.
 
     Args:
-        selection: What was chosen.
-        picture: The picture as SVG. It is embedded as an image, which runs no script and loads
+        selection: Selection to show.
+        picture: Picture as SVG. It is embedded as an image, which runs no script and loads
             nothing, and stays sharp at any size.
     """
     image = base64.b64encode(picture).decode("ascii")
@@ -73,7 +73,7 @@ def html_page(selection: Selection, picture: bytes) -> str:
 
 def _chosen_table(selection: Selection) -> str:
     rows = [
-        (str(index), clock(seconds), _figure(score))
+        (str(index), format_time(seconds), _figure(score))
         for index, seconds, score in zip(
             selection.indices, selection.pts_seconds, chosen_scores(selection), strict=True
         )
@@ -96,7 +96,7 @@ def _candidates_table(selection: Selection) -> str:
 def _candidate_cells(frame: ScoredFrame) -> tuple[str, ...]:
     cluster = "" if frame.cluster is None else str(frame.cluster)
     scores = (frame.semantic, frame.temporal, frame.drop, frame.total)
-    return (str(frame.index), clock(frame.pts_seconds), cluster, *map(_figure, scores))
+    return (str(frame.index), format_time(frame.pts_seconds), cluster, *map(_figure, scores))
 
 
 def _figure(value: float | None) -> str:

@@ -1,13 +1,16 @@
-"""A figure that is filled from the top down, measured in inches."""
+"""A figure that is filled from the top down, measured in inches, and the title above it."""
 
 import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
 from keyscore_plugin._runtime.optional import require
+from keyscore_plugin.report import style
+from keyscore_plugin.types import Selection
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -130,7 +133,61 @@ def _text_width(text: str, *, size: float) -> float:
 
 @contextmanager
 def glyphs_may_be_missing() -> Iterator[None]:
-    """A text may be in any script; what the font lacks shows as a box, and is no news."""
+    """A text may be in any script; missing glyphs show as boxes, without a warning."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield
+
+
+# Points, inches a line, most lines. What is longer than the last of these is cut; a report in HTML
+# has all of it.
+_SIZES = ((style.TITLE, 0.25, 3), (style.BODY, 0.165, 10))
+
+
+@dataclass(frozen=True, slots=True)
+class Title:
+    """Lines that fit the page.
+
+    Attributes:
+        lines: Lines of text.
+        size: Font size in points.
+        line_height: Height of a line in inches.
+    """
+
+    lines: list[str]
+    size: float
+    line_height: float
+
+    @classmethod
+    def of(cls, selection: Selection) -> "Title":
+        """The title of a selection: the text that scored the frames, if any."""
+        text = _text(selection)
+        fitting = (kind for kind in _SIZES if len(wrapped(text, size=kind[0])) <= kind[2])
+        size, line_height, most = next(fitting, _SIZES[-1])
+        return cls(_cut(wrapped(text, size=size), most), size, line_height)
+
+    @property
+    def height(self) -> float:
+        """Inches of all lines."""
+        return len(self.lines) * self.line_height
+
+    def draw(self, sheet: Sheet) -> None:
+        """Write the lines; the cursor of the sheet moves below them."""
+        for line in self.lines:
+            sheet.text(((line, style.INK),), size=self.size, height=self.line_height)
+
+
+def _text(selection: Selection) -> str:
+    text = selection.caption.text if selection.caption else selection.question
+    if text is None:
+        return f"{selection.sampler}, without a text"
+    by = " (generated)" if selection.caption and selection.caption.origin == "generated" else ""
+    return f"\u201c{text}\u201d{by}"
+
+
+def _cut(lines: list[str], most: int) -> list[str]:
+    """At most so many lines; an ellipsis ends the last one where some are left out."""
+    if len(lines) <= most:
+        return lines
+    last = lines[most - 1]
+    return [*lines[: most - 1], f"{last.rpartition(' ')[0] or last[:-2]} \u2026"]

@@ -3,9 +3,9 @@
 import math
 from itertools import pairwise
 
-from keyscore_plugin.report.text import clock
+from keyscore_plugin.report.text import format_time
 
-# Okabe and Ito, "Color universal design" (2008): told apart with any colour vision.
+# Okabe and Ito, "Color universal design" (2008): distinguishable with any colour vision.
 SKY, ORANGE, GREEN, YELLOW = "#56B4E9", "#E69F00", "#009E73", "#F0E442"
 BLUE, VERMILION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
 
@@ -37,9 +37,9 @@ def time_ticks(start: float, end: float) -> dict[float, str]:
         '2:00:00'
     """
     step = next((s for s in _TICK_STEPS if (end - start) / s < _MAX_TICKS), 86400)
-    first, last = math.ceil(start / step - 1e-9), math.floor(end / step + 1e-9)
+    first, last = math.ceil((start - 1e-7) / step), math.floor((end + 1e-7) / step)
     decimals = 0 if step >= 1 else 1
-    return {n * step: clock(n * step, decimals=decimals) for n in range(first, last + 1)}
+    return {n * step: format_time(n * step, decimals=decimals) for n in range(first, last + 1)}
 
 
 def runs(
@@ -50,8 +50,8 @@ def runs(
     A stretch reaches half-way to the next position.
 
     Args:
-        values: One a position.
-        positions: Rising.
+        values: Value at each position.
+        positions: Positions in rising order.
         start: Left end of the line.
         end: Right end of the line.
 

@@ -6,12 +6,14 @@ from dataclasses import replace
 from keyscore_plugin.types import STAGES, ScoredFrame, Selection
 
 
-def clock(seconds: float, *, decimals: int = 3) -> str:
+def format_time(seconds: float, *, decimals: int = 3) -> str:
     """A time as m:ss.mmm, or h:mm:ss.mmm from an hour on.
 
     Example:
-        >>> clock(5.12), clock(-0.02), clock(3725.5), clock(59.96, decimals=0)
-        ('0:05.120', '-0:00.020', '1:02:05.500', '1:00')
+        >>> format_time(5.12), format_time(-0.02), format_time(3725.5)
+        ('0:05.120', '-0:00.020', '1:02:05.500')
+        >>> format_time(59.96, decimals=0)
+        '1:00'
     """
     units = round(abs(seconds) * 10**decimals)
     minutes, rest = divmod(units, 60 * 10**decimals)
@@ -49,7 +51,7 @@ def container_clock(selection: Selection) -> str:
 
 
 def chosen_scores(selection: Selection) -> Sequence[float | None]:
-    """What each chosen frame was ranked by; None for each where nothing ranked them."""
+    """The score each chosen frame was ranked by; None for each if the sampler ranks no frames."""
     return [None] * len(selection) if selection.scores is None else selection.scores
 
 
@@ -58,7 +60,7 @@ def table(selection: Selection) -> str:
     selection = from_first_frame(selection)
     lines = [f"{'index':>8}  {'time':>12}  {'score':>6}"]
     lines += [
-        f"{index:>8}  {clock(seconds):>12}  {'-' if score is None else f'{score:.3f}':>6}"
+        f"{index:>8}  {format_time(seconds):>12}  {'-' if score is None else f'{score:.3f}':>6}"
         for index, seconds, score in zip(
             selection.indices, selection.pts_seconds, chosen_scores(selection), strict=True
         )
@@ -69,11 +71,11 @@ def table(selection: Selection) -> str:
 def times(selection: Selection) -> str:
     """The chosen times, from the first frame, in one line."""
     seconds = from_first_frame(selection).pts_seconds
-    return " ".join(clock(second, decimals=1) for second in seconds)
+    return " ".join(format_time(second, decimals=1) for second in seconds)
 
 
 def facts(selection: Selection) -> str:
-    """One line: what chose the frames, from what, by which text, in how many seconds."""
+    """One line: number of frames, sampler, encoder, decoder, frames looked at, and seconds."""
     counted = "" if selection.n_frames_counted else "about "
     parts = [
         f"{len(selection)} of {counted}{selection.n_frames} frames",
@@ -91,8 +93,8 @@ def _part(selection: Selection) -> str:
     """The part of the video that was chosen from; empty if it was the whole."""
     if selection.start_seconds is None and selection.end_seconds is None:
         return ""
-    end = "the end" if selection.end_seconds is None else clock(selection.end_seconds)
-    return f"from {clock(selection.start_seconds or 0.0)} to {end}"
+    end = "the end" if selection.end_seconds is None else format_time(selection.end_seconds)
+    return f"from {format_time(selection.start_seconds or 0.0)} to {end}"
 
 
 def _looked_at(selection: Selection) -> str:
@@ -104,7 +106,7 @@ def _looked_at(selection: Selection) -> str:
 
 
 def texts(selection: Selection) -> str:
-    """The texts that scored the frames, with their origin; empty when none did."""
+    """The texts that scored the frames, with their origin; empty if there are none."""
     parts = []
     if selection.caption is not None:
         by = f" by {selection.caption.model}" if selection.caption.model else ""

@@ -32,7 +32,7 @@ def require_report_suffix(path: Path) -> None:
     """Refuse a report in a format we do not write, before there is anything to report.
 
     Raises:
-        InputError: The suffix is none of `SUFFIXES`.
+        InputError: The suffix is not one of `SUFFIXES`.
     """
     _require_suffix(path, SUFFIXES, kind="report")
 
@@ -41,9 +41,9 @@ def write_report(selection: Selection, path: str | Path) -> None:
     """Draw why these frames were chosen (the paper's Figure 4).
 
     Args:
-        selection: As a sampler returned it. Without its curves (read back from JSON) the
+        selection: Selection as a sampler returned it. Without its curves (read back from JSON) the
             candidates alone are drawn. Its video is opened again for the frames.
-        path: ``.png``, ``.svg``, or ``.html``: one file that needs no other.
+        path: Output file: ``.png``, ``.svg``, or ``.html``, which needs no other file.
 
     Raises:
         InputError: The suffix is another, or the file cannot be written.
@@ -64,7 +64,7 @@ def require_picture_suffix(path: Path) -> None:
     """Refuse a picture in a format we do not write, before there is anything to draw.
 
     Raises:
-        InputError: The suffix is none of `PICTURE_SUFFIXES`.
+        InputError: The suffix is not one of `PICTURE_SUFFIXES`.
     """
     _require_suffix(path, PICTURE_SUFFIXES, kind="picture")
 
@@ -75,8 +75,8 @@ def write_comparison(
     """Draw what several samplers chose from one video, a strip of frames each.
 
     Args:
-        selections: At least one; all of one video.
-        path: ``.png`` or ``.svg``.
+        selections: Selections of one video, at least one.
+        path: Output file, ``.png`` or ``.svg``.
         sought: The stretches that the text describes, where they are known; they are marked.
 
     Raises:

@@ -1,10 +1,11 @@
 """Frame times for hosts, which compute them as index / fps."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from keyscore_plugin.types import Frames
 from keyscore_plugin.video.trim import TrimmedVideo
 
 CLOCK_HZ = 1000  # ours: container times are exact to 1 ms or coarser in every format we know
@@ -38,7 +39,7 @@ def clock_metadata(seconds: Tensor, duration_seconds: float) -> dict[str, Any]:
     }
 
 
-def frame_clock(frames: Frames, part: TrimmedVideo) -> dict[str, Any]:
+def frame_clock(indices: Sequence[int], part: TrimmedVideo) -> dict[str, Any]:
     """Metadata from which a host computes the true times of the frames.
 
     Times count from the video's first frame. Where index / fps gives them to half a millisecond,
@@ -47,20 +48,20 @@ def frame_clock(frames: Frames, part: TrimmedVideo) -> dict[str, Any]:
     read a part of a video count them.
 
     Args:
-        frames: Frames that the model gets, read from the part.
+        indices: Frames of the part that the model gets.
         part: Part that they were chosen from; the whole video if no part was asked for.
 
     Returns:
         The four entries that the video metadata of transformers holds.
     """
-    indices = part.first + frames.indices
-    seconds = frames.pts_seconds - part.start_pts_seconds
+    frames = part.first + torch.tensor(indices, dtype=torch.int64)
+    seconds = part.pts_seconds(indices) - part.start_pts_seconds
     fps = float(part.whole.average_fps)
-    if ((indices / fps - seconds).abs() >= _EXACT_SECONDS).any():
+    if ((frames / fps - seconds).abs() >= _EXACT_SECONDS).any():
         return clock_metadata(seconds, part.duration_seconds)
     return {
         "total_num_frames": part.n_frames,
         "fps": fps,
         "duration": part.duration_seconds,
-        "frames_indices": indices.tolist(),
+        "frames_indices": frames.tolist(),
     }

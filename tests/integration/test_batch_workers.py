@@ -21,12 +21,18 @@ from typing import Any
 
 import pytest
 
-from keyscore_plugin.batch.asked import Asked, Budget
 from keyscore_plugin.batch.journal import Journal
 from keyscore_plugin.batch.manifest import Item
-from keyscore_plugin.batch.pool import answers_of_workers
-from keyscore_plugin.batch.run import BatchSummary, Record, answers_here, run_batch
+from keyscore_plugin.batch.run import (
+    BatchSummary,
+    Budget,
+    Record,
+    RunSettings,
+    answers_here,
+    run_batch,
+)
 from keyscore_plugin.batch.worker import Job
+from keyscore_plugin.batch.workers import answers_of_workers
 from keyscore_plugin.cli import main as cli
 from keyscore_plugin.errors import InputError, KeyScoreError, ModelError
 from keyscore_plugin.samplers.base import Sampler
@@ -115,7 +121,7 @@ def test_what_no_worker_can_answer_ends_the_run_after_the_lines_before_it() -> N
         (
             stillborn,
             ModelError,
-            r"3 workers in a row .*, the last one was killed by SIGKILL",
+            r"3 workers in a row died while loading .*, the last one was killed by SIGKILL",
         ),
     ],
 )
@@ -202,7 +208,7 @@ def test_workers_end_with_their_parent_also_where_one_holds_the_gil(
 
 def answer_all(out: Path, names: Sequence[str], n_workers: int) -> BatchSummary:
     """What the command does, in a process that has its imports already."""
-    asked = Asked(
+    settings = RunSettings(
         budget=BUDGET,
         sampler=FaultySampler.name,
         config=faulty().config.to_dict(),
@@ -218,7 +224,7 @@ def answer_all(out: Path, names: Sequence[str], n_workers: int) -> BatchSummary:
     )
     with Journal(out) as journal:
         return run_batch(
-            items_named(names), journal, workers, asked=asked, on_answer=lambda *done: None
+            items_named(names), journal, workers, settings=settings, on_answer=lambda *done: None
         )
 
 

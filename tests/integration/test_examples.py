@@ -38,11 +38,12 @@ def run(name: str, *words: str) -> None:
 def test_every_example_is_run_here() -> None:
     source = Path(__file__).read_text()
     names = [path.name for path in EXAMPLES.iterdir() if path.suffix in (".py", ".ipynb")]
-    assert len(names) == 5
+    assert len(names) == 6
     assert [name for name in names if f'"{name}"' not in source] == []
     assert all(len(path.read_text().splitlines()) <= 40 for path in EXAMPLES.glob("*.py"))
 
 
+@pytest.mark.slow
 def test_frames_are_chosen_and_saved(capsys: pytest.CaptureFixture[str]) -> None:
     run("select_frames.py", str(sample_video("carphone")), "--caption", "a man in a car")
     assert len(list(Path("chosen").glob("*s.png"))) == 4
@@ -57,6 +58,11 @@ def test_the_steps_by_hand(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(re.findall(r"^ +\d\.\d\d s  KeyScore [01]\.\d\d$", out, flags=re.MULTILINE)) == 4
 
 
+def test_a_sampler_of_ones_own(capsys: pytest.CaptureFixture[str]) -> None:
+    run("own_sampler.py")
+    assert "sampler='best-of-parts', num_frames=4" in capsys.readouterr().out
+
+
 def test_a_batch_is_written_and_read_back(capsys: pytest.CaptureFixture[str]) -> None:
     run("batch_manifest.py")
     ride, call, lost = capsys.readouterr().out.splitlines()
@@ -64,6 +70,7 @@ def test_a_batch_is_written_and_read_back(capsys: pytest.CaptureFixture[str]) ->
     assert lost.startswith("lost: cannot read ")
 
 
+@pytest.mark.slow
 def test_a_model_answers_from_chosen_frames(
     elsewhere: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -73,6 +80,7 @@ def test_a_model_answers_from_chosen_frames(
     assert "What are the people riding?" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_notebook_runs_and_is_kept_without_outputs() -> None:
     nbformat = import_module("nbformat")  # says that it has types, and has few
     notebook = nbformat.read(EXAMPLES / "look_at_a_video.ipynb", as_version=4)
@@ -105,6 +113,11 @@ def test_the_code_on_the_page_of_schemas_runs(elsewhere: Path) -> None:
     sampler = KeyScoreSampler(encoder="conse")
     selection: Selection = sampler(sample_video("carphone"), num_frames=2, caption="a man")
     exec(compile(code, "schema.md", "exec"), {"selection": selection})
+
+
+def test_the_page_on_samplers_shows_the_code_of_the_example() -> None:
+    shown, _ = blocks(ROOT / "docs" / "your-own-sampler.md", "python")
+    assert shown in (EXAMPLES / "own_sampler.py").read_text()
 
 
 def commands() -> list[str]:

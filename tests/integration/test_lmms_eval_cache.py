@@ -6,7 +6,7 @@ from keyscore_lmms_eval.arguments import SamplerArguments
 from keyscore_lmms_eval.documents import VideoSpan
 from keyscore_lmms_eval.planning import Planner
 from keyscore_lmms_eval.precomputed import Wanted
-from keyscore_plugin.hosts.pairing import Fold
+from keyscore_plugin.hosts import Fold
 from tests.support.requires import require_or_skip
 from tests.support.tiny.encoders import save_clip
 from tests.support.tiny.videos import numbered_video
@@ -21,8 +21,8 @@ def was_cached(folder: Path) -> bool:
     video = str(folder / "a.mp4")
     wanted = Wanted(task="tiny", doc_id=0, ids=frozenset(), video=video, question="red?")
     plan = planner.plan(wanted, VideoSpan(video))
-    assert plan.error is None
-    return plan.cached
+    assert plan.chosen is not None, plan.error
+    return plan.chosen.cached
 
 
 def test_frames_chosen_with_other_weights_of_the_same_name_are_not_found(tmp_path: Path) -> None:

@@ -384,8 +384,9 @@ def test_what_cannot_be_done_is_refused_before_a_model_is_loaded(
 def test_a_sampler_for_a_model_that_none_can_serve_is_refused(model_id: str) -> None:
     """Both pass over arguments that they do not know."""
     require_or_skip("lmms_eval")
-    refusal = importlib.import_module("keyscore_lmms_eval.refusal")
-    refusal.install()  # where the plugin is installed, lmms-eval itself has called it
+    registry = importlib.import_module("keyscore_lmms_eval.registry")
+    # Where the plugin is installed, lmms-eval itself has called it.
+    registry.refuse_samplers_elsewhere()
     get_model = importlib.import_module("lmms_eval.models").get_model
     with pytest.raises(InputError, match=r"cannot serve .* take one of huggingface, internvl2"):
         get_model(model_id).create_from_arg_string("pretrained=m,sampler=keyscore")
@@ -394,7 +395,7 @@ def test_a_sampler_for_a_model_that_none_can_serve_is_refused(model_id: str) -> 
 def test_arguments_without_a_sampler_go_to_the_stock_class() -> None:
     require_or_skip("lmms_eval")
     base = importlib.import_module("lmms_eval.api.model").lmms
-    importlib.import_module("keyscore_lmms_eval.refusal").install()
+    importlib.import_module("keyscore_lmms_eval.registry").refuse_samplers_elsewhere()
     made: list[dict[str, Any]] = []
 
     def init(self: Any, **arguments: Any) -> None:

@@ -210,6 +210,7 @@ def test_path_question_and_options_reach_the_sampler_and_the_answer_does_not(
     [told] = TellingSampler.calls
     assert told["path"] == str(video)
     assert told["question"] == case.question
-    assert set(told) == {"video", "path", "num_frames", "question"}
+    given = {name for name, value in told.items() if value is not None}
+    assert given == {"video", "path", "num_frames", "question"}
     assert ANSWER not in repr(told)
     assert ANSWER not in repr(vars(told["video"]))

@@ -13,10 +13,10 @@ from qwen_vl_utils import process_vision_info, vision_process
 from torch import Tensor
 from transformers.video_utils import VideoMetadata
 
-from keyscore_plugin import open_video
+from keyscore_plugin import Sampler, open_video
 from keyscore_plugin.errors import InputError, VideoError
 from keyscore_qwen_vl_utils import DownloadLimits, install, uninstall
-from keyscore_qwen_vl_utils.request import VideoRequest
+from keyscore_qwen_vl_utils.request import HOST, request_of, samplers_of
 from keyscore_transformers import enable
 from keyscore_transformers.times import patches_chosen_before
 from tests.support.fixed_sampler import FixedSampler
@@ -413,10 +413,15 @@ def test_keyscore_runs_with_a_caption(video: str) -> None:
     assert torch.equal(first, second)
 
 
+def sampler_of(asked: dict[str, Any]) -> Sampler:
+    return samplers_of(asked).resolve(request_of(asked), HOST)[0]
+
+
 def test_a_sampler_is_kept_between_calls(video: str) -> None:
     asked = element(video, sampler="keyscore", encoder="conse", caption="a red wall")
-    first = VideoRequest.from_element(asked).sampler
-    assert VideoRequest.from_element(asked | {"caption": "a green one"}).sampler is first
-    assert VideoRequest.from_element(asked | {"guide": "caption"}).sampler is not first
+    first = sampler_of(asked)
+    assert sampler_of(asked | {"caption": "a green one"}) is first
+    assert sampler_of(asked | {"guide": "both", "question": "which wall?"}) is not first
+    assert sampler_of(asked | {"device": "cpu"}) is not first
     uninstall()
-    assert VideoRequest.from_element(asked).sampler is not first
+    assert sampler_of(asked) is not first

@@ -20,8 +20,8 @@ from transformers.pipelines import PIPELINE_REGISTRY
 from transformers.video_utils import VideoMetadata
 
 from keyscore_plugin.errors import InputError, VideoError
+from keyscore_plugin.hosts import BACKEND
 from keyscore_transformers import DownloadLimits, enable, generate
-from keyscore_transformers.times import BACKEND
 from tests.support.fixed_sampler import FixedSampler
 from tests.support.http_servers import serving, unvisited
 from tests.support.tiny import FAMILIES, build

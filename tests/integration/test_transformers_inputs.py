@@ -14,20 +14,20 @@ from torch import Tensor
 
 from keyscore_plugin.config import GridConfig, SamplerConfig
 from keyscore_plugin.errors import InputError
+from keyscore_plugin.hosts.opening import array_video, video_identity
 from keyscore_plugin.samplers.base import get_sampler
 from keyscore_plugin.video.grid import grid_indices
+from keyscore_plugin.video.images import ImageVideo
 from keyscore_plugin.video.source import VideoSource, open_video
-from keyscore_transformers.arrays import ArrayVideo
+from keyscore_transformers.choosing import HOST
 from keyscore_transformers.request import (
-    VideoRequest,
     names_a_sampler,
     sort_keywords,
     user_text,
     video_blocks,
     without_ours,
 )
-from keyscore_transformers.texts import Texts, choose_texts
-from keyscore_transformers.videos import flat_videos, same_nesting, video_identity
+from keyscore_transformers.videos import flat_videos, same_nesting
 from tests.support.tiny.videos import numbered_frames, numbered_video
 
 CLIP = torch.zeros(2, 4, 6, 3, dtype=torch.uint8)
@@ -98,12 +98,16 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return numbered_video(tmp_path_factory.mktemp("clips") / "numbered.mp4")
 
 
+def video_of(pixels: Tensor, metadata: dict[str, Any] | None) -> ImageVideo:
+    return array_video(pixels, metadata, give_times=HOST.give_times)
+
+
 @pytest.fixture(scope="module")
-def array() -> ArrayVideo:
-    return ArrayVideo(torch.from_numpy(numbered_frames()), {"fps": 10.0})
+def array() -> ImageVideo:
+    return video_of(torch.from_numpy(numbered_frames()), {"fps": 10.0})
 
 
-def test_an_array_is_a_video_like_its_file(file: Path, array: ArrayVideo) -> None:
+def test_an_array_is_a_video_like_its_file(file: Path, array: ImageVideo) -> None:
     assert isinstance(array, VideoSource)
     same = array
     with open_video(file) as source:
@@ -123,35 +127,35 @@ def test_an_array_is_a_video_like_its_file(file: Path, array: ArrayVideo) -> Non
 
 @pytest.mark.parametrize("fps", [10, np.float32(10), torch.tensor(10.0)])
 def test_a_rate_is_any_positive_number(fps: Any) -> None:
-    assert ArrayVideo(CLIP, {"fps": fps}).pts_seconds().tolist() == [0.0, 0.1]
+    assert video_of(CLIP, {"fps": fps}).pts_seconds().tolist() == [0.0, 0.1]
 
 
 @pytest.mark.parametrize("fps", [-10.0, float("nan"), float("inf"), "ten", [10.0, 5.0]])
 def test_what_is_no_rate_is_refused(fps: Any) -> None:
     with pytest.raises(InputError, match="fps must be a positive number"):
-        ArrayVideo(CLIP, {"fps": fps})
+        video_of(CLIP, {"fps": fps})
 
 
 @pytest.mark.parametrize("sampler", ["uniform", "stacfp"])
 def test_samplers_choose_from_an_array_as_from_its_file(
-    file: Path, array: ArrayVideo, sampler: str
+    file: Path, array: ImageVideo, sampler: str
 ) -> None:
     choose = get_sampler(sampler, config=SamplerConfig())
     assert choose(array, num_frames=5).indices == choose(file, num_frames=5).indices
 
 
 def test_rows_of_an_array_may_be_some_frames_of_the_video() -> None:
-    rows = ArrayVideo(CLIP, {"fps": 10.0, "frames_indices": [5, 30], "duration": 12.0})
+    rows = video_of(CLIP, {"fps": 10.0, "frames_indices": [5, 30], "duration": 12.0})
     assert rows.pts_seconds().tolist() == [0.5, 3.0]
     assert rows.duration_seconds == 12.0
     with pytest.raises(InputError, match="has 3 frames_indices"):
-        ArrayVideo(CLIP, {"fps": 10.0, "frames_indices": [5, 30, 31]})
+        video_of(CLIP, {"fps": 10.0, "frames_indices": [5, 30, 31]})
 
 
 @pytest.mark.parametrize("metadata", [None, {}, {"fps": None}, {"fps": 0}])
 def test_an_array_without_a_rate_has_no_times(metadata: Any) -> None:
     with pytest.raises(InputError, match=r"times of .* are unknown; give video_metadata"):
-        ArrayVideo(CLIP, metadata)
+        video_of(CLIP, metadata)
 
 
 FACTS = {"fps": 10.0, "frames_indices": np.arange(0, 4000, 2)}
@@ -177,7 +181,7 @@ def test_arrays_are_one_video_only_if_view_and_times_are_the_same() -> None:
 @pytest.mark.parametrize("pixels", [CLIP.float(), CLIP[0], CLIP[..., :2], CLIP[:0]])
 def test_an_array_is_rgb_bytes(pixels: Tensor) -> None:
     with pytest.raises(InputError, match=r"must be .* uint8, got"):
-        ArrayVideo(pixels, {"fps": 1})
+        video_of(pixels, {"fps": 1})
 
 
 @pytest.mark.parametrize(
@@ -250,37 +254,3 @@ def test_what_is_asked_of_a_video_stays_once_it_is_answered(later: list[Any]) ->
     for at, message in enumerate(asked):
         if message is not ANSWERED:
             assert user_text([*asked, *later], at) == user_text(asked, at)
-
-
-GIVEN = {"caption": "c", "question": "q", "user_text": "u"}
-TEXTS: list[tuple[set[str], bool, str | None, Texts | None]] = [
-    # texts given, captioner, guide asked for -> what the sampler is told, or refusal
-    ({"caption"}, False, None, Texts("caption", caption="c")),
-    ({"caption", "question", "user_text"}, True, None, Texts("caption", caption="c")),
-    ({"question", "user_text"}, True, None, Texts("question", question="q")),
-    ({"user_text"}, True, None, Texts("caption")),
-    ({"user_text"}, False, None, Texts("question", question="u")),
-    (set(), True, None, Texts("caption")),
-    (set(), False, None, None),
-    ({"caption", "user_text"}, False, "question", Texts("question", question="u")),
-    ({"caption", "question", "user_text"}, False, "both", Texts("both", "c", "q")),
-    ({"user_text"}, True, "both", Texts("both", question="u")),
-    ({"caption"}, True, "both", None),
-    ({"question"}, False, "both", None),
-    ({"question"}, False, "caption", None),
-    ({"caption"}, True, "question", None),
-]
-
-
-@pytest.mark.parametrize(("names", "has_captioner", "guide", "told"), TEXTS)
-def test_the_text_that_chooses(
-    names: set[str], has_captioner: bool, guide: Any, told: Texts | None
-) -> None:
-    texts: dict[str, Any] = {name: GIVEN[name] for name in names}
-    request = VideoRequest(sampler="keyscore", guide=guide, **texts)
-    if told is None:
-        with pytest.raises(InputError, match="no text to choose the frames by"):
-            choose_texts(request, needs_text=True, has_captioner=has_captioner)
-    else:
-        assert choose_texts(request, needs_text=True, has_captioner=has_captioner) == told
-    assert choose_texts(request, needs_text=False, has_captioner=has_captioner) == Texts(None)

@@ -66,6 +66,48 @@ def test_what_a_page_points_at_is_there() -> None:
     assert dead == []
 
 
+def test_every_place_that_the_map_names_is_there() -> None:
+    """ARCHITECTURE.md names files, folders, modules and what they define, all in backticks."""
+    text = re.sub(r"```.*?```", "", (ROOT / "ARCHITECTURE.md").read_text(), flags=re.DOTALL)
+    names = [name for name in re.findall(r"`([^`\s]+)`", text) if re.search(r"[/.:]|^[A-Z]", name)]
+    assert len(names) > 80
+    assert [name for name in names if not is_there(name)] == []
+
+
+def is_there(name: str) -> bool:
+    """Whether ``a/b.py::C.d``, ``a/b``, ``a.b.C`` or a name of the face exists."""
+    path, _, attribute = name.partition("::")
+    if "/" in path or path.endswith((".py", ".md", ".toml", ".json", ".yml")):
+        places = [base / path for base in (ROOT, ROOT / "keyscore_plugin", ROOT / "integrations")]
+        place = next((one for one in places if one.exists()), None)
+        if place is None or not attribute:
+            return place is not None
+        return defines(ast.parse(place.read_text()), attribute.split("."))
+    return not attribute and (name in keyscore_plugin.__all__ or can_be_found(name))
+
+
+def defines(tree: ast.AST, names: list[str]) -> bool:
+    """Whether a module or class defines a function, class or variable, and that the next."""
+    for node in ast.iter_child_nodes(tree):
+        bound = [getattr(node, "name", None)]
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            bound = [target.id for target in targets if isinstance(target, ast.Name)]
+        if names[0] in bound:
+            return len(names) == 1 or defines(node, names[1:])
+    return False
+
+
+def can_be_found(name: str) -> bool:
+    """Whether a dotted name is a module of the project, or an attribute of one."""
+    module, _, attribute = name.rpartition(".")
+    known = modules()
+    if name in known or f"{name}.__init__" in known:
+        return True
+    file = known.get(module) or known.get(f"{module}.__init__")
+    return file is not None and defines(ast.parse(file.read_text()), [attribute])
+
+
 def test_no_integration_is_named_after_its_host() -> None:
     names = {path.name for path in (ROOT / "integrations").iterdir() if path.is_dir()}
     assert all(name.startswith("keyscore_") or name == "__pycache__" for name in names)

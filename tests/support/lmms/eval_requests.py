@@ -106,7 +106,7 @@ class SmallGpuSampler(TellingSampler):
 def echoing_model(*, is_simple: bool, **model_args: Any) -> Any:
     """A model of lmms-eval that answers with the videos it is shown, served by our base class."""
     lmms = importlib.import_module("lmms_eval.api.model").lmms
-    adapter = importlib.import_module("keyscore_lmms_eval.adapter")
+    models = importlib.import_module("keyscore_lmms_eval.models")
     hosts = importlib.import_module("keyscore_lmms_eval.model_table")
 
     def init(self: Any, max_num_frames: int = 8, **more: Any) -> None:
@@ -133,5 +133,5 @@ def echoing_model(*, is_simple: bool, **model_args: Any) -> Any:
     abstract = dict.fromkeys(("loglikelihood", "generate_until_multi_round"), generate_until)
     stock = type("Echo", (lmms,), {**methods, **abstract})
     host = hosts.Host(seam="fetch_video", budget="max_num_frames")
-    model = type("Echo", (adapter.KeyScoreModel, stock), {"_host": host})
+    model = type("Echo", (models.KeyScoreModel, stock), {"_host": host})
     return model(**model_args)

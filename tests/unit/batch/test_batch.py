@@ -13,10 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keyscore_plugin.batch.asked import Asked, Budget
 from keyscore_plugin.batch.journal import Journal
 from keyscore_plugin.batch.manifest import Item, read_manifest
-from keyscore_plugin.batch.run import BatchSummary, answers_here, run_batch
+from keyscore_plugin.batch.run import BatchSummary, Budget, RunSettings, answers_here, run_batch
 from keyscore_plugin.config import GridConfig, SamplerConfig
 from keyscore_plugin.errors import InputError, ModelError
 from keyscore_plugin.samplers.base import get_sampler
@@ -41,7 +40,7 @@ def run(
     out: Path,
     *,
     budget: Budget = BUDGET,
-    asked: Mapping[str, Any] = MappingProxyType({}),
+    changed: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[FaultySampler, BatchSummary]:
     sampler = FaultySampler()
     same = {"sampler": sampler.name, "config": sampler.config.to_dict(), "decoder": "pyav"}
@@ -50,7 +49,7 @@ def run(
             read_manifest(manifest),
             journal,
             answers_here(sampler, budget),
-            asked=Asked(budget=budget, **{**same, **asked}),
+            settings=RunSettings(budget=budget, **{**same, **changed}),
             on_answer=lambda done, total: None,
         )
     return sampler, summary
@@ -160,13 +159,15 @@ def test_a_line_may_ask_for_a_part_and_goes_on_with_the_same_part_only(tmp_path:
     lines: list[dict[str, Any]] = [{"video": "a.mp4", "start": 1, "end": 3.05}]
     lines += [{"video": "a.mp4", "start": 9}, {"video": "a.mp4", "end": 2}]
     sampler, out = get_sampler("uniform"), tmp_path / "out.jsonl"
-    asked = Asked(budget=BUDGET, sampler="uniform", decoder="pyav")
+    run_settings = RunSettings(budget=BUDGET, sampler="uniform", decoder="pyav")
 
     def answered() -> list[dict[str, Any]]:
         with Journal(out) as journal:
             items = read_manifest(write_lines(tmp_path / "m.jsonl", *lines))
             answers = answers_here(sampler, BUDGET)
-            run_batch(items, journal, answers, asked=asked, on_answer=lambda done, total: None)
+            run_batch(
+                items, journal, answers, settings=run_settings, on_answer=lambda done, total: None
+            )
         return read_lines(out)
 
     part, beyond, beginning = answered()
@@ -253,9 +254,9 @@ def test_answers_of_other_settings_are_not_mixed_in(tmp_path: Path) -> None:
     generated = {"text": "a dog", "origin": "generated", "model": "labels"}
     write_lines(out, {**record, "encoder": "conse", "caption": generated})
     same = {"encoder": "conse", "captioner": "labels"}
-    run(manifest, out, asked=same)
+    run(manifest, out, changed=same)
     others = SamplerConfig(grid=GridConfig(kind="keyframes"), guide="both")
-    for asked, words in (
+    for other, words in (
         ({"encoder": "some/clip"}, "encoder 'conse', this run asks for 'some/clip'"),
         ({"decoder": "decord"}, "decoder 'pyav', this run asks for 'decord'"),
         ({"captioner": None}, "captioner 'labels', this run asks for None"),
@@ -265,7 +266,7 @@ def test_answers_of_other_settings_are_not_mixed_in(tmp_path: Path) -> None:
         ({"config": {"new": 1}}, "new None, this run asks for 1"),
     ):
         with pytest.raises(InputError, match=f"holds id 1 with {words}; give another --out"):
-            run(manifest, out, asked={**same, **asked})
+            run(manifest, out, changed={**same, **other})
     assert len(read_lines(out)) == 1
 
 
@@ -370,6 +371,12 @@ def held(tmp_path: Path) -> Iterator[Path]:
 def test_a_second_writer_is_refused_while_the_first_one_lives(held: Path) -> None:
     with pytest.raises(InputError, match="another process writes to"):
         Journal(held)
+
+
+def test_a_link_to_an_output_shares_its_lock(held: Path, tmp_path: Path) -> None:
+    (tmp_path / "link.jsonl").symlink_to(held)
+    with pytest.raises(InputError, match="another process writes to"):
+        Journal(tmp_path / "link.jsonl")
 
 
 JSON_VALUES = st.text() | st.floats(allow_nan=False, allow_infinity=False) | st.integers()

@@ -485,19 +485,24 @@ def test_what_is_installed_and_does_not_load_is_found_by_check_alone(
 
 
 @pytest.mark.slow
-def test_a_system_without_posix_locks_selects_and_says_that_it_runs_no_batch(video: str) -> None:
+def test_a_system_that_is_not_posix_runs_all_but_workers(video: str, tmp_path: Path) -> None:
+    (tmp_path / "videos.txt").write_text(video + "\n")
+    batch = ["batch", str(tmp_path / "videos.txt"), "--out", str(tmp_path / "out.jsonl"), "-q"]
+    options = ["--sampler", "uniform", "--num-frames", "2"]
     code = (
         "import sys\n"
         "sys.modules['fcntl'] = None\n"
         "from keyscore_plugin.cli import main as cli\n"
-        f"print(cli.main(['select', {video!r}, '--sampler', 'uniform', '--num-frames', '2']))\n"
-        "print(cli.main(['batch', 'videos.jsonl', '--out', 'out.jsonl', '--sampler', 'uniform']))\n"
+        f"print(cli.main(['select', {video!r}, *{options!r}]))\n"
+        f"print(cli.main([*{batch!r}, *{options!r}]))\n"
+        f"print(cli.main([*{batch!r}, *{options!r}, '--workers', '2']))\n"
     )
-    # filelock, of another package, warns that it has no such locks either.
+    # filelock warns that it has no such locks either.
     python = [sys.executable, "-W", "ignore", "-c", code]
     done = subprocess.run(python, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-2:] == ["0", "2"]
-    assert done.stderr.startswith("keyscore: keyscore batch locks its output")
+    assert done.stdout.splitlines()[-3:] == ["0", "0", "2"]
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 1
+    assert done.stderr.startswith("keyscore: --workers and --timeout-seconds need a POSIX system")
     assert done.stderr.count("\n") == 1
 
 

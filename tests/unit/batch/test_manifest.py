@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from keyscore_plugin.batch.manifest import Item, read_manifest
-from keyscore_plugin.batch.rows import STDIN
+from keyscore_plugin.batch.manifest import STDIN, Item, read_manifest
 from keyscore_plugin.errors import InputError
 
 

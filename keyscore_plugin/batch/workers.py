@@ -1,9 +1,12 @@
 """Answer the lines of a batch in worker processes, each video within a time limit.
 
-A worker that overruns its limit or dies costs the line it was at, and is replaced; each is at one
-line at a time. Records are given in the order of the lines, so that the output is the same for any
-number of workers. Those that are ready early wait, and no worker runs further ahead of the oldest
-open line than `_AHEAD_PER_WORKER` allows.
+A worker that exceeds the limit or dies costs only its current line, and is replaced. Records are
+given in the order of the lines, so that the output is the same for any number of workers; those
+that are ready early wait.
+
+pebble's pool was tried and not taken: a worker that dies while no line is being answered ends the
+whole run, its time limit counts time in which all processes were stopped, and it does not report
+how a worker died while loading its models.
 """
 
 import time
@@ -12,10 +15,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from multiprocessing import connection
 
-from keyscore_plugin.batch.handle import Handle, Outcome, deaf_to_ctrl_c
 from keyscore_plugin.batch.manifest import Item
 from keyscore_plugin.batch.run import Records
-from keyscore_plugin.batch.worker import Job
+from keyscore_plugin.batch.worker import Job, Outcome, Worker
 from keyscore_plugin.errors import InputError, KeyScoreError, ModelError
 
 _AHEAD_PER_WORKER = 16  # ours: bounds memory, and what a kill costs; 16 short videos for a long one
@@ -29,40 +31,40 @@ def answers_of_workers(
     """The records of the lines, in their order.
 
     Args:
-        items: The lines.
-        job: What every worker does.
-        n_workers: Processes; no more than there are lines.
+        items: Lines of the manifest.
+        job: Work of every worker.
+        n_workers: Number of processes; no more are started than there are lines.
         limit_seconds: Time for one line, once the models are loaded.
 
     Raises:
         KeyScoreError: A line cannot be answered for a reason that does not lie in its video (a
             missing model), and all before it were given; or no worker starts.
     """
-    with closing(_Pool(job, limit_seconds=limit_seconds)) as pool:
-        pool.start(min(n_workers, len(items)))
+    with closing(_Workers(job, limit_seconds=limit_seconds)) as workers:
+        workers.start(min(n_workers, len(items)))
         waiting = deque(enumerate(items))
         ready: dict[int, Outcome] = {}
         for turn, item in enumerate(items):
             while turn not in ready:
                 while waiting and waiting[0][0] < turn + _AHEAD_PER_WORKER * n_workers:
-                    if not pool.hand_out(*waiting[0]):
+                    if not workers.hand_out(*waiting[0]):
                         break
                     waiting.popleft()
-                ready.update(pool.wait(replace=len(waiting) > 0))
+                ready.update(workers.wait(replace=len(waiting) > 0))
             outcome = ready.pop(turn)
             if isinstance(outcome, KeyScoreError):
                 raise outcome
             yield item, outcome
 
 
-class _Pool:
+class _Workers:
     """Worker processes; one that ends is replaced."""
 
     def __init__(self, job: Job, *, limit_seconds: float) -> None:
         self._job = job
         self._limit_seconds = limit_seconds
         self._n_failed_starts = 0
-        self._workers: list[Handle] = []
+        self._workers: list[Worker] = []
 
     def start(self, n_workers: int) -> None:
         """Start further workers.
@@ -72,8 +74,7 @@ class _Pool:
         """
         try:
             for _ in range(n_workers):
-                with deaf_to_ctrl_c():
-                    self._workers.append(Handle(self._job, limit_seconds=self._limit_seconds))
+                self._workers.append(Worker(self._job, limit_seconds=self._limit_seconds))
         except OSError as error:
             raise InputError(
                 f"cannot start worker {len(self._workers) + 1}: {error.strerror or error}; "
@@ -81,12 +82,11 @@ class _Pool:
             ) from error
 
     def hand_out(self, place: int, item: Item) -> bool:
-        """Give a line to an idle worker; False when there is none."""
-        for worker in self._workers:
-            if worker.is_idle:
-                worker.take(place, item)
-                return True
-        return False
+        """Give a line to an idle worker; False if there is none."""
+        idle = next((worker for worker in self._workers if worker.is_idle), None)
+        if idle is not None:
+            idle.take(place, item)
+        return idle is not None
 
     def wait(self, *, replace: bool) -> Iterator[tuple[int, Outcome]]:
         """Wait until something happens, a second at most; the outcomes of lines that ended.
@@ -101,7 +101,7 @@ class _Pool:
         left_seconds = min(worker.left_seconds for worker in self._workers)
         channels = [worker.channel for worker in self._workers]
         news = connection.wait(channels, min(left_seconds, _TICK_SECONDS))
-        # Where all of us were stopped (Ctrl-Z), that time counts for no video.
+        # Time in which all processes were stopped (Ctrl-Z) counts for no video.
         seconds = min(time.monotonic() - start, 2 * _TICK_SECONDS)
         for worker in list(self._workers):
             yield from worker.outcomes(has_news=worker.channel in news, seconds=seconds)
@@ -116,10 +116,10 @@ class _Pool:
         for worker in self._workers:
             worker.kill()
 
-    def _check_start(self, worker: Handle) -> None:
+    def _check_start(self, worker: Worker) -> None:
         self._n_failed_starts = 0 if worker.was_ready else self._n_failed_starts + 1
         if self._n_failed_starts == _MAX_FAILED_STARTS:
             raise ModelError(
-                f"{_MAX_FAILED_STARTS} workers in a row did not live to load their models, the "
+                f"{_MAX_FAILED_STARTS} workers in a row died while loading their models, the "
                 f"last one {worker.ended}; use fewer --workers, or none to see why"
             )

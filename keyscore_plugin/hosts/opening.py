@@ -1,0 +1,114 @@
+"""The video of a `HostRequest`, opened: a file, a URL, bytes, pixels with metadata, or a part."""
+
+import os
+import pickle
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from keyscore_plugin.errors import InputError
+from keyscore_plugin.hosts.download import is_remote, local_path, open_anywhere
+from keyscore_plugin.hosts.request import HostProfile, HostRequest
+from keyscore_plugin.video.copies import is_data_url
+from keyscore_plugin.video.images import Array, ArrayPictures, ImageVideo
+from keyscore_plugin.video.source import VideoInput, VideoSource, open_video
+from keyscore_plugin.video.trim import TrimmedVideo
+
+_TIMES = ("fps", "frames_indices", "duration")  # what the metadata of pixels says of their times
+
+
+@contextmanager
+def open_part(request: HostRequest, host: HostProfile) -> Iterator[TrimmedVideo]:
+    """Open the video, or the part of it that the request asks for.
+
+    Raises:
+        VideoError: The video cannot be read.
+        InputError: The times of pixels are unknown, the video is a URL and URLs are not allowed,
+            or no frame is on show in the part.
+    """
+    with _opened(request, host) as source:
+        yield TrimmedVideo.between(source, request.start_seconds, request.end_seconds)
+
+
+@contextmanager
+def _opened(request: HostRequest, host: HostProfile) -> Iterator[VideoSource]:
+    video = request.video
+    if isinstance(video, str):
+        with open_anywhere(
+            video, decoder=request.decoder, limits=request.limits, allowed_by=host.allowed_by
+        ) as source:
+            yield source
+        return
+    if isinstance(video, (np.ndarray, Tensor)):
+        facts = {"fps": request.fps, **(request.video_metadata or {})}
+        yield array_video(video, facts, give_times=host.give_times)
+        return
+    if isinstance(video, (list, tuple)):
+        if request.fps is None:
+            raise InputError(f"the times of a list of frames are unknown; {host.give_times}")
+        video = [local_path(frame) if isinstance(frame, str) else frame for frame in video]
+    with open_video(video, request.decoder, fps=request.fps) as source:
+        yield source
+
+
+def array_video(
+    pixels: Array, metadata: Mapping[str, Any] | None, *, give_times: str
+) -> ImageVideo:
+    """Pixels in memory as a video. Frame i is row i.
+
+    Args:
+        pixels: ``(n, h, w, 3)`` or ``(n, 3, h, w)`` uint8.
+        metadata: ``fps`` of the video; ``frames_indices`` (rising) and ``duration`` in seconds if
+            the rows are some of its frames.
+        give_times: What the user can do if there is no ``fps``, one clause for the error.
+
+    Raises:
+        InputError: The array is no video, or its times cannot be known.
+    """
+    pictures = ArrayPictures(pixels)
+    if metadata is None or not metadata.get("fps"):
+        raise InputError(f"the times of {pictures.path} are unknown; {give_times}")
+    numbers = metadata.get("frames_indices")
+    if numbers is not None and len(numbers) != len(pictures):
+        raise InputError(
+            f"{pictures.path} has {len(numbers)} frames_indices in its video_metadata; give one "
+            "for each frame"
+        )
+    return ImageVideo(
+        pictures,
+        path=pictures.path,
+        fps=metadata["fps"],
+        frame_numbers=None if numbers is None else list(numbers),
+        duration_seconds=float(metadata.get("duration") or 0),
+    )
+
+
+def video_identity(video: VideoInput, metadata: Mapping[str, Any] | None) -> Hashable:
+    """A value that two videos which are in memory at once share only if they are the same.
+
+    Views of one memory may differ in their strides alone: the first half of a video and every
+    second frame of it have one address and one shape.
+
+    Args:
+        video: The video of a request.
+        metadata: Facts of pixels; their contents count, in full.
+    """
+    if not isinstance(video, Tensor):
+        return video if isinstance(video, str) else id(video)
+    view = (video.device, video.data_ptr(), video.dtype, video.shape, video.stride())
+    return view, pickle.dumps([(metadata or {}).get(name) for name in _TIMES])
+
+
+def file_of(video: VideoInput) -> str | None:
+    """Path of the local file that a request names; None for anything else."""
+    if not isinstance(video, (str, os.PathLike)):
+        return None
+    path = os.fspath(video)
+    if is_remote(path) or is_data_url(path):
+        return None
+    path = local_path(path)
+    return path if Path(path).is_file() else None

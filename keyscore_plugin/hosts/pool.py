@@ -1,0 +1,146 @@
+"""The samplers of a host: those it asks for by name are made once and kept."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from keyscore_plugin.captioners.base import Captioner
+from keyscore_plugin.captioners.registry import captioner_weights
+from keyscore_plugin.config import SamplerConfig
+from keyscore_plugin.encoders.base import Encoder
+from keyscore_plugin.encoders.registry import encoder_weights
+from keyscore_plugin.errors import InputError, ModelError
+from keyscore_plugin.hosts.query import TextGuide, Texts, decide_texts, refuse_other_guide
+from keyscore_plugin.hosts.request import HostProfile, HostRequest
+from keyscore_plugin.samplers.base import Sampler, get_sampler, require_sampler
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SamplerPool:
+    """Samplers by name and guide, all made with the same encoder, captioner and settings.
+
+    Attributes:
+        encoder: Encoder of the samplers, see `keyscore_plugin.get_sampler`.
+        captioner: Captioner for calls without a caption; None if there is none.
+        config: Settings of the samplers. Their guide holds for requests that name none.
+        decoder: Decoder of the samplers, see `keyscore_plugin.open_video`.
+        device: Device of the encoder.
+        loads_first: Whether the models of a sampler are loaded before it is called, so that an
+            error in that is a `ModelError` and not taken for a fact about one of many videos.
+    """
+
+    encoder: str | Encoder = "auto"
+    captioner: str | Captioner | None = None
+    config: SamplerConfig = field(default_factory=SamplerConfig)
+    decoder: str = "auto"
+    device: str = "auto"
+    loads_first: bool = False
+    _made: dict[tuple[str, TextGuide | None], Sampler] = field(
+        default_factory=dict, init=False, repr=False
+    )
+    _weights: dict[str, str] = field(default_factory=dict, init=False, repr=False)
+
+    def resolve(self, request: HostRequest, host: HostProfile) -> tuple[Sampler, Texts]:
+        """The sampler of a request, and the texts that it gets.
+
+        Raises:
+            InputError: The sampler is unknown, a text is missing, or the sampler cannot follow the
+                guide.
+        """
+        given, guide = request.sampler, request.guide
+        if isinstance(given, str):
+            if guide is None and self.config.guide != "given":
+                guide = self.config.guide
+            needs_text = self.named(given).needs_text
+            has_captioner = self.captioner is not None
+        else:
+            require_sampler(given)
+            needs_text = given.needs_text
+            has_captioner = getattr(given, "captioner", None) is not None
+        texts = decide_texts(
+            host.rule,
+            guide=guide,
+            caption=request.caption,
+            question=request.question,
+            user_text=request.user_text,
+            needs_text=needs_text,
+            has_captioner=has_captioner,
+            remedy=host.give_text,
+        )
+        if isinstance(given, str):
+            return self.named(given, texts.guide), texts
+        refuse_other_guide(given, texts.guide)
+        return given, texts
+
+    def named(self, name: str, guide: TextGuide | None = None) -> Sampler:
+        """The sampler of this name that scores by this guide; None keeps the guide of `config`.
+
+        Raises:
+            InputError: There is no such sampler or device.
+        """
+        if (name, guide) not in self._made:
+            self._made[name, guide] = get_sampler(
+                name,
+                config=self.config if guide is None else replace(self.config, guide=guide),
+                encoder=self.encoder,
+                captioner=self.captioner,
+                decoder=self.decoder,
+                device=self.device,
+            )
+        return self._made[name, guide]
+
+    def cache_settings(self, name: str, texts: Texts) -> dict[str, Any] | None:
+        """All that decides a selection besides the video and the budget, as plain JSON values.
+
+        Args:
+            name: The sampler.
+            texts: The texts that it gets.
+
+        Returns:
+            None if the encoder is an object: what it computes with is unknown.
+        """
+        if not isinstance(self.encoder, str):
+            return None
+        sampler = self.named(name, texts.guide)
+        config = self.config if texts.guide is None else replace(self.config, guide=texts.guide)
+        captioned_by = None
+        if texts.want_generated:
+            captioner = self.captioner
+            captioner = captioner.name if isinstance(captioner, Captioner) else captioner
+            captioned_by = [captioner, captioner_weights(captioner or "")]
+        return {
+            "sampler": name,
+            "config": config.to_dict(),
+            "encoder": self.encoder,
+            "weights": self._weights_of(self.encoder, sampler),
+            "captioner": captioned_by,
+            "decoder": self.decoder,
+            "caption": texts.caption,
+            "question": texts.question,
+        }
+
+    def _weights_of(self, encoder: str, sampler: Sampler) -> str | None:
+        """What changes with the encoder's weights.
+
+        Looked up once: the encoder that is loaded stays. One that is not on this machine yet is
+        loaded first, so that a version that the hub publishes later is another one.
+        """
+        weights = self._weights.get(encoder) or encoder_weights(encoder)
+        if weights is None and sampler.needs_text:
+            load_models(sampler)
+            weights = encoder_weights(encoder)
+        if weights is not None:
+            self._weights[encoder] = weights
+        return weights
+
+
+def load_models(sampler: Sampler) -> None:
+    """Load the models that a sampler works with.
+
+    Raises:
+        ModelError: The encoder or the captioner cannot be loaded.
+    """
+    try:
+        for part in ("encoder", "captioner"):
+            getattr(sampler, part, None)
+    except InputError as error:
+        raise ModelError(str(error)) from error

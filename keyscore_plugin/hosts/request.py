@@ -1,0 +1,87 @@
+"""What a host asks for one video, in one value for all hosts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from keyscore_plugin.config import Guide
+from keyscore_plugin.errors import InputError, shown
+from keyscore_plugin.hosts.download import DownloadLimits
+from keyscore_plugin.hosts.pairing import Pair, check_pair
+from keyscore_plugin.hosts.query import QueryRule
+from keyscore_plugin.samplers.base import Sampler
+from keyscore_plugin.video.source import VideoInput
+from keyscore_plugin.video.trim import check_part
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostProfile:
+    """What differs between hosts: which text scores, and what their users write.
+
+    Attributes:
+        rule: The host's row of `keyscore_plugin.hosts.query.QUERY_RULES`.
+        allowed_by: What a user writes to allow URLs, such as ``"enable(processor, limits=...)"``.
+        give_text: What a user can do who gave no text, one clause.
+        give_times: What a user can do who gave pixels or pictures without their rate, one clause.
+    """
+
+    rule: QueryRule
+    allowed_by: str
+    give_text: str
+    give_times: str = "give fps=, the pictures per second"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class HostRequest:
+    """What a host asks for one video. It can be pickled if its video and its sampler can.
+
+    Attributes:
+        video: A path; a ``file:``, ``data:`` or, with ``limits``, ``http(s):`` URL; bytes; a file
+            object in binary mode; pixels ``(n, h, w, 3)`` or ``(n, 3, h, w)`` uint8 with
+            ``video_metadata`` or ``fps``; a list of pictures with ``fps``; or an open video.
+        sampler: A name of `keyscore_plugin.list_samplers`, or a sampler.
+        num_frames: The budget of keyframes; None takes the sampler's default.
+        threshold: Instead of a budget, the least score of a keyframe.
+        token_budget: Instead of a budget, as many visual tokens as this many uniform frames.
+        caption: A sentence about the video.
+        question: A question to score with.
+        user_text: What the user asks about the video in the host's messages.
+        guide: The text that scores; None leaves that to `keyscore_plugin.hosts.query`.
+        pair: What fills a temporal patch, see `keyscore_plugin.hosts.pairing.pair_frames`.
+        start_seconds: Choose from here on, in seconds from the video's first frame.
+        end_seconds: Choose up to here.
+        video_metadata: Facts of pixels: ``fps``, and if they are not the whole video
+            ``frames_indices`` (rising) and ``duration`` in seconds.
+        fps: Pictures per second of a list of pictures, or of a folder named by a `Path`.
+        decoder: A name as `keyscore_plugin.open_video` takes it.
+        limits: What a URL may cost; None refuses URLs.
+
+    Raises:
+        InputError: A value cannot be used, or two of the three budgets are given.
+    """
+
+    video: VideoInput
+    sampler: str | Sampler
+    num_frames: int | None = None
+    threshold: float | None = None
+    token_budget: int | None = None
+    caption: str | None = None
+    question: str | None = None
+    user_text: str | None = None
+    guide: Guide | None = None
+    pair: Pair = "duplicate"
+    start_seconds: float | None = None
+    end_seconds: float | None = None
+    video_metadata: Mapping[str, Any] | None = None
+    fps: float | None = None
+    decoder: str = "auto"
+    limits: DownloadLimits | None = None
+
+    def __post_init__(self) -> None:
+        check_pair(self.pair)
+        check_part(self.start_seconds, self.end_seconds)
+        budgets = (self.num_frames, self.threshold, self.token_budget)
+        if sum(budget is not None for budget in budgets) > 1:
+            raise InputError("num_frames, threshold and token_budget exclude each other; give one")
+        if self.guide is not None and self.guide not in get_args(Guide):
+            raise InputError(f"guide {shown(self.guide)} is not {'|'.join(get_args(Guide))}")
