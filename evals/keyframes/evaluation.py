@@ -114,7 +114,7 @@ class KeyframeEvaluation:
         return [draw(bench.source, num_frames=cell.num_frames).indices for draw in samplers]
 
     def rows(self, records: Mapping[str, Record], cells: Sequence[Cell]) -> list[Row]:
-        """Means over the videos, sorted so that lines with the same number of frames follow each other."""
+        """Means over the videos; lines with the same number of frames follow each other."""
         lines = lines_of(cells, oracle=self.oracle)
         lines.sort(key=lambda line: (line.number_from, line.cell.num_frames or 0))
         return [self._row(line, list(records.values())) for line in lines]

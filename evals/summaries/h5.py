@@ -1,7 +1,7 @@
 """The h5 files that the field shares: ``eccv16_dataset_{tvsum,summe}_google_pool5.h5``.
 
-PGL-SUM, CSTA and LLMVS read this layout. The CNN features and the averaged scores in it are not used
-here: the videos are embedded anew, and the agreement is that with each user.
+PGL-SUM, CSTA and LLMVS read this layout. The CNN features and the averaged scores in it are not
+used here: the videos are embedded anew, and the agreement is that with each user.
 """
 
 import re

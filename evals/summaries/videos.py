@@ -81,7 +81,8 @@ def find_video(root: Path, name: str) -> Path:
     )
     if len(fitting) > 1:
         raise InputError(
-            f"{root} has {len(fitting)} files for {name!r}: {', '.join(map(str, fitting))}; keep one"
+            f"{root} has {len(fitting)} files for {name!r}: {', '.join(map(str, fitting))}; "
+            "keep one"
         )
     return fitting[0] if fitting else Path("Videos", f"{name}.mp4")
 
