@@ -14,9 +14,13 @@ from keyscore_plugin.types import Embeddings, FrameScores, ScoredFrame
 
 
 class KeyScoreSampler(SamplerTemplate):
-    """Figure 2 of the paper: frame proposals, caption, embeddings, KeyScore, selection.
+    """The paper's sampler (Figure 2): proposals, caption, embeddings, KeyScore, selection.
 
-    TODO
+    STACFP (sec. 3.1, Algorithm 1) clusters the color histograms of a grid of frames and proposes
+    candidates. The encoder embeds these, and frames of the clusters that score, up to
+    `EncodeConfig.max_encoded`. KeyScore (sec. 3.2, eq. 1-4) ranks them by the text: semantic
+    similarity, temporal relevance and drop impact. `select` keeps the budget of frames.
+    The text is the caption or the question of the call; without one the captioner writes a caption.
     """
 
     name = "keyscore"
