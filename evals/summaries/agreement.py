@@ -1,7 +1,7 @@
 """Agreement of a ranking with the annotators: Kendall's tau, Spearman's rho, the older F-score.
 
-The rank correlations are those of Otani et al., "Rethinking the Evaluation of Video
-Summaries", CVPR 2019; the details follow the code of CSTA and LLMVS.
+The rank correlations are those of Otani et al., "Rethinking the Evaluation of Video Summaries",
+CVPR 2019; the details follow the code of CSTA and LLMVS.
 """
 
 from collections.abc import Sequence

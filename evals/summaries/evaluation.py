@@ -157,7 +157,7 @@ def _require_same_video(video: AnnotatedVideo, n_frames: int) -> None:
     """Check that a video has as many frames as the annotated one.
 
     Raises:
-        VideoError: The number differs; a copy with another frame rate has other frames.
+        VideoError: The number differs: in a copy with another frame rate the picks are others.
     """
     annotation = video.annotation
     off = abs(n_frames - annotation.n_frames)

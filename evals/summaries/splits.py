@@ -120,8 +120,8 @@ def protocols(splits: Mapping[str, Splits], measured: Sequence[str]) -> dict[str
             present = [key for key in tested if key in weights]
             if not present:
                 raise InputError(
-                    f"all videos of split {order} of {name} were left out; leave fewer out, or "
-                    "give --no-splits"
+                    f"all videos of split {order} of {name} were left out; leave fewer out, "
+                    "or give --no-splits"
                 )
             for key in present:
                 weights[key] += 1 / len(sets) / len(present)

@@ -241,7 +241,7 @@ def test_a_video_that_is_not_there_cannot_be_left_out(units: list[Unit], tmp_pat
 
 
 def test_not_all_videos_can_be_left_out(units: list[Unit], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=f"leaves none of {len(units)} videos"):
+    with pytest.raises(InputError, match=f"all of the {len(units)} videos"):
         finish(FrameTimes(units), tmp_path, leave_out=[unit.id for unit in units])
     assert not list(tmp_path.iterdir())
 

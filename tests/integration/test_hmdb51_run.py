@@ -225,7 +225,7 @@ def test_a_video_llm_writes_the_captions(root: Path, tmp_path: Path) -> None:
         ({"templates": "a video"}, "--templates a video: neither a template with {c}"),
         ({"sampler": "uniform"}, "uniform@t0.3: uniform gives no scores"),
         ({"root": "/nowhere"}, "1 of 1 files are not under /nowhere: splits; get them from"),
-        ({"leave-out": "talk/nobody.avi"}, "there is no video 'talk/nobody.avi'"),
+        ({"leave-out": "talk/nobody.avi"}, "hmdb51 has no video 'talk/nobody.avi'"),
     ],
 )
 def test_bad_usage_is_one_line_and_exit_code_2(

@@ -286,7 +286,7 @@ def test_a_captioner_needs_no_titles(root: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        (["--sampler", "aks"], "aks gives the frames that it does not choose no score"),
+        (["--sampler", "aks"], "aks gives no score to the frames that it does not choose"),
         (["--num-frames", "8"], "keyscore@8: every frame is ranked"),
         (["--sampler", "keyscore:X"], "unknown terms 'X'"),
     ],

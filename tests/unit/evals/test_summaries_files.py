@@ -72,7 +72,7 @@ def test_a_name_is_read_from_an_array_of_one(tmp_path: Path) -> None:
         ({"picks": np.full(7, np.nan)}, "picks holds float64"),
         ({"user_summary": np.full((4, 100), np.inf)}, "user_summary holds float64"),
         ({"picks": np.full(7, 1e300)}, "picks holds float64"),
-        ({"picks": None, "picks/inner": 1}, "picks is no dataset"),
+        ({"picks": None, "picks/inner": 1}, "picks is not a dataset"),
         ({"video_name": ["a", "b"]}, r"video_name has shape \(2,\)"),
     ],
 )
@@ -136,8 +136,8 @@ def test_annotators_are_read_and_sampled_at_the_picks(tmp_path: Path) -> None:
         (lambda lines: [*lines, lines[0]], "line 41: aaa comes a second time"),
         (lambda lines: [lines[0].replace("\t", " "), *lines[1:]], "line 1 has 1 fields"),
         (lambda lines: [lines[0] + ",", *lines[1:]], "line 1: the scores must be numbers"),
-        (lambda lines: [lines[0] + ",6", *lines[1:]], "line 1: the scores must lie in 1 to 5"),
-        (lambda lines: [lines[0] + ",nan", *lines[1:]], "must lie in 1 to 5"),
+        (lambda lines: [lines[0] + ",6", *lines[1:]], "line 1: the scores must be from 1 to 5"),
+        (lambda lines: [lines[0] + ",nan", *lines[1:]], "must be from 1 to 5"),
         (lambda lines: [lines[0] + ",5", *lines[1:]], "of aaa have 70 to 71 scores"),
     ],
 )

@@ -28,8 +28,8 @@ from tests.support.summary_files import (
 @pytest.mark.parametrize(
     ("cell", "message"),
     [
-        (Cell("aks"), "aks gives the frames that it does not choose no score"),
-        (Cell("stacfp"), "ask for keyscore"),
+        (Cell("aks"), "aks gives no score to the frames that it does not choose"),
+        (Cell("stacfp"), "use keyscore"),
         (Cell("keyscore", num_frames=8), "keyscore@8: every frame is ranked"),
         (Cell("topk", threshold=0.5), "leave out --num-frames and --threshold"),
     ],
