@@ -16,11 +16,21 @@ from keyscore_plugin.types import Embeddings, FrameScores, ScoredFrame
 class KeyScoreSampler(SamplerTemplate):
     """The paper's sampler (Figure 2): proposals, caption, embeddings, KeyScore, selection.
 
-    STACFP (sec. 3.1, Algorithm 1) clusters the color histograms of a grid of frames and proposes
-    candidates. The encoder embeds these, and frames of the clusters that score, up to
-    `EncodeConfig.max_encoded`. KeyScore (sec. 3.2, eq. 1-4) ranks them by the text: semantic
-    similarity, temporal relevance and drop impact. `select` keeps the budget of frames.
-    The text is the caption or the question of the call; without one the captioner writes a caption.
+    A call looks at a grid of thumbnails, 2 a second. STACFP clusters them by colour and time and
+    proposes one candidate a cluster (sec. 3.1, Algorithm 1). Candidates, and further frames of the
+    clusters that score, are embedded and scored with the text (sec. 3.2, eq. 1-4): the caption or
+    the question of the call, or a caption that the captioner writes from the candidates. Exactly
+    the budget is chosen by score and coverage of the video; `SelectConfig.policy` ``"top"`` is the
+    paper's plain ranking. Time and memory do not grow with the resolution of the video.
+
+    The `Selection` of a call holds the candidates, the scores of every embedded frame and the time
+    of each stage. The same video, text, settings and device give the same frames, bit for bit.
+
+    Example::
+
+        sampler = KeyScoreSampler(encoder="conse")
+        selection = sampler("video.mp4", num_frames=8, caption="a dog is petted")
+        selection.indices, selection.pts_seconds, selection.scores  # in time order
     """
 
     name = "keyscore"
