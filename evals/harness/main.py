@@ -67,7 +67,9 @@ def eval_parser(
         "--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: auto)"
     )
     parser.add_argument(
-        "--decoder", default="auto", help="auto, pyav, decord, torchcodec ... (default: auto)"
+        "--decoder",
+        default="auto",
+        help="auto, or a name that `keyscore list` shows (default: auto)",
     )
     parser.add_argument(
         "--seed",

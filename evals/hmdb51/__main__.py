@@ -1,4 +1,4 @@
-"""``python -m evals.hmdb51``: see evals/hmdb51/README.md."""
+"""Do the frames that a caption chooses show the action? Details: evals/hmdb51/README.md."""
 
 import argparse
 import sys

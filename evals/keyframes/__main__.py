@@ -1,4 +1,6 @@
-"""``python -m evals.keyframes``: see evals/keyframes/README.md."""
+"""Do the chosen frames look like the keyframes that people chose? Details:
+evals/keyframes/README.md.
+"""
 
 import argparse
 import sys

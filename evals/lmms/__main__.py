@@ -1,4 +1,6 @@
-"""``python -m evals.lmms``: see evals/lmms/README.md."""
+"""How many questions does a Video-LLM answer with the chosen frames? Details:
+evals/lmms/README.md.
+"""
 
 import argparse
 import sys
@@ -27,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for cell in cells:
             print(f"{cell.task}, {cell.num_frames} frames, {cell.sampler}", file=sys.stderr)
             done[cell] = figures(cell, setting, options.out)
-            # After each cell, so that a run that is cut off leaves what it has.
+            # After each cell, so that an interrupted run leaves a table.
             (options.out / "table.md").write_text(to_markdown(done))
     except KeyScoreError as error:
         print(f"lmms: {error}", file=sys.stderr)
@@ -37,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _cells(options: argparse.Namespace) -> list[Cell]:
-    """The baseline first at every budget, since all others are held against it."""
+    """The cells; at every budget the baseline, which the others are compared with, is first."""
     samplers = list(dict.fromkeys([BASELINE, *options.sampler]))
     return [
         Cell(task=task, sampler=sampler, num_frames=num_frames)
@@ -49,28 +51,36 @@ def _cells(options: argparse.Namespace) -> list[Cell]:
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m evals.lmms", description=__doc__)
-    parser.add_argument("--model", required=True, help="an id of lmms-eval, such as qwen2_5_vl")
+    parser.add_argument("--model", required=True, help="model id of lmms-eval, such as qwen2_5_vl")
     parser.add_argument(
-        "--model-args", required=True, help="its arguments without a sampler: pretrained=..."
+        "--model-args",
+        required=True,
+        help="arguments of the model, without a sampler: pretrained=...",
     )
-    parser.add_argument("--tasks", type=names, required=True, help="separated by commas")
+    parser.add_argument("--tasks", type=names, required=True, help="tasks, separated by commas")
     parser.add_argument(
         "--sampler",
         type=names,
         default=["keyscore"],
-        help=f"separated by commas, also precomputed:FILE; {BASELINE} is always run",
+        help=f"samplers, separated by commas; also precomputed:FILE. {BASELINE} is always run",
     )
     parser.add_argument(
         "--num-frames",
         default="8,16,32,64",
-        help="budgets: what as many uniform frames cost the model",
-    )
-    parser.add_argument("--processes", type=int, default=1, help="GPUs, through accelerate")
-    parser.add_argument(
-        "--out", type=Path, default=Path("runs", "lmms"), help="folder of the run; resumed"
+        help="budgets: a selection costs the model what this many uniform frames cost "
+        "(default: 8,16,32,64)",
     )
     parser.add_argument(
-        "lmms_options", nargs="*", help="after --: options of lmms-eval, such as --limit 100"
+        "--processes", type=int, default=1, help="number of GPUs, through accelerate"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("runs", "lmms"),
+        help="folder of the run; an interrupted run is resumed (default: runs/lmms)",
+    )
+    parser.add_argument(
+        "lmms_options", nargs="*", help="options of lmms-eval, after --, such as -- --limit 100"
     )
     return parser.parse_args(argv)
 

@@ -1,4 +1,4 @@
-"""One cell of the comparison: a task, a sampler and a budget, answered by one run of lmms-eval."""
+"""One cell of the comparison: a task, a sampler and a budget, measured by one run of lmms-eval."""
 
 import json
 import shutil
@@ -23,12 +23,12 @@ _HOSTS = ("lmms-eval", "qwen-vl-utils", "vllm")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """What all cells share.
+    """The settings that all cells share.
 
     Attributes:
-        model: Id of lmms-eval.
-        model_args: Its arguments, without a sampler.
-        processes: GPUs, each with a share of the documents; 1 is no launcher.
+        model: Model id of lmms-eval.
+        model_args: Arguments of the model, without a sampler.
+        processes: Number of GPUs, each with a share of the documents; 1 starts no launcher.
         options: Further options of lmms-eval.
     """
 
@@ -40,12 +40,12 @@ class Setting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """What one run is asked for.
+    """The task, the sampler and the budget of one run.
 
     Attributes:
-        task: Of lmms-eval.
-        sampler: A name, or ``precomputed:FILE``.
-        num_frames: The budget.
+        task: Task of lmms-eval.
+        sampler: Name of a sampler, or ``precomputed:FILE``.
+        num_frames: Budget.
     """
 
     task: str
@@ -53,23 +53,23 @@ class Cell:
     num_frames: int
 
     def folder(self, out: Path) -> Path:
-        """Where its files go."""
+        """The folder of the files of this cell."""
         return out / self.task / f"{self.sampler.replace('/', '_')}-{self.num_frames}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """What one run gave.
+    """The figures of one run.
 
     Attributes:
         metric: Name of the task's first metric.
-        score: Its value, on the task's own scale.
-        documents: That were asked about.
-        errors: Videos without frames, whose documents count as wrong.
-        keyframes: Mean number chosen in a video.
-        visual_tokens: Mean cost of a video; None where the model does not tell.
-        selection_seconds: Mean time to choose, decoding included.
-        end_to_end_seconds: Mean time from the first selection to the last answer.
+        score: Value of the metric, on the scale of the task.
+        documents: Number of documents that were answered.
+        errors: Number of videos without frames, whose documents count as wrong.
+        keyframes: Mean number of frames chosen per video.
+        visual_tokens: Mean number of visual tokens per video; None if the model does not report it.
+        selection_seconds: Mean time to choose the frames of a video, with decoding.
+        end_to_end_seconds: Mean time per video from the first selection to the last answer.
     """
 
     metric: str
@@ -107,10 +107,10 @@ def command(cell: Cell, setting: Setting, folder: Path) -> list[str]:
 
 
 def require_samplers(cells: Sequence[Cell]) -> None:
-    """Show a wrong name before any work: the cells before it may take hours.
+    """Check the names before any work, because the cells before a wrong one may take hours.
 
     Raises:
-        InputError: So it is.
+        InputError: A sampler is unknown.
     """
     for cell in cells:
         sampler, _, file = cell.sampler.partition(":")
@@ -118,17 +118,17 @@ def require_samplers(cells: Sequence[Cell]) -> None:
 
 
 def figures(cell: Cell, setting: Setting, out: Path) -> Figures:
-    """The figures of a cell: read where it was done before, else from a run of its own.
+    """The figures of a cell, from an earlier run of the cell or from a new one.
 
     Raises:
-        InputError: The folder holds this cell by other settings, code or packages, or cannot be
+        InputError: The folder holds this cell with other settings, code or packages, or cannot be
             written; or the run failed.
         MissingDependencyError: An integration is not installed.
     """
     folder = cell.folder(out)
     done = folder / _DONE
     if not done.exists():
-        shutil.rmtree(folder, ignore_errors=True)  # of a run that was cut off
+        shutil.rmtree(folder, ignore_errors=True)  # the rest of an interrupted run
     claim(folder, {**asdict(cell), **asdict(setting), "versions": _versions()})
     if done.exists():
         return Figures(**json.loads(done.read_text()))
@@ -144,7 +144,7 @@ def figures(cell: Cell, setting: Setting, out: Path) -> Figures:
 
 
 def _versions() -> dict[str, str]:
-    """What runs inside lmms-eval."""
+    """The versions of the code and the packages that run inside lmms-eval."""
     integrations = (
         package_file(name, "__init__.py", extra="lmms-eval").parent for name in _INTEGRATIONS
     )
@@ -156,7 +156,7 @@ def read_figures(task: str, folder: Path) -> Figures:
     results = json.loads(_results_file(folder).read_text())
     if task not in results["results"]:
         raise InputError(
-            f"lmms-eval reports no score of its own for {task}; name its parts instead"
+            f"lmms-eval reports no score for {task} as a whole; give the names of its parts"
         )
     metric = next(iter(results["higher_is_better"][task]))
     scores = results["results"][task]
@@ -183,13 +183,13 @@ def _results_file(folder: Path) -> Path:
     found = sorted((folder / "results").rglob("*_results.json"))
     if len(found) != 1:  # lmms-eval ends with code 0 after most errors, too
         raise InputError(
-            f"lmms-eval left {len(found)} files of results below {folder / 'results'}, where one "
-            f"was expected; see {folder / 'output.txt'}"
+            f"lmms-eval left {len(found)} files of results below {folder / 'results'}; "
+            f"expected one; see {folder / 'output.txt'}"
         )
     return found[0]
 
 
 def _lines(folder: Path) -> Iterator[Mapping[str, Any]]:
-    """Our log; with several processes each has a file of its own."""
+    """The lines of the selection log; with several processes each writes another file."""
     for path in sorted(folder.glob("log*.jsonl")):
         yield from map(json.loads, path.read_text(encoding="utf-8").splitlines())

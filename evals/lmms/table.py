@@ -1,7 +1,8 @@
-"""The table of a comparison: every sampler beside the uniform frames of the same run."""
+"""The table of a comparison: every sampler next to the uniform frames of the same run."""
 
 from collections.abc import Mapping
 
+from evals.harness.result import markdown_table
 from evals.lmms.cells import Cell, Figures
 
 BASELINE = "uniform"
@@ -21,8 +22,8 @@ _HEAD = (
 
 
 def to_markdown(cells: Mapping[Cell, Figures]) -> str:
-    """One row a cell; ``delta`` is the score less that of `BASELINE` at the same budget."""
-    rows = [_HEAD, tuple("---" for _ in _HEAD)]
+    """One row for each cell; ``delta`` is the score minus that of `BASELINE` at the same budget."""
+    rows = []
     for cell, found in cells.items():
         base = Cell(task=cell.task, sampler=BASELINE, num_frames=cell.num_frames)
         delta = found.score - cells[base].score
@@ -35,11 +36,11 @@ def to_markdown(cells: Mapping[Cell, Figures]) -> str:
                 f"{found.score:.4g}",
                 "" if cell == base else f"{delta:+.3g}",
                 f"{found.keyframes:.1f}",
-                "not told" if tokens is None else f"{tokens:.0f}",
+                "unknown" if tokens is None else f"{tokens:.0f}",
                 f"{found.selection_seconds:.2f}",
                 f"{found.end_to_end_seconds:.2f}",
                 str(found.documents),
                 str(found.errors),
             )
         )
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+    return markdown_table(_HEAD, rows)

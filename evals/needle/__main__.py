@@ -1,4 +1,4 @@
-"""``python -m evals.needle``: see evals/needle/README.md."""
+"""Does a sampler find the clip that a sentence describes? Details: evals/needle/README.md."""
 
 import argparse
 import sys

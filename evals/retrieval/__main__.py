@@ -1,4 +1,4 @@
-"""``python -m evals.retrieval``: see evals/retrieval/README.md."""
+"""Does a caption find its video by a few frames of it? Details: evals/retrieval/README.md."""
 
 import argparse
 import sys

@@ -1,1 +1,1 @@
-"""What KeyScore costs beside what a user would do instead; see README.md."""
+"""The cost of KeyScore, compared with the alternatives; see README.md."""

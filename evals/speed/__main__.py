@@ -1,4 +1,6 @@
-"""``python -m evals.speed``: see evals/speed/README.md."""
+"""What does KeyScore cost, compared with decoding and with other tools? Details:
+evals/speed/README.md.
+"""
 
 import argparse
 import importlib.util
@@ -25,7 +27,7 @@ from keyscore_plugin.cli.words import amount, whole_number
 from keyscore_plugin.errors import KeyScoreError
 from keyscore_plugin.hosts import require, write_whole
 
-# Each part of the evaluation, and what it takes from the options. What takes long comes in pieces.
+# Each part of the evaluation with its options. Parts that take long yield several tables.
 _PARTS: Mapping[str, Callable[[argparse.Namespace, Setting], Iterable[Table]]] = {
     "clustering": lambda o, s: [
         clustering.against_sklearn(o.sizes, o.k_max, repeats=s.repeats, threads=s.threads)
@@ -73,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             for table in _PARTS[part](options, setting):
                 print(table.to_markdown(), flush=True)
                 results.add(table, facts)
-                _write(results, options.out)  # what was measured is not lost when the next fails
+                _write(results, options.out)  # so that a failure later on loses nothing
     except (KeyScoreError, OSError) as error:
         return _failed(str(error))
     except subprocess.CalledProcessError as error:
@@ -89,7 +91,7 @@ def _failed(reason: str) -> int:
 
 
 def _write(results: Results, folder: Path) -> None:
-    """The tables as Markdown, as JSON and as pictures."""
+    """Write the tables as Markdown, as JSON and as pictures."""
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / "speed.json", results.to_json().encode())
     write_whole(folder / "speed.md", results.to_markdown().encode())
@@ -97,8 +99,8 @@ def _write(results: Results, folder: Path) -> None:
 
 
 def _facts(threads: int, repeats: int) -> Facts:
-    """What the figures depend on."""
-    require("sklearn", extra="evals")  # or it has no version
+    """The circumstances that the figures depend on."""
+    require("sklearn", extra="evals")  # before its version is read
     return {
         "date": datetime.now(timezone.utc).date().isoformat(),
         "cores": os.cpu_count() or 1,
@@ -113,28 +115,60 @@ def _facts(threads: int, repeats: int) -> Facts:
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m evals.speed", description=__doc__)
-    parser.add_argument("--only", type=_parts, default=list(_PARTS), help=", ".join(_PARTS))
-    parser.add_argument("--quick", action="store_true", help="everything once, and small")
     parser.add_argument(
-        "--sizes", type=_sizes, default=[600, 3600, 7200], help="frames of the grid"
-    )
-    parser.add_argument("--k-max", type=_ints, default=[32, 64], help="most clusters tried")
-    parser.add_argument("--scored", type=_ints, default=[64, 256, 1024], help="frames scored")
-    parser.add_argument("--clips", type=_clips, default=_CLIPS, help="MINUTES@HEIGHT,...")
-    parser.add_argument(
-        "--growth-minutes", type=_lengths, default=[1.0, 5.0, 20.0, 60.0], help="of the videos"
-    )
-    parser.add_argument("--growth-height", type=_height, default=180, help="pixels")
-    parser.add_argument("--gpu-frames", type=whole_number, default=7200, help="an hour at 2 fps")
-    parser.add_argument(
-        "--repeats", type=whole_number, default=3, help="turns; medians are reported"
+        "--only",
+        type=_parts,
+        default=list(_PARTS),
+        help=f"parts to measure, separated by commas: {', '.join(_PARTS)} (default: all)",
     )
     parser.add_argument(
-        "--threads", type=whole_number, default=os.cpu_count(), help="of torch and OpenMP"
+        "--quick", action="store_true", help="measure everything once, on small inputs"
     )
-    parser.add_argument("--decoder", default="pyav", help="decoder of our own rows (default: pyav)")
     parser.add_argument(
-        "--peers", type=Path, help="Python of an environment with Katna and PySceneDetect"
+        "--sizes", type=_sizes, default=[600, 3600, 7200], help="numbers of grid frames to cluster"
+    )
+    parser.add_argument("--k-max", type=_ints, default=[32, 64], help="largest numbers of clusters")
+    parser.add_argument(
+        "--scored", type=_ints, default=[64, 256, 1024], help="numbers of frames to score"
+    )
+    parser.add_argument(
+        "--clips", type=_clips, default=_CLIPS, help="videos for whole calls: MINUTES@HEIGHT,..."
+    )
+    parser.add_argument(
+        "--growth-minutes",
+        type=_lengths,
+        default=[1.0, 5.0, 20.0, 60.0],
+        help="lengths for --only growth",
+    )
+    parser.add_argument(
+        "--growth-height",
+        type=_height,
+        default=180,
+        help="height of the videos of --only growth, in pixels",
+    )
+    parser.add_argument(
+        "--gpu-frames",
+        type=whole_number,
+        default=7200,
+        help="number of grid frames for --only gpu (default: an hour at 2 fps)",
+    )
+    parser.add_argument(
+        "--repeats",
+        type=whole_number,
+        default=3,
+        help="number of repetitions, whose median is reported",
+    )
+    parser.add_argument(
+        "--threads",
+        type=whole_number,
+        default=os.cpu_count(),
+        help="number of threads of torch and OpenMP",
+    )
+    parser.add_argument("--decoder", default="pyav", help="decoder of our rows (default: pyav)")
+    parser.add_argument(
+        "--peers",
+        type=Path,
+        help="Python executable of an environment with Katna and PySceneDetect",
     )
     parser.add_argument("--processor", type=Path, help="folder of a saved transformers processor")
     parser.add_argument(

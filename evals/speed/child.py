@@ -1,4 +1,4 @@
-"""A process of its own for what is measured on a video: imports do not count, memory does.
+"""Jobs on a video in a new process, so that imports take no time and peak memory can be measured.
 
 ``python -m evals.speed.child`` reads a `Task` as JSON from standard input.
 """
@@ -17,7 +17,15 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Jobs of `evals.speed.jobs.JOBS` to run in turns on one video."""
+    """Jobs of `evals.speed.jobs.JOBS` that take turns on one video.
+
+    Attributes:
+        jobs: Names of the jobs.
+        video: Path of the video.
+        decoder: Decoder of our jobs.
+        repeats: Number of turns.
+        threads: Number of threads of torch and OpenMP.
+    """
 
     jobs: Sequence[str]
     video: str
@@ -28,13 +36,13 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a job took.
+    """The cost of a job.
 
     Attributes:
-        wall: Seconds.
+        wall: Seconds on the clock.
         cpu: Seconds of all cores.
-        peak_mb: Most memory of the process that ran it, imports included.
-        report: What the job itself says.
+        peak_mb: Peak memory of the process in MB, imports included.
+        report: Figures that the job returns.
     """
 
     wall: float
@@ -56,10 +64,10 @@ def run_peer(python: str, peer: str, task: Task) -> dict[str, Outcome]:
 
 
 def answer(command: Sequence[str], text: str, *, threads: int) -> dict[str, Any]:
-    """What a command answers in JSON to a text on its standard input.
+    """Run a command with a text on its standard input; returns the JSON that it prints.
 
     Raises:
-        subprocess.CalledProcessError: It fails.
+        subprocess.CalledProcessError: The command failed.
     """
     done = subprocess.run(
         command,
@@ -70,7 +78,7 @@ def answer(command: Sequence[str], text: str, *, threads: int) -> dict[str, Any]
         cwd=ROOT,
         env=os.environ | {"OMP_NUM_THREADS": str(threads)},
     )
-    # The last line: some packages print what nobody asked for.
+    # The last line only, because some packages print other things before it.
     values: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return values
 

@@ -1,4 +1,4 @@
-"""Long real videos of any size, made in seconds: a reel is encoded once, its packets repeated."""
+"""Long videos of any size, made in seconds: clips are encoded once and their packets repeated."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -19,26 +19,26 @@ def long_video(folder: Path, *, seconds: float, height: int) -> Path:
     """An H.264 video that repeats the real clips of `keyscore_plugin.video.samples`.
 
     Args:
-        folder: Keeps what was made; a video is not made twice.
-        seconds: Its length. It is cut in the order in which the codec sends frames, so one of
-            the last may be missing.
-        height: Pixels; the width follows at 16:9.
+        folder: Folder of the videos; a video is not made twice.
+        seconds: Length of the video. It is cut in the order in which the codec sends frames, so
+            that one of the last may be missing.
+        height: Height in pixels; the aspect ratio is 16:9.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{height}p-{seconds:g}s.mp4"
     if not path.is_file():
-        with whole(path) as beside:
-            _repeat(_reel(folder, height), beside, n_frames=round(seconds * FPS))
+        with whole(path) as unfinished:
+            _repeat(_reel(folder, height), unfinished, n_frames=round(seconds * FPS))
     return path
 
 
 def _reel(folder: Path, height: int) -> Path:
-    """All clips once, 20 seconds in all."""
+    """All clips in one video of 20 seconds."""
     path = folder / f"{height}p-reel.mp4"
     if path.is_file():
         return path
     width = round(height * _ASPECT / 2) * 2
-    with whole(path) as beside, av.open(str(beside), "w", format="mp4") as container:
+    with whole(path) as unfinished, av.open(str(unfinished), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=FPS, options={"preset": "veryfast"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for number, frame in enumerate(_frames()):
@@ -57,7 +57,7 @@ def _frames() -> Iterator[av.VideoFrame]:
 
 
 def _repeat(reel: Path, out: Path, *, n_frames: int) -> None:
-    """Mux the reel's packets over and over, each time later, up to the number of frames."""
+    """Mux the packets of the reel repeatedly, each time later, up to the number of frames."""
     with av.open(str(reel)) as source, av.open(str(out), "w", format="mp4") as target:
         stream: VideoStream = source.streams.video[0]
         copy = target.add_stream_from_template(stream)

@@ -1,4 +1,4 @@
-"""KeyScore in closed form against eq. 4 as it is written: a video pooled for every frame."""
+"""KeyScore in closed form against a loop over eq. 4, which pools the video anew for each frame."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -16,7 +16,7 @@ _DIMENSION = 768  # of SigLIP 2 base
 
 
 def table(sizes: Sequence[int], *, repeats: int, threads: int) -> Table:
-    """Time of both, and how far their drop impacts are apart."""
+    """The time of both, and the largest difference of their drop impacts."""
     torch.set_num_threads(threads)
     return Table(
         "scoring",

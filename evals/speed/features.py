@@ -1,4 +1,4 @@
-"""Feature vectors of long videos, without the hours of footage: crops of real frames that move."""
+"""Frames and histograms of long videos, made of moving crops of short real clips."""
 
 import av
 import numpy as np
@@ -28,7 +28,7 @@ def long_histograms(n: int, *, seed: int) -> Tensor:
 def long_film(n: int, *, seed: int) -> Tensor:
     """``(n, h, w, 3)`` uint8 grid frames of a film cut from the sample clips.
 
-    A shot is a moving crop of one clip under a light of its own colour; some scenes come back.
+    A shot is a moving crop of one clip, tinted in a random colour; some scenes come back.
     """
     rng = np.random.default_rng(seed)
     clips = [_clip(name) for name in SAMPLES]

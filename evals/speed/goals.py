@@ -1,4 +1,4 @@
-"""What the figures are wanted to show, beside what they show."""
+"""The goals for the figures, and whether they are met."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -8,18 +8,18 @@ from evals.speed.whole import CALLED
 
 Tables = Mapping[str, Table]
 
-_CLIP = "5 min, 720p"  # the one that two goals speak of
+_CLIP = "5 min, 720p"  # the clip of two goals
 
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """One figure that is wanted to stay on one side of a bound.
+    """A bound on a figure.
 
     Attributes:
-        what: In words.
-        bound: The figure that is wanted, at least or at most.
-        at_least: Which of both.
-        figures: What was measured for it, the worst of which counts.
+        what: Description of the figure.
+        bound: Bound of the figure.
+        at_least: Whether the figure must be at least the bound, or at most.
+        figures: Function that gives the measured figures; the worst one counts.
     """
 
     what: str
@@ -28,7 +28,7 @@ class Goal:
     figures: Callable[[Tables], Iterator[float]]
 
     def line(self, tables: Tables) -> dict[str, Cell]:
-        """The goal beside the worst figure; a dash where nothing was measured."""
+        """The goal and the worst figure; a dash if nothing was measured."""
         figures = list(self.figures(tables))
         words = "at least" if self.at_least else "at most"
         line: dict[str, Cell] = {"what": self.what, "wanted": f"{words} {self.bound:g}"}
@@ -40,7 +40,7 @@ class Goal:
 
 
 def goals(tables: Tables) -> Table:
-    """Every goal, met or not."""
+    """All goals, with the measured figures."""
     return Table("goals", "What is wanted", [goal.line(tables) for goal in _GOALS])
 
 
@@ -76,7 +76,7 @@ def _of_the_floor(tables: Tables) -> Iterator[float]:
 
 
 def _seconds(tables: Tables, job: str) -> dict[Cell, float]:
-    """Of a job, by clip."""
+    """The seconds of a job, by clip."""
     return {line["clip"]: float(line["s"]) for line in _lines(tables, "select", what=CALLED[job])}
 
 
@@ -109,7 +109,7 @@ def _gpu(tables: Tables) -> Iterator[float]:
 
 _GOALS = (
     Goal(
-        "STACFP beside the scikit-learn loop, N = 3,600, k = 2..32: times faster",
+        "STACFP against the scikit-learn loop, N = 3,600, k = 2..32: times faster",
         10,
         True,
         _times_faster,
@@ -117,19 +117,24 @@ _GOALS = (
     Goal("its best silhouette below scikit-learn's, any N and k", 0.005, False, _silhouette_lost),
     Goal("STACFP from N = 3,600 to 7,200: times the CPU seconds", 4, False, _growth),
     Goal(
-        "`stacfp` and `keyscore` beside pure decoding of their grid, any clip",
+        "`stacfp` and `keyscore`: times pure decoding of their grid, any clip",
         1.25,
         False,
         _of_the_floor,
     ),
     Goal(
-        "`stacfp` on the grid of keyframes beside decord at 1 fps, 5 min of 720p",
+        "`stacfp` on the grid of keyframes: times decord at 1 fps, 5 min of 720p",
         0.2,
         False,
         _keyframes_of_decord,
     ),
-    Goal("Katna beside `stacfp`, 5 min of 720p: times its seconds", 10, True, _katna_of_stacfp),
-    Goal("peak memory at 60 minutes beside 5, `stacfp` and `keyscore`", 1.1, False, _memory),
+    Goal("Katna, 5 min of 720p: times the seconds of `stacfp`", 10, True, _katna_of_stacfp),
+    Goal(
+        "`stacfp` and `keyscore`, peak memory at 60 minutes: times that at 5 minutes",
+        1.1,
+        False,
+        _memory,
+    ),
     Goal(
         "an hour of STACFP (all k) and KeyScore on a GPU, decoded and encoded: ms", 100, False, _gpu
     ),

@@ -1,4 +1,4 @@
-"""An hour of video after decoding and encoding, on a GPU and on the CPU beside it."""
+"""An hour of video after decoding and encoding, on a GPU and on the CPU of the machine."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -22,12 +22,12 @@ _TITLE = "An hour of video on a GPU, after decoding and encoding"
 
 
 def table(n: int, *, repeats: int, threads: int) -> Table:
-    """Each stage on both devices; nothing but the reason where there is no GPU.
+    """The time of each stage on both devices; without a GPU only a note that says so.
 
     Args:
-        n: Frames of the grid; 7,200 are an hour at 2 fps.
-        repeats: Turns.
-        threads: Of torch on the CPU.
+        n: Number of grid frames; 7,200 are an hour at 2 fps.
+        repeats: Number of turns.
+        threads: Number of threads of torch on the CPU.
     """
     if not torch.cuda.is_available():
         note = f"left out: torch {torch.__version__} sees no GPU on this machine"
@@ -60,13 +60,13 @@ _KEY = ("N", "what")
 def measure(
     n: int, device: torch.device, *, wait: Callable[[], None], repeats: int
 ) -> Mapping[str, float]:
-    """Milliseconds of each stage on a device, by name.
+    """The milliseconds of each stage on a device, by name.
 
     Args:
-        n: Frames of the grid.
-        device: Where the pixels and embeddings are put before the clock starts.
-        wait: Until the device has done what it was given.
-        repeats: Turns; the median counts.
+        n: Number of grid frames.
+        device: Device of the pixels and embeddings, which are moved there before.
+        wait: Function that returns when the device has finished.
+        repeats: Number of turns, whose median counts.
     """
     hour = _Hour(n, device)
     stages: dict[str, Callable[[], object]] = {
@@ -87,11 +87,11 @@ def _run(stage: Callable[[], object], wait: Callable[[], None]) -> None:
 
 
 def _nothing() -> None:
-    """The CPU has done what it was given when it answers."""
+    """Wait for the CPU, which has always finished."""
 
 
 class _Hour:
-    """Thumbnails and embeddings of a long film, with what each stage makes for the next."""
+    """The thumbnails and embeddings of a long film, and the results of each stage."""
 
     def __init__(self, n: int, device: torch.device) -> None:
         self._pixels = _thumbnails(n).to(device)

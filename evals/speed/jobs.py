@@ -1,9 +1,9 @@
-"""What is measured on a whole video. Each job takes a path and says what it saw and where it was.
+"""The jobs that are measured on a whole video; each takes a path and a decoder.
 
-Ours: `decode` is the floor, the thumbnails of the 2 fps grid and nothing else; `stacfp` and
-`keyscore` are whole calls of the samplers, the latter with an encoder that costs nothing, so that
-what remains is everything except the encoder. All of it runs on the CPU, on a machine with a GPU
-too: that one has a part of its own, `evals.speed.gpu`.
+`decode` is the floor: it reads the thumbnails of the 2 fps grid and nothing else. `stacfp` and
+`keyscore` are whole calls of the samplers; `keyscore` has an encoder that costs nothing, so that
+its cost is everything except the encoder. All jobs run on the CPU; `evals.speed.gpu` measures a
+GPU.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,14 +25,14 @@ _SIDE = 8  # pixels of the picture that the free encoder keeps
 
 
 class FreeEncoder:
-    """Embeds a frame as a coarse picture of itself, in no time worth measuring."""
+    """An encoder whose embedding is the coarse picture of a frame, which costs almost nothing."""
 
     name = "free"
     device = torch.device("cpu")
-    short_side = 1  # sees no more in a larger thumbnail: the grid stays as it is
+    short_side = 1  # so that the thumbnails keep their size
 
     def encode_frames(self, frames: Frames) -> Embeddings:
-        """Every so-many-th pixel, less their mean."""
+        """Embed each frame as a few of its pixels, minus their mean."""
         height, width = frames.pixels.shape[1:3]
         coarse = frames.pixels[:, :: max(1, height // _SIDE), :: max(1, width // _SIDE)]
         vectors = coarse[:, :_SIDE, :_SIDE].flatten(1).float()
@@ -40,18 +40,18 @@ class FreeEncoder:
         return Embeddings(vectors.to(self.device), frames.indices, frames.pts_seconds, self.name)
 
     def encode_text(self, text: str) -> TextEmbedding:
-        """A fixed direction."""
+        """Embed every text as the same vector."""
         vector = functional.normalize(torch.arange(3.0 * _SIDE * _SIDE).cos(), dim=0)
         return TextEmbedding(vector, self.name, n_tokens=1, max_tokens=1)
 
 
 def nothing(video: str, decoder: str) -> Report:
-    """What a process holds that has imported everything."""
+    """Do nothing: the process has only imported the modules."""
     return {}
 
 
 def decode(video: str, decoder: str) -> Report:
-    """The floor: decode the grid, keep nothing."""
+    """Decode the grid and drop it: the floor."""
     config = GridConfig()
     with open_video(video, decoder=decoder) as source:
         grid = grid_indices(source, config, at_least=1)
@@ -60,27 +60,27 @@ def decode(video: str, decoder: str) -> Report:
 
 
 def stacfp(video: str, decoder: str) -> Report:
-    """The whole call without text or encoder."""
+    """Call `stacfp`, which needs no text and no encoder."""
     return _report(_sampler("stacfp", decoder)(video))
 
 
 def keyscore(video: str, decoder: str) -> Report:
-    """The whole call with a caption and an encoder that costs nothing."""
+    """Call `keyscore` with a caption and an encoder that costs nothing."""
     return _report(_sampler("keyscore", decoder)(video, num_frames=8, caption="anything"))
 
 
 def keyframes(video: str, decoder: str) -> Report:
-    """`stacfp` on the codec's own keyframes."""
+    """Call `stacfp` on the codec's keyframes."""
     return _report(_sampler("stacfp", decoder, _KEYFRAMES)(video))
 
 
 def refine(video: str, decoder: str) -> Report:
-    """`keyscore` on the codec's own keyframes, then closer around those that score."""
+    """Call `keyscore` on the codec's keyframes, then on frames around those that score."""
     return _report(_sampler("keyscore", decoder, _REFINE)(video, num_frames=8, caption="anything"))
 
 
 def decord_1fps(video: str, decoder: str) -> Report:
-    """What most code does today: decord, one frame a second, at thumbnail size."""
+    """Decode one frame per second at thumbnail size with decord, as most code does."""
     decord = require("decord", extra="decord")
     with open_video(video) as source:
         scale = min(1.0, GridConfig().short_side / min(source.width, source.height))

@@ -1,4 +1,4 @@
-"""Costs that can be compared: taken in turns in one run, as medians."""
+"""Time and memory of jobs, and the name of the CPU. The environments of peers use it too."""
 
 import platform
 import resource
@@ -15,11 +15,11 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one job took.
+    """The cost of one job.
 
     Attributes:
         wall: Seconds on the clock.
-        cpu: Seconds of all cores; on a busy machine the figure to trust.
+        cpu: Seconds of all cores, which depend less on other work of the machine.
     """
 
     wall: float
@@ -44,17 +44,17 @@ def median(costs: list[Cost]) -> Cost:
 def in_turns(
     jobs: Mapping[str, Callable[[], Result]], *, repeats: int, warm_up: bool = False
 ) -> dict[str, tuple[Cost, Result]]:
-    """Run every job ``repeats`` times, one after the other in turns: A B A B.
+    """Run every job ``repeats`` times in turns: A B A B.
 
-    Whatever else the machine does then hits all of them alike.
+    So other work of the machine slows all of them alike.
 
     Args:
-        jobs: What to run, by name.
-        repeats: Turns that count.
-        warm_up: Run each once before, for jobs so short that a first time would show.
+        jobs: Jobs by name.
+        repeats: Number of turns that count.
+        warm_up: Whether each job runs once before, as short jobs are slower the first time.
 
     Returns:
-        The median cost of each job, and what its last run returned.
+        The median cost of each job, and the value of its last run.
     """
     if warm_up:
         for job in jobs.values():
@@ -72,10 +72,10 @@ _STATUS = Path("/proc/self/status")
 
 
 def peak_megabytes() -> float:
-    """Most memory this process, or a child of it that has ended, ever held.
+    """The peak memory of this process, or of one of its finished children.
 
-    On Linux `getrusage` counts what the parent held when it started this process; the kernel's
-    own high-water mark does not.
+    On Linux `getrusage` includes the memory that the parent had when it started this process; the
+    kernel's high-water mark does not.
     """
     unit = 2**20 if sys.platform == "darwin" else 2**10
     children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / unit
@@ -94,7 +94,7 @@ _CPU_FACTS = Path("/proc/cpuinfo")
 
 
 def cpu_model() -> str:
-    """The processor's own name, where the system tells it."""
+    """The name of the processor, as far as the system knows it."""
     if _CPU_FACTS.is_file():
         for line in _CPU_FACTS.read_text().splitlines():
             if line.startswith("model name"):

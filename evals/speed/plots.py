@@ -1,4 +1,4 @@
-"""The tables as pictures: bars beside the floor, lines over what grows."""
+"""The tables as pictures: bars in units of the floor, and lines over growing sizes."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ _COLOURS = ("#2a6f97", "#e07a5f", "#81b29a", "#6d597a")
 
 
 def draw(tables: Iterable[Table], folder: Path) -> list[Path]:
-    """One SVG for each table that has a picture and lines.
+    """Draw an SVG for each table that has a picture and lines.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
@@ -45,7 +45,7 @@ def _figure(title: str, *, height: float = 3.2) -> tuple[Any, Any]:
 
 
 def _floor(table: Table) -> Any:
-    """A bar a job and clip, in units of the floor."""
+    """A bar for each job and clip, in units of the floor."""
     figure, axes = _figure(
         "CPU time of a whole call, in units of decoding its grid", height=1 + 0.2 * len(table.lines)
     )

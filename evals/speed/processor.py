@@ -1,4 +1,4 @@
-"""What an enabled processor costs where nobody asks for a sampler."""
+"""The cost of an enabled processor in a call without a sampler."""
 
 from functools import partial
 from pathlib import Path
@@ -15,13 +15,13 @@ _CALLS = 20  # a turn: one call is too short to time
 
 
 def table(folder: Path | None, *, repeats: int) -> Table:
-    """The same processor twice, one of them enabled, on a video already decoded.
+    """The same processor twice, one of them enabled, on a decoded video.
 
     Args:
-        folder: A saved processor of transformers; None leaves the table empty and says so.
-        repeats: Turns.
+        folder: Folder of a saved processor of transformers; None gives a table with only a note.
+        repeats: Number of turns.
     """
-    title = "A processor that is enabled, in a call without `sampler`, beside one that is not"
+    title = "An enabled processor in a call without `sampler`, compared with the stock processor"
     if folder is None:
         note = "left out: no processor was given by --processor (see evals/speed/README.md)"
         return Table("processor", title, [], [note], key=("processor",))

@@ -1,7 +1,6 @@
 """``python -m evals.speed.readme runs/speed.json``: put the figures of a run into the README.
 
-Nobody types a figure: what lies between two marks of README.md is made of last.json beside it,
-into which the results are copied.
+The results are copied to last.json, and the part of README.md between two marks is made from it.
 """
 
 import sys

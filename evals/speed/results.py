@@ -1,4 +1,4 @@
-"""Everything that was measured so far: a run adds to it, and replaces what it measured again."""
+"""The results of all runs: a run adds its lines, and replaces those that it measured again."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,24 +18,24 @@ class Measured:
     """A table, and the circumstances of each of its lines.
 
     Attributes:
-        table: All its lines, from however many runs.
-        facts: Of the run that measured each line.
+        table: Table with the lines of all runs.
+        facts: Circumstances of the run that measured each line.
     """
 
     table: Table
     facts: Sequence[Facts]
 
     def with_(self, table: Table, facts: Facts) -> "Measured":
-        """The same with what a new run measured; notes and title are the new run's.
+        """Add the lines of a new run, whose notes and title replace the earlier ones.
 
-        A run that left the table out takes nothing away.
+        A run without lines changes nothing.
         """
         if self.table.lines and not table.lines:
             return self
         kept = {
             _key(line, table.key): (line, of)
             for line, of in zip(self.table.lines, self.facts, strict=True)
-            # What had other columns cannot stand in the same table.
+            # Lines with other columns do not fit into the table.
             if table.lines and list(line) == list(table.lines[0])
         }
         kept |= {_key(line, table.key): (line, facts) for line in table.lines}
@@ -43,24 +43,24 @@ class Measured:
         return Measured(replace(table, lines=lines), [of for _, of in kept.values()])
 
     def to_markdown(self) -> str:
-        """The table, its notes, and under which circumstances it was measured."""
+        """The table, its notes, and the circumstances of the measurements."""
         runs = list(dict.fromkeys(json.dumps(facts) for facts in self.facts))
         notes = [*self.table.notes, *(f"measured: {_shown(json.loads(run))}" for run in runs)]
         return replace(self.table, notes=notes).to_markdown()
 
 
 class Results:
-    """All tables by name, in the order in which they first came."""
+    """All tables by name, in the order in which they were first measured."""
 
     def __init__(self) -> None:
         self.tables: dict[str, Measured] = {}
 
     @classmethod
     def load(cls, path: Path) -> "Results":
-        """What a file holds; nothing if there is none.
+        """Load a file of results; a missing file gives no tables.
 
         Raises:
-            InputError: It holds something else.
+            InputError: The file holds something else.
         """
         results = cls()
         if not path.is_file():
@@ -77,19 +77,19 @@ class Results:
         return results
 
     def add(self, table: Table, facts: Facts) -> None:
-        """Take in what a run measured."""
+        """Add the table of a run."""
         before = self.tables.get(table.name, Measured(replace(table, lines=[]), []))
         self.tables[table.name] = before.with_(table, facts)
 
     def to_json(self) -> str:
-        """For `load`."""
+        """The results as JSON, for `load`."""
         tables: list[dict[str, Any]] = [
             {**asdict(measured.table), "facts": measured.facts} for measured in self.tables.values()
         ]
         return json.dumps({"eval": "speed", "tables": tables}, indent=1) + "\n"
 
     def to_markdown(self) -> str:
-        """What was wanted and what was measured, then every table."""
+        """The goals, then every table."""
         wanted = goals({name: measured.table for name, measured in self.tables.items()})
         parts = [wanted.to_markdown(), *(one.to_markdown() for one in self.tables.values())]
         return "\n".join(parts)

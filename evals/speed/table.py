@@ -1,7 +1,9 @@
-"""The results: tables of plain values, as Markdown and as JSON."""
+"""A table of plain values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+from evals.harness.result import markdown_table
 
 Cell = str | int | float
 Line = dict[str, Cell]
@@ -9,14 +11,14 @@ Line = dict[str, Cell]
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One question and its measured answer.
+    """The measurements of one comparison.
 
     Attributes:
-        name: Short, for files and options.
-        title: What is compared.
-        lines: Rows; all have the same columns.
-        notes: What a reader must know; why something is missing.
-        key: The columns by which a line is known again when it is measured anew.
+        name: Short name, for files and options.
+        title: Description of the comparison.
+        lines: Rows, all with the same columns.
+        notes: Notes for readers, such as the reason why a row is missing.
+        key: Columns that identify a line when it is measured again.
     """
 
     name: str
@@ -30,15 +32,14 @@ class Table:
         parts = [f"### {self.title}", ""]
         if self.lines:
             columns = list(self.lines[0])
-            parts += [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
-            parts += [f"| {' | '.join(_shown(line[c]) for c in columns)} |" for line in self.lines]
-            parts.append("")
+            rows = [[_shown(line[column]) for column in columns] for line in self.lines]
+            parts.append(markdown_table(columns, rows))
         parts += [f"- {note}" for note in self.notes]
         return "\n".join(parts).rstrip() + "\n"
 
 
 def _shown(cell: Cell) -> str:
-    """Three digits are as many as such figures have."""
+    """A cell as text; a float gets three digits, because measured times have no more."""
     if isinstance(cell, float):
         return f"{cell:.0f}" if abs(cell) >= 100 else f"{cell:.3g}"
     return str(cell)

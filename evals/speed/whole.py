@@ -1,4 +1,4 @@
-"""Whole calls on whole videos, against the floor and against what else there is."""
+"""Whole calls on whole videos, compared with the floor and with other tools."""
 
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -33,12 +33,12 @@ class Setting:
     """How videos are measured.
 
     Attributes:
-        folder: Keeps the videos.
-        decoder: Of our own jobs.
-        repeats: Turns.
-        threads: Of torch; decoders choose their own.
-        decord: Whether decord is there to compare with.
-        peers: Python of an environment with Katna or PySceneDetect, or None.
+        folder: Folder of the videos.
+        decoder: Decoder of our jobs.
+        repeats: Number of turns.
+        threads: Number of threads of torch; decoders choose their number themselves.
+        decord: Whether decord is installed and compared with.
+        peers: Python executable of an environment with Katna or PySceneDetect, or None.
     """
 
     folder: Path
@@ -49,16 +49,16 @@ class Setting:
     peers: str | None
 
     def task(self, jobs: Sequence[str], *, seconds: float, height: int) -> Task:
-        """Jobs on one video, which is made if need be."""
+        """A task of jobs on one video, which is made if it is missing."""
         video = long_video(self.folder, seconds=seconds, height=height)
         return Task(jobs, str(video), self.decoder, self.repeats, self.threads)
 
 
 def tables(clips: Iterable[Clip], setting: Setting) -> Iterator[Table]:
-    """Time of each job beside the floor, the stages of ours, and the memory of each.
+    """The time of each job in units of the floor, the stages of ours, and the memory of each.
 
     Yields:
-        Two tables a clip, as soon as it is measured.
+        Two tables for each clip, as soon as it is measured.
     """
     idle = _idle(setting)
     jobs = [*_OURS, *(["decord_1fps"] if setting.decord else [])]
@@ -71,7 +71,7 @@ def tables(clips: Iterable[Clip], setting: Setting) -> Iterator[Table]:
         clip: dict[str, Cell] = {"clip": f"{length:g} min, {height}p"}
         yield Table(
             "select",
-            "Whole calls beside pure decoding of the same grid by the same decoder",
+            "Whole calls, compared with pure decoding of the same grid by the same decoder",
             [clip | _times(name, done, peaks) for name in done],
             [*notes, _PEERS_NOTE, _PEAK_NOTE.format(idle=idle)],
             _KEY,
@@ -82,7 +82,7 @@ def tables(clips: Iterable[Clip], setting: Setting) -> Iterator[Table]:
 
 _KEY = ("clip", "what")
 _PEERS_NOTE = (
-    "Katna and PySceneDetect ran once, in an environment of their own (`--peers`); a clip without "
+    "Katna and PySceneDetect ran once, in a separate environment (`--peers`); a clip without "
     "their lines was measured without it."
 )
 _PEAK_NOTE = "Peak MB: of a process that does this alone, imports included ({idle})."
@@ -90,13 +90,13 @@ _STAGES_TITLE = "Where the time of a call goes, in seconds"
 
 
 _STAGES_NOTE = (
-    "decode: waiting for the decoder, which works ahead in a thread; propose: colours (while the "
+    "decode: waiting for the decoder, which prefetches in a thread; propose: histograms (while the "
     "decoder works) and clustering."
 )
 
 
 def growth(minutes: Iterable[float], height: int, setting: Setting) -> Iterator[Table]:
-    """Time and memory over the length of the video; a table a length."""
+    """The time and memory of `stacfp` over the length of the video; yields a table per length."""
     for length in minutes:
         task = setting.task(["decode", "stacfp"], seconds=60 * length, height=height)
         done = run_jobs(task)
@@ -118,7 +118,7 @@ def growth(minutes: Iterable[float], height: int, setting: Setting) -> Iterator[
 
 
 def _peers(task: Task, setting: Setting, notes: list[str]) -> dict[str, Outcome]:
-    """What the peers take; one that cannot be had is noted, never guessed."""
+    """The cost of the peers; a note names each one that does not run."""
     done: dict[str, Outcome] = {}
     if setting.peers is None:
         return done
@@ -153,6 +153,6 @@ def _stages(name: str, one: Outcome) -> dict[str, Cell]:
 
 
 def _idle(setting: Setting) -> str:
-    """What a process holds before it does anything."""
+    """The peak memory of a process that only imports the modules, in words."""
     task = Task(["nothing"], "", setting.decoder, 1, setting.threads)
     return f"imports alone: {run_jobs(task)['nothing'].peak_mb:.0f}"

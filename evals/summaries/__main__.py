@@ -1,4 +1,4 @@
-"""``python -m evals.summaries``: see evals/summaries/README.md."""
+"""Do the scores of a sampler rank frames as annotators do? Details: evals/summaries/README.md."""
 
 import argparse
 import sys

@@ -132,5 +132,5 @@ def test_every_score_is_held_against_uniform_at_its_own_budget() -> None:
         for (sampler, n), score in scores.items()
     }
     rows = to_markdown(cells).splitlines()
-    assert rows[3] == "| t | 8 | keyscore | 53.5 | +3.5 | 4.0 | not told | 0.50 | 1.50 | 10 | 1 |"
+    assert rows[3] == "| t | 8 | keyscore | 53.5 | +3.5 | 4.0 | unknown | 0.50 | 1.50 | 10 | 1 |"
     assert json.dumps(rows[2:]).count("+") == 1

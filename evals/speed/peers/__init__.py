@@ -1,1 +1,1 @@
-"""Modules that run in an environment of the peer's own: they import nothing of the core."""
+"""Modules that run in the environments of the peers; they import nothing of the core."""

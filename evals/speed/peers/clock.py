@@ -1,4 +1,4 @@
-"""Times one job of a peer and prints what `evals.speed.child.Outcome` holds, as JSON."""
+"""Time one job of a peer and print an `evals.speed.child.Outcome` as JSON."""
 
 import json
 import resource
@@ -16,11 +16,11 @@ def _cpu_seconds() -> float:
 
 
 def report(name: str, job: Callable[[], int]) -> None:
-    """Run a job that returns how many frames or scenes it found."""
+    """Run a job, which returns the number of frames or scenes it found, and print its cost."""
     wall, cpu = time.perf_counter(), _cpu_seconds()
     found = job()
     wall, cpu = time.perf_counter() - wall, _cpu_seconds() - cpu
-    # Katna works in child processes: the largest of them counts.
+    # Katna works in child processes, of which the largest counts.
     outcome = {
         "wall": wall,
         "cpu": cpu,

@@ -9,17 +9,17 @@ from evals.speed.peers.clock import report
 
 
 class Counter:
-    """A writer that writes nothing."""
+    """A writer that only counts frames."""
 
     n_frames = 0
 
     def write(self, path: str, frames: list[Any]) -> None:
-        """Count what came."""
+        """Count the frames."""
         self.n_frames += len(frames)
 
 
 def extract() -> int:
-    """Katna's own call for keyframes, with its defaults."""
+    """Extract keyframes with Katna's defaults; returns their number."""
     writer = Counter()
     Katna.video.Video().extract_video_keyframes(
         no_of_frames=8, file_path=sys.argv[1], writer=writer
