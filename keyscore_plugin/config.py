@@ -1,4 +1,4 @@
-"""One small frozen dataclass a stage. Every default names its source; "ours" has its reason."""
+"""One small frozen dataclass per stage. Every default names its source; ours have a reason."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ Guide = Literal["given", "caption", "question", "both"]
 Policy = Literal["coverage", "top"]
 Pooling = Literal["mean", "text"]
 
-_MAX_COLOURS = 2**16  # ours: a histogram of more holds fewer pixels than bins
+_MAX_COLOURS = 2**16  # ours: with more bins than this a thumbnail has fewer pixels than bins
 
 
 def _require(condition: bool, config: object, message: str) -> None:
@@ -25,7 +25,7 @@ def _require(condition: bool, config: object, message: str) -> None:
 
 
 def _take_whole(config: "_Settings", *names: str) -> None:
-    """Check that fields are whole numbers, or None by default, and keep them as Python's own."""
+    """Check that fields are whole numbers, or None by default; make them Python's own ints."""
     for name in names:
         value = getattr(config, name)
         is_left_out = value is None and type(config).__dataclass_fields__[name].default is None
@@ -36,7 +36,7 @@ def _take_whole(config: "_Settings", *names: str) -> None:
 
 
 def _take_real(config: "_Settings", *names: str) -> None:
-    """Check that fields are numbers, and keep them as Python's own."""
+    """Check that fields are numbers; make them Python's own floats or ints."""
     for name in names:
         value = getattr(config, name)
         _require(is_real(value), config, f"{name} {shown(value)} is not a number")
@@ -51,21 +51,21 @@ def _require_one_of(config: object, name: str, choices: Any) -> None:
 
 
 class _Settings:
-    """What the settings of every stage, and all of them together, have in common."""
+    """The common part of the settings of every stage, and of `SamplerConfig`."""
 
     __slots__ = ()
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @classmethod
     def of(cls, given: "Self | Mapping[str, Any] | None") -> Self:
-        """Settings as a caller may give them.
+        """Make settings from any form in which a caller may give them.
 
         Args:
             given: The settings, or a dict of those that differ from the defaults, or None for the
                 defaults.
 
         Raises:
-            InputError: It is something else, a name is unknown, or a value is out of range.
+            InputError: The value has another type, a name is unknown, or a value is out of range.
 
         Example:
             >>> SamplerConfig.of({"grid": {"sample_fps": 4}}).grid.sample_fps
@@ -73,15 +73,15 @@ class _Settings:
         """
         if isinstance(given, cls):
             return given
-        values: Any = {} if given is None else given  # what is no dict, `from_dict` refuses
+        values: Any = {} if given is None else given  # `from_dict` refuses other types
         return cls.from_dict(values)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Settings from plain JSON values; what is absent keeps its default.
+        """Make settings from plain JSON values; absent ones keep their defaults.
 
         Raises:
-            InputError: It is no dict, a name is unknown, or a value is out of range.
+            InputError: The value is not a dict, a name is unknown, or a value is out of range.
 
         Example:
             >>> SamplerConfig.from_dict({"select": {"policy": "top"}}).select.policy
@@ -99,25 +99,28 @@ class _Settings:
 
     @classmethod
     def names(cls) -> list[str]:
-        """All settings by name, those of a stage as ``"grid.kind"``."""
+        """Names of all settings; those of a stage are written ``"grid.kind"``."""
         return list(cls.__dataclass_fields__)
 
 
 @dataclass(frozen=True, slots=True)
 class GridConfig(_Settings):
-    """Which frames are looked at (Algorithm 1, line 1).
+    """The grid: the frames that are decoded, small, to choose from (Algorithm 1, line 1).
 
     Attributes:
-        kind: ``"fps"``, evenly in time; ``"keyframes"``, the codec's own keyframes; ``"refine"``,
-            these first (frames evenly in time where there are too few), then evenly in time around
-            those that score with the text.
-        sample_fps: Grid frames a second. Ours: the usual 1-2 fps of the field.
-        max_frames: Most frames looked at, thinned evenly, or the budget if that is larger; bounds
-            memory. Ours.
-        max_closer: Most frames of the second look of ``"refine"``: with 2 a second about a minute
-            of video. They count in `EncodeConfig.max_encoded` and leave the first look at least
-            half of it. Ours, see evals/needle.
-        short_side: Pixels of a thumbnail's shorter side when the encoder asks for no more. Ours.
+        kind: Kind of grid: ``"fps"``, evenly in time; ``"keyframes"``, the codec's own keyframes;
+            ``"refine"``, keyframes first (frames evenly in time if there are too few), then frames
+            evenly in time around those that score with the text.
+        sample_fps: Grid frames per second of video. Ours: the usual 1-2 fps of the field.
+        max_frames: Most frames of the grid, or the budget if that is larger; longer grids are
+            thinned evenly. It bounds memory. Ours.
+        max_closer: Most frames of the second look of ``"refine"``; at 2 per second they cover about
+            a minute of video. They count in `EncodeConfig.max_encoded` and leave the first look at
+            least half of it. Ours, measured in evals/needle.
+        short_side: Pixels of a thumbnail's shorter side, if the encoder does not need more. Ours.
+
+    Raises:
+        InputError: A value is out of range.
     """
 
     kind: GridKind = "fps"
@@ -140,15 +143,18 @@ class GridConfig(_Settings):
 
 @dataclass(frozen=True, slots=True)
 class ProposalConfig(_Settings):
-    """STACFP, sec. 3.1.
+    """Frame proposals by STACFP (sec. 3.1).
 
     Attributes:
-        bins: HSV histogram bins. Ours: the paper gives none.
-        gamma_time: Weight of normalised time beside the histogram; the paper: in [5, 20].
+        bins: Histogram bins of hue, saturation and value. Ours: the paper gives none.
+        gamma_time: Weight of normalised time against the histogram; the paper: in [5, 20].
         k_min: Fewest clusters tried.
-        k_max: Most clusters tried; None grows with the grid (`stacfp.default_k_max`).
+        k_max: Most clusters tried; None tries a quarter of the frames of the grid, at most 64.
         n_init: K-means restarts for each k. Ours: 8 match ten of scikit-learn's.
-        seed: Of the k-means initialisation.
+        seed: Seed of the k-means initialisation.
+
+    Raises:
+        InputError: A value is out of range.
     """
 
     bins: tuple[int, int, int] = (8, 4, 4)
@@ -188,12 +194,15 @@ class ProposalConfig(_Settings):
 
 @dataclass(frozen=True, slots=True)
 class EncodeConfig(_Settings):
-    """How many grid frames are embedded.
+    """The grid frames that are embedded.
 
     Attributes:
-        max_encoded: Most frames embedded, or the budget if that is larger. STACFP's candidates
-            come first, then the clusters that score. Ours: 96 of 172 do as well as all in
-            evals/needle; 256 leaves room for videos longer than its 86 s.
+        max_encoded: Most frames that are embedded, or the budget if that is larger. STACFP's
+            candidates come first, then the clusters that score. Ours: 96 of 172 do as well as all
+            in evals/needle; 256 leaves room for videos longer than its 86 s.
+
+    Raises:
+        InputError: A value is out of range.
     """
 
     max_encoded: int = 256
@@ -205,15 +214,19 @@ class EncodeConfig(_Settings):
 
 @dataclass(frozen=True, slots=True)
 class ScoreConfig(_Settings):
-    """KeyScore, eq. 1-4.
+    """Scores of the frames by KeyScore (sec. 3.2, eq. 1-4).
 
     Attributes:
         alpha: Weight of the semantic score. Ours: the paper gives no weights. Table 2 shows that
-            S and D carry the result; evals/needle/README.md, that any mix led by S does as well.
+            S and D carry the result; evals/needle/README.md shows that any mix led by S does as
+            well.
         beta: Weight of the temporal score. Ours, as alpha.
         gamma: Weight of the drop impact. Ours, as alpha.
-        pooling: The video embedding v: ``"mean"``, or ``"text"``-guided attention.
-        temperature: Of the text-guided attention. Ours: near CLIP's own logit scale of 100.
+        pooling: Pooling of the video embedding v: ``"mean"``, or ``"text"``-guided attention.
+        temperature: Temperature of the text-guided attention. Ours: near CLIP's logit scale of 100.
+
+    Raises:
+        InputError: A value is out of range, or the weights do not sum to 1.
     """
 
     alpha: float = 0.6
@@ -233,19 +246,22 @@ class ScoreConfig(_Settings):
 
 @dataclass(frozen=True, slots=True)
 class SelectConfig(_Settings):
-    """From scores to a selection.
+    """The rule that turns scores into a selection.
 
     Attributes:
-        policy: ``"coverage"``, relevance-weighted temporal coverage (ours); ``"top"``, the
+        policy: Rule: ``"coverage"``, relevance-weighted temporal coverage (ours), or ``"top"``, the
             paper's plain ranking.
-        sharpness: Power on the normalised score that makes the relevance of the coverage. Ours.
-        near_seconds: Reach of the narrow cover. Ours.
-        scene_factor: What is left of the wide cover across a change of STACFP's cluster; 1 sees
-            no scenes. Ours.
-        timeline_share: Worth of leaving no part of the video far from a frame, beside covering
-            what scores. Ours. All four sit in the middle of a flat optimum that was swept in
-            evals/needle (README.md there).
-        max_frames: Most frames a threshold may return.
+        sharpness: Power on the normalised score that gives the relevance of a moment. Ours.
+        near_seconds: Reach of the narrow cover, in seconds. Ours.
+        scene_factor: Factor on the wide cover for each change of STACFP's cluster in between; 1
+            ignores scenes. Ours.
+        timeline_share: Weight of leaving no part of the video far from a frame; the rest is the
+            weight of covering the moments that score. Ours. All four are in the middle of a flat
+            optimum, swept in evals/needle/README.md.
+        max_frames: Most frames that a threshold may return.
+
+    Raises:
+        InputError: A value is out of range.
     """
 
     policy: Policy = "coverage"
@@ -278,17 +294,20 @@ class SelectConfig(_Settings):
 
 @dataclass(frozen=True, slots=True)
 class SamplerConfig(_Settings):
-    """The settings of a sampler, one part a stage.
+    """The settings of a sampler, one part per stage; a part may be given as a dict.
 
     Attributes:
-        grid: What is looked at.
-        proposal: STACFP.
-        encode: What is embedded.
-        score: KeyScore.
-        select: From scores to frames.
-        guide: The text that scores: what was ``"given"`` (the caption if both were, a generated
-            caption if neither was), always the ``"caption"`` (given or generated), the
+        grid: The frames that are decoded to choose from.
+        proposal: Frame proposals by STACFP.
+        encode: The frames that are embedded.
+        score: Scores by KeyScore.
+        select: The rule that turns scores into a selection.
+        guide: The text that scores: the ``"given"`` one (the caption if both are given, a generated
+            caption if neither is), always the ``"caption"`` (given or generated), the
             ``"question"``, or ``"both"`` (mean of the two total scores).
+
+    Raises:
+        InputError: A setting is unknown or out of range.
     """
 
     grid: GridConfig = field(default_factory=GridConfig)
@@ -313,7 +332,7 @@ class SamplerConfig(_Settings):
 
     @classmethod
     def names(cls) -> list[str]:
-        """All settings by name, those of a stage as ``"grid.kind"``."""
+        """Names of all settings; those of a stage are written ``"grid.kind"``."""
         inner = [f"{name}.{one}" for name, stage in _STAGES.items() for one in stage.names()]
         return [*cls.__dataclass_fields__, *inner]
 

@@ -32,10 +32,10 @@ class Cover(Protocol):
     """A measure F of a set of frames; every moment is a frame that could be chosen."""
 
     def gains(self, chosen: Tensor) -> Tensor:
-        """``(n,)`` how much F would grow by each frame.
+        """``(n,)`` growth of F by each frame.
 
         Args:
-            chosen: ``(n,)`` bool, the set so far.
+            chosen: ``(n,)`` bool mask of the set so far.
         """
 
     def covered(self, chosen: Tensor) -> Tensor:
@@ -44,15 +44,15 @@ class Cover(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FadingCover:
-    """A frame covers a moment the less the farther it is: cover(x_i, x_j) = exp(-|x_i - x_j|).
+    """A cover that fades with the distance of frame and moment: exp(-|x_i - x_j|).
 
     A sum of decaying exponentials over sorted positions can be cut at any point in O(1).
 
     Attributes:
-        positions: ``(n,)`` time in units of the reach, not falling.
-        weights: ``(n,)``, what each moment is worth.
-        before: ``(n + 1,)``; entry m is sum_{i < m} w_i exp(-(x_{m-1} - x_i)).
-        after: ``(n + 1,)``; entry m is sum_{i >= m} w_i exp(-(x_i - x_m)).
+        positions: ``(n,)`` times in units of the reach, not falling.
+        weights: ``(n,)`` worth of each moment.
+        before: ``(n + 1,)`` sums; entry m is sum_{i < m} w_i exp(-(x_{m-1} - x_i)).
+        after: ``(n + 1,)`` sums; entry m is sum_{i >= m} w_i exp(-(x_i - x_m)).
     """
 
     positions: Tensor
@@ -70,7 +70,7 @@ class FadingCover:
         return cls(positions, weights, before, torch.cat([backward, nothing]))
 
     def gains(self, chosen: Tensor) -> Tensor:
-        """See `Cover.gains`.
+        """``(n,)`` growth of F by each frame.
 
         A new frame takes over the moments between the middles of the gaps to its chosen
         neighbours, so its gain is two differences of running sums.
@@ -82,11 +82,11 @@ class FadingCover:
         return self._covered_by_each(first, end) - (spent[end] - spent[first])
 
     def covered(self, chosen: Tensor) -> Tensor:
-        """See `Cover.covered`."""
+        """F of a set of frames, a scalar."""
         return self._best(*_chosen_neighbours(self.positions, chosen)).sum()
 
     def _best(self, earlier: Tensor, later: Tensor) -> Tensor:
-        """``(n,)`` what the nearer of two chosen frames gives each moment."""
+        """``(n,)`` cover of each moment by the nearer of its two chosen neighbours."""
         return self.weights * torch.exp(
             -torch.minimum(self.positions - earlier, later - self.positions)
         )
@@ -103,12 +103,12 @@ class FadingCover:
 
 @dataclass(frozen=True, slots=True)
 class WithinCover:
-    """A frame covers all moments up to a distance alike, and none beyond.
+    """A cover that is the same for all moments up to a distance, and zero beyond.
 
     Attributes:
-        positions: ``(n,)`` seconds, not falling.
+        positions: ``(n,)`` times in seconds, not falling.
         running: ``(n + 1,)`` sums of the first 0, 1, ... n weights.
-        reach: Seconds.
+        reach: Distance in seconds.
     """
 
     positions: Tensor
@@ -121,24 +121,24 @@ class WithinCover:
         return cls(positions, _running_sum(weights), reach)
 
     def gains(self, chosen: Tensor) -> Tensor:
-        """See `Cover.gains`: the moments in reach that no chosen neighbour has in reach."""
+        """``(n,)`` growth of F: the moments in reach of each frame and of no chosen neighbour."""
         earlier, later = _chosen_neighbours(self.positions, chosen)
         first = torch.maximum(self._first_from(self.positions), self._end_of(earlier))
         end = torch.minimum(self._end_of(self.positions), self._first_from(later))
         return (self.running[end] - self.running[first]).clamp_min(0)
 
     def covered(self, chosen: Tensor) -> Tensor:
-        """See `Cover.covered`."""
+        """F of a set of frames, a scalar."""
         earlier, later = _chosen_neighbours(self.positions, chosen)
         near = (self.positions <= earlier + self.reach) | (self.positions >= later - self.reach)
         return (self.running.diff() * near).sum()
 
     def _first_from(self, positions: Tensor) -> Tensor:
-        """``(n,)`` the first moment that a frame at each position has in reach."""
+        """``(n,)`` first moment in the reach of a frame at each position."""
         return torch.searchsorted(self.positions, positions - self.reach)
 
     def _end_of(self, positions: Tensor) -> Tensor:
-        """``(n,)`` one past the last moment that a frame at each position has in reach."""
+        """``(n,)`` place after the last moment in the reach of a frame at each position."""
         return torch.searchsorted(self.positions, positions + self.reach, right=True)
 
 
@@ -155,7 +155,7 @@ def _decayed_sums(values: Tensor, decay: Tensor) -> Tensor:
     A plain cumulative sum of v exp(x) would overflow within minutes of video.
 
     Args:
-        values: ``(n,)``.
+        values: ``(n,)`` values v.
         decay: ``(n - 1,)`` factors in [0, 1].
     """
     sums = values
@@ -174,12 +174,12 @@ def _running_sum(values: Tensor) -> Tensor:
 
 
 def most_coverage(covers: Sequence[Cover], eligible: Tensor, *, num_frames: int) -> Tensor:
-    """Choose the frames whose covers add up to most; of equal ones the earlier.
+    """Choose the frames for which the sum of the covers is largest; of equal ones the earlier.
 
     Args:
-        covers: What is maximised, their sum.
-        eligible: ``(n,)`` bool, the frames that may be chosen, at least ``num_frames``.
-        num_frames: How many to choose.
+        covers: Covers whose sum is maximised.
+        eligible: ``(n,)`` bool mask of the frames that may be chosen, at least ``num_frames``.
+        num_frames: Number of frames to choose.
 
     Returns:
         ``(num_frames,)`` int64 rows, unique and rising.
@@ -192,7 +192,7 @@ def most_coverage(covers: Sequence[Cover], eligible: Tensor, *, num_frames: int)
 
 
 def _gains(covers: Sequence[Cover], chosen: Tensor, eligible: Tensor) -> Tensor:
-    """``(n,)`` how much the value would grow by each frame; -inf for one that cannot be added."""
+    """``(n,)`` growth of the value by each frame; -inf for one that cannot be added."""
     total = torch.stack([cover.gains(chosen) for cover in covers]).sum(dim=0)
     return total.masked_fill(chosen | ~eligible, -torch.inf)
 
@@ -224,20 +224,21 @@ def _choose_greedily(covers: Sequence[Cover], eligible: Tensor, *, num_frames: i
 def _move_each(covers: Sequence[Cover], rows: Tensor, eligible: Tensor) -> Tensor:
     """Move chosen frames to the best place between their neighbours, every other one at a time.
 
-    Greedy choice never moves its first frame, which is the best of one and not of many. A
-    half-sweep finds the exact best places given the frames that stay, so the value does not fall.
+    Greedy choice never moves its first frame, which is the best single frame and not the best of
+    many. A half-sweep finds the exact best places given the frames that stay, so the value does not
+    fall.
 
     Args:
-        covers: What is maximised, their sum.
+        covers: Covers whose sum is maximised.
         rows: ``(k,)`` rising rows.
-        eligible: ``(n,)`` bool.
+        eligible: ``(n,)`` bool mask of the frames that may be chosen.
     """
     n_still = 0
     for half_sweep in range(2 * _SWEEPS):
         before = rows
         rows = _move_every_other(covers, rows, eligible, first=half_sweep % 2)
-        # Nothing moves again after both halves stood still. Elsewhere than on a CPU the host
-        # would have to wait to learn it.
+        # Once neither half moves, nothing moves again. On a device other than the CPU the host
+        # would have to wait to learn that.
         if rows.device.type == "cpu":
             n_still = n_still + 1 if torch.equal(rows, before) else 0
             if n_still == 2:

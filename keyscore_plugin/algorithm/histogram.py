@@ -1,4 +1,4 @@
-"""HSV histograms of many frames at once: one table look-up and one count a pixel."""
+"""HSV histograms of many frames at once: one table look-up and one count per pixel."""
 
 from functools import cache
 from math import prod
@@ -11,25 +11,25 @@ from keyscore_plugin.errors import InputError
 
 Bins = tuple[int, int, int]
 
-# Ours: 6 bits a channel make a table of 2^18 colours that is built in milliseconds and stays in
-# the cache, where 2^24 would cost more than the pixels of a short video. What rounding moves
-# across a bin's edge is a few percent of the mass
+# Ours: 6 bits per channel make a table of 2^18 colours that is built in milliseconds and stays in
+# the cache; 2^24 would cost more than the pixels of a short video. Rounding moves a few percent of
+# the mass across a bin's edge
 # (tests/unit/algorithm/test_histogram.py states how much).
 _BITS = 6
 _LEVELS = 1 << _BITS
 _STEP = 256 // _LEVELS
 
-_CHUNK_PIXELS = 1 << 24  # worked on at a time: what keeps a GPU busy
+_CHUNK_PIXELS = 1 << 24  # counted at a time: enough to keep a GPU busy
 
 
 def rgb_to_hsv(rgb: Tensor) -> Tensor:
-    """HSV of colours, as `colorsys.rgb_to_hsv` has it.
+    """HSV of colours, as `colorsys.rgb_to_hsv` defines it.
 
     Args:
-        rgb: ``(..., 3)`` floating point in [0, 1].
+        rgb: ``(..., 3)`` floating-point colours in [0, 1].
 
     Returns:
-        ``(..., 3)`` hue in [0, 1), saturation and value in [0, 1]; the hue of a grey is 0.
+        ``(..., 3)`` hue in [0, 1), saturation and value in [0, 1]; the hue of a gray is 0.
     """
     red, green, blue = rgb.unbind(-1)
     value, low = rgb.amax(-1), rgb.amin(-1)
@@ -46,9 +46,9 @@ def rgb_to_hsv(rgb: Tensor) -> Tensor:
 
 @cache
 def _bin_of_colour(bins: Bins, device: torch.device) -> Tensor:
-    """``(2 ** 18,)`` int32 histogram bin of every colour of 6 bits a channel."""
-    # The middle of the four values that share a level: on photographs it moves half as much mass
-    # across a bin's edge as the lowest one.
+    """``(2 ** 18,)`` int32 histogram bin of every colour of 6 bits per channel."""
+    # A level stands for the middle of its four values: on photographs that moves half as much mass
+    # across a bin's edge as the lowest of them.
     levels = (torch.arange(_LEVELS, dtype=torch.float32) * _STEP + (_STEP - 1) / 2) / 255
     rgb = torch.cartesian_prod(levels, levels, levels)
     sizes = torch.tensor(bins)
@@ -61,17 +61,17 @@ def _bin_of_colour(bins: Bins, device: torch.device) -> Tensor:
 def hsv_histograms(pixels: Tensor, *, bins: Bins) -> Tensor:
     """HSV histogram of each frame (Algorithm 1, line 3), on the device of the pixels.
 
-    Memory beside the result does not grow with the number of frames.
+    Except for the result, memory does not grow with the number of frames.
 
     Args:
         pixels: ``(n, h, w, 3)`` uint8 RGB.
         bins: Bins of hue, saturation and value, each over [0, 1].
 
     Returns:
-        ``(n, prod(bins))`` float32; each row sums to 1. Value varies fastest, hue slowest.
+        ``(n, prod(bins))`` float32 rows that sum to 1. Value varies fastest, hue slowest.
 
     Raises:
-        InputError: The pixels have another shape or type, or hold no pixel.
+        InputError: The pixels have another shape or type, or a frame has no pixel.
     """
     if pixels.ndim != 4 or pixels.shape[-1] != 3 or pixels.dtype != torch.uint8:
         raise InputError(
@@ -87,7 +87,7 @@ def hsv_histograms(pixels: Tensor, *, bins: Bins) -> Tensor:
     count = _count_on_cpu if on_cpu else _count
     for frames, rows in zip(torch.split(pixels, chunk), torch.split(counts, chunk), strict=True):
         count(frames, table, rows)
-    # On a GPU, dividing by a number of the host is multiplying by its inverse: one bit off.
+    # A GPU divides by a number of the host by multiplying with its inverse: one bit off.
     counted = counts.to(torch.float32)
     return counted / counted.new_full((), n_pixels)
 
@@ -105,7 +105,7 @@ def _count(frames: Tensor, table: Tensor, counts: Tensor) -> None:
 
 
 def _count_on_cpu(frame: Tensor, table: Tensor, counts: Tensor) -> None:
-    """`_count` of one frame, on one thread: those of torch would spin beside the decoder's."""
+    """`_count` of one frame, on one thread: torch's threads would compete with the decoder's."""
     levels = (frame.numpy() >> (8 - _BITS)).astype(np.int32)
     red, green, blue = np.moveaxis(levels, -1, 0)
     places = table.numpy()[(red << (2 * _BITS)) | (green << _BITS) | blue]

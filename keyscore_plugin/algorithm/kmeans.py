@@ -6,23 +6,23 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# All ours; evals/speed holds time and silhouette beside scikit-learn's.
+# All ours; evals/speed compares time and silhouette with scikit-learn's.
 _TRIALS = 4  # places tried for each new seed; the one that lowers the potential most is taken
 _HEAT_ITERATIONS = 2  # of each restart, after which the one with the least inertia goes on
-_HEAT_POINTS = 768  # points of the heats at least: they run on every so-many-th point
+_HEAT_POINTS = 768  # least number of points of the heats, which run on every n-th point
 # On films of 600 to 7,200 frames the slowest of all k settles after 28.
 _MAX_ITERATIONS = 40
-_TOLERANCE = 1e-2  # of a coordinate's variance: squared moves of all centroids that are no move
-_CHECK_EVERY = 4  # iterations between two looks at which runs still move
+_TOLERANCE = 1e-2  # share of a coordinate's variance: a squared move below it counts as none
+_CHECK_EVERY = 4  # iterations between two checks of which runs still move
 
 
 @dataclass(frozen=True, slots=True)
 class _Batching:
-    """How much is worked on at a time.
+    """The size of the batches.
 
     Attributes:
-        neighbours: Neighbouring k that share one batch, padded to the largest of them.
-        elements: Of the (runs, k, n) distances of a batch.
+        neighbours: Number of neighbouring k that share one batch, padded to the largest of them.
+        elements: Most elements of the (runs, k, n) distances of a batch.
     """
 
     neighbours: int
@@ -33,7 +33,7 @@ class _Batching:
         return -(-k // self.neighbours) * self.neighbours
 
 
-# On a CPU little padding and what stays in its cache; else few launches that keep a GPU busy.
+# A CPU needs little padding and batches that stay in its cache; a GPU, few and large launches.
 _BATCHING_CPU = _Batching(neighbours=8, elements=1 << 20)
 _BATCHING = _Batching(neighbours=32, elements=1 << 25)
 
@@ -44,7 +44,7 @@ class Clustering:
 
     Attributes:
         labels: ``(n,)`` int64 nearest centroid of each point; the first of equally near ones.
-        centroids: ``(k, d)``; a centroid without points stays where it last was.
+        centroids: ``(k, d)`` centroids; one without points stays where it was.
         inertia: ``()`` float64 sum of squared distances to the nearest centroid.
     """
 
@@ -59,16 +59,16 @@ def kmeans(points: Tensor, *, ks: Sequence[int], n_init: int, seed: int) -> dict
     One sequence of seeds serves every k: its first k places start the run of k clusters, so a
     run does not depend on which other k are tried. Of ``n_init`` sequences the one that leads
     after a few iterations on a part of the points is run to its end, first on that part, then on
-    all. Costs n * sum(ks) * d operations an iteration; memory is bounded.
+    all. An iteration costs n * sum(ks) * d operations; memory is bounded.
 
     Args:
-        points: ``(n, d)`` float32.
+        points: ``(n, d)`` float32 points.
         ks: Numbers of clusters, each from 1 to n.
-        n_init: Sequences of seeds.
-        seed: Of the seeds; the global generator is left alone.
+        n_init: Number of sequences of seeds.
+        seed: Seed of the first sequence; the global generator is not touched.
 
     Returns:
-        The solution of each k.
+        The solution of each k, by k.
     """
     mean = points.mean(0)
     centred = points - mean  # |x|^2 - 2xc + |c|^2 cancels less
@@ -76,7 +76,7 @@ def kmeans(points: Tensor, *, ks: Sequence[int], n_init: int, seed: int) -> dict
     seeds = centred[_seed_rows(centred, max(ks), n_init=n_init, seed=seed)]
     norms = centred.square().sum(1)
     settled = _TOLERANCE * centred.square().mean()
-    n_points = max(n_init * len(sample), len(points))  # of all runs of one k
+    n_points = max(n_init * len(sample), len(points))  # in all runs of one k
     batching = _BATCHING_CPU if points.device.type == "cpu" else _BATCHING
     solutions = {}
     for group in _groups(sorted(set(ks)), n_points=n_points, batching=batching):
@@ -94,7 +94,7 @@ def kmeans(points: Tensor, *, ks: Sequence[int], n_init: int, seed: int) -> dict
 
 
 def _groups(ks: Sequence[int], *, n_points: int, batching: _Batching) -> Iterator[list[int]]:
-    """Split rising ks into batches of neighbours; of one k at least."""
+    """Split rising ks into batches of neighbours, each of at least one k."""
     group: list[int] = []
     for k in ks:
         too_big = (len(group) + 1) * n_points * k > batching.elements
@@ -121,7 +121,7 @@ def _seed_rows(points: Tensor, k: int, *, n_init: int, seed: int) -> Tensor:
     nearest = (_relative_distances(points, points[rows[0]][:, None])[:, 0] + norms).clamp(min=0)
     for step in range(1, k):
         mass = nearest.cumsum(1, dtype=torch.float64)
-        # right=True never draws a point that has no mass: one that is a seed already.
+        # right=True never draws a point without mass, such as one that is already a seed.
         trials = torch.searchsorted(mass, draws[:, step] * mass[:, -1:], right=True)
         trials = trials.clamp(max=n - 1)
         to_trials = _relative_distances(points, points[trials]).add_(norms).clamp_(min=0)
@@ -138,9 +138,10 @@ def _relative_distances(points: Tensor, centroids: Tensor, unused: Tensor | None
     |c|^2 - 2xc: which centroid is nearest does not depend on |x|^2.
 
     Args:
-        points: ``(n, d)``.
-        centroids: ``(runs, k, d)``.
-        unused: ``(runs, k)`` True where a run has fewer than k clusters: infinitely far.
+        points: ``(n, d)`` points.
+        centroids: ``(runs, k, d)`` centroids.
+        unused: ``(runs, k)`` mask of the centroids beyond the clusters of a run, which are
+            infinitely far.
     """
     n_runs, k, _ = centroids.shape
     norms = centroids.square().sum(2)
@@ -151,12 +152,12 @@ def _relative_distances(points: Tensor, centroids: Tensor, unused: Tensor | None
 
 
 def _winners_of_heats(points: Tensor, seeds: Tensor, unused: Tensor) -> Tensor:
-    """Run every sequence of seeds a little; keep the best for each k.
+    """Run every sequence of seeds for a few iterations; keep the best for each k.
 
     Args:
-        points: ``(n, d)``.
-        seeds: ``(n_init, k, d)`` sequences of places.
-        unused: ``(n_ks, k)`` True beyond the clusters of each k.
+        points: ``(n, d)`` points.
+        seeds: ``(n_init, k, d)`` sequences of seeds.
+        unused: ``(n_ks, k)`` mask of the centroids beyond the clusters of each k.
 
     Returns:
         ``(n_ks, k, d)`` centroids.
@@ -167,25 +168,25 @@ def _winners_of_heats(points: Tensor, seeds: Tensor, unused: Tensor) -> Tensor:
         return centroids
     for _ in range(_HEAT_ITERATIONS):
         centroids = _move(points, centroids, beyond)
-    # Less the squared lengths of the points, which all runs have alike.
+    # Without the squared lengths of the points, which are the same for all runs.
     inertia = _relative_distances(points, centroids, beyond).amin(1).sum(1)
     best = inertia.view(n_ks, n_init).argmin(1)
     return centroids[best + torch.arange(n_ks, device=points.device) * n_init]
 
 
 def _lloyd(points: Tensor, centroids: Tensor, unused: Tensor, settled: Tensor) -> Tensor:
-    """Move ``(runs, k, d)`` centroids until they settle; a run that has stays as it is.
+    """Move ``(runs, k, d)`` centroids until they settle; a run that has settled stays as it is.
 
-    On a CPU it drops out of the work. Elsewhere it is computed along: to learn which runs it may
+    On a CPU it is no longer computed. On other devices it still is: to learn which runs it may
     leave out, the host would have to wait for the device.
 
     Args:
-        points: ``(n, d)``.
-        centroids: ``(runs, k, d)``.
-        unused: ``(runs, k)``.
-        settled: Squared move of all centroids of a run below which it has settled.
+        points: ``(n, d)`` points.
+        centroids: ``(runs, k, d)`` centroids at the start.
+        unused: ``(runs, k)`` mask of the centroids beyond the clusters of a run.
+        settled: Squared move of all centroids of a run below which the run has settled.
     """
-    runs = torch.arange(len(centroids), device=points.device)  # those computed
+    runs = torch.arange(len(centroids), device=points.device)  # the ones computed
     moving = torch.ones_like(runs, dtype=torch.bool)
     for step in range(1, _MAX_ITERATIONS + 1):
         before = centroids[runs]
@@ -203,7 +204,8 @@ def _lloyd(points: Tensor, centroids: Tensor, unused: Tensor, settled: Tensor) -
 def _move(points: Tensor, centroids: Tensor, unused: Tensor) -> Tensor:
     """The mean of each centroid's points; a centroid without points stays.
 
-    Sums are a product with the one-hot labels, not scattered: a GPU adds in a fixed order.
+    The sums are a product with the one-hot labels, which a GPU adds in a fixed order; it scatters
+    in any order.
     """
     n_runs, k, d = centroids.shape
     labels = _relative_distances(points, centroids, unused).min(1).indices

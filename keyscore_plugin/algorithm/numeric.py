@@ -1,4 +1,4 @@
-"""What scoring and selection both do to a row of numbers."""
+"""Operations on a row of numbers that scoring and selection share."""
 
 import torch
 from torch import Tensor
@@ -10,8 +10,8 @@ def min_max(values: Tensor, *, tolerance: float) -> Tensor:
     """Stretch values to [0, 1]; constant ones become zero.
 
     Args:
-        values: ``(n,)`` floating point, at least one.
-        tolerance: A spread up to here is rounding noise: the values count as constant. Without
+        values: ``(n,)`` floating-point values, at least one.
+        tolerance: Largest spread that counts as rounding noise: such values are constant. Without
             it, identical frames would be ranked by the last bit of a sum.
 
     Example:
@@ -30,7 +30,7 @@ def require_finite(values: Tensor, name: str) -> None:
     """Check that a tensor holds neither NaN nor infinity.
 
     Raises:
-        InputError: It does; the message says how many rows and which one is the first.
+        InputError: A value is not finite; the message counts the rows and names the first one.
     """
     bad = ~torch.isfinite(values)
     if bool(bad.any()):

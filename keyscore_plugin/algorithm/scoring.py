@@ -29,15 +29,14 @@ def score(
     text: TextEmbedding,
     config: ScoreConfig | Mapping[str, Any] | None = None,
 ) -> FrameScores:
-    """Score every frame for a text; O(T d) time and memory, no loop over frames.
+    """Score every frame for a text (sec. 3.2, eq. 1-4).
 
-    A lone frame (T = 1) has nothing to be compared with: its normalised scores and its total are
-    zero, its raw temporal score is 1 and its raw drop impact is its whole cosine (a video without
-    frames has no direction; see `_directions`).
+    Time and memory are O(T d), without a loop over frames. A single frame (T = 1) cannot be
+    compared: its normalised scores and its total are zero, its raw temporal score is 1, and its raw
+    drop impact is its whole cosine, because a video without frames has no direction.
 
     Args:
-        frames: ``(T, d)`` embeddings. Cosines do not see the length of a vector, so rows that
-            are not quite unit (half precision) are normalised.
+        frames: ``(T, d)`` embeddings. Rows that are not quite unit (half precision) are normalised.
         text: ``(d,)`` embedding by the same encoder.
         config: Weights of eq. 1 and the pooling, or a dict of those that differ from the defaults.
 
@@ -46,8 +45,8 @@ def score(
         and the total lie in [0, 1].
 
     Raises:
-        InputError: There are no frames, the text is of another encoder or dimension, or a vector
-            is not finite or has no length.
+        InputError: There are no frames, the text comes from another encoder or has another
+            dimension, or a vector is not finite or is zero.
     """
     config = ScoreConfig.of(config)
     require_kind(frames, Embeddings, name="frames")
@@ -104,7 +103,7 @@ def _videos_without_each(frame_units: Tensor, logits: Tensor) -> Tensor:
     weighted = attention.unsqueeze(1) * frame_units
     rest = (weighted.sum(dim=0) - weighted) / (1 - attention).unsqueeze(1)
     # The difference cancels to nothing for a frame that holds nearly all attention. Only the
-    # heaviest can, so its rest is pooled afresh.
+    # heaviest frame can, so the others are pooled again without it.
     heaviest = logits.argmax(dim=0, keepdim=True)
     others = torch.softmax(logits.index_fill(0, heaviest, -torch.inf), dim=0)
     return _directions(rest.index_copy(0, heaviest, (others @ frame_units).unsqueeze(0)))
@@ -124,7 +123,7 @@ def _unit(vectors: Tensor, name: str) -> Tensor:
     """Rows scaled to unit length, in float64."""
     vectors = vectors.double()
     lengths = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
-    # One synchronisation for all faults: NaN, infinity and zero give NaN here.
+    # One check, so one synchronisation, for all faults: NaN, infinity and zero give NaN here.
     if not bool(torch.isfinite(lengths / lengths).all()):
         require_finite(vectors, name)
         raise InputError(f"{name} holds a row of zeros; an embedding needs a direction")

@@ -2,8 +2,8 @@
 
 A policy is a function from a `_Task` to rows; `_POLICIES` lists them. ``"top"`` is the paper's
 plain ranking, which spends the budget on neighbours of the best frame that show the same.
-``"coverage"`` is ours, relevance-weighted temporal coverage: what scores wants a frame right there,
-the scenes around it want one too, and no part of the video stays without any.
+``"coverage"`` is ours, relevance-weighted temporal coverage: the moments that score get a frame,
+the scenes around them get one too, and no part of the video is left without any.
 """
 
 import math
@@ -30,15 +30,15 @@ _FARTHEST = 3.0
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """What a policy gets. It returns ``(num_frames,)`` different eligible rows, in any order.
+    """The input of a policy, which returns ``(num_frames,)`` different eligible rows in any order.
 
     Attributes:
-        scores: ``(n,)`` finite.
+        scores: ``(n,)`` finite scores.
         times: ``(n,)`` float64 seconds, not falling.
-        scenes: ``(n,)`` float64, how many times the cluster has changed so far.
-        eligible: ``(n,)`` bool, the rows that may be chosen; at least ``num_frames``.
-        num_frames: How many to choose.
-        duration_seconds: Of the video.
+        scenes: ``(n,)`` float64 number of changes of the cluster up to each frame.
+        eligible: ``(n,)`` bool mask of the rows that may be chosen; at least ``num_frames``.
+        num_frames: Number of rows to choose.
+        duration_seconds: Duration of the video.
         config: The settings.
     """
 
@@ -64,23 +64,23 @@ def select(
     """Choose frames by a budget or by a threshold.
 
     Args:
-        scores: `FrameScores` (their total ranks) or ``(n,)`` scores of any scale.
-        pts_seconds: ``(n,)`` times of the frames, not falling.
+        scores: `FrameScores`, whose total ranks, or ``(n,)`` scores of any scale.
+        pts_seconds: ``(n,)`` times of the frames in seconds, not falling.
         num_frames: The budget k: exactly min(k, n) rows are returned.
         threshold: Instead of a budget, the least score of a chosen frame (the paper's adaptive
             thresholding). At least one row, the best, is returned, and at most
             ``config.max_frames``, which the policy then chooses among those above the threshold.
-        duration_seconds: Of the video; None takes what the times span.
+        duration_seconds: Duration of the video; None takes the span of the times.
         clusters: ``(n,)`` cluster of each frame (`Candidates.labels`): frames of different
-            clusters say less about each other. None is one cluster for all.
+            clusters say less about each other. None puts all frames in one cluster.
         config: The policy and its settings, or a dict of those that differ from the defaults.
 
     Returns:
         ``(k,)`` int64 rows, unique and rising, on the device of the scores.
 
     Raises:
-        InputError: Both or none of ``num_frames`` and ``threshold`` are given, one of them is out
-            of range, or scores, times and clusters do not fit each other or are not finite.
+        InputError: Both or neither of ``num_frames`` and ``threshold`` are given, one of them is
+            out of range, or scores, times and clusters differ in length or are not finite.
     """
     config = SelectConfig.of(config)
     require_kind(scores, FrameScores, Tensor, name="scores")
@@ -115,7 +115,7 @@ def _top(task: _Task) -> Tensor:
 def _coverage(task: _Task) -> Tensor:
     """The set of frames that covers the video best; O(k n log n) time, O(n) memory.
 
-    Maximises the sum of three covers, with r the relevance of a moment and u its share of the
+    It maximises the sum of three covers, with r the relevance of a moment and u its share of the
     timeline, each summing to 1, and s the ``timeline_share``:
 
         (1 - s) / 2 sum_i r_i max_j exp(-|t_i - t_j| / near)                     narrow
@@ -123,10 +123,10 @@ def _coverage(task: _Task) -> Tensor:
         s           sum_i u_i max_j [|t_i - t_j| <= 3 even]                      timeline
 
     where even is half of a frame's even share of the video, D / 2k, and wide = max(near, even).
-    The narrow cover wants a frame in the moment itself. The wide one gives a
-    scene ``scene_factor`` c times as much from the next one as from itself: it wants a frame in
-    other scenes that score before a further one in the best. The timeline keeps
-    one strong moment from eating the budget.
+    The narrow cover rewards a frame in the moment itself. In the wide cover a frame of the next
+    scene covers a moment ``scene_factor`` c times as much as one of its own scene: a frame in
+    another scene that scores comes before a further one in the best. The timeline keeps one strong
+    moment from taking the whole budget.
     """
     config = task.config
     near = config.near_seconds
@@ -148,7 +148,7 @@ _POLICIES: dict[Policy, Callable[[_Task], Tensor]] = {"coverage": _coverage, "to
 
 
 def _relevance(task: _Task, timeline: Tensor) -> Tensor:
-    """``(n,)`` float64, how much each moment matters; sums to 1.
+    """``(n,)`` float64 weight of each moment; the weights sum to 1.
 
     Constant scores prefer no moment: then the timeline alone decides.
     """
@@ -162,8 +162,8 @@ def _relevance(task: _Task, timeline: Tensor) -> Tensor:
 def _timeline(times: Tensor) -> Tensor:
     """``(n,)`` share of the time nearest to each frame: half the gap on either side.
 
-    With it a part of the video that was looked at more often does not weigh more. The end frames
-    get their one gap on both sides.
+    With it a part of the video with a denser grid does not weigh more. The first and the last frame
+    get their only gap on both sides.
     """
     if len(times) == 1:
         return torch.ones_like(times)
@@ -174,7 +174,7 @@ def _timeline(times: Tensor) -> Tensor:
 
 
 def _scenes(times: Tensor, clusters: Tensor | None) -> Tensor:
-    """``(n,)`` how many times the cluster has changed up to each frame."""
+    """``(n,)`` number of changes of the cluster up to each frame."""
     if clusters is None:
         return torch.zeros_like(times)
     if clusters.shape != times.shape:
@@ -205,7 +205,7 @@ def _positive_integer(num_frames: object) -> int:
 
 
 def _at_least(scores: Tensor, threshold: float) -> Tensor:
-    """``(n,)`` bool: the scores that reach the threshold; the best one if none does."""
+    """``(n,)`` bool mask of the scores that reach the threshold; the best one if none does."""
     if not is_real(threshold) or math.isnan(threshold):
         raise InputError(f"threshold must be a number, got {shown(threshold)}")
     # Compared in the precision of the scores, so that a float32 0.7 reaches 0.7.
@@ -214,7 +214,7 @@ def _at_least(scores: Tensor, threshold: float) -> Tensor:
 
 
 def _video_seconds(times: Tensor, given: float | None) -> float:
-    """The duration given, or what the times span and one more gap between them."""
+    """The duration given, or the span of the times and one more gap between them."""
     if given is None:
         span = float(times[-1] - times[0])
         return span * len(times) / max(1, len(times) - 1)

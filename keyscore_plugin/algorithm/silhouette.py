@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-# Ours: most of the (n, n) distances that is held at a time. On a CPU larger blocks gain little.
+# Ours: largest part of the (n, n) distances in memory. On a CPU larger blocks gain little.
 BLOCK_BYTES_CPU = 4 * 2**20
 BLOCK_BYTES = 256 * 2**20  # few launches: an hour of video is two blocks
 
@@ -15,18 +15,18 @@ def mean_silhouettes(
 ) -> Tensor:
     """Mean silhouette (Rousseeuw 1987) of each labeling, as scikit-learn defines it.
 
-    A point alone in its cluster counts 0; so does every point when there is but one cluster.
-    The distance of two points is made once for all labelings and both points, in blocks of rows;
-    sums over the clusters are matrix products. Costs n^2 * (d / 2 + total clusters) operations, and
-    n * total clusters of memory.
+    A point alone in its cluster counts 0, and so does every point if there is only one cluster.
+    The distance of two points is computed once for all labelings and both points, in blocks of
+    rows; sums over the clusters are matrix products. The cost is n^2 * (d / 2 + total clusters)
+    operations and n * total clusters of memory.
 
     Args:
-        points: ``(n, d)``.
-        labelings: Each ``(n,)`` int64, from 0.
-        block_bytes: Most memory for a block of the distance matrix; None is what suits the device.
+        points: ``(n, d)`` points.
+        labelings: Labelings, each ``(n,)`` int64 from 0.
+        block_bytes: Most bytes of a block of the distance matrix; None suits the device.
 
     Returns:
-        ``(n_labelings,)`` float64.
+        ``(n_labelings,)`` float64 means.
     """
     if block_bytes is None:
         block_bytes = BLOCK_BYTES_CPU if points.device.type == "cpu" else BLOCK_BYTES
@@ -43,7 +43,7 @@ def mean_silhouettes(
     wide = points.double() - points.double().mean(0)
     norms = wide.square().sum(1)
     total = torch.zeros(len(sizes), dtype=torch.float64, device=points.device)
-    sums = torch.zeros_like(members)  # of the distances of each point to those of each kind
+    sums = torch.zeros_like(members)  # distances of each point to the points of each kind
     n_rows = max(1, block_bytes // (8 * n))
     for start in range(0, n, n_rows):
         block, later = slice(start, start + n_rows), slice(start + n_rows, n)
@@ -62,12 +62,12 @@ def _kinds(columns: Tensor, *, n_clusters: int) -> Tensor:
 
     Args:
         columns: ``(n, n_labelings)`` int64 cluster of each point, numbered over all labelings.
-        n_clusters: Clusters of all labelings.
+        n_clusters: Number of clusters of all labelings.
 
     Returns:
-        ``(n_clusters,)`` int64; clusters of the same points have the same number.
+        ``(n_clusters,)`` int64 numbers; clusters of the same points have the same number.
     """
-    # A cluster is known by the sum of random 63-bit numbers of its points, exact in any order.
+    # The key of a cluster is the sum of random 63-bit numbers of its points, exact in any order.
     generator = torch.Generator().manual_seed(0)
     names = torch.randint(2**63 - 1, (len(columns),), generator=generator).to(columns.device)
     keys = torch.zeros(n_clusters, dtype=torch.int64, device=columns.device)
@@ -82,8 +82,8 @@ def _silhouettes(sums: Tensor, counts: Tensor, own: Tensor, sizes: list[int]) ->
     Args:
         sums: ``(rows, total clusters)`` summed distance of each row to each cluster's points.
         counts: ``(total clusters,)`` points of each cluster.
-        own: ``(rows, n_labelings)`` the column of each row's own cluster.
-        sizes: Clusters of each labeling.
+        own: ``(rows, n_labelings)`` column of each row's own cluster.
+        sizes: Number of clusters of each labeling.
     """
     own_count = counts[own]
     within = sums.gather(1, own) / (own_count - 1).clamp(min=1)

@@ -21,22 +21,23 @@ __all__ = ["default_k_max", "hsv_histograms", "propose", "propose_features"]
 # swamps colour and every video ends at k = 2 with the silhouette of a straight line, .60.
 _PERCENT = 100.0
 
-# Ours: frames whose colours lie this near their mean are one picture. A still picture coded by
+# Ours: frames whose colours are this near to their mean are one picture. A still picture coded by
 # x264 at crf 18 to 35 stays below .13; one thousandth of the pixels in a new colour makes .3.
 _ALIKE_DISTANCE = 0.15
 
-_TIE = 1e-5  # ours: what float32 rounding may decide between two silhouettes or two distances
+_TIE = 1e-5  # ours: largest difference of silhouettes or distances that is float32 rounding
 
 
 def propose(frames: Frames, config: ProposalConfig | Mapping[str, Any] | None = None) -> Candidates:
     """Propose a few frames that stand for a video: Algorithm 1 on its sampled frames.
 
     Args:
-        frames: The grid, in time order.
+        frames: The grid of n frames, in time order.
         config: Settings, or a dict of those that differ from the defaults.
 
     Returns:
-        One representative a cluster, on the device of ``frames.indices``.
+        One representative per cluster, and the cluster of each of the n frames, on the device of
+        ``frames.indices``.
 
     Raises:
         InputError: There is no frame, or they are not in time order.
@@ -52,18 +53,20 @@ def propose_features(
 ) -> Candidates:
     """`propose` for a caller that made the histograms batch by batch.
 
-    Frames that are all alike give one candidate, the one in the middle: along the time line alone
-    k = 2 would win with a silhouette of .6. A grid of no more than k_min frames is clustered
-    by nothing: each frame stands for itself.
+    Frames that are all alike give one candidate, the one in the middle: by time alone k = 2 would
+    win with a silhouette of .6. A grid of no more than k_min frames is not clustered: each frame
+    stands for itself.
 
     Args:
-        histograms: ``(n, n_bins)`` float32, each row sums to 1; the work is done on its device.
+        histograms: ``(n, n_bins)`` float32 histograms whose rows sum to 1; the computation runs on
+            their device.
         indices: ``(n,)`` int64 frame indices.
         pts_seconds: ``(n,)`` float64 times, not falling.
-        config: Settings; None is the default.
+        config: Settings; None keeps the defaults.
 
     Returns:
-        One representative a cluster, on the device of ``indices``.
+        One representative per cluster, and the cluster of each of the n frames, on the device of
+        ``indices``.
 
     Raises:
         InputError: There is no frame, lengths differ, a value is not finite, or times fall.
@@ -109,8 +112,8 @@ def propose_features(
 def default_k_max(n: int) -> int:
     """Most clusters tried for a grid of n frames.
 
-    Ours: four frames a cluster, at 2 frames a second a shot of 2 s; never more than 64, since
-    the budget of a Video-LLM ends there.
+    Ours: a cluster for every four frames, which at 2 frames a second are a shot of 2 s; never more
+    than 64, the largest usual budget of a Video-LLM.
 
     Example:
         >>> default_k_max(20), default_k_max(172), default_k_max(600)
@@ -120,7 +123,7 @@ def default_k_max(n: int) -> int:
 
 
 def _check(histograms: Tensor, indices: Tensor, pts_seconds: Tensor) -> None:
-    """Refuse what has no meaning as a grid."""
+    """Refuse values that are not a grid."""
     if histograms.ndim != 2 or not histograms.is_floating_point():
         raise InputError(
             f"histograms must be (n, n_bins) floating point, "
@@ -129,7 +132,7 @@ def _check(histograms: Tensor, indices: Tensor, pts_seconds: Tensor) -> None:
     lengths = (len(histograms), len(indices), len(pts_seconds))
     if len(set(lengths)) != 1:
         raise InputError(
-            f"a grid needs one histogram, index and time a frame, got {lengths} of them"
+            f"a grid needs one histogram, index and time per frame, got {lengths} of them"
         )
     if lengths[0] == 0:
         raise InputError("the grid holds no frame; give at least one")
@@ -140,7 +143,7 @@ def _check(histograms: Tensor, indices: Tensor, pts_seconds: Tensor) -> None:
 
 
 def _are_alike(colours: Tensor) -> bool:
-    """Whether ``(n, d)`` colour features show one picture all along."""
+    """Whether ``(n, d)`` colour features show one picture throughout."""
     from_mean = (colours - colours.mean(0)).square().sum(1).amax().sqrt()
     return bool(from_mean <= _ALIKE_DISTANCE)
 
@@ -149,8 +152,8 @@ def _representatives(points: Tensor, clustering: Clustering) -> tuple[Tensor, Te
     """The frame of each cluster that is nearest to its centroid.
 
     Returns:
-        ``(k,)`` rows in time order without those of empty clusters, and ``(n,)`` labels that
-        number the clusters in that order.
+        ``(k,)`` rows in time order, none for an empty cluster, and ``(n,)`` labels that number the
+        clusters in that order.
     """
     labels, centroids = clustering.labels, clustering.centroids
     members = labels == torch.arange(len(centroids), device=points.device)[:, None]  # (k, n)
@@ -164,7 +167,7 @@ def _representatives(points: Tensor, clustering: Clustering) -> tuple[Tensor, Te
 def _nearest(distances: Tensor) -> Tensor:
     """``(k,)`` columns of the least of ``(k, n)`` distances; of equal ones (to rounding) the first.
 
-    A cluster of two frames has both equally far from its centroid: rounding must not choose.
+    The two frames of a cluster of two are equally far from its centroid: rounding must not choose.
     """
     least = distances.amin(1, keepdim=True)
     return (distances <= least * (1 + _TIE) + _TIE).to(torch.uint8).argmax(1)

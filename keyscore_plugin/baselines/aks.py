@@ -19,14 +19,16 @@ from keyscore_plugin.samplers.text import Picked, QueryGrid, TextSampler
 
 @dataclass(frozen=True, slots=True)
 class AksSettings:
-    """Of `aks`; the defaults are those of the released code unless marked.
+    """Settings of `aks`; the defaults are those of the released code unless marked.
 
     Attributes:
-        peak_gap: t1, how far the mean of a part's best must lie above its mean to keep it whole.
-        least_std: t2, and how far its scores must spread at least. The default never decides.
-        max_depth: D, how often the video may be halved.
-        fit_depth: Ours: halve at most floor(log2 budget) times, so that every part gets a frame.
-            As published (False) parts at depth 5 get floor(budget / 32) frames: none below 32.
+        peak_gap: Threshold t1 on the mean of a part's best scores less the mean of all its scores;
+            a part above it is kept whole.
+        least_std: Threshold t2 on the standard deviation of such a part. The default never decides.
+        max_depth: Largest depth D, the number of times that the video may be halved.
+        fit_depth: Ours: True halves at most floor(log2 budget) times, so that every part gets a
+            frame. As published (False) parts at depth 5 get floor(budget / 32) frames, which is
+            none for a budget below 32.
     """
 
     peak_gap: float = 0.8
@@ -50,13 +52,14 @@ def aks(scores: Tensor, *, num_frames: int, settings: AksSettings) -> Tensor:
     halved; a kept part at depth d gives its floor(M / 2^d) best frames.
 
     Args:
-        scores: ``(n,)`` finite; stretched to [0, 1] here, constant ones to 0 (published: NaN).
+        scores: ``(n,)`` finite scores; stretched to [0, 1] here, constant ones to 0 (published:
+            NaN).
         num_frames: The budget M.
         settings: The thresholds.
 
     Returns:
-        ``(m,)`` rows, rising, m <= max(M, n). With `PUBLISHED` settings m is usually 0 for
-        M < 32 and 32 for 32 <= M < 64: nearly every part ends at depth 5.
+        ``(m,)`` rising rows, m <= max(M, n). With `PUBLISHED` settings m is usually 0 for M < 32
+        and 32 for 32 <= M < 64: nearly every part ends at depth 5.
     """
     if len(scores) < num_frames:
         return torch.arange(len(scores))
@@ -99,8 +102,8 @@ def _has_peak(values: Tensor, num_frames: int, settings: AksSettings) -> bool:
 class AksSampler(PublishedSampler[AksSettings], TextSampler):
     """AKS at a depth that fits the budget.
 
-    Differs from the paper in `AksSettings.fit_depth` and in completing the budget by score where
-    it is no power of two.
+    It differs from the paper in `AksSettings.fit_depth`, and it completes a budget that is not a
+    power of two by score.
     """
 
     name = "aks"
@@ -113,10 +116,10 @@ class AksSampler(PublishedSampler[AksSettings], TextSampler):
 
 
 class AksPaperSampler(PublishedSampler[AksSettings], TextSampler):
-    """AKS with its released settings, and with what its evaluation does when it falls short.
+    """AKS with its released settings, and with even frames if it falls short, as its evaluation.
 
     The algorithm alone returns 0 of 16 and of 24 frames and 32 of 48; the released model code then
-    takes even frames instead, without a word. The same is done here, with a note.
+    silently takes even frames instead. This sampler does the same, with a note.
     """
 
     name = "aks-paper"

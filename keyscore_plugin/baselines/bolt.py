@@ -12,11 +12,11 @@ from keyscore_plugin.samplers.text import Picked, QueryGrid, TextSampler
 
 @dataclass(frozen=True, slots=True)
 class BoltSettings:
-    """Of `bolt`.
+    """Settings of `bolt`.
 
     Attributes:
-        power: alpha on the stretched scores. 3 is released for VideoMME, MLVU and the demo, 2.5
-            for LongVideoBench; the code's own default is none.
+        power: Power alpha on the stretched scores. The release has 3 for VideoMME, MLVU and the
+            demo, and 2.5 for LongVideoBench; the default of its code is no power.
     """
 
     power: float = 3.0
@@ -32,9 +32,10 @@ def bolt_draws(scores: Tensor, *, num_frames: int, settings: BoltSettings) -> Te
     u evenly from 1/k to 1 - 1/k. With k = 2 both are 1/2, so that one frame is drawn twice.
 
     Args:
-        scores: ``(n,)`` finite, of any scale. Constant ones weigh all frames alike (released: NaN,
-            then frame 0 every time).
-        num_frames: k. For k = 1, where the released grid of u degenerates to {1}, u is 1/2: ours.
+        scores: ``(n,)`` finite scores of any scale. Constant ones weigh all frames alike
+            (released: NaN, then frame 0 every time).
+        num_frames: The budget k. Ours: for k = 1, where the released grid of u degenerates to {1},
+            u is 1/2.
         settings: The power.
 
     Returns:
@@ -46,11 +47,11 @@ def bolt_draws(scores: Tensor, *, num_frames: int, settings: BoltSettings) -> Te
 def bolt(scores: Tensor, *, num_frames: int, settings: BoltSettings) -> Tensor:
     """`bolt_draws` without repeats: exactly min(k, n) rows.
 
-    Ours: a draw that fell on a taken frame is made again, by the same rule from the frames that
-    are left, until the budget is full. When all the mass is taken, the rest are drawn evenly.
+    Ours: a draw that fell on a taken frame is repeated, by the same rule from the frames that are
+    left, until the budget is full. Once all the mass is taken, the rest are drawn evenly.
 
     Returns:
-        ``(min(k, n),)`` rows, rising.
+        ``(min(k, n),)`` rising rows.
     """
     mass = _mass(scores, settings)
     rows = _different(_draw(mass, num_frames))
@@ -81,7 +82,7 @@ def _different(rows: Tensor) -> Tensor:
 
 
 class BoltSampler(PublishedSampler[BoltSettings], TextSampler):
-    """BOLT; repeated draws are made again, and a note counts them."""
+    """BOLT; draws of a frame that is taken are repeated, and a note counts them."""
 
     name = "bolt"
     defaults = BoltSettings()

@@ -1,4 +1,4 @@
-"""FOCUS: a bandit that scores a few frames and looks closer where they promise (ICLR 2026)."""
+"""FOCUS: a bandit that scores a few frames, then more of the segments that promise (ICLR 2026)."""
 
 import math
 from collections.abc import Callable
@@ -19,21 +19,22 @@ from keyscore_plugin.types import GridInfo
 
 @dataclass(frozen=True, slots=True)
 class FocusSettings:
-    """Of `focus`; the defaults are those of the released code.
+    """Settings of `focus`; the defaults are those of the released code.
 
     Attributes:
         arm_seconds: Length of a segment of the video, an arm of the bandit.
         min_arms: Fewest arms.
-        n_drawn: Frames scored in every arm at random, beside its centre.
-        zoom_share: Share of the arms that are looked at closely, at least ``min_zoomed``.
-        min_zoomed: Fewest arms looked at closely; also fewest that frames are drawn from.
+        n_drawn: Number of random frames that are scored in every arm, besides its centre.
+        zoom_share: Share of the arms that are scored densely, at least ``min_zoomed`` arms.
+        min_zoomed: Fewest arms that are scored densely, and fewest that frames are drawn from.
         max_drawn_from: Most arms that frames are drawn from.
-        zoom_seconds: Stride of the close look.
+        zoom_seconds: Stride of the dense scores.
         top_share: Share of the budget that goes to the best scores of the whole video.
-        temperature: Of the draws inside an arm.
-        min_gap_seconds: Chosen frames lie so far apart, or a quarter of their mean spacing.
-        crowded_seconds: At a mean spacing up to here there is no least gap.
-        seed: Of the draws.
+        temperature: Temperature of the draws inside an arm.
+        min_gap_seconds: Least time between chosen frames, if a quarter of their mean spacing is not
+            less.
+        crowded_seconds: Mean spacing up to which chosen frames need no gap.
+        seed: Seed of the draws.
     """
 
     arm_seconds: float = 16.0
@@ -62,13 +63,14 @@ class FocusSettings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Focused:
-    """What `focus` found.
+    """The result of `focus`.
 
     Attributes:
-        rows: ``(min(k, n),)`` chosen rows, rising.
-        scored: ``(m,)`` rows that were scored, rising.
-        scores: ``(n,)`` float64; a row that was not scored has the score of the nearest in its arm.
-        n_added: Chosen rows that the method itself did not find.
+        rows: ``(min(k, n),)`` rising rows that were chosen.
+        scored: ``(m,)`` rising rows that were scored.
+        scores: ``(n,)`` float64 scores; a row that was not scored has the score of the nearest one
+            in its arm.
+        n_added: Number of chosen rows that the method itself did not find.
     """
 
     rows: Tensor
@@ -85,14 +87,14 @@ class _Search:
     known: dict[int, float] = field(default_factory=dict)
 
     def score(self, rows: list[int]) -> None:
-        """Score what is not scored yet."""
+        """Score the rows that are not scored yet."""
         new = [row for row in rows if row not in self.known]
         if new:
             scores = self.score_rows(torch.tensor(new)).double()
             self.known.update(zip(new, scores.tolist(), strict=True))
 
     def all(self) -> tuple[Tensor, Tensor]:
-        """``(m,)`` scored rows, rising, and their scores."""
+        """``(m,)`` rising rows that were scored, and their scores."""
         rows = torch.tensor(sorted(self.known))
         return rows, torch.tensor([self.known[row] for row in rows.tolist()], dtype=torch.float64)
 
@@ -107,22 +109,22 @@ def focus(
 ) -> Focused:
     """FOCUS (Zhu et al., ICLR 2026), from its released algorithm.
 
-    Every arm is scored in three places and ranked by an upper confidence bound; the best are scored
-    at a stride of a second; a fifth of the budget goes to the best scores, the rest in equal parts
-    to the best arms, drawn by their interpolated scores (what is over goes to the better arms, what
-    an arm cannot give to the next: ours). As released, the close look does not change the ranking
-    of the arms: it rests on three scores each.
+    Every arm is scored in three places and ranked by an upper confidence bound; the best arms are
+    scored at a stride of a second. A fifth of the budget goes to the best scores, the rest in equal
+    parts to the best arms, drawn by their interpolated scores. Ours: the remainder goes to the
+    better arms, and frames that an arm cannot give come from the next one. As released, the dense
+    scores do not change the ranking of the arms: it rests on three scores each.
 
     Scores are stretched to [0, 1] over what was scored so far (ours: the released scores are
     matching probabilities, which fill that range). The method may return fewer than k; then the
     best of the interpolated scores are added.
 
     Args:
-        score_rows: Scores rows of the grid, on demand: that few are is the point of the method.
-        pts_seconds: ``(n,)`` times of the grid, rising.
-        num_frames: k.
-        duration_seconds: Of the video.
-        settings: See there.
+        score_rows: Scores rows of the grid on demand: the method is made to score few.
+        pts_seconds: ``(n,)`` rising times of the grid.
+        num_frames: The budget k.
+        duration_seconds: Duration of the video.
+        settings: The settings of the method.
     """
     generator = torch.Generator().manual_seed(settings.seed)
     n_arms = max(settings.min_arms, round(duration_seconds / settings.arm_seconds))
@@ -156,8 +158,8 @@ def upper_bounds(arms: tuple[Tensor, ...], rows: Tensor, scores: Tensor) -> Tens
 
     Args:
         arms: The rows of each arm.
-        rows: ``(m,)`` scored rows, rising.
-        scores: ``(m,)`` their scores; stretched to [0, 1] here.
+        rows: ``(m,)`` rising rows that were scored.
+        scores: ``(m,)`` scores of these rows; stretched to [0, 1] here.
 
     Returns:
         ``(n_arms,)`` float64.
@@ -211,11 +213,11 @@ class Drawer:
     """Draws frames of an arm by their scores, far enough apart.
 
     Attributes:
-        scores: ``(n,)`` of the whole grid, in [0, 1].
-        pts_seconds: ``(n,)``.
+        scores: ``(n,)`` scores of the whole grid, in [0, 1].
+        pts_seconds: ``(n,)`` times of the grid.
         gap_seconds: Least time between two chosen frames.
-        temperature: Of the softmax.
-        generator: Of the draws.
+        temperature: Temperature of the softmax.
+        generator: Generator of the draws.
     """
 
     scores: Tensor
@@ -225,7 +227,7 @@ class Drawer:
     generator: torch.Generator
 
     def draw(self, arm: Tensor, rows: Tensor, quota: int) -> Tensor:
-        """Add up to ``quota`` frames of an arm to ``rows``; returns them all."""
+        """Add up to ``quota`` frames of an arm to ``rows``, and return them all."""
         weights = torch.softmax(self.scores[arm] / self.temperature, dim=0)
         for _ in range(quota):
             gaps = (self.pts_seconds[arm][:, None] - self.pts_seconds[rows]).abs()
@@ -238,9 +240,9 @@ class Drawer:
 
 
 class FocusSampler(PublishedSampler[FocusSettings]):
-    """FOCUS; embeds only what it scores. Scores of the selection are interpolated cosines.
+    """FOCUS; it embeds only the frames that it scores. Its scores are interpolated cosines.
 
-    The time of the rule counts as encoding: it asks the encoder as it goes.
+    The time of the rule counts as encoding, because it calls the encoder on the way.
     """
 
     name = "focus"

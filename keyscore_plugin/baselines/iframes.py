@@ -12,14 +12,14 @@ from keyscore_plugin.video.grid import uniform_indices
 def iframes(keyframes: Tensor, pts_seconds: Tensor, *, num_frames: int) -> Tensor:
     """The codec's keyframes, exactly min(k, n) frames of the video.
 
-    Where there are more than k, those at the middle of k equal bins of their list are kept; where
-    there are fewer, all are, and others are added evenly in time. Both ours: those who sample
-    I-frames take them all or the first k.
+    Of more than k, those at the middle of k equal bins of their list are kept; fewer are all kept,
+    and others are added evenly in time. Both rules are ours: other users of I-frames take all of
+    them, or the first k.
 
     Args:
-        keyframes: ``(m,)`` frame indices, rising.
+        keyframes: ``(m,)`` rising frame indices.
         pts_seconds: ``(n,)`` times of all frames.
-        num_frames: k.
+        num_frames: The budget k.
 
     Example:
         >>> import torch
@@ -35,7 +35,7 @@ def iframes(keyframes: Tensor, pts_seconds: Tensor, *, num_frames: int) -> Tenso
 class IFramesSampler(SamplerTemplate):
     """The cheapest content-aware choice: an encoder puts a keyframe where the scene cuts.
 
-    Reads no text and decodes nothing: positions and times stand in the container. A note counts
+    It reads no text and decodes nothing: positions and times are in the container. A note counts
     the frames that were added.
     """
 

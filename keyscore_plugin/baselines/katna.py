@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from keyscore_plugin._runtime import progress
+from keyscore_plugin._runtime.full_precision import exact_arithmetic
+from keyscore_plugin._runtime.optional import require
 from keyscore_plugin._runtime.stopwatch import stage
 from keyscore_plugin.algorithm.kmeans import kmeans
-from keyscore_plugin.baselines import katna_images as images
 from keyscore_plugin.baselines.settings import PublishedSampler, require_range
 from keyscore_plugin.samplers.grid import join_frames, rebatch
 from keyscore_plugin.samplers.pad_selection import pad_evenly
@@ -18,29 +20,32 @@ from keyscore_plugin.types import Frames, GridInfo
 from keyscore_plugin.video.grid import grid_indices
 from keyscore_plugin.video.source import VideoSource
 
-_BLOCK_FRAMES = 64
+_BLOCK_FRAMES = 64  # LUV takes many times the memory of pixels
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, what OpenCV calls gray
+_GREY_LEVELS = 256
+_OPENCV_LUV = (255 / 100, 255 / 354, 255 / 262)  # scale of the channels, stored in 0..255
 
 
 @dataclass(frozen=True, slots=True)
 class KatnaSettings:
-    """Of `katna`; the defaults are those of the released code unless marked.
+    """Settings of `katna`; the defaults are those of the released code unless marked.
 
     Attributes:
-        chunk_frames: Frames whose changes are smoothed together, and held in memory.
-        window_frames: Hanning window of the smoothing.
+        chunk_frames: Number of frames that are in memory and smoothed together.
+        window_frames: Length of the Hanning window of the smoothing.
         least_brightness: Least mean value of a frame, in percent.
-        most_brightness: The most.
+        most_brightness: Largest mean value of a frame, in percent.
         least_entropy: Least mean local entropy of a frame, in bits.
-        most_entropy: The most.
-        brightness_step: What the limits give way by while too few frames pass.
-        entropy_step: The same for the entropy.
-        entropy_radius: Of the disk the entropy is measured in.
+        most_entropy: Largest mean local entropy of a frame, in bits.
+        brightness_step: Percent by which the limits give way while too few frames pass.
+        entropy_step: Bits by which the limits give way while too few frames pass.
+        entropy_radius: Radius in pixels of the disk in which the entropy is measured.
         n_init: Restarts of k-means; scikit-learn's usual ten.
-        seed: Of k-means.
-        every_frame: Ours: False looks at the grid of `GridConfig` instead of at every frame, which
+        seed: Seed of k-means.
+        every_frame: True decodes every frame. Ours: False decodes the grid of `GridConfig`, which
             is many times cheaper and no longer Katna.
-        sharpest_of_cluster: Ours: the repaired method. As released (False) the sharpness of the
-            first frames of the whole list stands for that of a cluster's frames.
+        sharpest_of_cluster: Ours: True is the repaired method. As released (False) the sharpness of
+            the first frames of the whole list stands for that of a cluster's frames.
     """
 
     chunk_frames: int = 2500
@@ -82,11 +87,11 @@ def peaks_of_change(changes: Tensor, *, window_frames: int) -> Tensor:
     """Rows of the frames just before each peak of the smoothed change.
 
     Args:
-        changes: ``(n - 1,)`` of each frame to the next.
-        window_frames: Of the smoothing.
+        changes: ``(n - 1,)`` change of each frame to the next.
+        window_frames: Length of the smoothing window.
 
     Returns:
-        ``(m,)`` rows of the n frames: for a strict local maximum at i, i - 1, as released.
+        ``(m,)`` rows of the n frames: i - 1 for a strict local maximum at i, as released.
     """
     if len(changes) < 3:  # no frame has two neighbours
         return torch.empty(0, dtype=torch.int64)
@@ -101,13 +106,13 @@ def well_exposed(
     """Rows that are neither dark, blown out nor empty; the limits give way until k remain.
 
     Args:
-        brightness: ``(n,)`` percent.
-        entropy: ``(n,)`` bits.
-        num_frames: k.
+        brightness: ``(n,)`` mean values in percent.
+        entropy: ``(n,)`` mean entropies in bits.
+        num_frames: The budget k.
         settings: The limits.
 
     Returns:
-        ``(m,)`` rows, rising, m >= min(k, n).
+        ``(m,)`` rising rows, m >= min(k, n).
     """
     dark, light = settings.least_brightness, settings.most_brightness
     empty, full = settings.least_entropy, settings.most_entropy
@@ -128,11 +133,11 @@ def sharp_frames(labels: Tensor, sharpness: Tensor, *, sharpest_of_cluster: bool
 
     Args:
         labels: ``(n,)`` cluster of each frame.
-        sharpness: ``(n,)``.
+        sharpness: ``(n,)`` sharpness of each frame.
         sharpest_of_cluster: Whether the slip is repaired.
 
     Returns:
-        ``(n_clusters,)`` rows, rising.
+        ``(n_clusters,)`` rising rows.
 
     Example:
         >>> labels, sharp = torch.tensor([0, 0, 1, 1]), torch.tensor([1.0, 2.0, 9.0, 3.0])
@@ -149,28 +154,83 @@ def sharp_frames(labels: Tensor, sharpness: Tensor, *, sharpest_of_cluster: bool
     return torch.stack(rows).sort().values
 
 
+def gray(pixels: Tensor) -> Tensor:
+    """``(n, h, w)`` uint8 gray of ``(n, h, w, 3)`` uint8 RGB."""
+    weights = torch.tensor(_LUMA, device=pixels.device)
+    with exact_arithmetic(pixels.device):
+        return (pixels.float() @ weights).round().clamp(0, _GREY_LEVELS - 1).to(torch.uint8)
+
+
+def luv_changes(pixels: Tensor) -> Tensor:
+    """Sum over a frame of the change of L*u*v*, scaled as OpenCV stores it, to the next frame.
+
+    Args:
+        pixels: ``(n, h, w, 3)`` uint8 RGB.
+
+    Returns:
+        ``(n - 1,)`` float64.
+    """
+    rgb2luv = require("skimage.color", extra="baselines").rgb2luv
+    changes = []
+    for start in range(0, max(1, len(pixels) - 1), _BLOCK_FRAMES):
+        block = pixels[start : start + _BLOCK_FRAMES + 1].numpy()
+        luv = rgb2luv(block.astype(np.float32) / 255) * np.array(_OPENCV_LUV, np.float32)
+        changes.append(np.abs(np.diff(luv, axis=0)).sum((1, 2, 3), dtype=np.float64))
+    return torch.from_numpy(np.concatenate(changes))
+
+
+def brightness(pixels: Tensor) -> Tensor:
+    """``(n,)`` mean HSV value of ``(n, h, w, 3)`` uint8 RGB, in percent."""
+    return 100 * (pixels.amax(-1).float() / 255).mean((1, 2))
+
+
+def entropy(grays: Tensor, *, radius: int) -> Tensor:
+    """``(n,)`` mean over a frame of the entropy of its gray levels in a disk, in bits.
+
+    Args:
+        grays: ``(n, h, w)`` uint8.
+        radius: Radius of the disk in pixels; pixels outside the frame do not count.
+    """
+    rank = require("skimage.filters.rank", extra="baselines")
+    disk = require("skimage.morphology", extra="baselines").disk(radius)
+    return torch.tensor([float(rank.entropy(image, disk).mean()) for image in grays.numpy()])
+
+
+def sharpness(grays: Tensor) -> Tensor:
+    """``(n,)`` float64 variance of the Laplacian of ``(n, h, w)`` gray frames, edges mirrored."""
+    laplace = require("scipy.ndimage", extra="baselines").laplace
+    frames = grays.numpy().astype(np.float64)
+    variances = [float(laplace(frame, mode="mirror").var()) for frame in frames]
+    return torch.tensor(variances, dtype=torch.float64)
+
+
+def gray_histograms(grays: Tensor) -> Tensor:
+    """``(n, 256)`` float32 counts of the gray levels of ``(n, h, w)`` frames."""
+    return torch.stack(
+        [torch.bincount(image.reshape(-1), minlength=_GREY_LEVELS) for image in grays]
+    ).float()
+
+
 def katna(pixels: Tensor, *, num_frames: int, settings: KatnaSettings) -> Tensor:
     """Katna's choice among the frames at peaks of change.
 
     Args:
         pixels: ``(n, h, w, 3)`` uint8 RGB.
-        num_frames: k.
-        settings: See there.
+        num_frames: The budget k.
+        settings: The settings of the method.
 
     Returns:
-        ``(m,)`` rows, rising; m < k where there are fewer frames, or fewer different ones.
+        ``(m,)`` rising rows; m < k if there are fewer frames, or fewer different ones.
     """
     if not len(pixels):
         return torch.empty(0, dtype=torch.int64)
-    grays = images.gray(pixels)
-    entropy = images.entropy(grays, radius=settings.entropy_radius)
-    passed = well_exposed(
-        images.brightness(pixels), entropy, num_frames=num_frames, settings=settings
-    )
+    grays = gray(pixels)
+    bits = entropy(grays, radius=settings.entropy_radius)
+    passed = well_exposed(brightness(pixels), bits, num_frames=num_frames, settings=settings)
     k = min(num_frames, len(passed))
-    points = images.gray_histograms(grays[passed])
+    points = gray_histograms(grays[passed])
     clusters = kmeans(points, ks=[k], n_init=settings.n_init, seed=settings.seed)[k]
-    sharp = images.sharpness(grays[passed])
+    sharp = sharpness(grays[passed])
     rows = sharp_frames(clusters.labels, sharp, sharpest_of_cluster=settings.sharpest_of_cluster)
     return passed[rows]
 
@@ -178,12 +238,13 @@ def katna(pixels: Tensor, *, num_frames: int, settings: KatnaSettings) -> Tensor
 class KatnaSampler(PublishedSampler[KatnaSettings]):
     """Katna 0.9.2 as released, the SCFP row of the paper's tables. Reads no text.
 
-    Slow by design: it decodes every frame (`KatnaSettings.every_frame`). It works on thumbnails of
-    `GridConfig.short_side`, where the released code takes full frames. Where it finds fewer frames
-    than the budget, others are added evenly in time and a note counts them.
+    It is slow by design: it decodes every frame (`KatnaSettings.every_frame`). It works on
+    thumbnails of `GridConfig.short_side`; the released code takes full frames. If it finds fewer
+    frames than the budget, others are added evenly in time and a note counts them.
     """
 
     name = "katna"
+    packages = ("scipy", "skimage")
     defaults = KatnaSettings()
 
     def _choose(self, run: Run) -> Choice:
@@ -217,7 +278,7 @@ class KatnaSampler(PublishedSampler[KatnaSettings]):
         batches = progress.track("decode", batches, total=len(looked_at))
         on_cpu = (batch.to("cpu") for batch in batches)
         for chunk in rebatch(on_cpu, settings.chunk_frames):
-            changes = _changes(chunk.pixels)
+            changes = luv_changes(chunk.pixels)
             found.append(chunk[peaks_of_change(changes, window_frames=settings.window_frames)])
         return join_frames(found)
 
@@ -227,9 +288,3 @@ class KatnaFixedSampler(KatnaSampler):
 
     name = "katna-fixed"
     defaults = KatnaSettings(sharpest_of_cluster=True)
-
-
-def _changes(pixels: Tensor) -> Tensor:
-    """`luv_changes` of many frames, block by block: LUV takes 12 times the memory of pixels."""
-    starts = range(0, max(1, len(pixels) - 1), _BLOCK_FRAMES)
-    return torch.cat([images.luv_changes(pixels[at : at + _BLOCK_FRAMES + 1]) for at in starts])

@@ -19,10 +19,10 @@ _LEAST_SINGULAR = 1e-6  # of the largest: smaller ones are float32 noise of the 
 
 @dataclass(frozen=True, slots=True)
 class MaxInfoSettings:
-    """Of `maxinfo`.
+    """Settings of `maxinfo`.
 
     Attributes:
-        rank: s, singular vectors kept. Ours: the paper sweeps it.
+        rank: Number s of singular vectors that are kept. Ours: the paper sweeps it.
     """
 
     rank: int = 8
@@ -33,11 +33,11 @@ class MaxInfoSettings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LargeVolume:
-    """What `maxinfo` found.
+    """The result of `maxinfo`.
 
     Attributes:
-        rows: ``(min(k, n),)`` chosen rows, rising.
-        n_added: Of these, found after the search would have stopped by itself.
+        rows: ``(min(k, n),)`` rising rows that were chosen.
+        n_added: Number of these found after the search of the paper would have stopped.
     """
 
     rows: Tensor
@@ -56,7 +56,7 @@ def maxinfo(vectors: Tensor, *, num_frames: int, settings: MaxInfoSettings) -> L
 
     Args:
         vectors: ``(n, d)`` frame embeddings.
-        num_frames: k.
+        num_frames: The budget k.
         settings: The rank.
     """
     k = min(num_frames, len(vectors))
@@ -84,7 +84,7 @@ def _maxvol(basis: Tensor) -> Tensor:
 
 
 def _independent_rows(basis: Tensor) -> Tensor:
-    """A start for maxvol: each row the farthest from the span of those before it."""
+    """A start for maxvol: each row is the farthest from the span of those before it."""
     rest = basis.clone()
     rows = []
     for _ in range(basis.shape[1]):
@@ -101,7 +101,7 @@ def _grown(basis: Tensor, rows: Tensor, k: int) -> tuple[Tensor, list[float]]:
     Adding row i multiplies the squared volume by 1 + x_i inv(A^T A) x_i^T = 1 + |x_i A^+|^2.
 
     Returns:
-        ``(k,)`` rows, and |x_i A^+| of each one added.
+        ``(k,)`` rows, and |x_i A^+| of each row that was added.
     """
     lengths = []
     for _ in range(k - len(rows)):

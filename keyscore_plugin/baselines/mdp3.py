@@ -17,13 +17,13 @@ _LEAST_VOLUME = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Mdp3Settings:
-    """Of `mdp3`; the defaults are those of the released code.
+    """Settings of `mdp3`; the defaults are those of the released code.
 
     Attributes:
-        trade_off: lambda; a small one weighs relevance above diversity.
-        segment_frames: m, frames a segment for budgets up to ``small_budget``.
-        large_segment_frames: m for larger budgets.
-        small_budget: The largest budget that takes the smaller segments.
+        trade_off: Trade-off lambda; a small one weighs relevance above diversity.
+        segment_frames: Number m of frames per segment for budgets up to ``small_budget``.
+        large_segment_frames: Number m of frames per segment for larger budgets.
+        small_budget: Largest budget that takes the smaller segments.
     """
 
     trade_off: float = 0.2
@@ -39,12 +39,12 @@ class Mdp3Settings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Greedy:
-    """What greedy selection in one segment finds, for every frame it may be conditioned on.
+    """The result of greedy selection in one segment, for every frame it may be conditioned on.
 
     Attributes:
-        rows: ``(n_conditions, m)`` rows of the grid in the order they were added.
+        rows: ``(n_conditions, m)`` rows of the grid in the order in which they were added.
         worth: ``(n_conditions, m)`` worth of the first j + 1 of them.
-        n_flat: ``(n_conditions, m)`` how many of these add no volume.
+        n_flat: ``(n_conditions, m)`` number of these that add no volume.
     """
 
     rows: Tensor
@@ -54,12 +54,12 @@ class _Greedy:
 
 @dataclass(frozen=True, slots=True)
 class _List:
-    """Some frames and what they are worth.
+    """A list of frames and its worth.
 
     Attributes:
-        worth: The objective.
-        rows: In time order.
-        n_flat: How many of them add no volume, so that the objective alone rules them out.
+        worth: Value of the objective.
+        rows: Rows of the grid, in time order.
+        n_flat: Number of rows that add no volume, so that the objective alone rules them out.
     """
 
     worth: float = 0.0
@@ -68,7 +68,7 @@ class _List:
 
     @property
     def last(self) -> int:
-        """What the next segment is conditioned on; -1 for nothing."""
+        """The row that the next segment is conditioned on; -1 for none."""
         return self.rows[-1] if self.rows else -1
 
 
@@ -76,8 +76,8 @@ def kernel(x: Tensor, y: Tensor) -> Tensor:
     """Sum of Gaussian kernels: sum over a of exp(-|x - y|^2 / (2 a)).
 
     Args:
-        x: ``(n, d)``.
-        y: ``(m, d)``.
+        x: ``(n, d)`` vectors.
+        y: ``(m, d)`` vectors.
 
     Returns:
         ``(n, m)`` float64.
@@ -93,11 +93,11 @@ def kernel(x: Tensor, y: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BestList:
-    """What `mdp3` found.
+    """The result of `mdp3`.
 
     Attributes:
-        rows: ``(min(k, n),)`` chosen rows, rising.
-        n_flat: Of these, copies of chosen ones: their determinant is 0.
+        rows: ``(min(k, n),)`` rising rows that were chosen.
+        n_flat: Number of these that are copies of chosen ones: their determinant is 0.
     """
 
     rows: Tensor
@@ -116,8 +116,8 @@ def mdp3(vectors: Tensor, query: Tensor, *, num_frames: int, settings: Mdp3Setti
     Args:
         vectors: ``(n, d)`` unit frame embeddings.
         query: ``(d,)`` unit text embedding.
-        num_frames: k.
-        settings: Trade-off and segment length.
+        num_frames: The budget k.
+        settings: The trade-off and the segment length.
     """
     n = len(vectors)
     k = min(num_frames, n)
@@ -137,7 +137,7 @@ def mdp3(vectors: Tensor, query: Tensor, *, num_frames: int, settings: Mdp3Setti
 def _extend(
     best: dict[int, _List], greedy: _Greedy, conditions: list[int], k: int
 ) -> dict[int, _List]:
-    """One step of the dynamic programme: every number of frames used, with j more or with none."""
+    """One step of the dynamic program: add 0, 1, 2 ... frames to every number of frames used."""
     extended = dict(best)
     rows, worth, n_flat = (x.tolist() for x in (greedy.rows, greedy.worth, greedy.n_flat))
     for used, chosen in best.items():
@@ -163,11 +163,11 @@ def _greedy(
     each frame would add to the determinant.
 
     Args:
-        similarity: ``(n, n)`` L.
-        relevance: ``(n,)`` (2 / lambda) log r.
+        similarity: ``(n, n)`` kernel L.
+        relevance: ``(n,)`` values (2 / lambda) log r.
         segment: ``(m,)`` rows of the segment.
-        conditions: ``(c,)`` rows chosen last before it; -1 for none.
-        k: The budget, which bounds the steps.
+        conditions: ``(c,)`` rows that were chosen last before the segment; -1 for none.
+        k: Budget, which bounds the number of steps.
     """
     n_steps = min(k, len(segment))
     at = torch.arange(len(conditions))
@@ -199,7 +199,7 @@ def _greedy(
 
 
 class Mdp3Sampler(PublishedSampler[Mdp3Settings], TextSampler):
-    """MDP3 on the embeddings of any encoder; the paper's is SigLIP so400m, which looks at 128.
+    """MDP3 on the embeddings of any encoder; the paper embeds 128 frames with SigLIP so400m.
 
     The scores of the selection are cosines; the method itself ranks lists, not frames. A note
     counts the copies that its objective rules out.

@@ -12,13 +12,14 @@ from keyscore_plugin.samplers.text import Picked, QueryGrid, TextSampler
 
 @dataclass(frozen=True, slots=True)
 class QFrameSettings:
-    """Of `qframe`.
+    """Settings of `qframe`.
 
     Attributes:
-        temperature: tau, of the released code.
-        logit_scale: Ours: the paper multiplies features that are not normalised; what comes from an
-            encoder here is a cosine, and CLIP's own scale of 100 stands for the lost norms.
-        seed: Ours: the released code draws from an unseeded generator.
+        temperature: Temperature tau of the released code.
+        logit_scale: Scale of the cosines. Ours: the paper multiplies features that are not
+            normalised; an encoder here gives a cosine, and CLIP's own scale of 100 stands for the
+            lost norms.
+        seed: Seed of the draws. Ours: the released code draws from an unseeded generator.
     """
 
     temperature: float = 0.8
@@ -35,15 +36,15 @@ def qframe(scores: Tensor, *, num_frames: int, settings: QFrameSettings) -> Tens
 
     The k largest keys log p - log(-log u), p = softmax(logits / tau) and u uniform: a draw of k
     frames without replacement (Gumbel top-k). The multi-resolution setting, which spends the same
-    tokens on more and smaller frames, is no choice of frames and is left out.
+    tokens on more and smaller frames, does not choose frames and is left out.
 
     Args:
         scores: ``(n,)`` cosines.
-        num_frames: k.
-        settings: Temperature, scale and seed.
+        num_frames: The budget k.
+        settings: The temperature, the scale and the seed.
 
     Returns:
-        ``(min(k, n),)`` rows, rising.
+        ``(min(k, n),)`` rising rows.
     """
     generator = torch.Generator().manual_seed(settings.seed)
     uniform = torch.rand(len(scores), generator=generator, dtype=torch.float64)

@@ -13,17 +13,17 @@ from keyscore_plugin.samplers.template import Choice
 
 @dataclass(frozen=True, slots=True)
 class RandomSettings:
-    """Of `random_rows`.
+    """Settings of `random_rows`.
 
     Attributes:
-        seed: Of the draw; a table should average over several.
+        seed: Seed of the draw; a table should average over several.
     """
 
     seed: int = 0
 
 
 def random_rows(n: int, *, num_frames: int, settings: RandomSettings) -> Tensor:
-    """``(min(k, n),)`` of n rows, rising; every set of them is equally likely.
+    """``(min(k, n),)`` rising rows of n; every set of them is equally likely.
 
     Example:
         >>> len(random_rows(100, num_frames=8, settings=RandomSettings(seed=1)))

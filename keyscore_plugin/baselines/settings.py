@@ -1,4 +1,4 @@
-"""What the published selectors share: settings of their own, stretched scores, a full budget."""
+"""The common part of the published selectors: their settings, stretched scores, a full budget."""
 
 import math
 from collections.abc import Mapping
@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from torch import Tensor
 
+from keyscore_plugin._runtime.optional import require
 from keyscore_plugin.algorithm.numeric import min_max
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.config import SamplerConfig
@@ -30,12 +31,18 @@ SettingsT = TypeVar("SettingsT", bound=Settings)
 
 
 class PublishedSampler(SamplerTemplate, Generic[SettingsT]):
-    """A sampler with the settings of a published method beside our own `SamplerConfig`.
+    """Base of the samplers that have the settings of a published method besides `SamplerConfig`.
 
     `Selection.config` holds them under ``"method"``.
+
+    Attributes:
+        defaults: Settings of the paper or its code.
+        packages: Importable names of the packages of the extra ``baselines`` that the method needs.
+        settings: Settings of the method.
     """
 
     defaults: SettingsT
+    packages: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -47,16 +54,24 @@ class PublishedSampler(SamplerTemplate, Generic[SettingsT]):
         decoder: str = "auto",
         device: str = "auto",
     ) -> None:
-        """See `keyscore_plugin.samplers.base.get_sampler` for the other arguments.
+        """Make a sampler; its models are loaded at the first call that needs them.
 
         Args:
-            config: The grid and the encoder's budget; see `SamplerConfig`.
-            settings: Of the method; None takes those of its paper or code.
-            encoder: As there.
-            captioner: As there.
-            decoder: As there.
-            device: As there.
+            config: The grid and the encoder's budget, or a dict of the settings that differ from
+                the defaults; None keeps all defaults.
+            settings: Settings of the method; None takes those of its paper or code.
+            encoder: An `Encoder`, or a name as `load_encoder` takes it.
+            captioner: A `Captioner`, or a name as `load_captioner` takes it, for calls without a
+                text; None writes no caption.
+            decoder: Name of the decoder, as `open_video` takes it.
+            device: Device of models and tensors: ``"auto"``, ``"cpu"``, ``"cuda"`` ...
+
+        Raises:
+            InputError: A setting is unknown or out of range, or the device does not exist.
+            MissingDependencyError: The method needs a package that is not installed.
         """
+        for package in self.packages:
+            require(package, extra="baselines")
         super().__init__(
             config, encoder=encoder, captioner=captioner, decoder=decoder, device=device
         )
@@ -67,7 +82,7 @@ class PublishedSampler(SamplerTemplate, Generic[SettingsT]):
 
 
 def _with_plain_numbers(settings: SettingsT) -> SettingsT:
-    """The same settings, numbers of numpy and its like as Python's own."""
+    """The same settings, with the numbers of numpy and other libraries as Python's own."""
     values: dict[str, Any] = asdict(settings)
     return replace(settings, **{name: plain(value) for name, value in values.items()})
 
@@ -75,10 +90,10 @@ def _with_plain_numbers(settings: SettingsT) -> SettingsT:
 def require_range(
     settings: Settings, name: str, *, low: float = -math.inf, high: float = math.inf
 ) -> None:
-    """Check that a number of some settings lies in [low, high].
+    """Check that a number of the settings lies in [low, high].
 
     Raises:
-        InputError: It does not, or is not finite.
+        InputError: The number lies outside, or is not finite.
     """
     value = getattr(settings, name)
     if not (math.isfinite(value) and low <= value <= high):
@@ -94,13 +109,13 @@ def stretched(scores: Tensor) -> Tensor:
 
 
 def padded_by_score(rows: Tensor, scores: Tensor, num_frames: int, *, reason: str) -> Picked:
-    """Complete what a method found to the budget, with a note.
+    """Complete the frames of a method to the budget, with a note.
 
     Args:
-        rows: ``(m,)`` rows that it found.
-        scores: ``(n,)`` the best of the others are added.
+        rows: ``(m,)`` rows that the method found.
+        scores: ``(n,)`` score of each frame; the best of the other frames are added.
         num_frames: The budget.
-        reason: Why it found fewer, a clause.
+        reason: Clause that says why the method found fewer.
     """
     full = pad_by_score(rows, scores, num_frames)
     n_added = len(full) - len(rows)

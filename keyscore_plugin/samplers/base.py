@@ -1,4 +1,4 @@
-"""The one call every sampler has, and the names they are found by."""
+"""The call that every sampler has, and samplers by name."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
@@ -17,8 +17,8 @@ class Sampler(Protocol):
     """Anything that turns a video (and a text) into a selection.
 
     Attributes:
-        name: What `Selection.sampler` records.
-        needs_text: Whether it can choose nothing without a caption or a question.
+        name: The name that `Selection.sampler` records.
+        needs_text: Whether a call needs a caption, a question or a captioner.
     """
 
     name: str
@@ -34,15 +34,18 @@ class Sampler(Protocol):
         question: str | None = None,
         fps: float | None = None,
     ) -> Selection:
-        """Choose frames.
+        """Choose frames of a video.
 
         Args:
-            video: Whatever `open_video` takes; an open video stays open.
-            num_frames: The budget: exactly min(num_frames, frames in the video) are returned.
+            video: Anything that `open_video` takes; an open video stays open.
+            num_frames: The budget k: exactly min(k, frames in the video) are chosen.
             threshold: Instead of a budget, the least total score (0 to 1) of a chosen frame.
             caption: A sentence about the video.
-            question: What the model will be asked about the video.
-            fps: Pictures per second, where the video is pictures; see `open_video`.
+            question: The question that the model will be asked about the video.
+            fps: Pictures per second, if the video is a folder, a list or an array of pictures.
+
+        Returns:
+            The chosen frames in time order, with their indices and times.
 
         Raises:
             VideoError: The video cannot be read.
@@ -53,10 +56,10 @@ class Sampler(Protocol):
 
 
 def require_sampler(sampler: object) -> None:
-    """Refuse what is no sampler object.
+    """Refuse a value that is not a sampler object.
 
     Raises:
-        InputError: It is something else, the class of one say.
+        InputError: The value is something else, such as the class of a sampler.
     """
     if isinstance(sampler, type) or not isinstance(sampler, Sampler):
         raise InputError(
@@ -85,16 +88,22 @@ def get_sampler(
         name: One of `list_samplers`.
         config: Settings, or a dict of those that differ from the defaults, such as
             ``{"grid": {"sample_fps": 4}}``; None keeps all defaults.
-        encoder: A name as `load_encoder` takes it (``"auto"``, ``"conse"``, a model id, a folder,
-            ``"open_clip:..."``), or an `Encoder`. Loaded at the first call that needs it, so a
-            sampler that reads no text loads none.
-        captioner: ``"labels"``, the model id or folder of a Video-LLM, or a `Captioner`, for calls
-            without a text; None makes none.
-        decoder: See `open_video`.
-        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"`` ...
+        encoder: An `Encoder`, or a name as `load_encoder` takes it: ``"auto"``, ``"conse"``, a
+            model id, a folder, ``"open_clip:..."``. It is loaded at the first call that needs it,
+            so a sampler that reads no text loads none.
+        captioner: A `Captioner`, or a name as `load_captioner` takes it: ``"labels"``, the model id
+            or folder of a Video-LLM. It writes the caption of calls without a text; None writes
+            none.
+        decoder: Name of the decoder, as `open_video` takes it.
+        device: Device of models and tensors: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"`` ...
+
+    Returns:
+        The sampler; its models are not loaded yet.
 
     Raises:
-        InputError: There is no such sampler.
+        InputError: The name is unknown, a setting is unknown or out of range, or the device does
+            not exist.
+        MissingDependencyError: The sampler needs a package that is not installed.
     """
     sampler: Sampler = load("sampler", name)(
         config, encoder=encoder, captioner=captioner, decoder=decoder, device=device

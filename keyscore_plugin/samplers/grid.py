@@ -24,13 +24,13 @@ _MEMORY_BYTES = 16 * 2**20  # ours: thumbnails that are no more than this stay i
 def prefetch(items: Iterator[T], *, depth: int) -> Generator[T, None, None]:
     """Pass items on in order, while a thread makes up to ``depth`` of the next ones.
 
-    Worth it where making an item releases the interpreter's lock, as decoders do. An error of
-    ``items`` is raised where its item would have come. Closing this early waits for the item in
-    the making, and for no other.
+    This pays off if making an item releases the interpreter's lock, as decoders do. An error of
+    ``items`` is raised in place of its item. Closing this early waits for the item that is being
+    made, and for no other.
 
     Args:
-        items: What is made; only the thread touches it until this is exhausted or closed.
-        depth: Items made ahead at most; bounds memory.
+        items: Makes the items; only the thread touches it until this is exhausted or closed.
+        depth: Items made ahead at most; it bounds memory.
 
     Example:
         >>> list(prefetch(iter("abc"), depth=2))
@@ -74,7 +74,7 @@ def rebatch(batches: Iterable[Frames], size: int) -> Iterator[Frames]:
 
 
 def join_frames(parts: list[Frames]) -> Frames:
-    """Frames of one video one after the other, at least one part."""
+    """Join frames of one video, one part after the other; at least one part."""
     return Frames(
         torch.cat([part.pixels for part in parts]),
         torch.cat([part.indices for part in parts]),
@@ -83,13 +83,13 @@ def join_frames(parts: list[Frames]) -> Frames:
 
 
 class FrameBuffer:
-    """The times of frames that come in batches, in time order.
+    """The indices and times of frames that come in batches, in time order.
 
-    Arrays are filled in place: small tensors that are kept one by one between large ones that go
-    keep the allocator from giving memory back.
+    Arrays are filled in place. Small tensors that are kept between large ones that are freed would
+    keep the allocator from returning memory.
 
     Args:
-        n_most: No more frames than this will come.
+        n_most: The number of frames that come at most.
     """
 
     def __init__(self, n_most: int) -> None:
@@ -99,7 +99,7 @@ class FrameBuffer:
         self._pts_seconds = torch.empty(n_most, dtype=torch.float64)
 
     def append(self, batch: Frames) -> None:
-        """Add frames that come after those before."""
+        """Add frames that follow the ones before."""
         rows = slice(self._n_rows, self._n_rows + len(batch))
         self._indices[rows] = batch.indices
         self._pts_seconds[rows] = batch.pts_seconds
@@ -107,7 +107,7 @@ class FrameBuffer:
         self._n_rows = rows.stop
 
     def keeping(self, batches: Iterable[Frames]) -> Iterator[Frames]:
-        """Pass batches on, each after it was added."""
+        """Pass batches on, and add each one first."""
         for batch in batches:
             self.append(batch)
             yield batch
@@ -126,15 +126,15 @@ class FrameBuffer:
         return self._pts_seconds[: self._n_rows]
 
     def _keep(self, pixels: Tensor, rows: slice) -> None:
-        """Keep what is wanted of ``(m, h, w, 3)`` pixels."""
+        """Keep what the subclass needs of ``(m, h, w, 3)`` pixels."""
 
 
 class HistogramBuffer(FrameBuffer):
-    """The colours of frames whose pixels nobody needs again (Algorithm 1, line 3).
+    """The histograms of frames whose pixels are not needed again (Algorithm 1, line 3).
 
     Args:
-        n_most: No more frames than this will come.
-        bins: Of hue, saturation and value.
+        n_most: The number of frames that come at most.
+        bins: Bins of hue, saturation and value.
     """
 
     def __init__(self, n_most: int, bins: tuple[int, int, int]) -> None:
@@ -155,13 +155,16 @@ class HistogramBuffer(FrameBuffer):
 
 
 class ThumbnailStore(FrameBuffer):
-    """Frames that can be read again by row.
+    """Thumbnails that can be read again by row.
 
-    Any frame of a grid may turn out to be worth the encoder's time, and few do. Pixels go to a
-    file of the system's temporary folder (``TMPDIR``) that has no name there, so that nothing is
-    left behind however the process ends; it is closed with this object. Pages of a mapped file
-    would count as memory of the process; what is written and read does not. Pixels that come on a
-    GPU stay there: 2,048 of them at 260 pixels of height take 0.7 GB.
+    Any frame of a grid may turn out to be worth the encoder's time, and few do. Pixels that do not
+    fit in 16 MiB go to an unnamed file in the system's temporary folder (``TMPDIR``), so nothing is
+    left behind however the process ends; it is closed with this object. The file is read and
+    written, not mapped: mapped pages would count as memory of the process. Pixels that come on a
+    GPU stay there: 2,048 frames of 260 pixels of height take 0.7 GB.
+
+    Args:
+        n_most: The number of frames that come at most.
     """
 
     def __init__(self, n_most: int) -> None:
@@ -171,7 +174,7 @@ class ThumbnailStore(FrameBuffer):
         self._elsewhere: Tensor | None = None  # than on the CPU
 
     def __getitem__(self, rows: Tensor) -> Frames:
-        """The frames of ``(m,)`` rows, in that order; only these are in memory."""
+        """The frames of ``(m,)`` rows, in that order; only these are read into memory."""
         if self._elsewhere is not None:
             found = self._elsewhere[rows.to(self._elsewhere.device)]
             return Frames(found, self.indices[rows], self.pts_seconds[rows])
@@ -195,7 +198,7 @@ class ThumbnailStore(FrameBuffer):
             if rows.start == 0:
                 self._begin(tuple(pixels.shape[1:]))
             self._file.seek(0, io.SEEK_END)
-            while left:  # a write may take less than it is given
+            while left:  # a write may take fewer bytes than it is given
                 left = left[self._file.write(left) :]
         except OSError as error:
             raise InputError(
@@ -205,7 +208,7 @@ class ThumbnailStore(FrameBuffer):
             ) from error
 
     def _begin(self, shape: tuple[int, ...]) -> None:
-        """Open the file where all that may come is too much for memory."""
+        """Open the file if the frames that may come are too much for memory."""
         self._shape = shape
         if self._n_bytes > _MEMORY_BYTES:
             self._file = _nameless_file()
@@ -217,5 +220,5 @@ class ThumbnailStore(FrameBuffer):
 
 
 def _nameless_file() -> io.FileIO:
-    """A file of the temporary folder, for the caller to close. Unbuffered: errors come at once."""
+    """An open file in the temporary folder; unbuffered, so that errors come at once."""
     return tempfile.TemporaryFile(buffering=0)

@@ -14,9 +14,23 @@ from keyscore_plugin.types import Embeddings, FrameScores, ScoredFrame
 
 
 class KeyScoreSampler(SamplerTemplate):
-    """Figure 2 of the paper: frame proposals, caption, embeddings, KeyScore, selection.
+    """The paper's sampler (Figure 2): proposals, caption, embeddings, KeyScore, selection.
 
-    TODO
+    A call looks at a grid of thumbnails, 2 a second. STACFP clusters them by colour and time and
+    proposes one candidate a cluster (sec. 3.1, Algorithm 1). Candidates, and further frames of the
+    clusters that score, are embedded and scored with the text (sec. 3.2, eq. 1-4): the caption or
+    the question of the call, or a caption that the captioner writes from the candidates. Exactly
+    the budget is chosen by score and coverage of the video; `SelectConfig.policy` ``"top"`` is the
+    paper's plain ranking. Time and memory do not grow with the resolution of the video.
+
+    The `Selection` of a call holds the candidates, the scores of every embedded frame and the time
+    of each stage. The same video, text, settings and device give the same frames, bit for bit.
+
+    Example::
+
+        sampler = KeyScoreSampler(encoder="conse")
+        selection = sampler("video.mp4", num_frames=8, caption="a dog is petted")
+        selection.indices, selection.pts_seconds, selection.scores  # in time order
     """
 
     name = "keyscore"

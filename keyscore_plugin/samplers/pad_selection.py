@@ -7,15 +7,15 @@ from keyscore_plugin.video.grid import uniform_indices
 
 
 def pad_evenly(rows: Tensor, pts_seconds: Tensor, num_frames: int | None) -> Tensor:
-    """Add frames evenly in time where there are fewer than the budget.
+    """Add frames evenly in time if there are fewer than the budget.
 
     Args:
-        rows: ``(n,)`` rows already chosen, rising.
+        rows: ``(n,)`` rising rows that were chosen.
         pts_seconds: ``(n_grid,)`` times of the grid.
-        num_frames: The budget, or None for no addition.
+        num_frames: The budget; None adds no frame.
 
     Returns:
-        ``(max(n, min(num_frames, n_grid)),)`` rows, rising.
+        ``(max(n, min(num_frames, n_grid)),)`` rising rows.
 
     Example:
         >>> import torch
@@ -31,15 +31,15 @@ def pad_evenly(rows: Tensor, pts_seconds: Tensor, num_frames: int | None) -> Ten
 
 
 def pad_by_score(rows: Tensor, scores: Tensor, num_frames: int) -> Tensor:
-    """Add the best scoring of the other frames where there are fewer than the budget.
+    """Add those of the other frames that score best if there are fewer than the budget.
 
     Args:
-        rows: ``(n,)`` rows already chosen.
+        rows: ``(n,)`` rows that were chosen.
         scores: ``(n_grid,)`` score of each frame; of equal ones the earlier is added.
         num_frames: The budget.
 
     Returns:
-        ``(max(n, min(num_frames, n_grid)),)`` rows, rising.
+        ``(max(n, min(num_frames, n_grid)),)`` rising rows.
 
     Example:
         >>> import torch
@@ -53,5 +53,5 @@ def pad_by_score(rows: Tensor, scores: Tensor, num_frames: int) -> Tensor:
 
 
 def _free(rows: Tensor, n: int) -> Tensor:
-    """``(n,)`` bool: True where a row is not among ``rows``."""
+    """``(n,)`` bool, True for the rows that are not among ``rows``."""
     return torch.ones(n, dtype=torch.bool).index_fill(0, rows, False)

@@ -47,7 +47,7 @@ class StacfpSampler(SamplerTemplate):
         )
 
     def _proposal(self, n_grid: int, num_frames: int | None) -> ProposalConfig:
-        """The settings, with the one k that a budget leaves."""
+        """The settings, with a budget as the only number of clusters that is tried."""
         if num_frames is None:
             return self.config.proposal
         k = max(2, min(num_frames, n_grid))
@@ -55,6 +55,6 @@ class StacfpSampler(SamplerTemplate):
 
 
 def unscored(indices: Tensor, pts_seconds: Tensor, cluster: Tensor) -> tuple[ScoredFrame, ...]:
-    """Frames as rows of a `Selection`, without scores; all arguments are ``(n,)``."""
+    """Frames as rows of a `Selection`, without scores; every argument is ``(n,)``."""
     columns = (indices, pts_seconds, cluster)
     return tuple(ScoredFrame(*row) for row in zip(*(c.tolist() for c in columns), strict=True))

@@ -53,25 +53,13 @@ class Choice:
 class SamplerTemplate(ABC):
     """Base of the samplers that come with KeyScore; a subclass adds `_choose`.
 
-    Args:
-        config: Settings, or a dict of those that differ from the defaults, such as
-            ``{"grid": {"sample_fps": 4}}``; None keeps all defaults.
-        encoder: A name as `load_encoder` takes it (``"auto"``, ``"conse"``, a model id, a folder,
-            ``"open_clip:..."``), or an `Encoder`. A name is loaded at the first call that needs
-            it.
-        captioner: A name as `load_captioner` takes it (``"labels"``, the model id or folder of a
-            Video-LLM), or a `Captioner`; it writes the caption of calls without a text. None
-            makes none.
-        decoder: Name of the decoder, as `open_video` takes it.
-        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"`` ...
-
     Attributes:
         name: The name that `Selection.sampler` records.
         needs_text: Whether a call needs a caption, a question or a captioner.
         ranks: Whether frames get a total score that a threshold can be compared with.
-
-    Raises:
-        InputError: A setting is unknown or out of range, or the device does not exist.
+        config: The settings.
+        decoder: Name of the decoder.
+        device: The device of the models.
     """
 
     name: str
@@ -87,6 +75,23 @@ class SamplerTemplate(ABC):
         decoder: str = "auto",
         device: str = "auto",
     ) -> None:
+        """Make a sampler; its models are loaded at the first call that needs them.
+
+        Args:
+            config: Settings, or a dict of those that differ from the defaults, such as
+                ``{"grid": {"sample_fps": 4}}``; None keeps all defaults.
+            encoder: An `Encoder`, or a name as `load_encoder` takes it: ``"auto"``, ``"conse"``, a
+                model id, a folder, ``"open_clip:..."``.
+            captioner: A `Captioner`, or a name as `load_captioner` takes it: ``"labels"``, the
+                model id or folder of a Video-LLM. It writes the caption of calls without a text;
+                without one such calls are refused.
+            decoder: Name of the decoder, as `open_video` takes it.
+            device: Device of models and tensors: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` ...;
+                ``"auto"`` takes a GPU if there is one.
+
+        Raises:
+            InputError: A setting is unknown or out of range, or the device does not exist.
+        """
         self.config = SamplerConfig.of(config)
         self.decoder = decoder
         # Resolved here, not at the first use: that may be in another thread, with another current

@@ -1,4 +1,4 @@
-"""A sampler that is held to a part of each video."""
+"""A sampler that chooses from a part of each video."""
 
 import time
 from contextlib import ExitStack
@@ -13,16 +13,21 @@ from keyscore_plugin.video.trim import TrimmedVideo, check_part
 def within(
     sampler: Sampler, *, start_seconds: float | None = None, end_seconds: float | None = None
 ) -> Sampler:
-    """The sampler, choosing from a part of each video; itself if no bound is given.
+    """Restrict a sampler to a part of each video.
 
     Args:
         sampler: Any sampler.
-        start_seconds: Choose from the frames that begin there or later, in seconds from the
-            video's first frame.
-        end_seconds: Choose from the frames that begin there or earlier.
+        start_seconds: Start of the part, in seconds from the video's first frame: frames that begin
+            there or later may be chosen. None is the video's start.
+        end_seconds: End of the part: frames that begin there or earlier may be chosen. None is the
+            video's end.
+
+    Returns:
+        A sampler whose selections name the frames by their places in the whole video; the same
+        sampler if neither bound is given.
 
     Raises:
-        InputError: The bounds are no times, or reversed.
+        InputError: A bound is not a time, or the bounds are reversed.
     """
     if start_seconds is None and end_seconds is None:
         return sampler
@@ -30,8 +35,6 @@ def within(
 
 
 class _PartSampler:
-    """See `within`. Its selections name the frames by their places in the whole video."""
-
     def __init__(
         self, sampler: Sampler, start_seconds: float | None, end_seconds: float | None
     ) -> None:
@@ -51,7 +54,6 @@ class _PartSampler:
         question: str | None = None,
         fps: float | None = None,
     ) -> Selection:
-        """See `keyscore_plugin.samplers.base.Sampler`."""
         start = time.perf_counter()
         with ExitStack() as stack:
             source = open_video(video, decoder=getattr(self._sampler, "decoder", "auto"), fps=fps)

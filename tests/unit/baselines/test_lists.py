@@ -14,12 +14,11 @@ from torch import Tensor
 
 from keyscore_plugin.baselines.maxinfo import MaxInfoSettings, maxinfo
 from keyscore_plugin.baselines.mdp3 import Mdp3Settings, mdp3
-from keyscore_plugin.baselines.peaks import find_peaks, local_maxima
 from keyscore_plugin.baselines.settings import stretched
-from keyscore_plugin.baselines.wavelet import coarsest_detail
 from keyscore_plugin.baselines.wfs_sb import (
     WfsSbSettings,
     allot,
+    coarsest_detail,
     diverse_best,
     importance_of,
     parts_kept,
@@ -197,7 +196,7 @@ def test_maxinfo_counts_copies_as_added() -> None:
 
 @pytest.mark.filterwarnings("ignore:Level value:UserWarning")
 @pytest.mark.parametrize("n", [1, 2, 3, 7, 8, 9, 16, 33, 100, 101, 600])
-def test_coarsest_detail_agrees_with_pywavelets(n: int) -> None:
+def test_coarsest_detail_is_that_of_the_whole_transform(n: int) -> None:
     values = np.random.default_rng(n).random(n)
     levels = max(1, int(np.log2(n)) - 3)
     parts = pywt.wavedec(values, "db4", level=levels)
@@ -205,31 +204,6 @@ def test_coarsest_detail_agrees_with_pywavelets(n: int) -> None:
     expected = pywt.waverec(only, "db4")[:n]
     found = coarsest_detail(torch.from_numpy(values), levels=levels)
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-12)
-
-
-@given(
-    values=st.lists(st.integers(0, 6), min_size=1, max_size=60, unique=False),
-    height=st.integers(0, 5),
-    distance=st.sampled_from([1.0, 2.0, 3.5, 8.0]),
-    prominence=st.sampled_from([0.0, 1.0, 2.5]),
-)
-@settings(max_examples=200)
-def test_find_peaks_agrees_with_scipy(
-    values: list[int], height: int, distance: float, prominence: float
-) -> None:
-    # Distinct heights: which of two equal neighbours SciPy keeps is up to its sort.
-    signal = np.array(values) + np.linspace(0, 1e-3, len(values)) * (distance > 1)
-    expected, _ = scipy_signal.find_peaks(
-        signal, height=height, distance=distance, prominence=prominence
-    )
-    found = find_peaks(
-        torch.from_numpy(signal), height=height, distance=distance, prominence=prominence
-    )
-    assert found == expected.tolist()
-
-
-def test_the_ends_are_no_peaks() -> None:
-    assert local_maxima(torch.tensor([3.0, 1.0, 2.0])) == []
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -246,15 +220,6 @@ def test_turning_points_agree_with_pywavelets_and_scipy(n: int, seed: int) -> No
         prominence=0.05 * np.ptp(change),
     )
     assert turning_points(torch.from_numpy(values), WfsSbSettings()) == expected.tolist()
-
-
-def test_a_signal_with_two_peaks_has_two() -> None:
-    signal = torch.tensor([0.0, 1, 5, 1, 0.5, 1, 0, 1, 4, 4, 1, 0])
-    # Without limits also the bump at 5; it rises .5 above its valley.
-    assert find_peaks(signal, height=0, distance=1, prominence=0) == [2, 5, 8]
-    assert find_peaks(signal, height=0, distance=1, prominence=0.6) == [2, 8]
-    assert find_peaks(signal, height=4.5, distance=1, prominence=0) == [2]
-    assert find_peaks(signal, height=0, distance=7, prominence=0) == [2]
 
 
 def test_wfs_sb_goes_to_both_moments_that_score() -> None:

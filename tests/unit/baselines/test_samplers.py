@@ -17,7 +17,7 @@ from keyscore_plugin.baselines.katna import KatnaSampler, KatnaSettings
 from keyscore_plugin.baselines.random_frames import RandomSampler, RandomSettings
 from keyscore_plugin.baselines.wfs_sb import WfsSbSampler, WfsSbSettings
 from keyscore_plugin.config import EncodeConfig, GridConfig
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, MissingDependencyError
 from keyscore_plugin.registries import SAMPLERS, load
 from keyscore_plugin.samplers.grid import rebatch
 from keyscore_plugin.types import Embeddings, Frames
@@ -90,6 +90,14 @@ def test_maxinfo_notes_what_lies_past_its_tolerance(video: Path) -> None:
     assert sample("maxinfo", video, 3).notes == ()
     (note,) = sample("maxinfo", video, 90).notes
     assert re.match(r"\d+ of 90 frames were added past the tolerance", note)
+
+
+def test_a_method_without_its_packages_is_refused_at_once() -> None:
+    class Lacking(RandomSampler):
+        packages = ("no_such_package",)
+
+    with pytest.raises(MissingDependencyError, match=r"keyscore-plugin\[baselines\]"):
+        Lacking()
 
 
 def settings_in(cell: str) -> dict[str, str]:

@@ -440,6 +440,9 @@ def test_list_names_everything_once_with_a_description(capsys: Capture) -> None:
     assert needs_text == {name: get_sampler(name).needs_text for name in SAMPLERS}
     assert all(entry.needs_text is None for entry in entries if entry.kind != "sampler")
     assert all((entry.usable is False) == (entry.problem is not None) for entry in entries)
+    needed = {name: getattr(get_sampler(name), "packages", ()) for name in SAMPLERS}
+    listed = {name: listing.NEEDS.get(("sampler", name), listing.Needs("")) for name in SAMPLERS}
+    assert {name: needs.packages for name, needs in listed.items()} == needed
 
 
 def test_list_prints_a_line_an_entry_under_its_kind(capsys: Capture) -> None:
