@@ -120,16 +120,7 @@ def _row(
     choice: str | None = None,
     seed: int,
 ) -> Row:
-    """One line of the table.
-
-    Args:
-        sample: Measured clips.
-        cells: All cells.
-        clips: Set or sets of clips.
-        chosen: Number of the cell for each set.
-        choice: Way in which the thresholds were chosen; None if they were given.
-        seed: Seed of the bootstrap.
-    """
+    """One line of the table: for each set of clips the cell with the chosen number."""
     measured = list(zip(clips.masks, chosen, strict=True))
     return Row(
         labels={"clips": clips.name, **_labels([cells[cell] for cell in chosen]), "choice": choice},

@@ -1,7 +1,7 @@
 """Choose frames of every video, and compare their colours with those of the true keyframes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -96,7 +96,7 @@ class KeyframeEvaluation:
             "chosen": chosen,
             "judged": {
                 key: [
-                    judge(_stack(colours, draw), true_colours, n_frames=n_frames).to_dict()
+                    asdict(judge(_stack(colours, draw), true_colours, n_frames=n_frames))
                     for draw in draws
                 ]
                 for key, draws in chosen.items()

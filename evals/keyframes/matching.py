@@ -3,7 +3,7 @@
 Frames are compared by their colours alone; a match need not be near in time.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -35,10 +35,6 @@ class Judgement:
     matches: int
     chosen: int
     compression: float
-
-    def to_dict(self) -> dict[str, float | int]:
-        """The fields as plain JSON values."""
-        return asdict(self)
 
 
 def judge(chosen: Floats, truth: Floats, *, n_frames: int) -> Judgement:

@@ -1,7 +1,7 @@
 """Precision, hit and coverage of a selection that should find what a caption describes."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import astuple, dataclass
 from statistics import fmean
 
 from keyscore_plugin.video.samples.joined import Needle
@@ -27,10 +27,6 @@ class Figures:
     coverage_2s: float
     coverage_5s: float
 
-    def to_dict(self) -> dict[str, float]:
-        """The figures as plain JSON values."""
-        return asdict(self)
-
 
 def judge(pts_seconds: Sequence[float], needle: Needle) -> Figures:
     """Compare a selection with the needle it should find.
@@ -50,5 +46,5 @@ def judge(pts_seconds: Sequence[float], needle: Needle) -> Figures:
 
 def mean_figures(rows: Sequence[Figures]) -> Figures:
     """The mean over queries, field by field."""
-    columns = zip(*(row.to_dict().values() for row in rows), strict=True)
+    columns = zip(*(astuple(row) for row in rows), strict=True)
     return Figures(*(fmean(column) for column in columns))

@@ -1,7 +1,7 @@
 """Search the same videos with every sampler, budget and query."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, astuple, dataclass, fields
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -122,7 +122,7 @@ def _search(bench: Bench, cell: Cell, video: NeedleVideo) -> list[list[float]]:
         figures = [
             _judge(bench.select(cell, caption=needle.caption), needle) for needle in video.needles
         ]
-    return [list(one.to_dict().values()) for one in figures]
+    return [list(astuple(one)) for one in figures]
 
 
 def _judge(selection: Selection, needle: Needle) -> Figures:

@@ -8,7 +8,7 @@ each of the 22,000 combinations of query, budget and setting would take far long
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import astuple, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +173,7 @@ def _measure(videos: list[_Embedded], config: SamplerConfig) -> str:
             for one in videos
             for text, needle in zip(one.texts, one.video.needles, strict=True)
         ]
-        cells.append(" ".join(f"{value:.2f}" for value in mean_figures(figures).to_dict().values()))
+        cells.append(" ".join(f"{value:.2f}" for value in astuple(mean_figures(figures))))
     return " | ".join(cells)
 
 

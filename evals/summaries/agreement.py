@@ -5,7 +5,7 @@ CVPR 2019; the details follow the code of CSTA and LLMVS.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -29,10 +29,6 @@ class Agreement:
     rho: float
     undefined: int
     compared: int
-
-    def to_dict(self) -> dict[str, float | int]:
-        """The fields as plain JSON values."""
-        return asdict(self)
 
 
 def with_each_user(scores: Floats, users: Floats) -> Agreement:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -140,8 +140,8 @@ def _judge(scores: Floats, video: AnnotatedVideo) -> dict[str, float | int]:
     summary = summarise(scores, video.annotation)
     each = f_scores(summary, users)
     if video.users is None:  # SumMe
-        return {**with_mean_summary(summary, users).to_dict(), "F": float(each.max())}
-    return {**with_each_user(scores, video.users).to_dict(), "F": float(each.mean())}
+        return {**asdict(with_mean_summary(summary, users)), "F": float(each.max())}
+    return {**asdict(with_each_user(scores, video.users)), "F": float(each.mean())}
 
 
 def _judge_users(video: AnnotatedVideo) -> dict[str, float | int]:
@@ -150,7 +150,7 @@ def _judge_users(video: AnnotatedVideo) -> dict[str, float | int]:
         if video.users is None
         else of_users_with_each_other(video.users)
     )
-    return found.to_dict()
+    return asdict(found)
 
 
 def _require_same_video(video: AnnotatedVideo, n_frames: int) -> None:

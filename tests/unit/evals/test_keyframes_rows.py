@@ -1,5 +1,6 @@
 """The table of evals.keyframes: its lines, and the means over videos."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ def test_every_row_says_how_many_of_the_published_videos_it_stands_on(
 
 def judged(*matches: int) -> list[dict[str, Any]]:
     """Draws of four frames against four true ones."""
-    return [Judgement(m / 4, m / 4, m / 4, m, 4, 0.96).to_dict() for m in matches]
+    return [asdict(Judgement(m / 4, m / 4, m / 4, m, 4, 0.96)) for m in matches]
 
 
 def test_a_video_without_a_match_counts_as_zero_and_the_inflated_figure_is_named() -> None:

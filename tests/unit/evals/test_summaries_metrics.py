@@ -1,5 +1,6 @@
 """Knapsack, summaries and rank correlations, by hand and against scipy and brute force."""
 
+from dataclasses import asdict
 from itertools import combinations
 
 import numpy as np
@@ -115,7 +116,7 @@ def test_scaling_a_users_scores_changes_nothing() -> None:
 def test_a_constant_ranking_counts_as_zero_and_is_counted() -> None:
     users = np.array([[1.0, 2.0, 3.0], [2.0, 2.0, 2.0]])
     constant = with_each_user(np.ones(3), users)
-    assert constant.to_dict() == {"tau": 0.0, "rho": 0.0, "undefined": 2, "compared": 2}
+    assert asdict(constant) == {"tau": 0.0, "rho": 0.0, "undefined": 2, "compared": 2}
     one = with_each_user(np.array([1.0, 2.0, 3.0]), users)
     assert one.tau == pytest.approx(0.5)
     assert (one.undefined, one.compared) == (1, 2)
