@@ -291,7 +291,7 @@ def test_what_the_system_refuses_to_read_is_one_line(
     options = parser.parse_args([f"--root={tmp_path / 'file'}", f"--out={tmp_path / 'out'}"])
     assert main(options, make) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line == f"frame-times: cannot read {tmp_path / 'file'}: Not a directory"
+    assert line == f"frame-times: cannot read {tmp_path / 'file'}: Not a directory; check --root"
 
 
 def test_a_name_that_is_no_utf_8_does_not_stop_the_result(
@@ -317,7 +317,7 @@ def test_who_reads_a_result_while_it_is_written_anew_reads_the_whole_one_of_befo
         assert main(fewer, lambda _o, _s: FrameTimes(units)) == 0
         assert [file.read() for file in files] == before
     assert all((tmp_path / n).read_bytes() != b for n, b in zip(names, before, strict=True))
-    assert not list(tmp_path.glob(".*"))
+    assert not list(tmp_path.glob(".*.part"))
 
 
 def test_control_c_is_one_line(
@@ -326,7 +326,7 @@ def test_control_c_is_one_line(
     parser = eval_parser("frame-times", "test", samplers="uniform", num_frames="2")
     options = parser.parse_args([f"--out={tmp_path}"])
     assert main(options, lambda _options, _setup: FrameTimes(units, stop_after=1)) == 130
-    assert "the same command goes on" in capsys.readouterr().err.splitlines()[-1]
+    assert "run the same command again" in capsys.readouterr().err.splitlines()[-1]
     assert main(options, lambda _options, _setup: FrameTimes(units)) == 0
 
 

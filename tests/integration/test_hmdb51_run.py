@@ -223,7 +223,7 @@ def test_a_video_llm_writes_the_captions(root: Path, tmp_path: Path) -> None:
         ({"splits": "2,2"}, "--splits '2,2' names no splits"),
         ({"splits": ""}, "--splits '' names no splits"),
         ({"templates": "a video"}, "--templates a video: neither a template with {c}"),
-        ({"sampler": "uniform"}, "uniform@t0.3: uniform gives no scores"),
+        ({"sampler": "uniform"}, "uniform@t0.3: a threshold needs scores, and uniform gives none"),
         ({"root": "/nowhere"}, "1 of 1 files are not under /nowhere: splits; get them from"),
         ({"leave-out": "talk/nobody.avi"}, "hmdb51 has no video 'talk/nobody.avi'"),
     ],
@@ -242,8 +242,8 @@ def test_bad_usage_is_one_line_and_exit_code_2(
 
 def assert_one_line(capsys: pytest.CaptureFixture[str], message: str) -> None:
     lines = capsys.readouterr().err.strip().splitlines()
-    # Beside it only the note on lists that are not official ones, where they were read.
-    (error,) = [line for line in lines if "have not the official" not in line]
+    # Besides it only the note on lists that are not official ones, where they were read.
+    (error,) = [line for line in lines if "do not have the official" not in line]
     assert error.startswith("hmdb51: ")
     assert message in error
 

@@ -420,7 +420,7 @@ def test_a_left_out_video_takes_its_queries_with_it(
     ("arguments", "named"),
     [
         (["--sampler=keyscore@2"], "keyscore@2 reads a text"),
-        (["--sampler=keyscore:S+T@2"], "take keyscore:T"),
+        (["--sampler=keyscore:S+T@2"], "use keyscore:T"),
         (
             ["--sampler=keyscore:T@2", '--config={"score": {"pooling": "text"}}'],
             "keyscore:T@2 reads a text",
