@@ -9,19 +9,19 @@ from keyscore_plugin.samplers.encoding import encode_candidates_first
 from keyscore_plugin.samplers.query import score_texts
 from keyscore_plugin.samplers.refine import coarse_grid, refine_grid
 from keyscore_plugin.samplers.run import Run
-from keyscore_plugin.samplers.template import Choice, SamplerTemplate
+from keyscore_plugin.samplers.template import Choice, SamplerTemplate, frame_rows
 from keyscore_plugin.types import Embeddings, FrameScores, ScoredFrame
 
 
 class KeyScoreSampler(SamplerTemplate):
     """The paper's sampler (Figure 2): proposals, caption, embeddings, KeyScore, selection.
 
-    A call looks at a grid of thumbnails, 2 a second. STACFP clusters them by colour and time and
-    proposes one candidate a cluster (sec. 3.1, Algorithm 1). Candidates, and further frames of the
-    clusters that score, are embedded and scored with the text (sec. 3.2, eq. 1-4): the caption or
-    the question of the call, or a caption that the captioner writes from the candidates. Exactly
-    the budget is chosen by score and coverage of the video; `SelectConfig.policy` ``"top"`` is the
-    paper's plain ranking. Time and memory do not grow with the resolution of the video.
+    A call decodes a grid of thumbnails, 2 per second. STACFP clusters them by colour and time and
+    proposes one candidate per cluster (sec. 3.1, Algorithm 1). The candidates, and further frames
+    of the clusters that score, are embedded and scored with the text (sec. 3.2, eq. 1-4): the
+    caption or the question of the call, or a caption that the captioner writes from the candidates.
+    Exactly the budget is chosen, by score and by coverage of the video; `SelectConfig.policy`
+    ``"top"`` is the paper's plain ranking. Memory does not grow with the video's resolution.
 
     The `Selection` of a call holds the candidates, the scores of every embedded frame and the time
     of each stage. The same video, text, settings and device give the same frames, bit for bit.
@@ -41,7 +41,9 @@ class KeyScoreSampler(SamplerTemplate):
         config, request, source = self.config, run.request, run.source
         run.require_text()
         coarse = coarse_grid(run)
-        grid, histograms = run.look_with_histograms(run.as_encoded(coarse.grid))  # Alg. 1, l. 1-3
+        grid, histograms = run.look_with_histograms(  # Algorithm 1, lines 1-3
+            run.as_encoded(coarse.grid)
+        )
         with stage("propose"):  # Algorithm 1, lines 4-12
             candidates = propose_features(
                 histograms, grid.indices, grid.pts_seconds, config.proposal
@@ -66,7 +68,7 @@ class KeyScoreSampler(SamplerTemplate):
                 clusters=clusters,
                 config=config.select,
             ).cpu()
-        curves = scored_frames(frames, scores, clusters)
+        curves = _scored_rows(frames, scores, clusters)
         is_candidate = set(candidates.indices.tolist())
         return Choice(
             indices=frames.indices[chosen],
@@ -81,23 +83,15 @@ class KeyScoreSampler(SamplerTemplate):
         )
 
 
-def scored_frames(
+def _scored_rows(
     frames: Embeddings, scores: FrameScores, clusters: Tensor
 ) -> tuple[ScoredFrame, ...]:
-    """The scored frames as rows of a `Selection`.
-
-    Args:
-        frames: ``(n, d)`` embeddings with indices and times.
-        scores: ``(n,)`` scores.
-        clusters: ``(n,)`` STACFP cluster of each frame.
-    """
-    columns = (
+    return frame_rows(
         frames.indices,
         frames.pts_seconds,
-        clusters,
-        scores.semantic,
-        scores.temporal,
-        scores.drop,
-        scores.total,
+        cluster=clusters,
+        semantic=scores.semantic,
+        temporal=scores.temporal,
+        drop=scores.drop,
+        total=scores.total,
     )
-    return tuple(ScoredFrame(*row) for row in zip(*(c.tolist() for c in columns), strict=True))

@@ -2,15 +2,13 @@
 
 from dataclasses import replace
 
-from torch import Tensor
-
 from keyscore_plugin._runtime.stopwatch import stage
 from keyscore_plugin.algorithm.stacfp import propose_features
 from keyscore_plugin.config import ProposalConfig
 from keyscore_plugin.samplers.pad_selection import pad_evenly
 from keyscore_plugin.samplers.run import Run
-from keyscore_plugin.samplers.template import Choice, SamplerTemplate
-from keyscore_plugin.types import GridInfo, ScoredFrame
+from keyscore_plugin.samplers.template import Choice, SamplerTemplate, frame_rows
+from keyscore_plugin.types import GridInfo
 
 
 class StacfpSampler(SamplerTemplate):
@@ -42,8 +40,10 @@ class StacfpSampler(SamplerTemplate):
             indices=grid.indices[rows],
             pts_seconds=grid.pts_seconds[rows],
             looked_at=GridInfo(self.config.grid.kind, len(grid)),
-            candidates=unscored(candidates.indices, candidates.pts_seconds, candidates.cluster),
-            curves=unscored(grid.indices, grid.pts_seconds, candidates.labels),
+            candidates=frame_rows(
+                candidates.indices, candidates.pts_seconds, cluster=candidates.cluster
+            ),
+            curves=frame_rows(grid.indices, grid.pts_seconds, cluster=candidates.labels),
         )
 
     def _proposal(self, n_grid: int, num_frames: int | None) -> ProposalConfig:
@@ -52,9 +52,3 @@ class StacfpSampler(SamplerTemplate):
             return self.config.proposal
         k = max(2, min(num_frames, n_grid))
         return replace(self.config.proposal, k_min=k, k_max=k)
-
-
-def unscored(indices: Tensor, pts_seconds: Tensor, cluster: Tensor) -> tuple[ScoredFrame, ...]:
-    """Frames as rows of a `Selection`, without scores; every argument is ``(n,)``."""
-    columns = (indices, pts_seconds, cluster)
-    return tuple(ScoredFrame(*row) for row in zip(*(c.tolist() for c in columns), strict=True))

@@ -50,6 +50,19 @@ class Choice:
     notes: tuple[str, ...] = ()
 
 
+def frame_rows(indices: Tensor, pts_seconds: Tensor, **columns: Tensor) -> tuple[ScoredFrame, ...]:
+    """Frames as rows of a `Selection`; every argument is ``(n,)``.
+
+    Args:
+        indices: Frame indices.
+        pts_seconds: Times of the frames.
+        columns: Further fields of `ScoredFrame`: the cluster, and the scores.
+    """
+    columns = {"index": indices, "pts_seconds": pts_seconds, **columns}
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+    return tuple(ScoredFrame(**dict(zip(columns, row, strict=True))) for row in rows)
+
+
 class SamplerTemplate(ABC):
     """Base of the samplers that come with KeyScore; a subclass adds `_choose`.
 

@@ -12,8 +12,8 @@ from keyscore_plugin.samplers.grid import ThumbnailStore
 from keyscore_plugin.samplers.query import Query, SelectionRequest, mean_cosine
 from keyscore_plugin.samplers.refine import coarse_grid, refine_grid
 from keyscore_plugin.samplers.run import Run
-from keyscore_plugin.samplers.template import Choice, SamplerTemplate
-from keyscore_plugin.types import Embeddings, GridInfo, ScoredFrame
+from keyscore_plugin.samplers.template import Choice, SamplerTemplate, frame_rows
+from keyscore_plugin.types import Embeddings, GridInfo
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,7 +122,7 @@ def cosine_choice(
         looked_at: The frames that were decoded.
         notes: Notes on the grid, before those of the rule.
     """
-    columns = (frames.indices[embedded], frames.pts_seconds[embedded], scores[embedded])
+    shown = scores[embedded]
     return Choice(
         indices=frames.indices[picked.rows],
         pts_seconds=frames.pts_seconds[picked.rows],
@@ -130,9 +130,8 @@ def cosine_choice(
         looked_at=looked_at,
         query=query,
         encoder=run.encoder.name,
-        curves=tuple(
-            ScoredFrame(index, pts_seconds, semantic=score, total=score)
-            for index, pts_seconds, score in zip(*(c.tolist() for c in columns), strict=True)
+        curves=frame_rows(
+            frames.indices[embedded], frames.pts_seconds[embedded], semantic=shown, total=shown
         ),
         notes=notes + picked.notes,
     )

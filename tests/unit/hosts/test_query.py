@@ -88,9 +88,7 @@ def test_a_sampler_that_needs_no_text_gets_none_or_all(host: str) -> None:
 )
 def test_the_packages_own_call_follows_its_row(names: set[str], guide: Guide) -> None:
     given: dict[str, Any] = {name: TEXTS[name] for name in names}
-    request = SelectionRequest(
-        num_frames=8, threshold=None, **{"caption": None, "question": None, **given}
-    )
+    request = SelectionRequest(num_frames=8, **given)
     try:
         wants_caption, wants_question = request.texts(guide)
     except InputError:
