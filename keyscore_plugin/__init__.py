@@ -8,8 +8,8 @@ What you implement to extend it: `Sampler`, `Encoder`, `Captioner`, `VideoSource
 names its class in one of the entry-point groups of `keyscore_plugin.registries` adds it by name.
 
 What flows between the steps: `VideoFacts`, `Frames`, `Embeddings`, `TextEmbedding`, `Candidates`,
-`FrameScores`, `Selection` and its parts. How they are set: `SamplerConfig`, with one config for
-each stage. Every error is a `KeyScoreError`.
+`FrameScores`, `Clips`, `Selection` and its parts. How they are set: `SamplerConfig`, with one
+config for each stage. Every error is a `KeyScoreError`.
 
 Example:
     >>> from keyscore_plugin import get_sampler, sample_video
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from keyscore_plugin.types import (
         Candidates,
         Caption,
+        Clips,
         Embeddings,
         Frames,
         FrameScores,
@@ -71,6 +72,7 @@ __all__ = [
     "Candidates",
     "Caption",
     "Captioner",
+    "Clips",
     "Embeddings",
     "EncodeConfig",
     "Encoder",
@@ -117,6 +119,7 @@ _PLACES = {
     "Candidates": "keyscore_plugin.types:Candidates",
     "Caption": "keyscore_plugin.types:Caption",
     "Captioner": "keyscore_plugin.captioners.base:Captioner",
+    "Clips": "keyscore_plugin.types:Clips",
     "Embeddings": "keyscore_plugin.types:Embeddings",
     "EncodeConfig": "keyscore_plugin.config:EncodeConfig",
     "Encoder": "keyscore_plugin.encoders.base:Encoder",

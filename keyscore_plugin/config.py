@@ -11,6 +11,7 @@ from keyscore_plugin._runtime.names import hint
 from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.types.numbers import is_real, is_whole, plain
 
+ClipMode = Literal["auto", "focused", "hybrid"]
 GridKind = Literal["fps", "keyframes", "refine"]
 Guide = Literal["given", "caption", "question", "both"]
 Policy = Literal["coverage", "top"]

@@ -3,6 +3,7 @@
 Pixels are ``(n, h, w, 3)`` uint8 RGB. Times are seconds from the container, never index / fps.
 """
 
+from keyscore_plugin.types.clips import ClipOrigin, Clips
 from keyscore_plugin.types.frames import (
     Candidates,
     Embeddings,
@@ -25,6 +26,8 @@ __all__ = [
     "STAGES",
     "Candidates",
     "Caption",
+    "ClipOrigin",
+    "Clips",
     "Embeddings",
     "FrameScores",
     "Frames",
