@@ -1,19 +1,24 @@
-"""Any Video-LLM of transformers as the captioner: the one that will answer, usually."""
+"""Any Video-LLM of transformers, asked for a caption or for clips: usually the one that answers."""
 
 import hashlib
-import inspect
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pickle import UnpicklingError
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from torch import Tensor
 
 from keyscore_plugin._runtime.hub import first_line
 from keyscore_plugin._runtime.optional import require
+from keyscore_plugin.captioners.judge import ClipQuestion, clip_prompt
+from keyscore_plugin.captioners.processing import (
+    GenerativeModel,
+    call_processor,
+    frames_per_token,
+    generate_texts,
+)
 from keyscore_plugin.errors import InputError, ModelError, shown
 from keyscore_plugin.types import Caption, Frames
 from keyscore_plugin.video.metadata import clock_metadata
@@ -22,37 +27,11 @@ PROMPT = "Describe this video in one sentence."  # ours; the paper names a capti
 _MAX_CACHED = 4096  # ours: a few hundred bytes each
 
 
-class GenerativeModel(Protocol):
-    """What is asked of the model: a `PreTrainedModel` with `generate`."""
-
-    device: torch.device
-    dtype: torch.dtype
-    name_or_path: str
-
-    def generate(self, **inputs: Any) -> Tensor:
-        """``(batch, length)`` token ids, the prompt first."""
-
-
-def takes_times(processor: Any) -> bool:
-    """Whether a processor's call takes more than its named arguments.
-
-    Video-LLaVA's did not before transformers 5.4, so it can be told no times; it reads none.
-    """
-    parameters = inspect.signature(processor.__call__).parameters.values()
-    return any(p.name == "video_metadata" or p.kind is p.VAR_KEYWORD for p in parameters)
-
-
-def left_padding(processor: Any) -> dict[str, Any]:
-    """Keywords that make prompts of several lengths end together, as generation needs it."""
-    side = {} if processor.tokenizer.padding_side == "left" else {"padding_side": "left"}
-    return {"padding": True, **side}
-
-
 class VlmCaptioner:
-    """One sentence by a Video-LLM about the frames it is shown.
+    """A Video-LLM that describes frames in one sentence, or says which clips a question needs.
 
-    The captions of one captioner are kept in memory, by the content of the frames: the same video
-    costs one generation, however often it is asked about. Nothing is written to disk.
+    Its captions and answers are kept in memory, by the content of the frames: the same video costs
+    one generation, however often it is asked about. Nothing is written to disk.
 
     Args:
         model: A model of transformers with `generate`.
@@ -86,6 +65,7 @@ class VlmCaptioner:
         self._model = model
         self._processor = processor
         self._cache: dict[str, Caption] = {}
+        self._answers: dict[tuple[object, ...], str] = {}
 
     def __repr__(self) -> str:
         return f"VlmCaptioner({self.name!r}, prompt={self.prompt!r})"
@@ -109,9 +89,26 @@ class VlmCaptioner:
             for key, text in zip(group, texts, strict=True):
                 self._cache[key] = self._as_caption(text)
         captions = [self._cache[key] for key in keys]
-        for key in list(self._cache)[: max(0, len(self._cache) - _MAX_CACHED)]:
-            del self._cache[key]
+        _forget_oldest(self._cache)
         return captions
+
+    def judge(self, question: ClipQuestion, *, max_new_tokens: int) -> str:
+        """What the model answers when it is asked for clips: `clip_prompt`, greedy decoding.
+
+        Args:
+            question: Question about one video.
+            max_new_tokens: Most tokens of the answer.
+        """
+        frames = question.frames.to("cpu")
+        facts = (question.query, question.duration_seconds, max_new_tokens)
+        key = (content_key(frames), *facts)
+        if key not in self._answers:
+            inputs = clip_prompt(self._processor, [question])
+            (self._answers[key],) = generate_texts(
+                self._model, self._processor, inputs, max_new_tokens=max_new_tokens
+            )
+            _forget_oldest(self._answers)
+        return self._answers[key]
 
     def _batches(self, videos: Mapping[str, Frames]) -> list[list[str]]:
         """Videos that fit into one batch: all, or those of one shape where tensors are stacked."""
@@ -130,34 +127,20 @@ class VlmCaptioner:
         }
         prompt = self._processor.apply_chat_template([message], add_generation_prompt=True)
         shown = [self._shown(frames) for frames in videos]
-        times = {
-            "video_metadata": [
-                clock_metadata(frames.pts_seconds, float(frames.pts_seconds[-1]))
-                for frames in shown
-            ],
-            "do_sample_frames": False,
-        }
-        inputs = self._processor(
-            text=[prompt] * len(shown),
-            videos=[[frames.pixels.permute(0, 3, 1, 2).contiguous()] for frames in shown],
-            **(times if takes_times(self._processor) else {}),
-            **(left_padding(self._processor) if len(shown) > 1 else {}),
-            return_tensors="pt",
-        ).to(self._model.device, dtype=self._model.dtype)
-        inputs.pop("video_metadata", None)  # some versions leave it in; models refuse it
-        with torch.inference_mode():
-            tokens = self._model.generate(
-                **inputs, max_new_tokens=self.max_new_tokens, do_sample=False
-            )
-        answers = tokens[:, inputs["input_ids"].shape[1] :]
-        texts: list[str] = self._processor.batch_decode(answers, skip_special_tokens=True)
-        return texts
+        inputs = call_processor(
+            self._processor,
+            [prompt] * len(shown),
+            [[frames.pixels.permute(0, 3, 1, 2).contiguous()] for frames in shown],
+            [clock_metadata(frames.pts_seconds, float(frames.pts_seconds[-1])) for frames in shown],
+        )
+        return generate_texts(
+            self._model, self._processor, inputs, max_new_tokens=self.max_new_tokens
+        )
 
     def _shown(self, frames: Frames) -> Frames:
         n_shown = min(len(frames), self.max_frames)
         rows = ((torch.arange(n_shown) + 0.5) * len(frames) / n_shown).long()
-        fold = getattr(self._processor.video_processor, "temporal_patch_size", None) or 1
-        return frames[rows.repeat_interleave(fold)]
+        return frames[rows.repeat_interleave(frames_per_token(self._processor))]
 
     def _as_caption(self, text: str) -> Caption:
         sentence = first_sentence(text)
@@ -167,6 +150,11 @@ class VlmCaptioner:
                 "make the VlmCaptioner with another prompt or more max_new_tokens"
             )
         return Caption(sentence, origin="generated", model=self.name)
+
+
+def _forget_oldest(cache: dict[Any, Any]) -> None:
+    for key in list(cache)[: max(0, len(cache) - _MAX_CACHED)]:
+        del cache[key]
 
 
 def load_vlm(model: str, device: torch.device, *, local_files_only: bool) -> VlmCaptioner:

@@ -10,7 +10,7 @@ from keyscore_plugin._runtime.device import resolve_device
 from keyscore_plugin._runtime.files import whole, write_whole
 from keyscore_plugin._runtime.names import unknown
 from keyscore_plugin._runtime.optional import package_file, require
-from keyscore_plugin.captioners.vlm import left_padding, takes_times
+from keyscore_plugin.captioners.processing import left_padding, takes_times
 from keyscore_plugin.config import Guide
 from keyscore_plugin.encoders.registry import encoder_weights
 from keyscore_plugin.hosts.cache import SelectionCache

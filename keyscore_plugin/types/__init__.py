@@ -3,6 +3,7 @@
 Pixels are ``(n, h, w, 3)`` uint8 RGB. Times are seconds from the container, never index / fps.
 """
 
+from keyscore_plugin.types.clip_answer import ClipAnswer, PredictedClip
 from keyscore_plugin.types.clips import ClipOrigin, Clips
 from keyscore_plugin.types.frames import (
     Candidates,
@@ -26,6 +27,7 @@ __all__ = [
     "STAGES",
     "Candidates",
     "Caption",
+    "ClipAnswer",
     "ClipOrigin",
     "Clips",
     "Embeddings",
@@ -33,6 +35,7 @@ __all__ = [
     "Frames",
     "GridInfo",
     "Origin",
+    "PredictedClip",
     "Reading",
     "ScoredFrame",
     "Selection",
