@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from keyscore_plugin.config import (
         EncodeConfig,
         GridConfig,
+        JudgeConfig,
         ProposalConfig,
         SamplerConfig,
         ScoreConfig,
@@ -90,6 +91,7 @@ __all__ = [
     "GridInfo",
     "InputError",
     "Judge",
+    "JudgeConfig",
     "KeyScoreError",
     "KeyScoreSampler",
     "MemoryEndedError",
@@ -144,6 +146,7 @@ _PLACES = {
     "GridInfo": "keyscore_plugin.types:GridInfo",
     "InputError": "keyscore_plugin.errors:InputError",
     "Judge": "keyscore_plugin.captioners.judge:Judge",
+    "JudgeConfig": "keyscore_plugin.config:JudgeConfig",
     "KeyScoreError": "keyscore_plugin.errors:KeyScoreError",
     "KeyScoreSampler": "keyscore_plugin.samplers.keyscore:KeyScoreSampler",
     "MemoryEndedError": "keyscore_plugin.errors:MemoryEndedError",

@@ -294,6 +294,36 @@ class SelectConfig(_Settings):
 
 
 @dataclass(frozen=True, slots=True)
+class JudgeConfig(_Settings):
+    """What a Video-LLM sees when ``kframes`` asks it for clips.
+
+    Attributes:
+        num_frames: Frames that it sees, evenly in time. Ours: the paper trains with 256, which at
+            ``short_side`` cost a Qwen2.5-VL about 31,000 tokens; 64 cost 7,700, which models read
+            that nobody trained for the task.
+        short_side: Pixels of a frame's shorter side. Ours: about 110 visual tokens for a wide
+            frame.
+        max_new_tokens: Most tokens of its answer. Ours: room for ten clips; an answer that is cut
+            off keeps its whole clips.
+
+    Raises:
+        InputError: A value is out of range.
+    """
+
+    num_frames: int = 64
+    short_side: int = 224
+    max_new_tokens: int = 512
+
+    def __post_init__(self) -> None:
+        _take_whole(self, "num_frames", "short_side", "max_new_tokens")
+        _require(self.num_frames >= 1, self, f"num_frames {self.num_frames} is not >= 1")
+        _require(self.short_side >= 16, self, f"short_side {self.short_side} is not >= 16")
+        _require(
+            self.max_new_tokens >= 1, self, f"max_new_tokens {self.max_new_tokens} is not >= 1"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class SamplerConfig(_Settings):
     """The settings of a sampler, one part per stage; a part may be given as a dict.
 
@@ -303,6 +333,7 @@ class SamplerConfig(_Settings):
         encode: The frames that are embedded.
         score: Scores by KeyScore.
         select: The rule that turns scores into a selection.
+        judge: What a Video-LLM sees that is asked for clips.
         guide: The text that scores: the ``"given"`` one (the caption if both are given, a generated
             caption if neither is), always the ``"caption"`` (given or generated), the
             ``"question"``, or ``"both"`` (mean of the two total scores).
@@ -316,6 +347,7 @@ class SamplerConfig(_Settings):
     encode: EncodeConfig = field(default_factory=EncodeConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
     select: SelectConfig = field(default_factory=SelectConfig)
+    judge: JudgeConfig = field(default_factory=JudgeConfig)
     guide: Guide = "given"
 
     def __post_init__(self) -> None:
@@ -344,4 +376,5 @@ _STAGES: dict[str, type[_Settings]] = {
     "encode": EncodeConfig,
     "score": ScoreConfig,
     "select": SelectConfig,
+    "judge": JudgeConfig,
 }

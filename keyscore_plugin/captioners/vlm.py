@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 
 from keyscore_plugin._runtime.hub import first_line
 from keyscore_plugin._runtime.optional import require
+from keyscore_plugin.captioners.adapter import with_adapter
 from keyscore_plugin.captioners.judge import ClipQuestion, clip_prompt
 from keyscore_plugin.captioners.processing import (
     GenerativeModel,
@@ -157,7 +158,9 @@ def _forget_oldest(cache: dict[Any, Any]) -> None:
         del cache[key]
 
 
-def load_vlm(model: str, device: torch.device, *, local_files_only: bool) -> VlmCaptioner:
+def load_vlm(
+    model: str, device: torch.device, *, local_files_only: bool, adapter: str | None = None
+) -> VlmCaptioner:
     """Load a model and its processor with the Auto classes of transformers.
 
     In the precision of its weights on a GPU, in float32 on a CPU.
@@ -165,11 +168,13 @@ def load_vlm(model: str, device: torch.device, *, local_files_only: bool) -> Vlm
     Args:
         model: A folder or a hub model id.
         device: Where it runs.
-        local_files_only: Do not ask the hub for anything.
+        local_files_only: Do not ask the hub for anything of the model.
+        adapter: Folder or hub id of a PEFT adapter for the model.
 
     Raises:
-        ModelError: It cannot be loaded, or reads no videos.
-        MissingDependencyError: torchvision, which video processors need, is not installed.
+        ModelError: It cannot be loaded, or reads no videos, or the adapter is of another model.
+        MissingDependencyError: torchvision, which video processors need, is not installed, or PEFT
+            for an adapter.
     """
     require("torchvision", extra="transformers")
     import transformers
@@ -191,7 +196,12 @@ def load_vlm(model: str, device: torch.device, *, local_files_only: bool) -> Vlm
             f"{shown(model)} is a {type(network).__name__} whose processor reads no videos; give a "
             "Video-LLM of transformers, or use captioner='labels'"
         )
-    return VlmCaptioner(network, processor)
+    if adapter is None:
+        return VlmCaptioner(network, processor)
+    network = with_adapter(network, adapter, model=model, device=device)
+    captioner = VlmCaptioner(network, processor)
+    captioner.name = f"{model} + {adapter}"
+    return captioner
 
 
 def content_key(frames: Frames) -> str:
