@@ -50,6 +50,11 @@ def base_of(name: str) -> tuple[str, str | None]:
     return base, name
 
 
+def name_of(base: str, adapter: str | None) -> str:
+    """What a model with an adapter is called where its answers are recorded."""
+    return base if adapter is None else f"{base} + {adapter}"
+
+
 def _config_file(name: str) -> Path | None:
     """The description of an adapter in a folder, or in the local cache of the hub."""
     if is_folder(name):

@@ -3,7 +3,7 @@
 from keyscore_plugin._runtime import progress
 from keyscore_plugin._runtime.device import resolve_device
 from keyscore_plugin._runtime.hub import is_local, offline_identity, weights_identity
-from keyscore_plugin.captioners.adapter import base_of
+from keyscore_plugin.captioners.adapter import CONFIG, base_of, name_of
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.registries import CAPTIONERS, added_by, load, names
@@ -61,6 +61,19 @@ def _require_captioner(captioner: object) -> Captioner:
     return captioner
 
 
+def named_captioner(captioner: str | None, *, adapter: str | None = None) -> str | None:
+    """The name that a captioner records, as `Caption.model` and `Clips.model` hold it.
+
+    Args:
+        captioner: A name as `load_captioner` takes it, or None.
+        adapter: An adapter as `load_captioner` takes it.
+    """
+    if captioner is None or captioner in names("captioner"):
+        return captioner
+    base, own = base_of(captioner)
+    return name_of(base, adapter or own)
+
+
 def captioner_weights(captioner: str) -> str | None:
     """Identify the weights of a captioner: it changes when they do.
 
@@ -72,4 +85,10 @@ def captioner_weights(captioner: str) -> str | None:
     """
     if captioner in CAPTIONERS:
         return offline_identity()
-    return added_by("captioner", captioner) or weights_identity(captioner)
+    if package := added_by("captioner", captioner):
+        return package
+    base, adapter = base_of(captioner)
+    weights = weights_identity(base)
+    if adapter is None or weights is None:
+        return weights
+    return f"{weights} {weights_identity(adapter, config=CONFIG)}"

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 
 from keyscore_plugin._runtime.hub import first_line
 from keyscore_plugin._runtime.optional import require
-from keyscore_plugin.captioners.adapter import with_adapter
+from keyscore_plugin.captioners.adapter import name_of, with_adapter
 from keyscore_plugin.captioners.judge import ClipQuestion, clip_prompt
 from keyscore_plugin.captioners.processing import (
     GenerativeModel,
@@ -200,7 +200,7 @@ def load_vlm(
         return VlmCaptioner(network, processor)
     network = with_adapter(network, adapter, model=model, device=device)
     captioner = VlmCaptioner(network, processor)
-    captioner.name = f"{model} + {adapter}"
+    captioner.name = name_of(model, adapter)
     return captioner
 
 

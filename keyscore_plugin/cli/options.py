@@ -54,8 +54,14 @@ def add_choice_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--captioner",
         metavar="NAME",
-        help="the model that writes a caption if you give no text: labels (no download), or the "
-        "model id or folder of a Video-LLM",
+        help="the model that writes a caption if you give no text, and that kframes asks for "
+        "clips: the model id or folder of a Video-LLM or of a PEFT adapter for one; for captions "
+        "also labels (no download)",
+    )
+    parser.add_argument(
+        "--adapter",
+        metavar="NAME",
+        help="a PEFT adapter, by its id or folder, for the Video-LLM that --captioner names",
     )
     decoders = ("auto", *names("decoder"))
     parser.add_argument(
@@ -150,7 +156,7 @@ def make_samplers(
     if not (load_models and any(sampler.needs_text for sampler in samplers)):
         return samplers
     encoder = load_encoder(args.encoder, device=args.device)
-    captioner = load_captioner(args.captioner, device=args.device)
+    captioner = load_captioner(args.captioner, device=args.device, adapter=args.adapter)
     return [make(name, encoder=encoder, captioner=captioner) for name in names]
 
 

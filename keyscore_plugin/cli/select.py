@@ -18,7 +18,7 @@ from keyscore_plugin.cli.outputs import (
 )
 from keyscore_plugin.cli.streams import detail, own_stdout, tell
 from keyscore_plugin.report import require_report_suffix, write_report
-from keyscore_plugin.report.text import facts, summary
+from keyscore_plugin.report.text import facts, summary, warnings
 from keyscore_plugin.samplers.within import within
 
 
@@ -44,9 +44,11 @@ def run(args: argparse.Namespace) -> int:
     if args.report is not None:
         require_report_suffix(args.report)
         require_writable_file(args.report)
-    sampler = within(make_sampler(args), start_seconds=args.start, end_seconds=args.end)
     with own_stdout() as print_result:
         with stage_bars():
+            # A name says nothing of an adapter, so that one is loaded here.
+            chooser = make_sampler(args, load_models=args.adapter is not None)
+            sampler = within(chooser, start_seconds=args.start, end_seconds=args.end)
             selection = sampler(
                 args.video,
                 num_frames=args.num_frames,
@@ -59,8 +61,8 @@ def run(args: argparse.Namespace) -> int:
             save_frames(selection, args.save_frames)
         if args.report is not None:
             write_report(selection, args.report)
-        for note in selection.notes:
-            tell(f"note: {note}")
+        for warning in warnings(selection):
+            tell(warning)
         if args.json:
             detail(facts(selection))
         print_result(selection.to_json() if args.json else summary(selection))

@@ -13,6 +13,7 @@ from keyscore_plugin.report.text import (
     format_time,
     from_first_frame,
     texts,
+    warnings,
 )
 from keyscore_plugin.types import ScoredFrame, Selection
 
@@ -39,7 +40,7 @@ def html_page(selection: Selection, picture: bytes) -> str:
     """
     image = base64.b64encode(picture).decode("ascii")
     name = escape(Path(selection.video).name)
-    notes = "".join(f"<p>Note: {escape(note)}</p>" for note in selection.notes)
+    notes = "".join(f"<p>{escape(warning)}</p>" for warning in warnings(selection))
     about = "\n".join(
         f"<p>{escape(line)}</p>" for line in (facts(selection), container_clock(selection)) if line
     )

@@ -116,6 +116,12 @@ def texts(selection: Selection) -> str:
     return "\n".join(parts)
 
 
+def warnings(selection: Selection) -> list[str]:
+    """What a reader must know, a line each: a fallback first, then the notes."""
+    fallback = [] if selection.fallback is None else [f"fallback: {selection.fallback}"]
+    return [*fallback, *(f"note: {note}" for note in selection.notes)]
+
+
 def stages(selection: Selection) -> str:
     """``1.23 s (decode 0.30, encode 0.91)``; stages under 5 ms are left out."""
     spent = [

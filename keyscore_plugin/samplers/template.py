@@ -36,6 +36,7 @@ class Choice:
         encoder: Name of the encoder, or None if none was used.
         candidates: STACFP's representatives, in time order.
         curves: Every scored frame, in time order.
+        fallback: Reason why another rule than the sampler's own chose; None if its own did.
         notes: Facts that a reader of the selection must know.
     """
 
@@ -47,6 +48,7 @@ class Choice:
     encoder: str | None = None
     candidates: tuple[ScoredFrame, ...] = ()
     curves: tuple[ScoredFrame, ...] = ()
+    fallback: str | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -70,6 +72,8 @@ class SamplerTemplate(ABC):
         name: The name that `Selection.sampler` records.
         needs_text: Whether a call needs a caption, a question or a captioner.
         ranks: Whether frames get a total score that a threshold can be compared with.
+        asks_judge: Whether a call asks the captioner, a Video-LLM, which clips matter, instead of
+            letting it write a caption.
         config: The settings.
         decoder: Name of the decoder.
         device: The device of the models.
@@ -78,6 +82,7 @@ class SamplerTemplate(ABC):
     name: str
     needs_text: bool = False
     ranks: bool = False
+    asks_judge: bool = False
 
     def __init__(
         self,
@@ -97,7 +102,7 @@ class SamplerTemplate(ABC):
                 model id, a folder, ``"open_clip:..."``.
             captioner: A `Captioner`, or a name as `load_captioner` takes it: ``"labels"``, the
                 model id or folder of a Video-LLM. It writes the caption of calls without a text;
-                without one such calls are refused.
+                without one such calls are refused. ``kframes`` asks it for clips.
             decoder: Name of the decoder, as `open_video` takes it.
             device: Device of models and tensors: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` ...;
                 ``"auto"`` takes a GPU if there is one.
@@ -226,6 +231,7 @@ class SamplerTemplate(ABC):
             candidates=choice.candidates,
             curves=choice.curves,
             seconds=seconds,
+            fallback=choice.fallback,
             notes=source.notes + choice.query.notes + choice.notes + request.notes(choice.scores),
         )
 

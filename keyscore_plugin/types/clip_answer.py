@@ -83,17 +83,24 @@ class ClipAnswer:
         cut = "the answer of the model was cut off; the clips before that are used"
         return (*left_out, *([cut] if self.is_cut_off else []))
 
-    def to_clips(self, *, duration_seconds: float, model: str | None) -> Clips:
+    def to_clips(
+        self, *, duration_seconds: float, start_seconds: float = 0.0, model: str | None
+    ) -> Clips:
         """The clips in time order, without overlaps: a moment goes to the better priority.
 
         Args:
-            duration_seconds: Duration of the video.
+            duration_seconds: Duration of the video, or of the part of it that the model saw.
+            start_seconds: Start of that part, which is 0 s in the answer.
             model: Name of the model that answered.
+
+        Returns:
+            The clips, in seconds from the first frame of the whole video.
         """
         return Clips.from_intervals(
-            [clip.start_seconds for clip in self.clips],
-            [clip.end_seconds for clip in self.clips],
-            end_seconds=duration_seconds,
+            [start_seconds + clip.start_seconds for clip in self.clips],
+            [start_seconds + clip.end_seconds for clip in self.clips],
+            start_seconds=start_seconds,
+            end_seconds=start_seconds + duration_seconds,
             weights=[WEIGHTS[clip.priority] for clip in self.clips],
             priorities=[clip.priority for clip in self.clips],
             reasons=[clip.reason for clip in self.clips],

@@ -107,6 +107,8 @@ class Selection:
         candidates: Representatives of STACFP with their scores, in time order.
         curves: All scored frames, for plots; not written to JSON unless asked for.
         seconds: Seconds spent in each of `STAGES`, and ``"total"``.
+        fallback: Reason why another rule than the sampler's own chose the frames, and which one;
+            None if its own rule did.
         notes: Notes that a reader must know: a text that was cut, a stream that ended early ...
 
     Raises:
@@ -139,6 +141,7 @@ class Selection:
     candidates: tuple[ScoredFrame, ...] = ()
     curves: tuple[ScoredFrame, ...] = ()
     seconds: Mapping[str, float]
+    fallback: str | None = None
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
