@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from keyscore_plugin.captioners.registry import load_captioner
     from keyscore_plugin.captioners.vlm import VlmCaptioner
     from keyscore_plugin.config import (
+        ClipsConfig,
         EncodeConfig,
         GridConfig,
         ProposalConfig,
@@ -73,6 +74,7 @@ __all__ = [
     "Caption",
     "Captioner",
     "Clips",
+    "ClipsConfig",
     "Embeddings",
     "EncodeConfig",
     "Encoder",
@@ -120,6 +122,7 @@ _PLACES = {
     "Caption": "keyscore_plugin.types:Caption",
     "Captioner": "keyscore_plugin.captioners.base:Captioner",
     "Clips": "keyscore_plugin.types:Clips",
+    "ClipsConfig": "keyscore_plugin.config:ClipsConfig",
     "Embeddings": "keyscore_plugin.types:Embeddings",
     "EncodeConfig": "keyscore_plugin.config:EncodeConfig",
     "Encoder": "keyscore_plugin.encoders.base:Encoder",
