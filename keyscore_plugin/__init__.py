@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from keyscore_plugin.captioners.registry import load_captioner
     from keyscore_plugin.captioners.vlm import VlmCaptioner
     from keyscore_plugin.config import (
+        ClipsConfig,
         EncodeConfig,
         GridConfig,
         JudgeConfig,
@@ -82,6 +83,7 @@ __all__ = [
     "ClipAnswer",
     "ClipQuestion",
     "Clips",
+    "ClipsConfig",
     "Embeddings",
     "EncodeConfig",
     "Encoder",
@@ -137,6 +139,7 @@ _PLACES = {
     "ClipAnswer": "keyscore_plugin.types:ClipAnswer",
     "ClipQuestion": "keyscore_plugin.captioners.judge:ClipQuestion",
     "Clips": "keyscore_plugin.types:Clips",
+    "ClipsConfig": "keyscore_plugin.config:ClipsConfig",
     "Embeddings": "keyscore_plugin.types:Embeddings",
     "EncodeConfig": "keyscore_plugin.config:EncodeConfig",
     "Encoder": "keyscore_plugin.encoders.base:Encoder",

@@ -65,8 +65,7 @@ def any_k(
         InputError: There is no frame, k is not a positive whole number, or the mode is unknown.
 
     Example:
-        >>> clips = Clips(starts=[2], ends=[4], weights=[1], priorities=[1], reasons=[""],
-        ...               origin="predicted")
+        >>> clips = Clips.from_intervals([2], [4], end_seconds=10, origin="predicted")
         >>> any_k(clips, 3, torch.arange(100) / 10)
         tensor([23, 30, 36])
     """
