@@ -61,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
             write_report(selection, args.report)
         for note in selection.notes:
             tell(f"note: {note}")
+        if selection.fallback is not None:
+            tell(f"fallback: {selection.fallback}")
         if args.json:
             detail(facts(selection))
         print_result(selection.to_json() if args.json else summary(selection))
