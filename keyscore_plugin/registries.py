@@ -58,6 +58,7 @@ SAMPLERS = {
     "aks": f"{_PUBLISHED}.aks:AksSampler",
     "aks-paper": f"{_PUBLISHED}.aks:AksPaperSampler",
     "bolt": f"{_PUBLISHED}.bolt:BoltSampler",
+    "clips": "keyscore_plugin.samplers.clips:ClipsSampler",
     "focus": f"{_PUBLISHED}.focus:FocusSampler",
     "iframes": f"{_PUBLISHED}.iframes:IFramesSampler",
     "katna": f"{_PUBLISHED}.katna:KatnaSampler",

@@ -15,7 +15,7 @@ from keyscore_plugin.cli.outputs import require_writable_file
 from keyscore_plugin.cli.streams import own_stdout, tell
 from keyscore_plugin.cli.words import whole_number
 from keyscore_plugin.report import require_picture_suffix, write_comparison
-from keyscore_plugin.report.text import facts, times, warnings
+from keyscore_plugin.report.text import facts, times
 from keyscore_plugin.samplers.within import within
 
 _SAMPLERS = "uniform,topk,keyscore"
@@ -73,8 +73,10 @@ def run(args: argparse.Namespace) -> int:
                 )
         write_comparison(selections, args.picture)
         for selection in selections:
-            for warning in warnings(selection):
-                tell(f"{selection.sampler}: {warning}")
+            for note in selection.notes:
+                tell(f"note: {selection.sampler}: {note}")
+            if selection.fallback is not None:
+                tell(f"fallback: {selection.sampler}: {selection.fallback}")
             print_result(f"{facts(selection)}\n  {times(selection)}")
         print_result(f"picture: {args.picture}")
     return 0

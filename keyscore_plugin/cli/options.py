@@ -16,7 +16,7 @@ from keyscore_plugin.cli.words import (
     seconds,
     whole_number,
 )
-from keyscore_plugin.config import GridKind, Guide, SamplerConfig
+from keyscore_plugin.config import ClipMode, GridKind, Guide, SamplerConfig
 from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.registries import AUTO_DECODER, names
@@ -177,6 +177,13 @@ def add_settings_options(parser: argparse.ArgumentParser) -> None:
         "question, or the mean of both; default: given",
     )
     parser.add_argument(
+        "--clip-mode",
+        type=one_of("clip mode", get_args(ClipMode)),
+        metavar="|".join(get_args(ClipMode)),
+        help="for samplers that choose clips: frames inside of the clips only (focused), or some "
+        "outside (hybrid); default: auto, which is focused below 16 frames",
+    )
+    parser.add_argument(
         "--config",
         type=_settings_file,
         metavar="FILE",
@@ -190,7 +197,7 @@ def add_settings_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME=VALUE",
         help="one setting, such as grid.sample_fps=4 or proposal.bins=8,4,4; may be repeated, and "
-        "wins over --config (--grid and --guide win over both)",
+        "wins over --config (--grid, --guide and --clip-mode win over both)",
     )
 
 
@@ -201,7 +208,7 @@ def make_config(args: argparse.Namespace) -> SamplerConfig:
         InputError: A setting is unknown, or a value is out of range.
     """
     values = SamplerConfig.of(args.config).to_dict()
-    named = [("grid.kind", args.grid), ("guide", args.guide)]
+    named = [("grid.kind", args.grid), ("guide", args.guide), ("clips.mode", args.clip_mode)]
     for name, value in [*args.set, *(one for one in named if one[1] is not None)]:
         stage, _, field = name.rpartition(".")
         if stage:

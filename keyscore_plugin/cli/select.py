@@ -18,7 +18,7 @@ from keyscore_plugin.cli.outputs import (
 )
 from keyscore_plugin.cli.streams import detail, own_stdout, tell
 from keyscore_plugin.report import require_report_suffix, write_report
-from keyscore_plugin.report.text import facts, summary, warnings
+from keyscore_plugin.report.text import facts, summary
 from keyscore_plugin.samplers.within import within
 
 
@@ -61,8 +61,10 @@ def run(args: argparse.Namespace) -> int:
             save_frames(selection, args.save_frames)
         if args.report is not None:
             write_report(selection, args.report)
-        for warning in warnings(selection):
-            tell(warning)
+        for note in selection.notes:
+            tell(f"note: {note}")
+        if selection.fallback is not None:
+            tell(f"fallback: {selection.fallback}")
         if args.json:
             detail(facts(selection))
         print_result(selection.to_json() if args.json else summary(selection))

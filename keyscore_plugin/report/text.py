@@ -116,10 +116,21 @@ def texts(selection: Selection) -> str:
     return "\n".join(parts)
 
 
-def warnings(selection: Selection) -> list[str]:
-    """What a reader must know, a line each: a fallback first, then the notes."""
-    fallback = [] if selection.fallback is None else [f"fallback: {selection.fallback}"]
-    return [*fallback, *(f"note: {note}" for note in selection.notes)]
+def clips_table(selection: Selection) -> str:
+    """The clips, one a line: start, end, priority, weight, reason; empty if there are none."""
+    clips = selection.clips
+    if clips is None:
+        return ""
+    by = f" by {clips.model}" if clips.model else ""
+    rows = zip(
+        clips.starts, clips.ends, clips.priorities, clips.weights, clips.reasons, strict=True
+    )
+    lines = [
+        f"{format_time(start):>12} - {format_time(end):<10}  priority {priority}  "
+        f"weight {weight:.3g}  {reason}".rstrip()
+        for start, end, priority, weight, reason in rows
+    ]
+    return "\n".join([f"clips ({clips.origin}{by}):", *lines])
 
 
 def stages(selection: Selection) -> str:
@@ -133,6 +144,12 @@ def stages(selection: Selection) -> str:
 
 
 def summary(selection: Selection) -> str:
-    """What ``keyscore select`` prints: the texts, the table, the facts."""
-    parts = (texts(selection), table(selection), facts(selection), container_clock(selection))
+    """What ``keyscore select`` prints: the texts, the clips, the table, the facts."""
+    parts = (
+        texts(selection),
+        clips_table(selection),
+        table(selection),
+        facts(selection),
+        container_clock(selection),
+    )
     return "\n".join(part for part in parts if part)

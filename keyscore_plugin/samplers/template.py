@@ -19,7 +19,7 @@ from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import InputError, MemoryEndedError
 from keyscore_plugin.samplers.query import DEFAULT_NUM_FRAMES, Query, SelectionRequest
 from keyscore_plugin.samplers.run import Run
-from keyscore_plugin.types import GridInfo, ScoredFrame, Selection
+from keyscore_plugin.types import Clips, GridInfo, ScoredFrame, Selection
 from keyscore_plugin.video.source import VideoInput, VideoSource, open_video
 
 
@@ -36,7 +36,8 @@ class Choice:
         encoder: Name of the encoder, or None if none was used.
         candidates: STACFP's representatives, in time order.
         curves: Every scored frame, in time order.
-        fallback: Reason why another rule than the sampler's own chose; None if its own did.
+        clips: The clips that the frames were taken from; None if there were none.
+        fallback: Why the frames were chosen by another rule than the sampler's own; None if not.
         notes: Facts that a reader of the selection must know.
     """
 
@@ -48,6 +49,7 @@ class Choice:
     encoder: str | None = None
     candidates: tuple[ScoredFrame, ...] = ()
     curves: tuple[ScoredFrame, ...] = ()
+    clips: Clips | None = None
     fallback: str | None = None
     notes: tuple[str, ...] = ()
 
@@ -230,8 +232,9 @@ class SamplerTemplate(ABC):
             looked_at=looked_at,
             candidates=choice.candidates,
             curves=choice.curves,
-            seconds=seconds,
+            clips=choice.clips,
             fallback=choice.fallback,
+            seconds=seconds,
             notes=source.notes + choice.query.notes + choice.notes + request.notes(choice.scores),
         )
 

@@ -1,0 +1,104 @@
+"""Key clips without a Video-LLM: scenes, those that a text is about, and any k frames of them."""
+
+import torch
+from torch import Tensor
+
+from keyscore_plugin._runtime.stopwatch import stage
+from keyscore_plugin.algorithm.scenes import score_segments, segments
+from keyscore_plugin.algorithm.segments import any_k
+from keyscore_plugin.algorithm.stacfp import propose_features
+from keyscore_plugin.samplers.encoding import encode_candidates_first
+from keyscore_plugin.samplers.query import mean_cosine
+from keyscore_plugin.samplers.refine import coarse_grid, refine_grid
+from keyscore_plugin.samplers.run import Run
+from keyscore_plugin.samplers.template import Choice, SamplerTemplate, frame_rows
+
+_ALIKE = (
+    "no scene of the video scores above the others with the text, so the frames are spread evenly"
+)
+
+
+class ClipsSampler(SamplerTemplate):
+    """K-frames (arXiv 2510.13891) with an encoder in place of the trained Video-LLM.
+
+    A call decodes and embeds the frames that ``keyscore`` does, so it takes as long. The video is
+    cut into scenes where its colours change. Scenes that score with the text above the median of
+    the video are its clips, the best ones of priority 1. The budget is shared out over the clips
+    and spread evenly inside of each, so that an action is shown as a whole. `ClipsConfig.mode`
+    decides how many frames go to the rest of the video.
+
+    The frames come from the whole video, not from the grid alone. `Selection.scores` holds the
+    cosine of the scored frame nearest to each. If all scenes score alike, the frames are those of
+    ``uniform``, and `Selection.fallback` says so.
+    """
+
+    name = "clips"
+    needs_text = True
+
+    def _choose(self, run: Run) -> Choice:
+        config, request, source = self.config, run.request, run.source
+        run.require_text()
+        coarse = coarse_grid(run)
+        grid, histograms = run.look_with_histograms(run.as_encoded(coarse.grid))
+        start_pts = source.start_pts_seconds
+        times = source.pts_seconds() - start_pts
+        with stage("propose"):
+            candidates = propose_features(
+                histograms, grid.indices, grid.pts_seconds, config.proposal
+            )
+            scenes = segments(
+                histograms,
+                grid.pts_seconds - start_pts,
+                start_seconds=float(times[0]),
+                end_seconds=float(times[0]) + source.duration_seconds,
+                clusters=candidates.labels,
+                at_keyframes=coarse.grid.kind == "keyframes",
+                config=config.clips,
+            )
+        query = run.query(grid, candidates.rows)
+        with stage("encode"):
+            n_encoded = max(coarse.encode.max_encoded, request.at_least)
+            rows, embedded = encode_candidates_first(
+                grid, candidates, query.embeddings, run.encoder, n_encoded=n_encoded
+            )
+        refined = refine_grid(run, embedded, query, n_coarse=len(grid))
+        frames = refined.frames
+        with stage("score"):
+            cosines = mean_cosine(frames, query.embeddings).cpu()
+            clips = score_segments(
+                scenes, cosines, frames.pts_seconds - start_pts, model=run.encoder.name
+            )
+        with stage("select"):
+            chosen = any_k(
+                clips,
+                request.at_least,
+                times,
+                mode=config.clips.mode,
+                duration_seconds=source.duration_seconds,
+            )
+        pts_seconds = source.pts_seconds(chosen)
+        return Choice(
+            indices=chosen,
+            pts_seconds=pts_seconds,
+            scores=cosines[_nearest(frames.pts_seconds, pts_seconds)],
+            looked_at=refined.looked_at,
+            query=query,
+            encoder=run.encoder.name,
+            curves=frame_rows(
+                frames.indices,
+                frames.pts_seconds,
+                cluster=candidates.labels[rows[refined.rows]],
+                semantic=cosines,
+                total=cosines,
+            ),
+            clips=clips if len(clips) else scenes,
+            fallback=None if len(clips) else _ALIKE,
+            notes=refined.notes,
+        )
+
+
+def _nearest(times: Tensor, moments: Tensor) -> Tensor:
+    """``(k,)`` rows of the ``(n,)`` rising times that are nearest to ``(k,)`` moments."""
+    after = torch.searchsorted(times, moments).clamp(max=len(times) - 1)
+    before = (after - 1).clamp(min=0)
+    return torch.where(times[after] - moments < moments - times[before], after, before)
