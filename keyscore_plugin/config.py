@@ -335,11 +335,10 @@ class JudgeConfig(_Settings):
     """What a Video-LLM sees when ``kframes`` asks it for clips.
 
     Attributes:
-        num_frames: Frames that it sees, evenly in time. Ours: the paper trains with 256, which at
-            ``short_side`` cost a Qwen2.5-VL about 31,000 tokens; 64 cost 7,700, which models read
-            that nobody trained for the task.
-        short_side: Pixels of a frame's shorter side. Ours: about 110 visual tokens for a wide
-            frame.
+        num_frames: Frames that it sees, evenly in time. Ours: the paper trains with 256, which cost
+            a Qwen2.5-VL about 39,000 tokens; 64 cost 10,000.
+        short_side: Pixels of a frame's shorter side. Ours: a 16:9 frame costs 144 visual tokens in
+            Qwen2.5-VL, the least that its processor allows, and 84 in Qwen3-VL.
         max_new_tokens: Most tokens of its answer. Ours: room for ten clips; an answer that is cut
             off keeps its whole clips.
 
