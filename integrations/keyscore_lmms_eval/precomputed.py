@@ -188,7 +188,7 @@ def _same_id(entry: Entry, wanted: Wanted) -> bool:
 
 
 def _same_question(entry: Entry, wanted: Wanted) -> bool:
-    # A file may have the question alone, the task asks it with its options.
+    # A file may hold only the question, while the task asks it with its options.
     return entry.question is not None and entry.question in (wanted.question or "")
 
 

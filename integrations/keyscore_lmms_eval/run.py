@@ -197,7 +197,7 @@ def check_arguments(
     for name, value in host.asks:
         if model_args.get(name) != value:
             raise InputError(
-                f"this model of lmms-eval reads videos with {name}={value} alone; add it to "
+                f"this model of lmms-eval reads videos only with {name}={value}; add it to "
                 "model_args"
             )
     folds = host.processor is not None
@@ -216,8 +216,8 @@ def _captioner(arguments: SamplerArguments, model: Any, processor: Any) -> Capti
         return arguments.captioner
     if processor is None:
         raise InputError(
-            "sampler_captioner=model needs a model of transformers, and this one is none; "
-            "name another captioner, or use guide=question"
+            "sampler_captioner=model needs a model that runs in transformers, and this one does "
+            "not; name another captioner, or use guide=question"
         )
     return VlmCaptioner(model.model, stock_copy(processor))
 

@@ -11,7 +11,7 @@ from keyscore_plugin.types.numbers import is_real
 
 _ID_FIELDS = ("question_id", "id", "qid", "q_uid", "uid", "question_idx")
 _VIDEO_FIELDS = ("video", "video_name", "video_path", "videoID", "video_id", "video_idx")
-# Where the frames stand: ours, WFS-SB, TSPO; BOLT gives seconds.
+# Fields that hold the frame indices: ours, that of WFS-SB, that of TSPO. BOLT gives seconds.
 _INDEX_FIELDS = ("indices", "keyframe_indices", "frame_idx")
 _SECONDS_FIELD = "frames"
 

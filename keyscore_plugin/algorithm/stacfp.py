@@ -53,9 +53,9 @@ def propose_features(
 ) -> Candidates:
     """`propose` for a caller that made the histograms batch by batch.
 
-    Frames that are all alike give one candidate, the one in the middle: by time alone k = 2 would
-    win with a silhouette of .6. A grid of no more than k_min frames is not clustered: each frame
-    stands for itself.
+    If all histograms are equal there is one candidate, the frame in the middle; clustered by time
+    alone, k = 2 would win with a silhouette of .6. A grid of at most k_min frames is not clustered:
+    each frame is a candidate.
 
     Args:
         histograms: ``(n, n_bins)`` float32 histograms whose rows sum to 1; the computation runs on

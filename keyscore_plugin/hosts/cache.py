@@ -40,7 +40,7 @@ class SelectionCache:
     and the entries are equal. An entry that was cut or changed counts as missing.
 
     Args:
-        folder: Folder of the selections, made at the first entry. None is ``selections`` in the
+        folder: Folder of the selections, made at the first entry. None means ``selections`` in the
             user's cache: ``KEYSCORE_CACHE``, or the one of the system.
 
     Attributes:

@@ -75,7 +75,7 @@ class SamplerPool:
         """The sampler of this name that scores by this guide; None keeps the guide of `config`.
 
         Raises:
-            InputError: There is no such sampler or device.
+            InputError: The sampler or the device is unknown.
         """
         if (name, guide) not in self._made:
             self._made[name, guide] = get_sampler(

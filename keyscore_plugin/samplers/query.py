@@ -78,7 +78,7 @@ class SelectionRequest:
         """Whether a caption scores the frames under ``guide``, and whether the question does.
 
         Raises:
-            InputError: The guide wants a question and there is none.
+            InputError: The guide needs a question, and the call gives none.
         """
         if guide == "given":
             return self.caption is not None or self.question is None, (

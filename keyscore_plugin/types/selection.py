@@ -161,7 +161,7 @@ class Selection:
             raise InputError(f"Selection.scores must be finite, got {self.scores}")
 
     def _take_plain_numbers(self) -> None:
-        """Keep numbers as Python's own, and lists of them, whatever array they were given as."""
+        """Convert numbers and arrays to Python's own numbers and lists of them."""
         for name in ("num_frames", "threshold", "duration_seconds", "average_fps", "n_frames"):
             object.__setattr__(self, name, plain(getattr(self, name)))
         for name, number in (("indices", index), ("pts_seconds", float), ("scores", float)):

@@ -380,6 +380,6 @@ def _pixels(image: Image.Image, *, name: str) -> Tensor:
     try:
         upright = ImageOps.exif_transpose(image) if _has_exif(image) else image
         return torch.from_numpy(np.array(upright.convert("RGB")))
-    # What Pillow raises for an image that is damaged, or was closed meanwhile.
+    # Pillow raises these for an image that is damaged, or was closed by another thread.
     except (OSError, SyntaxError, ValueError, AssertionError) as error:
         raise _unreadable(name, error) from error

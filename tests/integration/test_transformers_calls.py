@@ -426,7 +426,7 @@ REFUSED: dict[str, tuple[Callable[[Any, str], Any], str]] = {
     ),
     "two videos in one block": (
         lambda p, v: p.apply_chat_template(messages([v, v]), sampler="uniform", **ANSWER),
-        "a content block has 2 videos; give each one a block of its own",
+        "a content block has 2 videos; give each one a separate block",
     ),
     "a budget of ours without a sampler": (
         lambda p, v: p.apply_chat_template(messages(v), token_budget=4, **ANSWER),

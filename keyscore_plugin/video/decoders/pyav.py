@@ -111,7 +111,8 @@ class PyAVSource(ScannedSource):
         """What the decoder may leave out for this grid."""
         if not self._index.seekable:
             return "rough"
-        # Not for one alone: some decoders call no frame a keyframe, and would leave it out.
+        # A single row is read differently: some decoders mark no frame as a keyframe, and would
+        # leave it out.
         if len(rows) > 1 and self._index.keyframe[rows].all():
             return "keyframes"
         # Two grid points may never have the same stand-in.

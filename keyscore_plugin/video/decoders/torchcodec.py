@@ -180,10 +180,10 @@ class TorchCodecCudaSource(TorchCodecSource):
 
 
 def _show_to_driver(device: str) -> None:
-    """Make a GPU current to its driver too, which NVDEC belongs to.
+    """Make a GPU current in its driver too, which NVDEC needs.
 
-    In a new thread the driver knows no GPU until a kernel has run. torchcodec sees to that only
-    where it opens a video, and frames are decoded elsewhere.
+    In a new thread the driver has no current GPU until a kernel has run. torchcodec runs one only
+    in the thread that opens a video, but frames may be decoded in others.
     """
     torch.zeros(1, device=device)
 
