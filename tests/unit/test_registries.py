@@ -42,7 +42,7 @@ GROUPS = "".join(
 
 
 def install(folder: Path, package: str, entry_points: str) -> None:
-    """What pip leaves of a package: its metadata beside its modules."""
+    """What pip leaves of a package: its metadata next to its modules."""
     metadata = folder / f"{package}-1.2.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.2\n")

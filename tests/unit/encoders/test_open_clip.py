@@ -383,7 +383,7 @@ def test_code_that_comes_with_a_tokenizer_is_never_run(
 def test_a_torchvision_that_does_not_load_is_named_and_listed(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As PyPI's beside a CPU torch; OpenCLIP could not be imported."""
+    """A torchvision of PyPI with a CPU torch, with which OpenCLIP cannot be imported."""
     broken = tmp_path / "site" / "torchvision"
     broken.mkdir(parents=True)
     (broken / "__init__.py").write_text("raise RuntimeError('operator nms does not exist')")
