@@ -122,7 +122,7 @@ class SampledRun:
         """Inside the block the requests ask for the chosen frames."""
         own = {id(instance): (instance, instance.arguments) for instance in instances}
         budget = getattr(self._model, self._host.budget)
-        # Some hosts sample once more from what they get, which this makes the identity.
+        # Some models sample again from the frames they get; with this number they take all of them.
         most = max((plan.n_shown for key in own for plan in plans[key]), default=budget)
         setattr(self._model, self._host.budget, most)
         try:
@@ -159,7 +159,7 @@ class SampledRun:
         *,
         end_to_end_seconds: float,
     ) -> None:
-        # A process without documents answers one of another process, only to keep step.
+        # A process without documents repeats one of another process, so that all make equal calls.
         counted = [
             plan
             for key, several in plans.items()

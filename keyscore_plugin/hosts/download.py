@@ -181,7 +181,7 @@ def downloaded(url: str, limits: DownloadLimits, *, allowed_by: str) -> Iterator
         path = Path(folder, f"video{Path(re.split('[?#]', url)[0]).suffix}")
         download = _Download(url, limits, more)
         try:
-            # A thread of its own, since the caller may already run an event loop.
+            # In a separate thread, since the caller may already run an event loop.
             with start_blocking_portal() as portal:
                 portal.call(download.to, path)
         except TimeoutError as error:

@@ -25,12 +25,11 @@ _FAR_SECONDS = 25.0
 
 
 def coarse_grid(run: Run) -> SamplerConfig:
-    """The settings of the first look; those of the only one, unless the grid is ``"refine"``.
+    """Return the settings of the first grid; unless the kind is ``"refine"``, it is the only one.
 
-    The first look of ``"refine"`` takes the codec's keyframes, but no more of them than an even
-    grid has frames, and embeds fewer by as many as the second look may take. Keyframes that leave a
-    stretch out do not show the video: then the first look takes frames evenly in time, thinned in
-    the same way.
+    The first grid of ``"refine"`` is the codec's keyframes, at most as many as an even grid has
+    frames. Fewer of them are embedded, which leaves frames for the second grid. If some stretch of
+    the video has no keyframe, the first grid is evenly in time instead, thinned in the same way.
     """
     config, grid = run.config, run.config.grid
     if grid.kind != "refine":

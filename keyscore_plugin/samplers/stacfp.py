@@ -1,4 +1,4 @@
-"""STACFP alone: the proposals as the selection. Reads no text and needs no encoder."""
+"""STACFP without scores: the proposals are the selection, so it needs no text and no encoder."""
 
 from dataclasses import replace
 

@@ -157,7 +157,7 @@ class TextEmbedding:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Candidates:
-    """STACFP's proposals (Algorithm 1): one representative frame a cluster, in time order.
+    """STACFP's proposals (Algorithm 1): one representative frame per cluster, in time order.
 
     Attributes:
         rows: ``(n_candidates,)`` int64 rows of the grid.

@@ -49,7 +49,17 @@ class Caption:
 
 @dataclass(frozen=True, slots=True)
 class ScoredFrame:
-    """One frame that was looked at closely. Scores are None where a sampler makes none."""
+    """One scored frame of a video, with its scores; a score that the sampler lacks is None.
+
+    Attributes:
+        index: Frame index, 0-based in display order.
+        pts_seconds: Presentation time in seconds, from the container.
+        cluster: STACFP cluster of the frame.
+        semantic: Cosine of frame and text (eq. 2), min-max normalised over the frames.
+        temporal: Cosine of frame and whole video (eq. 3), min-max normalised.
+        drop: Fall of the video-text cosine without the frame (eq. 4), min-max normalised.
+        total: Score that ranks the frames; KeyScore's is eq. 1.
+    """
 
     index: int
     pts_seconds: float
@@ -62,12 +72,12 @@ class ScoredFrame:
 
 @dataclass(frozen=True, slots=True)
 class GridInfo:
-    """What was decoded, small, in order to choose.
+    """The grid of a selection: the frames that were decoded, small, to choose from.
 
     Attributes:
-        kind: Where the first look went: `GridConfig.kind`, or ``"all"``, every frame of the video.
-        n_first: Frames of the first look; for most samplers there is no other.
-        n_closer: Further frames of the second look, around what scored in the first.
+        kind: Kind of the first grid: `GridConfig.kind`, or ``"all"``, every frame of the video.
+        n_first: Number of frames in the first grid; most samplers have no other.
+        n_closer: Number of further frames around those of the first grid that score.
     """
 
     kind: str

