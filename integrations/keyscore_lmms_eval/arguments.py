@@ -107,7 +107,9 @@ class SamplerArguments:
             raise InputError(f"num_frames must be a whole number >= 1, got {shown(n)}")
         object.__setattr__(self, "num_frames", plain(n))
         if self.guide is not None and self.guide not in ("question", "caption", "both"):
-            raise InputError(f"guide {shown(self.guide)} is not question|caption|both")
+            raise InputError(
+                f"guide {shown(self.guide)} is not question|caption|both; give one of these"
+            )
         if self.pair is not None:
             check_pair(self.pair)
         if (self.sampler == PRECOMPUTED) != (self.sampler_file is not None):
@@ -210,14 +212,21 @@ def _content(path: str | os.PathLike[str]) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+        raise InputError(
+            f"cannot read {path}: {error.strerror or error}; check the name of the file"
+        ) from error
 
 
 def _json_object(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(_content(path))
     except ValueError as error:
-        raise InputError(f"sampler_config={path} is not JSON: {error}") from error
+        raise InputError(
+            f"sampler_config={path} is not JSON: {error}; write the settings as one JSON object"
+        ) from error
     if not isinstance(values, dict):
-        raise InputError(f"sampler_config={path} holds {type(values).__name__}, not an object")
+        raise InputError(
+            f"sampler_config={path} holds {type(values).__name__}, not an object; write the "
+            "settings as one JSON object"
+        )
     return values

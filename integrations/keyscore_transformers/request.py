@@ -174,7 +174,9 @@ def _of_video(name: str, value: Any, i: int, n_videos: int) -> Any:
     ):
         flat = [v for part in value for v in (part if isinstance(part, (list, tuple)) else [part])]
         if len(flat) != n_videos:
-            raise InputError(f"{name} has {len(flat)} entries for {n_videos} videos")
+            raise InputError(
+                f"{name} has {len(flat)} entries for {n_videos} videos; give one for each video"
+            )
         return flat[i]
     return value
 

@@ -79,7 +79,10 @@ def hsv_histograms(pixels: Tensor, *, bins: Bins) -> Tensor:
         )
     n_pixels = pixels.shape[1] * pixels.shape[2]
     if n_pixels == 0:
-        raise InputError(f"frames of {tuple(pixels.shape[1:3])} pixels have no colours to count")
+        raise InputError(
+            f"frames of {tuple(pixels.shape[1:3])} pixels have no colours to count; give frames of "
+            "at least one pixel"
+        )
     table = _bin_of_colour(bins, pixels.device)
     counts = torch.zeros(len(pixels), prod(bins), dtype=torch.int32, device=pixels.device)
     on_cpu = pixels.device.type == "cpu"

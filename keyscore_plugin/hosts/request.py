@@ -84,4 +84,6 @@ class HostRequest:
         if sum(budget is not None for budget in budgets) > 1:
             raise InputError("num_frames, threshold and token_budget exclude each other; give one")
         if self.guide is not None and self.guide not in get_args(Guide):
-            raise InputError(f"guide {shown(self.guide)} is not {'|'.join(get_args(Guide))}")
+            raise InputError(
+                f"guide {shown(self.guide)} is not {'|'.join(get_args(Guide))}; give one of these"
+            )

@@ -85,7 +85,10 @@ class SelectionRequest:
                 self.caption is None and self.question is not None
             )
         if guide in ("question", "both") and self.question is None:
-            raise InputError(f"guide={shown(guide)} scores with the question, and none was given")
+            raise InputError(
+                f"guide={shown(guide)} scores with the question, and none was given; give a "
+                "question, or another guide"
+            )
         return guide in ("caption", "both"), guide in ("question", "both")
 
 

@@ -55,7 +55,8 @@ class ScoredFrame:
         index: Frame index, 0-based in display order.
         pts_seconds: Presentation time in seconds, from the container.
         cluster: STACFP cluster of the frame.
-        semantic: Cosine of frame and text (eq. 2), min-max normalised over the frames.
+        semantic: Cosine of frame and text (eq. 2); KeyScore normalises it by min-max over the
+            scored frames, other samplers do not.
         temporal: Cosine of frame and whole video (eq. 3), min-max normalised.
         drop: Fall of the video-text cosine without the frame (eq. 4), min-max normalised.
         total: Score that ranks the frames; KeyScore's is eq. 1.
@@ -265,7 +266,9 @@ class Selection:
             values["notes"] = tuple(values.get("notes", ()))
             return cls(**values)
         except TypeError as error:
-            raise InputError(f"not a Selection: {error}") from error
+            raise InputError(
+                f"not a Selection: {error}; give the values that to_dict returned"
+            ) from error
 
     @classmethod
     def from_json(cls, text: str) -> "Selection":
@@ -281,7 +284,10 @@ class Selection:
                 f"not a Selection: not JSON ({error}); give the text that to_json wrote"
             ) from error
         if not isinstance(values, dict):
-            raise InputError(f"not a Selection: expected an object, got {type(values).__name__}")
+            raise InputError(
+                f"not a Selection: expected an object, got {type(values).__name__}; give the text "
+                "that to_json wrote"
+            )
         return cls.from_dict(values)
 
 

@@ -230,7 +230,8 @@ def checked_indices(indices: Sequence[int] | Tensor, *, n_frames: int, path: str
     wrong = rows[(rows < 0) | (rows >= n_frames)]
     if len(wrong):
         raise InputError(
-            f"frame {int(wrong[0])} is not in {path}, which has frames 0 to {n_frames - 1}"
+            f"frame {int(wrong[0])} is not in {path}, which has frames 0 to {n_frames - 1}; give "
+            "indices of these"
         )
     return rows.to("cpu", torch.int64)
 
@@ -251,7 +252,10 @@ def checked_grid(grid: Sequence[int] | Tensor, *, n_frames: int, path: str) -> T
     """
     rows = checked_indices(grid, n_frames=n_frames, path=path)
     if bool((rows.diff() <= 0).any()):
-        raise InputError("the grid must be rising frame indices without repetition")
+        raise InputError(
+            "the grid must be rising frame indices without repetition; sort it, and leave out "
+            "repeated ones"
+        )
     return rows
 
 
