@@ -24,8 +24,7 @@ def _require_time_order(value: Any) -> None:
     """Check that ``pts_seconds`` of ``value`` does not fall."""
     if bool((value.pts_seconds.diff() < 0).any()):
         raise InputError(
-            f"pts_seconds of {type(value).__name__} fall, and its rows must be in time order; sort "
-            "them by time"
+            f"{type(value).__name__} needs its rows in time order; sort them by pts_seconds"
         )
 
 
