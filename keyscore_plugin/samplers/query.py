@@ -12,7 +12,7 @@ from keyscore_plugin.algorithm.scoring import score
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.config import Guide, ScoreConfig
 from keyscore_plugin.errors import InputError, shown
-from keyscore_plugin.types import Caption, Embeddings, Frames, FrameScores, TextEmbedding
+from keyscore_plugin.types import Caption, Embeddings, Frames, FrameScores, Reading, TextEmbedding
 from keyscore_plugin.types.numbers import is_real, is_whole, plain
 
 DEFAULT_NUM_FRAMES = 8  # N_UFP of sec. 4.1.4, the usual budget of a Video-LLM
@@ -182,18 +182,18 @@ def notes_on_texts(texts: Sequence[TextEmbedding]) -> tuple[str, ...]:
         for text in texts
         if text.n_tokens_cut
     ]
-    return (*cuts, *(_unread(text) for text in texts if text.reading and text.reading.unread))
+    read = ((text.model, text.reading) for text in texts if text.reading is not None)
+    return (*cuts, *(_unread(model, reading) for model, reading in read if reading.unread))
 
 
-def _unread(text: TextEmbedding) -> str:
-    assert text.reading is not None
-    n_words, words = text.reading.n_words, text.reading.unread
+def _unread(model: str, reading: Reading) -> str:
+    n_words, words = reading.n_words, reading.unread
     if len(words) == n_words:
         return (
-            f"the encoder {text.model} can read no word of the text ({shown(' '.join(words))}), so "
+            f"the encoder {model} can read no word of the text ({shown(' '.join(words))}), so "
             "its scores say nothing; give the text in English, or an encoder of its language"
         )
     return (
-        f"the encoder {text.model} cannot read {len(words)} of {n_words} words of the text, such "
+        f"the encoder {model} cannot read {len(words)} of {n_words} words of the text, such "
         f"as {shown(words[0])}; give them in English, or an encoder that reads them"
     )

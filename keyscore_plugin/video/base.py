@@ -1,7 +1,9 @@
 """What every video has: its facts, true times and frames; and the checks of what is asked of it."""
 
-from collections.abc import Iterator, Sequence
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
+from threading import Lock
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -158,6 +160,79 @@ class VideoSource(Protocol):
         self.close()
 
 
+class CheckedVideo(VideoSource):
+    """A video that checks what is asked of it; a subclass adds the pixels.
+
+    Threads that share a video take turns: no decoder is made for two, and most crash.
+
+    Args:
+        facts: Facts of the video.
+        seconds: ``(n,)`` float64 times of its frames.
+        notes: What a reader must know.
+    """
+
+    def __init__(self, facts: VideoFacts, seconds: Tensor, notes: Iterable[str]) -> None:
+        self.facts = facts
+        self._seconds = seconds
+        self._notes = list(notes)
+        self._closed = False
+        self._one_thread = Lock()
+
+    @property
+    @override
+    def notes(self) -> tuple[str, ...]:
+        return tuple(self._notes)
+
+    @override
+    def pts_seconds(self, indices: Sequence[int] | Tensor | None = None) -> Tensor:
+        if indices is None:
+            return self._seconds.clone()
+        return self._seconds[checked_indices(indices, n_frames=self.n_frames, path=self.path)]
+
+    @override
+    def read(
+        self, indices: Sequence[int] | Tensor, *, size: tuple[int, int] | None = None
+    ) -> Frames:
+        self._check_open()
+        rows = checked_indices(indices, n_frames=self.n_frames, path=self.path)
+        height, width = (self.height, self.width) if size is None else checked_size(size)
+        pixels = torch.empty((0, height, width, 3), dtype=torch.uint8)
+        if len(rows):
+            with self._one_thread:
+                self._check_open()  # another thread may have closed it meanwhile
+                pixels = self._read(rows, (height, width))
+        return Frames(pixels, rows, self._seconds[rows])
+
+    @override
+    def thumbnails(self, grid: Sequence[int] | Tensor, *, short_side: int) -> Iterator[Frames]:
+        self._check_open()
+        rows = checked_grid(grid, n_frames=self.n_frames, path=self.path)
+        size = thumbnail_size(short_side, height=self.height, width=self.width)
+        return self._thumbnails(rows, size) if len(rows) else iter(())
+
+    @override
+    def close(self) -> None:
+        """Free the decoder once no other thread decodes. Closing twice is fine."""
+        with self._one_thread:
+            self._closed = True
+            self._free()
+
+    @abstractmethod
+    def _read(self, rows: Tensor, size: tuple[int, int]) -> Tensor:
+        """``(m, height, width, 3)`` uint8 upright pixels of one frame or more, in any order."""
+
+    @abstractmethod
+    def _thumbnails(self, rows: Tensor, size: tuple[int, int]) -> Iterator[Frames]:
+        """Batches of upright frames near rising ``rows``, scaled to ``size`` (height, width)."""
+
+    def _free(self) -> None:
+        """Free what decodes; nothing is decoded after that."""
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise VideoError(self.path, "it was closed", "use it inside its `with` block")
+
+
 class ForwardedVideo(VideoSource):
     """A video that forwards to another one; a subclass overrides what differs.
 
@@ -199,11 +274,6 @@ class ForwardedVideo(VideoSource):
     def _rows(self, indices: Sequence[int] | Tensor) -> Tensor:
         """The indices, checked here: an error names this video, not the one it forwards to."""
         return checked_indices(indices, n_frames=self.n_frames, path=self.path)
-
-
-def closed_error(path: str) -> VideoError:
-    """The error for a video that is used after it was closed."""
-    return VideoError(path, "it was closed", "use it inside its `with` block")
 
 
 def checked_indices(indices: Sequence[int] | Tensor, *, n_frames: int, path: str) -> Tensor:
