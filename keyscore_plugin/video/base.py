@@ -195,7 +195,7 @@ class CheckedVideo(VideoSource):
     ) -> Frames:
         self._check_open()
         rows = checked_indices(indices, n_frames=self.n_frames, path=self.path)
-        height, width = (self.height, self.width) if size is None else checked_size(size)
+        height, width = (self.height, self.width) if size is None else _checked_size(size)
         pixels = torch.empty((0, height, width, 3), dtype=torch.uint8)
         if len(rows):
             with self._one_thread:
@@ -206,8 +206,10 @@ class CheckedVideo(VideoSource):
     @override
     def thumbnails(self, grid: Sequence[int] | Tensor, *, short_side: int) -> Iterator[Frames]:
         self._check_open()
-        rows = checked_grid(grid, n_frames=self.n_frames, path=self.path)
-        size = thumbnail_size(short_side, height=self.height, width=self.width)
+        rows = checked_indices(grid, n_frames=self.n_frames, path=self.path)
+        if bool((rows.diff() <= 0).any()):
+            raise InputError("the grid must be rising frame indices without repetition")
+        size = _thumbnail_size(short_side, height=self.height, width=self.width)
         return self._thumbnails(rows, size) if len(rows) else iter(())
 
     @override
@@ -313,36 +315,16 @@ def _as_tensor(indices: Sequence[int] | Tensor) -> Tensor:
     return rows.to(torch.int64) if rows.dtype in _UNSIGNED else rows
 
 
-def checked_grid(grid: Sequence[int] | Tensor, *, n_frames: int, path: str) -> Tensor:
-    """``(n,)`` int64 on the CPU, rising, all inside the video.
-
-    Raises:
-        InputError: `checked_indices` refuses them, or they do not rise.
-    """
-    rows = checked_indices(grid, n_frames=n_frames, path=path)
-    if bool((rows.diff() <= 0).any()):
-        raise InputError("the grid must be rising frame indices without repetition")
-    return rows
-
-
-def thumbnail_size(short_side: int, *, height: int, width: int) -> tuple[int, int]:
-    """(height, width) with the given short side, aspect ratio kept, never larger.
-
-    Raises:
-        InputError: The short side is not a number of pixels.
-    """
+def _thumbnail_size(short_side: int, *, height: int, width: int) -> tuple[int, int]:
+    """(height, width) with the given short side, aspect ratio kept, never larger."""
     if not (is_real(short_side) and short_side >= 1):
         raise InputError(f"short_side must be at least 1 pixel, got {shown(short_side)}")
     scale = min(1.0, float(short_side) / min(height, width))
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def checked_size(size: tuple[int, int]) -> tuple[int, int]:
-    """(height, width), if they are two whole numbers of at least 1.
-
-    Raises:
-        InputError: The size is something else.
-    """
+def _checked_size(size: tuple[int, int]) -> tuple[int, int]:
+    """(height, width), if they are two whole numbers of at least 1."""
     sides = [plain(side) for side in size] if isinstance(size, (tuple, list)) else []
     if len(sides) != 2 or not all(is_whole(side) and side >= 1 for side in sides):
         raise InputError(
