@@ -13,6 +13,7 @@ from keyscore_plugin.algorithm.stacfp import propose_features
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.config import GridConfig, SamplerConfig
 from keyscore_plugin.encoders.base import Encoder
+from keyscore_plugin.errors import InputError
 from keyscore_plugin.samplers.encoding import (
     encode_candidates_first,
     encode_in_blocks,
@@ -23,10 +24,8 @@ from keyscore_plugin.samplers.query import (
     DEFAULT_NUM_FRAMES,
     Query,
     SelectionRequest,
-    require_query,
-    resolve_query,
 )
-from keyscore_plugin.types import Candidates, Embeddings, Frames
+from keyscore_plugin.types import Candidates, Caption, Embeddings, Frames
 from keyscore_plugin.video.grid import grid_indices, uniform_indices
 from keyscore_plugin.video.source import VideoSource
 
@@ -67,7 +66,13 @@ class Run:
             InputError: A text is wanted, the caller gave none, and there is no captioner.
         """
         with stage("caption"):
-            require_query(self.request, self.config.guide, self.get_captioner())
+            captioner = self.get_captioner()
+        wants_caption, _ = self.request.texts(self.config.guide)
+        if wants_caption and self.request.caption is None and captioner is None:
+            raise InputError(
+                "no text to score the frames with; give a caption, give a question, "
+                "or name a captioner (captioner='labels' needs no download)"
+            )
 
     @contextmanager
     def read_grid(
@@ -185,6 +190,8 @@ class Run:
     def query(self, grid: ThumbnailStore, rows: Tensor | None = None) -> Query:
         """Decide which texts score, let the captioner write one if none is given, and embed them.
 
+        A question is never replaced by a caption, nor by its answer.
+
         Args:
             grid: The frames that a captioner may describe.
             rows: ``(n,)`` rows of the grid that it describes; None describes `DEFAULT_NUM_FRAMES`
@@ -198,10 +205,16 @@ class Run:
             even = uniform_indices(grid.pts_seconds, DEFAULT_NUM_FRAMES)
             return grid[even if rows is None else rows].since(self.source.start_pts_seconds)
 
+        self.require_text()
+        wants_caption, wants_question = self.request.texts(self.config.guide)
+        question = self.request.question if wants_question else None
+        caption = None
         with stage("caption"):
-            caption, question = resolve_query(
-                self.request, self.config.guide, self.get_captioner(), described
-            )
+            captioner = self.get_captioner()
+            if wants_caption and self.request.caption is not None:
+                caption = Caption(self.request.caption, origin="given")
+            elif wants_caption and captioner is not None:
+                caption = captioner.caption(described())
         with stage("encode"):
             texts = [caption.text if caption else None, question]
             encoded = (self.encoder.encode_text(text) for text in texts if text is not None)

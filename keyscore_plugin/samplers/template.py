@@ -70,6 +70,7 @@ class SamplerTemplate(Sampler, ABC):
 
     Attributes:
         ranks: Whether frames get a total score that a threshold can be compared with.
+        default_num_frames: The budget of a call that names none; None leaves it to the sampler.
         config: The settings.
         decoder: Name of the decoder.
         device: The device of the models.
@@ -77,6 +78,7 @@ class SamplerTemplate(Sampler, ABC):
 
     needs_text = False
     ranks: bool = False
+    default_num_frames: int | None = DEFAULT_NUM_FRAMES
 
     def __init__(
         self,
@@ -147,7 +149,7 @@ class SamplerTemplate(Sampler, ABC):
         if threshold is not None and not self.ranks:
             raise InputError(f"{self.name} ranks no frames, so it has no threshold; use num_frames")
         if num_frames is None and threshold is None:
-            num_frames = self._default_num_frames()
+            num_frames = self.default_num_frames
         request = SelectionRequest(num_frames, threshold, caption, question)
         with counting() as stopwatch, ExitStack() as stack:
             with stage("decode"):
@@ -219,10 +221,6 @@ class SamplerTemplate(Sampler, ABC):
                 f"frames of {run.source.path}; free some of it, give a grid of fewer max_frames or "
                 "a smaller short_side, or use device='cpu'"
             ) from error
-
-    def _default_num_frames(self) -> int | None:
-        """The budget of a call that names none."""
-        return DEFAULT_NUM_FRAMES
 
     def _settings(self) -> dict[str, Any]:
         """The settings that `Selection.config` records."""
