@@ -5,8 +5,6 @@ frames (tests/contract/test_decoders.py, test_torchcodec_cuda.py).
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -160,18 +158,12 @@ class TorchCodecCudaSource(TorchCodecSource):
 
     @override
     def _batch(self, rows: Ints, size: tuple[int, int]) -> Tensor:
-        with self._gpu_of_thread():
+        with torch.cuda.device(self.device):
+            _show_to_driver(self.device)
             pixels = super()._batch(rows, size)
         if fallback := self._open_decoder.cpu_fallback:
             self._note(f"torchcodec decoded on the CPU: {' '.join(str(fallback).split())}")
         return pixels
-
-    @contextmanager
-    def _gpu_of_thread(self) -> Iterator[None]:
-        """Make the GPU current in this thread, to its driver too."""
-        with torch.cuda.device(self.device):
-            _show_to_driver(self.device)
-            yield
 
     @override
     def _why_not_opened(self, error: Exception) -> str:
