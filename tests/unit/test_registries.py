@@ -160,4 +160,3 @@ def test_a_sampler_that_reads_no_text_loads_no_model_code() -> None:
     ).split()
     assert not {f"keyscore_plugin.encoders.{name}" for name in models} & set(said)
     assert "keyscore_plugin.captioners.vlm" not in said
-    assert len(said) <= 45, said
