@@ -1,5 +1,7 @@
 """Frames and histograms of long videos, made of moving crops of short real clips."""
 
+from functools import cache
+
 import av
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +52,7 @@ def long_film(n: int, *, seed: int) -> Tensor:
     return torch.from_numpy(frames)
 
 
+@cache
 def _clip(name: str) -> Pixels:
     """``(n, _HEIGHT, width, 3)`` uint8 frames of a sample clip."""
     with av.open(str(sample_video(name))) as container:

@@ -8,33 +8,33 @@ from torch import Tensor
 
 
 class GenerativeModel(Protocol):
-    """What is asked of the model: a `PreTrainedModel` with `generate`."""
+    """The part of a `PreTrainedModel` of transformers that a `VlmCaptioner` uses."""
 
     device: torch.device
     dtype: torch.dtype
     name_or_path: str
 
     def generate(self, **inputs: Any) -> Tensor:
-        """``(batch, length)`` token ids, the prompt first."""
+        """Return ``(batch, length)`` token ids; each row begins with the prompt."""
 
 
 def takes_times(processor: Any) -> bool:
-    """Whether a processor's call takes more than its named arguments.
+    """Whether a processor's call takes the times of frames (``video_metadata``).
 
-    Video-LLaVA's did not before transformers 5.4, so it can be told no times; it reads none.
+    Video-LLaVA's did not before transformers 5.4; the model reads no times.
     """
     parameters = inspect.signature(processor.__call__).parameters.values()
     return any(p.name == "video_metadata" or p.kind is p.VAR_KEYWORD for p in parameters)
 
 
 def left_padding(processor: Any) -> dict[str, Any]:
-    """Keywords that make prompts of several lengths end together, as generation needs it."""
+    """Return the keywords that pad prompts on the left, as generation needs it."""
     side = {} if processor.tokenizer.padding_side == "left" else {"padding_side": "left"}
     return {"padding": True, **side}
 
 
 def frames_per_token(processor: Any) -> int:
-    """The number of frames that the model folds into one visual token."""
+    """Return the number of frames that the model folds into one visual token."""
     return getattr(processor.video_processor, "temporal_patch_size", None) or 1
 
 
@@ -67,13 +67,16 @@ def call_processor(
 def generate_texts(
     model: GenerativeModel, processor: Any, inputs: Any, *, max_new_tokens: int
 ) -> list[str]:
-    """What the model answers to each prompt, by greedy decoding.
+    """Let a model answer prompts, by greedy decoding.
 
     Args:
         model: Model of transformers with `generate`.
         processor: Processor of the model.
         inputs: Inputs as `call_processor` returns them; they go to the model's device and dtype.
         max_new_tokens: Most tokens of an answer.
+
+    Returns:
+        The answer to each prompt.
     """
     inputs = inputs.to(model.device, dtype=model.dtype)
     with torch.inference_mode():

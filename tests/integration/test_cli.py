@@ -6,17 +6,21 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from evals.harness.cache import CachedEncoder
 from keyscore_plugin.cli import demo
 from keyscore_plugin.cli import main as cli
 from keyscore_plugin.encoders import load_encoder
+from keyscore_plugin.video.samples.joined import NeedleVideo, join
 from tests.support.clips import CLIPS, Clip
+from tests.support.real_clips import find
 from tests.support.tiny.videos import numbered_video
 
 ROOT = Path(__file__).parents[2]
@@ -39,9 +43,24 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(numbered_video(path, n=48, fps=10, size=(36, 64)))
 
 
+# One of each kind that frames or a report could differ on; the contract of decoders has them all.
+TELLING = {
+    "edit_list.mp4",
+    "late_start.mkv",
+    "no_duration.mkv",
+    "odd_size.mp4",
+    "one_frame.mp4",
+    "rotated_90.mp4",
+    "vfr_b_frames.mkv",
+    "wrong_count.avi",
+}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("clip", CLIPS, ids=lambda clip: clip.name)
-def test_every_hard_clip_is_answered_with_saved_frames_and_a_report(
+@pytest.mark.parametrize(
+    "clip", [clip for clip in CLIPS if clip.name in TELLING], ids=lambda clip: clip.name
+)
+def test_a_hard_clip_is_answered_with_saved_frames_and_a_report(
     clip: Clip, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = clip.write(tmp_path)
@@ -54,18 +73,14 @@ def test_every_hard_clip_is_answered_with_saved_frames_and_a_report(
     assert report.is_file()
 
 
-def test_a_process_answers_json_on_stdout_and_nothing_on_stderr(video: str) -> None:
-    done = keyscore("select", video, "--sampler", "uniform", "--num-frames", "2", "--json")
+def test_a_process_answers_json_on_stdout_and_nothing_on_stderr(video: str, tmp_path: Path) -> None:
+    """Also for a file name that is no UTF-8."""
+    path = tmp_path / os.fsdecode(b"caf\xe9.mp4")
+    path.write_bytes(Path(video).read_bytes())
+    done = keyscore("select", str(path), "--sampler", "uniform", "--num-frames", "2", "--json")
     assert (done.returncode, done.stderr) == (0, "")
-    assert json.loads(done.stdout)["indices"] == [12, 36]
-
-
-def test_a_video_that_is_none_ends_the_process_with_3(tmp_path: Path) -> None:
-    (tmp_path / "notes.mp4").write_text("not a video")
-    done = keyscore("select", str(tmp_path / "notes.mp4"), "--json")
-    assert (done.returncode, done.stdout) == (3, "")
-    assert done.stderr.startswith(f"keyscore: cannot read {tmp_path / 'notes.mp4'}: ")
-    assert done.stderr.count("\n") == 1
+    values = json.loads(done.stdout)
+    assert (values["video"], values["indices"]) == (str(path), [12, 36])
 
 
 def test_a_reader_that_goes_away_ends_it_quietly(video: str) -> None:
@@ -103,8 +118,6 @@ def test_streams_that_are_closed_or_full_end_no_run(video: str, tmp_path: Path) 
         "",
         "keyscore: cannot write standard output: it is closed; send it elsewhere\n",
     )
-    done = shell("2>&-", "select", "gone.mp4")
-    assert (done.returncode, done.stdout, done.stderr) == (3, "", "")
     for name, streams in (("closed", "<&- >&- 2>&-"), ("full", "2>/dev/full")):
         out = tmp_path / f"{name}.jsonl"
         done = shell(streams, "batch", str(tmp_path / "m.jsonl"), "--out", str(out))
@@ -112,32 +125,24 @@ def test_streams_that_are_closed_or_full_end_no_run(video: str, tmp_path: Path) 
         assert ["error" in record for record in read_lines(out)] == [False, True]
 
 
-def test_a_file_name_that_is_no_utf_8_comes_out_as_json(video: str, tmp_path: Path) -> None:
-    path = tmp_path / os.fsdecode(b"caf\xe9.mp4")
-    path.write_bytes(Path(video).read_bytes())
-    done = keyscore("select", str(path), "--sampler", "uniform", "--json")
-    assert done.returncode == 0
-    assert json.loads(done.stdout)["video"] == str(path)
-
-
-@pytest.mark.slow
-def test_a_batch_answers_good_and_bad_videos_and_counts_them(video: str, tmp_path: Path) -> None:
+def test_a_batch_answers_good_and_bad_videos_and_counts_them(
+    video: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "empty.mp4").touch()
     manifest = tmp_path / "manifest.jsonl"
     lines = [{"video": video}, {"video": "empty.mp4", "id": "e"}, {"video": "gone.mp4"}]
     manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
     out = tmp_path / "out.jsonl"
     argv = ("batch", str(manifest), "--out", str(out), "--sampler", "uniform", "--num-frames", "2")
-    done = keyscore(*argv)
-    assert (done.returncode, done.stdout) == (4, "")
-    assert done.stderr == f"{out}: 3 lines, 0 of them from before, 2 with an error\n"
+    assert cli.main(argv) == 4
+    counted = f"{out}: 3 lines, 0 of them from before, 2 with an error\n"
+    assert capsys.readouterr() == ("", counted)
     good, empty, gone = read_lines(out)
     assert (good["id"], good["indices"]) == (1, [12, 36])
     assert empty["error"].startswith(f"cannot read {tmp_path / 'empty.mp4'}: ")
     assert (gone["id"], gone["video"]) == (3, "gone.mp4")
-    again = keyscore(*argv, "-v")
-    assert again.returncode == 4
-    assert again.stderr == f"{out}: 3 lines, 3 of them from before, 2 with an error\n"
+    assert cli.main([*argv, "-v"]) == 4
+    assert capsys.readouterr().err == f"{out}: 3 lines, 3 of them from before, 2 with an error\n"
     assert len(read_lines(out)) == 3
 
 
@@ -165,6 +170,7 @@ while True:
     ended, status = 0, 0
     while not ended and size() < enough:
         ended, status = os.waitpid(child, os.WNOHANG)
+        time.sleep(0.001)
     if not ended:
         time.sleep(chance.uniform(0, 0.01))
         os.kill(child, signal.SIGKILL)
@@ -201,7 +207,7 @@ def test_a_batch_killed_again_and_again_ends_with_each_line_once(
 
 @pytest.mark.slow
 def test_a_second_batch_on_one_output_is_refused_and_ctrl_c_ends_the_first(
-    video: str, tmp_path: Path
+    video: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     manifest, out = tmp_path / "manifest.jsonl", tmp_path / "out.jsonl"
     manifest.write_text("".join(json.dumps({"video": video}) + "\n" for _ in range(500)))
@@ -209,13 +215,14 @@ def test_a_second_batch_on_one_output_is_refused_and_ctrl_c_ends_the_first(
     with subprocess.Popen([*KEYSCORE, *argv], cwd=ROOT, stderr=subprocess.PIPE, text=True) as first:
         while not (out.exists() and out.stat().st_size):
             assert first.poll() is None
+            time.sleep(0.01)
         first.send_signal(signal.SIGSTOP)  # so that it cannot end before the second one starts
-        second = keyscore(*argv)
+        code = cli.main(argv)
         first.send_signal(signal.SIGINT)
         first.send_signal(signal.SIGCONT)
         _, err = first.communicate()
-    assert second.returncode == 2
-    assert second.stderr == (
+    assert code == 2
+    assert capsys.readouterr().err == (
         f"keyscore: another process writes to {out}; wait for it, or give another --out\n"
     )
     assert (first.returncode, err) == (130, "")
@@ -224,9 +231,17 @@ def test_a_second_batch_on_one_output_is_refused_and_ctrl_c_ends_the_first(
 
 
 @pytest.mark.slow
-def test_the_demo_finds_the_clip_that_uniform_frames_miss(
+def test_the_demo_finds_more_of_the_clips_it_asks_for_than_uniform_frames_do(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # A quarter of the sixteen clips, of some three seconds each: `make demo` joins all of them.
+    sources = [find(words) for words in ("fat grey cartoon", "tabby cat", "rocket", "bow tie")]
+
+    def short_video(folder: Path) -> NeedleVideo:
+        rng = np.random.default_rng(1)
+        return join(sources, root=folder, name="needle", rng=rng, clip_seconds=(2.8, 3.2))
+
+    monkeypatch.setattr(demo, "demo_video", short_video)
     # Both sentences are asked of one video, whose frames need not be embedded twice here.
     once = CachedEncoder(partial(load_encoder, "conse"))
     monkeypatch.setattr(demo, "load_encoder", {"conse": once}.__getitem__)
@@ -237,9 +252,8 @@ def test_the_demo_finds_the_clip_that_uniform_frames_miss(
     shown = [(name, int(n_inside), int(share)) for name, n_inside, share in found]
     assert [name for name, _, _ in shown] == ["uniform", "keyscore"] * 2
     for uniform, keyscore in zip(shown[::2], shown[1::2], strict=True):
-        assert uniform[1] <= 1
-        assert keyscore[1] >= 3
-        assert uniform[2] < 50 < 90 <= keyscore[2]
+        assert uniform[1] <= 2 < keyscore[1]
+        assert keyscore[2] >= 90
     names = ("a-fat-grey-cartoon", "a-rocket-waits-on")
     written = {path.name for path in tmp_path.iterdir() if path.suffix == ".png"}
     assert written == {f"{name}{end}.png" for name in names for end in ("", "-why")}

@@ -44,7 +44,7 @@ def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_clips(folder)
     numbered_video(folder / "one.mp4", n=1)
     numbered_video(folder / "three.mp4", n=3, seconds=[40_000, 40_000.1, 40_000.2])
-    for family in ("qwen2_vl", "internvl", "llava_onevision", "qwen3_vl"):
+    for family in ("qwen2_vl", "qwen2_5_vl", "internvl", "llava_onevision", "qwen3_vl"):
         save_answering(family, folder / family)
     return folder
 
@@ -86,12 +86,21 @@ def inputs(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Tensor]]:
 def check_frames_by_question(
     family: str, assets: Path, lines: list[dict[str, Any]], inputs: list[dict[str, Tensor]]
 ) -> None:
-    """See that the model got, with each question, the frames that the log names for it."""
+    """See that the model got, with each question, the frames and times that the log names for it.
+
+    Times are those of a family that is told any.
+    """
+    tiny = FAMILIES[family]
     processor = hf("AutoProcessor").from_pretrained(assets / family)
-    shown = {line["question"]: line["shown"] for line in lines}
+    by_question = {line["question"]: line for line in lines}
     for given in inputs:
-        [question] = [text for text in shown if text in prompt(given, processor)]
-        assert FAMILIES[family].read_back(given) == shown[question]
+        [question] = [text for text in by_question if text in prompt(given, processor)]
+        line = by_question[question]
+        assert tiny.read_back(given) == line["shown"]
+        if tiny.read_times is not None and tiny.expected_times is not None:
+            network = hf("AutoModelForImageTextToText").from_pretrained(assets / family)
+            expected = tiny.expected_times(line["shown_seconds"])
+            assert tiny.read_times(given, processor, network) == pytest.approx(expected)
 
 
 def local(assets: Path, family: str) -> dict[str, Any]:
@@ -103,6 +112,8 @@ def local(assets: Path, family: str) -> dict[str, Any]:
     ("model_id", "kind", "family"),
     [
         ("qwen2_vl", "simple", "qwen2_vl"),
+        ("qwen2_5_vl", "simple", "qwen2_5_vl"),
+        ("qwen3_vl", "chat", "qwen3_vl"),
         ("internvl_hf", "chat", "internvl"),
         ("llava_hf", "chat", "llava_onevision"),
         ("llava_hf", "simple", "llava_onevision"),

@@ -6,11 +6,13 @@ nothing of evals.needle is used for it.
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from evals.harness.cache import CachedEncoder
 from evals.needle.__main__ import main
 from keyscore_plugin import get_sampler
 from keyscore_plugin.encoders import load_encoder
@@ -75,7 +77,8 @@ def figures_of(rows: Sequence[dict[str, Any]], sampler: str) -> dict[str, float]
 def test_every_figure_is_that_of_the_frames_the_product_chose(
     root: Path, rows: list[dict[str, Any]]
 ) -> None:
-    encoder = load_encoder("conse", device="cpu")
+    # All queries are of one video, whose frames need not be embedded for each anew.
+    encoder = CachedEncoder(partial(load_encoder, "conse", device="cpu"))
     for name in SAMPLERS:
         sampler = get_sampler(name, encoder=encoder, device="cpu")
         judged = []

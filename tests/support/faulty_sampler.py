@@ -71,6 +71,10 @@ def misbehave(video: Path) -> None:
         raise MemoryEndedError("the memory of the device does not hold it")
     if kind == "wait":
         time.sleep(float(rest))
+    if kind == "until":
+        while len(list(video.parent.iterdir())) < int(rest):
+            time.sleep(0.01)
+        time.sleep(0.2)  # in which too many would come
     if kind in ("hang", "sign") and video.parent.is_dir():
         video.write_text(str(os.getpid()))
     if kind == "segfault":

@@ -1,4 +1,4 @@
-"""The real command line of lmms-eval, in a process of its own."""
+"""The real command line of lmms-eval, in a separate process."""
 
 import json
 import os
@@ -101,7 +101,8 @@ def evaluate(
 
 
 def environment(assets: Path, folder: Path, *, plugin: bool) -> dict[str, str]:
-    paths = [ROOT / "tests" / "support" / "site"]
+    # This checkout comes first, also where another one is installed.
+    paths = [ROOT / "tests" / "support" / "site", ROOT, ROOT / "integrations"]
     if not (plugin and is_installed()):
         # The first distribution of a name is the one that counts: this one hides an installed one.
         facts = folder / "site" / "keyscore_plugin-0.dist-info"
@@ -110,7 +111,7 @@ def environment(assets: Path, folder: Path, *, plugin: bool) -> dict[str, str]:
             "Metadata-Version: 2.1\nName: keyscore-plugin\nVersion: 0\n"
         )
         (facts / "entry_points.txt").write_text(ENTRY_POINT if plugin else "")
-        paths += [facts.parent, ROOT, ROOT / "integrations"]
+        paths.append(facts.parent)
     inherited = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     return inherited | {
         "PYTHONPATH": os.pathsep.join(map(str, paths)),

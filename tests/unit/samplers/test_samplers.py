@@ -119,7 +119,7 @@ def test_an_open_video_stays_open(name: str, traffic_light: Path) -> None:
 
 
 # At a budget of one aks-paper finds nothing and takes an even frame, and focus goes to the shortest
-# of arms that are two or three frames long; tests/unit/test_published_* hold what they do instead.
+# of arms that are two or three frames long; tests/unit/baselines hold what they do instead.
 @pytest.mark.parametrize("name", [name for name in GUIDED if name not in ("aks-paper", "focus")])
 @pytest.mark.parametrize(("position", "colour"), list(enumerate(COLOURS)))
 @pytest.mark.parametrize("given", ["caption", "question"])
