@@ -104,9 +104,10 @@ def segments(
 def score_segments(scenes: Clips, scores: Tensor, pts_seconds: Tensor, *, model: str) -> Clips:
     """Keep the scenes that a text is about, by their place among the scenes of the video.
 
-    A scene scores as much as the best third of its frames. Its relevance is 0 at the median of the
-    scenes and 1 at the best one, because cosines of different texts and encoders have no common
-    scale: K-frames' fixed limits of 4.9 and 4.3 of 5 are a language model's marks.
+    A scene scores as much as the best third of its frames. Its relevance is 1 at the best scene and
+    0 at the median, or half-way between the worst and the best if that is lower: in a video that is
+    mostly about the text, the median is, too. K-frames' fixed limits of 4.9 and 4.3 of 5 are a
+    language model's marks; cosines of different texts and encoders have no common scale.
 
     Args:
         scenes: ``m`` scenes, as `segments` returns them.
@@ -130,10 +131,11 @@ def score_segments(scenes: Clips, scores: Tensor, pts_seconds: Tensor, *, model:
     values, times = scores.double().cpu(), pts_seconds.double().cpu()
     bounds = torch.searchsorted(times, torch.tensor([*scenes.starts, math.inf]).double()).tolist()
     marks = torch.stack([_mark(values, first, stop) for first, stop in pairwise(bounds)])
-    median, best = marks.quantile(0.5), marks.max()
-    if best - median <= _COSINE_NOISE:
+    best = marks.max()
+    usual = torch.minimum(marks.quantile(0.5), (marks.min() + best) / 2)
+    if best - usual <= _COSINE_NOISE:
         return Clips(origin="scored", model=model)
-    relevance = ((marks - median) / (best - median)).tolist()
+    relevance = ((marks - usual) / (best - usual)).tolist()
     kept = [scene for scene, weight in enumerate(relevance) if weight >= _SECOND]
     return Clips(
         starts=tuple(scenes.starts[scene] for scene in kept),

@@ -133,6 +133,12 @@ def test_relevance_is_the_place_between_the_median_and_the_best_scene() -> None:
     assert (clips.origin, clips.model) == ("scored", "an encoder")
 
 
+def test_a_video_that_is_mostly_about_the_text_keeps_the_scenes_that_are() -> None:
+    scenes, scores, times = tenths(0.5, 0.1, 0.4999, 0.5001, 0.2)
+    clips = score_segments(scenes, scores, times, model="an encoder")
+    assert (clips.starts, clips.priorities) == ((0, 6, 9), (1, 1, 1))
+
+
 def test_relevance_does_not_depend_on_the_scale_of_the_scores() -> None:
     scenes, scores, times = tenths(0.1, 0.5, 0.2, 0.32, 0.1)
     clips = score_segments(scenes, scores, times, model="an encoder")
@@ -147,10 +153,13 @@ def test_scenes_that_score_alike_tell_nothing() -> None:
 
 
 def test_a_scene_without_a_frame_takes_the_score_of_the_next_one() -> None:
-    scenes, scores, times = tenths(0.1, 0.5, 0.1, 0.1, 0.1)
+    """The next frame scores .3, half-way between .1 and .5."""
+    scenes, scores, times = tenths(0.1, 0.1, 0.5, 0.1, 0.1)
+    assert score_segments(scenes, scores, times, model="an encoder").starts == (6,)
     seen = torch.tensor([row for row in range(len(times)) if row not in (3, 4, 5)])
-    assert score_segments(scenes, scores, times, model="an encoder").starts == (3,)
-    assert len(score_segments(scenes, scores[seen], times[seen], model="an encoder")) == 0
+    clips = score_segments(scenes, scores[seen], times[seen], model="an encoder")
+    assert clips.starts == (3, 6)
+    assert clips.weights == pytest.approx((0.5, 1))
 
 
 @pytest.mark.parametrize("n_times", [0, 2])
