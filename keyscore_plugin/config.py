@@ -325,7 +325,7 @@ class ClipsConfig(_Settings):
 
 @dataclass(frozen=True, slots=True)
 class JudgeConfig(_Settings):
-    """What a Video-LLM sees when ``kframes`` asks it for clips.
+    """The question for clips that ``kframes`` asks a Video-LLM.
 
     Attributes:
         num_frames: Frames that it sees, evenly in time. Ours: the paper trains with 256, which cost
@@ -363,7 +363,7 @@ class SamplerConfig(_Settings):
         score: Scores by KeyScore.
         select: The rule that turns scores into a selection.
         clips: The scenes of the sampler ``clips``, and where it takes frames from them.
-        judge: What a Video-LLM sees that is asked for clips.
+        judge: The frames that ``kframes`` shows a Video-LLM, and the length of its answer.
         guide: The text that scores: the ``"given"`` one (the caption if both are given, a generated
             caption if neither is), always the ``"caption"`` (given or generated), the
             ``"question"``, or ``"both"`` (mean of the two total scores).
