@@ -11,6 +11,7 @@ from keyscore_plugin.algorithm.stacfp import propose_features
 from keyscore_plugin.config import EncodeConfig, GridConfig, SamplerConfig
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.samplers.base import get_sampler, list_samplers
+from keyscore_plugin.samplers.clips import ClipsSampler
 from keyscore_plugin.samplers.keyscore import KeyScoreSampler
 from keyscore_plugin.samplers.query import SelectionRequest
 from keyscore_plugin.samplers.template import SamplerTemplate
@@ -24,8 +25,8 @@ _CPU = torch.device("cpu")
 _GRID = GridConfig(sample_fps=8)
 
 
-class On(KeyScoreSampler):
-    """KeyScore whose tensors are on a device of the test's choice."""
+class _OnDevice(SamplerTemplate):
+    """A sampler whose tensors are on a device of the test's choice."""
 
     def __init__(self, config: SamplerConfig, device: torch.device, **models: Any) -> None:
         super().__init__(config, **models)
@@ -34,6 +35,14 @@ class On(KeyScoreSampler):
     @property
     def tensor_device(self) -> torch.device:
         return self._tensor_device
+
+
+class On(_OnDevice, KeyScoreSampler):
+    """KeyScore on a device."""
+
+
+class ClipsOn(_OnDevice, ClipsSampler):
+    """Clips on a device."""
 
 
 def _look(device: torch.device) -> tuple[Frames, torch.Tensor]:
@@ -150,6 +159,7 @@ class NearEncoder(CoarseEncoder):
         return super().encode_frames(frames)
 
 
+_WITH_HISTOGRAMS: dict[str, type[_OnDevice]] = {"keyscore": On, "clips": ClipsOn}
 _EVERY_LOOK: list[tuple[str, Literal["fps", "refine"]]] = [
     *((name, "fps") for name in _WITH_TEXT),
     *((name, "refine") for name in _WITH_TEXT if name != "focus"),
@@ -165,8 +175,8 @@ def test_pixels_come_to_the_encoder_from_no_other_device(
     with PretendGpu() as gpu:
         encoder = NearEncoder(DEVICE)
         sampler = get_sampler(name, config=config, encoder=encoder)
-        if name == "keyscore":
-            sampler = On(config, DEVICE, encoder=encoder)
+        if name in _WITH_HISTOGRAMS:
+            sampler = _WITH_HISTOGRAMS[name](config, DEVICE, encoder=encoder)
         sampler(sample_video("bikes"), num_frames=6, caption="a tram")
         assert encoder.n_from_elsewhere == 0
         assert gpu.uploads
