@@ -72,7 +72,7 @@ def segments(
             f"got {len(histograms)} and {len(pts_seconds)}"
         )
     times = pts_seconds.double().cpu()
-    changes = _hellinger(histograms).double().cpu()
+    changes = _hellinger(histograms).cpu().double()
     needed = torch.full_like(changes, config.contrast)
     if clusters is not None:
         needed[clusters.cpu().diff() != 0] *= _WITH_CLUSTER

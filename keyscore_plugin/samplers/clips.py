@@ -77,6 +77,14 @@ class ClipsSampler(SamplerTemplate):
                 duration_seconds=source.duration_seconds,
             )
         pts_seconds = source.pts_seconds(chosen)
+        curves = frame_rows(
+            frames.indices,
+            frames.pts_seconds,
+            cluster=candidates.labels[rows[refined.rows]],
+            semantic=cosines,
+            total=cosines,
+        )
+        is_candidate = set(candidates.indices.tolist())
         return Choice(
             indices=chosen,
             pts_seconds=pts_seconds,
@@ -84,13 +92,8 @@ class ClipsSampler(SamplerTemplate):
             looked_at=refined.looked_at,
             query=query,
             encoder=run.encoder.name,
-            curves=frame_rows(
-                frames.indices,
-                frames.pts_seconds,
-                cluster=candidates.labels[rows[refined.rows]],
-                semantic=cosines,
-                total=cosines,
-            ),
+            candidates=tuple(frame for frame in curves if frame.index in is_candidate),
+            curves=curves,
             clips=clips if len(clips) else scenes,
             fallback=None if len(clips) else _ALIKE,
             notes=refined.notes,

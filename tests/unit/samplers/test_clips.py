@@ -54,6 +54,12 @@ def test_focused_stays_in_the_clips_and_hybrid_leaves_no_long_gap(pixels: Pixels
     assert choose(pixels, k=24).indices == spread.indices
 
 
+def test_candidates_of_stacfp_are_among_the_scored_frames(pixels: Pixels) -> None:
+    selection = choose(pixels)
+    assert selection.candidates
+    assert set(selection.candidates) <= set(selection.curves)
+
+
 def test_several_scenes_share_the_budget(pixels: Pixels) -> None:
     assert sorted(set(scenes_of(choose(pixels, text="blue")))) == [1, 5]
 
