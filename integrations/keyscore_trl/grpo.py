@@ -5,11 +5,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from trl import GRPOTrainer
 
 from keyscore_plugin.errors import ModelError
+from keyscore_plugin.hosts import require
 from keyscore_trl.prompts import Chat, Prompts
 from keyscore_trl.resuming import WholeCheckpoints
+
+trl: Any = require("trl", extra="train")
 
 # Inputs of the Qwen family for videos: patches of all videos in a row, then a row for each video.
 _PATCHES = "pixel_values_videos"
@@ -18,7 +20,7 @@ _SECONDS = "second_per_grid_ts"
 _VIDEO_KIND = 2  # in mm_token_type_ids
 
 
-class VideoGRPOTrainer(WholeCheckpoints, GRPOTrainer):
+class VideoGRPOTrainer(WholeCheckpoints, trl.GRPOTrainer):
     """GRPO for a Video-LLM that sees its videos in generation and in the loss.
 
     `trl.GRPOTrainer` 1.16 gives the videos of a prompt to `generate`, and computes the

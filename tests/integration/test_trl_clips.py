@@ -30,6 +30,7 @@ from tests.support.bright_second import (
     write_lines,
     write_videos,
 )
+from tests.support.requires import require_or_skip
 
 # TRL 1.16 asks transformers for names that version 5.23 renamed.
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*:FutureWarning")
@@ -38,6 +39,11 @@ LOOKED_AT = 8
 # GRPO starts where about half of what is sampled can be parsed.
 SFT_STEPS, RL_FROM, RL_STEPS = 100, 80, 25
 SITE = Path(__file__).parents[1] / "support" / "site"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def needs_trl() -> None:
+    require_or_skip("trl")
 
 
 @pytest.fixture(scope="module")

@@ -6,18 +6,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from datasets import Dataset
-from trl import GRPOConfig, GRPOTrainer
 
 from keyscore_plugin.errors import InputError, ModelError
-from keyscore_trl import ShownVideo, VideoGRPOTrainer, VideoPrompts
-from keyscore_trl.grpo import joined, rows_of_prompts
+from keyscore_trl import ShownVideo, VideoPrompts
+from tests.support.requires import require_or_skip
 from tests.support.tiny import build, save
 
 # TRL 1.16 asks transformers for names that version 5.23 renamed.
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*:FutureWarning")
 
 LENGTHS = {"dark": 2, "bright": 4}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def needs_trl() -> None:
+    require_or_skip("trl")
 
 
 def read(name: str) -> ShownVideo:
@@ -32,7 +35,13 @@ def chat(*names: str) -> list[dict[str, Any]]:
     return [{"role": "user", "content": [*blocks, {"type": "text", "text": "?"}]}]
 
 
-def arguments(folder: Path, **more: Any) -> GRPOConfig:
+def dataset(rows: list[dict[str, Any]]) -> Any:
+    from datasets import Dataset
+
+    return Dataset.from_list(rows)
+
+
+def arguments(folder: Path, **more: Any) -> Any:
     settings: dict[str, Any] = {
         "output_dir": str(folder),
         "use_cpu": True,
@@ -51,10 +60,14 @@ def arguments(folder: Path, **more: Any) -> GRPOConfig:
         "learning_rate": 1e-3,
         "seed": 0,
     }
+    from trl import GRPOConfig
+
     return GRPOConfig(**settings | more)
 
 
-def trainer(folder: Path, *, reward: Any, **more: Any) -> VideoGRPOTrainer:
+def trainer(folder: Path, *, reward: Any, **more: Any) -> Any:
+    from keyscore_trl import VideoGRPOTrainer
+
     processor, model = build("qwen2_5_vl")
     config = model.config
     rows = [{"prompt": chat(name), "want": name} for name in LENGTHS] * 16
@@ -62,7 +75,7 @@ def trainer(folder: Path, *, reward: Any, **more: Any) -> VideoGRPOTrainer:
         model=model,
         reward_funcs=reward,
         processing_class=processor,
-        train_dataset=Dataset.from_list(rows),
+        train_dataset=dataset(rows),
         prompts=VideoPrompts(processor, read),
         args=arguments(
             folder,
@@ -111,6 +124,8 @@ def test_the_trainer_of_trl_computes_the_loss_without_the_video(
     tmp_path: Path, seen: list[bool]
 ) -> None:
     # Should this fail, TRL has learnt to see, and VideoGRPOTrainer may no longer be needed.
+    from trl import GRPOTrainer
+
     processor, model = build("qwen2_5_vl")
 
     stock = processor.apply_chat_template
@@ -131,7 +146,7 @@ def test_the_trainer_of_trl_computes_the_loss_without_the_video(
         model=model,
         reward_funcs=varied,
         processing_class=processor,
-        train_dataset=Dataset.from_list(rows),
+        train_dataset=dataset(rows),
         args=arguments(
             tmp_path,
             chat_template_kwargs={"processor_kwargs": {"do_sample_frames": False}},
@@ -164,6 +179,8 @@ def test_a_kl_of_zero_at_the_first_step(tmp_path: Path) -> None:
     folder = save("qwen2_5_vl", tmp_path / "model")
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
+    from keyscore_trl import VideoGRPOTrainer
+
     models: Any = AutoModelForImageTextToText
     processors: Any = AutoProcessor
     processor = processors.from_pretrained(folder)
@@ -172,7 +189,7 @@ def test_a_kl_of_zero_at_the_first_step(tmp_path: Path) -> None:
         model=model,
         reward_funcs=varied,
         processing_class=processor,
-        train_dataset=Dataset.from_list([{"prompt": chat(name)} for name in LENGTHS] * 16),
+        train_dataset=dataset([{"prompt": chat(name)} for name in LENGTHS] * 16),
         prompts=VideoPrompts(processor, read),
         args=arguments(tmp_path / "out", beta=0.1),
     )
@@ -205,6 +222,8 @@ def test_a_policy_learns_a_reward_that_depends_on_the_video(tmp_path: Path) -> N
 
 
 def test_videos_of_prompts_are_told_apart_and_joined_again() -> None:
+    from keyscore_trl.grpo import joined, rows_of_prompts
+
     processor, model = build("qwen2_5_vl")
     chats = [chat("dark"), chat("bright", "dark"), chat("bright")]
     batch = VideoPrompts(processor, read)(chats)
@@ -215,6 +234,8 @@ def test_videos_of_prompts_are_told_apart_and_joined_again() -> None:
 
 
 def test_a_processor_that_gives_no_grid_is_one_clear_line() -> None:
+    from keyscore_trl.grpo import rows_of_prompts
+
     _, model = build("qwen2_5_vl")
     with pytest.raises(ModelError, match=r"Qwen2\.5-VL"):
         rows_of_prompts({"input_ids": torch.zeros(1, 3)}, model.config)
