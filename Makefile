@@ -30,7 +30,7 @@ fuzz: setup  ## 1,000 damaged files a decoder, all containers, 50 kills a test; 
 		tests/contract/test_containers.py \
 		tests/integration/test_shared_outputs.py tests/integration/test_batch_workers.py
 
-lint: setup  ## what CI checks beside the tests
+lint: setup  ## what CI checks besides the tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

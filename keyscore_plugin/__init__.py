@@ -1,15 +1,16 @@
 """KeyScore: give a Video-LLM the frames that matter.
 
-What you call: `get_sampler`, `list_samplers`, `KeyScoreSampler`; `open_video`, `load_encoder`,
-`load_captioner`, `VlmCaptioner`; the three steps of the algorithm, `propose`, `score`, `select`;
-`write_report`, `write_comparison`; `sample_video`.
+What you call: `KeyScoreSampler`, or `get_sampler` with one of `list_samplers`, chooses frames of a
+video and returns a `Selection`. `open_video`, `load_encoder`, `load_captioner` and `VlmCaptioner`
+make its parts; `propose`, `score` and `select` are the three steps of the algorithm;
+`write_report` and `write_comparison` draw selections; `sample_video` gives a clip to try it on.
 
 What you implement to extend it: `Sampler`, `Encoder`, `Captioner`, `VideoSource`. A package that
 names its class in one of the entry-point groups of `keyscore_plugin.registries` adds it by name.
 
 What flows between the steps: `VideoFacts`, `Frames`, `Embeddings`, `TextEmbedding`, `Candidates`,
-`FrameScores`, `Selection` and its parts. How they are set: `SamplerConfig`, with one config for
-each stage. Every error is a `KeyScoreError`.
+`FrameScores`, and last the `Selection`. `SamplerConfig` holds the settings, one config for each
+stage. Every error is a `KeyScoreError`.
 
 Example:
     >>> from keyscore_plugin import get_sampler, sample_video

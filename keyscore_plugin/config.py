@@ -24,6 +24,11 @@ def _require(condition: bool, config: object, message: str) -> None:
         raise InputError(f"{type(config).__name__}: {message}")
 
 
+def _expect(config: object, name: str, condition: bool, rule: str) -> None:
+    """Refuse the value of a field that does not keep a rule, such as ``"is not >= 1"``."""
+    _require(condition, config, f"{name} {getattr(config, name)} {rule}")
+
+
 def _take_whole(config: "_Settings", *names: str) -> None:
     """Check that fields are whole numbers, or None by default; make them Python's own ints."""
     for name in names:
@@ -133,12 +138,10 @@ class GridConfig(_Settings):
         _require_one_of(self, "kind", GridKind)
         _take_whole(self, "max_frames", "max_closer", "short_side")
         _take_real(self, "sample_fps")
-        _require(
-            0 < self.sample_fps <= 1e9, self, f"sample_fps {self.sample_fps} is not in (0, 1e9]"
-        )
-        _require(self.max_frames >= 1, self, f"max_frames {self.max_frames} is not >= 1")
-        _require(self.max_closer >= 0, self, f"max_closer {self.max_closer} is negative")
-        _require(self.short_side >= 16, self, f"short_side {self.short_side} is not >= 16")
+        _expect(self, "sample_fps", 0 < self.sample_fps <= 1e9, "is not in (0, 1e9]")
+        _expect(self, "max_frames", self.max_frames >= 1, "is not >= 1")
+        _expect(self, "max_closer", self.max_closer >= 0, "is negative")
+        _expect(self, "short_side", self.short_side >= 16, "is not >= 16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,27 +172,22 @@ class ProposalConfig(_Settings):
         _take_real(self, "gamma_time")
         bins = self.bins if isinstance(self.bins, Iterable) else (self.bins,)
         object.__setattr__(self, "bins", tuple(map(plain, bins)))  # JSON knows lists only
-        _require(
-            len(self.bins) == 3 and all(map(is_whole, self.bins)) and min(self.bins) >= 1,
+        _expect(
             self,
-            f"bins {self.bins} are not three whole numbers of at least 1",
+            "bins",
+            len(self.bins) == 3 and all(map(is_whole, self.bins)) and min(self.bins) >= 1,
+            "are not three whole numbers of at least 1",
         )
         _require(
             math.prod(self.bins) <= _MAX_COLOURS,
             self,
             f"bins {self.bins} are more than {_MAX_COLOURS} colours",
         )
-        _require(
-            0 <= self.gamma_time < float("inf"), self, f"gamma_time {self.gamma_time} is not >= 0"
-        )
-        _require(self.k_min >= 2, self, f"k_min {self.k_min} is not >= 2")
-        _require(
-            self.k_max is None or self.k_max >= self.k_min,
-            self,
-            f"k_max {self.k_max} is below k_min",
-        )
-        _require(self.n_init >= 1, self, f"n_init {self.n_init} is not >= 1")
-        _require(0 <= self.seed < 2**63, self, f"seed {self.seed} is not in [0, 2**63)")
+        _expect(self, "gamma_time", 0 <= self.gamma_time < float("inf"), "is not >= 0")
+        _expect(self, "k_min", self.k_min >= 2, "is not >= 2")
+        _expect(self, "k_max", self.k_max is None or self.k_max >= self.k_min, "is below k_min")
+        _expect(self, "n_init", self.n_init >= 1, "is not >= 1")
+        _expect(self, "seed", 0 <= self.seed < 2**63, "is not in [0, 2**63)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +207,7 @@ class EncodeConfig(_Settings):
 
     def __post_init__(self) -> None:
         _take_whole(self, "max_encoded")
-        _require(self.max_encoded >= 1, self, f"max_encoded {self.max_encoded} is not >= 1")
+        _expect(self, "max_encoded", self.max_encoded >= 1, "is not >= 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +239,7 @@ class ScoreConfig(_Settings):
         _require(min(weights) >= 0, self, f"weights {weights} must not be negative")
         _require(abs(sum(weights) - 1) < 1e-6, self, f"weights {weights} must sum to 1 (eq. 1)")
         _require_one_of(self, "pooling", Pooling)
-        _require(self.temperature > 0, self, f"temperature {self.temperature} is not > 0")
+        _expect(self, "temperature", self.temperature > 0, "is not > 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,21 +273,16 @@ class SelectConfig(_Settings):
         _require_one_of(self, "policy", Policy)
         _take_whole(self, "max_frames")
         _take_real(self, "sharpness", "near_seconds", "scene_factor", "timeline_share")
-        _require(0 < self.sharpness < float("inf"), self, f"sharpness {self.sharpness} is not > 0")
-        _require(
+        _expect(self, "sharpness", 0 < self.sharpness < float("inf"), "is not > 0")
+        _expect(
+            self,
+            "near_seconds",
             1e-6 <= self.near_seconds < float("inf"),
-            self,
-            f"near_seconds {self.near_seconds} is not a millionth or more",
+            "is not a millionth or more",
         )
-        _require(
-            0 < self.scene_factor <= 1, self, f"scene_factor {self.scene_factor} is not in (0, 1]"
-        )
-        _require(
-            0 <= self.timeline_share <= 1,
-            self,
-            f"timeline_share {self.timeline_share} is not in [0, 1]",
-        )
-        _require(self.max_frames >= 1, self, f"max_frames {self.max_frames} is not >= 1")
+        _expect(self, "scene_factor", 0 < self.scene_factor <= 1, "is not in (0, 1]")
+        _expect(self, "timeline_share", 0 <= self.timeline_share <= 1, "is not in [0, 1]")
+        _expect(self, "max_frames", self.max_frames >= 1, "is not >= 1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,8 @@ def one_line(text: str, *, most: int = MOST_CHARACTERS) -> str:
 
     Args:
         text: Text to shorten.
-        most: Largest number of characters. Two thirds of them are for the end, where advice stands.
+        most: Largest number of characters. Two thirds of them are for the end, which says what to
+            do.
     """
     if len(text) > 4 * most:  # of megabytes only the ends are looked at
         text = text[: 2 * most] + _GAP + text[-2 * most :]

@@ -1,8 +1,8 @@
 """What can be asked for by name, and where it is defined: ``"module:attribute"``, imported on use.
 
 To add a sampler (encoder, captioner, decoder) here: write the class, then add its name and place to
-the table below. To add one from a package of your own, name it in an entry-point group; nobody has
-to import your package:
+the table below. To add one from your own package, name it in an entry-point group; your package is
+then found without being imported:
 
     [project.entry-points."keyscore_plugin.samplers"]
     every-tenth = "my_package.samplers:EveryTenthSampler"

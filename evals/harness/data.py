@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 from typing import Any
 
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, VideoError
 
 _SHOWN = 3
 
@@ -138,3 +138,29 @@ def parse_json(text: str, *, where: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where} is not JSON ({error}); correct it") from error
+
+
+def require_same_video(
+    video: Path, n_frames: int, *, annotations: str, last: int, annotated: int | None, slack: int
+) -> None:
+    """Check that a video has as many frames as the annotated one.
+
+    Args:
+        video: Path of the video.
+        n_frames: Number of frames of the video.
+        annotations: What was annotated, in the plural, for the error.
+        last: Largest frame index of the annotations.
+        annotated: Number of frames of the annotated copy; None if it is unknown.
+        slack: Least difference of the two numbers that is an error.
+
+    Raises:
+        VideoError: The numbers differ: in a copy with another frame rate the indices mean other
+            frames.
+    """
+    if last >= n_frames or (annotated is not None and abs(annotated - n_frames) >= slack):
+        extent = f"go up to frame {last}" if annotated is None else f"are of {annotated} frames"
+        raise VideoError(
+            str(video),
+            f"its {annotations} {extent} and it has {n_frames} frames",
+            f"get the copy that the {annotations} were made for",
+        )

@@ -71,7 +71,7 @@ Points = list[tuple[float, Figure]]
 
 
 def _lines(rows: Sequence[Row], plot: Plot) -> dict[str, Points]:
-    """The points of every line by its name; points without an ``x`` get lines of their own."""
+    """The points of every line by its name; points without an ``x`` get separate lines."""
     placed: dict[str, Points] = {}
     unplaced: dict[str, Points] = {}
     for row in filter(plot.shows, rows):

@@ -1,4 +1,4 @@
-"""The records of a run on disk, one for each video: every process writes a journal of its own."""
+"""The records of a run on disk, one for each video; each process writes a separate journal."""
 
 import json
 from collections.abc import Mapping

@@ -9,7 +9,7 @@ import numpy as np
 
 from evals.harness.bench import Bench
 from evals.harness.cells import Cell
-from evals.harness.data import digest, part_of
+from evals.harness.data import digest, part_of, require_same_video
 from evals.harness.evaluation import Unit
 from evals.harness.figures import Figure, Floats, Ints, bootstrap, mean_figure
 from evals.harness.plot import Plot
@@ -20,7 +20,6 @@ from evals.keyframes.lines import ORACLE, Line, lines_of
 from evals.keyframes.matching import histograms, judge
 from keyscore_plugin import VideoSource
 from keyscore_plugin.baselines.random_frames import RandomSampler, RandomSettings
-from keyscore_plugin.errors import VideoError
 
 N_DRAWS = 5  # ours: the figures of random frames are means over this many draws
 _READ_AT_ONCE = 16  # frames of full size: 100 MB at 1080p
@@ -80,7 +79,15 @@ class KeyframeEvaluation:
         """The frames of every line, and their figures."""
         truth = self._by_id[unit.id].indices
         n_frames = len(bench.source.pts_seconds())
-        _require_same_video(self._by_id[unit.id], n_frames)
+        video = self._by_id[unit.id]
+        require_same_video(
+            video.video,
+            n_frames,
+            annotations="keyframes",
+            last=video.indices[-1],
+            annotated=video.n_frames,
+            slack=_SLACK_FRAMES,
+        )
         caption = None if self.titles is None else self.titles[unit.id]
         chosen: dict[str, list[list[int]]] = {}
         for line in lines_of(cells, oracle=self.oracle):
@@ -144,23 +151,6 @@ class KeyframeEvaluation:
         }
         dataset = part_of(self.dataset, len(records), N_PUBLISHED[self.dataset], "videos")
         return Row({"dataset": dataset, **line.labels}, len(records), figures)
-
-
-def _require_same_video(video: Labelled, n_frames: int) -> None:
-    """Check that a video has as many frames as the annotated one.
-
-    Raises:
-        VideoError: The number differs: in a copy with another frame rate the indices mean other
-            frames.
-    """
-    last, labelled = video.indices[-1], video.n_frames
-    if last >= n_frames or (labelled is not None and abs(labelled - n_frames) >= _SLACK_FRAMES):
-        extent = f"go up to frame {last}" if labelled is None else f"are of {labelled} frames"
-        raise VideoError(
-            str(video.video),
-            f"its keyframes {extent} and it has {n_frames} frames",
-            "get the copy that the keyframes were chosen in",
-        )
 
 
 def _flat(chosen: Mapping[str, list[list[int]]]) -> set[int]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from evals.harness.bench import Bench
 from evals.harness.cells import Cell
+from evals.harness.data import require_same_video
 from evals.harness.evaluation import Unit
 from evals.harness.figures import Figure, Floats, Ints, bootstrap
 from evals.harness.plot import Plot
@@ -27,7 +28,6 @@ from evals.summaries.data import AnnotatedVideo, DataSet
 from evals.summaries.predict import predict
 from evals.summaries.shots import CAPACITY_RULE, capacity_of, summarise
 from evals.summaries.splits import Weights, protocols
-from keyscore_plugin.errors import VideoError
 
 HUMAN = "human (each left out in turn)"
 
@@ -85,10 +85,18 @@ class SummaryEvaluation:
     def measure(self, unit: Unit, bench: Bench, cells: Sequence[Cell]) -> Record:
         """The scores of every cell, and their agreement with the annotators."""
         video = self.data.videos[unit.id]
-        _require_same_video(video, len(bench.source.pts_seconds()))
+        annotation = video.annotation
+        require_same_video(
+            unit.video,
+            len(bench.source.pts_seconds()),
+            annotations=f"annotations ({annotation.key} of the h5 file)",
+            last=int(annotation.picks[-1]),
+            annotated=annotation.n_frames,
+            slack=annotation.step,
+        )
         scores = predict(
             cells,
-            video.annotation.picks,
+            annotation.picks,
             bench,
             caption=video.title,
             seed=(self.seed, int(unit.id.removeprefix("video_"))),
@@ -151,19 +159,3 @@ def _judge_users(video: AnnotatedVideo) -> dict[str, float | int]:
         else of_users_with_each_other(video.users)
     )
     return asdict(found)
-
-
-def _require_same_video(video: AnnotatedVideo, n_frames: int) -> None:
-    """Check that a video has as many frames as the annotated one.
-
-    Raises:
-        VideoError: The number differs: in a copy with another frame rate the picks are others.
-    """
-    annotation = video.annotation
-    off = abs(n_frames - annotation.n_frames)
-    if off >= annotation.step or annotation.picks[-1] >= n_frames:
-        raise VideoError(
-            str(video.video),
-            f"it has {n_frames} frames and {annotation.key} of the h5 file {annotation.n_frames}",
-            "get the copy that was annotated",
-        )

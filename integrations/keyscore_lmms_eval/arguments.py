@@ -55,7 +55,7 @@ _DECIDE_NO_FRAME = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplerArguments:
-    """What a run asks for. Where model_args use another name, it stands in brackets.
+    """The settings of a run. A name in brackets is the one that model_args use.
 
     Attributes:
         sampler: Name of `keyscore_plugin.list_samplers`, or ``"precomputed"``.
@@ -67,12 +67,12 @@ class SamplerArguments:
             the model that is evaluated, or a name as `keyscore_plugin.get_sampler` takes it.
         guide: Text that scores: ``"question"``, ``"caption"`` or ``"both"``.
         pair: What fills a visual token of two frames: ``"duplicate"``, ``"neighbor"``, ``"pack"``
-            or ``"plain"``. None is ``"duplicate"``; for ``uniform`` and ``precomputed`` it is
+            or ``"plain"``. None means ``"duplicate"``; for ``uniform`` and ``precomputed`` it is
             ``"plain"``, as stock sampling and the published selections show their frames.
         sampler_config: JSON file with the settings of a `SamplerConfig`.
         sampler_file: File of the selections for ``sampler=precomputed``.
         decoder: (``sampler_decoder``) Decoder as `keyscore_plugin.open_video` takes it.
-        device: (``sampler_device``) Device of the encoder; None is the model's.
+        device: (``sampler_device``) Device of the encoder; None means the model's.
         cache: (``sampler_cache``) Folder of finished selections; ``"none"`` keeps none.
         log: (``sampler_log``) JSONL file of the selections; ``"none"`` writes none.
         max_download_gb: (``sampler_max_download_gb``) Largest video that may be fetched from an
@@ -107,7 +107,9 @@ class SamplerArguments:
             raise InputError(f"num_frames must be a whole number >= 1, got {shown(n)}")
         object.__setattr__(self, "num_frames", plain(n))
         if self.guide is not None and self.guide not in ("question", "caption", "both"):
-            raise InputError(f"guide {shown(self.guide)} is not question|caption|both")
+            raise InputError(
+                f"guide {shown(self.guide)} is not question|caption|both; give one of these"
+            )
         if self.pair is not None:
             check_pair(self.pair)
         if (self.sampler == PRECOMPUTED) != (self.sampler_file is not None):
@@ -210,14 +212,21 @@ def _content(path: str | os.PathLike[str]) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+        raise InputError(
+            f"cannot read {path}: {error.strerror or error}; check the name of the file"
+        ) from error
 
 
 def _json_object(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(_content(path))
     except ValueError as error:
-        raise InputError(f"sampler_config={path} is not JSON: {error}") from error
+        raise InputError(
+            f"sampler_config={path} is not JSON: {error}; write the settings as one JSON object"
+        ) from error
     if not isinstance(values, dict):
-        raise InputError(f"sampler_config={path} holds {type(values).__name__}, not an object")
+        raise InputError(
+            f"sampler_config={path} holds {type(values).__name__}, not an object; write the "
+            "settings as one JSON object"
+        )
     return values

@@ -13,8 +13,8 @@ class VideoSpan:
 
     Attributes:
         path: Path or URL as the task names it.
-        start_seconds: Start of the part; None is the video's start.
-        end_seconds: End of the part; None is the video's end.
+        start_seconds: Start of the part; None means the video's start.
+        end_seconds: End of the part; None means the video's end.
     """
 
     path: str

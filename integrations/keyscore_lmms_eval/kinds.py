@@ -23,8 +23,8 @@ _MAY_SHOW = {".m4a": "mov", ".ogg": "ogg", ".webm": "matroska"}
 def is_video(path: str) -> bool:
     """Whether a file is a video.
 
-    lmms-eval takes every ``.webm`` for a sound, which most models do not hear, and every ``.gif``
-    for a still. A sound file that cannot be opened counts as a video, so that its error is
+    lmms-eval takes every ``.webm`` for a sound, which most models cannot use, and every ``.gif``
+    for a still image. A sound file that cannot be opened counts as a video, so that its error is
     reported. Files on a server are not opened: there ``.webm`` is a video, and lmms-eval decides
     the other suffixes.
     """

@@ -71,7 +71,7 @@ HOSTS: dict[tuple[str, Kind], Host] = {
     ("vllm", "chat"): Host(seam="fetch_video", budget="nframes"),
 }
 
-_OWN_LOOP = "with --force_simple it cuts frames in a loop of its own; leave --force_simple out"
+_OWN_LOOP = "with --force_simple it samples frames itself; leave --force_simple out"
 
 # Ids that one may try, and why a sampler cannot serve them. Without a sampler they are stock.
 REFUSED: dict[tuple[str, Kind], str] = {

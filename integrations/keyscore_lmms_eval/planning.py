@@ -1,4 +1,4 @@
-"""Which frames each document gets: chosen before the model runs, so that a bad video stops none."""
+"""The frames of each document, chosen before the model runs: a bad video does not end the run."""
 
 from dataclasses import dataclass
 from pathlib import Path

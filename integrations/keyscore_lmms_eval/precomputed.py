@@ -140,7 +140,10 @@ def selection_of(entry: Entry, source: VideoSource, *, first: int = 0) -> Select
         InputError: The entry has no frames, or frames that are not in this video.
     """
     if entry.error is not None:
-        raise InputError(f"the precomputed selection is an error: {entry.error}")
+        raise InputError(
+            f"the precomputed selection is an error: {entry.error}; select the frames of this "
+            "video again"
+        )
     times = source.pts_seconds()
     notes: tuple[str, ...] = ()
     if entry.seconds is not None:
@@ -150,7 +153,9 @@ def selection_of(entry: Entry, source: VideoSource, *, first: int = 0) -> Select
         given = [index - first for index in entry.indices or ()]
     indices = sorted(set(given))
     if not indices:
-        raise InputError(f"the precomputed selection of {source.path} has no frames")
+        raise InputError(
+            f"the precomputed selection of {source.path} has no frames; give at least one"
+        )
     if indices[0] < 0 or indices[-1] >= source.n_frames:
         raise InputError(
             f"the precomputed selection names frames {first + indices[0]} to "
@@ -188,7 +193,7 @@ def _same_id(entry: Entry, wanted: Wanted) -> bool:
 
 
 def _same_question(entry: Entry, wanted: Wanted) -> bool:
-    # A file may have the question alone, the task asks it with its options.
+    # A file may hold only the question, while the task asks it with its options.
     return entry.question is not None and entry.question in (wanted.question or "")
 
 

@@ -12,10 +12,10 @@ _SAMPLING = ("num_frames", "fps", "do_sample_frames")  # the host's own sampling
 
 
 class ChosenFramesProcessor:
-    """Stands before the processor of a model of lmms-eval.
+    """Replaces the processor of a model of lmms-eval, and passes calls on to it.
 
-    Two kinds of hosts call it: those that fetch the frames first, through qwen-vl-utils, and those
-    that hand over paths. Both get true times, and their visual tokens are counted.
+    Two kinds of models call it: those that fetch the frames first, through qwen-vl-utils, and those
+    that pass paths. Both get true times, and their visual tokens are counted.
 
     Args:
         enabled: Processor that is enabled for samplers; everything but the call goes to it.

@@ -39,7 +39,7 @@ def refuse_samplers_elsewhere() -> None:
     """Check the arguments of every model class that is made by name; a second call does nothing.
 
     A third of the classes of lmms-eval ignore arguments that they do not know. With a sampler they
-    would answer from evenly spaced frames, without a word.
+    would silently answer from evenly spaced frames.
     """
     from lmms_eval.api.model import lmms
 

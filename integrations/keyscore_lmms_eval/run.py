@@ -122,7 +122,7 @@ class SampledRun:
         """Inside the block the requests ask for the chosen frames."""
         own = {id(instance): (instance, instance.arguments) for instance in instances}
         budget = getattr(self._model, self._host.budget)
-        # Some hosts sample once more from what they get, which this makes the identity.
+        # Some models sample again from the frames they get; with this number they take all of them.
         most = max((plan.n_shown for key in own for plan in plans[key]), default=budget)
         setattr(self._model, self._host.budget, most)
         try:
@@ -159,7 +159,7 @@ class SampledRun:
         *,
         end_to_end_seconds: float,
     ) -> None:
-        # A process without documents answers one of another process, only to keep step.
+        # A process without documents repeats one of another process, so that all make equal calls.
         counted = [
             plan
             for key, several in plans.items()
@@ -197,7 +197,7 @@ def check_arguments(
     for name, value in host.asks:
         if model_args.get(name) != value:
             raise InputError(
-                f"this model of lmms-eval reads videos with {name}={value} alone; add it to "
+                f"this model of lmms-eval reads videos only with {name}={value}; add it to "
                 "model_args"
             )
     folds = host.processor is not None
@@ -216,8 +216,8 @@ def _captioner(arguments: SamplerArguments, model: Any, processor: Any) -> Capti
         return arguments.captioner
     if processor is None:
         raise InputError(
-            "sampler_captioner=model needs a model of transformers, and this one is none; "
-            "name another captioner, or use guide=question"
+            "sampler_captioner=model needs a model that runs in transformers, and this one does "
+            "not; name another captioner, or use guide=question"
         )
     return VlmCaptioner(model.model, stock_copy(processor))
 

@@ -11,7 +11,7 @@ from keyscore_plugin.types.numbers import is_real
 
 _ID_FIELDS = ("question_id", "id", "qid", "q_uid", "uid", "question_idx")
 _VIDEO_FIELDS = ("video", "video_name", "video_path", "videoID", "video_id", "video_idx")
-# Where the frames stand: ours, WFS-SB, TSPO; BOLT gives seconds.
+# Fields that hold the frame indices: ours, that of WFS-SB, that of TSPO. BOLT gives seconds.
 _INDEX_FIELDS = ("indices", "keyframe_indices", "frame_idx")
 _SECONDS_FIELD = "frames"
 
@@ -59,7 +59,9 @@ def read_entries(path: Path) -> list[Entry]:
         return [Entry(indices=_whole(e, path), position=i) for i, e in enumerate(content)]
     entries = list(_entries(content, path))
     if not entries:
-        raise InputError(f"sampler_file={path} holds no selections")
+        raise InputError(
+            f"sampler_file={path} holds no selections; give a file with one for each document"
+        )
     return entries
 
 
@@ -72,7 +74,9 @@ def _loaded(path: Path) -> Any:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read sampler_file={path}: {error}") from error
+        raise InputError(
+            f"cannot read sampler_file={path}: {error}; give a file of JSON in UTF-8"
+        ) from error
     try:
         return json.loads(text)
     except json.JSONDecodeError:
@@ -80,7 +84,10 @@ def _loaded(path: Path) -> Any:
     try:
         return [json.loads(line) for line in lines]
     except json.JSONDecodeError as error:
-        raise InputError(f"sampler_file={path} is neither JSON nor JSON lines: {error}") from error
+        raise InputError(
+            f"sampler_file={path} is neither JSON nor JSON lines: {error}; give the output of "
+            "keyscore batch, or a published file of selections"
+        ) from error
 
 
 def _entries(content: Any, path: Path) -> Iterator[Entry]:
@@ -98,7 +105,8 @@ def _object(values: Any, path: Path) -> Mapping[str, Any]:
         return values
     fields = (*_INDEX_FIELDS, _SECONDS_FIELD)
     raise InputError(
-        f"sampler_file={path} has an entry without any of {', '.join(fields)}: {str(values)[:80]}"
+        f"sampler_file={path} has an entry without any of {', '.join(fields)}: {str(values)[:80]}; "
+        "give each entry one of them"
     )
 
 
@@ -126,5 +134,8 @@ def _entry(values: Mapping[str, Any], path: Path) -> Entry:
 def _whole(frames: Sequence[Any], path: Path) -> tuple[int, ...]:
     """Frame indices; some files write them as 30.0."""
     if any(not is_real(f) or f != int(f) for f in frames):
-        raise InputError(f"sampler_file={path} has frames that are no indices: {str(frames)[:80]}")
+        raise InputError(
+            f"sampler_file={path} has frames that are no indices: {str(frames)[:80]}; give whole "
+            "numbers"
+        )
     return tuple(int(frame) for frame in frames)

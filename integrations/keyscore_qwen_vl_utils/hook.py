@@ -86,9 +86,9 @@ class CheckedFetch(WatchedFunction):
         if _n_reads.get() == before:
             raise InputError(
                 f"the frames of {shown(ele['video'])} were not chosen by its sampler: "
-                f"{shown(self.stock)} of {self.stock.__module__} stands in place of "
-                "qwen_vl_utils.fetch_video and reads videos by itself; put the stock function "
-                "back, or leave the sampler out"
+                f"{shown(self.stock)} of {self.stock.__module__} has replaced "
+                "qwen_vl_utils.fetch_video and reads videos by itself; restore the stock "
+                "function, or leave the sampler out"
             )
         return fetched
 

@@ -20,7 +20,7 @@ def read(element: dict[str, Any]) -> Read:
     """Choose and read the frames of an element's video.
 
     Args:
-        element: Element of a message, with a ``sampler``; see `keyscore_qwen_vl_utils.install`.
+        element: Element of a message, with the keys that `keyscore_qwen_vl_utils.install` lists.
 
     Returns:
         The three values that the readers of qwen-vl-utils return. ``frames_indices / fps`` of the

@@ -42,7 +42,7 @@ def enable(
     ``"pack"`` or ``"plain"``), ``video_start`` and ``video_end`` (seconds from the first frame).
     In a chat, the question about a video is the text of the video's own message; later messages do
     not change it. After the call ``processor.last_selections`` holds what was chosen; each thread
-    sees the selections of its own calls.
+    sees only the selections of the calls it made.
 
     Args:
         processor: Processor of a family in `keyscore_transformers.families.FAMILIES`.

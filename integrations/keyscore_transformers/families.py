@@ -25,7 +25,7 @@ class Positions:
     needs_help: bool = False
 
     def rate_of(self, model: Any) -> float:
-        """Positions per second of this model; None stands for the published checkpoints."""
+        """Positions per second of a model; if it is None, those of the published checkpoints."""
         value = model.config if model is not None else None
         for name in self.rate_names if model is not None else ():
             value = getattr(value, name, value)

@@ -42,7 +42,7 @@ def make_ready(model: Any) -> None:
         if intervals is None or not all(isinstance(r, Tensor) and r.ndim == 1 for r in intervals):
             result: tuple[Tensor, Tensor] = stock(*args, **kwargs)
             return result
-        # With an interval of zero every patch stands at its video's start: then add the times.
+        # With an interval of zero every patch gets its video's first position; the times are added.
         call.arguments["second_per_grid_ts"] = torch.zeros(len(intervals), dtype=torch.long)
         return _with_times(
             stock(*call.args, **call.kwargs), call.arguments, intervals, inner.config

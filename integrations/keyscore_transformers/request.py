@@ -32,7 +32,7 @@ def _levels(keywords: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def says_to_sample(keywords: Mapping[str, Any]) -> bool | None:
-    """The ``do_sample_frames`` of a call; None if it has no such keyword."""
+    """The ``do_sample_frames`` of a call; None if the call does not have this keyword."""
     said = [level["do_sample_frames"] for level in _levels(keywords) if "do_sample_frames" in level]
     return said[0] if said else None
 
@@ -61,7 +61,7 @@ def without_sampler(
 
 
 def without_ours(keywords: Mapping[str, Any]) -> dict[str, Any]:
-    """The keywords without ours; those that transformers knows as well stay where they are."""
+    """The keywords without ours; those that transformers takes too are kept."""
     return {
         key: without_ours(value) if key in _NESTS and isinstance(value, Mapping) else value
         for key, value in keywords.items()
@@ -174,7 +174,9 @@ def _of_video(name: str, value: Any, i: int, n_videos: int) -> Any:
     ):
         flat = [v for part in value for v in (part if isinstance(part, (list, tuple)) else [part])]
         if len(flat) != n_videos:
-            raise InputError(f"{name} has {len(flat)} entries for {n_videos} videos")
+            raise InputError(
+                f"{name} has {len(flat)} entries for {n_videos} videos; give one for each video"
+            )
         return flat[i]
     return value
 

@@ -50,10 +50,10 @@ def patches_chosen_before(
 def grid_intervals(patch_times: Tensor, *, rate: float) -> Tensor:
     """Intervals from which Qwen2.5-VL and -Omni compute each patch's true temporal position.
 
-    The model places patch k at floor(k * rate * s), stock with one s, the mean spacing. With an s
-    for each patch, s[k] = (p[k] + 1/4) / (k * rate), that is the position p[k] of its own time,
-    counted from the first patch as the model does. The quarter keeps the floor safe from rounding
-    in float32 at any length of video.
+    The model places patch k at floor(k * rate * s); the stock processor gives one s, the mean
+    spacing. With one s for each patch, s[k] = (p[k] + 1/4) / (k * rate), patch k is placed at p[k],
+    the position of its true time, counted from the first patch. The quarter keeps float32 rounding
+    from changing the floor at any length of video.
 
     Args:
         patch_times: ``(n_patches,)`` seconds, rising.

@@ -57,7 +57,7 @@ def check_one_video(video: Any) -> None:
         InputError: The block names no video, or several.
     """
     if (n_videos := len(flat_videos(video))) != 1:
-        raise InputError(f"a content block has {n_videos} videos; give each one a block of its own")
+        raise InputError(f"a content block has {n_videos} videos; give each one a separate block")
 
 
 def same_nesting(videos: Any, replacements: Iterator[Tensor]) -> list[Any]:

@@ -1,1 +1,1 @@
-"""The machine: devices, files, hubs, optional packages, progress."""
+"""What the package needs of the machine: devices, files, model hubs, optional packages."""

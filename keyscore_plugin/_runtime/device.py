@@ -1,4 +1,4 @@
-"""Where a model runs: the word the caller gave, turned into a device that is there."""
+"""The device on which a model runs, found by the name that the caller gave."""
 
 import torch
 
@@ -6,17 +6,17 @@ from keyscore_plugin.errors import InputError, shown
 
 
 def resolve_device(device: str) -> torch.device:
-    """The device a word stands for; a GPU by its number.
+    """Find a device by its name; a GPU is returned with its number.
 
-    Without one, a GPU is the current one of whichever thread asks, so that two threads could put
-    one model and its pixels on two.
+    A GPU without a number means the current one of the calling thread, so two threads could put a
+    model and its pixels on different GPUs.
 
     Args:
-        device: ``"auto"`` (the GPU when there is one, else the CPU), ``"cpu"``, ``"cuda"``,
-            ``"cuda:1"`` ... or ``"mps"``.
+        device: Name of a device: ``"auto"`` (the GPU if there is one, else the CPU), ``"cpu"``,
+            ``"cuda"``, ``"cuda:1"`` ... or ``"mps"``.
 
     Raises:
-        InputError: There is no such device, in general or on this machine.
+        InputError: The name is unknown, or this machine does not have the device.
 
     Example:
         >>> resolve_device("cpu")
@@ -34,7 +34,7 @@ def resolve_device(device: str) -> torch.device:
         )
     counts = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": torch.mps.device_count()}
     n_devices = counts[wanted.type]
-    # Not `wanted.index`: torch keeps the number in a byte and takes cuda:256 for cuda:0.
+    # `wanted.index` is not used: torch keeps the number in a byte and reads cuda:256 as cuda:0.
     if int(str(device).partition(":")[2] or 0) >= n_devices:
         raise InputError(
             f"device {shown(device)} was asked for, but torch {torch.__version__} sees {n_devices} "
@@ -44,14 +44,14 @@ def resolve_device(device: str) -> torch.device:
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether the memory of a device has ended: torch's own error, or of a library with torch."""
+    """Whether a device ran out of memory, by an error of torch or of a library that uses it."""
     return isinstance(error, torch.cuda.OutOfMemoryError) or "out of memory" in str(error)
 
 
 def numbered(device: torch.device) -> torch.device:
-    """A GPU without a number as the current one: the first, until the program has used any."""
+    """Give a GPU without a number that of the current one; the first, if none was used yet."""
     if device.type != "cuda" or device.index is not None:
         return device
-    # Asking which is current would make torch take hold of a GPU, after which no process may fork.
+    # `current_device` would initialise CUDA, after which the process can no longer be forked.
     current = torch.cuda.current_device() if torch.cuda.is_initialized() else 0
     return torch.device("cuda", current)

@@ -1,4 +1,4 @@
-"""Files that are there as a whole or not at all, and the folder for those that save time."""
+"""Files that are written as a whole or not at all, and the user's cache folder."""
 
 import errno
 import hashlib
@@ -10,49 +10,61 @@ from pathlib import Path
 
 
 def is_folder(name: str) -> bool:
-    """Whether a name that somebody gave is a folder; nothing that can be no path is one."""
+    """Whether a name that the caller gave is a folder; False if it cannot be a path."""
     try:
         return name != "" and Path(name).is_dir()
-    except OSError:  # too long for a path, or of a folder that may not be looked into
+    except OSError:  # too long for a path, or in a folder without permission
         return False
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file beside its place and move it there in one step.
+    """Write a temporary file in the same folder and move it to its place in one step.
 
-    Whoever reads meanwhile finds the file of before, or none; so does the next run where this one
-    is killed or the disk is full. Several processes may write one file: the last one stays.
+    Until the move, and if the process is killed or the disk is full, readers find the earlier
+    file or none. Several processes may write one file; the last one to move wins.
+
+    Args:
+        path: File to write; a link is followed.
+        content: Content of the file.
 
     Raises:
-        OSError: The system refuses; nothing is left behind.
+        OSError: The file cannot be written; no temporary file is left behind.
     """
-    with whole(path) as beside, beside.open("xb") as file:
+    with whole(path) as temporary, temporary.open("xb") as file:
         file.write(content)
 
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """`write_whole` for what others write: a path, which is moved when the block has ended well.
+    """Do as `write_whole` for a file that another library writes inside the block.
+
+    Args:
+        path: File to write; a link is followed.
+
+    Yields:
+        Path of a temporary file in the same folder. It is moved to ``path`` if the block ends
+        without an error, and deleted otherwise.
 
     Raises:
-        OSError: The system refuses; nothing is left behind.
+        OSError: The file cannot be moved; no temporary file is left behind.
     """
     path = _target(path)  # a link stays a link
-    # Not a fixed name, and not mkstemp, whose files nobody else may read.
-    beside = path.with_name(f".{secrets.token_hex(8)}.part")
+    # The name is random, so that two writers do not meet. mkstemp is not used: only the user
+    # could read its files.
+    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        yield beside
-        beside.replace(path)
+        yield temporary
+        temporary.replace(path)
     finally:
-        with suppress(OSError):  # it was moved, or never made
-            beside.unlink()
+        with suppress(OSError):  # the file was moved, or never made
+            temporary.unlink()
 
 
 def _target(path: Path) -> Path:
-    """Where a path leads; `Path.resolve` has another error for a circle before Python 3.13.
+    """Follow the links of a path; before Python 3.13 `Path.resolve` raises other errors for loops.
 
     Raises:
-        OSError: Nowhere: its links go in a circle.
+        OSError: The links form a loop.
     """
     target = Path(os.path.realpath(path))
     if target.is_symlink():
@@ -61,30 +73,46 @@ def _target(path: Path) -> Path:
 
 
 def write_sealed(path: Path, key: str, content: bytes) -> None:
-    """Write a file that `read_sealed` gives back only as it is, and only under the same key.
+    """Write a file with a checksum, which `read_sealed` checks together with the key.
+
+    Args:
+        path: File to write; its folder is made.
+        key: Key that `read_sealed` must be given.
+        content: Content of the file.
 
     Raises:
-        OSError: The system refuses; nothing is left behind.
+        OSError: The file cannot be written; no temporary file is left behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, _seal(key, content) + b"\n" + content)
 
 
 def read_sealed(path: Path, key: str) -> bytes | None:
-    """The content of a sealed file; None where it was cut, changed, or is of another key.
+    """Read a file of `write_sealed`.
+
+    Args:
+        path: File to read.
+        key: Key under which the file was written.
+
+    Returns:
+        The content; None if the file was truncated or changed, or has another key.
 
     Raises:
-        OSError: There is no such file, or the system refuses.
+        OSError: The file does not exist or cannot be read.
     """
     seal, _, content = path.read_bytes().partition(b"\n")
     return content if seal == _seal(key, content) else None
 
 
 def user_cache() -> Path:
-    """The folder for what can be made again: ``KEYSCORE_CACHE``, or the one of the system.
+    """Return the folder for files that can be made again.
+
+    Returns:
+        The folder that the variable ``KEYSCORE_CACHE`` names, or ``keyscore`` in the user's cache
+        folder. It need not exist.
 
     Raises:
-        RuntimeError: The system knows no home for this user.
+        RuntimeError: The user has no home folder.
     """
     own = os.environ.get("KEYSCORE_CACHE")
     if own:

@@ -1,4 +1,4 @@
-"""float32 with all of its bits, whatever the program around has allowed."""
+"""float32 arithmetic in full precision, whatever the surrounding program has set."""
 
 import threading
 from collections.abc import Iterator
@@ -9,10 +9,10 @@ import torch
 
 
 class _Shared:
-    """What is entered once for all threads: the settings of torch belong to the process.
+    """A counter of the threads that need exact settings, since torch has them per process.
 
-    The first thread to come in saves them, and the last one to leave puts them back. If each did
-    so for itself, one would take the settings of another for the program's own.
+    The first thread to enter saves the program's settings, and the last one to leave restores
+    them. If each thread did so alone, one would save the settings of another as the program's.
     """
 
     def __init__(self) -> None:
@@ -38,18 +38,18 @@ _SHARED = _Shared()
 
 @contextmanager
 def exact_arithmetic(device: torch.device) -> Iterator[None]:
-    """Convolutions and matrix products of float32 in float32, and alike every time, on a GPU too.
+    """Compute float32 convolutions and matrix products exactly and reproducibly in this block.
 
-    A host's autocast, on the CPU as on a GPU, is put aside in this thread, where alone it counts:
-    its 8 or 11 bits choose other frames, and half precision is the encoders' own choice.
+    Autocast, which a host may have enabled on the CPU or a GPU, is disabled in this thread: its 8
+    or 11 bits lead to other frames. Only the encoders choose half precision.
 
-    On a GPU torch allows convolutions 10 bits (TF32), and some hosts allow them matrix products
-    too: that moves a score by more than 1e-4, and a distance by more than what counts as a tie.
-    Safe in threads. What else the program computes on a GPU meanwhile is exact too, and slower;
-    what it sets meanwhile is lost.
+    On a GPU, torch lets convolutions use 10 bits (TF32), and some hosts let matrix products use
+    them too. That moves a score by more than 1e-4, and a distance by more than counts as a tie.
+    Several threads may be in such a block. Until the last one leaves it, other work of the program
+    on a GPU is exact and slower too, and precision settings that the program changes are lost.
 
     Args:
-        device: Where the work is done.
+        device: Device on which the block computes.
     """
     with _without_autocast(device.type):
         if device.type == "cpu":
@@ -63,7 +63,7 @@ def exact_arithmetic(device: torch.device) -> Iterator[None]:
 
 
 def _without_autocast(device_type: str) -> AbstractContextManager[None]:
-    """No autocast for a type of device, if torch knows one for it."""
+    """Disable autocast for a type of device, if torch has it for that type."""
     if not torch.amp.is_autocast_available(device_type):
         return nullcontext()
     return torch.autocast(device_type, enabled=False)
@@ -71,7 +71,7 @@ def _without_autocast(device_type: str) -> AbstractContextManager[None]:
 
 @contextmanager
 def _exact_settings() -> Iterator[None]:
-    """Set what decides precision, and put it back as it was."""
+    """Change the settings that decide precision, and restore them after the block."""
     cudnn = torch.backends.cudnn
     before = cudnn.deterministic, cudnn.benchmark
     convolutions = getattr(cudnn, "conv", None)
@@ -85,10 +85,11 @@ def _exact_settings() -> Iterator[None]:
 
 @contextmanager
 def _by_operation(convolutions: Any) -> Iterator[None]:
-    """From torch 2.9 on, whose older flags raise an error once a program has used these.
+    """Set full precision for torch 2.9 and newer, by the setting of each operation.
 
-    An operation that was never set follows what is set for all, and shall do so afterwards: it is
-    not touched. What is set for all may itself follow what is set for every backend.
+    The older flags raise an error once a program has used these settings. An operation without a
+    setting follows the one for all operations; it is left so, to follow it again after the block.
+    The setting for all operations may in turn follow the one for every backend.
     """
     every = torch.backends.cudnn
     for_all = every.fp32_precision
@@ -112,7 +113,7 @@ def _by_operation(convolutions: Any) -> Iterator[None]:
 
 @contextmanager
 def _by_flags() -> Iterator[None]:
-    """Before torch 2.9."""
+    """Set full precision for torch before 2.9, by its global flags."""
     cudnn = torch.backends.cudnn
     convolutions, products = cudnn.allow_tf32, torch.get_float32_matmul_precision()
     cudnn.allow_tf32 = False

@@ -1,4 +1,4 @@
-"""Where the files of a model are (folder, cache of the hub, hub), and which version they are."""
+"""Find the files of a model (in a folder, the hub's cache, the hub), and identify their version."""
 
 import hashlib
 import urllib.error
@@ -15,7 +15,7 @@ from keyscore_plugin._runtime.files import is_folder
 from keyscore_plugin._runtime.names import hint
 from keyscore_plugin.errors import ModelError, shown
 
-_TIMEOUT_SECONDS = 5  # ours: a hub that is there answers within one
+_TIMEOUT_SECONDS = 5  # ours: a hub that can be reached answers within one second
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Layout:
     weights: tuple[str, ...]
 
 
-# Transformers loads older checkpoints from a pickle of plain tensors.
+# transformers loads older checkpoints from a pickle of plain tensors.
 TRANSFORMERS = Layout(
     config=constants.CONFIG_NAME,
     weights=(
@@ -64,11 +64,11 @@ def is_local(
     The hub is asked once, so that a model that does not exist costs seconds and not minutes.
 
     Args:
-        model: A folder or a model id.
+        model: Folder or model id.
         kind: Kind of model, for the error: ``"encoder"``, ``"captioner"``.
         remedy: Advice on what to use instead, for the error.
         layout: Names of the model's files.
-        names: Names that are not models, one of which may have been meant.
+        names: Names that the error may suggest besides models, such as ``"conse"``.
 
     Raises:
         ModelError: The name cannot be a model id, or neither the cache nor a hub has the model.
@@ -86,16 +86,16 @@ def is_local(
 
 
 def first_line(error: Exception) -> str:
-    """First line of a library's error, without the advice that follows."""
+    """Return the first line of a library's error, without the advice that follows."""
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(" .;:") if lines else type(error).__name__
 
 
 def weights_identity(model: str, *, config: str = constants.CONFIG_NAME) -> str | None:
-    """Identify the weights behind a name without reading them: it changes when they do.
+    """Identify the weights behind a name without reading them; the identity changes when they do.
 
     Args:
-        model: A folder, identified by the names, sizes and times of its files; or a hub model id,
+        model: Folder, identified by the names, sizes and times of its files; or a hub model id,
             identified by the commit in the local cache.
         config: Name of a file that every version of a hub model has.
 
@@ -124,7 +124,7 @@ def offline_identity() -> str | None:
 
 
 class _NotFoundError(Exception):
-    """The reason why a model is not found, in one clause."""
+    """A model that is not found; the message is the reason, in one clause."""
 
 
 def _is_cached(model: str, layout: Layout) -> bool:
@@ -150,7 +150,7 @@ def _require_on_hub(model: str, layout: Layout) -> None:
         urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS).close()
     except urllib.error.HTTPError as error:
         raise _NotFoundError(
-            f"{constants.ENDPOINT} has no such model that is public ({error.code})"
+            f"{constants.ENDPOINT} has no public model of that name ({error.code})"
         ) from error
     except OSError as error:
         reason = getattr(error, "reason", error)

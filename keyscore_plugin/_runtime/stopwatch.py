@@ -1,7 +1,7 @@
 """Seconds spent in each stage of a call.
 
-A sampler's call opens `counting`, and the code on the way names its `stage`. The stopwatch is a
-context variable, so no signature carries it; where nothing counts, `stage` does nothing.
+A sampler's call enters `counting`, and the code that it calls enters a `stage`. The stopwatch is a
+context variable, so that no signature needs it; without `counting`, `stage` does nothing.
 """
 
 import time
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Stopwatch:
-    """Seconds spent in each of `keyscore_plugin.types.STAGES`, and in total.
+    """A stopwatch of seconds spent in each of `keyscore_plugin.types.STAGES`, and in total.
 
     The time of a stage inside another one counts for the inner stage alone, so the stages never sum
     to more than the total.
@@ -26,7 +26,7 @@ class Stopwatch:
     def __init__(self) -> None:
         self._start = self._since = time.perf_counter()
         self._seconds = dict.fromkeys(STAGES, 0.0)
-        self._stages: list[str] = []  # from the outermost to the one that counts now
+        self._stages: list[str] = []  # from the outermost to the innermost, which counts
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -40,7 +40,7 @@ class Stopwatch:
             self._stages.pop()
 
     def seconds(self) -> dict[str, float]:
-        """The seconds so far of each stage, and ``"total"``."""
+        """Return the seconds so far of each stage, and ``"total"``."""
         return {**self._seconds, "total": time.perf_counter() - self._start}
 
     def _credit(self) -> None:
@@ -73,17 +73,17 @@ def counting() -> Iterator[Stopwatch]:
 
 
 def stage(name: str) -> AbstractContextManager[None]:
-    """Count the time inside the block for a stage of the call that is going on.
+    """Count the time inside the block for a stage of the current call.
 
     Args:
-        name: One of `keyscore_plugin.types.STAGES`.
+        name: Name of the stage, from `keyscore_plugin.types.STAGES`.
     """
     stopwatch = _running.get()
     return nullcontext() if stopwatch is None else stopwatch.stage(name)
 
 
 def waiting(name: str, items: Iterator[T]) -> Iterator[T]:
-    """Pass items on; the time until each one comes counts for the stage ``name``."""
+    """Yield items; the time spent waiting for each one counts for the stage ``name``."""
     while True:
         with stage(name):
             item = list(islice(items, 1))

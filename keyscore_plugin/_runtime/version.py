@@ -1,3 +1,3 @@
-"""The version of this package: read by the build, and part of every key that outlives a run."""
+"""The version of this package, read by the build and part of every key kept on disk."""
 
 VERSION = "0.3.0"

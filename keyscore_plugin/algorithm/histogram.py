@@ -71,15 +71,14 @@ def hsv_histograms(pixels: Tensor, *, bins: Bins) -> Tensor:
         ``(n, prod(bins))`` float32 rows that sum to 1. Value varies fastest, hue slowest.
 
     Raises:
-        InputError: The pixels have another shape or type, or a frame has no pixel.
+        InputError: A frame has no pixel.
     """
-    if pixels.ndim != 4 or pixels.shape[-1] != 3 or pixels.dtype != torch.uint8:
-        raise InputError(
-            f"pixels must be (n, h, w, 3) uint8, got {tuple(pixels.shape)} {pixels.dtype}"
-        )
     n_pixels = pixels.shape[1] * pixels.shape[2]
     if n_pixels == 0:
-        raise InputError(f"frames of {tuple(pixels.shape[1:3])} pixels have no colours to count")
+        raise InputError(
+            f"frames of {tuple(pixels.shape[1:3])} pixels have no colours to count; give frames of "
+            "at least one pixel"
+        )
     table = _bin_of_colour(bins, pixels.device)
     counts = torch.zeros(len(pixels), prod(bins), dtype=torch.int32, device=pixels.device)
     on_cpu = pixels.device.type == "cpu"

@@ -212,6 +212,6 @@ class Mdp3Sampler(PublishedSampler[Mdp3Settings], TextSampler):
         found = mdp3(grid.vectors, grid.query, num_frames=request.at_least, settings=self.settings)
         note = (
             f"{found.n_flat} of {len(found.rows)} frames are copies of chosen ones: MDP3's "
-            "determinant, which is 0 with them, would have no such list"
+            "determinant is 0 for a list with copies"
         )
         return Picked(found.rows, (note,) if found.n_flat else ())

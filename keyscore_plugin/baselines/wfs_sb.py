@@ -128,7 +128,7 @@ def turning_points(values: Tensor, settings: WfsSbSettings) -> list[int]:
 
 
 def coarsest_detail(signal: Tensor, *, levels: int) -> Tensor:
-    """The part of a signal that lives in the coarsest detail of its db4 wavelet transform.
+    """The part of a signal in the coarsest detail of its db4 wavelet transform.
 
     Args:
         signal: ``(n,)`` samples.

@@ -1,1 +1,1 @@
-"""Many videos in one run: a manifest goes in, one JSON object a line comes out."""
+"""Choose frames of many videos: read a manifest, write one JSON object per line."""

@@ -1,9 +1,9 @@
-"""The output of a batch: an append-only file of lines that survives being killed at any moment.
+"""The output of a batch: an append-only file of lines that stays valid if the process is killed.
 
 A record is one ``write`` of one whole line to a file opened for appending, followed by ``fsync``.
-So at any moment the file is whole lines and at most one torn line at its end, which was never
-reported as done; the next run cuts it off. An empty file next to it, ``.NAME.lock``, carries
-the lock of the process that writes, and stays; the lock itself ends with the process.
+So at any moment the file consists of whole lines and at most one torn line at its end, which was
+never reported as done; the next run cuts it off. The process that writes holds a lock on an empty
+file in the same folder, ``.NAME.lock``. That file stays; the lock ends with the process.
 """
 
 import json
@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from keyscore_plugin.batch.manifest import ItemId
 from keyscore_plugin.errors import InputError
 
-# Every line begins so. A file that does not is not ours, and is never cut off or appended to.
+# Every line begins like this. A file that begins differently is not ours and is never changed.
 _LINE_START = b'{"id": '
 
 
@@ -27,23 +27,25 @@ class Journal:
     """An output file, locked for one process.
 
     Args:
-        path: Output file; made if absent.
+        path: Output file; it is made if it does not exist.
 
     Attributes:
         done: Records that the file held when it was opened, by id.
 
     Raises:
         InputError: The file cannot be opened or written, another process writes to it, or it
-            holds something else than the output of a batch.
+            holds something other than the output of a batch.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._tail = b""  # a last line without an end
         try:
-            # A device has no end to be read to, a pipe none to go on from.
+            # Devices and pipes cannot be read to their end and then continued.
             if path.exists() and not (stat.S_ISREG(path.stat().st_mode) or path.is_dir()):
-                raise InputError(f"cannot write {path}: it is no regular file; give another --out")
+                raise InputError(
+                    f"cannot write {path}: it is not a regular file; give another --out"
+                )
             path.parent.mkdir(parents=True, exist_ok=True)
             with ExitStack() as opened:
                 self._file = opened.enter_context(path.open("a+b", buffering=0))
@@ -68,9 +70,9 @@ class Journal:
         self._opened.close()
 
     def mend(self) -> None:
-        """Cut off a torn last line; end one that lacks only its line break.
+        """Cut off a torn last line; complete one that lacks only its line break.
 
-        Opening the file does not do this: until its content is checked, it is left as it was.
+        Opening the file does not do this, so that a file with other content is left unchanged.
 
         Raises:
             InputError: The disk is full or the file has become unwritable.
@@ -85,14 +87,18 @@ class Journal:
             raise self._unwritable(error) from error
 
     def append(self, item_id: ItemId, record: Mapping[str, Any]) -> None:
-        """`mend`, add one record, and wait until it is on the disk.
+        """Call `mend`, add one record, and wait until it is on the disk.
+
+        Args:
+            item_id: Id of the line.
+            record: Answer to the line, as plain JSON values.
 
         Raises:
-            InputError: The disk is full or the file has become unwritable; what was there stays.
+            InputError: The disk is full or the file has become unwritable; earlier lines are kept.
         """
         self.mend()
         text = json.dumps({"id": item_id, **record}, ensure_ascii=False, allow_nan=False)
-        # A file name that is no UTF-8 holds lone surrogates; written as \udcXX they are JSON.
+        # A file name that is not UTF-8 holds lone surrogates; escaped as \udcXX they are JSON.
         line = text.encode("utf-8", "backslashreplace") + b"\n"
         end = self._size()
         try:
@@ -143,13 +149,13 @@ class Journal:
 
 
 def _lock(path: Path) -> FileLock:
-    # The file that a link leads to has one lock, whatever the name of the link.
+    # Links to one file share its lock.
     target = Path(os.path.realpath(path))
     return FileLock(target.with_name(f".{target.name}.lock"), timeout=0)
 
 
 def _is_whole(line: bytes) -> bool:
-    """Whether a line without an end is a whole record: no beginning of a JSON object is JSON."""
+    """Whether a line without a line break is a whole record; a torn JSON object is not JSON."""
     try:
         json.loads(line)
     except (ValueError, RecursionError):

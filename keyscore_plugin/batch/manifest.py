@@ -1,6 +1,6 @@
 """The input of a batch: a folder, or a file of JSON lines, a table or a list of names.
 
-The lines are checked as a whole before any work starts.
+All lines are checked before any video is opened.
 """
 
 import csv
@@ -25,7 +25,8 @@ ItemId = str | int
 KEYS = ("video", "caption", "question", "id", "start", "end")
 STDIN = Path("-")
 
-# Ours: the usual suffixes of video files, looked for in folders; a listed name may have any.
+# Ours: the usual suffixes of video files, for which a folder is searched; a file that is named in
+# a list may have any suffix.
 _VIDEO_SUFFIXES = (
     *(".3g2", ".3gp", ".asf", ".avi", ".divx", ".f4v", ".flv", ".m2t", ".m2ts", ".m2v", ".m4v"),
     *(".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogm", ".ogv", ".qt", ".rm"),
@@ -39,8 +40,8 @@ class Item:
     """One line of a manifest.
 
     Attributes:
-        id: Key of the line in the output. A line without an id takes its number, a video of a
-            folder its name.
+        id: Key of the line in the output. A line without an id gets its line number, and a video
+            of a folder gets its name.
         video: Name of the video, as in the manifest.
         path: Path of the video. A relative name starts at the manifest's folder, or at the current
             one if the manifest is standard input.
@@ -62,11 +63,11 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One line as it was written, not checked yet.
+    """One line as it was written, before it is checked.
 
     Attributes:
         where: Place of the line, for errors.
-        id: Id of a line that gives none.
+        id: Id of the line if it does not give one.
         values: Values by key; the keys need not be `KEYS`.
     """
 
@@ -78,17 +79,22 @@ class _Row:
 def read_manifest(path: Path, *, needs_text: bool = False) -> list[Item]:
     """Read a manifest; blank lines are skipped.
 
-    A folder gives the videos in it and below, by name. A file ending in ``.jsonl``, ``.ndjson`` or
-    ``.json`` holds an object a line, one ending in ``.csv`` or ``.tsv`` a table. The first line of
-    any other file, and of standard input, decides whether it is one of these or a list of names.
+    A folder gives the videos in it and in its subfolders, sorted by name. A file ending in
+    ``.jsonl``, ``.ndjson`` or ``.json`` holds one object per line; one ending in ``.csv`` or
+    ``.tsv`` is a table. The first line of any other file, and of standard input, decides whether it
+    is one of these or a list of names.
 
     Args:
         path: File in UTF-8, folder, or `STDIN`.
         needs_text: Whether a line without a caption and a question is an error.
 
+    Returns:
+        The items in the order of the lines.
+
     Raises:
-        InputError: The manifest cannot be read, names no video, has a malformed line, or two lines
-            share an id. The whole manifest is refused, so that no run stops at its last line.
+        InputError: The manifest cannot be read, a folder has no videos, a line is malformed, or two
+            lines share an id. The whole manifest is refused, so that a run does not stop in the
+            middle.
     """
     folder = Path() if path == STDIN else path if path.is_dir() else path.parent
     seen: dict[ItemId, str] = {}
@@ -103,7 +109,7 @@ def read_manifest(path: Path, *, needs_text: bool = False) -> list[Item]:
         if item.id in seen:
             raise InputError(
                 f"{row.where}: id {shown(item.id)} is taken by {seen[item.id]}; "
-                "an id may stand once (a line without one takes its line number)"
+                "give each line another id (a line without one takes its line number)"
             )
         seen[item.id] = row.where.rpartition(", ")[2]
         items.append(item)
@@ -128,7 +134,7 @@ def _item(row: _Row, *, folder: Path) -> Item:
         texts[key] = value
     video = texts["video"]
     if video is None:
-        raise InputError(f"{where}: 'video' is missing")
+        raise InputError(f"{where}: 'video' is missing; give the path of a video")
     item_id = values.get("id", row.id)
     if not (isinstance(item_id, str) or is_whole(item_id)):
         raise InputError(f"{where}: 'id' must be a text or a whole number, got {shown(item_id)}")
@@ -155,10 +161,12 @@ def _rows(path: Path) -> Iterator[_Row]:
 
 
 def _folder_rows(folder: Path) -> Iterator[_Row]:
-    """The videos below a folder; their names are the ids, so that a new video changes no other."""
+    """Yield the videos below a folder; their names are the ids, which new videos do not change."""
 
     def refuse(error: OSError) -> None:
-        raise InputError(f"cannot read {error.filename}: {error.strerror}") from error
+        raise InputError(
+            f"cannot read {error.filename}: {error.strerror}; give another folder, or free this"
+        ) from error
 
     names = [
         (Path(place) / name).relative_to(folder).as_posix()
@@ -168,8 +176,8 @@ def _folder_rows(folder: Path) -> Iterator[_Row]:
     ]
     if not names:
         raise InputError(
-            f"no file below the folder {folder} is called a video (.mp4, .mkv, .webm ...); give "
-            "another folder, or a file with one name a line"
+            f"no file below the folder {folder} has the suffix of a video (.mp4, .mkv, .webm ...); "
+            "give another folder, or a file with one name per line"
         )
     for name in sorted(names):
         yield _Row(str(folder / name), name, {"video": name})
@@ -180,7 +188,10 @@ def _text(path: Path) -> str:
         if path != STDIN:
             return path.read_text(encoding="utf-8-sig")
         if sys.stdin is None:
-            raise InputError("cannot read the manifest from standard input: it is closed")
+            raise InputError(
+                "cannot read the manifest from standard input: it is closed; give the name of a "
+                "file or a folder"
+            )
         return sys.stdin.buffer.read().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
@@ -213,7 +224,7 @@ def _list_rows(text: str, name: str) -> Iterator[_Row]:
 
 
 def _table_rows(text: str, name: str) -> Iterator[_Row]:
-    """The lines of a CSV below the one that names its columns; an empty field is no value."""
+    """Yield the lines of a CSV after the one that names its columns; empty fields are left out."""
     first = text.partition("\n")[0]
     delimiter = max(_DELIMITERS, key=first.count)
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
@@ -221,21 +232,27 @@ def _table_rows(text: str, name: str) -> Iterator[_Row]:
         reader.fieldnames = [column.strip() for column in reader.fieldnames or ()]
         if "video" not in reader.fieldnames:
             raise InputError(
-                f"{name}, line 1: no column is called 'video'; a table names its columns in its "
-                f"first line, from: {', '.join(KEYS)}"
+                f"{name}, line 1: no column is called 'video'; name the columns in the first line, "
+                f"from: {', '.join(KEYS)}"
             )
         for fields in reader:
             where = f"{name}, line {reader.line_num}"
             if None in fields:
-                raise InputError(f"{where}: it has more fields than there are columns; quote them")
+                raise InputError(
+                    f"{where}: it has more fields than the table has columns; quote a field that "
+                    "contains the delimiter"
+                )
             values = {column: _cell(column, text) for column, text in fields.items() if text}
             yield _Row(where, reader.line_num, values)
     except csv.Error as error:
-        raise InputError(f"{name}, after line {reader.line_num}: not CSV ({error})") from error
+        raise InputError(
+            f"{name}, after line {reader.line_num}: not CSV ({error}); mend the line, or give JSON "
+            "lines"
+        ) from error
 
 
 def _cell(column: str, text: str) -> str | float:
-    """The value of a field; ``start`` and ``end`` become numbers if they are numbers."""
+    """Return the value of a field; ``start`` and ``end`` become numbers if they are numbers."""
     if column in ("start", "end"):
         with suppress(ValueError):
             return float(text)
@@ -254,9 +271,13 @@ def _object(line: str, *, where: str) -> dict[str, Any]:
     try:
         values = json.loads(line)
     except json.JSONDecodeError as error:
-        raise InputError(f"{where}: not JSON ({error.msg} at column {error.colno})") from error
-    except (ValueError, RecursionError) as error:  # a number too long for Python, or too deep
-        raise InputError(f"{where}: not JSON that Python reads ({error})") from error
+        raise InputError(
+            f"{where}: not JSON ({error.msg} at column {error.colno}); write one object per line"
+        ) from error
+    except (ValueError, RecursionError) as error:  # too long a number, or nested too deep
+        raise InputError(
+            f"{where}: not JSON that Python reads ({error}); write one plain object per line"
+        ) from error
     if not isinstance(values, dict):
         raise InputError(
             f"{where}: expected an object such as {{'video': 'a.mp4'}}, got {type(values).__name__}"

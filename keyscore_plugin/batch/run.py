@@ -1,4 +1,4 @@
-"""Answer each line of a manifest once, however often the run is interrupted."""
+"""Answer each line of a manifest exactly once, even if the run is interrupted and repeated."""
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -18,7 +18,12 @@ Answers = Callable[[Sequence[Item]], Records]  # one record for each line, in th
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Number of frames or threshold for every video; the sampler's default if both are None."""
+    """How many frames to choose of every video; the sampler's default if both fields are None.
+
+    Attributes:
+        num_frames: Number of frames.
+        threshold: Least total score (0 to 1) of a chosen frame, instead of a number.
+    """
 
     num_frames: int | None
     threshold: float | None
@@ -26,7 +31,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """Everything that decides a record except its line of the manifest.
+    """The settings that decide a record, together with its line of the manifest.
 
     Attributes:
         budget: Number of frames or threshold for every video.
@@ -34,7 +39,7 @@ class RunSettings:
         config: Settings of the sampler, as plain JSON values.
         encoder: Encoder, as `Selection.encoder` records it.
         decoder: Decoder, as `Selection.decoder` records it.
-        captioner: Captioner, as `Caption.model` records it; None writes no captions.
+        captioner: Captioner, as `Caption.model` records it; None if no captions are written.
     """
 
     budget: Budget
@@ -51,7 +56,7 @@ class BatchSummary:
 
     Attributes:
         n_lines: Lines of the manifest.
-        n_before: Lines that were answered when the run started.
+        n_before: Lines that were already answered when the run started.
         n_errors: Lines of the whole output that hold an error.
     """
 
@@ -61,11 +66,15 @@ class BatchSummary:
 
 
 def answer(item: Item, sampler: Sampler, budget: Budget) -> Record:
-    """The record of one line: its selection, or the error that prevented one.
+    """Answer one line: return its selection, or the error that prevented one.
 
-    Only a cause in the line or its video becomes a record, and a device that runs out of memory:
-    the next video may be smaller. A missing package or model is no fact about the video: it ends
-    the run, and the line is answered by the next one.
+    An error of the line or its video becomes a record, and so does a device that runs out of
+    memory, since the next video may be smaller. A missing package or model is not an error of the
+    video: it ends the run, and the next run answers the line.
+
+    Raises:
+        MissingDependencyError: A package that the sampler needs is not installed.
+        ModelError: A model does not load.
     """
     try:
         chooser = within(sampler, start_seconds=item.start_seconds, end_seconds=item.end_seconds)
@@ -82,12 +91,15 @@ def answer(item: Item, sampler: Sampler, budget: Budget) -> Record:
 
 
 def error_record(item: Item, error: KeyScoreError) -> Record:
-    """The record of a line that has no selection."""
+    """Return the record of a line that has no selection."""
     return {"video": item.video, "error": " ".join(str(error).split())}
 
 
 def answers_here(sampler: Sampler, budget: Budget) -> Answers:
-    """Answer line after line in this process; `keyscore_plugin.batch.workers` uses others."""
+    """Return a function that answers lines in this process.
+
+    `keyscore_plugin.batch.workers` answers them in worker processes instead.
+    """
 
     def records(items: Sequence[Item]) -> Records:
         for item in items:
@@ -109,8 +121,8 @@ def run_batch(
     Args:
         items: Lines of the manifest.
         journal: Output, open.
-        answers: Function that gives the records; its generator is closed if the run ends early.
-        settings: Settings that the answers follow.
+        answers: Function that answers lines; its generator is closed if the run ends early.
+        settings: Settings by which ``answers`` works.
         on_answer: Function called with (lines answered, lines in all) at the start and after each
             line.
 
@@ -135,7 +147,7 @@ def run_batch(
 
 
 def _require_same_run(journal: Journal, item: Item, settings: RunSettings) -> None:
-    """Refuse to mix answers to different questions in one file."""
+    """Refuse to mix the answers of two different runs in one file."""
     for name, then, now in _differences(journal.done[item.id], item, settings):
         raise InputError(
             f"{journal.path} holds id {shown(item.id)} with {name} {shown(then)}, "
@@ -146,7 +158,7 @@ def _require_same_run(journal: Journal, item: Item, settings: RunSettings) -> No
 def _differences(
     record: Record, item: Item, settings: RunSettings
 ) -> Iterator[tuple[str, Any, Any]]:
-    """Each value that differs: its name, the value in the record, and the one of this run."""
+    """Yield each value that differs: its name, the value in the record, and this run's value."""
     pairs: dict[str, tuple[Any, Any]] = {"video": (record.get("video"), item.video)}
     if "error" not in record:
         pairs |= _answer_pairs(record, item, settings)
@@ -172,13 +184,13 @@ def _answer_pairs(record: Record, item: Item, settings: RunSettings) -> dict[str
     pairs["decoder"] = (record.get("decoder"), settings.decoder)
     if caption and not is_given:
         pairs["captioner"] = (caption.get("model"), settings.captioner)
-    # Published samplers record more settings than they are given; those are not compared.
+    # Baselines record more settings than they are given; the additional ones are not compared.
     then, now = (_flat(config) for config in (record.get("config") or {}, settings.config))
     return pairs | {name: (then.get(name), value) for name, value in now.items()}
 
 
 def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
-    """``{"grid": {"kind": "fps"}}`` as ``{"grid.kind": "fps"}``."""
+    """Turn ``{"grid": {"kind": "fps"}}`` into ``{"grid.kind": "fps"}``."""
     flat: dict[str, Any] = {}
     for name, value in config.items():
         if isinstance(value, Mapping):

@@ -1,9 +1,9 @@
-"""One worker process of a batch: the body it runs, and its parent's end.
+"""One worker process of a batch: the code that it runs, and the parent's handle on it.
 
-The worker makes its sampler once, then answers the lines it is given. Both ways over the channel
-go JSON lines, no pickle: a video that takes over a decoder must not reach the process that writes
-the output. The worker says ``{"ready": true}``, then for each line ``{"record": {...}}``, or
-``{"stop": message}`` if no line can be answered (a missing model).
+The worker makes its sampler once, then answers the lines it is given. The two processes exchange
+JSON lines and no pickle: a video that exploits a decoder must not gain control of the process that
+writes the output. The worker sends ``{"ready": true}``, then for each line ``{"record": {...}}``,
+or ``{"stop": message}`` if no line can be answered (a model is missing).
 """
 
 import json
@@ -29,8 +29,8 @@ from keyscore_plugin.video.decoders.decoding import decode_on_one_thread
 
 Outcome = Record | KeyScoreError
 
-_END_SECONDS = 5.0  # a killed process is gone in milliseconds, unless a disk hangs below it
-_SEND_SECONDS = 5.0  # an idle worker reads at once
+_END_SECONDS = 5.0  # a killed process ends within milliseconds, unless it waits for a disk
+_SEND_SECONDS = 5.0  # an idle worker reads within milliseconds
 _READ_BYTES = 1 << 16
 _OUT_OF_MEMORY = "the system may have run out of memory: use fewer --workers"
 
@@ -41,7 +41,7 @@ class Job:
 
     Attributes:
         make_sampler: Function that makes the sampler and loads its models. A new process imports
-            it, so it must stand in a module.
+            it, so it must be defined in a module.
         budget: Number of frames or threshold for each video.
     """
 
@@ -50,7 +50,7 @@ class Job:
 
 
 class Worker:
-    """The parent's end of one worker process, which is started here.
+    """The parent's handle on one worker process, which it starts.
 
     Args:
         job: Work of the process.
@@ -59,8 +59,8 @@ class Worker:
     Attributes:
         channel: Socket that becomes readable when the worker has sent something or has ended.
         was_ready: Whether its models were loaded.
-        ended: How it ended, such as ``"was killed by SIGSEGV"``; None while it lives.
-        left_seconds: Time left for its current line; infinite between lines.
+        ended: Description of how it ended, such as ``"was killed by SIGSEGV"``; None while it runs.
+        left_seconds: Time left for its current line in seconds; infinite between lines.
     """
 
     def __init__(self, job: Job, *, limit_seconds: float) -> None:
@@ -81,7 +81,12 @@ class Worker:
         return self.was_ready and self._line is None and self.ended is None
 
     def take(self, place: int, item: Item) -> None:
-        """Give it a line, whose time begins now."""
+        """Send a line to the worker; its time limit begins now.
+
+        Args:
+            place: Position of the line in the manifest.
+            item: The line.
+        """
         self._line = place, item
         self.left_seconds = self._limit_seconds
         self.channel.settimeout(_SEND_SECONDS)
@@ -89,14 +94,14 @@ class Worker:
             self.channel.sendall(_message({**asdict(item), "path": str(item.path)}))
 
     def outcomes(self, *, has_news: bool, seconds: float) -> Iterator[tuple[int, Outcome]]:
-        """The place of its current line, and a record or an error, if there is one by now.
+        """Yield the place and the record or error of the current line, if it has one by now.
 
         Args:
             has_news: Whether the channel is readable.
-            seconds: Time that passed for the current line.
+            seconds: Time to count for the current line, in seconds.
 
         Raises:
-            KeyScoreError: It could not load its models.
+            KeyScoreError: The worker could not load its models.
         """
         if has_news:
             yield from self._listen()
@@ -114,7 +119,7 @@ class Worker:
         self._bury()
 
     def _listen(self) -> Iterator[tuple[int, Outcome]]:
-        """Read what is there and wait for no more: the worker may hang in the middle of a line."""
+        """Read what has arrived without waiting; the worker may hang in the middle of a line."""
         self.channel.setblocking(False)
         heard = b""
         with suppress(ConnectionError):
@@ -151,7 +156,7 @@ class Worker:
         return place, outcome
 
     def _bury(self) -> None:
-        """Note how the process ended; kill one that closed its channel and lives on."""
+        """Record how the process ended; kill one that closed its channel but still runs."""
         self._process.join(_END_SECONDS)
         if self._process.exitcode is None:
             self._process.kill()
@@ -170,12 +175,12 @@ def _ending(exit_code: int | None) -> str:
 
 @contextmanager
 def _sigint_blocked() -> Iterator[None]:
-    """Block Ctrl-C; a process started meanwhile never receives it.
+    """Block Ctrl-C in processes that are started in this block.
 
-    Ctrl-C goes to all processes of a terminal. The parent alone reacts to it, and ends its
-    workers, which would print a traceback each.
+    A terminal sends Ctrl-C to all its processes. Only the parent reacts to it, and ends its
+    workers; each of them would print a traceback.
     """
-    resource_tracker.ensure_running()  # it is started with the first worker, and unblocks Ctrl-C
+    resource_tracker.ensure_running()  # else it starts with the first worker, and unblocks Ctrl-C
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -186,11 +191,11 @@ def _sigint_blocked() -> Iterator[None]:
 def _work(channel: socket, job: Job) -> None:
     """Answer lines until the parent closes the channel; the body of a worker process."""
     _end_with_parent()
-    # What native libraries print is no result.
+    # What native libraries print must not mix with the result on standard output.
     os.dup2(2, 1)
-    # Sums over more threads differ in their last digit, and so do the frames of a damaged video:
-    # the output would depend on the number of workers if they shared out the cores. As many workers
-    # as cores use them better, too.
+    # With several threads, sums differ in their last digit, and so do the frames of a damaged
+    # video. If the workers divided the cores among them, the output would depend on their number.
+    # One thread per worker also uses the cores better.
     torch.set_num_threads(1)
     decode_on_one_thread()
     with channel, channel.makefile("rb") as lines:
@@ -210,19 +215,20 @@ def _work(channel: socket, job: Job) -> None:
 
 
 def _message(values: Mapping[str, Any]) -> bytes:
-    # As ASCII, JSON carries file names that are no UTF-8, and holds no line break.
+    # JSON in ASCII can hold file names that are not UTF-8, and contains no line break.
     return json.dumps(values, allow_nan=False).encode("ascii") + b"\n"
 
 
 def _end_with_parent() -> None:
-    """Let this process end when its parent has ended, in whatever way."""
+    """End this process when its parent has ended, for any reason."""
     import fcntl
 
     parent = parent_process()
     if parent is None:
         return
-    # The far end of this pipe closes with the parent. On Linux the kernel then sends SIGIO, which
-    # ends us even while a decoder holds the GIL; elsewhere the thread does, when it gets its turn.
+    # This pipe is closed when the parent ends. On Linux the kernel then sends SIGIO, which ends
+    # this process even while a decoder holds the GIL. On other systems the thread ends it, as soon
+    # as it can run.
     pipe = parent.sentinel
     fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | fcntl.FASYNC)

@@ -1,8 +1,8 @@
 """Answer the lines of a batch in worker processes, each video within a time limit.
 
 A worker that exceeds the limit or dies costs only its current line, and is replaced. Records are
-given in the order of the lines, so that the output is the same for any number of workers; those
-that are ready early wait.
+given in the order of the lines, so that the output is the same for any number of workers. A record
+that is ready early is kept until its turn.
 
 pebble's pool was tried and not taken: a worker that dies while no line is being answered ends the
 whole run, its time limit counts time in which all processes were stopped, and it does not report
@@ -20,25 +20,27 @@ from keyscore_plugin.batch.run import Records
 from keyscore_plugin.batch.worker import Job, Outcome, Worker
 from keyscore_plugin.errors import InputError, KeyScoreError, ModelError
 
-_AHEAD_PER_WORKER = 16  # ours: bounds memory, and what a kill costs; 16 short videos for a long one
-_MAX_FAILED_STARTS = 3  # ours, in a row: then it is not by chance that workers do not start
+# Ours: most lines that each worker may be ahead of the output. It bounds the memory and the work
+# that is lost when the run is killed; workers answer 16 short videos while another has a long one.
+_AHEAD_PER_WORKER = 16
+_MAX_FAILED_STARTS = 3  # ours: this many in a row cannot be by chance
 _TICK_SECONDS = 1.0
 
 
 def answers_of_workers(
     items: Sequence[Item], job: Job, *, n_workers: int, limit_seconds: float
 ) -> Records:
-    """The records of the lines, in their order.
+    """Answer lines in worker processes, and yield the records in the order of the lines.
 
     Args:
         items: Lines of the manifest.
         job: Work of every worker.
         n_workers: Number of processes; no more are started than there are lines.
-        limit_seconds: Time for one line, once the models are loaded.
+        limit_seconds: Time limit for one line in seconds, once the models are loaded.
 
     Raises:
-        KeyScoreError: A line cannot be answered for a reason that does not lie in its video (a
-            missing model), and all before it were given; or no worker starts.
+        KeyScoreError: A line cannot be answered for a reason other than its video, such as a
+            missing model; the records before it were given. Or no worker starts.
     """
     with closing(_Workers(job, limit_seconds=limit_seconds)) as workers:
         workers.start(min(n_workers, len(items)))
@@ -58,7 +60,7 @@ def answers_of_workers(
 
 
 class _Workers:
-    """Worker processes; one that ends is replaced."""
+    """The worker processes of a run; one that ends is replaced."""
 
     def __init__(self, job: Job, *, limit_seconds: float) -> None:
         self._job = job
@@ -67,10 +69,10 @@ class _Workers:
         self._workers: list[Worker] = []
 
     def start(self, n_workers: int) -> None:
-        """Start further workers.
+        """Start additional workers.
 
         Raises:
-            InputError: The system starts no more processes, or opens no more files.
+            InputError: The system's limit of processes or open files is reached.
         """
         try:
             for _ in range(n_workers):
@@ -82,14 +84,14 @@ class _Workers:
             ) from error
 
     def hand_out(self, place: int, item: Item) -> bool:
-        """Give a line to an idle worker; False if there is none."""
+        """Give a line to an idle worker; return False if no worker is idle."""
         idle = next((worker for worker in self._workers if worker.is_idle), None)
         if idle is not None:
             idle.take(place, item)
         return idle is not None
 
     def wait(self, *, replace: bool) -> Iterator[tuple[int, Outcome]]:
-        """Wait until something happens, a second at most; the outcomes of lines that ended.
+        """Wait for news of the workers, a second at most, and yield the outcomes of their lines.
 
         Args:
             replace: Whether a worker that ended is replaced.
@@ -101,7 +103,7 @@ class _Workers:
         left_seconds = min(worker.left_seconds for worker in self._workers)
         channels = [worker.channel for worker in self._workers]
         news = connection.wait(channels, min(left_seconds, _TICK_SECONDS))
-        # Time in which all processes were stopped (Ctrl-Z) counts for no video.
+        # Time in which all processes were stopped (Ctrl-Z) does not count.
         seconds = min(time.monotonic() - start, 2 * _TICK_SECONDS)
         for worker in list(self._workers):
             yield from worker.outcomes(has_news=worker.channel in news, seconds=seconds)
@@ -112,7 +114,7 @@ class _Workers:
                     self.start(1)
 
     def close(self) -> None:
-        """End all workers at once."""
+        """Kill all workers."""
         for worker in self._workers:
             worker.kill()
 

@@ -1,4 +1,4 @@
-"""Captioners: one sentence about a video."""
+"""Captioners write one sentence about a video."""
 
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.captioners.registry import load_captioner

@@ -1,4 +1,4 @@
-"""What writes a sentence about a video when the caller has none."""
+"""The protocol of a captioner, which describes a video if the caller gives no text."""
 
 from typing import Protocol, runtime_checkable
 
@@ -7,17 +7,27 @@ from keyscore_plugin.types import Caption, Frames
 
 @runtime_checkable
 class Captioner(Protocol):
-    """Describes frames in one sentence.
+    """A model that describes frames in one sentence.
+
+    A sampler asks it for the caption c of eq. 2 and 4 if the caller gives no text.
 
     Attributes:
-        name: What `Caption.model` records.
+        name: Name that `Caption.model` records.
     """
 
     name: str
 
     def caption(self, frames: Frames) -> Caption:
-        """One sentence about these frames (STACFP's candidates, in time order).
+        """Describe frames in one sentence.
 
-        Their times count from the video's first frame. Their pixels may lie on any device:
-        `Frames.to` brings them to another.
+        Args:
+            frames: STACFP's candidates, in time order. Their times are seconds from the video's
+                first frame. Their pixels may lie on any device; `Frames.to` moves them.
+
+        Returns:
+            The sentence, with origin ``"generated"`` and the name of the model.
+
+        Raises:
+            InputError: There are no frames.
+            ModelError: The model gives no sentence.
         """

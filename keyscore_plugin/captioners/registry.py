@@ -1,4 +1,4 @@
-"""Captioners by name."""
+"""Load captioners by name, and identify their weights."""
 
 from keyscore_plugin._runtime import progress
 from keyscore_plugin._runtime.device import resolve_device
@@ -14,10 +14,14 @@ def load_captioner(captioner: str | Captioner | None, *, device: str = "auto") -
     """Load a captioner.
 
     Args:
-        captioner: ``"labels"``, which needs no download, or the name that an installed package
+        captioner: Name ``"labels"``, which needs no download, or one that an installed package
             adds; the folder or the hub model id of a Video-LLM; or a `Captioner` or None, which are
             returned unchanged.
-        device: ``"auto"`` (the GPU if there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` ...
+        device: Name of a device: ``"auto"`` (the GPU if there is one), ``"cpu"``, ``"cuda"``,
+            ``"cuda:1"`` ...
+
+    Returns:
+        The captioner, with its weights loaded on the device; None if None was given.
 
     Raises:
         InputError: The device does not exist, or the object is not a captioner.
@@ -50,10 +54,10 @@ def _require_captioner(captioner: object) -> Captioner:
 
 
 def captioner_weights(captioner: str) -> str | None:
-    """Identify the weights of a captioner: it changes when they do.
+    """Identify the weights of a captioner; the identity changes when they do.
 
     Args:
-        captioner: A name as `load_captioner` takes it.
+        captioner: Name that `load_captioner` takes.
 
     Returns:
         Versions of packages, a commit or a hash; None if this machine does not have the weights.

@@ -1,4 +1,4 @@
-"""Any Video-LLM of transformers as the captioner: the one that will answer, usually."""
+"""Any Video-LLM of transformers as the captioner; usually the one that also answers."""
 
 import hashlib
 import inspect
@@ -19,49 +19,55 @@ from keyscore_plugin.types import Caption, Frames
 from keyscore_plugin.video.metadata import clock_metadata
 
 PROMPT = "Describe this video in one sentence."  # ours; the paper names a captioner, not its prompt
-_MAX_CACHED = 4096  # ours: a few hundred bytes each
+_MAX_CACHED = 4096  # ours: a caption takes a few hundred bytes
 
 
 class GenerativeModel(Protocol):
-    """What is asked of the model: a `PreTrainedModel` with `generate`."""
+    """The part of a `PreTrainedModel` of transformers that `VlmCaptioner` uses."""
 
     device: torch.device
     dtype: torch.dtype
     name_or_path: str
 
     def generate(self, **inputs: Any) -> Tensor:
-        """``(batch, length)`` token ids, the prompt first."""
+        """Return ``(batch, length)`` token ids; each row begins with the prompt."""
 
 
 def takes_times(processor: Any) -> bool:
-    """Whether a processor's call takes more than its named arguments.
+    """Whether a processor's call takes the times of frames (``video_metadata``).
 
-    Video-LLaVA's did not before transformers 5.4, so it can be told no times; it reads none.
+    Video-LLaVA's did not before transformers 5.4; the model reads no times.
     """
     parameters = inspect.signature(processor.__call__).parameters.values()
     return any(p.name == "video_metadata" or p.kind is p.VAR_KEYWORD for p in parameters)
 
 
 def left_padding(processor: Any) -> dict[str, Any]:
-    """Keywords that make prompts of several lengths end together, as generation needs it."""
+    """Return the keywords that pad prompts on the left, as generation needs it."""
     side = {} if processor.tokenizer.padding_side == "left" else {"padding_side": "left"}
     return {"padding": True, **side}
 
 
 class VlmCaptioner:
-    """One sentence by a Video-LLM about the frames it is shown.
+    """Describes frames in one sentence, written by a Video-LLM.
 
-    The captions of one captioner are kept in memory, by the content of the frames: the same video
-    costs one generation, however often it is asked about. Nothing is written to disk.
+    Captions are kept in memory, by the content of the frames, so the same frames cost one
+    generation however often they are described. Nothing is written to disk. The paper (sec. 3.2)
+    names a captioner; the prompt and the limits are ours.
 
     Args:
-        model: A model of transformers with `generate`.
-        processor: Its processor, as loaded.
-        prompt: What the model is asked.
-        max_new_tokens: Most tokens of the answer; the first sentence of it is kept.
-        max_frames: Most frames shown, thinned evenly. Each costs as many visual tokens as a frame
-            of this size costs the model; where the model folds several frames into one token a
-            frame is repeated to fill the fold, so that no two are blended.
+        model: Model of transformers with `generate`.
+        processor: Processor of the model, as loaded.
+        prompt: Text that asks the model for the sentence.
+        max_new_tokens: Most tokens of the answer; its first sentence is kept.
+        max_frames: Most frames that the model sees, thinned evenly. If the model folds several
+            frames into one visual token, each frame is repeated so that no two share a token.
+
+    Attributes:
+        name: Name or path of the model, or its class if it has none.
+
+    Raises:
+        InputError: The prompt is blank, or a limit is less than 1.
     """
 
     def __init__(
@@ -74,7 +80,9 @@ class VlmCaptioner:
         max_frames: int = 32,
     ) -> None:
         if not prompt.strip():
-            raise InputError("the prompt of the captioner is empty; ask for one sentence")
+            raise InputError(
+                "the prompt of the captioner is empty; give a text that asks for one sentence"
+            )
         if max_new_tokens < 1 or max_frames < 1:
             raise InputError(
                 f"max_new_tokens and max_frames must be >= 1, got {max_new_tokens} and {max_frames}"
@@ -91,16 +99,32 @@ class VlmCaptioner:
         return f"VlmCaptioner({self.name!r}, prompt={self.prompt!r})"
 
     def caption(self, frames: Frames) -> Caption:
-        """One sentence about these frames (STACFP's candidates, in time order)."""
-        return self.caption_batch([frames])[0]
+        """Describe frames in one sentence.
 
-    def caption_batch(self, videos: Sequence[Frames]) -> list[Caption]:
-        """One sentence about each video, generated together where the model's inputs allow it.
+        Args:
+            frames: STACFP's candidates, in time order, with times from the video's first frame.
+
+        Returns:
+            The first sentence of the model's answer.
 
         Raises:
             ModelError: The model wrote nothing.
         """
-        shown = [frames.to("cpu") for frames in videos]  # where the processors of models work
+        return self.caption_batch([frames])[0]
+
+    def caption_batch(self, videos: Sequence[Frames]) -> list[Caption]:
+        """Describe several videos, in one generation if the model's inputs allow it.
+
+        Args:
+            videos: Frames of each video, as `caption` takes them.
+
+        Returns:
+            One caption for each video, in the order given.
+
+        Raises:
+            ModelError: The model wrote nothing.
+        """
+        shown = [frames.to("cpu") for frames in videos]  # processors work on the CPU
         keys = [content_key(frames) for frames in shown]
         by_key = dict(zip(keys, shown, strict=True))
         new = {key: frames for key, frames in by_key.items() if key not in self._cache}
@@ -114,7 +138,7 @@ class VlmCaptioner:
         return captions
 
     def _batches(self, videos: Mapping[str, Frames]) -> list[list[str]]:
-        """Videos that fit into one batch: all, or those of one shape where tensors are stacked."""
+        """Group videos into batches: all in one, or by shape if the processor stacks them."""
         if "video_grid_thw" in self._processor.video_processor.model_input_names:
             return [list(videos)] if videos else []
         groups: dict[tuple[int, ...], list[str]] = defaultdict(list)
@@ -123,7 +147,7 @@ class VlmCaptioner:
         return list(groups.values())
 
     def _generate(self, videos: Sequence[Frames]) -> list[str]:
-        """What the model answers about each video."""
+        """Return the model's answer about each video."""
         message = {
             "role": "user",
             "content": [{"type": "video"}, {"type": "text", "text": self.prompt}],
@@ -144,7 +168,7 @@ class VlmCaptioner:
             **(left_padding(self._processor) if len(shown) > 1 else {}),
             return_tensors="pt",
         ).to(self._model.device, dtype=self._model.dtype)
-        inputs.pop("video_metadata", None)  # some versions leave it in; models refuse it
+        inputs.pop("video_metadata", None)  # some versions leave it in, and models refuse it
         with torch.inference_mode():
             tokens = self._model.generate(
                 **inputs, max_new_tokens=self.max_new_tokens, do_sample=False
@@ -172,15 +196,15 @@ class VlmCaptioner:
 def load_vlm(model: str, device: torch.device, *, local_files_only: bool) -> VlmCaptioner:
     """Load a model and its processor with the Auto classes of transformers.
 
-    In the precision of its weights on a GPU, in float32 on a CPU.
+    The model runs in the number format of its weights on a GPU, in float32 on a CPU.
 
     Args:
-        model: A folder or a hub model id.
-        device: Where it runs.
-        local_files_only: Do not ask the hub for anything.
+        model: Folder or hub model id.
+        device: Device on which the model runs.
+        local_files_only: Whether the model is loaded without asking the hub.
 
     Raises:
-        ModelError: It cannot be loaded, or reads no videos.
+        ModelError: The model cannot be loaded, or reads no videos.
         MissingDependencyError: torchvision, which video processors need, is not installed.
     """
     require("torchvision", extra="transformers")
@@ -191,7 +215,7 @@ def load_vlm(model: str, device: torch.device, *, local_files_only: bool) -> Vlm
     dtype = torch.float32 if device.type == "cpu" else "auto"
     try:
         loaded = models.from_pretrained(model, dtype=dtype, local_files_only=local_files_only)
-        network = loaded.eval().to(device)  # whose memory may not hold it
+        network = loaded.eval().to(device)  # fails if the device's memory is too small
         processor = processors.from_pretrained(model, local_files_only=local_files_only)
     except (OSError, ValueError, RuntimeError, UnpicklingError, SafetensorError) as error:
         raise ModelError(
@@ -207,7 +231,7 @@ def load_vlm(model: str, device: torch.device, *, local_files_only: bool) -> Vlm
 
 
 def content_key(frames: Frames) -> str:
-    """A hash of the pixels and times of these frames."""
+    """Hash the pixels and times of frames."""
     digest = hashlib.sha256(repr(tuple(frames.pixels.shape)).encode())
     digest.update(frames.pixels.contiguous().numpy().tobytes())
     digest.update(frames.pts_seconds.numpy().tobytes())
@@ -215,7 +239,7 @@ def content_key(frames: Frames) -> str:
 
 
 def first_sentence(text: str) -> str:
-    """The first sentence of the first line that has one.
+    """Return the first sentence of the first line that is not blank.
 
     Example:
         >>> first_sentence("  A dog runs. It barks.")

@@ -1,1 +1,1 @@
-"""What the command line does, one file a command."""
+"""The command line; each command has one file."""

@@ -1,4 +1,4 @@
-"""``keyscore batch``: many videos, one JSON object a line of output, resumable."""
+"""``keyscore batch``: choose frames of many videos, one JSON object per line; resumable."""
 
 import argparse
 from collections.abc import Sequence
@@ -22,41 +22,42 @@ from keyscore_plugin.registries import AUTO_DECODER
 from keyscore_plugin.samplers.base import Sampler
 
 EXIT_LINES = 4  # the run is done, and some lines hold an error
-_TIMEOUT_SECONDS = 3600.0  # ours: ends a hang overnight; no video we know of comes near it
+_TIMEOUT_SECONDS = 3600.0  # ours: ends a worker that hangs; no video that we know takes as long
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command's options."""
+    """Add the command's options to its parser."""
     parser.add_argument(
         "manifest",
         type=Path,
         metavar="MANIFEST",
         help='a file of lines such as {"video": "a.mp4", "caption": "a dog", "id": 7, "start": 60, '
-        '"end": 90}, a CSV with these columns, a list with one video a line, a folder of videos, '
+        '"end": 90}, a CSV with these columns, a list with one video per line, a folder of videos, '
         "or - for standard input; a relative name starts at the manifest's folder; a line without "
-        "an id takes its number, a video of a folder its name; start and end are seconds from the "
-        "first frame",
+        "an id gets its line number, a video of a folder gets its name; start and end are seconds "
+        "from the first frame",
     )
     parser.add_argument(
         "--out",
         type=Path,
         required=True,
         metavar="FILE.jsonl",
-        help="one object a line; run the same command again to go on where it stopped",
+        help="the output, one JSON object per line; run the same command again to go on where it "
+        "stopped",
     )
     parser.add_argument(
         "--workers",
         type=whole_number,
         metavar="N",
-        help="processes that share the lines; a video on which one hangs or crashes costs its own "
-        "line only, and the output is the same for any N. If you leave it out, this process "
+        help="number of processes that share the lines; a video on which one hangs or crashes "
+        "costs only its line, and the output is the same for any N. Without it, this process "
         "answers every line",
     )
     parser.add_argument(
         "--timeout-seconds",
         type=partial(amount, unit="seconds"),
         metavar="S",
-        help="most time for one video, in a worker (implies --workers 1 without --workers; "
+        help="time limit for one video in a worker, in seconds (implies --workers 1; "
         f"default: {_TIMEOUT_SECONDS:g})",
     )
     add_sampler_options(parser)
@@ -69,7 +70,8 @@ def run(args: argparse.Namespace) -> int:
         0 if every line is answered by a selection, `EXIT_LINES` if some hold an error.
 
     Raises:
-        InputError: Workers are asked for, and the system is not POSIX.
+        InputError: The manifest or the output file cannot be used, or workers are asked for on a
+            system that is not POSIX.
     """
     has_workers = args.workers is not None or args.timeout_seconds is not None
     if has_workers and find_spec("fcntl") is None:
@@ -100,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run_settings(args: argparse.Namespace, sampler: Sampler, budget: Budget) -> RunSettings:
-    """The options in the words of a record, which names what ``auto`` takes."""
+    """Return the options as a record names them, with ``auto`` resolved."""
     return RunSettings(
         budget=budget,
         sampler=sampler.name,
@@ -112,7 +114,7 @@ def _run_settings(args: argparse.Namespace, sampler: Sampler, budget: Budget) ->
 
 
 def _reported(answers: Answers, items: Sequence[Item]) -> Records:
-    """The records as they come, with a line on each if details are wanted."""
+    """Yield the records as they come, and print a line about each if details are wanted."""
     with closing(answers(items)) as records:
         for item, record in records:
             outcome = record.get("error") or (
@@ -123,9 +125,9 @@ def _reported(answers: Answers, items: Sequence[Item]) -> Records:
 
 
 def _answers(args: argparse.Namespace, sampler: Sampler, budget: Budget) -> Answers:
-    """The function that answers: in this process, or in workers, which a time limit needs too."""
+    """Return the function that answers lines: in this process, or in workers with a time limit."""
     if args.workers is None and args.timeout_seconds is None:
-        # The models are loaded when it is clear that the output is not of another run.
+        # The models are loaded late, after the output was checked.
         return lambda items: answers_here(make_sampler(args, load_models=True), budget)(items)
     n_workers = args.workers or 1
     if sampler.needs_text:

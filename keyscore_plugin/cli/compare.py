@@ -1,4 +1,4 @@
-"""``keyscore compare``: what several samplers choose from one video, in one picture."""
+"""``keyscore compare``: show what several samplers choose from one video, in one picture."""
 
 import argparse
 from pathlib import Path
@@ -23,7 +23,7 @@ _NUM_FRAMES = 8  # the usual budget of a Video-LLM
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command's options."""
+    """Add the command's options to its parser."""
     add_video_options(parser)
     add_text_options(parser)
     add_part_options(parser)
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=whole_number,
         default=_NUM_FRAMES,
         metavar="K",
-        help=f"how many frames each sampler chooses (default: {_NUM_FRAMES})",
+        help=f"number of frames that each sampler chooses (default: {_NUM_FRAMES})",
     )
     parser.add_argument(
         "--sampler",
@@ -46,12 +46,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path("compare.png"),
         metavar="FILE",
-        help="a strip of frames for each sampler: .png or .svg (default: compare.png)",
+        help="output picture with a strip of frames for each sampler: .png or .svg (default: "
+        "compare.png)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Let every sampler choose, draw the strips, print the times."""
+    """Run every sampler, draw the strips, print the times."""
     require_picture_suffix(args.picture)
     require_writable_file(args.picture)
     names = args.sampler.split(",")

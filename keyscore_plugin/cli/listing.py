@@ -1,4 +1,4 @@
-"""``keyscore list``: every name that can be given, and whether it works here."""
+"""``keyscore list``: list every name that the options accept, and whether it works here."""
 
 import argparse
 import ast
@@ -30,7 +30,7 @@ _ENCODERS = {
     "open_clip:MODEL_ID or FOLDER": "keyscore_plugin.encoders.open_clip",
 }
 _CAPTIONERS = {**CAPTIONERS, "MODEL_ID or FOLDER": "keyscore_plugin.captioners.vlm"}
-# Not read from the classes, which would load torch; a test compares the two.
+# Reading `needs_text` from the classes would load torch; a test compares this list with them.
 _NO_TEXT = ("iframes", "katna", "katna-fixed", "maxinfo", "random", "stacfp", "uniform")
 _NOT_TRIED = "keyscore list --check loads it to see whether it works"
 
@@ -49,7 +49,7 @@ def _load_torchvision_if_there() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a name needs beyond the plain dependencies.
+    """The optional packages that a name needs.
 
     Attributes:
         extra: Extra of this project that installs it.
@@ -91,7 +91,7 @@ NEEDS = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing that can be named on the command line.
+    """One name that the command line accepts.
 
     Attributes:
         kind: ``"sampler"``, ``"encoder"``, ``"captioner"`` or ``"decoder"``.
@@ -100,7 +100,7 @@ class Entry:
         needs_text: Whether a sampler of ours needs a caption, a question or a captioner; None for
             all others.
         usable: Whether everything it needs is installed and works; None if only loading it would
-            show that and ``--check`` is not given.
+            show this and ``--check`` is not given.
         problem: Missing package and how to install it; None if no problem is known.
     """
 
@@ -113,7 +113,7 @@ class Entry:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command's options."""
+    """Add the command's options to its parser."""
     parser.add_argument("--json", action="store_true", help="print one JSON array, nothing else")
     parser.add_argument(
         "--check",
@@ -131,10 +131,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def entries(*, check: bool) -> Iterator[Entry]:
-    """Everything that can be named, by kind.
+    """Yield every name that can be given, by kind.
 
     Args:
-        check: Whether to load packages that may be installed and broken.
+        check: Whether packages are loaded that may be installed but broken.
     """
     registries = {
         "sampler": SAMPLERS,
@@ -146,7 +146,7 @@ def entries(*, check: bool) -> Iterator[Entry]:
         for name, place in sorted(registry.items()):
             needs = NEEDS.get((kind, name), Needs(extra=""))
             usable, problem = _state(needs, check=check)
-            # The decoder on a GPU shares its module with the one on a CPU.
+            # The decoder on a GPU is in the same module as the one on a CPU.
             of_class = kind == "sampler" or name == "torchcodec-cuda"
             description = _description(place, of_class=of_class)
             needs_text = name not in _NO_TEXT if kind == "sampler" else None
@@ -155,7 +155,7 @@ def entries(*, check: bool) -> Iterator[Entry]:
 
 
 def _added(kind: str, *, check: bool) -> Iterator[Entry]:
-    """What installed packages add, and each name of ours that one of them claims too."""
+    """Yield the names that installed packages add, also if one of them is a name of ours."""
     for name in names(kind):
         package = added_by(kind, name)
         if package is None:
@@ -172,7 +172,7 @@ def _added(kind: str, *, check: bool) -> Iterator[Entry]:
 
 
 def _state(needs: Needs, *, check: bool) -> tuple[bool | None, str | None]:
-    """Whether it is usable, and what is missing."""
+    """Return whether a name is usable, and what is missing."""
     try:
         for package in needs.packages:
             package_file(package, "*", extra=needs.extra)
@@ -184,9 +184,9 @@ def _state(needs: Needs, *, check: bool) -> tuple[bool | None, str | None]:
 
 
 def _description(place: str, *, of_class: bool) -> str:
-    """The first line of a docstring, so that it is written once: the module's or the class's.
+    """Return the first line of a docstring, of the class if several share the module.
 
-    Several samplers share a module. The source is parsed, for importing it would load torch.
+    The source is parsed, since importing it would load torch.
     """
     module, _, attribute = place.partition(":")
     tree: ast.Module | ast.ClassDef = _parsed(module)
@@ -198,7 +198,7 @@ def _description(place: str, *, of_class: bool) -> str:
 
 @cache
 def _parsed(module: str) -> ast.Module:
-    # Not found by importlib, which imports the packages on the way.
+    # importlib would import the parent packages to find the file.
     root = Path(__file__).parents[2]
     return ast.parse((root / module.replace(".", "/")).with_suffix(".py").read_text("utf-8"))
 

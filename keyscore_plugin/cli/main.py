@@ -1,8 +1,8 @@
 """The command line: ``keyscore demo | select | compare | batch | list``.
 
 Exit codes: 0 done; 2 bad usage, or something is not installed; 3 the video cannot be read; 4 some
-lines of a batch hold an error; 130 stopped by Ctrl-C; 141 the reader of standard output went away.
-An error is one line on standard error, and then nothing stands on standard output.
+lines of a batch hold an error; 130 stopped by Ctrl-C; 141 the reader of standard output is gone.
+An error is one line on standard error; standard output is then empty.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from keyscore_plugin._runtime.version import VERSION
 from keyscore_plugin.cli.streams import open_closed_streams, say, speaking
 from keyscore_plugin.errors import MOST_CHARACTERS, KeyScoreError, VideoError, one_line
 
-_MOST_SAID = MOST_CHARACTERS - 60  # of argparse's own words; the rest is for the command's name
+_MOST_SAID = MOST_CHARACTERS - 60  # of argparse's message; the rest is for the command's name
 EXIT_USAGE = 2
 EXIT_VIDEO = 3
 EXIT_INTERRUPTED = 128 + 2  # the shell's code for SIGINT
@@ -28,9 +28,9 @@ _EXIT_CODES = (
     "4 some lines of a batch hold an error. An error is one line on standard error."
 )
 
-# Module and description. Only the command that is run is imported: most need torch.
+# Module and description of each command. Only the command that is run is imported; most need torch.
 _COMMANDS = {
-    "demo": ("demo", "see it work: a video with a known answer, no download"),
+    "demo": ("demo", "choose frames of a video with a known answer; needs no download"),
     "select": ("select", "choose the frames of one video that matter"),
     "compare": ("compare", "show what several samplers choose at one budget, in one picture"),
     "batch": (
@@ -42,7 +42,7 @@ _COMMANDS = {
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line; argparse would print the whole usage before it."""
+    """A parser that reports an error in one line; argparse prints the whole usage before it."""
 
     def error(self, message: str) -> NoReturn:
         said = one_line(message, most=_MOST_SAID)  # what was given may be long or hold a line break
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        argv: The words after ``keyscore``; None reads them from the process.
+        argv: Arguments after ``keyscore``; None takes those of the process.
 
     Returns:
         The exit code.
@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    """Run the command that was parsed; say in one line what kept it from its end."""
+    """Run the command that was parsed; report an error in one line."""
     try:
         code: int = args.run(args)
     except VideoError as error:
@@ -82,7 +82,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _parsed(words: Sequence[str]) -> argparse.Namespace:
-    """The words as options; a command or an option that does not exist ends the process."""
+    """Parse the arguments; a command or an option that does not exist ends the process."""
     named = next((word for word in words if not word.startswith("-")), None)
     parser, of_command = _parsers(named)
     if named is not None and named not in _COMMANDS:
@@ -95,7 +95,7 @@ def _parsed(words: Sequence[str]) -> argparse.Namespace:
 
 
 def _parsers(named: str | None) -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
-    """A parser of all commands, and its part for the one that is named, whose options it knows."""
+    """Return a parser of all commands, and the parser of the named one, which has its options."""
     parser = of_command = _Parser(
         prog="keyscore", description="The frames of a video that matter.", epilog=_EXIT_CODES
     )
@@ -115,19 +115,19 @@ def _parsers(named: str | None) -> tuple[argparse.ArgumentParser, argparse.Argum
 
 
 def _add_verbosity(parser: argparse.ArgumentParser) -> None:
-    """Add what `speaking` takes."""
+    """Add the options that set the verbosity for `speaking`."""
     options = parser.add_mutually_exclusive_group()
     options.add_argument(
         *("-q", "--quiet"),
         dest="verbosity",
         action="store_const",
         const=-1,
-        help="say nothing but errors on standard error: no progress, no notes",
+        help="print only errors to standard error: no progress, no notes",
     )
     options.add_argument(
         *("-v", "--verbose"),
         dest="verbosity",
         action="store_const",
         const=1,
-        help="also say what is loaded, and what came of each video",
+        help="also print what is loaded, and the outcome of each video",
     )

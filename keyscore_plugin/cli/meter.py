@@ -1,4 +1,4 @@
-"""Progress on standard error: bars where a person watches, a few plain lines of a long run."""
+"""Progress on standard error: bars on a terminal, a few plain lines in the log of a long run."""
 
 import sys
 import time
@@ -11,7 +11,7 @@ from tqdm import tqdm
 from keyscore_plugin._runtime import progress
 from keyscore_plugin.cli.streams import detail, is_quiet, is_verbose, say, tell
 
-# tqdm draws nothing before this, and with disable=None nothing where stderr is no terminal.
+# tqdm draws nothing before this time, and with disable=None nothing if stderr is not a terminal.
 DELAY_SECONDS = 1.0
 
 _LINE_SECONDS = 60.0  # ours: a log stays readable
@@ -19,7 +19,7 @@ _MAX_LINES = 100
 
 
 def bar(description: str, total: int, unit: str) -> Any:
-    """A bar that shows after a second, on a terminal only, and leaves nothing behind."""
+    """Make a bar that appears after a second, only on a terminal, and is erased at its end."""
     return tqdm(
         desc=description,
         total=total,
@@ -31,7 +31,7 @@ def bar(description: str, total: int, unit: str) -> Any:
 
 
 def announce(what: str) -> None:
-    """Say on a terminal that models are being loaded, and elsewhere if details are wanted."""
+    """Print that models are being loaded, on a terminal or if details are wanted."""
     if sys.stderr.isatty() or is_verbose():
         tell(f"loading {what} ...")
 
@@ -52,7 +52,7 @@ def stage_bars() -> Iterator[None]:
     def show(stage: str, done: int, total: int) -> None:
         if stage in bars and done < bars[stage].n:  # the stage begins anew
             bars.pop(stage).close()
-        if stage not in bars:  # frames are embedded while others are decoded: both bars stay
+        if stage not in bars:  # frames are embedded while others are decoded, so both bars stay
             for name in [name for name, one in bars.items() if one.n >= one.total]:
                 bars.pop(name).close()
             bars[stage] = bar(stage, total, "frame")
@@ -66,16 +66,23 @@ def stage_bars() -> Iterator[None]:
 
 
 def close_bars(bars: dict[str, Any]) -> None:
-    """Take all bars off the terminal."""
+    """Erase all bars from the terminal."""
     while bars:
         bars.popitem()[1].close()
 
 
 @contextmanager
 def line_meter(description: str) -> Iterator[Callable[[int, int], None]]:
-    """Progress over the lines of a run; call what it gives with (done, total).
+    """Show progress over the lines of a run.
 
-    A bar on a terminal; elsewhere, such as in a log, and with details, a plain line now and then.
+    On a terminal it is a bar. Elsewhere, such as in a log, and with details, it is a plain line now
+    and then.
+
+    Args:
+        description: Text that the bar or each line begins with.
+
+    Yields:
+        Function to call with (lines done, lines in all).
     """
     with progress.watching_loads(_load_lines):
         if is_quiet():
@@ -93,7 +100,7 @@ def _line_bar(description: str) -> Iterator[Callable[[int, int], None]]:
 
     def show(done: int, total: int) -> None:
         if description not in bars:
-            # What was answered before this run says nothing about its rate.
+            # Lines that an earlier run answered do not count for the rate of this one.
             bars[description] = tqdm(desc=description, total=total, initial=done, unit="video")
         bars[description].update(done - bars[description].n)
 
@@ -104,7 +111,7 @@ def _line_bar(description: str) -> Iterator[Callable[[int, int], None]]:
 
 
 class PlainLines:
-    """Progress as lines of text: one a minute at most, and a hundred in all.
+    """Progress as lines of text: at most one per minute, and about a hundred in all.
 
     Args:
         description: Text that each line begins with.

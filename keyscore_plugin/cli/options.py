@@ -1,4 +1,4 @@
-"""The options that several commands share, and the settings and samplers they describe."""
+"""Options that several commands share, and the settings and samplers that they describe."""
 
 import argparse
 import json
@@ -24,37 +24,42 @@ from keyscore_plugin.samplers.base import Sampler, get_sampler
 
 
 def add_sampler_options(parser: argparse.ArgumentParser) -> None:
-    """Add the budget, and what `make_sampler` reads."""
+    """Add the options of the budget, and those that `make_sampler` reads."""
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument(
         "--num-frames",
         type=whole_number,
         metavar="K",
-        help="how many frames to choose (default: 8; stacfp: as many as it finds)",
+        help="number of frames to choose (default: 8; stacfp: as many as it finds)",
     )
     budget.add_argument(
         "--threshold",
         type=finite_number,
         metavar="X",
-        help="instead: every frame whose total score, 0 to 1, is at least X",
+        help="instead of --num-frames: choose every frame whose total score, 0 to 1, is at least X",
     )
-    parser.add_argument("--sampler", default="keyscore", metavar="NAME", help="default: keyscore")
+    parser.add_argument(
+        "--sampler",
+        default="keyscore",
+        metavar="NAME",
+        help="name of the sampler, as `keyscore list` prints it (default: keyscore)",
+    )
     add_choice_options(parser)
 
 
 def add_choice_options(parser: argparse.ArgumentParser) -> None:
-    """Add what `make_samplers` reads, but for the names of the samplers."""
+    """Add the options that `make_samplers` reads, except the names of the samplers."""
     parser.add_argument(
         "--encoder",
         default="auto",
         metavar="NAME",
-        help="conse (no download), a model id or a folder, of OpenCLIP after open_clip:; "
-        "default: auto, which is SigLIP 2",
+        help="encoder: conse (no download), or a model id or folder, of OpenCLIP after open_clip: "
+        "(default: auto, which is SigLIP 2)",
     )
     parser.add_argument(
         "--captioner",
         metavar="NAME",
-        help="the model that writes a caption if you give no text: labels (no download), or the "
+        help="model that writes a caption if you give no text: labels (no download), or the "
         "model id or folder of a Video-LLM",
     )
     decoders = ("auto", *names("decoder"))
@@ -63,14 +68,19 @@ def add_choice_options(parser: argparse.ArgumentParser) -> None:
         default="auto",
         type=one_of("decoder", decoders),
         metavar="NAME",
-        help=f"{', '.join(decoders)}; default: auto, which is {AUTO_DECODER}",
+        help=f"decoder: {', '.join(decoders)} (default: auto, which is {AUTO_DECODER})",
     )
     add_settings_options(parser)
-    parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda, cuda:1 ...")
+    parser.add_argument(
+        "--device",
+        default="auto",
+        metavar="D",
+        help="device of the models: auto, cpu, cuda, cuda:1 ... (default: auto)",
+    )
 
 
 def add_text_options(parser: argparse.ArgumentParser) -> None:
-    """Add the text that scores the frames."""
+    """Add the options of the text that scores the frames."""
     text = parser.add_mutually_exclusive_group()
     text.add_argument(
         "--caption",
@@ -87,7 +97,7 @@ def add_text_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_video_options(parser: argparse.ArgumentParser) -> None:
-    """Add the one video to choose from, which may be a folder of images."""
+    """Add the argument of the video to choose from, which may be a folder of images."""
     parser.add_argument(
         "video", metavar="VIDEO", help="a video file, or with --fps a folder of images"
     )
@@ -100,22 +110,27 @@ def add_video_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_part_options(parser: argparse.ArgumentParser) -> None:
-    """Add the bounds of the part to choose from."""
+    """Add the options of the part to choose from."""
     parser.add_argument(
         "--start",
         type=seconds,
         metavar="S",
-        help="choose from here on, in seconds from the first frame",
+        help="start of the part to choose from, in seconds from the first frame",
     )
-    parser.add_argument("--end", type=seconds, metavar="S", help="choose up to here")
+    parser.add_argument(
+        "--end",
+        type=seconds,
+        metavar="S",
+        help="end of the part to choose from, in seconds from the first frame",
+    )
 
 
 def make_sampler(args: argparse.Namespace, *, load_models: bool = False) -> Sampler:
-    """The sampler that the options describe.
+    """Make the sampler that the options describe.
 
     Args:
         args: Parsed options of `add_sampler_options`.
-        load_models: Whether to load the models now; `make_samplers` says why.
+        load_models: Whether to load the models now rather than at the first call.
 
     Raises:
         InputError: A name is unknown.
@@ -128,7 +143,7 @@ def make_sampler(args: argparse.Namespace, *, load_models: bool = False) -> Samp
 def make_samplers(
     args: argparse.Namespace, names: Sequence[str], *, load_models: bool = False
 ) -> list[Sampler]:
-    """Samplers that differ by their names alone, and share their models.
+    """Make samplers that differ only by their names, and share their models.
 
     Args:
         args: Parsed options of `add_choice_options`.
@@ -155,27 +170,27 @@ def make_samplers(
 
 
 def add_settings_options(parser: argparse.ArgumentParser) -> None:
-    """Add what `make_config` reads."""
+    """Add the options that `make_config` reads."""
     parser.add_argument(
         "--grid",
         type=one_of("grid", get_args(GridKind)),
         metavar="|".join(get_args(GridKind)),
-        help="look at frames evenly in time, at the codec's own keyframes (cheaper), or at these "
-        "first and then closer around those that score; default: fps",
+        help="frames to look at: evenly in time, only the codec's keyframes (cheaper), or these "
+        "first and then more around those that score highest (default: fps)",
     )
     parser.add_argument(
         "--guide",
         type=one_of("guide", get_args(Guide)),
         metavar="|".join(get_args(Guide)),
-        help="the text that scores: the one that was given, a caption (given or generated), the "
-        "question, or the mean of both; default: given",
+        help="text that scores: the one that was given, a caption (given or generated), the "
+        "question, or the mean of both (default: given)",
     )
     parser.add_argument(
         "--config",
         type=_settings_file,
         metavar="FILE",
-        help='settings as JSON, such as {"grid": {"sample_fps": 4}}; what is absent keeps its '
-        "default",
+        help='file of settings as JSON, such as {"grid": {"sample_fps": 4}}; a setting that is not '
+        "in it keeps its default",
     )
     parser.add_argument(
         "--set",
@@ -183,13 +198,13 @@ def add_settings_options(parser: argparse.ArgumentParser) -> None:
         type=_setting,
         default=[],
         metavar="NAME=VALUE",
-        help="one setting, such as grid.sample_fps=4 or proposal.bins=8,4,4; may be repeated, and "
-        "wins over --config (--grid and --guide win over both)",
+        help="one setting, such as grid.sample_fps=4 or proposal.bins=8,4,4; it may be repeated, "
+        "and overrides --config (--grid and --guide override both)",
     )
 
 
 def make_config(args: argparse.Namespace) -> SamplerConfig:
-    """The settings that the options describe.
+    """Make the settings that the options describe.
 
     Raises:
         InputError: A setting is unknown, or a value is out of range.
@@ -207,7 +222,7 @@ def make_config(args: argparse.Namespace) -> SamplerConfig:
 
 
 def _settings_file(name: str) -> Mapping[str, Any]:
-    """An argparse type: the settings of a JSON file, read once, for workers too."""
+    """Read the settings of a JSON file, once for all workers (an argparse type)."""
     try:
         values = json.loads(Path(name).read_text(encoding="utf-8-sig"))
         return SamplerConfig.from_dict(values).to_dict()
@@ -224,7 +239,7 @@ def _settings_file(name: str) -> Mapping[str, Any]:
 
 
 def _setting(text: str) -> tuple[str, Any]:
-    """An argparse type: the name and the value of one setting."""
+    """Read the name and the value of one setting (an argparse type)."""
     name, is_given, value = text.partition("=")
     if not is_given:
         raise argparse.ArgumentTypeError(
@@ -234,7 +249,7 @@ def _setting(text: str) -> tuple[str, Any]:
 
 
 def _value(text: str) -> Any:
-    """A number, a list, true, false or null as in JSON; else a text. The settings check it."""
+    """Read a value: a number, a list, true, false or null as in JSON; anything else is a text."""
     try:
         values = json.loads(f"[{text}]")
     except (ValueError, RecursionError):

@@ -14,14 +14,14 @@ from keyscore_plugin.video.source import reopened
 
 
 def require_writable_folder(folder: Path) -> None:
-    """Make a folder and see that a file can be written into it.
+    """Make a folder and check that a file can be written into it.
 
     Raises:
-        InputError: It cannot; the message says why.
+        InputError: A file cannot be written; the message says why.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # Tried rather than looked up: permission bits say nothing about a read-only disk.
+        # A file is written, since permission bits say nothing about a read-only disk.
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
@@ -29,14 +29,14 @@ def require_writable_folder(folder: Path) -> None:
 
 
 def require_writable_file(path: Path) -> None:
-    """See that a file can be written, without touching one that is there.
+    """Check that a file can be written, without changing one that exists.
 
     Raises:
-        InputError: It cannot; the message says why.
+        InputError: The file cannot be written; the message says why.
     """
     try:
         is_folder, is_there = path.is_dir(), path.exists()
-    except OSError as error:  # a name that is too long, or in a folder one may not enter
+    except OSError as error:  # too long a name, or a folder without permission
         raise unwritable(path, error) from error
     if is_folder:
         raise InputError(f"cannot write {path}: it is a folder; give the name of a file")
@@ -46,8 +46,8 @@ def require_writable_file(path: Path) -> None:
 
 
 def unwritable(path: Path, error: OSError) -> InputError:
-    """The error for an output that the system refuses."""
-    # What fails may be another path: a parent that is a file, say.
+    """Return the error for an output file that cannot be written."""
+    # The path that fails may be another one, such as a parent that is a file.
     name = f" ({error.filename})" if error.filename not in (None, str(path)) else ""
     return InputError(
         f"cannot write {path}: {error.strerror or error}{name}; give another place, or free this"
@@ -58,11 +58,12 @@ def save_frames(selection: Selection, folder: Path) -> list[Path]:
     """Write the chosen frames as PNG at full size, named by index and time from the first frame.
 
     Args:
-        selection: Its video is opened again, with the decoder that was used.
-        folder: Where to; see `require_writable_folder`.
+        selection: Selection whose frames are written. Its video is opened again, with the decoder
+            that was used.
+        folder: Output folder, which exists.
 
     Returns:
-        The files, in time order.
+        Paths of the files, in time order.
 
     Raises:
         InputError: A file cannot be written.
@@ -70,7 +71,7 @@ def save_frames(selection: Selection, folder: Path) -> list[Path]:
     """
     paths = []
     with reopened(selection) as source:
-        # One at a time: a budget of 4K frames need not fit in memory together.
+        # Frames are read one at a time, since many 4K frames may not fit in memory together.
         for index in selection.indices:
             frame = source.read([index]).since(source.start_pts_seconds)
             path = folder / f"frame_{index:07d}_{float(frame.pts_seconds[0]):.3f}s.png"

@@ -1,4 +1,4 @@
-"""``keyscore select``: the frames of one video that matter."""
+"""``keyscore select``: choose the frames of one video that matter."""
 
 import argparse
 from pathlib import Path
@@ -23,22 +23,28 @@ from keyscore_plugin.samplers.within import within
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command's options."""
+    """Add the command's options to its parser."""
     add_video_options(parser)
     add_text_options(parser)
     add_part_options(parser)
     add_sampler_options(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
     parser.add_argument(
-        "--save-frames", type=Path, metavar="DIR", help="write the chosen frames as PNG files"
+        "--save-frames",
+        type=Path,
+        metavar="DIR",
+        help="write the chosen frames as PNG files into this folder",
     )
     parser.add_argument(
-        "--report", type=Path, metavar="FILE", help="draw why: .png, .svg or .html (one file)"
+        "--report",
+        type=Path,
+        metavar="FILE",
+        help="write a picture that shows why these frames were chosen: .png, .svg or .html",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Choose frames, write what was asked for, print the result last."""
+    """Choose frames, write the files that were asked for, and print the result last."""
     if args.save_frames is not None:
         require_writable_folder(args.save_frames)
     if args.report is not None:

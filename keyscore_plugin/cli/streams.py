@@ -15,7 +15,12 @@ _verbosity: ContextVar[int] = ContextVar("keyscore_verbosity", default=0)
 
 @contextmanager
 def speaking(verbosity: int) -> Iterator[None]:
-    """Within this block, below 0 only errors are said; above 0 details as well."""
+    """Set what is printed to standard error in this block.
+
+    Args:
+        verbosity: Number below 0 for errors only, 0 for progress and notes, above 0 for details
+            too.
+    """
     token = _verbosity.set(verbosity)
     try:
         yield
@@ -24,37 +29,38 @@ def speaking(verbosity: int) -> Iterator[None]:
 
 
 def is_quiet() -> bool:
-    """Whether only errors are said."""
+    """Whether only errors are printed."""
     return _verbosity.get() < 0
 
 
 def is_verbose() -> bool:
-    """Whether details are said as well."""
+    """Whether details are printed too."""
     return _verbosity.get() > 0
 
 
 def tell(message: str) -> None:
-    """`say`, unless only errors are wanted."""
+    """Print one line with `say`, unless only errors are wanted."""
     if not is_quiet():
         say(message)
 
 
 def detail(message: str) -> None:
-    """`say`, if details are wanted."""
+    """Print one line with `say`, if details are wanted."""
     if is_verbose():
         say(message)
 
 
 def say(message: str) -> None:
     """Print one line to standard error, if it can be written."""
-    with suppress(OSError):  # a log on a full disk ends no run; the exit code tells as well
+    with suppress(OSError):  # a full disk must not end the run; the exit code reports errors too
         print(one_line(message), file=sys.stderr, flush=True)
 
 
 def open_closed_streams() -> None:
-    """Open standard streams that the process was started without, on nothing.
+    """Open the standard streams that the process was started without, on the null device.
 
-    Else the next file that is opened takes the place of one, and what a library says goes into it.
+    Otherwise the next file that is opened takes the number of such a stream, and what a library
+    prints goes into that file.
     """
     null = os.open(os.devnull, os.O_RDWR)
     while null <= 2:
@@ -73,12 +79,12 @@ def own_stdout() -> Iterator[Callable[[str], None]]:
         Function that prints the result, in UTF-8.
 
     Raises:
-        BrokenPipeError: Its reader went away.
-        InputError: It cannot be written, to a full disk say, or is closed.
+        BrokenPipeError: The reader of standard output is gone.
+        InputError: Standard output is closed or cannot be written, such as on a full disk.
     """
     stdout = sys.stdout
     if isinstance(stdout, io.TextIOWrapper):
-        # A file name that is no UTF-8 holds lone surrogates; written as \udcXX they are JSON.
+        # A file name that is not UTF-8 holds lone surrogates; escaped as \udcXX they are JSON.
         stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
 
     def print_result(text: str) -> None:
@@ -100,5 +106,5 @@ def own_stdout() -> Iterator[Callable[[str], None]]:
 
 
 def _discard(stdout: TextIO) -> None:
-    """Lose what is left in the buffer; Python flushes it at its end, and would complain again."""
+    """Discard the rest of the buffer, which Python would flush at its end and fail again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())

@@ -1,4 +1,4 @@
-"""Types for argparse: each converts one word of the command line, or says what is wrong with it."""
+"""Types for argparse; each converts one argument, or raises an error that says what is wrong."""
 
 import argparse
 import math
@@ -9,7 +9,7 @@ from keyscore_plugin.errors import shown
 
 
 def one_of(kind: str, names: Sequence[str]) -> Callable[[str], str]:
-    """A type: one of several names. Unlike ``choices`` it suggests the name probably meant."""
+    """Return a type that accepts some names; unlike ``choices``, it suggests a similar name."""
 
     def known(name: str) -> str:
         if name not in names:
@@ -20,21 +20,21 @@ def one_of(kind: str, names: Sequence[str]) -> Callable[[str], str]:
 
 
 def non_empty_text(text: str) -> str:
-    """A type: a text that is not empty."""
+    """Accept a text that is not empty."""
     if not text.strip():
         raise argparse.ArgumentTypeError("the text is empty; give a sentence, or leave it out")
     return text
 
 
 def whole_number(text: str) -> int:
-    """A type: a whole number of 1 or more."""
+    """Accept a whole number of 1 or more."""
     if not text.lstrip("+-").isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, got {shown(text)}")
     return int(text)
 
 
 def amount(text: str, *, unit: str) -> float:
-    """A type: a number above 0 of some unit."""
+    """Accept a number above 0 of some unit."""
     value = _number(text)
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"expected a number of {unit} above 0, got {shown(text)}")
@@ -42,7 +42,7 @@ def amount(text: str, *, unit: str) -> float:
 
 
 def seconds(text: str) -> float:
-    """A type: a time from the first frame on."""
+    """Accept a time in seconds from the first frame, 0 or more."""
     value = _number(text)
     if not 0 <= value < math.inf:
         raise argparse.ArgumentTypeError(
@@ -52,7 +52,7 @@ def seconds(text: str) -> float:
 
 
 def finite_number(text: str) -> float:
-    """A type: any number but NaN and infinity."""
+    """Accept a finite number."""
     value = _number(text)
     if not math.isfinite(value):
         raise argparse.ArgumentTypeError(f"expected a finite number, got {shown(text)}")
@@ -60,7 +60,7 @@ def finite_number(text: str) -> float:
 
 
 def _number(text: str) -> float:
-    """The number, or NaN if the text is not a number."""
+    """Return the number, or NaN if the text is not a number."""
     try:
         return float(text)
     except ValueError:

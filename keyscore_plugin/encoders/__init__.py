@@ -1,4 +1,4 @@
-"""Encoders: frames and texts into one space."""
+"""Encoders embed frames and texts into one vector space."""
 
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.encoders.registry import load_encoder

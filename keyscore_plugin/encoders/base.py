@@ -1,4 +1,4 @@
-"""What an encoder is, and what the encoders that run a pretrained network share."""
+"""The protocol of an encoder, and the base class of those that run a pretrained network."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -20,7 +20,11 @@ _BATCH = {"cpu": 8, "mps": 16}  # ours: frames per forward pass; on CUDA the fre
 
 @runtime_checkable
 class Encoder(Protocol):
-    """A dual encoder: frames and texts in, unit vectors of one space out."""
+    """A dual encoder, which embeds frames and texts as unit vectors of one space.
+
+    `keyscore_plugin.score` compares the vectors by their cosine (eq. 2-4). The dimension d is the
+    same for frames and texts.
+    """
 
     @property
     def name(self) -> str:
@@ -28,11 +32,11 @@ class Encoder(Protocol):
 
     @property
     def device(self) -> torch.device:
-        """Device on which it runs and on which its vectors lie."""
+        """Device on which the encoder runs and its vectors lie."""
 
     @property
     def short_side(self) -> int:
-        """Pixels of a frame's shorter side beyond which it sees no more detail."""
+        """Pixels of a frame's shorter side; a larger frame shows the encoder no more detail."""
 
     def encode_frames(self, frames: Frames) -> Embeddings:
         """Embed frames, in batches that suit the device.
@@ -46,7 +50,7 @@ class Encoder(Protocol):
 
         Raises:
             InputError: There are no frames.
-            MemoryEndedError: The memory of the device does not hold the work on one frame.
+            MemoryEndedError: The memory of the device is too small for one frame.
         """
 
     def encode_text(self, text: str) -> TextEmbedding:
@@ -65,16 +69,16 @@ class Encoder(Protocol):
 
 
 class DualEncoder(ABC):
-    """Base of the encoders that run a pretrained network of a library.
+    """Base class of the encoders that run a pretrained network of a library.
 
     The network runs in half precision on a GPU and in float32 on a CPU. The vectors are float32
-    and are brought to unit length in float32; cosines, pooling and scores are float64
+    and are scaled to unit length in float32; cosines, pooling and scores are float64
     (`keyscore_plugin.algorithm.scoring`).
 
     Args:
         name: Name by which `load_encoder` loads it again.
         device: Device on which the network runs.
-        dtype: Precision of the weights; None takes the one that suits the device.
+        dtype: Number format of the weights; None takes float32 on a CPU and float16 elsewhere.
 
     Attributes:
         short_side: Pixels of the shorter side to which a frame is resized.
@@ -91,14 +95,39 @@ class DualEncoder(ABC):
 
     @torch.inference_mode()
     def encode_frames(self, frames: Frames) -> Embeddings:
-        """Embed frames with the network's image tower; `Encoder.encode_frames` has the terms."""
+        """Embed frames with the network's image tower.
+
+        Args:
+            frames: Frames whose pixels may lie on any device.
+
+        Returns:
+            Vectors ``(n_frames, d)`` float32 of unit length on `device`, with the frames' indices
+            and times.
+
+        Raises:
+            InputError: There are no frames.
+            ModelError: A vector is not finite.
+            MemoryEndedError: The memory of the device is too small for one frame.
+        """
         batches = self._batching.run(self._embed_pixels, require_frames(frames).pixels)
         vectors = torch.cat(list(progress.track("encode", batches, total=len(frames))))
         return Embeddings(vectors, frames.indices, frames.pts_seconds, self.name)
 
     @torch.inference_mode()
     def encode_text(self, text: str) -> TextEmbedding:
-        """Embed one text with the network's text tower; `Encoder.encode_text` has the terms."""
+        """Embed one text with the network's text tower; tokens beyond its limit are cut off.
+
+        Args:
+            text: A text that is not blank.
+
+        Returns:
+            A vector ``(d,)`` float32 of unit length on `device`, with the number of tokens and
+            the words that the tokenizer does not know.
+
+        Raises:
+            InputError: The text is blank, or is not Unicode.
+            ModelError: The vector is not finite.
+        """
         n_tokens = self._count_tokens(require_text(text))
         with exact_arithmetic(self.device):
             vector = self._unit(self._text_features(text))[0]
@@ -111,45 +140,45 @@ class DualEncoder(ABC):
         )
 
     def _embed_pixels(self, pixels: Tensor) -> Tensor:
-        """``(n, h, w, 3)`` uint8 to ``(n, d)`` unit vectors."""
+        """Map ``(n, h, w, 3)`` uint8 pixels to ``(n, d)`` unit vectors."""
         with exact_arithmetic(self.device):
             return self._unit(self._image_features(pixels))
 
     def _unit(self, features: Tensor) -> Tensor:
-        """``(n, d)`` features as float32 of unit length.
+        """Scale ``(n, d)`` features to unit length, in float32.
 
         Raises:
-            ModelError: A feature is not finite: half precision ends at 65,504.
+            ModelError: A feature is not finite; the largest number in half precision is 65,504.
         """
         if not features.isfinite().all():
             raise ModelError(
-                f"{shown(self.name)} gives numbers that are not finite in {features.dtype}; give "
+                f"{shown(self.name)} gives vectors that are not finite in {features.dtype}; give "
                 "device='cpu', where it runs in float32"
             )
         return F.normalize(features.float(), dim=-1)
 
     @abstractmethod
     def _image_features(self, pixels: Tensor) -> Tensor:
-        """``(n, h, w, 3)`` uint8 on any device to ``(n, d)`` features."""
+        """Map ``(n, h, w, 3)`` uint8 pixels on any device to ``(n, d)`` features."""
 
     @abstractmethod
     def _text_features(self, text: str) -> Tensor:
-        """``(1, d)`` features of a text, cut to `_max_tokens`."""
+        """Map a text, cut to `_max_tokens`, to ``(1, d)`` features."""
 
     @abstractmethod
     def _count_tokens(self, text: str) -> int:
-        """Tokens of the whole text."""
+        """Count the tokens of the whole text."""
 
     @abstractmethod
     def _reader(self) -> Callable[[str], bool]:
-        """A function that says for one word whether the tokenizer knows it."""
+        """Return a function that says for one word whether the tokenizer knows it."""
 
 
 def require_text(text: str) -> str:
     """Return the text if it can be encoded.
 
     Raises:
-        InputError: It is blank, or holds bytes of a command line that are not UTF-8.
+        InputError: The text is blank, or holds bytes of a command line that are not UTF-8.
     """
     if not text.strip():
         raise InputError("the text to encode is empty; give a caption or a question")

@@ -1,4 +1,4 @@
-"""Batches of frames as large as the memory of a device has room for."""
+"""Batches of frames, as large as the memory of a device allows."""
 
 from collections.abc import Callable, Iterator
 from typing import Protocol
@@ -9,48 +9,55 @@ from torch import Tensor
 from keyscore_plugin._runtime.device import is_out_of_memory, numbered
 from keyscore_plugin.errors import MemoryEndedError
 
-# Ours: frames that samplers hand over at once, and so the most of a batch. A multiple of what the
-# encoders take in one pass on a CPU, since rounding depends on what shares a pass.
+# Ours: number of frames that samplers pass on at once, and so the largest batch. It is a multiple
+# of the batch sizes on a CPU, since rounding depends on which frames share a forward pass.
 BLOCK_FRAMES = 64
-# All ours.
-_PROBE = 8  # frames of the pass that shows how much memory a frame takes
-_SHARE = 0.5  # of the free memory, since a Video-LLM lives there too
+_PROBE = 8  # ours: frames of the forward pass that measures how much memory a frame needs
+_SHARE = 0.5  # ours: share of the free memory to use; a Video-LLM may run on the same device
 
 
 class Memory(Protocol):
-    """The memory of a device."""
+    """The memory of a device, as `Batching` measures it."""
 
     def free_bytes(self) -> int:
-        """What nobody holds, neither another program nor torch for later."""
+        """Return the bytes that neither another program nor torch's allocator holds."""
 
     def give_back(self) -> None:
-        """Hand back what torch holds for later."""
+        """Return the memory that torch's allocator has cached to the device."""
 
 
 class CudaMemory:
-    """The memory of a GPU, as its driver counts it."""
+    """The memory of one GPU, measured by its driver.
+
+    Args:
+        device: A CUDA device. Without a number it is the GPU that is current now, also for calls
+            from other threads.
+    """
 
     def __init__(self, device: torch.device) -> None:
-        self._device = numbered(device)  # whichever thread asks
+        self._device = numbered(device)
 
     def free_bytes(self) -> int:
-        """See `Memory.free_bytes`."""
+        """Return the free bytes of the GPU; memory that torch has cached does not count as free."""
         return int(torch.cuda.mem_get_info(self._device)[0])
 
     def give_back(self) -> None:
-        """See `Memory.give_back`."""
+        """Empty torch's cache of GPU memory."""
         torch.cuda.empty_cache()
 
 
 class Batching:
-    """Passes frames through a network in batches; their size is found out at the first use.
+    """Passes frames through a network in batches; the first use decides their size.
 
-    Where there is room the size does not depend on how much: rounding depends on what shares a
-    pass, and the same video shall give the same bits.
+    On a device with enough memory the size does not depend on how much of it is free: rounding
+    depends on which frames share a forward pass, and the same video must give the same bits.
 
     Args:
-        n_frames: Frames of a batch where memory is not measured.
-        memory: Of the device; None where it is not measured.
+        n_frames: Number of frames in a batch, if the memory is not measured.
+        memory: Memory of the device; None if it is not measured.
+
+    Attributes:
+        n_frames: Number of frames in the next batch.
     """
 
     def __init__(self, n_frames: int, memory: Memory | None) -> None:
@@ -60,18 +67,21 @@ class Batching:
 
     @classmethod
     def of(cls, device: torch.device, *, n_frames: int) -> "Batching":
-        """By the memory of a GPU; elsewhere ``n_frames``."""
+        """Return batches that follow the memory of a GPU; elsewhere they have ``n_frames``."""
         return cls(n_frames, CudaMemory(device) if device.type == "cuda" else None)
 
     def run(self, network: Callable[[Tensor], Tensor], frames: Tensor) -> Iterator[Tensor]:
-        """The network's output for each batch, in order; half as many frames where memory ends.
+        """Run the network on each batch, in order; halve the batches when memory runs out.
 
         Args:
-            network: Takes some of ``frames`` and answers with a row for each.
-            frames: ``(n, ...)`` what the network takes.
+            network: Function that takes some rows of ``frames`` and returns one row for each.
+            frames: ``(n, ...)`` rows that the network takes.
+
+        Yields:
+            The network's output for each batch.
 
         Raises:
-            MemoryEndedError: The memory does not hold the work on a single frame.
+            MemoryEndedError: The memory of the device is too small for one frame.
         """
         if not self._measured:
             self.n_frames = self._most_that_fit(network, frames[:_PROBE])
@@ -86,12 +96,12 @@ class Batching:
                 yield rows
 
     def _most_that_fit(self, network: Callable[[Tensor], Tensor], probe: Tensor) -> int:
-        """The largest power of two of frames that takes no more than its share of the memory."""
+        """Return the largest power of two of frames that needs at most `_SHARE` of the memory."""
         if self._memory is None:
             return self.n_frames
-        # The first pass takes what is taken once: kernels, and workspaces of libraries.
+        # The first pass also allocates what is allocated only once: kernels and workspaces.
         if _try(network, probe) is None:
-            return len(probe)  # and halved when it fails again
+            return len(probe)  # `run` halves it if it fails again
         self._memory.give_back()
         before = self._memory.free_bytes()
         if _try(network, probe) is None:
@@ -101,11 +111,11 @@ class Batching:
         return 1 << max(0, fit.bit_length() - 1)
 
     def _halve(self) -> None:
-        """Try fewer frames from now on."""
+        """Use half as many frames in the next batches."""
         if self.n_frames == 1:
             raise MemoryEndedError(
-                "the memory of the device does not hold the encoder's work on one frame; free some "
-                "of it, give a smaller encoder, or use device='cpu'"
+                "the device has too little free memory for the encoder's work on one frame; free "
+                "some of it, give a smaller encoder, or use device='cpu'"
             )
         self.n_frames = -(-self.n_frames // 2)
         if self._memory is not None:
@@ -113,7 +123,7 @@ class Batching:
 
 
 def _try(network: Callable[[Tensor], Tensor], frames: Tensor) -> Tensor | None:
-    """What the network says; None, with all that it held set free, if the memory has ended."""
+    """Return the network's output; None, with its memory freed, if it ran out of memory."""
     try:
         return network(frames)
     except RuntimeError as error:

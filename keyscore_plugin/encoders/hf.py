@@ -1,9 +1,9 @@
 """Any CLIP-style or SigLIP-style dual encoder of transformers, from the hub, its cache or a folder.
 
-CLIP, SigLIP, SigLIP 2 (fixed size and naflex), MetaCLIP 2, ALIGN, AltCLIP, ChineseCLIP ...: every
-model whose `get_image_features` and `get_text_features` give one vector each. The Perception
-Encoder is not among them (transformers 5.23 has PE for audio and for whole videos only); use
-`keyscore_plugin.encoders.open_clip` for it.
+This covers every model whose `get_image_features` and `get_text_features` give one vector each:
+CLIP, SigLIP, SigLIP 2 (fixed size and naflex), MetaCLIP 2, ALIGN, AltCLIP, ChineseCLIP ... The
+Perception Encoder is not among them (transformers 5.23 has PE for audio and for whole videos only);
+use `keyscore_plugin.encoders.open_clip` for it.
 Code that comes with a model is never run: `trust_remote_code` stays off, and pickled weights are
 read by torch's reader of plain tensors, the default of transformers.
 """
@@ -31,7 +31,7 @@ _READ_PADDING = ("align", "siglip", "siglip2")
 
 
 def require_sound_torchvision() -> None:
-    """Check that torchvision loads if it is installed: transformers fails to import without.
+    """Check that torchvision loads if it is installed; a broken one breaks transformers' import.
 
     Raises:
         MissingDependencyError: torchvision is installed and does not load.
@@ -44,14 +44,15 @@ class HFEncoder(DualEncoder):
     """A dual encoder of transformers, with its own preprocessing.
 
     Half precision moves raw cosines by less than 2e-3 and keeps the best frame (measured on the
-    pictures and tiny models of tests/unit/encoders/test_encoders.py; other frames may change
-    places). On CUDA, frames are also prepared there if `Preparation` knows how.
+    pictures and tiny models of tests/unit/encoders/test_encoders.py; the order of other frames may
+    change). On CUDA, frames are preprocessed on the GPU if `Preparation` can do what the model's
+    image processor does.
 
     Args:
-        model: A folder or a hub model id.
+        model: Folder or hub model id.
         device: Device on which the model runs.
-        local_files_only: Whether to ask the hub for nothing.
-        dtype: Precision of the weights; None takes the one that suits the device.
+        local_files_only: Whether the model is loaded without asking the hub.
+        dtype: Number format of the weights; None takes float32 on a CPU and float16 elsewhere.
 
     Raises:
         ModelError: The model cannot be loaded, or is not a dual encoder.
@@ -91,7 +92,7 @@ class HFEncoder(DualEncoder):
             loaded: Any = transformers.AutoModel.from_pretrained(
                 self.name, dtype=self._dtype, local_files_only=local_files_only
             )
-            model = loaded.eval().to(self.device)  # it may not fit into its memory
+            model = loaded.eval().to(self.device)  # fails if the device's memory is too small
             self._tokenizer = transformers.AutoTokenizer.from_pretrained(
                 self.name, local_files_only=local_files_only
             )
@@ -142,11 +143,11 @@ class HFEncoder(DualEncoder):
         return reader_of(self._tokenizer)
 
     def _vectors(self, features: Any) -> Tensor:
-        """``(n, d)`` features: transformers 4 returns a tensor, 5 an object that holds it."""
+        """Return ``(n, d)`` features; transformers 4 gives a tensor, 5 an object that holds it."""
         vectors = features if isinstance(features, Tensor) else features.pooler_output
         if not isinstance(vectors, Tensor) or vectors.ndim != 2:
             raise ModelError(
-                f"{shown(self.name)} does not give one vector for an image or a text; "
+                f"{shown(self.name)} does not give exactly one vector for each image or text; "
                 "give a CLIP- or SigLIP-style model, or use encoder='conse'"
             )
         return vectors

@@ -1,8 +1,8 @@
 """Any CLIP-style dual encoder of OpenCLIP, among them PE-Core (the Perception Encoder).
 
-From the hub, its cache or a folder: `open_clip_config.json` and `open_clip_model.safetensors`, as
-OpenCLIP itself saves and publishes models. Weights that are a pickle are not read, and no code that
-comes with a model is run.
+A model is `open_clip_config.json` and `open_clip_model.safetensors`, as OpenCLIP itself saves and
+publishes models, and is loaded from the hub, its cache or a folder. Weights that are a pickle are
+not read, and no code that comes with a model is run.
 """
 
 import math
@@ -28,22 +28,22 @@ from keyscore_plugin.registries import OPEN_CLIP_PREFIX
 
 _EXTRA = "open-clip"
 
-_TOKENIZER_FILES = ("*.json", "*.txt", "*.model")  # of a model that does not use OpenCLIP's own
-# All that the models published by OpenCLIP use. Others would cut texts at random, or run code of
-# the model.
+_TOKENIZER_FILES = ("*.json", "*.txt", "*.model")  # of models that bring their own tokenizer
+# The options that the models published by OpenCLIP use. Other options would cut texts at random
+# places, or run code of the model.
 _TOKENIZER_OPTIONS = {"clean", "language", "strip_sep_token"}
 _PICTURES = {
     "interpolation": ("bicubic", "bilinear", "random"),
     "resize_mode": ("shortest", "longest", "squash"),
 }
-_PRECISION = {torch.float32: "fp32", torch.float16: "pure_fp16"}  # as OpenCLIP calls them
+_PRECISION = {torch.float32: "fp32", torch.float16: "pure_fp16"}  # OpenCLIP's names
 
 
 def require_open_clip() -> Any:
     """Import OpenCLIP, which needs a torchvision that loads.
 
     Raises:
-        MissingDependencyError: One of them is not installed, or does not load.
+        MissingDependencyError: OpenCLIP or torchvision is not installed, or does not load.
     """
     require("torchvision", extra=_EXTRA)
     return require("open_clip", extra=_EXTRA)
@@ -52,15 +52,17 @@ def require_open_clip() -> Any:
 class OpenClipEncoder(DualEncoder):
     """A dual encoder of OpenCLIP, with its own preprocessing and tokenizer.
 
-    On CUDA, frames are also prepared there if `Preparation` knows how.
+    On CUDA, frames are preprocessed on the GPU if `Preparation` can do what the model's config
+    asks for.
 
     Args:
-        model: A folder or a hub model id, without ``open_clip:``.
+        model: Folder or hub model id, without ``open_clip:``.
         device: Device on which the model runs.
-        local_files_only: Whether not to ask the hub for the model's files. A hub model may be built
-            on another one, whose config OpenCLIP looks up on the hub; a folder may not.
-        dtype: Precision of the weights, float32 or float16; None takes the one that suits the
-            device.
+        local_files_only: Whether the model's files are loaded without asking the hub. A hub model
+            may be built on another one, whose config OpenCLIP looks up on the hub; a folder may
+            not.
+        dtype: Number format of the weights, float32 or float16; None takes float32 on a CPU and
+            float16 elsewhere.
 
     Raises:
         ModelError: The model cannot be loaded, or is not a dual encoder.
@@ -111,8 +113,8 @@ class OpenClipEncoder(DualEncoder):
             )
             self._tokenizer = self._load_tokenizer(place)
             self._prepare(self._open_clip.get_model_preprocess_cfg(model))
-        # OpenCLIP does not check a config before it builds a network from it: a mistake in one
-        # shows as any of these.
+        # OpenCLIP does not check a config before it builds a network from it, so a mistake in a
+        # config can raise any of these.
         except (
             OSError,
             ValueError,
@@ -133,7 +135,7 @@ class OpenClipEncoder(DualEncoder):
         text = self._open_clip.get_model_config(place)["text_cfg"]
         unknown = sorted(set(text.get("tokenizer_kwargs", {})) - _TOKENIZER_OPTIONS)
         if unknown:
-            raise ValueError(f"its tokenizer is to be made with {unknown[0]!r}, which is not known")
+            raise ValueError(f"its tokenizer has the option {unknown[0]!r}, which is not known")
         if not text.get("hf_tokenizer_name"):
             return self._open_clip.get_tokenizer(place)
         return self._open_clip.get_tokenizer(place, trust_remote_code=False)
@@ -186,7 +188,7 @@ class OpenClipEncoder(DualEncoder):
         return lambda word: reads(self._tokenizer.clean_fn(word))
 
     def _is_bytewise(self) -> bool:
-        """Whether the tokenizer is OpenCLIP's own: for English, falling back to single bytes."""
+        """Whether the tokenizer is OpenCLIP's own, for English, which falls back to bytes."""
         return isinstance(self._tokenizer, self._open_clip.SimpleTokenizer)
 
 
@@ -196,16 +198,16 @@ def _require_no_hub(config: Mapping[str, Any]) -> None:
     vision = config.get("vision_cfg", {}).get("timm_model_name")
     source, colon, _ = str(vision).partition(":")
     if text and not is_folder(str(text)):
-        raise ValueError(f"its config names {text!r}, which is no folder, for its texts")
+        raise ValueError(f"its config names {text!r}, which is not a folder, for its texts")
     if colon and source != "local-dir":
-        raise ValueError(f"its config names {vision!r}, which is no folder, for its pictures")
+        raise ValueError(f"its config names {vision!r}, which is not a folder, for its pictures")
 
 
 def _require_known(config: Mapping[str, Any]) -> None:
     """Check that a preprocessing config can be carried out."""
     for name, known in _PICTURES.items():
         if config[name] not in known:
-            raise ValueError(f"its {name} is {config[name]!r}, none of: {', '.join(known)}")
+            raise ValueError(f"its {name} is {config[name]!r}, not one of: {', '.join(known)}")
     for name in ("mean", "std"):
         if not _are_three_numbers(config[name]) or (name == "std" and min(config[name]) <= 0):
             wanted = "three numbers" if name == "mean" else "three positive numbers"

@@ -1,8 +1,8 @@
-"""What an image processor of CLIP or SigLIP does to a picture, as tensors on any device.
+"""The preprocessing of CLIP and SigLIP models, computed with tensors on any device.
 
-The processors of transformers that need no torchvision work on the CPU, on one picture after the
-other, and so do the transforms of OpenCLIP: a GPU would wait for them, and pixels that are there
-already would come back first.
+The processors of transformers that need no torchvision work on the CPU, one picture at a time, and
+so do the transforms of OpenCLIP. A GPU would wait for them, and frames decoded on a GPU would first
+have to be copied to the CPU.
 """
 
 import math
@@ -15,23 +15,24 @@ from torch import Tensor
 from torch.nn import functional as F
 
 _FAMILIES = ("CLIPImageProcessor", "SiglipImageProcessor")
-_MODES = {2: "bilinear", 3: "bicubic"}  # by the numbers of PIL
+_MODES = {2: "bilinear", 3: "bicubic"}  # PIL's number and torch's name of an interpolation
 _STEPS = ("do_resize", "do_rescale", "do_normalize")
 
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """Resize, cut the middle out, scale and normalise.
+    """The steps that turn frames into a network's input: resize, crop the centre, normalise.
 
     Attributes:
-        size: ``(height, width)``, or the shorter side alone, which keeps the shape.
-        crop: ``(height, width)`` of the middle, or None.
-        mode: Of the interpolation.
-        factor: What a value of 0 to 255 is multiplied by.
-        mean: Of each channel, after that.
-        std: Of each channel.
-        crop_rounds: Where the middle begins at half a pixel, it is rounded to the even one, as
-            torchvision does, and not cut off, as transformers does.
+        size: ``(height, width)`` in pixels; or the shorter side alone, which keeps the aspect
+            ratio.
+        crop: ``(height, width)`` of the centre crop in pixels; None crops nothing.
+        mode: Name of the interpolation, ``"bilinear"`` or ``"bicubic"``.
+        factor: Factor that scales pixel values of 0 to 255.
+        mean: Mean of each channel after scaling.
+        std: Standard deviation of each channel after scaling.
+        crop_rounds: Whether a crop that begins at half a pixel is rounded to the even pixel, as
+            torchvision does, instead of down, as transformers does.
     """
 
     size: tuple[int, int] | int
@@ -44,7 +45,11 @@ class Preparation:
 
     @classmethod
     def of(cls, processor: Any) -> "Preparation | None":
-        """What a processor of transformers does; None if that is more than is known here."""
+        """Return the steps of a processor of transformers; None if it has others.
+
+        Args:
+            processor: Image processor of a model.
+        """
         name = type(processor).__name__.removesuffix("Pil").removesuffix("Fast")
         mode = _MODES.get(int(getattr(processor, "resample", None) or 0))
         steps = all(getattr(processor, step, False) for step in _STEPS)
@@ -57,17 +62,17 @@ class Preparation:
             wanted = _size(processor.crop_size)
             height, width = (size, size) if isinstance(size, int) else size
             if not isinstance(wanted, tuple) or wanted[0] > height or wanted[1] > width:
-                return None  # what lies beyond the picture would have to be filled
+                return None  # the crop would have to be padded
             crop = wanted
         mean, std = (tuple(map(float, v)) for v in (processor.image_mean, processor.image_std))
         return cls(size, crop, mode, float(processor.rescale_factor), mean, std)
 
     @classmethod
     def of_open_clip(cls, config: Mapping[str, Any]) -> "Preparation | None":
-        """What OpenCLIP does by its preprocessing config; None if that is more than is known here.
+        """Return the steps of OpenCLIP's preprocessing; None if the config asks for others.
 
         Args:
-            config: The fields of OpenCLIP's `PreprocessCfg`.
+            config: Fields of OpenCLIP's `PreprocessCfg`.
         """
         given, how = config["size"], config["resize_mode"]
         height, width = (given, given) if isinstance(given, int) else given
@@ -77,16 +82,16 @@ class Preparation:
         elif how == "shortest" and height == width:
             size, crop = height, (height, width)
         else:
-            return None  # "longest" fills what lies beyond the picture
+            return None  # "longest" pads the picture
         mode = "bilinear" if config["interpolation"] == "bilinear" else "bicubic"
         mean, std = (tuple(map(float, config[name])) for name in ("mean", "std"))
         return cls(size, crop, mode, 1 / 255, mean, std, crop_rounds=True)
 
     def __call__(self, pixels: Tensor) -> Tensor:
-        """``(n, h, w, 3)`` uint8 to ``(n, 3, h', w')`` float32, on the same device."""
+        """Map ``(n, h, w, 3)`` uint8 to ``(n, 3, h', w')`` float32, on the same device."""
         height, width = self._target(*pixels.shape[1:3])
         planes = pixels.permute(0, 3, 1, 2).float()
-        # As PIL does: rows, then columns, each rounded to whole values.
+        # PIL resizes the width, then the height, and rounds to whole values after each.
         for size in ((planes.shape[2], width), (height, width)):
             if size != tuple(planes.shape[2:]):
                 planes = F.interpolate(planes, size, mode=self.mode, antialias=True)
@@ -109,7 +114,7 @@ class Preparation:
 
 
 def _size(given: Mapping[str, Any]) -> tuple[int, int] | int | None:
-    """``(height, width)`` or a shorter side; None if it is given in another way."""
+    """Return ``(height, width)`` or the shorter side; None if the size has another form."""
     size = {name: int(value) for name, value in dict(given).items() if value}
     if set(size) == {"shortest_edge"}:
         return size["shortest_edge"]

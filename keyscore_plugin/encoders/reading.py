@@ -1,9 +1,9 @@
-"""Which words of a text an encoder can read: it embeds any text, also one that it knows nothing of.
+"""Which words of a text an encoder can read; it embeds any text, even one it was not trained on.
 
-How that can be known depends on the tokenizer. One with a token for what it does not know tells
-itself. One that falls back to letters or bytes does not: of those, the ones made for English read
-words in Latin letters (`is_latin`), and of the multilingual ones all is taken as read. Other
-languages in Latin letters (German, Vietnamese) cannot be distinguished from English.
+The tokenizer decides how this is found out. A tokenizer with a token for unknown words answers by
+itself. A tokenizer that falls back to letters or bytes does not: one made for English reads words
+in Latin letters (`is_latin`), and a multilingual one is taken to read everything. Other languages
+in Latin letters (German, Vietnamese) cannot be distinguished from English.
 """
 
 import unicodedata
@@ -14,12 +14,12 @@ from keyscore_plugin.types import Reading
 
 
 def reading_of(text: str, is_read: Callable[[str], bool]) -> Reading:
-    """Count the words of a text, and name those that are not read.
+    """Count the words of a text, and name those that the encoder cannot read.
 
     Args:
-        text: The text. Its words are what stands between spaces and is not punctuation alone; a
-            text of punctuation alone is made of that.
-        is_read: Tells for one word whether the encoder reads it.
+        text: A text. Its words are the parts between spaces that are not punctuation alone; in a
+            text of punctuation alone, every part is a word.
+        is_read: Function that says for one word whether the encoder reads it.
     """
     parts = text.split()
     words = [part for part in parts if not _is_punctuation(part)] or parts
@@ -27,7 +27,7 @@ def reading_of(text: str, is_read: Callable[[str], bool]) -> Reading:
 
 
 def is_latin(word: str) -> bool:
-    """Whether a word has a Latin letter or a digit, which a model of English texts reads.
+    """Whether a word has a Latin letter or a digit, which a model for English reads.
 
     Example:
         >>> [is_latin(word) for word in ("café", "42", "狗", "собака", "🐕", "???")]
@@ -38,7 +38,7 @@ def is_latin(word: str) -> bool:
 
 
 def reader_of(tokenizer: Any) -> Callable[[str], bool]:
-    """How a tokenizer of transformers tells whether it reads a word."""
+    """Return a function that says for one word whether a tokenizer of transformers reads it."""
     if type(tokenizer).__name__.startswith("CLIPTokenizer"):  # English, byte by byte
         return is_latin
     unknown = tokenizer.unk_token_id

@@ -1,4 +1,4 @@
-"""Encoders by name."""
+"""Load encoders by name, and identify their weights."""
 
 from keyscore_plugin._runtime import progress
 from keyscore_plugin._runtime.device import resolve_device
@@ -14,11 +14,15 @@ def load_encoder(encoder: str | Encoder, *, device: str = "auto") -> Encoder:
     """Load an encoder.
 
     Args:
-        encoder: ``"conse"``, or the name that an installed package adds; ``"auto"``, which is
+        encoder: Name ``"conse"``, or one that an installed package adds; ``"auto"``, which is
             SigLIP 2; a folder or a hub model id, of transformers or, after ``"open_clip:"``, of
             OpenCLIP (``"open_clip:timm/PE-Core-bigG-14-448"``); or an `Encoder`, which is returned
             unchanged.
-        device: ``"auto"`` (the GPU if there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` ...
+        device: Name of a device: ``"auto"`` (the GPU if there is one), ``"cpu"``, ``"cuda"``,
+            ``"cuda:1"`` ...
+
+    Returns:
+        The encoder, with its weights loaded on the device.
 
     Raises:
         InputError: The device does not exist, or the object is not an encoder.
@@ -57,15 +61,15 @@ def _require_encoder(encoder: object) -> Encoder:
 
 
 def named_encoder(encoder: str) -> str:
-    """The name with ``"auto"`` resolved, as `Selection.encoder` records it."""
+    """Return the name with ``"auto"`` resolved, as `Selection.encoder` records it."""
     return AUTO_ENCODER if encoder == "auto" else encoder
 
 
 def encoder_weights(encoder: str) -> str | None:
-    """Identify the weights of an encoder: it changes when they do.
+    """Identify the weights of an encoder; the identity changes when they do.
 
     Args:
-        encoder: A name as `load_encoder` takes it.
+        encoder: Name that `load_encoder` takes.
 
     Returns:
         Versions of packages, a commit or a hash; None if this machine does not have the weights.

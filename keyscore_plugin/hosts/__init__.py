@@ -1,6 +1,6 @@
-"""What every integration stands on: one request, one choice of frames, one rule for the text.
+"""What every integration uses: one request, one choice of frames, one rule for the text.
 
-An integration translates its host's call into a `HostRequest`, hands it to `choose`, and puts the
+An integration translates its host's call into a `HostRequest`, passes it to `choose`, and puts the
 `Chosen` frames and times into its host's inputs. Integrations and evaluations import from here,
 from `keyscore_plugin`, `keyscore_plugin.types` and `keyscore_plugin.errors`, and nothing else of
 the core.

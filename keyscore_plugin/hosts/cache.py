@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,21 +16,6 @@ from keyscore_plugin.types import Selection
 _CHUNK = 1 << 20
 
 
-@dataclass(slots=True)
-class CacheCounts:
-    """How often a cache was read so far.
-
-    Attributes:
-        hits: Reads that found a selection.
-        misses: Reads that found none.
-        corrupt: Entries that could not be used; they count as misses too.
-    """
-
-    hits: int = 0
-    misses: int = 0
-    corrupt: int = 0
-
-
 class SelectionCache:
     """A folder of finished selections, one file each, by everything that decides them.
 
@@ -40,16 +24,12 @@ class SelectionCache:
     and the entries are equal. An entry that was cut or changed counts as missing.
 
     Args:
-        folder: Folder of the selections, made at the first entry. None is ``selections`` in the
+        folder: Folder of the selections, made at the first entry. None means ``selections`` in the
             user's cache: ``KEYSCORE_CACHE``, or the one of the system.
-
-    Attributes:
-        counts: Hits and misses of this object.
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
         self.folder = user_cache() / "selections" if folder is None else Path(folder)
-        self.counts = CacheCounts()
 
     def get(self, key: str) -> Selection | None:
         """The selection of a `selection_key`; None if the folder has no whole entry of it.
@@ -60,16 +40,10 @@ class SelectionCache:
         try:
             text = read_sealed(self._path(key), key)
         except FileNotFoundError:
-            self.counts.misses += 1
             return None
         except OSError as error:
             raise self._unusable(error) from error
-        if text is None:
-            self.counts.corrupt += 1
-            self.counts.misses += 1
-            return None
-        self.counts.hits += 1
-        return Selection.from_json(text.decode())
+        return None if text is None else Selection.from_json(text.decode())
 
     def put(self, key: str, selection: Selection) -> None:
         """Keep a selection.

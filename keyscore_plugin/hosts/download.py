@@ -156,8 +156,9 @@ def downloaded(url: str, limits: DownloadLimits, *, allowed_by: str) -> Iterator
 
     A redirect to anything but HTTP(S) is refused, and so is one that leads from a public address to
     one that is not: loopback, private, link-local ... The address checked is the one connected to,
-    so a name that changes its address meanwhile does not help; the connection is closed before a
-    request is sent. What a proxy connects to is known only if the URL gives an address itself.
+    so a host name that changes its address in between is refused too; the connection is closed
+    before a request is sent. What a proxy connects to is known only if the URL gives an address
+    itself.
 
     Args:
         url: Address of the file.
@@ -180,7 +181,7 @@ def downloaded(url: str, limits: DownloadLimits, *, allowed_by: str) -> Iterator
         path = Path(folder, f"video{Path(re.split('[?#]', url)[0]).suffix}")
         download = _Download(url, limits, more)
         try:
-            # A thread of its own, since the caller may already run an event loop.
+            # In a separate thread, since the caller may already run an event loop.
             with start_blocking_portal() as portal:
                 portal.call(download.to, path)
         except TimeoutError as error:

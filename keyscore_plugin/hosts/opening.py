@@ -88,10 +88,10 @@ def array_video(
 
 
 def video_identity(video: VideoInput, metadata: Mapping[str, Any] | None) -> Hashable:
-    """A value that two videos which are in memory at once share only if they are the same.
+    """Return a value that is equal for two videos in memory only if they are the same.
 
-    Views of one memory may differ in their strides alone: the first half of a video and every
-    second frame of it have one address and one shape.
+    Views of one array may differ only in their strides: the first half of a video and every second
+    frame of it have the same address and shape.
 
     Args:
         video: The video of a request.

@@ -88,15 +88,11 @@ def pair_frames(keyframes: Sequence[int], pts_seconds: Tensor, pair: Pair, fold:
     Returns:
         ``frames_per_patch`` indices for each patch; the list never falls.
 
-    Raises:
-        InputError: ``pair`` is unknown.
-
     Example:
         >>> pts = torch.arange(10) / 2
         >>> pair_frames([0, 6], pts, "neighbor", Fold(frames_per_patch=2))
         [0, 1, 6, 7]
     """
-    check_pair(pair)
     size = fold.frames_per_patch
     if size == 1:
         return list(keyframes)

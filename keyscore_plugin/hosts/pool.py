@@ -75,7 +75,7 @@ class SamplerPool:
         """The sampler of this name that scores by this guide; None keeps the guide of `config`.
 
         Raises:
-            InputError: There is no such sampler or device.
+            InputError: The sampler or the device is unknown.
         """
         if (name, guide) not in self._made:
             self._made[name, guide] = get_sampler(
@@ -119,10 +119,10 @@ class SamplerPool:
         }
 
     def _weights_of(self, encoder: str, sampler: Sampler) -> str | None:
-        """What changes with the encoder's weights.
+        """Identify the encoder's weights, for the key of the cache.
 
-        Looked up once: the encoder that is loaded stays. One that is not on this machine yet is
-        loaded first, so that a version that the hub publishes later is another one.
+        The identity is looked up once, since a loaded encoder stays the same. An encoder that is
+        not on this machine yet is loaded first, to know which version the hub gives.
         """
         weights = self._weights.get(encoder) or encoder_weights(encoder)
         if weights is None and sampler.needs_text:

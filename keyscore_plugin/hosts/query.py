@@ -11,8 +11,8 @@ host              guide       with the guide ``"given"``, the first that exists
 ``lmms-eval``     question    question, generated caption
 ================  ==========  =================================================
 
-A guide that a call, or the settings of its samplers, names is followed or refused; nothing stands
-in for its text. ``keyscore`` is the package's own call and its command line, where
+A guide that a call, or the settings of its samplers, names is followed or refused; its text is
+never replaced by another. ``keyscore`` is the package's own call and its command line, where
 `keyscore_plugin.samplers` applies the same row.
 """
 

@@ -48,8 +48,8 @@ class HostRequest:
         user_text: What the user asks about the video in the host's messages.
         guide: The text that scores; None leaves that to `keyscore_plugin.hosts.query`.
         pair: What fills a temporal patch, see `keyscore_plugin.hosts.pairing.pair_frames`.
-        start_seconds: Choose from here on, in seconds from the video's first frame.
-        end_seconds: Choose up to here.
+        start_seconds: Start of the part to choose from, in seconds from the video's first frame.
+        end_seconds: End of that part.
         video_metadata: Facts of pixels: ``fps``, and if they are not the whole video
             ``frames_indices`` (rising) and ``duration`` in seconds.
         fps: Pictures per second of a list of pictures, or of a folder named by a `Path`.
@@ -84,4 +84,6 @@ class HostRequest:
         if sum(budget is not None for budget in budgets) > 1:
             raise InputError("num_frames, threshold and token_budget exclude each other; give one")
         if self.guide is not None and self.guide not in get_args(Guide):
-            raise InputError(f"guide {shown(self.guide)} is not {'|'.join(get_args(Guide))}")
+            raise InputError(
+                f"guide {shown(self.guide)} is not {'|'.join(get_args(Guide))}; give one of these"
+            )

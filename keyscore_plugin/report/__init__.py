@@ -1,4 +1,4 @@
-"""Pictures of what scored when and what was chosen (Figure 4), and of samplers compared."""
+"""Pictures of a selection, with its scores over time (Figure 4), and of several samplers."""
 
 from keyscore_plugin.report.write import (
     report_picture,

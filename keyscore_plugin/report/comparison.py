@@ -1,4 +1,4 @@
-"""Several samplers on one video, each at the same budget, in one picture."""
+"""The picture that compares several samplers on one video at the same budget."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -21,15 +21,15 @@ _HEADING, _TIMELINE, _GAP, _AXIS = 0.28, 0.12, 0.1, 0.3
 def draw_comparison(
     rows: Sequence[tuple[Selection, Sequence[Still]]], *, sought: Needle | None
 ) -> "Figure":
-    """Draw a strip of frames and a line of times a sampler.
+    """Draw a strip of frames and a line of times for each sampler.
 
     Args:
         rows: Selections of one video, with times from its first frame, and their frames.
-        sought: The stretches that the text describes, where they are known; they are marked, and
-            frames outside of them are drawn with a grey edge.
+        sought: Clip that the text describes, if it is known; it is marked, and frames outside of it
+            get a grey edge.
     """
     selections = [selection for selection, _ in rows]
-    # A sampler that reads no text records none.
+    # A sampler that needs no text does not record it, so another selection gives the title.
     titled = next((s for s in selections if s.caption or s.question), selections[0])
     height, width, _ = rows[0][1][0].pixels.shape
     aspect = width / height

@@ -1,4 +1,4 @@
-"""The picture as a whole, from the top down: even frames, clusters, scores, the chosen frames."""
+"""The picture of a selection, from top to bottom: even frames, clusters, scores, chosen frames."""
 
 import math
 from collections.abc import Callable
@@ -21,14 +21,20 @@ _HEADING, _FACTS_LINE, _FACTS_MARGIN = 0.26, 0.15, 0.055
 _TOTAL, _COMPONENTS, _CLUSTERS, _TIMELINE = 1.35, 0.85, 0.15, 0.15
 _PANEL_GAP, _AXIS, _CONNECTORS, _NO_CONNECTORS = 0.08, 0.26, 0.30, 0.08
 
-_MAX_CONNECTED = 16  # lines from the time axis to the frames; more are a thicket
+_MAX_CONNECTED = 16  # lines from the time axis to the frames; more would hide each other
 # Parts of a heading, each with its colour.
 _Heading = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Panel:
-    """One panel over time: its heading, its height in inches, what draws it."""
+    """One panel over time.
+
+    Attributes:
+        heading: Heading of the panel.
+        height: Height in inches.
+        draw: Function that draws the panel into axes.
+    """
 
     heading: _Heading
     height: float
@@ -39,9 +45,10 @@ def draw(selection: Selection, chosen: list[Still], uniform: list[Still]) -> "Fi
     """Draw a selection.
 
     Args:
-        selection: Selection to draw, with its curves if it has them; times from the first frame.
+        selection: Selection to draw, with its curves if it has them, and times from the first
+            frame.
         chosen: Chosen frames, or an even part of them.
-        uniform: Frames to compare with; not drawn for a uniform selection.
+        uniform: Frames evenly in time to compare with; they are not drawn for a uniform selection.
     """
     height, width, _ = chosen[0].pixels.shape
     strip = lay_out(len(chosen), strip_width=CONTENT_INCHES, aspect=width / height)
@@ -85,8 +92,8 @@ def draw(selection: Selection, chosen: list[Still], uniform: list[Still]) -> "Fi
 
 
 def limits(selection: Selection) -> tuple[float, float]:
-    """Seconds from the first frame that the panels span: the part that was chosen from."""
-    # A frame that is on show at the start of the part may have begun before.
+    """Return the start and end of the panels: the part chosen from, in seconds from frame 0."""
+    # The first frame of a part may begin before the part does.
     start = min([selection.start_seconds or 0.0, *selection.pts_seconds])
     return start, min(selection.end_seconds or math.inf, selection.duration_seconds)
 
@@ -99,7 +106,7 @@ def _draw_facts(sheet: Sheet, lines: list[str]) -> None:
 
 
 def _panels(selection: Selection, uniform: list[Still], start: float, end: float) -> list[_Panel]:
-    """The panels there is data for, in the order of the pipeline: proposals, scores, their sum."""
+    """Return the panels that have data, in the order of the pipeline: clusters, scores, total."""
     frames = panels.scored_frames(selection)
     stack = []
     if any(frame.cluster is not None for frame in frames):
@@ -144,7 +151,7 @@ def _chosen_heading(selection: Selection, chosen: list[Still]) -> _Heading:
 def _draw_connectors(
     sheet: Sheet, strip: StripLayout, chosen: list[Still], start: float, end: float
 ) -> None:
-    """A line from each chosen time on the axis, past the tick labels, down to its frame."""
+    """Draw a line from each chosen time on the axis, past the tick labels, down to its frame."""
     axes = sheet.axes(_AXIS + _CONNECTORS)
     axes.set_axis_off()
     axes.set_xlim(0, CONTENT_INCHES)

@@ -1,4 +1,4 @@
-"""The HTML report: one file with the picture and the figures, nothing fetched, all escaped."""
+"""The HTML report: one file with the picture and the figures, which loads nothing else."""
 
 import base64
 import json
@@ -30,12 +30,12 @@ tr.chosen td { background: #fbeade; }
 
 
 def html_page(selection: Selection, picture: bytes) -> str:
-    """The report as one HTML document.
+    """Return the report as one HTML document; every text in it is escaped.
 
     Args:
         selection: Selection to show.
-        picture: Picture as SVG. It is embedded as an image, which runs no script and loads
-            nothing, and stays sharp at any size.
+        picture: Picture as SVG. It is embedded as an image, which runs no script, loads nothing,
+            and stays sharp at any size.
     """
     image = base64.b64encode(picture).decode("ascii")
     name = escape(Path(selection.video).name)
@@ -82,7 +82,7 @@ def _chosen_table(selection: Selection) -> str:
 
 
 def _candidates_table(selection: Selection) -> str:
-    """STACFP's representatives with S, T and D; those that were chosen stand out."""
+    """Return a table of STACFP's candidates with their scores; the chosen ones are highlighted."""
     if not selection.candidates:
         return ""
     rows = [_candidate_cells(frame) for frame in selection.candidates]

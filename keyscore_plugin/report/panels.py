@@ -10,12 +10,12 @@ from keyscore_plugin.types import ScoredFrame, Selection
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_MANY_POINTS = 150  # beyond this a dot a frame is a band, and the line says as much
-_MANY_CHOSEN = 24  # beyond this full-size dots hide each other
+_MANY_POINTS = 150  # with more points the dots would merge into a band, so only a line is drawn
+_MANY_CHOSEN = 24  # with more chosen frames, full-size dots would hide each other
 
 
 def draw_total(axes: "Axes", selection: Selection, uniform: list[Still]) -> None:
-    """The score that ranked the frames (eq. 1), the chosen ones on stems, the even ones hollow."""
+    """Draw the total score (eq. 1), with dots at chosen frames and circles at even ones."""
     frames = [frame for frame in scored_frames(selection) if frame.total is not None]
     times = [frame.pts_seconds for frame in frames]
     totals = [frame.total or 0.0 for frame in frames]
@@ -25,7 +25,7 @@ def draw_total(axes: "Axes", selection: Selection, uniform: list[Still]) -> None
     if selection.curves:
         axes.fill_between(times, totals, floor, color=style.INK, alpha=0.07, linewidth=0)
         _curve(axes, times, totals, colour=style.INK)
-    else:  # read back from JSON: the candidates are all there is, and a line would invent the rest
+    else:  # read back from JSON: only candidates are known, and a line would invent values between
         axes.vlines(times, floor, totals, color=style.RULE, linewidth=1.0)
         axes.plot(times, totals, ".", color=style.INK, markersize=4)
     axes.plot(
@@ -57,7 +57,7 @@ def draw_total(axes: "Axes", selection: Selection, uniform: list[Still]) -> None
 
 
 def draw_components(axes: "Axes", selection: Selection) -> None:
-    """S, T and D, each min-max normalised (eq. 2-4)."""
+    """Draw S, T and D, each min-max normalised (eq. 2-4)."""
     times = [frame.pts_seconds for frame in selection.curves]
     for name, colour in style.COMPONENTS.items():
         _curve(axes, times, [getattr(frame, name) for frame in selection.curves], colour=colour)
@@ -66,7 +66,7 @@ def draw_components(axes: "Axes", selection: Selection) -> None:
 
 
 def draw_clusters(axes: "Axes", selection: Selection, start: float, end: float) -> None:
-    """STACFP's clusters over time, a diamond at each representative."""
+    """Draw STACFP's clusters over time, with a diamond at each candidate."""
     frames = [frame for frame in selection.curves if frame.cluster is not None]
     stretches = style.runs(
         [frame.cluster or 0 for frame in frames],
@@ -97,25 +97,25 @@ def draw_clusters(axes: "Axes", selection: Selection, start: float, end: float) 
 
 
 def draw_timeline(axes: "Axes", selection: Selection) -> None:
-    """The chosen times alone, for a sampler that scores nothing."""
+    """Draw the chosen times, for a sampler that scores no frames."""
     axes.vlines(selection.pts_seconds, 0, 1, color=style.CHOSEN, linewidth=1.6)
     axes.set_ylim(0, 1)
     _plain(axes, has_values=False)
 
 
 def draw_time_axis(axes: "Axes", start: float, end: float, *, labels: bool) -> None:
-    """The shared time axis; only the lowest panel carries the labels."""
+    """Draw the shared time axis; only the lowest panel has the labels."""
     ticks = style.time_ticks(start, end)
     axes.set_xlim(start, end)
     axes.set_xticks(list(ticks), labels=list(ticks.values()) if labels else [])
-    # Above the lines that lead on from here to the frames, which run behind the labels.
+    # The labels are drawn above the lines that connect this axis with the frames.
     axes.set_zorder(1)
     for label in axes.get_xticklabels():
         label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.8})
 
 
 def scored_frames(selection: Selection) -> tuple[ScoredFrame, ...]:
-    """Every scored frame, or the candidates where the selection came without its curves."""
+    """Return every scored frame, or the candidates if the selection has no curves."""
     return selection.curves or selection.candidates
 
 
@@ -134,7 +134,7 @@ def _curve(axes: "Axes", times: list[float], values: list[float], *, colour: str
 
 
 def _plain(axes: "Axes", *, has_values: bool = True) -> None:
-    """Two thin spines and small grey ticks."""
+    """Style the axes with two thin spines and small grey ticks."""
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):

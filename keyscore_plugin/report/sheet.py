@@ -1,4 +1,4 @@
-"""A figure that is filled from the top down, measured in inches, and the title above it."""
+"""A figure that is filled from top to bottom, measured in inches, and its title."""
 
 import re
 import warnings
@@ -20,7 +20,8 @@ WIDTH_INCHES = 10.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 0.45, 0.30, 0.15, 0.10  # margins; the left one holds tick labels
 CONTENT_INCHES = WIDTH_INCHES - _LEFT - _RIGHT
 
-# Control characters and the like: an .svg that holds one does not open (XML 1.0, production 2).
+# Control characters and others that XML forbids: an .svg with one does not open (XML 1.0,
+# production 2).
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 _WORD_GAP_INCHES = 0.12
@@ -29,13 +30,14 @@ _INCHES_PER_POINT = 1 / 72
 
 
 class Sheet:
-    """A page with a cursor.
+    """A page with a cursor that moves down as it is filled.
 
     Args:
-        content_height: Inches between the upper and the lower margin.
+        content_height: Height between the upper and the lower margin, in inches.
 
     Attributes:
-        figure: The matplotlib figure. Made without pyplot: no global state, no window.
+        figure: Figure of matplotlib. It is made without pyplot, so it has no global state and opens
+            no window.
     """
 
     def __init__(self, content_height: float) -> None:
@@ -46,11 +48,11 @@ class Sheet:
         )
 
     def skip(self, height: float) -> None:
-        """Move the cursor down."""
+        """Move the cursor down by ``height`` inches."""
         self._y -= height
 
     def text(self, parts: tuple[tuple[str, str], ...], *, size: float, height: float) -> None:
-        """One line of (text, colour) parts from the left margin; the cursor moves down."""
+        """Write one line of (text, colour) parts from the left margin; the cursor moves down."""
         x = _LEFT
         for n, (said, colour) in enumerate(parts):
             text = printable(said)
@@ -68,13 +70,13 @@ class Sheet:
         self.skip(height)
 
     def axes(self, height: float) -> "Axes":
-        """Axes over the whole content width; the cursor moves down."""
+        """Add axes over the whole content width; the cursor moves down."""
         axes = self.axes_at(0.0, 0.0, width=CONTENT_INCHES, height=height)
         self.skip(height)
         return axes
 
     def axes_at(self, left: float, down: float, *, width: float, height: float) -> "Axes":
-        """Axes at a place measured from the left margin and down from the cursor."""
+        """Add axes at a place measured from the left margin and down from the cursor, in inches."""
         return self.figure.add_axes(
             (
                 (_LEFT + left) / WIDTH_INCHES,
@@ -86,12 +88,12 @@ class Sheet:
 
 
 def printable(text: str) -> str:
-    """The text without what no picture can hold; a replacement character stands for it."""
+    """Replace the characters of a text that no picture can hold by a replacement character."""
     return _NO_XML.sub("\ufffd", text)
 
 
 def wrapped(text: str, *, size: float) -> list[str]:
-    """A text in lines that fit the page; a word that does not fit a line alone is divided."""
+    """Break a text into lines that fit the page; a word longer than a line is divided."""
     lines, room = [""], _LINE_INCHES
     for word in printable(text).split():
         spaced = f" {word}" if lines[-1] else word
@@ -112,19 +114,19 @@ def wrapped(text: str, *, size: float) -> list[str]:
 
 
 def _letters_width(text: str, *, size: float) -> float:
-    """`_text_width` by letters: quick for long texts; what kerning takes away stays free."""
+    """Add up the widths of letters, which is faster than `_text_width` and ignores kerning."""
     return sum(_letter_width(letter, size=size) for letter in text)
 
 
 @cache
 def _letter_width(letter: str, *, size: float) -> float:
-    """Inches from this letter to the next; a space alone would have no width."""
+    """Return the inches from this letter to the next; a space alone would have no width."""
     with glyphs_may_be_missing():
         return _text_width(f"|{letter}|", size=size) - _text_width("||", size=size)
 
 
 def _text_width(text: str, *, size: float) -> float:
-    """Inches of a text in the default font."""
+    """Return the width of a text in the default font, in inches."""
     to_path = require("matplotlib.textpath", extra="report").text_to_path
     font = require("matplotlib.font_manager", extra="report").FontProperties(size=size)
     width, _, _ = to_path.get_text_width_height_descent(text, font, ismath=False)
@@ -133,20 +135,20 @@ def _text_width(text: str, *, size: float) -> float:
 
 @contextmanager
 def glyphs_may_be_missing() -> Iterator[None]:
-    """A text may be in any script; missing glyphs show as boxes, without a warning."""
+    """Suppress warnings about missing glyphs, which show as boxes; a text may be in any script."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield
 
 
-# Points, inches a line, most lines. What is longer than the last of these is cut; a report in HTML
-# has all of it.
+# Points, inches per line, most lines. A longer title than the last of these is cut; a report in
+# HTML has all of it.
 _SIZES = ((style.TITLE, 0.25, 3), (style.BODY, 0.165, 10))
 
 
 @dataclass(frozen=True, slots=True)
 class Title:
-    """Lines that fit the page.
+    """The title of a picture, in lines that fit the page.
 
     Attributes:
         lines: Lines of text.
@@ -160,7 +162,7 @@ class Title:
 
     @classmethod
     def of(cls, selection: Selection) -> "Title":
-        """The title of a selection: the text that scored the frames, if any."""
+        """Return the title of a selection: the text that scored the frames, if any."""
         text = _text(selection)
         fitting = (kind for kind in _SIZES if len(wrapped(text, size=kind[0])) <= kind[2])
         size, line_height, most = next(fitting, _SIZES[-1])
@@ -168,7 +170,7 @@ class Title:
 
     @property
     def height(self) -> float:
-        """Inches of all lines."""
+        """Height of all lines, in inches."""
         return len(self.lines) * self.line_height
 
     def draw(self, sheet: Sheet) -> None:
@@ -186,7 +188,7 @@ def _text(selection: Selection) -> str:
 
 
 def _cut(lines: list[str], most: int) -> list[str]:
-    """At most so many lines; an ellipsis ends the last one where some are left out."""
+    """Keep at most ``most`` lines; an ellipsis ends the last one if some are left out."""
     if len(lines) <= most:
         return lines
     last = lines[most - 1]

@@ -1,4 +1,4 @@
-"""The frames that the picture shows, and the film strips in which it shows them."""
+"""The frames that the picture shows, and the strips in which it shows them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 N_UNIFORM = 8  # one row of the picture; the usual budget of a Video-LLM
-MAX_CHOSEN = 64  # what stays readable; more are thinned evenly, and the picture says so
+MAX_CHOSEN = 64  # more would be too small; they are thinned evenly, and the picture says so
 
-_LONG_SIDE_PIXELS = 480  # the largest still is 2.2 inches wide, at 200 dots an inch
+_LONG_SIDE_PIXELS = 480  # the largest still is 2.2 inches wide, at 200 dots per inch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +49,10 @@ def load_stills(selection: Selection, source: VideoSource) -> tuple[list[Still],
         source: Video of the selection, open.
 
     Returns:
-        At most `MAX_CHOSEN` chosen frames, and at most `N_UNIFORM` even ones; in time order.
+        At most `MAX_CHOSEN` chosen frames, and at most `N_UNIFORM` evenly in time; in time order.
+
+    Raises:
+        VideoError: A frame cannot be decoded.
     """
     chosen, uniform = _chosen(selection), _uniform(selection, source)
     stills = _read([*chosen, *uniform], source)
@@ -62,7 +65,7 @@ def chosen_stills(selection: Selection, source: VideoSource) -> list[Still]:
 
 
 def _read(wanted: Sequence[ScoredFrame], source: VideoSource) -> list[Still]:
-    """Read frames no larger than the picture shows them."""
+    """Read frames, scaled down to the size at which the picture shows them."""
     scale = min(1.0, _LONG_SIDE_PIXELS / max(source.width, source.height))
     size = max(1, round(source.height * scale)), max(1, round(source.width * scale))
     indices = [frame.index for frame in wanted]
@@ -76,7 +79,7 @@ def _read(wanted: Sequence[ScoredFrame], source: VideoSource) -> list[Still]:
 
 
 def _chosen(selection: Selection) -> list[ScoredFrame]:
-    """The chosen frames with the score they were ranked by, thinned evenly to `MAX_CHOSEN`."""
+    """Return the chosen frames with their scores, thinned evenly to `MAX_CHOSEN`."""
     clusters = {frame.index: frame.cluster for frame in (*selection.candidates, *selection.curves)}
     frames = [
         ScoredFrame(index, seconds, cluster=clusters.get(index), total=score)
@@ -89,7 +92,7 @@ def _chosen(selection: Selection) -> list[ScoredFrame]:
 
 
 def _uniform(selection: Selection, source: VideoSource) -> list[ScoredFrame]:
-    """Frames at mid-bins; where frames were scored, the scored ones nearest to that."""
+    """Return the frames at mid-bins; among the scored frames, if frames were scored."""
     scored = [frame for frame in selection.curves if frame.total is not None]
     if not scored:
         part = TrimmedVideo.between(source, selection.start_seconds, selection.end_seconds)
@@ -100,7 +103,7 @@ def _uniform(selection: Selection, source: VideoSource) -> list[ScoredFrame]:
     return [scored[row] for row in uniform_indices(times, N_UNIFORM).tolist()]
 
 
-_ROW_OF = 8  # frames in a row while that gives few rows
+_ROW_OF = 8  # frames in a row, as long as that gives at most `_MAX_ROWS`
 _MAX_ROWS = 4
 _LEAST_COLUMNS = 4  # so that one frame alone does not fill the page
 _GAP_INCHES = 0.08
@@ -129,22 +132,22 @@ class StripLayout:
 
     @property
     def total_height(self) -> float:
-        """All rows with their labels."""
+        """Height of all rows with their labels."""
         return self.n_rows * (self.height + self.label_height)
 
     @property
     def is_dense(self) -> bool:
-        """Whether there is room for small labels with the time only."""
+        """Whether there is only room for small labels with the time."""
         return self.n_columns > _ROW_OF
 
     def left(self, n: int, n_stills: int) -> float:
-        """Left edge of frame ``n`` from the strip's; the only row of few frames is centred."""
+        """Return the left edge of frame ``n`` in the strip; a single row of few is centred."""
         n_missing = self.n_columns - n_stills if self.n_rows == 1 else 0
         in_slot = (self.slot_width - _GAP_INCHES - self.width) / 2
         return (n_missing / 2 + n % self.n_columns) * self.slot_width + in_slot
 
     def top(self, n: int) -> float:
-        """Upper edge of frame ``n``, down from the strip's."""
+        """Return the distance of frame ``n`` from the top of the strip."""
         return n // self.n_columns * (self.height + self.label_height)
 
 
@@ -170,7 +173,7 @@ def lay_out(n_stills: int, *, strip_width: float, aspect: float) -> StripLayout:
 
 
 def draw_still(axes: "Axes", still: Still, *, colour: str, is_dense: bool) -> None:
-    """One frame with an edge of ``colour``, its time below, and its score where there is room."""
+    """Draw a frame with an edge of ``colour``, its time below, and its score if there is room."""
     axes.imshow(still.pixels.numpy(), aspect="auto", interpolation="antialiased")
     axes.set_xticks([])
     axes.set_yticks([])

@@ -23,12 +23,12 @@ _MAX_TICKS = 12
 
 
 def cluster_colour(cluster: int) -> str:
-    """The colour of a cluster; neighbours in time differ, far ones may share."""
+    """Return the colour of a cluster; neighbouring numbers have different colours."""
     return _CLUSTERS[cluster % len(_CLUSTERS)]
 
 
 def time_ticks(start: float, end: float) -> dict[float, str]:
-    """Round times between two, and how they are written.
+    """Return round times between two times in seconds, with their labels.
 
     Example:
         >>> list(time_ticks(0.0, 10.0).values())[:3]
@@ -45,9 +45,9 @@ def time_ticks(start: float, end: float) -> dict[float, str]:
 def runs(
     values: list[int], positions: list[float], start: float, end: float
 ) -> list[tuple[int, float, float]]:
-    """Stretches of one value over a line on which each position carries a value.
+    """Divide a line into intervals of one value, by the values at some positions of it.
 
-    A stretch reaches half-way to the next position.
+    An interval ends half-way to the next position.
 
     Args:
         values: Value at each position.
@@ -56,7 +56,7 @@ def runs(
         end: Right end of the line.
 
     Returns:
-        (value, left, right) of each stretch.
+        Triples (value, left, right), one for each interval.
 
     Example:
         >>> runs([0, 0, 1], [1.0, 2.0, 4.0], 0.0, 5.0)

@@ -1,4 +1,4 @@
-"""A selection as text for people."""
+"""Write a selection as text for people."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,7 +7,11 @@ from keyscore_plugin.types import STAGES, ScoredFrame, Selection
 
 
 def format_time(seconds: float, *, decimals: int = 3) -> str:
-    """A time as m:ss.mmm, or h:mm:ss.mmm from an hour on.
+    """Write a time as m:ss.mmm, or h:mm:ss.mmm from an hour on.
+
+    Args:
+        seconds: Time in seconds; it may be negative.
+        decimals: Number of digits after the seconds.
 
     Example:
         >>> format_time(5.12), format_time(-0.02), format_time(3725.5)
@@ -25,7 +29,7 @@ def format_time(seconds: float, *, decimals: int = 3) -> str:
 
 
 def from_first_frame(selection: Selection) -> Selection:
-    """The selection with times that count from the video's first frame, as players show them."""
+    """Return the selection with times from the video's first frame, as players show them."""
     start = selection.start_pts_seconds
 
     def moved(frames: Sequence[ScoredFrame]) -> tuple[ScoredFrame, ...]:
@@ -41,7 +45,7 @@ def from_first_frame(selection: Selection) -> Selection:
 
 
 def container_clock(selection: Selection) -> str:
-    """How times from the first frame become the container's; empty where they are the same."""
+    """Say how times from the first frame relate to the container's; empty if they are the same."""
     if not selection.start_pts_seconds:
         return ""
     return (
@@ -51,12 +55,12 @@ def container_clock(selection: Selection) -> str:
 
 
 def chosen_scores(selection: Selection) -> Sequence[float | None]:
-    """The score each chosen frame was ranked by; None for each if the sampler ranks no frames."""
+    """Return the score of each chosen frame; None for each if the sampler scores no frames."""
     return [None] * len(selection) if selection.scores is None else selection.scores
 
 
 def table(selection: Selection) -> str:
-    """The chosen frames, one a line: index, time from the first frame, score."""
+    """List the chosen frames, one per line: index, time from the first frame, score."""
     selection = from_first_frame(selection)
     lines = [f"{'index':>8}  {'time':>12}  {'score':>6}"]
     lines += [
@@ -69,13 +73,13 @@ def table(selection: Selection) -> str:
 
 
 def times(selection: Selection) -> str:
-    """The chosen times, from the first frame, in one line."""
+    """List the chosen times, from the first frame, in one line."""
     seconds = from_first_frame(selection).pts_seconds
     return " ".join(format_time(second, decimals=1) for second in seconds)
 
 
 def facts(selection: Selection) -> str:
-    """One line: number of frames, sampler, encoder, decoder, frames looked at, and seconds."""
+    """Write one line: number of frames, sampler, encoder, decoder, frames looked at, seconds."""
     counted = "" if selection.n_frames_counted else "about "
     parts = [
         f"{len(selection)} of {counted}{selection.n_frames} frames",
@@ -90,7 +94,7 @@ def facts(selection: Selection) -> str:
 
 
 def _part(selection: Selection) -> str:
-    """The part of the video that was chosen from; empty if it was the whole."""
+    """Name the part of the video that was chosen from; empty if it was the whole video."""
     if selection.start_seconds is None and selection.end_seconds is None:
         return ""
     end = "the end" if selection.end_seconds is None else format_time(selection.end_seconds)
@@ -98,7 +102,7 @@ def _part(selection: Selection) -> str:
 
 
 def _looked_at(selection: Selection) -> str:
-    """How many frames were decoded to choose from, and how many of them in a second look."""
+    """Say how many frames were looked at, and how many of them by the refined grid."""
     if not selection.n_grid:
         return ""
     closer = selection.looked_at.n_closer if selection.looked_at else 0
@@ -106,7 +110,7 @@ def _looked_at(selection: Selection) -> str:
 
 
 def texts(selection: Selection) -> str:
-    """The texts that scored the frames, with their origin; empty if there are none."""
+    """List the texts that scored the frames, with their origin; empty if there are none."""
     parts = []
     if selection.caption is not None:
         by = f" by {selection.caption.model}" if selection.caption.model else ""
@@ -117,7 +121,7 @@ def texts(selection: Selection) -> str:
 
 
 def stages(selection: Selection) -> str:
-    """``1.23 s (decode 0.30, encode 0.91)``; stages under 5 ms are left out."""
+    """Write ``1.23 s (decode 0.30, encode 0.91)``; stages under 5 ms are left out."""
     spent = [
         f"{stage} {selection.seconds[stage]:.2f}"
         for stage in STAGES
@@ -127,6 +131,6 @@ def stages(selection: Selection) -> str:
 
 
 def summary(selection: Selection) -> str:
-    """What ``keyscore select`` prints: the texts, the table, the facts."""
+    """Write what ``keyscore select`` prints: the texts, the table, the facts."""
     parts = (texts(selection), table(selection), facts(selection), container_clock(selection))
     return "\n".join(part for part in parts if part)

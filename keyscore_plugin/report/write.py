@@ -1,4 +1,4 @@
-"""From a selection to a file: read the frames, draw, save in the format of the file's suffix."""
+"""Write the picture of a selection to a file, in the format of the file's suffix."""
 
 import io
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ DOTS_PER_INCH = 200
 
 
 def require_report_suffix(path: Path) -> None:
-    """Refuse a report in a format we do not write, before there is anything to report.
+    """Refuse a format that reports are not written in, before frames are chosen.
 
     Raises:
         InputError: The suffix is not one of `SUFFIXES`.
@@ -38,15 +38,18 @@ def require_report_suffix(path: Path) -> None:
 
 
 def write_report(selection: Selection, path: str | Path) -> None:
-    """Draw why these frames were chosen (the paper's Figure 4).
+    """Write a picture that shows why these frames were chosen (the paper's Figure 4).
+
+    It shows the scores over time, the clusters, the chosen frames, and frames evenly in time to
+    compare with. Times are from the video's first frame.
 
     Args:
-        selection: Selection as a sampler returned it. Without its curves (read back from JSON) the
-            candidates alone are drawn. Its video is opened again for the frames.
+        selection: Selection as a sampler returned it. Without its curves (read back from JSON) only
+            the candidates are drawn. Its video is opened again for the frames.
         path: Output file: ``.png``, ``.svg``, or ``.html``, which needs no other file.
 
     Raises:
-        InputError: The suffix is another, or the file cannot be written.
+        InputError: The suffix is not one of these, or the file cannot be written.
         VideoError: The video cannot be read any more, or has changed.
         MissingDependencyError: matplotlib is not installed.
     """
@@ -61,7 +64,7 @@ def write_report(selection: Selection, path: str | Path) -> None:
 
 
 def require_picture_suffix(path: Path) -> None:
-    """Refuse a picture in a format we do not write, before there is anything to draw.
+    """Refuse a format that pictures are not written in, before frames are chosen.
 
     Raises:
         InputError: The suffix is not one of `PICTURE_SUFFIXES`.
@@ -72,15 +75,17 @@ def require_picture_suffix(path: Path) -> None:
 def write_comparison(
     selections: Sequence[Selection], path: str | Path, *, sought: Needle | None = None
 ) -> None:
-    """Draw what several samplers chose from one video, a strip of frames each.
+    """Write a picture that shows what several samplers chose from one video.
+
+    Each sampler gets a strip of frames, and a line of times from the video's first frame.
 
     Args:
         selections: Selections of one video, at least one.
         path: Output file, ``.png`` or ``.svg``.
-        sought: The stretches that the text describes, where they are known; they are marked.
+        sought: Clip that the text describes, if it is known; it is marked.
 
     Raises:
-        InputError: The suffix is another, or the file cannot be written.
+        InputError: The suffix is not one of these, or the file cannot be written.
         VideoError: The video cannot be read any more, or has changed.
         MissingDependencyError: matplotlib is not installed.
     """
@@ -104,8 +109,8 @@ def _require_suffix(path: Path, suffixes: Sequence[str], *, kind: str) -> None:
 
 
 def _as_shown(selection: Selection, source: VideoSource) -> Selection:
-    """The selection with times from the first frame."""
-    # Samplers of others, and our older versions, do not say when the video starts.
+    """Return the selection with times from the first frame."""
+    # Other packages' samplers, and older versions of ours, do not record when the video starts.
     return from_first_frame(replace(selection, start_pts_seconds=source.start_pts_seconds))
 
 
@@ -113,11 +118,19 @@ def _write(path: Path, content: bytes) -> None:
     try:
         write_whole(path, content)
     except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+        raise InputError(
+            f"cannot write {path}: {error.strerror or error}; give another place, or free this"
+        ) from error
 
 
 def report_picture(selection: Selection) -> Image.Image:
-    """The picture of `write_report`, not written anywhere.
+    """Draw the picture of `write_report` in memory.
+
+    Args:
+        selection: Selection as a sampler returned it. Its video is opened again for the frames.
+
+    Returns:
+        The picture, in RGB.
 
     Raises:
         VideoError: The video cannot be read any more, or has changed.

@@ -37,19 +37,26 @@ class Sampler(Protocol):
         """Choose frames of a video.
 
         Args:
-            video: Anything that `open_video` takes; an open video stays open.
-            num_frames: The budget k: exactly min(k, frames in the video) are chosen.
-            threshold: Instead of a budget, the least total score (0 to 1) of a chosen frame.
+            video: Anything that `open_video` takes: a path, the bytes or an open file of a video,
+                a folder or list of pictures, an ``(n, h, w, 3)`` uint8 array. An open video stays
+                open.
+            num_frames: The budget k: exactly min(k, frames in the video) are chosen. Without a
+                budget and a threshold most samplers choose 8; ``stacfp`` chooses as many as it
+                finds clusters.
+            threshold: Instead of a budget, the least total score (0 to 1) of a chosen frame; the
+                best frame is always chosen. Only for samplers that rank frames.
             caption: A sentence about the video.
             question: The question that the model will be asked about the video.
             fps: Pictures per second, if the video is a folder, a list or an array of pictures.
 
         Returns:
-            The chosen frames in time order, with their indices and times.
+            The ``k`` chosen frames in time order: ``indices`` (0-based, in display order) and
+            ``pts_seconds`` (seconds, from the container), with the reasons.
 
         Raises:
             VideoError: The video cannot be read.
             InputError: An argument is out of range, or a text is missing.
+            MissingDependencyError: The decoder or a model needs a package that is not installed.
             MemoryEndedError: The memory of the device does not hold what the choice needs. Like a
                 `VideoError` it costs this video alone: the next one may be smaller.
         """

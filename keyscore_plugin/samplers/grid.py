@@ -50,7 +50,7 @@ def prefetch(items: Iterator[T], *, depth: int) -> Generator[T, None, None]:
 
 
 def _next(items: Iterator[T]) -> list[T]:
-    """The next item alone in a list; an empty list after the last."""
+    """Return a list of the next item; an empty list after the last."""
     for item in items:
         return [item]
     return []

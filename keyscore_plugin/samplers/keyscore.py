@@ -4,13 +4,11 @@ from torch import Tensor
 
 from keyscore_plugin._runtime.stopwatch import stage
 from keyscore_plugin.algorithm.selection import select
-from keyscore_plugin.algorithm.stacfp import propose_features
-from keyscore_plugin.samplers.encoding import encode_candidates_first
-from keyscore_plugin.samplers.query import score_texts
-from keyscore_plugin.samplers.refine import coarse_grid, refine_grid
+from keyscore_plugin.samplers.query import Query, score_texts
+from keyscore_plugin.samplers.refine import Refined, coarse_grid, refine_grid
 from keyscore_plugin.samplers.run import Run
 from keyscore_plugin.samplers.template import Choice, SamplerTemplate, frame_rows
-from keyscore_plugin.types import Embeddings, FrameScores, ScoredFrame
+from keyscore_plugin.types import Candidates, FrameScores
 
 
 class KeyScoreSampler(SamplerTemplate):
@@ -38,55 +36,41 @@ class KeyScoreSampler(SamplerTemplate):
     ranks = True
 
     def _choose(self, run: Run) -> Choice:
-        config, request, source = self.config, run.request, run.source
         run.require_text()
         coarse = coarse_grid(run)
-        grid, histograms = run.look_with_histograms(  # Algorithm 1, lines 1-3
-            run.as_encoded(coarse.grid)
-        )
-        with stage("propose"):  # Algorithm 1, lines 4-12
-            candidates = propose_features(
-                histograms, grid.indices, grid.pts_seconds, config.proposal
-            )
+        grid, histograms = run.look_with_histograms(run.as_encoded(coarse.grid))  # lines 1-3
+        candidates = run.propose(grid, histograms)  # Algorithm 1, lines 4-12
         query = run.query(grid, candidates.rows)
-        with stage("encode"):
-            n_encoded = max(coarse.encode.max_encoded, request.at_least)
-            rows, embedded = encode_candidates_first(
-                grid, candidates, query.embeddings, run.encoder, n_encoded=n_encoded
-            )
-        refined = refine_grid(run, embedded, query, n_coarse=len(grid))  # ours: grid "refine" alone
-        frames, clusters = refined.frames, candidates.labels[rows[refined.rows]]
+        rows, first = run.encode(grid, candidates, query, n_most=coarse.encode.max_encoded)
+        looked = refine_grid(run, first, query, n_coarse=len(grid))  # ours: grid "refine" alone
+        clusters = candidates.labels[rows[looked.rows]]
         with stage("score"):  # eq. 1-4, in float64, which not every encoder's device has
-            scores = score_texts(frames.to(run.tensor_device), query.embeddings, config.score)
+            frames = looked.frames.to(run.tensor_device)
+            scores = score_texts(frames, query.embeddings, self.config.score)
         with stage("select"):  # sec. 3: a threshold; the budget and its coverage: ours
             chosen = select(
                 scores,
                 frames.pts_seconds,
-                num_frames=request.num_frames,
-                threshold=request.threshold,
-                duration_seconds=source.duration_seconds,
+                num_frames=run.request.num_frames,
+                threshold=run.request.threshold,
+                duration_seconds=run.source.duration_seconds,
                 clusters=clusters,
-                config=config.select,
+                config=self.config.select,
             ).cpu()
-        curves = _scored_rows(frames, scores, clusters)
-        is_candidate = set(candidates.indices.tolist())
-        return Choice(
-            indices=frames.indices[chosen],
-            pts_seconds=frames.pts_seconds[chosen],
-            scores=scores.total.cpu()[chosen],
-            looked_at=refined.looked_at,
-            query=query,
-            encoder=run.encoder.name,
-            candidates=tuple(frame for frame in curves if frame.index in is_candidate),
-            curves=curves,
-            notes=refined.notes,
-        )
+        return _choice(run, query, looked, candidates, clusters, scores, chosen)
 
 
-def _scored_rows(
-    frames: Embeddings, scores: FrameScores, clusters: Tensor
-) -> tuple[ScoredFrame, ...]:
-    return frame_rows(
+def _choice(
+    run: Run,
+    query: Query,
+    looked: Refined,
+    candidates: Candidates,
+    clusters: Tensor,
+    scores: FrameScores,
+    chosen: Tensor,
+) -> Choice:
+    frames = looked.frames
+    curves = frame_rows(
         frames.indices,
         frames.pts_seconds,
         cluster=clusters,
@@ -94,4 +78,16 @@ def _scored_rows(
         temporal=scores.temporal,
         drop=scores.drop,
         total=scores.total,
+    )
+    is_candidate = set(candidates.indices.tolist())
+    return Choice(
+        indices=frames.indices[chosen],
+        pts_seconds=frames.pts_seconds[chosen],
+        scores=scores.total.cpu()[chosen],
+        looked_at=looked.looked_at,
+        query=query,
+        encoder=run.encoder.name,
+        candidates=tuple(frame for frame in curves if frame.index in is_candidate),
+        curves=curves,
+        notes=looked.notes,
     )

@@ -1,7 +1,7 @@
 """What one call asks for, and the texts that score the frames: given, or made by a captioner."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,10 +9,9 @@ from torch import Tensor
 
 from keyscore_plugin._runtime.full_precision import exact_arithmetic
 from keyscore_plugin.algorithm.scoring import score
-from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.config import Guide, ScoreConfig
 from keyscore_plugin.errors import InputError, shown
-from keyscore_plugin.types import Caption, Embeddings, Frames, FrameScores, TextEmbedding
+from keyscore_plugin.types import Caption, Embeddings, FrameScores, Reading, TextEmbedding
 from keyscore_plugin.types.numbers import is_real, is_whole, plain
 
 DEFAULT_NUM_FRAMES = 8  # N_UFP of sec. 4.1.4, the usual budget of a Video-LLM
@@ -78,14 +77,17 @@ class SelectionRequest:
         """Whether a caption scores the frames under ``guide``, and whether the question does.
 
         Raises:
-            InputError: The guide wants a question and there is none.
+            InputError: The guide needs a question, and the call gives none.
         """
         if guide == "given":
             return self.caption is not None or self.question is None, (
                 self.caption is None and self.question is not None
             )
         if guide in ("question", "both") and self.question is None:
-            raise InputError(f"guide={shown(guide)} scores with the question, and none was given")
+            raise InputError(
+                f"guide={shown(guide)} scores with the question, and none was given; give a "
+                "question, or another guide"
+            )
         return guide in ("caption", "both"), guide in ("question", "both")
 
 
@@ -106,53 +108,14 @@ class Query:
     @property
     def notes(self) -> tuple[str, ...]:
         """Notes on each text that the encoder cut, or that has words it cannot read."""
-        return notes_on_texts(self.embeddings)
-
-
-def require_query(request: SelectionRequest, guide: Guide, captioner: Captioner | None) -> None:
-    """Refuse a call that can have no text to score with.
-
-    Raises:
-        InputError: A text is wanted, the caller gave none, and there is no captioner.
-    """
-    wants_caption, _ = request.texts(guide)
-    if wants_caption and request.caption is None and captioner is None:
-        raise InputError(
-            "no text to score the frames with; give a caption, give a question, "
-            "or name a captioner (captioner='labels' needs no download)"
-        )
-
-
-def resolve_query(
-    request: SelectionRequest,
-    guide: Guide,
-    captioner: Captioner | None,
-    described: Callable[[], Frames],
-) -> tuple[Caption | None, str | None]:
-    """Decide which texts score; the captioner writes a caption if one is wanted and not given.
-
-    A question is never replaced by a caption, nor by its answer.
-
-    Args:
-        request: What the caller gave.
-        guide: `SamplerConfig.guide`.
-        captioner: The model that writes the caption; None if the caller has none.
-        described: Returns the frames to describe; called only if a caption has to be written.
-
-    Returns:
-        The caption that scores and the question that scores; each may be None.
-
-    Raises:
-        InputError: A text is wanted, the caller gave none, and there is no captioner.
-    """
-    require_query(request, guide, captioner)
-    wants_caption, wants_question = request.texts(guide)
-    caption = None
-    if wants_caption and request.caption is not None:
-        caption = Caption(request.caption, origin="given")
-    elif wants_caption and captioner is not None:
-        caption = captioner.caption(described())
-    return caption, request.question if wants_question else None
+        cuts = [
+            f"the encoder {text.model} read the first {text.max_tokens} of {text.n_tokens} tokens "
+            f"of the text; the rest was cut"
+            for text in self.embeddings
+            if text.n_tokens_cut
+        ]
+        read = ((text.model, text.reading) for text in self.embeddings if text.reading is not None)
+        return (*cuts, *(_unread(model, reading) for model, reading in read if reading.unread))
 
 
 def score_texts(
@@ -174,26 +137,14 @@ def mean_cosine(frames: Embeddings, texts: Sequence[TextEmbedding]) -> Tensor:
         return torch.stack([frames.vectors @ text.vector for text in texts]).mean(0)
 
 
-def notes_on_texts(texts: Sequence[TextEmbedding]) -> tuple[str, ...]:
-    """Notes on each text that the encoder cut, or that has words it cannot read."""
-    cuts = [
-        f"the encoder {text.model} read the first {text.max_tokens} of {text.n_tokens} tokens "
-        f"of the text; the rest was cut"
-        for text in texts
-        if text.n_tokens_cut
-    ]
-    return (*cuts, *(_unread(text) for text in texts if text.reading and text.reading.unread))
-
-
-def _unread(text: TextEmbedding) -> str:
-    assert text.reading is not None
-    n_words, words = text.reading.n_words, text.reading.unread
+def _unread(model: str, reading: Reading) -> str:
+    n_words, words = reading.n_words, reading.unread
     if len(words) == n_words:
         return (
-            f"the encoder {text.model} can read no word of the text ({shown(' '.join(words))}), so "
+            f"the encoder {model} can read no word of the text ({shown(' '.join(words))}), so "
             "its scores say nothing; give the text in English, or an encoder of its language"
         )
     return (
-        f"the encoder {text.model} cannot read {len(words)} of {n_words} words of the text, such "
+        f"the encoder {model} cannot read {len(words)} of {n_words} words of the text, such "
         f"as {shown(words[0])}; give them in English, or an encoder that reads them"
     )

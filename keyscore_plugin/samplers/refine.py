@@ -25,12 +25,11 @@ _FAR_SECONDS = 25.0
 
 
 def coarse_grid(run: Run) -> SamplerConfig:
-    """The settings of the first look; those of the only one, unless the grid is ``"refine"``.
+    """Return the settings of the first grid; unless the kind is ``"refine"``, it is the only one.
 
-    The first look of ``"refine"`` takes the codec's keyframes, but no more of them than an even
-    grid has frames, and embeds fewer by as many as the second look may take. Keyframes that leave a
-    stretch out do not show the video: then the first look takes frames evenly in time, thinned in
-    the same way.
+    The first grid of ``"refine"`` is the codec's keyframes, at most as many as an even grid has
+    frames. Fewer of them are embedded, which leaves frames for the second grid. If some stretch of
+    the video has no keyframe, the first grid is evenly in time instead, thinned in the same way.
     """
     config, grid = run.config, run.config.grid
     if grid.kind != "refine":
@@ -108,10 +107,10 @@ def refine_grid(run: Run, coarse: Embeddings, query: Query, *, n_coarse: int) ->
 
 
 def worth_a_closer_look(times: Tensor, seen: Tensor, cosines: Tensor) -> Tensor:
-    """How much a frame at each time promises: as much as the better of the frames around it.
+    """Estimate the score of a frame at each time: the better score of the two frames around it.
 
-    The stretches on both sides of a frame that scores are therefore decoded before any other. Ours:
-    with the frame before alone, .02 to .05 fewer moments are hit with four frames; values
+    The stretches on both sides of a frame with a high score are therefore decoded first. Ours:
+    with the score of the frame before it, .02 to .05 fewer moments are hit with four frames; values
     interpolated between the two hit as many, for a quarter to a half more decoding (evals/needle).
 
     Args:
@@ -149,7 +148,7 @@ def _even_grid(run: Run) -> Tensor:
 
 
 def _seconds_without_keyframe(run: Run, even: Tensor) -> float:
-    """The longest stretch of the even grid without a keyframe; a gap without frames is none."""
+    """The longest stretch of the even grid without a keyframe; gaps without frames do not count."""
     places = torch.searchsorted(even, run.source.keyframes())
     bounds = torch.cat([places.new_zeros(1), places, places.new_tensor([len(even)])])
     return int(bounds.diff().max()) / run.config.grid.sample_fps

@@ -9,19 +9,23 @@ from torch import Tensor
 
 from keyscore_plugin._runtime import progress
 from keyscore_plugin._runtime.stopwatch import stage, waiting
+from keyscore_plugin.algorithm.stacfp import propose_features
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.config import GridConfig, SamplerConfig
 from keyscore_plugin.encoders.base import Encoder
-from keyscore_plugin.samplers.encoding import encode_in_blocks, join_embeddings
+from keyscore_plugin.errors import InputError
+from keyscore_plugin.samplers.encoding import (
+    encode_candidates_first,
+    encode_in_blocks,
+    join_embeddings,
+)
 from keyscore_plugin.samplers.grid import HistogramBuffer, ThumbnailStore, prefetch
 from keyscore_plugin.samplers.query import (
     DEFAULT_NUM_FRAMES,
     Query,
     SelectionRequest,
-    require_query,
-    resolve_query,
 )
-from keyscore_plugin.types import Embeddings, Frames
+from keyscore_plugin.types import Candidates, Caption, Embeddings, Frames
 from keyscore_plugin.video.grid import grid_indices, uniform_indices
 from keyscore_plugin.video.source import VideoSource
 
@@ -62,7 +66,13 @@ class Run:
             InputError: A text is wanted, the caller gave none, and there is no captioner.
         """
         with stage("caption"):
-            require_query(self.request, self.config.guide, self.get_captioner())
+            captioner = self.get_captioner()
+        wants_caption, _ = self.request.texts(self.config.guide)
+        if wants_caption and self.request.caption is None and captioner is None:
+            raise InputError(
+                "no text to score the frames with; give a caption, give a question, "
+                "or name a captioner (captioner='labels' needs no download)"
+            )
 
     @contextmanager
     def read_grid(
@@ -123,7 +133,10 @@ class Run:
             lines 1-3).
         """
         with self.read_grid(grid, device=self.tensor_device) as (batches, n_most):
-            store, colours = ThumbnailStore(n_most), HistogramBuffer(n_most, self._bins)
+            store, colours = (
+                ThumbnailStore(n_most),
+                HistogramBuffer(n_most, self.config.proposal.bins),
+            )
             for batch in store.keeping(batches):
                 with stage("propose"):
                     colours.append(batch)
@@ -132,7 +145,7 @@ class Run:
     def histograms(self, grid: GridConfig) -> HistogramBuffer:
         """The histograms of `look_with_histograms`; pixels are dropped once they are counted."""
         with self.read_grid(grid, device=self.tensor_device) as (batches, n_most):
-            colours = HistogramBuffer(n_most, self._bins)
+            colours = HistogramBuffer(n_most, self.config.proposal.bins)
             for batch in batches:
                 with stage("propose"):
                     colours.append(batch)
@@ -157,8 +170,27 @@ class Run:
         """The grid with thumbnails of at least the size that the encoder sees."""
         return replace(grid, short_side=max(grid.short_side, self.encoder.short_side))
 
+    def propose(self, grid: ThumbnailStore, histograms: Tensor) -> Candidates:
+        """Propose candidates from a grid and its histograms (Algorithm 1, lines 4-12)."""
+        with stage("propose"):
+            return propose_features(
+                histograms, grid.indices, grid.pts_seconds, self.config.proposal
+            )
+
+    def encode(
+        self, grid: ThumbnailStore, candidates: Candidates, query: Query, *, n_most: int
+    ) -> tuple[Tensor, Embeddings]:
+        """`encode_candidates_first`, of ``n_most`` frames or the budget if that is larger."""
+        n_encoded = max(n_most, self.request.at_least)
+        with stage("encode"):
+            return encode_candidates_first(
+                grid, candidates, query.embeddings, self.encoder, n_encoded=n_encoded
+            )
+
     def query(self, grid: ThumbnailStore, rows: Tensor | None = None) -> Query:
         """Decide which texts score, let the captioner write one if none is given, and embed them.
+
+        A question is never replaced by a caption, nor by its answer.
 
         Args:
             grid: The frames that a captioner may describe.
@@ -173,15 +205,17 @@ class Run:
             even = uniform_indices(grid.pts_seconds, DEFAULT_NUM_FRAMES)
             return grid[even if rows is None else rows].since(self.source.start_pts_seconds)
 
+        self.require_text()
+        wants_caption, wants_question = self.request.texts(self.config.guide)
+        question = self.request.question if wants_question else None
+        caption = None
         with stage("caption"):
-            caption, question = resolve_query(
-                self.request, self.config.guide, self.get_captioner(), described
-            )
+            captioner = self.get_captioner()
+            if wants_caption and self.request.caption is not None:
+                caption = Caption(self.request.caption, origin="given")
+            elif wants_caption and captioner is not None:
+                caption = captioner.caption(described())
         with stage("encode"):
             texts = [caption.text if caption else None, question]
             encoded = (self.encoder.encode_text(text) for text in texts if text is not None)
             return Query(caption, question, tuple(encoded))
-
-    @property
-    def _bins(self) -> tuple[int, int, int]:
-        return self.config.proposal.bins

@@ -1,4 +1,4 @@
-"""STACFP alone: the proposals as the selection. Reads no text and needs no encoder."""
+"""STACFP without scores: the proposals are the selection, so it needs no text and no encoder."""
 
 from dataclasses import replace
 
@@ -18,9 +18,7 @@ class StacfpSampler(SamplerTemplate):
     """
 
     name = "stacfp"
-
-    def _default_num_frames(self) -> int | None:
-        return None  # k* of Algorithm 1, line 11
+    default_num_frames = None  # k* of Algorithm 1, line 11
 
     def _choose(self, run: Run) -> Choice:
         num_frames = run.request.num_frames

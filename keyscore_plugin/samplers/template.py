@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from keyscore_plugin._runtime.device import is_out_of_memory, resolve_device
 from keyscore_plugin._runtime.stopwatch import counting, stage
@@ -17,6 +18,7 @@ from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import InputError, MemoryEndedError
+from keyscore_plugin.samplers.base import Sampler
 from keyscore_plugin.samplers.query import DEFAULT_NUM_FRAMES, Query, SelectionRequest
 from keyscore_plugin.samplers.run import Run
 from keyscore_plugin.types import GridInfo, ScoredFrame, Selection
@@ -63,21 +65,20 @@ def frame_rows(indices: Tensor, pts_seconds: Tensor, **columns: Tensor) -> tuple
     return tuple(ScoredFrame(**dict(zip(columns, row, strict=True))) for row in rows)
 
 
-class SamplerTemplate(ABC):
+class SamplerTemplate(Sampler, ABC):
     """Base of the samplers that come with KeyScore; a subclass adds `_choose`.
 
     Attributes:
-        name: The name that `Selection.sampler` records.
-        needs_text: Whether a call needs a caption, a question or a captioner.
         ranks: Whether frames get a total score that a threshold can be compared with.
+        default_num_frames: The budget of a call that names none; None leaves it to the sampler.
         config: The settings.
         decoder: Name of the decoder.
         device: The device of the models.
     """
 
-    name: str
-    needs_text: bool = False
+    needs_text = False
     ranks: bool = False
+    default_num_frames: int | None = DEFAULT_NUM_FRAMES
 
     def __init__(
         self,
@@ -134,6 +135,7 @@ class SamplerTemplate(ABC):
             self._captioner = load_captioner(self._captioner, device=str(self.device))
         return self._captioner
 
+    @override
     def __call__(
         self,
         video: VideoInput,
@@ -144,36 +146,10 @@ class SamplerTemplate(ABC):
         question: str | None = None,
         fps: float | None = None,
     ) -> Selection:
-        """Choose frames of a video.
-
-        Args:
-            video: Anything that `open_video` takes: a path, the bytes or an open file of a video,
-                a folder or list of pictures, an ``(n, h, w, 3)`` uint8 array. An open video stays
-                open.
-            num_frames: The budget k: exactly min(k, frames in the video) are chosen. Without a
-                budget and a threshold most samplers choose 8; ``stacfp`` chooses as many as it
-                finds clusters.
-            threshold: Instead of a budget, the least total score (0 to 1) of a chosen frame; the
-                best frame is always chosen. Only for samplers that rank frames.
-            caption: A sentence about the video.
-            question: The question that the model will be asked about the video.
-            fps: Pictures per second, if the video is a folder, a list or an array of pictures.
-
-        Returns:
-            The ``k`` chosen frames in time order: ``indices`` (0-based, in display order) and
-            ``pts_seconds`` (seconds, from the container), with the reasons.
-
-        Raises:
-            VideoError: The video cannot be read.
-            InputError: An argument is out of range, or a text is missing.
-            MissingDependencyError: The decoder or a model needs a package that is not installed.
-            MemoryEndedError: The memory of the device does not hold what the choice needs. Like a
-                `VideoError` it costs this video alone: the next one may be smaller.
-        """
         if threshold is not None and not self.ranks:
             raise InputError(f"{self.name} ranks no frames, so it has no threshold; use num_frames")
         if num_frames is None and threshold is None:
-            num_frames = self._default_num_frames()
+            num_frames = self.default_num_frames
         request = SelectionRequest(num_frames, threshold, caption, question)
         with counting() as stopwatch, ExitStack() as stack:
             with stage("decode"):
@@ -245,10 +221,6 @@ class SamplerTemplate(ABC):
                 f"frames of {run.source.path}; free some of it, give a grid of fewer max_frames or "
                 "a smaller short_side, or use device='cpu'"
             ) from error
-
-    def _default_num_frames(self) -> int | None:
-        """The budget of a call that names none."""
-        return DEFAULT_NUM_FRAMES
 
     def _settings(self) -> dict[str, Any]:
         """The settings that `Selection.config` records."""

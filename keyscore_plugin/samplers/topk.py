@@ -1,4 +1,4 @@
-"""Text cosine alone: the k grid frames nearest to the text; what most released selectors do."""
+"""The k grid frames nearest to the text by cosine, as most released selectors choose."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from keyscore_plugin.samplers.text import Picked, QueryGrid, TextSampler
 
 
 class TopKSampler(TextSampler):
-    """Eq. 2 as the only score and plain ranking as the only rule.
+    """The k grid frames with the highest cosine to the text: eq. 2 and plain ranking.
 
     A threshold is compared with the cosine itself.
     """

@@ -7,7 +7,7 @@ from keyscore_plugin.video.grid import uniform_indices
 
 
 class UniformSampler(SamplerTemplate):
-    """Evenly in time, at mid-bins; reads no text and decodes nothing."""
+    """Frames evenly in time, at mid-bins; it needs no text and decodes nothing."""
 
     name = "uniform"
 

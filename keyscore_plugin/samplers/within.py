@@ -18,9 +18,9 @@ def within(
     Args:
         sampler: Any sampler.
         start_seconds: Start of the part, in seconds from the video's first frame: frames that begin
-            there or later may be chosen. None is the video's start.
-        end_seconds: End of the part: frames that begin there or earlier may be chosen. None is the
-            video's end.
+            there or later may be chosen. None means the video's start.
+        end_seconds: End of the part: frames that begin there or earlier may be chosen. None means
+            the video's end.
 
     Returns:
         A sampler whose selections name the frames by their places in the whole video; the same

@@ -14,13 +14,18 @@ def _require_rows(value: Any, n_rows: int, names: tuple[str, ...]) -> None:
     """Check that each named tensor of ``value`` has ``n_rows`` rows."""
     lengths = {name: len(getattr(value, name)) for name in names}
     if set(lengths.values()) != {n_rows}:
-        raise InputError(f"{type(value).__name__} needs one length in every field, got {lengths}")
+        raise InputError(
+            f"{type(value).__name__} needs one length in every field, got {lengths}; give one row "
+            "for each frame"
+        )
 
 
 def _require_time_order(value: Any) -> None:
     """Check that ``pts_seconds`` of ``value`` does not fall."""
     if bool((value.pts_seconds.diff() < 0).any()):
-        raise InputError(f"{type(value).__name__} needs its rows in time order")
+        raise InputError(
+            f"{type(value).__name__} needs its rows in time order; sort them by pts_seconds"
+        )
 
 
 def _repr_shapes(value: Any) -> str:
@@ -157,7 +162,7 @@ class TextEmbedding:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Candidates:
-    """STACFP's proposals (Algorithm 1): one representative frame a cluster, in time order.
+    """STACFP's proposals (Algorithm 1): one representative frame per cluster, in time order.
 
     Attributes:
         rows: ``(n_candidates,)`` int64 rows of the grid.

@@ -49,7 +49,18 @@ class Caption:
 
 @dataclass(frozen=True, slots=True)
 class ScoredFrame:
-    """One frame that was looked at closely. Scores are None where a sampler makes none."""
+    """One scored frame of a video, with its scores; a score that the sampler lacks is None.
+
+    Attributes:
+        index: Frame index, 0-based in display order.
+        pts_seconds: Presentation time in seconds, from the container.
+        cluster: STACFP cluster of the frame.
+        semantic: Cosine of frame and text (eq. 2); KeyScore normalises it by min-max over the
+            scored frames, other samplers do not.
+        temporal: Cosine of frame and whole video (eq. 3), min-max normalised.
+        drop: Fall of the video-text cosine without the frame (eq. 4), min-max normalised.
+        total: Score that ranks the frames; KeyScore's is eq. 1.
+    """
 
     index: int
     pts_seconds: float
@@ -62,12 +73,12 @@ class ScoredFrame:
 
 @dataclass(frozen=True, slots=True)
 class GridInfo:
-    """What was decoded, small, in order to choose.
+    """The grid of a selection: the frames that were decoded, small, to choose from.
 
     Attributes:
-        kind: Where the first look went: `GridConfig.kind`, or ``"all"``, every frame of the video.
-        n_first: Frames of the first look; for most samplers there is no other.
-        n_closer: Further frames of the second look, around what scored in the first.
+        kind: Kind of the first grid: `GridConfig.kind`, or ``"all"``, every frame of the video.
+        n_first: Number of frames in the first grid; most samplers have no other.
+        n_closer: Number of further frames around those of the first grid that score.
     """
 
     kind: str
@@ -161,7 +172,7 @@ class Selection:
             raise InputError(f"Selection.scores must be finite, got {self.scores}")
 
     def _take_plain_numbers(self) -> None:
-        """Keep numbers as Python's own, and lists of them, whatever array they were given as."""
+        """Convert numbers and arrays to Python's own numbers and lists of them."""
         for name in ("num_frames", "threshold", "duration_seconds", "average_fps", "n_frames"):
             object.__setattr__(self, name, plain(getattr(self, name)))
         for name, number in (("indices", index), ("pts_seconds", float), ("scores", float)):
@@ -255,7 +266,9 @@ class Selection:
             values["notes"] = tuple(values.get("notes", ()))
             return cls(**values)
         except TypeError as error:
-            raise InputError(f"not a Selection: {error}") from error
+            raise InputError(
+                f"not a Selection: {error}; give the values that to_dict returned"
+            ) from error
 
     @classmethod
     def from_json(cls, text: str) -> "Selection":
@@ -271,7 +284,10 @@ class Selection:
                 f"not a Selection: not JSON ({error}); give the text that to_json wrote"
             ) from error
         if not isinstance(values, dict):
-            raise InputError(f"not a Selection: expected an object, got {type(values).__name__}")
+            raise InputError(
+                f"not a Selection: expected an object, got {type(values).__name__}; give the text "
+                "that to_json wrote"
+            )
         return cls.from_dict(values)
 
 

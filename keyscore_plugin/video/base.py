@@ -1,7 +1,9 @@
 """What every video has: its facts, true times and frames; and the checks of what is asked of it."""
 
-from collections.abc import Iterator, Sequence
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
+from threading import Lock
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -158,6 +160,84 @@ class VideoSource(Protocol):
         self.close()
 
 
+class CheckedVideo(VideoSource):
+    """A video that checks what is asked of it; a subclass adds the pixels.
+
+    Threads that share a video take turns: no decoder is made for two, and most crash.
+
+    Args:
+        facts: Facts of the video.
+        seconds: ``(n,)`` float64 times of its frames.
+        notes: What a reader must know.
+    """
+
+    def __init__(self, facts: VideoFacts, seconds: Tensor, notes: Iterable[str]) -> None:
+        self.facts = facts
+        self._seconds = seconds
+        self._notes = list(notes)
+        self._closed = False
+        self._one_thread = Lock()
+
+    @property
+    @override
+    def notes(self) -> tuple[str, ...]:
+        return tuple(self._notes)
+
+    @override
+    def pts_seconds(self, indices: Sequence[int] | Tensor | None = None) -> Tensor:
+        if indices is None:
+            return self._seconds.clone()
+        return self._seconds[checked_indices(indices, n_frames=self.n_frames, path=self.path)]
+
+    @override
+    def read(
+        self, indices: Sequence[int] | Tensor, *, size: tuple[int, int] | None = None
+    ) -> Frames:
+        self._check_open()
+        rows = checked_indices(indices, n_frames=self.n_frames, path=self.path)
+        height, width = (self.height, self.width) if size is None else _checked_size(size)
+        pixels = torch.empty((0, height, width, 3), dtype=torch.uint8)
+        if len(rows):
+            with self._one_thread:
+                self._check_open()  # another thread may have closed it meanwhile
+                pixels = self._read(rows, (height, width))
+        return Frames(pixels, rows, self._seconds[rows])
+
+    @override
+    def thumbnails(self, grid: Sequence[int] | Tensor, *, short_side: int) -> Iterator[Frames]:
+        self._check_open()
+        rows = checked_indices(grid, n_frames=self.n_frames, path=self.path)
+        if bool((rows.diff() <= 0).any()):
+            raise InputError(
+                "the grid must be rising frame indices without repetition; sort it, and leave out "
+                "repeated ones"
+            )
+        size = _thumbnail_size(short_side, height=self.height, width=self.width)
+        return self._thumbnails(rows, size) if len(rows) else iter(())
+
+    @override
+    def close(self) -> None:
+        """Free the decoder once no other thread decodes. Closing twice is fine."""
+        with self._one_thread:
+            self._closed = True
+            self._free()
+
+    @abstractmethod
+    def _read(self, rows: Tensor, size: tuple[int, int]) -> Tensor:
+        """``(m, height, width, 3)`` uint8 upright pixels of one frame or more, in any order."""
+
+    @abstractmethod
+    def _thumbnails(self, rows: Tensor, size: tuple[int, int]) -> Iterator[Frames]:
+        """Batches of upright frames near rising ``rows``, scaled to ``size`` (height, width)."""
+
+    def _free(self) -> None:
+        """Free what decodes; nothing is decoded after that."""
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise VideoError(self.path, "it was closed", "use it inside its `with` block")
+
+
 class ForwardedVideo(VideoSource):
     """A video that forwards to another one; a subclass overrides what differs.
 
@@ -201,11 +281,6 @@ class ForwardedVideo(VideoSource):
         return checked_indices(indices, n_frames=self.n_frames, path=self.path)
 
 
-def closed_error(path: str) -> VideoError:
-    """The error for a video that is used after it was closed."""
-    return VideoError(path, "it was closed", "use it inside its `with` block")
-
-
 def checked_indices(indices: Sequence[int] | Tensor, *, n_frames: int, path: str) -> Tensor:
     """``(n,)`` int64 on the CPU, all inside the video.
 
@@ -230,7 +305,8 @@ def checked_indices(indices: Sequence[int] | Tensor, *, n_frames: int, path: str
     wrong = rows[(rows < 0) | (rows >= n_frames)]
     if len(wrong):
         raise InputError(
-            f"frame {int(wrong[0])} is not in {path}, which has frames 0 to {n_frames - 1}"
+            f"frame {int(wrong[0])} is not in {path}, which has frames 0 to {n_frames - 1}; give "
+            "indices of these"
         )
     return rows.to("cpu", torch.int64)
 
@@ -243,19 +319,7 @@ def _as_tensor(indices: Sequence[int] | Tensor) -> Tensor:
     return rows.to(torch.int64) if rows.dtype in _UNSIGNED else rows
 
 
-def checked_grid(grid: Sequence[int] | Tensor, *, n_frames: int, path: str) -> Tensor:
-    """``(n,)`` int64 on the CPU, rising, all inside the video.
-
-    Raises:
-        InputError: `checked_indices` refuses them, or they do not rise.
-    """
-    rows = checked_indices(grid, n_frames=n_frames, path=path)
-    if bool((rows.diff() <= 0).any()):
-        raise InputError("the grid must be rising frame indices without repetition")
-    return rows
-
-
-def thumbnail_size(short_side: int, *, height: int, width: int) -> tuple[int, int]:
+def _thumbnail_size(short_side: int, *, height: int, width: int) -> tuple[int, int]:
     """(height, width) with the given short side, aspect ratio kept, never larger.
 
     Raises:
@@ -267,12 +331,8 @@ def thumbnail_size(short_side: int, *, height: int, width: int) -> tuple[int, in
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def checked_size(size: tuple[int, int]) -> tuple[int, int]:
-    """(height, width), if they are two whole numbers of at least 1.
-
-    Raises:
-        InputError: The size is something else.
-    """
+def _checked_size(size: tuple[int, int]) -> tuple[int, int]:
+    """(height, width), if they are two whole numbers of at least 1."""
     sides = [plain(side) for side in size] if isinstance(size, (tuple, list)) else []
     if len(sides) != 2 or not all(is_whole(side) and side >= 1 for side in sides):
         raise InputError(

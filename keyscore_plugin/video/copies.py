@@ -44,7 +44,7 @@ class Copy:
     """A file in a temporary folder that holds the bytes of a video.
 
     Args:
-        given: Bytes, a file object (read from where it stands to its end), or a ``data:`` URL.
+        given: Bytes, a file object (read from its position to its end), or a ``data:`` URL.
 
     Attributes:
         name: Name of the video in messages and in `Selection.video`.

@@ -94,11 +94,9 @@ def grid_indices(source: VideoSource, config: GridConfig, *, at_least: int) -> T
         ``(n_grid,)`` int64 rising unique frame indices.
 
     Raises:
-        InputError: ``at_least`` is not positive, or the kind is ``"refine"``: that kind is two
-            grids, and the second depends on the scores of the first.
+        InputError: The kind is ``"refine"``: that kind is two grids, and the second depends on the
+            scores of the first.
     """
-    if at_least < 1:
-        raise InputError(f"the grid must have at least one frame, got at_least={at_least}")
     if config.kind == "refine":
         raise InputError(
             "the grid 'refine' looks closer where frames score with a text, which this sampler "

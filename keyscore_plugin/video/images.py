@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -19,14 +18,7 @@ from typing_extensions import override
 
 from keyscore_plugin.errors import InputError, VideoError, shown
 from keyscore_plugin.types import Frames, VideoFacts
-from keyscore_plugin.video.base import (
-    VideoSource,
-    checked_grid,
-    checked_indices,
-    checked_size,
-    closed_error,
-    thumbnail_size,
-)
+from keyscore_plugin.video.base import CheckedVideo
 
 Array = npt.NDArray[Any] | Tensor
 Picture = str | os.PathLike[str] | Image.Image | Array
@@ -111,7 +103,7 @@ class ImagePictures:
 IMAGE_DECODERS = (ArrayPictures.decoder, ImagePictures.decoder)  # for `Selection.decoder`
 
 
-class ImageVideo(VideoSource):
+class ImageVideo(CheckedVideo):
     """A video of pictures. Frame i is picture i, and every frame is a keyframe.
 
     Args:
@@ -139,67 +131,32 @@ class ImageVideo(VideoSource):
     ) -> None:
         rate = frame_rate(fps)
         numbers = range(len(pictures)) if frame_numbers is None else frame_numbers
-        self._pts: Tensor = torch.as_tensor(numbers).double() / rate
-        self.facts = VideoFacts(
+        seconds: Tensor = torch.as_tensor(numbers).double() / rate
+        facts = VideoFacts(
             path=path,
             decoder=pictures.decoder,
             start_pts_seconds=0.0,  # times count from the first picture of the video they are from
-            duration_seconds=max(duration_seconds, float(self._pts[-1] + 1 / rate)),
+            duration_seconds=max(duration_seconds, float(seconds[-1] + 1 / rate)),
             average_fps=Fraction(rate).limit_denominator(10**6),
             n_frames=len(pictures),
             height=pictures.size[0],
             width=pictures.size[1],
         )
+        super().__init__(facts, seconds, notes)
         self._pictures = pictures
-        self._notes = notes
-        self._one_thread = Lock()  # Pillow decodes an image that two threads share twice at once
-        self._closed = False
-
-    @property
-    @override
-    def notes(self) -> tuple[str, ...]:
-        return self._notes
-
-    @override
-    def pts_seconds(self, indices: Sequence[int] | Tensor | None = None) -> Tensor:
-        return self._pts.clone() if indices is None else self._pts[self._check(indices)]
 
     @override
     def keyframes(self) -> Tensor:
         return torch.arange(self.n_frames)
 
     @override
-    def read(
-        self, indices: Sequence[int] | Tensor, *, size: tuple[int, int] | None = None
-    ) -> Frames:
-        self._check_open()
-        rows = self._check(indices)
-        height, width = (self.height, self.width) if size is None else checked_size(size)
-        pixels = torch.empty((0, height, width, 3), dtype=torch.uint8)
-        if len(rows):
-            with self._one_thread:  # scaled as they come: not all of them lie at full size at once
-                pictures = (self._pictures[row] for row in rows.tolist())
-                pixels = torch.stack([_resized(picture, (height, width)) for picture in pictures])
-        return Frames(pixels, rows, self._pts[rows])
+    def _read(self, rows: Tensor, size: tuple[int, int]) -> Tensor:
+        # Scaled as they come: not all of them lie at full size at once.
+        return torch.stack([_resized(self._pictures[row], size) for row in rows.tolist()])
 
     @override
-    def thumbnails(self, grid: Sequence[int] | Tensor, *, short_side: int) -> Iterator[Frames]:
-        self._check_open()
-        rows = checked_grid(grid, n_frames=self.n_frames, path=self.path)
-        size = thumbnail_size(short_side, height=self.height, width=self.width)
-        starts = range(0, len(rows), _BATCH_FRAMES)
-        return (self.read(rows[start : start + _BATCH_FRAMES], size=size) for start in starts)
-
-    @override
-    def close(self) -> None:
-        self._closed = True
-
-    def _check(self, indices: Sequence[int] | Tensor) -> Tensor:
-        return checked_indices(indices, n_frames=self.n_frames, path=self.path)
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise closed_error(self.path)
+    def _thumbnails(self, rows: Tensor, size: tuple[int, int]) -> Iterator[Frames]:
+        return (self.read(batch, size=size) for batch in torch.split(rows, _BATCH_FRAMES))
 
 
 def open_images(images: Array | Sequence[Picture], *, fps: Any) -> ImageVideo:
@@ -380,6 +337,6 @@ def _pixels(image: Image.Image, *, name: str) -> Tensor:
     try:
         upright = ImageOps.exif_transpose(image) if _has_exif(image) else image
         return torch.from_numpy(np.array(upright.convert("RGB")))
-    # What Pillow raises for an image that is damaged, or was closed meanwhile.
+    # Pillow raises these for an image that is damaged, or was closed by another thread.
     except (OSError, SyntaxError, ValueError, AssertionError) as error:
         raise _unreadable(name, error) from error

@@ -1,4 +1,4 @@
-"""Open a video, in whatever form it comes, and the video of a selection again."""
+"""Open a video of any form, and open the video of a selection again."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -31,13 +31,13 @@ def open_video(
     fps: float | None = None,
     stream: int | None = None,
 ) -> VideoSource:
-    """Open a video, in whatever form it comes.
+    """Open a video of any form: a file, bytes, an array, pictures.
 
     A file is scanned once (milliseconds for a minute of video): frames are counted and their times
-    are read from the container, whatever its header says.
+    are read from the container, even if its header says otherwise.
 
     Args:
-        video: Path of a file; its bytes; a file object in binary mode, read from where it stands; a
+        video: Path of a file; its bytes; a file object in binary mode, read from its position; a
             ``data:`` URL; or a `VideoSource`, which is returned as it is. With ``fps``, the
             pictures of a video: a folder of image files in natural order (``2.png`` before
             ``10.png``), a list of image files, Pillow images or arrays, or one array
@@ -124,7 +124,7 @@ def _open_with_times(video: VideoInput, decoder: str, stream: int | None) -> Vid
 def _refuse(stream: int | None) -> None:
     """Refuse the number of a stream for a video without streams."""
     if stream is not None:
-        raise InputError(f"stream={shown(stream)} is for files alone; leave it out")
+        raise InputError(f"stream={shown(stream)} applies to video files only; leave it out")
 
 
 def _open_file(path: str, decoder: str, stream: int | None) -> VideoSource:

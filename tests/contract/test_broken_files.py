@@ -196,7 +196,7 @@ def test_nothing_of_a_decoder_reaches_standard_error(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_streams_that_come_to_light_while_a_file_is_read_crash_nothing(tmp_path: Path) -> None:
-    """The header of FLV names none. In a process of its own: PyAV's array for them is too short."""
+    """The header of FLV names no streams. In a separate process: PyAV's array is too short."""
     clips = [Clip(f"late.{kind}") for kind in ("flv", "mpg", "ts", "nut")]
     paths = [str(clip.write(tmp_path)) for clip in clips]
     code = (

@@ -333,11 +333,11 @@ def test_the_number_of_a_stream_is_a_whole_number(stream: Any, clip_path: ClipPa
 
 def test_pictures_and_open_videos_have_no_streams_to_choose_from(clip_path: ClipPath) -> None:
     pictures = [np.zeros((8, 8, 3), dtype=np.uint8)] * 2
-    with pytest.raises(InputError, match="stream=1 is for files alone"):
+    with pytest.raises(InputError, match="stream=1 applies to video files only"):
         open_video(pictures, fps=1, stream=1)
     with (
         open_video(clip_path(Clip("h264.mp4"))) as video,
-        pytest.raises(InputError, match="stream=0 is for files alone"),
+        pytest.raises(InputError, match="stream=0 applies to video files only"),
     ):
         open_video(video, stream=0)
 

@@ -16,7 +16,7 @@ from keyscore_plugin.types import Frames
 from keyscore_plugin.video.grid import uniform_indices
 from keyscore_plugin.video.source import VideoSource, open_video
 
-EXTRA_BYTES = 1 << 31  # for one file, beside what the libraries take
+EXTRA_BYTES = 1 << 31  # for one file, without what the libraries take
 _N_GRID, _N_READ = 24, 3
 
 

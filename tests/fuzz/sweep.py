@@ -79,7 +79,7 @@ def faults(path: str, *, rounds: int, seed: int, all_threads: bool) -> dict[str,
             drains = chance.random() < 0.6
             expected = decoders.expected_from(first)
             found = decoders.frames(codec, first, end, drains=drains)
-            # Beside them a decoder may give pictures of before the keyframe, which no reader takes.
+            # A decoder may also give pictures from before the keyframe, which no reader takes.
             n_wrong += sum(found[place] != expected[place] for place in found.keys() & expected)
             if drains:
                 n_lost += sum(p is not None and p < end for p in expected.keys() - found.keys())

@@ -1,6 +1,6 @@
 """Law: a decoder that is flushed and used again gives the frames of a new one on one thread.
 
-The sweep runs in a process of its own, since a decoder that fails here may take its process along.
+The sweep runs in a separate process, since a decoder that fails here may end its process.
 ``make fuzz`` runs all codecs that can be written here, often; else those with threads over frames.
 """
 

@@ -24,7 +24,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of its own, with the videos that pages speak of."""
+    """A new folder, with the videos that the pages use."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -186,7 +186,7 @@ def test_the_run_says_what_decides_it_and_shows_it(run: Path) -> None:
 def test_one_split_is_measured_on_its_test_clips_alone(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # As mteb does: split 1, its test clips, a prompt of its own; uniform frames need no caption.
+    # As mteb does: split 1, its test clips, other prompts; uniform frames need no caption.
     argv = options(root, tmp_path, sampler="uniform@2", clips="test", splits="1")
     assert main([*argv, "--templates", "a video of {c}", "{c}"]) == 0
     noted = "hmdb51: 4 of 4 lists do not have the official 70 clips to train and 30 to test on"

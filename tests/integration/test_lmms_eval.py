@@ -131,7 +131,7 @@ def test_the_table_of_throughput_counts_selection(chosen: Outcome) -> None:
     table = chosen.results["throughput"]
     assert table["avg_keyscore_videos"] == 7
     assert table["avg_keyscore_errors"] == 1
-    # Eight frames of a budget are four keyframes, each filling a token of its own.
+    # Eight frames of a budget are four keyframes, each of which fills a whole token.
     assert (table["avg_keyscore_selected_frames"], table["avg_keyscore_shown_frames"]) == (4, 8)
     stages = ("decode", "encode", "score", "select")
     assert all(table[f"avg_keyscore_{stage}_seconds"] > 0 for stage in stages)

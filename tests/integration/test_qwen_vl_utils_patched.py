@@ -100,7 +100,7 @@ def test_a_fetch_video_that_reads_by_itself_is_refused(video: str) -> None:
             by_process_vision_info(element(video, sampler=FixedSampler(CHOSEN), nframes=4))
         assert "were not chosen by its sampler" in str(error.value)
         assert "<function read_black_video" in str(error.value)
-        assert f" of {__name__} stands in place of qwen_vl_utils.fetch_video" in str(error.value)
+        assert f" of {__name__} has replaced qwen_vl_utils.fetch_video" in str(error.value)
     assert torch.equal(by_process_vision_info(element(video)), BLACK)
 
 

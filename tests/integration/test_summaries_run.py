@@ -327,7 +327,7 @@ def test_another_copy_of_a_video_is_named(
     assert main([*options(folder, tmp_path / "run", "tvsum"), *asked]) == 2
     line = capsys.readouterr().err.splitlines()[-1]
     assert "2 of 3 videos could not be measured" in line
-    assert "it has 60 frames and video_1 of the h5 file 90" in line
+    assert "its annotations (video_1 of the h5 file) are of 90 frames and it has 60 frames" in line
     assert "--leave-out=video_1,video_3" in line
 
 

@@ -19,7 +19,7 @@ MESSAGES = [{"role": "user", "content": [{"type": "video"}, {"type": "text", "te
 
 
 PIXELS = ("pixel_values", "pixel_values_videos")
-# Stock Qwen2.5-VL is told the mean spacing of the frames, and Omni a rate: not their times.
+# Stock Qwen2.5-VL gets the mean spacing of the frames, and Omni a rate: not their times.
 SPACED = {"qwen2_5_vl", "qwen2_5_omni"}
 TRUE_TIMES = sorted(
     n for n, f in FAMILIES.items() if f.expected_times is not None and n not in SPACED

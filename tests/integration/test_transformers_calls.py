@@ -84,7 +84,7 @@ WAYS: dict[str, Callable[[Any, str], Any]] = {
     "processor_kwargs": lambda p, v: p.apply_chat_template(
         messages(v), processor_kwargs={"sampler": fixed(), "num_frames": 3}, **ANSWER
     ),
-    "processor_kwargs beside a flat keyword": lambda p, v: p.apply_chat_template(
+    "processor_kwargs and a flat keyword": lambda p, v: p.apply_chat_template(
         messages(v), processor_kwargs={"sampler": fixed()}, num_frames=3, **ANSWER
     ),
     "videos_kwargs": lambda p, v: p.apply_chat_template(
@@ -426,7 +426,7 @@ REFUSED: dict[str, tuple[Callable[[Any, str], Any], str]] = {
     ),
     "two videos in one block": (
         lambda p, v: p.apply_chat_template(messages([v, v]), sampler="uniform", **ANSWER),
-        "a content block has 2 videos; give each one a block of its own",
+        "a content block has 2 videos; give each one a separate block",
     ),
     "a budget of ours without a sampler": (
         lambda p, v: p.apply_chat_template(messages(v), token_budget=4, **ANSWER),
@@ -448,7 +448,7 @@ REFUSED: dict[str, tuple[Callable[[Any, str], Any], str]] = {
         lambda p, v: p.apply_chat_template(messages(v), sampler="uniform", max_frames=4, **ANSWER),
         "max_frames is for the processor's own sampling, and a sampler spends a budget",
     ),
-    "a bound of its own sampling, nested": (
+    "a bound of the stock sampling, nested": (
         lambda p, v: p(
             text=["<|video_pad|>"],
             videos=[v],
@@ -507,7 +507,7 @@ def test_a_prompt_alone_is_that_of_the_stock_processor(processor: Any, video: st
 
 
 def test_blocks_that_are_no_business_of_ours_stay_so(processor: Any, video: str) -> None:
-    """A rate in the block, as qwen-vl-utils has it; a text that is none."""
+    """A rate in the block, as qwen-vl-utils has it; a text that is not a rate."""
     block = {"type": "video", "video": video, "fps": 1.0}
     odd = [{"role": "user", "content": [block, {"type": "text", "text": None}]}]
     found = processor.apply_chat_template(odd, num_frames=4, fps=None, **ANSWER)

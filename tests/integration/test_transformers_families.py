@@ -135,7 +135,7 @@ def from_call(processor: Any, video: Any) -> Any:
 
 
 def four_frames(processor: Any) -> dict[str, Any]:
-    """Qwen3-VL and others have a rate of their own, and refuse a budget beside it."""
+    """Qwen3-VL and others have a default rate, and refuse a budget together with it."""
     rate = {"fps": None} if getattr(processor.video_processor, "fps", None) else {}
     return {"num_frames": 4, "do_sample_frames": True, **rate}
 

@@ -120,7 +120,7 @@ BROKEN = (
     ),
     Broken("titles.srt", _text("1\n00:00:00,000 --> 00:00:01,000\nhi\n"), "no video stream"),
     Broken("cover.mp3", _cover, "no video stream"),
-    Broken("zeros.mp4", _text("\0" * 9999), "begins with zeros alone"),
+    Broken("zeros.mp4", _text("\0" * 9999), "begins with zeros only"),
     Broken("sound.wav", _sound, "sound but no video stream"),
     Broken(
         "no_index.mp4", _altered(_BY_NAME["h264.mp4"], _without_index), r"unfinished .* \(moov\)"

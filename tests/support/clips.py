@@ -1,4 +1,4 @@
-"""Small clips of every hard kind, made by PyAV; frame i can be told from its pixels.
+"""Small clips of every hard kind, made by PyAV; frame i can be recognised by its pixels.
 
 ``python -m tests.support.clips OUT_DIR`` writes them all.
 """

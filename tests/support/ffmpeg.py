@@ -14,11 +14,11 @@ QUIET = ("-loglevel", "error", "-y")
 
 
 def require_ffmpeg() -> None:
-    """Skip the test where there is no such command; fail if ``KEYSCORE_REQUIRE`` names it."""
+    """Skip the test if the command is not installed; fail if ``KEYSCORE_REQUIRE`` names it."""
     if shutil.which("ffmpeg"):
         return
     if "ffmpeg" in os.environ.get("KEYSCORE_REQUIRE", "").split(","):
-        pytest.fail("KEYSCORE_REQUIRE names ffmpeg, and there is no such command")
+        pytest.fail("KEYSCORE_REQUIRE names ffmpeg, and the command is not installed")
     pytest.skip("needs the command ffmpeg")
 
 

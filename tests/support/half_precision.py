@@ -1,4 +1,4 @@
-"""Half precision beside whole."""
+"""Compare half precision with full precision."""
 
 import torch
 

@@ -1,9 +1,9 @@
-"""A device that computes on the CPU but is none: what a GPU would wait for is seen without a GPU.
+"""A device that computes on the CPU but is not it: it shows without a GPU what a GPU waits for.
 
 Its tensors say that they are not on the CPU, so code takes the path it takes on a GPU. As on a GPU,
 tensors of two devices do not mix, and reading a value makes the host wait: such reads are counted.
 As on a GPU, dividing by a number of the host is multiplying by its inverse.
-Memory and speed are the CPU's and mean nothing. It may be told to have no float64, as MPS has none.
+Memory and speed are the CPU's and mean nothing. It can be made without float64, as MPS is.
 """
 
 from collections import Counter

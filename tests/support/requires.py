@@ -26,7 +26,7 @@ def require_or_skip(module: str) -> None:
 
 
 def aside_or_skip(package: str) -> Path:
-    """Folder of a package that cannot lie beside the others, see its ``requirements.txt``.
+    """Folder of a package that cannot be installed with the others, see its ``requirements.txt``.
 
     The test is skipped where it is not there, and fails if ``KEYSCORE_REQUIRE`` names it.
     """

@@ -1,1 +1,1 @@
-"""The offline encoder: an ImageNet classifier and a sentence encoder share one space (ConSE)."""
+"""The offline encoder, ConSE: an ImageNet classifier and a sentence encoder share one space."""

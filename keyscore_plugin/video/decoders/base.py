@@ -1,10 +1,9 @@
 """What every decoder shares: the facts and true times of one scan, and the checks of a call."""
 
 from abc import abstractmethod
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from itertools import islice
-from threading import Lock
 from typing import ClassVar
 
 import numpy as np
@@ -14,14 +13,7 @@ from typing_extensions import override
 
 from keyscore_plugin.errors import VideoError
 from keyscore_plugin.types import Frames, VideoFacts
-from keyscore_plugin.video.base import (
-    VideoSource,
-    checked_grid,
-    checked_indices,
-    checked_size,
-    closed_error,
-    thumbnail_size,
-)
+from keyscore_plugin.video.base import CheckedVideo
 from keyscore_plugin.video.decoders.container import DAMAGED_REMEDY
 from keyscore_plugin.video.decoders.frame_index import Ints
 from keyscore_plugin.video.decoders.hdr import Pixels
@@ -30,7 +22,7 @@ from keyscore_plugin.video.decoders.scan import scan
 BATCH_FRAMES = 32  # ours: thumbnails a batch, 3 MB at 128 x 228
 
 
-class ScannedSource(VideoSource):
+class ScannedSource(CheckedVideo):
     """A video whose facts and frame index come from `scan`; a decoder adds the pixels.
 
     Args:
@@ -43,18 +35,14 @@ class ScannedSource(VideoSource):
     def __init__(self, path: str, stream: int | None = None) -> None:
         self._scan = found = scan(path, stream)
         self._index, self._picture = found.index, found.picture
-        self._notes = list(found.notes)
-        self._closed = False
-        # Threads that share a video take turns: no decoder is made for two, and most crash.
-        self._one_thread = Lock()
-        self._seconds = torch.from_numpy(found.index.seconds)
+        seconds = torch.from_numpy(found.index.seconds)
         upright = found.picture.orientation
         height, width = upright.size(found.picture.height, found.picture.width)
-        self.facts = VideoFacts(
+        facts = VideoFacts(
             path=path,
             decoder=self.name,
             stream=found.stream.number,
-            start_pts_seconds=float(self._seconds[0]),
+            start_pts_seconds=float(seconds[0]),
             duration_seconds=float(found.index.duration),
             average_fps=len(found.index) / found.index.duration,
             n_frames=len(found.index),
@@ -63,66 +51,30 @@ class ScannedSource(VideoSource):
             rotation=upright.rotation,
             mirrored=upright.mirrored,
         )
-
-    @property
-    @override
-    def notes(self) -> tuple[str, ...]:
-        return tuple(self._notes)
-
-    @override
-    def pts_seconds(self, indices: Sequence[int] | Tensor | None = None) -> Tensor:
-        if indices is None:
-            return self._seconds.clone()
-        return self._seconds[torch.from_numpy(self._check(indices))]
+        super().__init__(facts, seconds, found.notes)
 
     @override
     def keyframes(self) -> Tensor:
         return torch.from_numpy(np.flatnonzero(self._index.keyframe))
 
     @override
-    def read(
-        self, indices: Sequence[int] | Tensor, *, size: tuple[int, int] | None = None
-    ) -> Frames:
-        self._check_open()
-        wanted = self._check(indices)
-        rows, places = np.unique(wanted, return_inverse=True)
-        height, width = (self.height, self.width) if size is None else checked_size(size)
-        if not len(rows):
-            pixels = torch.empty((0, height, width, 3), dtype=torch.uint8)
-        else:
-            with self._one_thread:
-                self._check_open()  # another thread may have closed it meanwhile
-                pixels = self._read(rows, (height, width))
-        if not np.array_equal(places, np.arange(len(rows))):
-            pixels = pixels[torch.from_numpy(places)]
-        return self._frames(pixels, wanted)
+    def _read(self, rows: Tensor, size: tuple[int, int]) -> Tensor:
+        rising, places = np.unique(rows.numpy(), return_inverse=True)
+        pixels = self._decode(rising, size)
+        if np.array_equal(places, np.arange(len(rising))):
+            return pixels
+        return pixels[torch.from_numpy(places)]
 
     @override
-    def thumbnails(self, grid: Sequence[int] | Tensor, *, short_side: int) -> Iterator[Frames]:
-        self._check_open()
-        rows: Ints = checked_grid(grid, n_frames=self.n_frames, path=self.path).numpy()
-        size = thumbnail_size(short_side, height=self.height, width=self.width)
-        if not len(rows):
-            return iter(())
-        return self._in_turn(self._thumbnails(rows, size))
-
-    @override
-    def close(self) -> None:
-        """Free the decoder once no other thread decodes. Closing twice is fine."""
-        with self._one_thread:
-            self._closed = True
-            self._free()
+    def _thumbnails(self, rows: Tensor, size: tuple[int, int]) -> Iterator[Frames]:
+        return self._in_turn(self._decode_small(rows.numpy(), size))
 
     @abstractmethod
-    def _free(self) -> None:
-        """Free what decodes; nothing is decoded after that."""
-
-    @abstractmethod
-    def _read(self, rows: Ints, size: tuple[int, int]) -> Tensor:
+    def _decode(self, rows: Ints, size: tuple[int, int]) -> Tensor:
         """``(m, height, width, 3)`` uint8 upright pixels of unique rising frames."""
 
     @abstractmethod
-    def _thumbnails(self, rows: Ints, size: tuple[int, int]) -> Generator[Frames, None, None]:
+    def _decode_small(self, rows: Ints, size: tuple[int, int]) -> Generator[Frames, None, None]:
         """Batches of upright frames near ``rows``, scaled to ``size`` (height, width)."""
 
     def _in_turn(self, batches: Generator[Frames, None, None]) -> Iterator[Frames]:
@@ -156,16 +108,6 @@ class ScannedSource(VideoSource):
         if text not in self._notes:
             self._notes.append(text)
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise closed_error(self.path)
-
-    def _check(self, indices: Sequence[int] | Tensor) -> Ints:
-        """The indices as an array, all inside the video."""
-        rows = checked_indices(indices, n_frames=self.n_frames, path=self.path)
-        array: Ints = rows.numpy()
-        return array
-
 
 class ExternalSource(ScannedSource):
     """A video decoded in chunks by a library that is refused where its frames would be wrong."""
@@ -173,11 +115,11 @@ class ExternalSource(ScannedSource):
     chunk_frames: ClassVar[int]
 
     @override
-    def _read(self, rows: Ints, size: tuple[int, int]) -> Tensor:
+    def _decode(self, rows: Ints, size: tuple[int, int]) -> Tensor:
         return torch.cat([self._batch(part, size).cpu() for part in self._chunks(rows)])
 
     @override
-    def _thumbnails(self, rows: Ints, size: tuple[int, int]) -> Generator[Frames, None, None]:
+    def _decode_small(self, rows: Ints, size: tuple[int, int]) -> Generator[Frames, None, None]:
         for part in self._chunks(rows):
             yield self._frames(self._batch(part, size), part)
 

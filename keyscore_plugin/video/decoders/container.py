@@ -73,11 +73,11 @@ def _missing(path: str) -> VideoError:
         return VideoError(path, "it was given in memory and has no file", remedy)
     remedy = "check the path"
     if path.startswith("~"):
-        remedy = "give the whole path: ~ is the home folder for shells alone"
+        remedy = "give the whole path: only a shell replaces ~ by the home folder"
     elif path.strip(" \t\r\n'\"") != path:
         remedy = "leave out the quotation marks, blanks or line breaks around the path"
     elif set("*?") & set(path):
-        remedy = "give the path of one file: patterns such as * are for shells alone"
+        remedy = "give the path of one file: only a shell expands patterns such as *"
     elif not Path(path).is_absolute():
         remedy = f"check the path, which starts at {Path.cwd()}"
     return VideoError(path, "no such file exists", remedy)

@@ -137,8 +137,6 @@ def side_data(frame: VideoFrame, kind: str) -> bytes | None:
     """
     try:
         found = frame.side_data.get(kind)
-    except (
-        ValueError
-    ):  # PyAV returns no entry if one of them is of a kind it does not know, as in MV-HEVC
+    except ValueError:  # for all entries if PyAV does not know the kind of one, as in MV-HEVC
         return None
     return bytes(found) if isinstance(found, SideData) else None

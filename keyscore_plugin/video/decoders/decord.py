@@ -49,7 +49,7 @@ class DecordSource(ExternalSource):
         if cause := self._picture.refused_by(self.name):
             raise self._refusal(cause)
         if self._scan.stream.n_streams > 1:
-            raise self._refusal("it holds several video streams, and decord lets nobody choose")
+            raise self._refusal("it holds several video streams, and decord cannot choose one")
         if self._scan.damage is not None:
             raise self._refusal(f"{self._scan.damage}, and decord may hang on a damaged file")
         if not _FORMATS & set(self._scan.format.split(",")):

@@ -64,7 +64,7 @@ def kind_of(file: Path) -> Kind | None:
         if head[4:8] in _BOXES:
             return _mp4(stream)
     if not any(head):
-        return Kind("it begins with zeros alone: a copy that did not arrive", _AGAIN)
+        return Kind("it begins with zeros only, as an incomplete copy does", _AGAIN)
     for offset, signature, kind in _SIGNATURES:
         if head.startswith(signature, offset):
             return kind

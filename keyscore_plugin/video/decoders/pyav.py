@@ -59,7 +59,7 @@ class PyAVSource(ScannedSource):
         self._reader.close()
 
     @override
-    def _read(self, rows: Ints, size: tuple[int, int]) -> Tensor:
+    def _decode(self, rows: Ints, size: tuple[int, int]) -> Tensor:
         pixels = torch.empty((len(rows), *size, 3), dtype=torch.uint8)
         missing = self._fill(pixels, rows, rows, self._reader.frames(rows))
         for keyframes_back in (1, len(self._index)):
@@ -91,7 +91,7 @@ class PyAVSource(ScannedSource):
         return np.array(sorted(wanted), dtype=np.int64)
 
     @override
-    def _thumbnails(self, rows: Ints, size: tuple[int, int]) -> Generator[Frames, None, None]:
+    def _decode_small(self, rows: Ints, size: tuple[int, int]) -> Generator[Frames, None, None]:
         with closing(self._new_reader(self._speed(rows))) as reader:
             near = nearest(reader.frames(rows), rows, self._index.pts)
             # Scaled as they come, so that a batch holds no frame of full size.
@@ -111,7 +111,8 @@ class PyAVSource(ScannedSource):
         """What the decoder may leave out for this grid."""
         if not self._index.seekable:
             return "rough"
-        # Not for one alone: some decoders call no frame a keyframe, and would leave it out.
+        # A single row is read differently: some decoders mark no frame as a keyframe, and would
+        # leave it out.
         if len(rows) > 1 and self._index.keyframe[rows].all():
             return "keyframes"
         # Two grid points may never have the same stand-in.

@@ -40,7 +40,7 @@ _MAX_DELAYED = 16  # frames that a decoder may hold back to the end of the file,
 _DURATION_FORMATS = {"matroska", "flv"}
 _CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")  # Matroska's tag DURATION
 _LEAST_SECONDS = 0.5  # ours: writers round, and differ over how long the last frame lasts
-_GAPS = 2  # ours: nobody knows how long the last picture of a slide show lasts
+_GAPS = 2  # ours: the container does not say how long the last picture of a slide show lasts
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,12 +1,10 @@
 """torchcodec: PyTorch's own decoder, on top of the system's FFmpeg; on the CPU or a GPU.
 
-The GPU part was written without a GPU at hand: tests show what a machine without one can show, and
-compare the frames where there is one (tests/contract/test_decoders.py, test_torchcodec_cuda.py).
+Tests on a machine without a GPU check the GPU part as far as they can; with a GPU they compare its
+frames (tests/contract/test_decoders.py, test_torchcodec_cuda.py).
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -160,18 +158,12 @@ class TorchCodecCudaSource(TorchCodecSource):
 
     @override
     def _batch(self, rows: Ints, size: tuple[int, int]) -> Tensor:
-        with self._gpu_of_thread():
+        with torch.cuda.device(self.device):
+            _show_to_driver(self.device)
             pixels = super()._batch(rows, size)
         if fallback := self._open_decoder.cpu_fallback:
             self._note(f"torchcodec decoded on the CPU: {' '.join(str(fallback).split())}")
         return pixels
-
-    @contextmanager
-    def _gpu_of_thread(self) -> Iterator[None]:
-        """Make the GPU current in this thread, to its driver too."""
-        with torch.cuda.device(self.device):
-            _show_to_driver(self.device)
-            yield
 
     @override
     def _why_not_opened(self, error: Exception) -> str:
@@ -180,10 +172,10 @@ class TorchCodecCudaSource(TorchCodecSource):
 
 
 def _show_to_driver(device: str) -> None:
-    """Make a GPU current to its driver too, which NVDEC belongs to.
+    """Make a GPU current in its driver too, which NVDEC needs.
 
-    In a new thread the driver knows no GPU until a kernel has run. torchcodec sees to that only
-    where it opens a video, and frames are decoded elsewhere.
+    In a new thread the driver has no current GPU until a kernel has run. torchcodec runs one only
+    in the thread that opens a video, but frames may be decoded in others.
     """
     torch.zeros(1, device=device)
 

@@ -1,4 +1,4 @@
-"""The real command line of lmms-eval, in a process of its own."""
+"""The real command line of lmms-eval, in a separate process."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Encodes a row by ms-swift as its training does, in a process of its own: it patches a great deal.
+"""Encodes a row by ms-swift as its training does, in a separate process: it patches a great deal.
 
     python -m tests.support.ms_swift.encode MODEL VIDEO
 

@@ -1,6 +1,6 @@
 """Make `import torchvision` work on a CPU torch when torchvision is a CUDA build. Tests only.
 
-The wheels of torchvision on PyPI are CUDA builds: beside a CPU torch their extension does not load,
+The wheels of torchvision on PyPI are CUDA builds: with a CPU torch their extension does not load,
 and then the import dies, because it registers shapes for two operators that nobody declared. The
 video processors of transformers need torchvision, but neither of these operators.
 

@@ -69,7 +69,7 @@ SAVE = {"clip": save_clip, "siglip": save_siglip, "siglip2": save_siglip2}
 
 
 def image_processor(family: str) -> Any:
-    """The class that works on PIL pictures; until transformers 5.0 it had no name of its own."""
+    """The class that works on PIL pictures; until transformers 5.0 it had no separate name."""
     name = f"{family}ImageProcessor"
     return getattr(transformers, f"{name}Pil", getattr(transformers, name))
 

@@ -49,7 +49,7 @@ class Family:
         with torch.random.fork_rng():
             torch.manual_seed(0)
             model = self.model(processor).eval()
-        # A random model would stop at a random place; asked for n tokens it shall give n.
+        # A random model would stop at a random place; asked for n tokens it must give n.
         model.generation_config.eos_token_id = None
         model.generation_config.pad_token_id = processor.tokenizer.pad_token_id
         return processor, model

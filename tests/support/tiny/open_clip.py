@@ -46,7 +46,7 @@ def save_pe(folder: Path) -> None:
 
 
 def save_siglip(folder: Path) -> None:
-    """SigLIP: texts by a tokenizer of transformers that lies beside the weights."""
+    """SigLIP: texts by a tokenizer of transformers in the folder of the weights."""
     config = {
         "embed_dim": 32,
         "init_logit_bias": -10,

@@ -25,7 +25,7 @@ def byte_tokenizer(
     """A tokenizer that needs no file and encodes any text exactly.
 
     Args:
-        special: The family's special tokens, beside start, end and padding.
+        special: The family's special tokens, without start, end and padding.
         named: Special tokens that the family's processor asks the tokenizer for by attribute.
         class_before_5: The class of tokenizer that the processor of transformers 4 insists on.
     """

@@ -1,4 +1,4 @@
-"""Where a model's files are, told without asking a hub that need not be asked."""
+"""Where a model's files are; a hub is asked only if it is needed."""
 
 from pathlib import Path
 

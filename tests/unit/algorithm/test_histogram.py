@@ -79,15 +79,6 @@ def test_views_that_are_not_contiguous_are_read_in_place() -> None:
     assert torch.equal(hsv_histograms(mirrored, bins=_BINS), hsv_histograms(frames, bins=_BINS))
 
 
-@pytest.mark.parametrize(
-    "pixels",
-    [
-        torch.zeros(4, 4, 3, dtype=torch.uint8),
-        torch.zeros(1, 3, 4, 4, dtype=torch.uint8),
-        torch.zeros(1, 4, 4, 3),
-        torch.zeros(1, 0, 4, 3, dtype=torch.uint8),
-    ],
-)
-def test_what_is_not_a_batch_of_frames_is_refused(pixels: Tensor) -> None:
-    with pytest.raises(InputError, match=r"must be \(n, h, w, 3\) uint8|no colours to count"):
-        hsv_histograms(pixels, bins=_BINS)
+def test_a_frame_without_pixels_is_refused() -> None:
+    with pytest.raises(InputError, match="no colours to count"):
+        hsv_histograms(torch.zeros(1, 0, 4, 3, dtype=torch.uint8), bins=_BINS)

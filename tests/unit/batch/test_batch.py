@@ -340,7 +340,7 @@ def test_an_output_in_an_unwritable_place_is_one_clear_error(tmp_path: Path) -> 
 @pytest.mark.parametrize("name", ["/dev/full", "/dev/zero", "pipe"])
 def test_an_output_that_is_no_regular_file_is_refused_at_once(name: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(InputError, match="it is no regular file; give another --out"):
+    with pytest.raises(InputError, match="it is not a regular file; give another --out"):
         Journal(tmp_path / name)
 
 

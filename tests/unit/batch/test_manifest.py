@@ -43,7 +43,7 @@ def test_a_folder_gives_the_videos_below_it_by_name(tmp_path: Path) -> None:
 
 def test_a_folder_without_videos_is_named(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(InputError, match=r"no file below the folder .* is called a video"):
+    with pytest.raises(InputError, match=r"no file below the folder .* has the suffix of a video"):
         read_manifest(tmp_path)
 
 
@@ -98,10 +98,10 @@ def test_json_lines_are_known_by_their_name_or_their_first_line(tmp_path: Path, 
     ("name", "text", "message"),
     [
         ("m.jsonl", "a.mp4\n", "line 1: not JSON"),
-        ("m.csv", "a.mp4\nb.mp4\n", "line 1: no column is called 'video'; a table names its col"),
+        ("m.csv", "a.mp4\nb.mp4\n", "line 1: no column is called 'video'; name the columns"),
         ("m.csv", "", "line 1: no column is called 'video'"),
         ("m.csv", "video,captoin\na.mp4,x\n", r"'captoin' \(did you mean 'caption'\?\); the keys"),
-        ("m.csv", "video\na.mp4,x\n", "line 2: it has more fields than there are columns"),
+        ("m.csv", "video\na.mp4,x\n", "line 2: it has more fields than the table has columns"),
         ("m.csv", 'video,caption\na.mp4,"x', "after line 1: not CSV .unexpected end of data"),
         ("m.csv", "video,caption\n,x\n", "line 2: 'video' is missing"),
         ("m.csv", "video,id\na.mp4,x\nb.mp4,x\n", "line 3: id 'x' is taken by line 2"),

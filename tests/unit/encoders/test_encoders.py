@@ -150,7 +150,7 @@ def test_conse_is_found_by_name() -> None:
 
 @pytest.mark.slow
 def test_unreachable_models_are_one_line_that_names_conse() -> None:
-    # In a process of its own: the hub's settings are read at import.
+    # In a separate process: the hub's settings are read at import.
     script = (
         "from keyscore_plugin.encoders import load_encoder\n"
         "from keyscore_plugin.errors import ModelError\n"

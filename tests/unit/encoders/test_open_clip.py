@@ -244,7 +244,7 @@ def test_no_hub_is_asked_for_what_a_folder_is_built_on(
 
     monkeypatch.setattr("socket.getaddrinfo", refuse)
     _use_hub("http://some-hub.test", tmp_path / "hub", monkeypatch)
-    with pytest.raises(ModelError, match=f"names {name!r}, which is no folder") as error:
+    with pytest.raises(ModelError, match=f"names {name!r}, which is not a folder") as error:
         _load(clip)
     assert "\n" not in str(error.value)
     assert asked == []
@@ -320,9 +320,9 @@ def test_folder_that_is_no_model_is_one_line_that_says_why(
 @pytest.mark.parametrize(
     ("name", "value", "reason"),
     [
-        ("interpolation", "lanczos", "its interpolation is 'lanczos', none of"),
-        ("interpolation", [], r"its interpolation is \[\], none of"),
-        ("resize_mode", "fit", "its resize_mode is 'fit', none of"),
+        ("interpolation", "lanczos", "its interpolation is 'lanczos', not one of"),
+        ("interpolation", [], r"its interpolation is \[\], not one of"),
+        ("resize_mode", "fit", "its resize_mode is 'fit', not one of"),
         ("mean", [0.5, 0.5], r"its mean is \[0.5, 0.5\], not three numbers"),
         ("mean", "0.5", "its mean is '0.5', not three numbers"),
         ("mean", [0.5, float("nan"), 0.5], "not three numbers"),
@@ -383,7 +383,7 @@ def test_code_that_comes_with_a_tokenizer_is_never_run(
 def test_a_torchvision_that_does_not_load_is_named_and_listed(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As PyPI's beside a CPU torch; OpenCLIP could not be imported."""
+    """A torchvision of PyPI with a CPU torch, with which OpenCLIP cannot be imported."""
     broken = tmp_path / "site" / "torchvision"
     broken.mkdir(parents=True)
     (broken / "__init__.py").write_text("raise RuntimeError('operator nms does not exist')")

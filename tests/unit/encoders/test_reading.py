@@ -9,7 +9,7 @@ import transformers
 from keyscore_plugin.encoders.conse.minilm import load_minilm
 from keyscore_plugin.encoders.hf import HFEncoder
 from keyscore_plugin.encoders.reading import is_latin, reader_of, reading_of
-from keyscore_plugin.samplers.query import notes_on_texts
+from keyscore_plugin.samplers.query import Query
 from keyscore_plugin.types import Reading, TextEmbedding
 from tests.support.tiny.encoders import save_siglip
 
@@ -57,10 +57,10 @@ def text(n_words: int, *unread: str) -> TextEmbedding:
 
 
 def test_what_is_not_read_is_noted() -> None:
-    assert notes_on_texts([text(3), TextEmbedding(torch.ones(1), "other", 3, 9)]) == ()
-    (some,) = notes_on_texts([text(3, "狗")])
+    assert Query(embeddings=(text(3), TextEmbedding(torch.ones(1), "other", 3, 9))).notes == ()
+    (some,) = Query(embeddings=(text(3, "狗"),)).notes
     assert "conse cannot read 1 of 3 words of the text, such as '狗'" in some
-    (nothing,) = notes_on_texts([text(2, "собака", "бежит")])
+    (nothing,) = Query(embeddings=(text(2, "собака", "бежит"),)).notes
     assert "can read no word of the text ('собака бежит')" in nothing
-    (long,) = notes_on_texts([text(1, "狗" * 10_000)])
+    (long,) = Query(embeddings=(text(1, "狗" * 10_000),)).notes
     assert len(long) < 400

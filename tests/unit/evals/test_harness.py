@@ -273,5 +273,5 @@ def test_the_help_says_what_every_option_is_for(
         importlib.import_module(f"evals.{module}").main(["--help"])
     _, _, shown = capsys.readouterr().out.partition("\noptions:\n")
     assert "  --out" in shown or "  --root" in shown
-    # An option that says nothing is a line of its own, with no words below it.
+    # An option without a help text is a line alone, with no words below it.
     assert not re.findall(r"^  (-\S+(?: \S+)?)\n(?=  -|\Z)", shown, re.MULTILINE)

@@ -113,7 +113,7 @@ def test_the_commit_of_a_clone_and_whether_a_file_was_changed_since(code: Path) 
     assert commit_of(clone, [code]) == f"{first}-dirty"
     # What lies unpacked inside the clone of another project is not at that one's commit,
     assert commit_of(code, [code / "inner"]) is None
-    # nor is what was installed into an environment, be it one inside the clone.
+    # nor is what was installed into an environment, even one inside the clone.
     installed = shutil.copytree(code, clone / "env" / "plugin")
     assert commit_of(clone, [code, installed]) is None
 

@@ -1,4 +1,4 @@
-"""The figures of HMDB-51 by hand, and beside scikit-learn's."""
+"""The figures of HMDB-51, compared with hand-computed ones and with scikit-learn's."""
 
 import numpy as np
 import pytest

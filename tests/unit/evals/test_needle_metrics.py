@@ -114,7 +114,7 @@ def test_the_sweep_changes_one_stage_at_a_time() -> None:
             config.score != default.score,
             config.select != default.select,
         ]
-        # STACFP's settings also with few frames embedded, beside the row that says only so.
+        # STACFP's settings also with few frames embedded, next to the row that varies only those.
         with_few = config.proposal != default.proposal and config.encode == EncodeConfig(32)
         assert sum([*changed, config.proposal != default.proposal]) == 1 + with_few
         assert config.grid == default.grid

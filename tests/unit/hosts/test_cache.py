@@ -30,14 +30,13 @@ ANSWER = replace(
 KEY = "ab" + 62 * "0"
 
 
-def test_what_is_put_is_got_and_counted(tmp_path: Path) -> None:
+def test_what_is_put_is_got(tmp_path: Path) -> None:
     cache = SelectionCache(tmp_path / "deep" / "cache")
     assert cache.get(KEY) is None
     cache.put(KEY, ANSWER)
     got = cache.get(KEY)
     assert got is not None
     assert got.to_dict() == ANSWER.to_dict()
-    assert (cache.counts.hits, cache.counts.misses, cache.counts.corrupt) == (1, 1, 0)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +57,6 @@ def test_a_corrupt_entry_is_no_entry_and_is_replaced(
     [path] = tmp_path.rglob("*.json")
     path.write_bytes(harm(path.read_bytes()))
     assert cache.get(KEY) is None
-    assert cache.counts.corrupt == 1
     cache.put(KEY, ANSWER)
     assert cache.get(KEY) is not None
 
@@ -73,12 +71,13 @@ def test_an_entry_under_another_key_is_corrupt(tmp_path: Path) -> None:
 
 
 def _put_and_get(folder: Path, number: int) -> int:
-    """Write one entry many times while others do; count the reads that were whole."""
+    """Write one entry many times while others do; count the reads that were torn."""
+    n_torn = 0
     cache = SelectionCache(folder)
     for turn in range(50):
         cache.put(KEY, replace(ANSWER, notes=("x" * (number * 50 + turn),)))
-        assert cache.get(KEY) is not None
-    return cache.counts.corrupt
+        n_torn += cache.get(KEY) is None
+    return n_torn
 
 
 def test_processes_that_write_one_entry_never_read_a_torn_one(tmp_path: Path) -> None:

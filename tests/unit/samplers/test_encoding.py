@@ -19,7 +19,7 @@ from keyscore_plugin.samplers.encoding import encode_in_blocks, encode_rows, joi
 from keyscore_plugin.samplers.query import SelectionRequest
 from keyscore_plugin.samplers.topk import TopKSampler
 from keyscore_plugin.types import Embeddings, Frames
-from keyscore_plugin.video.decoders.base import ScannedSource
+from keyscore_plugin.video.base import CheckedVideo
 from keyscore_plugin.video.decoders.pyav import PyAVSource
 from keyscore_plugin.video.source import open_video
 from tests.support.clips import Clip
@@ -130,6 +130,6 @@ def test_no_more_is_decoded_than_may_be_embedded(clip: Path) -> None:
 def test_without_a_text_nothing_is_decoded(
     name: str, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(ScannedSource, "thumbnails")
+    monkeypatch.delattr(CheckedVideo, "thumbnails")
     with pytest.raises(InputError, match="no text to score"):
         get_sampler(name, encoder=ColourEncoder())(clip, num_frames=4)

@@ -74,7 +74,7 @@ def test_the_second_look_goes_to_both_sides_of_what_scores(name: str, video: Pat
     assert selection.looked_at == GridInfo("refine", n_first=SECONDS // 5, n_closer=24)
     assert selection.n_grid == 12 + 24
     closer = [frame.index for frame in selection.curves if frame.index % GOP]
-    # The one red keyframe is at 25 s: from 20 to 30 s there are 18 even points beside it. The other
+    # The one red keyframe is at 25 s: from 20 to 30 s there are 18 even points around it. The other
     # 6 fill a part of the next best stretch.
     near = [index for index in closer if 200 < index < 300]
     assert (len(near), len(closer)) == (18, 24)

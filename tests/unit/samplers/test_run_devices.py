@@ -51,7 +51,7 @@ def test_pixels_cross_once_and_stay() -> None:
         there, histograms = _look(DEVICE)
         assert gpu.n_reads == 0
         assert there.pixels.device == histograms.device == DEVICE
-        # Beside the pixels only the table of colours and numbers of rows go there.
+        # Only the pixels, the table of colours and numbers of rows go there.
         assert n_values <= sum(gpu.uploads) < n_values + 2**18 + 1000
         assert histograms.cpu().equal(colours)
         assert there.pixels.cpu().equal(here.pixels)
@@ -79,7 +79,7 @@ def test_a_look_on_a_gpu_is_the_same_look() -> None:
 
 
 class CoarseEncoder:
-    """Embeds a frame as the mean colours of its sixths, wherever it was told to be."""
+    """Embeds a frame as the mean colours of its sixths, on the device it was given."""
 
     name = "coarse"
     short_side = 32

@@ -21,7 +21,7 @@ OVER_THE_WRAP = Clip("wrap.ts", b_frames=2, gop=12, start_ms=round(WRAP_SECONDS 
 
 
 class Listener:
-    """A captioner that keeps the times it was told."""
+    """A captioner that keeps the times it was given."""
 
     name = "listener"
 

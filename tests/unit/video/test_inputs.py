@@ -150,7 +150,7 @@ def closed() -> io.BytesIO:
 
 
 def cut_off() -> gzip.GzipFile:
-    """One whose library has errors of its own."""
+    """A file object whose library raises other errors than OSError."""
     return gzip.GzipFile(fileobj=io.BytesIO(gzip.compress(bytes(5000))[:20]))
 
 

@@ -167,11 +167,6 @@ def test_a_grid_spreads_over_the_frames_on_both_sides_of_a_gap() -> None:
     assert max(later - earlier for earlier, later in pairwise(rows)) <= 11
 
 
-def test_grid_refuses_an_empty_budget() -> None:
-    with pytest.raises(InputError, match="at_least=0"):
-        grid(Times(cfr(10)), GridConfig(), at_least=0)
-
-
 def test_an_unknown_decoder_is_named_with_those_that_exist(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"'gstreamer'.*decord, pyav, torchcodec"):
         open_video(tmp_path / "any.mp4", decoder="gstreamer")

@@ -1,4 +1,4 @@
-"""A part of a video behaves as a video of its own."""
+"""A part of a video behaves as a whole video."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -26,7 +26,7 @@ N_FRAMES = 60
 
 
 class StandingIn(TrimmedVideo):
-    """A whole video; its thumbnails are frames beside those asked for, as decoders may do."""
+    """A whole video; its thumbnails are frames next to those asked for, as decoders may do."""
 
     def __init__(self, source: VideoSource, *, aside: int) -> None:
         super().__init__(source, 0, source.n_frames - 1)

@@ -1,4 +1,4 @@
-"""Table: what is not a video is called what it is, and its user is told what to do."""
+"""Table: a file that is not a video is named by its kind, and the error says what to do."""
 
 import gzip
 import io
