@@ -116,7 +116,6 @@ def error_of(name):
 """
 
 
-@pytest.mark.slow
 def test_a_name_that_two_packages_claim_is_refused_with_both_named(theirs: Path) -> None:
     install(theirs, "rival", "[keyscore_plugin.samplers]\nuniform = a:b\ntheirs = a:b\n")
     said = run(theirs, f"{ERROR_OF}print(error_of('uniform'), error_of('theirs'), sep='\\n')")
