@@ -114,7 +114,7 @@ class KFramesSampler(ClipsSampler):
         return Choice(
             indices=rows,
             pts_seconds=source.pts_seconds(rows),
-            looked_at=GridInfo(self.config.grid.kind, n_first=n_grid, n_closer=len(frames)),
+            looked_at=GridInfo(self.config.grid.kind, n_first=n_grid + len(frames)),
             query=query,
             clips=clips,
             notes=answer.notes,
@@ -147,9 +147,10 @@ def _query(request: SelectionRequest, guide: Guide) -> Query:
     """
     wants_caption, wants_question = request.texts(guide)
     if wants_caption and request.caption is None:
+        missing = "text" if guide == "given" else "caption"
         raise InputError(
-            "kframes asks a Video-LLM which clips a question needs, and no text was given; give a "
-            "question, or a caption that describes the frames you want"
+            f"kframes asks a Video-LLM which clips a text needs, and no {missing} was given; give "
+            "a question, or a caption that describes the frames you want"
         )
     return Query(
         caption=Caption(request.caption, "given") if wants_caption and request.caption else None,
