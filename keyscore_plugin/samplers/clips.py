@@ -7,11 +7,14 @@ from keyscore_plugin._runtime.stopwatch import stage
 from keyscore_plugin.algorithm.scenes import score_segments, segments
 from keyscore_plugin.algorithm.segments import any_k
 from keyscore_plugin.algorithm.stacfp import propose_features
+from keyscore_plugin.config import GridKind
 from keyscore_plugin.samplers.encoding import encode_candidates_first
+from keyscore_plugin.samplers.grid import ThumbnailStore
 from keyscore_plugin.samplers.query import mean_cosine
 from keyscore_plugin.samplers.refine import coarse_grid, refine_grid
 from keyscore_plugin.samplers.run import Run
 from keyscore_plugin.samplers.template import Choice, SamplerTemplate, frame_rows
+from keyscore_plugin.types import Candidates, Clips
 
 _ALIKE = (
     "no scene of the video scores above the others with the text, so the frames are spread evenly"
@@ -36,57 +39,35 @@ class ClipsSampler(SamplerTemplate):
     needs_text = True
 
     def _choose(self, run: Run) -> Choice:
-        config, request, source = self.config, run.request, run.source
         run.require_text()
         coarse = coarse_grid(run)
         grid, histograms = run.look_with_histograms(run.as_encoded(coarse.grid))
-        start_pts = source.start_pts_seconds
-        times = source.pts_seconds() - start_pts
         with stage("propose"):
             candidates = propose_features(
-                histograms, grid.indices, grid.pts_seconds, config.proposal
+                histograms, grid.indices, grid.pts_seconds, self.config.proposal
             )
-            scenes = segments(
-                histograms,
-                grid.pts_seconds - start_pts,
-                start_seconds=float(times[0]),
-                end_seconds=float(times[0]) + source.duration_seconds,
-                clusters=candidates.labels,
-                at_keyframes=coarse.grid.kind == "keyframes",
-                config=config.clips,
-            )
+            scenes = _scenes(run, grid, histograms, candidates, coarse.grid.kind)
         query = run.query(grid, candidates.rows)
         with stage("encode"):
-            n_encoded = max(coarse.encode.max_encoded, request.at_least)
+            n_encoded = max(coarse.encode.max_encoded, run.request.at_least)
             rows, embedded = encode_candidates_first(
                 grid, candidates, query.embeddings, run.encoder, n_encoded=n_encoded
             )
         refined = refine_grid(run, embedded, query, n_coarse=len(grid))
-        frames = refined.frames
+        frames, clusters = refined.frames, candidates.labels[rows[refined.rows]]
         with stage("score"):
             cosines = mean_cosine(frames, query.embeddings).cpu()
-            clips = score_segments(
-                scenes, cosines, frames.pts_seconds - start_pts, model=run.encoder.name
-            )
+            since_start = frames.pts_seconds - run.source.start_pts_seconds
+            clips = score_segments(scenes, cosines, since_start, model=run.encoder.name)
         with stage("select"):
-            chosen = any_k(
-                clips,
-                request.at_least,
-                times,
-                mode=config.clips.mode,
-                duration_seconds=source.duration_seconds,
-            )
-        pts_seconds = source.pts_seconds(chosen)
+            indices = _frames_of(clips, run)
+        pts_seconds = run.source.pts_seconds(indices)
         curves = frame_rows(
-            frames.indices,
-            frames.pts_seconds,
-            cluster=candidates.labels[rows[refined.rows]],
-            semantic=cosines,
-            total=cosines,
+            frames.indices, frames.pts_seconds, cluster=clusters, semantic=cosines, total=cosines
         )
         is_candidate = set(candidates.indices.tolist())
         return Choice(
-            indices=chosen,
+            indices=indices,
             pts_seconds=pts_seconds,
             scores=cosines[_nearest(frames.pts_seconds, pts_seconds)],
             looked_at=refined.looked_at,
@@ -98,6 +79,34 @@ class ClipsSampler(SamplerTemplate):
             fallback=None if len(clips) else _ALIKE,
             notes=refined.notes,
         )
+
+
+def _scenes(
+    run: Run, grid: ThumbnailStore, histograms: Tensor, candidates: Candidates, kind: GridKind
+) -> Clips:
+    """The scenes of the video, or of the part of it that frames are chosen from."""
+    start_pts, first = run.source.start_pts_seconds, run.source.pts_seconds([0])
+    start = float(first) - start_pts
+    return segments(
+        histograms,
+        grid.pts_seconds - start_pts,
+        start_seconds=start,
+        end_seconds=start + run.source.duration_seconds,
+        clusters=candidates.labels,
+        at_keyframes=kind == "keyframes",
+        config=run.config.clips,
+    )
+
+
+def _frames_of(clips: Clips, run: Run) -> Tensor:
+    """``(k,)`` indices of the frames that the budget takes from the clips."""
+    return any_k(
+        clips,
+        run.request.at_least,
+        run.source.pts_seconds() - run.source.start_pts_seconds,
+        mode=run.config.clips.mode,
+        duration_seconds=run.source.duration_seconds,
+    )
 
 
 def _nearest(times: Tensor, moments: Tensor) -> Tensor:
