@@ -60,7 +60,7 @@ class ClipsSampler(SamplerTemplate):
             since_start = frames.pts_seconds - run.source.start_pts_seconds
             clips = score_segments(scenes, cosines, since_start, model=run.encoder.name)
         with stage("select"):
-            indices = _frames_of(clips, run)
+            indices = frames_of(clips, run)
         pts_seconds = run.source.pts_seconds(indices)
         curves = frame_rows(
             frames.indices, frames.pts_seconds, cluster=clusters, semantic=cosines, total=cosines
@@ -98,7 +98,7 @@ def _scenes(
     )
 
 
-def _frames_of(clips: Clips, run: Run) -> Tensor:
+def frames_of(clips: Clips, run: Run) -> Tensor:
     """``(k,)`` indices of the frames that the budget takes from the clips."""
     return any_k(
         clips,
