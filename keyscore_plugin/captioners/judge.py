@@ -104,7 +104,7 @@ def clip_prompt(
 ) -> Any:
     """Build the inputs of a Video-LLM that is asked for clips, or is trained to name them.
 
-    Every frame is a video block of its own after its time as text, ``12.5 s:`` (the "temporal
+    Every frame is a separate video block after its time as text, ``12.5 s:`` (the "temporal
     prompts" of K-frames, which carry most of its gain). Where the model folds several frames into
     one visual token, the frame is repeated to fill the fold, so that no two are blended. The
     processor also gets the true time of each frame, for families that read it.
