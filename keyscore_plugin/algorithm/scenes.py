@@ -132,30 +132,80 @@ def score_segments(
     Raises:
         InputError: There is no frame, lengths differ, or a score is not finite.
     """
+    seen = scene_scores(scenes, scores, pts_seconds)
+    relevance = scene_relevance(seen, marks=marks, marks_share=marks_share)
+    return relevant_scenes(scenes, relevance, model=model)
+
+
+def scene_scores(scenes: Clips, scores: Tensor, pts_seconds: Tensor) -> Tensor:
+    """Score scenes by their frames; the arguments and errors are those of `score_segments`.
+
+    Returns:
+        ``(m,)`` float64 mean of the best third of each scene's frames, on the CPU. A scene without
+        a frame has the score of the nearest one.
+    """
     if len(scores) == 0 or len(scores) != len(pts_seconds):
         raise InputError(
             f"score_segments needs one score and one time for each of one frame or more, "
             f"got {len(scores)} and {len(pts_seconds)}"
         )
     require_finite(scores, "scores")
-    values, times = scores.double().cpu(), pts_seconds.double().cpu()
-    bounds = torch.searchsorted(times, torch.tensor([*scenes.starts, math.inf]).double()).tolist()
-    seen = torch.stack([_mark(values, first, stop) for first, stop in pairwise(bounds)])
+    values = scores.double().cpu()
+    return torch.stack([_mark(values, *rows) for rows in frames_of_scenes(scenes, pts_seconds)])
+
+
+def frames_of_scenes(scenes: Clips, pts_seconds: Tensor) -> list[tuple[int, int]]:
+    """The first frame of each scene and the one after its last; equal if it has none.
+
+    Args:
+        scenes: ``m`` scenes that follow one another, as `segments` returns them.
+        pts_seconds: ``(n,)`` times of the frames, rising, on the clock of the scenes.
+    """
+    starts = torch.tensor([*scenes.starts, math.inf], dtype=torch.float64)
+    return list(pairwise(torch.searchsorted(pts_seconds.double().cpu(), starts).tolist()))
+
+
+def scene_relevance(seen: Tensor, *, marks: Tensor | None = None, marks_share: float) -> Tensor:
+    """Relevance of scenes relative to the video: 1 at the best scene, 0 at the usual one.
+
+    Args:
+        seen: ``(m,)`` scores of the scenes by an encoder, of any scale.
+        marks: ``(m,)`` marks by a language model, of any scale, to mix in; or None.
+        marks_share: Share of the marks in the relevance.
+
+    Returns:
+        ``(m,)`` relevance, negative below the usual scene; 0 for all if all are alike.
+
+    Raises:
+        InputError: A mark is not finite.
+    """
     relevance = _relevance(seen)
-    if marks is not None:
-        require_finite(marks, "marks")
-        read = _relevance(marks.double().cpu())
-        relevance = _relevance((1 - marks_share) * relevance + marks_share * read)
-    weights = relevance.tolist()
-    kept = [scene for scene, weight in enumerate(weights) if weight >= _SECOND]
+    if marks is None:
+        return relevance
+    require_finite(marks, "marks")
+    read = _relevance(marks.double().cpu())
+    return _relevance((1 - marks_share) * relevance + marks_share * read)
+
+
+def relevant_scenes(scenes: Clips, relevance: Tensor, *, model: str) -> Clips:
+    """Keep the scenes that have a priority by `priorities_of`, with their relevance as weight."""
+    weights, priorities = relevance.tolist(), priorities_of(relevance)
+    kept = [scene for scene, priority in enumerate(priorities) if priority is not None]
     return Clips(
         starts=tuple(scenes.starts[scene] for scene in kept),
         ends=tuple(scenes.ends[scene] for scene in kept),
         weights=tuple(weights[scene] for scene in kept),
-        priorities=tuple(1 if weights[scene] >= _FIRST else 2 for scene in kept),
+        priorities=tuple(priority for priority in priorities if priority is not None),
         reasons=tuple(scenes.reasons[scene] for scene in kept),
         origin="scored",
         model=model,
+    )
+
+
+def priorities_of(relevance: Tensor) -> tuple[int | None, ...]:
+    """Priority of each of ``(m,)`` relevances: 1 from 2/3 on, 2 from 1/3 on, else None."""
+    return tuple(
+        1 if value >= _FIRST else 2 if value >= _SECOND else None for value in relevance.tolist()
     )
 
 

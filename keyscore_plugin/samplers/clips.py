@@ -58,7 +58,7 @@ class ClipsSampler(SamplerTemplate):
             candidates = propose_features(
                 histograms, grid.indices, grid.pts_seconds, self.config.proposal
             )
-            scenes = _scenes(run, grid, histograms, candidates, coarse.grid.kind)
+            scenes = scenes_of(run, grid, histograms, candidates, coarse.grid.kind)
         query = run.query(grid, candidates.rows)
         with stage("encode"):
             n_encoded = max(coarse.encode.max_encoded, run.request.at_least)
@@ -132,22 +132,30 @@ class ClipsSampler(SamplerTemplate):
         with stage("caption"):
             captions = [
                 captioner.caption(grid[rows].since(start_pts)).text
-                for rows in _rows_of(scenes, grid.pts_seconds - start_pts)
+                for rows in rows_of(scenes, grid.pts_seconds - start_pts)
             ]
         with stage("score"):
             return replace(scenes, reasons=tuple(captions)), scorer.score(query.text, captions)
 
 
-def _rows_of(scenes: Clips, times: Tensor) -> Iterator[Tensor]:
-    """For each scene some of its rows among the ``(n,)`` times, evenly; at least one."""
+def rows_of(scenes: Clips, times: Tensor, *, n_frames: int | None = None) -> Iterator[Tensor]:
+    """For each scene some of its rows among the ``(n,)`` times, evenly; at least one.
+
+    Args:
+        scenes: Scenes, or other stretches of the video.
+        times: ``(n,)`` times of the frames, rising.
+        n_frames: Most rows of a scene; None gives as many as a captioner sees of a scene.
+    """
     for start, end in zip(scenes.starts, scenes.ends, strict=True):
         bounds = torch.tensor([start, end], dtype=torch.float64)
         first, stop = torch.searchsorted(times, bounds).tolist()
         first = min(first, len(times) - 1)
-        yield first + uniform_indices(times[first : max(stop, first + 1)], _CAPTIONED_FRAMES)
+        yield first + uniform_indices(
+            times[first : max(stop, first + 1)], n_frames or _CAPTIONED_FRAMES
+        )
 
 
-def _scenes(
+def scenes_of(
     run: Run, grid: ThumbnailStore, histograms: Tensor, candidates: Candidates, kind: GridKind
 ) -> Clips:
     """The scenes of the video, or of the part of it that frames are chosen from."""

@@ -1,8 +1,8 @@
 """The part of a sampler's call that is the same for all: open, choose, report."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,6 +67,29 @@ def frame_rows(indices: Tensor, pts_seconds: Tensor, **columns: Tensor) -> tuple
     columns = {"index": indices, "pts_seconds": pts_seconds, **columns}
     rows = zip(*(column.tolist() for column in columns.values()), strict=True)
     return tuple(ScoredFrame(**dict(zip(columns, row, strict=True))) for row in rows)
+
+
+@contextmanager
+def one_memory_error(name: str, path: str) -> Iterator[None]:
+    """Raise one error if the memory of a GPU ends inside the block.
+
+    Args:
+        name: Name of the sampler.
+        path: Name of the video.
+
+    Raises:
+        MemoryEndedError: The device does not hold what the block needs.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        raise MemoryEndedError(
+            f"the memory of the device does not hold what {name} needs to choose frames of {path}; "
+            "free some of it, give a grid of fewer max_frames or a smaller short_side, or use "
+            "device='cpu'"
+        ) from error
 
 
 class SamplerTemplate(Sampler, ABC):
@@ -163,7 +186,8 @@ class SamplerTemplate(Sampler, ABC):
                 source = open_video(video, decoder=self.decoder, fps=fps)
             if source is not video:
                 stack.enter_context(source)
-            choice = self._choose_in_memory(self.run_on(source, request))
+            with one_memory_error(self.name, source.path):
+                choice = self._choose(self.run_on(source, request))
             return self._selection(source, request, choice, stopwatch.seconds())
 
     def run_on(self, source: VideoSource, request: SelectionRequest) -> Run:
@@ -213,23 +237,6 @@ class SamplerTemplate(Sampler, ABC):
             seconds=seconds,
             notes=source.notes + choice.query.notes + choice.notes + request.notes(choice.scores),
         )
-
-    def _choose_in_memory(self, run: Run) -> Choice:
-        """`_choose`, with one error if the memory of a GPU ends.
-
-        Raises:
-            MemoryEndedError: The device does not hold what the choice needs.
-        """
-        try:
-            return self._choose(run)
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-            raise MemoryEndedError(
-                f"the memory of the device does not hold what {self.name} needs to choose "
-                f"frames of {run.source.path}; free some of it, give a grid of fewer max_frames or "
-                "a smaller short_side, or use device='cpu'"
-            ) from error
 
     def _settings(self) -> dict[str, Any]:
         """The settings that `Selection.config` records."""

@@ -12,7 +12,7 @@ from keyscore_plugin.captioners.relevance import MARKS, PROMPT, RelevanceScorer,
 from keyscore_plugin.errors import InputError, ModelError
 from tests.support.colour_encoder import ColourEncoder
 from tests.support.requires import require_or_skip
-from tests.support.tiny.tokenizer import VOCABULARY, byte_tokenizer
+from tests.support.tiny.llama import save_llama
 
 pytestmark = pytest.mark.slow
 
@@ -21,22 +21,7 @@ pytestmark = pytest.mark.slow
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Llama of random weights and its tokenizer of one token a byte."""
     require_or_skip("transformers")
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        max_position_embeddings=1024,
-        initializer_range=0.5,
-    )
-    path = tmp_path_factory.mktemp("llama")
-    LlamaForCausalLM(config).save_pretrained(path)
-    byte_tokenizer([]).save_pretrained(path)
-    return path
+    return save_llama(tmp_path_factory.mktemp("llama"))
 
 
 @pytest.fixture(scope="module")
