@@ -17,6 +17,12 @@ Row = dict[str, Any]
 
 # K-frames, section 3: a relevance of 1 to 5; from 4.9 on a clip has priority 1, from 4.3 on 2.
 _FIRST, _SECOND = 4.9, 4.3
+# Names of the data in a folder; `keyscore_trl.build` writes the first two.
+DATA_FILES: dict[Stage, str] = {
+    "1": "grounding.jsonl",
+    "2": "clips.jsonl",
+    "rl": "questions.jsonl",
+}
 _LAYOUTS = {
     "1": '{"video", "start", "end", "caption"}, or "query" and "relevance" instead of "caption"',
     "2": '{"video", "query", "clips": [{"start", "end", "priority", "reason"}, ...]}',
@@ -74,12 +80,13 @@ def read_rows(path: Path, stage: Stage) -> list[Row]:
     - Stage 1 (grounding). A line with ``start``, ``end`` (seconds) and ``caption`` gives two rows:
       the query is the caption and the answer its clip; and the query names the times and the
       answer has the caption as the reason. A line with ``query`` and ``relevance`` (1 to 5) asks
-      whether the query needs the clip: priority 1 from 4.9 on, 2 from 4.3 on, else no clip.
+      whether the query needs the clip. The answer has its ``priority``: 1, 2, or null for no clip.
+      Without that key it is 1 from a relevance of 4.9 on, 2 from 4.3 on, else null.
     - Stage 2. ``query`` and ``clips``, each with ``start``, ``end``, ``priority`` and ``reason``.
     - RL. ``question``, ``options`` and ``answer``, the number of the right option from 0 on.
 
     Args:
-        path: JSON Lines file.
+        path: JSON Lines file, or a folder with one of each stage, see `DATA_FILES`.
         stage: Stage of the training.
 
     Returns:
@@ -89,6 +96,8 @@ def read_rows(path: Path, stage: Stage) -> list[Row]:
     Raises:
         InputError: The file cannot be read, has no line, or a line has another form.
     """
+    if path.is_dir():
+        path = path / DATA_FILES[stage]
     try:
         lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -120,7 +129,7 @@ def _rows_of_line(line: str, stage: Stage, path: Path, number: int) -> list[Row]
 def _grounding_rows(video: str, item: Mapping[str, Any]) -> Iterator[Row]:
     start, end = float(item["start"]), float(item["end"])
     when = f"from {start:.1f} s to {end:.1f} s"
-    if "caption" in item:
+    if item.get("caption") is not None:
         caption = _sentence(item["caption"])
         yield _row(video, caption, [(start, end, 1, "")])
         yield _row(video, f"What happens {when}?", [(start, end, 1, caption)])
@@ -128,8 +137,9 @@ def _grounding_rows(video: str, item: Mapping[str, Any]) -> Iterator[Row]:
     relevance = float(item["relevance"])
     if not 1 <= relevance <= 5:
         raise InputError(f"a relevance lies between 1 and 5, got {relevance}")
-    priority = 1 if relevance >= _FIRST else 2
-    clips = [(start, end, priority, "")] if relevance >= _SECOND else []
+    by_relevance = 1 if relevance >= _FIRST else 2 if relevance >= _SECOND else None
+    priority = item.get("priority", by_relevance)
+    clips = [] if priority is None else [(start, end, int(priority), "")]
     yield _row(video, f"{_sentence(item['query'])} Consider only the part {when}.", clips)
 
 

@@ -1,7 +1,9 @@
 """Train a Video-LLM to name the clips that a question needs, in the stages of K-frames.
 
-python -m keyscore_trl.clips sft --stage 1 --data grounding.jsonl --model ID --out DIR1
-python -m keyscore_trl.clips sft --stage 2 --data clips.jsonl --model DIR1 --out DIR2
+python -m keyscore_trl.clips build --manifest M.jsonl --captioner ID --scorer ID --encoder E \\
+    --out DATA
+python -m keyscore_trl.clips sft --stage 1 --data DATA --model ID --out DIR1
+python -m keyscore_trl.clips sft --stage 2 --data DATA --model DIR1 --out DIR2
 python -m keyscore_trl.clips rl --data questions.jsonl --model DIR2 --answerer ID --out DIR3
 
 Give the same command again to resume. Several processes: torchrun --nproc-per-node N -m ...
@@ -15,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from keyscore_plugin.errors import KeyScoreError
+from keyscore_trl.build import BuildConfig, build
 from keyscore_trl.curriculum import RewardConfig, RunConfig, train_rl, train_sft
 
 _HELP = {
-    "data": "JSON Lines file",
+    "data": "JSON Lines file, or a folder that build wrote",
     "model": "policy to start from: a model id, a folder, or the folder of a PEFT adapter",
     "out": "folder of the run",
     "looked_at": "uniform frames that the policy sees",
@@ -35,14 +38,27 @@ _HELP = {
     "beta": "weight of the KL to the policy at the start",
     "num_generations": "completions of a prompt",
     "max_new_tokens": "most tokens of a completion",
+    "manifest": "JSON Lines file or CSV: a video and a question in each line",
+    "captioner": "what writes captions: labels, or the id or folder of a Video-LLM",
+    "scorer": "language model that marks captions: an id or a folder",
+    "scorer_share": "share of the marks in the relevance; the rest is the encoder's",
+    "encoder": "what compares frames and questions: conse, or the id or folder of an encoder",
 }
+_VIDEOS_LACK = 4  # the exit code of `keyscore batch` in the same case
 _RL_RATE = 1e-6  # K-frames, section 3
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one stage; returns the exit code: 0, 2 for what cannot be used, 130 if interrupted."""
+    """Build data or run one stage.
+
+    Returns:
+        The exit code: 0, 2 for what cannot be used, 4 if the data lacks some videos because of an
+        error, 130 if interrupted.
+    """
     options = _parser().parse_args(argv)
     try:
+        if options.command == "build":
+            return _VIDEOS_LACK if build(_config(BuildConfig, options)) else 0
         if options.command == "sft":
             train_sft(_config(RunConfig, options))
         else:
@@ -63,11 +79,13 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True)
+    builder = commands.add_parser("build", help="label the scenes of videos: data for sft")
     sft = commands.add_parser("sft", help="supervised training: grounding (1), clips (2)")
     sft.add_argument("--stage", choices=("1", "2"), required=True, help="stage of the training")
     rl = commands.add_parser("rl", help="GRPO with the reward of a frozen answerer")
     rl.set_defaults(stage="rl")
-    for command, configs in ((sft, (RunConfig,)), (rl, (RunConfig, RewardConfig))):
+    rows = ((builder, (BuildConfig,)), (sft, (RunConfig,)), (rl, (RunConfig, RewardConfig)))
+    for command, configs in rows:
         for config in configs:
             _add_options(command, config)
     rl.set_defaults(rate=_RL_RATE)
