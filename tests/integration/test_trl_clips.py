@@ -35,9 +35,8 @@ from tests.support.requires import require_or_skip
 # TRL 1.16 asks transformers for names that version 5.23 renamed.
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*:FutureWarning")
 
-LOOKED_AT = 8
-# GRPO starts where about half of what is sampled can be parsed.
-SFT_STEPS, RL_FROM, RL_STEPS = 100, 80, 25
+LOOKED_AT = 4
+SFT_STEPS, RL_STEPS = 60, 24
 SITE = Path(__file__).parents[1] / "support" / "site"
 
 
@@ -111,8 +110,8 @@ def _iou(text: str, second: int) -> float:
 
 @pytest.fixture(scope="module")
 def taught(root: Path) -> Path:
-    """A policy after SFT, and its checkpoints."""
-    assert sft(root, "sft", "--steps", str(SFT_STEPS), "--save-every", str(RL_FROM)) == 0
+    """A policy after SFT."""
+    assert sft(root, "sft", "--steps", str(SFT_STEPS), "--rate", "4e-3") == 0
     return root / "sft"
 
 
@@ -126,12 +125,12 @@ def improve(root: Path, policy: Path, out: str, *, steps: int) -> list[float]:
             out=root / out,
             looked_at=LOOKED_AT,
             steps=steps,
-            batch=16,
-            rate=5e-4,
+            batch=32,
+            rate=1e-3,
             train_vision=True,
             save_every=2,
         ),
-        RewardConfig(answerer="", num_frames=2, num_generations=4, max_new_tokens=40),
+        RewardConfig(answerer="", num_frames=2, max_new_tokens=40),
         answerer=Brightness(),
     )
     return log_of(root / out, "reward")
@@ -147,9 +146,9 @@ def test_sft_teaches_what_the_video_shows(root: Path, taught: Path) -> None:
 
 
 @pytest.mark.slow
-def test_grpo_improves_a_policy_that_is_half_taught(root: Path, taught: Path) -> None:
-    rewards = improve(root, taught / f"checkpoint-{RL_FROM}", "rl", steps=RL_STEPS)
-    assert fmean(rewards[-5:]) - fmean(rewards[:5]) >= 0.15, rewards
+def test_grpo_improves_what_sft_taught(root: Path, taught: Path) -> None:
+    rewards = improve(root, taught, "rl", steps=RL_STEPS)
+    assert fmean(rewards[-4:]) - fmean(rewards[:4]) >= 0.15, rewards
     assert len(log_of(root / "rl", "uniform_reward")) == RL_STEPS
     assert abs(log_of(root / "rl", "kl")[0]) < 1e-6
 
@@ -173,10 +172,9 @@ def test_sft_that_was_killed_takes_the_same_next_steps(root: Path) -> None:
 
 @pytest.mark.slow
 def test_grpo_that_was_killed_takes_the_same_next_steps(root: Path, taught: Path) -> None:
-    policy = taught / f"checkpoint-{RL_FROM}"
-    whole = improve(root, policy, "rl-whole", steps=4)
+    whole = improve(root, taught, "rl-whole", steps=4)
     shutil.copytree(root / "rl-whole" / "checkpoint-2", root / "rl-killed" / "checkpoint-2")
-    assert improve(root, policy, "rl-killed", steps=4) == whole
+    assert improve(root, taught, "rl-killed", steps=4) == whole
     same_next_steps(root / "rl-whole", root / "rl-killed")
 
 
