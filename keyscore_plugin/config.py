@@ -301,6 +301,11 @@ class ClipsConfig(_Settings):
             Ours.
         max_seconds: Most seconds of a scene; longer ones are divided evenly, because a moment that
             the text describes is a small part of a long take. Ours.
+        scorer: Folder or hub model id of a causal language model of transformers. The sampler's
+            captioner then writes a caption for each scene, and this model marks it from 1 to 5 with
+            the text; both take a generation per scene. None lets the encoder alone score.
+        scorer_share: Share of the marks in a scene's relevance; the rest is the encoder's. Ours,
+            not measured.
 
     Raises:
         InputError: A value is out of range.
@@ -310,10 +315,20 @@ class ClipsConfig(_Settings):
     contrast: float = 3.0
     min_seconds: float = 2.0
     max_seconds: float = 10.0
+    scorer: str | None = None
+    scorer_share: float = 0.5
 
     def __post_init__(self) -> None:
         _require_one_of(self, "mode", ClipMode)
-        _take_real(self, "contrast", "min_seconds", "max_seconds")
+        _take_real(self, "contrast", "min_seconds", "max_seconds", "scorer_share")
+        _require(
+            self.scorer is None or isinstance(self.scorer, str),
+            self,
+            f"scorer {shown(self.scorer)} is not the name of a language model",
+        )
+        _require(
+            0 <= self.scorer_share <= 1, self, f"scorer_share {self.scorer_share} is not in [0, 1]"
+        )
         _require(0 < self.contrast < float("inf"), self, f"contrast {self.contrast} is not > 0")
         _require(
             0 < 2 * self.min_seconds <= self.max_seconds < float("inf"),

@@ -101,7 +101,15 @@ def segments(
     )
 
 
-def score_segments(scenes: Clips, scores: Tensor, pts_seconds: Tensor, *, model: str) -> Clips:
+def score_segments(
+    scenes: Clips,
+    scores: Tensor,
+    pts_seconds: Tensor,
+    *,
+    model: str,
+    marks: Tensor | None = None,
+    marks_share: float = 0.5,
+) -> Clips:
     """Keep the scenes that a text is about, by their place among the scenes of the video.
 
     A scene scores as much as the best third of its frames. Its relevance is 1 at the best scene and
@@ -110,10 +118,12 @@ def score_segments(scenes: Clips, scores: Tensor, pts_seconds: Tensor, *, model:
     language model's marks; cosines of different texts and encoders have no common scale.
 
     Args:
-        scenes: ``m`` scenes, as `segments` returns them.
+        scenes: ``m`` scenes, as `segments` returns them; their reasons are kept.
         scores: ``(n,)`` score of each frame with the text, of any scale.
         pts_seconds: ``(n,)`` times of the frames, rising, on the clock of the scenes.
         model: Name of the encoder.
+        marks: ``(m,)`` marks of the scenes by a language model, of any scale, to mix in; or None.
+        marks_share: Share of the marks in the relevance.
 
     Returns:
         The scenes with a relevance of at least 1/3, which is their weight, of priority 1 from 2/3
@@ -130,22 +140,32 @@ def score_segments(scenes: Clips, scores: Tensor, pts_seconds: Tensor, *, model:
     require_finite(scores, "scores")
     values, times = scores.double().cpu(), pts_seconds.double().cpu()
     bounds = torch.searchsorted(times, torch.tensor([*scenes.starts, math.inf]).double()).tolist()
-    marks = torch.stack([_mark(values, first, stop) for first, stop in pairwise(bounds)])
-    best = marks.max()
-    usual = torch.minimum(marks.quantile(0.5), (marks.min() + best) / 2)
-    if best - usual <= _COSINE_NOISE:
-        return Clips(origin="scored", model=model)
-    relevance = ((marks - usual) / (best - usual)).tolist()
-    kept = [scene for scene, weight in enumerate(relevance) if weight >= _SECOND]
+    seen = torch.stack([_mark(values, first, stop) for first, stop in pairwise(bounds)])
+    relevance = _relevance(seen)
+    if marks is not None:
+        require_finite(marks, "marks")
+        read = _relevance(marks.double().cpu())
+        relevance = _relevance((1 - marks_share) * relevance + marks_share * read)
+    weights = relevance.tolist()
+    kept = [scene for scene, weight in enumerate(weights) if weight >= _SECOND]
     return Clips(
         starts=tuple(scenes.starts[scene] for scene in kept),
         ends=tuple(scenes.ends[scene] for scene in kept),
-        weights=tuple(relevance[scene] for scene in kept),
-        priorities=tuple(1 if relevance[scene] >= _FIRST else 2 for scene in kept),
-        reasons=("",) * len(kept),
+        weights=tuple(weights[scene] for scene in kept),
+        priorities=tuple(1 if weights[scene] >= _FIRST else 2 for scene in kept),
+        reasons=tuple(scenes.reasons[scene] for scene in kept),
         origin="scored",
         model=model,
     )
+
+
+def _relevance(marks: Tensor) -> Tensor:
+    """``(m,)`` place of each mark between the usual one, 0, and the best, 1; 0 if all are alike."""
+    best = marks.max()
+    usual = torch.minimum(marks.quantile(0.5), (marks.min() + best) / 2)
+    if best - usual <= _COSINE_NOISE:
+        return torch.zeros_like(marks)
+    return (marks - usual) / (best - usual)
 
 
 def _mark(values: Tensor, first: int, stop: int) -> Tensor:

@@ -104,7 +104,7 @@ def clip_prompt(
 ) -> Any:
     """Build the inputs of a Video-LLM that is asked for clips, or is trained to name them.
 
-    Every frame is a video block of its own after its time as text, ``12.5 s:`` (the "temporal
+    Every frame is a separate video block after its time as text, ``12.5 s:`` (the "temporal
     prompts" of K-frames, which carry most of its gain). Where the model folds several frames into
     one visual token, the frame is repeated to fill the fold, so that no two are blended. The
     processor also gets the true time of each frame, for families that read it.
@@ -141,12 +141,15 @@ def clip_prompt(
             "a Video-LLM of transformers, or sampler='clips', which needs none"
         )
     fold = frames_per_token(processor)
-    videos, metadata = [], []
-    for question in questions:
-        pixels = question.frames.pixels.to("cpu").permute(0, 3, 1, 2).contiguous()
-        for frame, seconds in zip(pixels, question.frames.pts_seconds, strict=True):
-            videos.append(frame[None].expand(fold, -1, -1, -1))
-            metadata.append(clock_metadata(seconds.expand(fold), question.duration_seconds))
+    videos = [
+        list(question.frames.pixels.to("cpu").permute(0, 3, 1, 2)[:, None].repeat(1, fold, 1, 1, 1))
+        for question in questions
+    ]
+    metadata = [
+        clock_metadata(seconds.expand(fold), question.duration_seconds)
+        for question in questions
+        for seconds in question.frames.pts_seconds
+    ]
     prompts = [_prompt(processor, question) for question in questions]
     inputs = call_processor(processor, prompts, videos, metadata)
     if completions is not None:

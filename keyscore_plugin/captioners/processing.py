@@ -39,15 +39,20 @@ def frames_per_token(processor: Any) -> int:
 
 
 def call_processor(
-    processor: Any, prompts: list[str], videos: list[Any], metadata: list[dict[str, Any]]
+    processor: Any,
+    prompts: list[str],
+    videos: list[list[Tensor]],
+    metadata: list[dict[str, Any]],
 ) -> Any:
     """Call a processor with frames that are already chosen.
 
     Args:
         processor: Processor of a Video-LLM.
         prompts: Prompt of each conversation, with a placeholder for each video.
-        videos: ``(n, 3, h, w)`` uint8 frames of each video, in the order of the placeholders.
-        metadata: Metadata of each video, as `keyscore_plugin.video.metadata` makes it.
+        videos: ``(n, 3, h, w)`` uint8 frames of each video of each prompt, in the order of the
+            placeholders.
+        metadata: Metadata of each video of all prompts, as `keyscore_plugin.video.metadata` makes
+            it.
 
     Returns:
         The inputs of the model, as a `BatchFeature` of tensors on the CPU.

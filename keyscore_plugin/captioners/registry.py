@@ -18,8 +18,8 @@ def load_captioner(
 
     Args:
         captioner: Name ``"labels"``, which needs no download, or one that an installed package
-            adds; the folder or the hub model id of a Video-LLM, or of a PEFT adapter that names its
-            Video-LLM; or a `Captioner` or None, which are returned unchanged.
+            adds; the folder or the hub model id of a Video-LLM; the folder of a PEFT adapter that
+            names its Video-LLM; or a `Captioner` or None, which are returned unchanged.
         device: Name of a device: ``"auto"`` (the GPU if there is one), ``"cpu"``, ``"cuda"``,
             ``"cuda:1"`` ...
         adapter: Folder or hub id of a PEFT adapter for the Video-LLM that ``captioner`` names, in

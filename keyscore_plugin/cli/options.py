@@ -60,8 +60,8 @@ def add_choice_options(parser: argparse.ArgumentParser) -> None:
         "--captioner",
         metavar="NAME",
         help="model that writes a caption if you give no text, and that kframes asks for clips: "
-        "the model id or folder of a Video-LLM or of a PEFT adapter for one; for captions also "
-        "labels (no download)",
+        "the model id or folder of a Video-LLM, or the folder of a PEFT adapter for one; for "
+        "captions also labels (no download)",
     )
     parser.add_argument(
         "--adapter",

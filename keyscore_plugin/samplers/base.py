@@ -109,8 +109,8 @@ def get_sampler(
             model id, a folder, ``"open_clip:..."``. It is loaded at the first call that needs it,
             so a sampler that reads no text loads none.
         captioner: A `Captioner`, or a name as `load_captioner` takes it: ``"labels"``, the model id
-            or folder of a Video-LLM or of a PEFT adapter for one. It writes the caption of calls
-            without a text; None writes none. ``"kframes"`` asks it for clips instead.
+            or folder of a Video-LLM, or the folder of a PEFT adapter for one. It writes the caption
+            of calls without a text; None writes none. ``"kframes"`` asks it for clips instead.
         decoder: Name of the decoder, as `open_video` takes it.
         device: Device of models and tensors: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"`` ...
 

@@ -11,13 +11,12 @@ import torch
 
 from keyscore_plugin._runtime.stopwatch import stage
 from keyscore_plugin.algorithm.scenes import segments
-from keyscore_plugin.algorithm.segments import any_k
 from keyscore_plugin.algorithm.snapping import snap
 from keyscore_plugin.captioners.clip_text import parse_clips
 from keyscore_plugin.captioners.judge import ClipQuestion, Judge, require_judge
 from keyscore_plugin.config import Guide
 from keyscore_plugin.errors import InputError, shown
-from keyscore_plugin.samplers.clips import ClipsSampler
+from keyscore_plugin.samplers.clips import ClipsSampler, frames_of
 from keyscore_plugin.samplers.grid import join_frames
 from keyscore_plugin.samplers.query import Query, SelectionRequest
 from keyscore_plugin.samplers.refine import coarse_grid
@@ -92,10 +91,9 @@ class KFramesSampler(ClipsSampler):
         self, run: Run, answer: ClipAnswer, judge: Judge, query: Query, frames: Frames
     ) -> Choice:
         """Frames of the clips, once these begin and end where scenes do."""
-        source, request = run.source, run.request
-        seconds = source.pts_seconds() - source.start_pts_seconds
+        source = run.source
         predicted = answer.to_clips(
-            start_seconds=float(seconds[0]),
+            start_seconds=float(source.pts_seconds()[0]) - source.start_pts_seconds,
             duration_seconds=source.duration_seconds,
             model=judge.name,
         )
@@ -104,17 +102,11 @@ class KFramesSampler(ClipsSampler):
             # The judge sees nothing between two of its frames.
             spacing = source.duration_seconds / len(frames)
             clips = snap(predicted, scenes, within_seconds=spacing)
-            rows = any_k(
-                clips,
-                request.at_least,
-                seconds,
-                mode=self.config.clips.mode,
-                duration_seconds=source.duration_seconds,
-            )
+            indices = frames_of(clips, run)
         return Choice(
-            indices=rows,
-            pts_seconds=source.pts_seconds(rows),
-            looked_at=GridInfo(self.config.grid.kind, n_first=n_grid, n_closer=len(frames)),
+            indices=indices,
+            pts_seconds=source.pts_seconds(indices),
+            looked_at=GridInfo(self.config.grid.kind, n_first=n_grid + len(frames)),
             query=query,
             clips=clips,
             notes=answer.notes,
@@ -147,9 +139,10 @@ def _query(request: SelectionRequest, guide: Guide) -> Query:
     """
     wants_caption, wants_question = request.texts(guide)
     if wants_caption and request.caption is None:
+        missing = "text" if guide == "given" else "caption"
         raise InputError(
-            "kframes asks a Video-LLM which clips a question needs, and no text was given; give a "
-            "question, or a caption that describes the frames you want"
+            f"kframes asks a Video-LLM which clips a text needs, and no {missing} was given; give "
+            "a question, or a caption that describes the frames you want"
         )
     return Query(
         caption=Caption(request.caption, "given") if wants_caption and request.caption else None,

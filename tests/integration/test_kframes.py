@@ -18,6 +18,7 @@ from tests.support.adapters import save_adapter
 from tests.support.lmms.assets import write_clips
 from tests.support.lmms.eval_requests import TinyTask, ask
 from tests.support.requires import require_or_skip
+from tests.support.tiny.read_back import prompt
 from tests.support.tiny.scripted import save_scripted, scripted
 
 pytestmark = pytest.mark.slow
@@ -126,6 +127,11 @@ def test_transformers_asks_the_model_that_answers_with_its_users_text() -> None:
     (selection,) = processor.last_selections
     assert answer == CLIP  # of the same weights, whatever they are asked
     assert (selection.question, selection.caption, selection.fallback) == (QUESTION, None, None)
+    inputs = processor.apply_chat_template(
+        messages, sampler="kframes", tokenize=True, return_dict=True, return_tensors="pt"
+    )
+    assert QUESTION in prompt(inputs, processor)
+    assert "the tree" not in prompt(inputs, processor)  # reasons are for people
     assert selection.clips is not None
     assert selection.clips.reasons == ("They ride <past> the tree.",)
     assert selection.clips.model == type(model).__name__

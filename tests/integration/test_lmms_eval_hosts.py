@@ -370,7 +370,7 @@ def test_vllm_builds_messages_of_the_chosen_frames_and_their_times(
         ("openai", "chat", {"pass_video_url": True}, "pass_video_url=True"),
         ("openai", "chat", {"pair": "duplicate"}, "single images"),
         ("internvl2", "simple", {}, "add it to model_args"),
-        ("internvl3", "simple", {"modality": "image"}, "with modality=video alone"),
+        ("internvl3", "simple", {"modality": "image"}, "reads videos only with modality=video"),
         ("qwen2_5_vl", "simple", {"batch_size": 4}, "batch_size=4"),
         ("qwen2_5_vl", "chat", {"sampler": "best"}, "unknown sampler 'best'"),
         ("qwen2_5_vl", "chat", {"sampler": None, "guide": "caption"}, "without a sampler"),

@@ -71,6 +71,7 @@ def theirs(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_an_installed_package_adds_to_every_registry(theirs: Path) -> None:
     said = run(
         theirs,
@@ -92,6 +93,7 @@ def test_an_installed_package_adds_to_every_registry(theirs: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_keyscore_list_names_the_package(theirs: Path) -> None:
     for options, usable in (("'--json'", None), ("'--json', '--check'", True)):
         said = run(theirs, f"from keyscore_plugin.cli.main import main; main(['list', {options}])")
@@ -130,6 +132,7 @@ def test_a_name_that_two_packages_claim_is_refused_with_both_named(theirs: Path)
     ]
 
 
+@pytest.mark.slow
 def test_a_package_that_does_not_load_breaks_its_own_names_alone(theirs: Path) -> None:
     (theirs / "raising.py").write_text("1 / 0\n")
     reasons = {
@@ -149,6 +152,7 @@ def test_a_package_that_does_not_load_breaks_its_own_names_alone(theirs: Path) -
         )
 
 
+@pytest.mark.slow
 def test_a_sampler_that_reads_no_text_loads_no_model_code() -> None:
     models = ("conse", "hf", "open_clip", "preprocess")
     said = run(

@@ -49,7 +49,7 @@ def cosines() -> Tensor:
     return torch.cat(images) @ torch.stack(texts).T
 
 
-def test_every_caption_finds_itspicture(cosines: Tensor) -> None:
+def test_every_caption_finds_its_picture(cosines: Tensor) -> None:
     assert cosines.argmax(0).tolist() == list(range(len(PICTURES)))
 
 
