@@ -35,8 +35,8 @@ from tests.support.requires import require_or_skip
 # TRL 1.16 asks transformers for names that version 5.23 renamed.
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*:FutureWarning")
 
-LOOKED_AT = 8
-SFT_STEPS, RL_STEPS = 60, 20
+LOOKED_AT = 4
+SFT_STEPS, RL_STEPS = 60, 24
 SITE = Path(__file__).parents[1] / "support" / "site"
 
 
@@ -125,12 +125,12 @@ def improve(root: Path, policy: Path, out: str, *, steps: int) -> list[float]:
             out=root / out,
             looked_at=LOOKED_AT,
             steps=steps,
-            batch=16,
-            rate=5e-4,
+            batch=32,
+            rate=1e-3,
             train_vision=True,
             save_every=2,
         ),
-        RewardConfig(answerer="", num_frames=2, num_generations=4, max_new_tokens=40),
+        RewardConfig(answerer="", num_frames=2, max_new_tokens=40),
         answerer=Brightness(),
     )
     return log_of(root / out, "reward")
@@ -148,7 +148,7 @@ def test_sft_teaches_what_the_video_shows(root: Path, taught: Path) -> None:
 @pytest.mark.slow
 def test_grpo_improves_what_sft_taught(root: Path, taught: Path) -> None:
     rewards = improve(root, taught, "rl", steps=RL_STEPS)
-    assert fmean(rewards[-5:]) - fmean(rewards[:5]) >= 0.15, rewards
+    assert fmean(rewards[-4:]) - fmean(rewards[:4]) >= 0.15, rewards
     assert len(log_of(root / "rl", "uniform_reward")) == RL_STEPS
     assert abs(log_of(root / "rl", "kl")[0]) < 1e-6
 
