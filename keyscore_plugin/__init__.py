@@ -4,13 +4,15 @@ What you call: `KeyScoreSampler`, or `get_sampler` with one of `list_samplers`, 
 video and returns a `Selection`. `open_video`, `load_encoder`, `load_captioner` and `VlmCaptioner`
 make its parts; `propose`, `score` and `select` are the three steps of the algorithm;
 `write_report` and `write_comparison` draw selections; `sample_video` gives a clip to try it on.
+`clip_prompt`, `parse_clips` and `format_clips` ask a Video-LLM for clips, or train it to name them.
 
-What you implement to extend it: `Sampler`, `Encoder`, `Captioner`, `VideoSource`. A package that
-names its class in one of the entry-point groups of `keyscore_plugin.registries` adds it by name.
+What you implement to extend it: `Sampler`, `Encoder`, `Captioner`, `Judge`, `VideoSource`. A
+package that names its class in one of the entry-point groups of `keyscore_plugin.registries` adds
+it by name.
 
 What flows between the steps: `VideoFacts`, `Frames`, `Embeddings`, `TextEmbedding`, `Candidates`,
-`FrameScores`, and last the `Selection`. `SamplerConfig` holds the settings, one config for each
-stage. Every error is a `KeyScoreError`.
+`FrameScores`, `Clips`, and last the `Selection`. `SamplerConfig` holds the settings, one config
+for each stage. Every error is a `KeyScoreError`.
 
 Example:
     >>> from keyscore_plugin import get_sampler, sample_video
@@ -28,11 +30,15 @@ if TYPE_CHECKING:
     from keyscore_plugin.algorithm.selection import select
     from keyscore_plugin.algorithm.stacfp import propose
     from keyscore_plugin.captioners.base import Captioner
+    from keyscore_plugin.captioners.clip_text import format_clips, parse_clips
+    from keyscore_plugin.captioners.judge import ClipQuestion, Judge, clip_prompt
     from keyscore_plugin.captioners.registry import load_captioner
     from keyscore_plugin.captioners.vlm import VlmCaptioner
     from keyscore_plugin.config import (
+        ClipsConfig,
         EncodeConfig,
         GridConfig,
+        JudgeConfig,
         ProposalConfig,
         SamplerConfig,
         ScoreConfig,
@@ -55,10 +61,13 @@ if TYPE_CHECKING:
     from keyscore_plugin.types import (
         Candidates,
         Caption,
+        ClipAnswer,
+        Clips,
         Embeddings,
         Frames,
         FrameScores,
         GridInfo,
+        PredictedClip,
         ScoredFrame,
         Selection,
         TextEmbedding,
@@ -72,6 +81,10 @@ __all__ = [
     "Candidates",
     "Caption",
     "Captioner",
+    "ClipAnswer",
+    "ClipQuestion",
+    "Clips",
+    "ClipsConfig",
     "Embeddings",
     "EncodeConfig",
     "Encoder",
@@ -80,11 +93,14 @@ __all__ = [
     "GridConfig",
     "GridInfo",
     "InputError",
+    "Judge",
+    "JudgeConfig",
     "KeyScoreError",
     "KeyScoreSampler",
     "MemoryEndedError",
     "MissingDependencyError",
     "ModelError",
+    "PredictedClip",
     "ProposalConfig",
     "Sampler",
     "SamplerConfig",
@@ -99,11 +115,14 @@ __all__ = [
     "VideoSource",
     "VlmCaptioner",
     "__version__",
+    "clip_prompt",
+    "format_clips",
     "get_sampler",
     "list_samplers",
     "load_captioner",
     "load_encoder",
     "open_video",
+    "parse_clips",
     "propose",
     "sample_video",
     "score",
@@ -118,19 +137,26 @@ _PLACES = {
     "Candidates": "keyscore_plugin.types:Candidates",
     "Caption": "keyscore_plugin.types:Caption",
     "Captioner": "keyscore_plugin.captioners.base:Captioner",
+    "ClipAnswer": "keyscore_plugin.types:ClipAnswer",
+    "ClipQuestion": "keyscore_plugin.captioners.judge:ClipQuestion",
+    "Clips": "keyscore_plugin.types:Clips",
+    "ClipsConfig": "keyscore_plugin.config:ClipsConfig",
     "Embeddings": "keyscore_plugin.types:Embeddings",
     "EncodeConfig": "keyscore_plugin.config:EncodeConfig",
     "Encoder": "keyscore_plugin.encoders.base:Encoder",
     "FrameScores": "keyscore_plugin.types:FrameScores",
     "Frames": "keyscore_plugin.types:Frames",
     "GridConfig": "keyscore_plugin.config:GridConfig",
+    "GridInfo": "keyscore_plugin.types:GridInfo",
     "InputError": "keyscore_plugin.errors:InputError",
+    "Judge": "keyscore_plugin.captioners.judge:Judge",
+    "JudgeConfig": "keyscore_plugin.config:JudgeConfig",
     "KeyScoreError": "keyscore_plugin.errors:KeyScoreError",
     "KeyScoreSampler": "keyscore_plugin.samplers.keyscore:KeyScoreSampler",
-    "GridInfo": "keyscore_plugin.types:GridInfo",
     "MemoryEndedError": "keyscore_plugin.errors:MemoryEndedError",
     "MissingDependencyError": "keyscore_plugin.errors:MissingDependencyError",
     "ModelError": "keyscore_plugin.errors:ModelError",
+    "PredictedClip": "keyscore_plugin.types:PredictedClip",
     "ProposalConfig": "keyscore_plugin.config:ProposalConfig",
     "Sampler": "keyscore_plugin.samplers.base:Sampler",
     "SamplerConfig": "keyscore_plugin.config:SamplerConfig",
@@ -144,11 +170,14 @@ _PLACES = {
     "VideoInput": "keyscore_plugin.video.source:VideoInput",
     "VideoSource": "keyscore_plugin.video.source:VideoSource",
     "VlmCaptioner": "keyscore_plugin.captioners.vlm:VlmCaptioner",
+    "clip_prompt": "keyscore_plugin.captioners.judge:clip_prompt",
+    "format_clips": "keyscore_plugin.captioners.clip_text:format_clips",
     "get_sampler": "keyscore_plugin.samplers.base:get_sampler",
     "list_samplers": "keyscore_plugin.samplers.base:list_samplers",
     "load_captioner": "keyscore_plugin.captioners.registry:load_captioner",
     "load_encoder": "keyscore_plugin.encoders.registry:load_encoder",
     "open_video": "keyscore_plugin.video.source:open_video",
+    "parse_clips": "keyscore_plugin.captioners.clip_text:parse_clips",
     "propose": "keyscore_plugin.algorithm.stacfp:propose",
     "sample_video": "keyscore_plugin.video.samples:sample_video",
     "score": "keyscore_plugin.algorithm.scoring:score",

@@ -11,6 +11,7 @@ from keyscore_plugin._runtime.names import hint
 from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.types.numbers import is_real, is_whole, plain
 
+ClipMode = Literal["auto", "focused", "hybrid"]
 GridKind = Literal["fps", "keyframes", "refine"]
 Guide = Literal["given", "caption", "question", "both"]
 Policy = Literal["coverage", "top"]
@@ -286,6 +287,87 @@ class SelectConfig(_Settings):
 
 
 @dataclass(frozen=True, slots=True)
+class ClipsConfig(_Settings):
+    """The samplers that choose clips first: how a video is cut, and where the frames go.
+
+    Attributes:
+        mode: Places of the frames: ``"focused"``, inside of the clips; ``"hybrid"``, some outside,
+            so that no gap is longer than three times that of uniform sampling; ``"auto"``, focused
+            below 16 frames, else hybrid. K-frames is focused at 8 frames and hybrid at 32 and 64.
+        contrast: Least change of colours at a border of two scenes, as a multiple of the usual
+            change around it; half of it where STACFP's cluster changes, too. Ours: from 2 to 5, all
+            cuts of the tuning split of evals/needle are found.
+        min_seconds: Least duration of a scene; of borders that are closer, the stronger stays.
+            Ours.
+        max_seconds: Most seconds of a scene; longer ones are divided evenly, because a moment that
+            the text describes is a small part of a long take. Ours.
+        scorer: Folder or hub model id of a causal language model of transformers. The sampler's
+            captioner then writes a caption for each scene, and this model marks it from 1 to 5 with
+            the text; both take a generation per scene. None lets the encoder alone score.
+        scorer_share: Share of the marks in a scene's relevance; the rest is the encoder's. Ours,
+            not measured.
+
+    Raises:
+        InputError: A value is out of range.
+    """
+
+    mode: ClipMode = "auto"
+    contrast: float = 3.0
+    min_seconds: float = 2.0
+    max_seconds: float = 10.0
+    scorer: str | None = None
+    scorer_share: float = 0.5
+
+    def __post_init__(self) -> None:
+        _require_one_of(self, "mode", ClipMode)
+        _take_real(self, "contrast", "min_seconds", "max_seconds", "scorer_share")
+        _require(
+            self.scorer is None or isinstance(self.scorer, str),
+            self,
+            f"scorer {shown(self.scorer)} is not the name of a language model",
+        )
+        _require(
+            0 <= self.scorer_share <= 1, self, f"scorer_share {self.scorer_share} is not in [0, 1]"
+        )
+        _require(0 < self.contrast < float("inf"), self, f"contrast {self.contrast} is not > 0")
+        _require(
+            0 < 2 * self.min_seconds <= self.max_seconds < float("inf"),
+            self,
+            f"min_seconds {self.min_seconds} and max_seconds {self.max_seconds} are not positive, "
+            "or the second is not at least twice the first",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeConfig(_Settings):
+    """The question for clips that ``kframes`` asks a Video-LLM.
+
+    Attributes:
+        num_frames: Frames that it sees, evenly in time. Ours: the paper trains with 256, which cost
+            a Qwen2.5-VL about 39,000 tokens; 64 cost 10,000.
+        short_side: Pixels of a frame's shorter side. Ours: a 16:9 frame costs 144 visual tokens in
+            Qwen2.5-VL, the least that its processor allows, and 84 in Qwen3-VL.
+        max_new_tokens: Most tokens of its answer. Ours: room for ten clips; an answer that is cut
+            off keeps its whole clips.
+
+    Raises:
+        InputError: A value is out of range.
+    """
+
+    num_frames: int = 64
+    short_side: int = 224
+    max_new_tokens: int = 512
+
+    def __post_init__(self) -> None:
+        _take_whole(self, "num_frames", "short_side", "max_new_tokens")
+        _require(self.num_frames >= 1, self, f"num_frames {self.num_frames} is not >= 1")
+        _require(self.short_side >= 16, self, f"short_side {self.short_side} is not >= 16")
+        _require(
+            self.max_new_tokens >= 1, self, f"max_new_tokens {self.max_new_tokens} is not >= 1"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class SamplerConfig(_Settings):
     """The settings of a sampler, one part per stage; a part may be given as a dict.
 
@@ -295,6 +377,8 @@ class SamplerConfig(_Settings):
         encode: The frames that are embedded.
         score: Scores by KeyScore.
         select: The rule that turns scores into a selection.
+        clips: The scenes of the sampler ``clips``, and where it takes frames from them.
+        judge: The frames that ``kframes`` shows a Video-LLM, and the length of its answer.
         guide: The text that scores: the ``"given"`` one (the caption if both are given, a generated
             caption if neither is), always the ``"caption"`` (given or generated), the
             ``"question"``, or ``"both"`` (mean of the two total scores).
@@ -308,6 +392,8 @@ class SamplerConfig(_Settings):
     encode: EncodeConfig = field(default_factory=EncodeConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
     select: SelectConfig = field(default_factory=SelectConfig)
+    clips: ClipsConfig = field(default_factory=ClipsConfig)
+    judge: JudgeConfig = field(default_factory=JudgeConfig)
     guide: Guide = "given"
 
     def __post_init__(self) -> None:
@@ -336,4 +422,6 @@ _STAGES: dict[str, type[_Settings]] = {
     "encode": EncodeConfig,
     "score": ScoreConfig,
     "select": SelectConfig,
+    "clips": ClipsConfig,
+    "judge": JudgeConfig,
 }

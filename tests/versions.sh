@@ -30,7 +30,7 @@ for version in ${VERSIONS:-4.57.6 5.0.0 newest}; do
     tests/integration/test_tiny_models.py tests/integration/test_transformers_*.py \
     tests/integration/test_qwen_vl_utils*.py \
     tests/contract/test_encoders.py tests/unit/encoders/test_encoders.py \
-    tests/unit/captioners/test_captioners.py \
+    tests/unit/captioners/test_captioners.py tests/unit/captioners/test_judge.py \
     "$@" || failed="$failed $version"
 done
 

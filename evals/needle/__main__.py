@@ -12,11 +12,12 @@ from evals.harness.main import main as run_main
 from evals.needle.protocol import NeedleEvaluation
 from evals.needle.qvhighlights import read_qvhighlights
 from evals.needle.sources import CACHE, SPLITS, get_split, make_videos
+from keyscore_plugin.video.samples.joined import NeedleVideo
 
 # All but katna and katna-fixed, which read every frame again for every budget.
 SAMPLERS = (
     "uniform,random,iframes,stacfp,maxinfo,"
-    "topk,aks,aks-paper,bolt,mdp3,qframe,focus,wfs-sb,keyscore"
+    "topk,aks,aks-paper,bolt,mdp3,qframe,focus,wfs-sb,clips,keyscore"
 )
 
 
@@ -29,6 +30,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         num_frames="1,2,4,8,16,32,64",
         encoder="conse",
     )
+    add_dataset(parser)
+    return run_main(parser.parse_args(argv), _make)
+
+
+def _make(options: argparse.Namespace, setup: Setup) -> NeedleEvaluation:
+    return NeedleEvaluation(options.dataset, read_videos(options), seed=setup.seed)
+
+
+def add_dataset(parser: argparse.ArgumentParser) -> None:
+    """Add what `read_videos` reads."""
     parser.add_argument(
         "--dataset",
         choices=[*SPLITS, "qvhighlights"],
@@ -37,17 +48,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         "both), or QVHighlights, whose files must be there",
     )
     parser.set_defaults(root=CACHE)
-    return run_main(parser.parse_args(argv), _make)
 
 
-def _make(options: argparse.Namespace, setup: Setup) -> NeedleEvaluation:
+def read_videos(options: argparse.Namespace) -> list[NeedleVideo]:
+    """The videos of a data set, joined if it is a split.
+
+    Raises:
+        InputError: A file is missing, or a line has another format.
+    """
     if options.dataset == "qvhighlights":
-        videos = read_qvhighlights(options.root, left_out=names(options.leave_out))
-    else:
-        split = get_split(options.dataset)
-        making = make_videos(split, options.root)
-        videos = list(tqdm(making, total=split.n_videos, desc="join", unit="video"))
-    return NeedleEvaluation(options.dataset, videos, seed=setup.seed)
+        return read_qvhighlights(options.root, left_out=names(options.leave_out))
+    split = get_split(options.dataset)
+    making = make_videos(split, options.root)
+    return list(tqdm(making, total=split.n_videos, desc="join", unit="video"))
 
 
 if __name__ == "__main__":

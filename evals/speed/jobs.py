@@ -1,9 +1,9 @@
 """The jobs that are measured on a whole video; each takes a path and a decoder.
 
-`decode` is the floor: it reads the thumbnails of the 2 fps grid and nothing else. `stacfp` and
-`keyscore` are whole calls of the samplers; `keyscore` has an encoder that costs nothing, so that
-its cost is everything except the encoder. All jobs run on the CPU; `evals.speed.gpu` measures a
-GPU.
+`decode` is the floor: it reads the thumbnails of the 2 fps grid and nothing else. `stacfp`,
+`keyscore` and `clips` are whole calls of the samplers; the last two have an encoder that costs
+nothing, so that their cost is everything except the encoder. All jobs run on the CPU;
+`evals.speed.gpu` measures a GPU.
 """
 
 from collections.abc import Callable, Mapping
@@ -69,6 +69,11 @@ def keyscore(video: str, decoder: str) -> Report:
     return _report(_sampler("keyscore", decoder)(video, num_frames=8, caption="anything"))
 
 
+def clips(video: str, decoder: str) -> Report:
+    """Call `clips` with a caption and an encoder that costs nothing."""
+    return _report(_sampler("clips", decoder)(video, num_frames=8, caption="anything"))
+
+
 def keyframes(video: str, decoder: str) -> Report:
     """Call `stacfp` on the codec's keyframes."""
     return _report(_sampler("stacfp", decoder, _KEYFRAMES)(video))
@@ -91,7 +96,8 @@ def decord_1fps(video: str, decoder: str) -> Report:
 
 
 JOBS: Mapping[str, Job] = {
-    job.__name__: job for job in (nothing, decode, stacfp, keyscore, keyframes, refine, decord_1fps)
+    job.__name__: job
+    for job in (nothing, decode, stacfp, keyscore, clips, keyframes, refine, decord_1fps)
 }
 
 

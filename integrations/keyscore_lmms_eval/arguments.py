@@ -63,8 +63,9 @@ class SamplerArguments:
             model's own. If the model folds two frames into one visual token, ``pair="duplicate"``
             and ``"neighbor"`` show half as many keyframes.
         encoder: (``sampler_encoder``) Encoder as `keyscore_plugin.get_sampler` takes it.
-        captioner: (``sampler_captioner``) Captioner for guides that need a caption: ``"model"``,
-            the model that is evaluated, or a name as `keyscore_plugin.get_sampler` takes it.
+        captioner: (``sampler_captioner``) Captioner for guides that need a caption, and the
+            Video-LLM that ``kframes`` asks for clips: ``"model"``, the model that is evaluated, or
+            a name as `keyscore_plugin.get_sampler` takes it.
         guide: Text that scores: ``"question"``, ``"caption"`` or ``"both"``.
         pair: What fills a visual token of two frames: ``"duplicate"``, ``"neighbor"``, ``"pack"``
             or ``"plain"``. None means ``"duplicate"``; for ``uniform`` and ``precomputed`` it is

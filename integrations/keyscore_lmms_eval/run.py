@@ -12,7 +12,7 @@ from lmms_eval.utils import eval_logger
 from tqdm import tqdm
 
 from keyscore_lmms_eval import fingerprint
-from keyscore_lmms_eval.arguments import SamplerArguments
+from keyscore_lmms_eval.arguments import PRECOMPUTED, SamplerArguments
 from keyscore_lmms_eval.documents import EvalInstance, task_of, with_videos, with_visuals
 from keyscore_lmms_eval.injection import fold_of, fresh_images, open_seam
 from keyscore_lmms_eval.model_table import Host
@@ -24,6 +24,7 @@ from keyscore_lmms_eval.selection_files import document_ids
 from keyscore_lmms_eval.selection_log import SelectionLog, figures
 from keyscore_plugin import Captioner, VlmCaptioner
 from keyscore_plugin.errors import InputError, MemoryEndedError
+from keyscore_plugin.hosts import asks_judge
 from keyscore_transformers.enable import enable
 from keyscore_transformers.enabled import stock_copy
 
@@ -210,14 +211,15 @@ def check_arguments(
 
 
 def _captioner(arguments: SamplerArguments, model: Any, processor: Any) -> Captioner | str | None:
-    if arguments.config().guide == "question":
+    asks = arguments.sampler != PRECOMPUTED and asks_judge(arguments.sampler)
+    if arguments.config().guide == "question" and not asks:
         return None
     if arguments.captioner != "model":
         return arguments.captioner
     if processor is None:
         raise InputError(
             "sampler_captioner=model needs a model that runs in transformers, and this one does "
-            "not; name another captioner, or use guide=question"
+            "not; name another captioner, or use guide=question and another sampler than kframes"
         )
     return VlmCaptioner(model.model, stock_copy(processor))
 

@@ -21,7 +21,8 @@ class SelectionLog:
     A line has: task, doc_id, video, error (null, or why the document got no answer), question,
     sampler, config_hash, indices and pts_seconds of the keyframes, start_pts_seconds of the video,
     shown and shown_seconds (the frames that the model got, in order, in seconds from the video's
-    first frame), visual_tokens, cached, seconds by stage, caption, notes.
+    first frame), visual_tokens, cached, seconds by stage, caption, fallback (null, or why another
+    rule than the sampler's own chose), notes.
 
     Args:
         arguments: Arguments of the run; ``log`` names the file.
@@ -74,6 +75,7 @@ class SelectionLog:
             "caption": None if selection.caption is None else selection.caption.text,
             "encoder": selection.encoder,
             "decoder": selection.decoder,
+            "fallback": selection.fallback,
             "notes": list(selection.notes),
         }
 

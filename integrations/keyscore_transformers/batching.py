@@ -6,7 +6,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Protocol, TypeVar, runtime_checkable
 
-from keyscore_plugin import Captioner
+from keyscore_plugin import Captioner, ClipQuestion
+from keyscore_plugin.hosts import require_judge
 from keyscore_plugin.types import Caption, Frames
 
 T = TypeVar("T")
@@ -60,6 +61,15 @@ class BatchingCaptioner:
         while not mine.done():
             self._turn.wait()  # lets the next job run
         return mine.result()[seat]
+
+    def judge(self, question: ClipQuestion, *, max_new_tokens: int) -> str:
+        """Ask the captioner for clips, if it is a Video-LLM; nothing waits for other videos.
+
+        Raises:
+            InputError: The captioner only writes captions.
+        """
+        judge = require_judge(self._captioner, asker="kframes")
+        return judge.judge(question, max_new_tokens=max_new_tokens)
 
     def _take_part(self, job: Callable[[], T]) -> T:
         with self._turn:

@@ -182,6 +182,9 @@ def _answer_pairs(record: Record, item: Item, settings: RunSettings) -> dict[str
     pairs["end"] = (record.get("end_seconds"), item.end_seconds)
     pairs["encoder"] = (record.get("encoder"), settings.encoder)
     pairs["decoder"] = (record.get("decoder"), settings.decoder)
+    clips = record.get("clips") or {}
+    if clips.get("origin") == "predicted":
+        pairs["captioner"] = (clips.get("model"), settings.captioner)
     if caption and not is_given:
         pairs["captioner"] = (caption.get("model"), settings.captioner)
     # Baselines record more settings than they are given; the additional ones are not compared.

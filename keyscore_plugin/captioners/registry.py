@@ -3,6 +3,7 @@
 from keyscore_plugin._runtime import progress
 from keyscore_plugin._runtime.device import resolve_device
 from keyscore_plugin._runtime.hub import is_local, offline_identity, weights_identity
+from keyscore_plugin.captioners.adapter import CONFIG, base_of, name_of
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.registries import CAPTIONERS, added_by, load, names
@@ -10,24 +11,34 @@ from keyscore_plugin.registries import CAPTIONERS, added_by, load, names
 _REMEDY = "use captioner='labels', which needs no download, or the folder of a Video-LLM"
 
 
-def load_captioner(captioner: str | Captioner | None, *, device: str = "auto") -> Captioner | None:
+def load_captioner(
+    captioner: str | Captioner | None, *, device: str = "auto", adapter: str | None = None
+) -> Captioner | None:
     """Load a captioner.
 
     Args:
         captioner: Name ``"labels"``, which needs no download, or one that an installed package
-            adds; the folder or the hub model id of a Video-LLM; or a `Captioner` or None, which are
-            returned unchanged.
+            adds; the folder or the hub model id of a Video-LLM; the folder of a PEFT adapter that
+            names its Video-LLM; or a `Captioner` or None, which are returned unchanged.
         device: Name of a device: ``"auto"`` (the GPU if there is one), ``"cpu"``, ``"cuda"``,
             ``"cuda:1"`` ...
+        adapter: Folder or hub id of a PEFT adapter for the Video-LLM that ``captioner`` names, in
+            place of the model that the adapter names itself; needs the extra ``peft``.
 
     Returns:
         The captioner, with its weights loaded on the device; None if None was given.
 
     Raises:
-        InputError: The device does not exist, or the object is not a captioner.
+        InputError: The device does not exist, the object is not a captioner, or an adapter is
+            given for something that is not the name of a Video-LLM.
         ModelError: Neither this machine nor the hub has the model, or it does not load.
         MissingDependencyError: A package that the captioner needs is not installed.
     """
+    if adapter is not None and (not isinstance(captioner, str) or captioner in names("captioner")):
+        raise InputError(
+            f"the adapter {shown(adapter)} is for a Video-LLM, got the captioner "
+            f"{shown(captioner)}; give the model id or folder of the Video-LLM as the captioner"
+        )
     if captioner is None:
         return None
     if not isinstance(captioner, str):
@@ -39,8 +50,9 @@ def load_captioner(captioner: str | Captioner | None, *, device: str = "auto") -
             return _require_captioner(load("captioner", captioner)(where))
         from keyscore_plugin.captioners.vlm import load_vlm
 
-        local = is_local(captioner, kind="captioner", remedy=_REMEDY, names=known)
-        return load_vlm(captioner, where, local_files_only=local)
+        base, own = base_of(captioner)
+        local = is_local(base, kind="captioner", remedy=_REMEDY, names=known)
+        return load_vlm(base, where, adapter=adapter or own, local_files_only=local)
 
 
 def _require_captioner(captioner: object) -> Captioner:
@@ -51,6 +63,19 @@ def _require_captioner(captioner: object) -> Captioner:
             f"{shown(captioner)}"
         )
     return captioner
+
+
+def named_captioner(captioner: str | None, *, adapter: str | None = None) -> str | None:
+    """The name that a captioner records, as `Caption.model` and `Clips.model` hold it.
+
+    Args:
+        captioner: A name as `load_captioner` takes it, or None.
+        adapter: An adapter as `load_captioner` takes it.
+    """
+    if captioner is None or captioner in names("captioner"):
+        return captioner
+    base, own = base_of(captioner)
+    return name_of(base, adapter or own)
 
 
 def captioner_weights(captioner: str) -> str | None:
@@ -64,4 +89,10 @@ def captioner_weights(captioner: str) -> str | None:
     """
     if captioner in CAPTIONERS:
         return offline_identity()
-    return added_by("captioner", captioner) or weights_identity(captioner)
+    if package := added_by("captioner", captioner):
+        return package
+    base, adapter = base_of(captioner)
+    weights = weights_identity(base)
+    if adapter is None or weights is None:
+        return weights
+    return f"{weights} {weights_identity(adapter, config=CONFIG)}"

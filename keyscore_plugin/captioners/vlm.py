@@ -1,19 +1,25 @@
-"""Any Video-LLM of transformers as the captioner; usually the one that also answers."""
+"""Any Video-LLM of transformers, asked for a caption or for clips: usually the one that answers."""
 
 import hashlib
-import inspect
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pickle import UnpicklingError
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from torch import Tensor
 
 from keyscore_plugin._runtime.hub import first_line
 from keyscore_plugin._runtime.optional import require
+from keyscore_plugin.captioners.adapter import name_of, with_adapter
+from keyscore_plugin.captioners.judge import ClipQuestion, clip_prompt
+from keyscore_plugin.captioners.processing import (
+    GenerativeModel,
+    call_processor,
+    frames_per_token,
+    generate_texts,
+)
 from keyscore_plugin.errors import InputError, ModelError, shown
 from keyscore_plugin.types import Caption, Frames
 from keyscore_plugin.video.metadata import clock_metadata
@@ -22,38 +28,12 @@ PROMPT = "Describe this video in one sentence."  # ours; the paper names a capti
 _MAX_CACHED = 4096  # ours: a caption takes a few hundred bytes
 
 
-class GenerativeModel(Protocol):
-    """The part of a `PreTrainedModel` of transformers that `VlmCaptioner` uses."""
-
-    device: torch.device
-    dtype: torch.dtype
-    name_or_path: str
-
-    def generate(self, **inputs: Any) -> Tensor:
-        """Return ``(batch, length)`` token ids; each row begins with the prompt."""
-
-
-def takes_times(processor: Any) -> bool:
-    """Whether a processor's call takes the times of frames (``video_metadata``).
-
-    Video-LLaVA's did not before transformers 5.4; the model reads no times.
-    """
-    parameters = inspect.signature(processor.__call__).parameters.values()
-    return any(p.name == "video_metadata" or p.kind is p.VAR_KEYWORD for p in parameters)
-
-
-def left_padding(processor: Any) -> dict[str, Any]:
-    """Return the keywords that pad prompts on the left, as generation needs it."""
-    side = {} if processor.tokenizer.padding_side == "left" else {"padding_side": "left"}
-    return {"padding": True, **side}
-
-
 class VlmCaptioner:
-    """Describes frames in one sentence, written by a Video-LLM.
+    """Describes frames in one sentence, or names the clips that a question needs.
 
-    Captions are kept in memory, by the content of the frames, so the same frames cost one
-    generation however often they are described. Nothing is written to disk. The paper (sec. 3.2)
-    names a captioner; the prompt and the limits are ours.
+    Captions and answers are kept in memory, by the content of the frames, so the same frames cost
+    one generation however often the model is asked about them. Nothing is written to disk. The
+    paper (sec. 3.2) names a captioner; the prompt and the limits are ours.
 
     Args:
         model: Model of transformers with `generate`.
@@ -94,6 +74,7 @@ class VlmCaptioner:
         self._model = model
         self._processor = processor
         self._cache: dict[str, Caption] = {}
+        self._answers: dict[tuple[object, ...], str] = {}
 
     def __repr__(self) -> str:
         return f"VlmCaptioner({self.name!r}, prompt={self.prompt!r})"
@@ -133,9 +114,26 @@ class VlmCaptioner:
             for key, text in zip(group, texts, strict=True):
                 self._cache[key] = self._as_caption(text)
         captions = [self._cache[key] for key in keys]
-        for key in list(self._cache)[: max(0, len(self._cache) - _MAX_CACHED)]:
-            del self._cache[key]
+        _forget_oldest(self._cache)
         return captions
+
+    def judge(self, question: ClipQuestion, *, max_new_tokens: int) -> str:
+        """What the model answers when it is asked for clips: `clip_prompt`, greedy decoding.
+
+        Args:
+            question: Question about one video.
+            max_new_tokens: Most tokens of the answer.
+        """
+        frames = question.frames.to("cpu")
+        facts = (question.query, question.duration_seconds, max_new_tokens)
+        key = (content_key(frames), *facts)
+        if key not in self._answers:
+            inputs = clip_prompt(self._processor, [question])
+            (self._answers[key],) = generate_texts(
+                self._model, self._processor, inputs, max_new_tokens=max_new_tokens
+            )
+            _forget_oldest(self._answers)
+        return self._answers[key]
 
     def _batches(self, videos: Mapping[str, Frames]) -> list[list[str]]:
         """Group videos into batches: all in one, or by shape if the processor stacks them."""
@@ -154,34 +152,20 @@ class VlmCaptioner:
         }
         prompt = self._processor.apply_chat_template([message], add_generation_prompt=True)
         shown = [self._shown(frames) for frames in videos]
-        times = {
-            "video_metadata": [
-                clock_metadata(frames.pts_seconds, float(frames.pts_seconds[-1]))
-                for frames in shown
-            ],
-            "do_sample_frames": False,
-        }
-        inputs = self._processor(
-            text=[prompt] * len(shown),
-            videos=[[frames.pixels.permute(0, 3, 1, 2).contiguous()] for frames in shown],
-            **(times if takes_times(self._processor) else {}),
-            **(left_padding(self._processor) if len(shown) > 1 else {}),
-            return_tensors="pt",
-        ).to(self._model.device, dtype=self._model.dtype)
-        inputs.pop("video_metadata", None)  # some versions leave it in, and models refuse it
-        with torch.inference_mode():
-            tokens = self._model.generate(
-                **inputs, max_new_tokens=self.max_new_tokens, do_sample=False
-            )
-        answers = tokens[:, inputs["input_ids"].shape[1] :]
-        texts: list[str] = self._processor.batch_decode(answers, skip_special_tokens=True)
-        return texts
+        inputs = call_processor(
+            self._processor,
+            [prompt] * len(shown),
+            [[frames.pixels.permute(0, 3, 1, 2).contiguous()] for frames in shown],
+            [clock_metadata(frames.pts_seconds, float(frames.pts_seconds[-1])) for frames in shown],
+        )
+        return generate_texts(
+            self._model, self._processor, inputs, max_new_tokens=self.max_new_tokens
+        )
 
     def _shown(self, frames: Frames) -> Frames:
         n_shown = min(len(frames), self.max_frames)
         rows = ((torch.arange(n_shown) + 0.5) * len(frames) / n_shown).long()
-        fold = getattr(self._processor.video_processor, "temporal_patch_size", None) or 1
-        return frames[rows.repeat_interleave(fold)]
+        return frames[rows.repeat_interleave(frames_per_token(self._processor))]
 
     def _as_caption(self, text: str) -> Caption:
         sentence = first_sentence(text)
@@ -193,7 +177,14 @@ class VlmCaptioner:
         return Caption(sentence, origin="generated", model=self.name)
 
 
-def load_vlm(model: str, device: torch.device, *, local_files_only: bool) -> VlmCaptioner:
+def _forget_oldest(cache: dict[Any, Any]) -> None:
+    for key in list(cache)[: max(0, len(cache) - _MAX_CACHED)]:
+        del cache[key]
+
+
+def load_vlm(
+    model: str, device: torch.device, *, local_files_only: bool, adapter: str | None = None
+) -> VlmCaptioner:
     """Load a model and its processor with the Auto classes of transformers.
 
     The model runs in the number format of its weights on a GPU, in float32 on a CPU.
@@ -202,10 +193,13 @@ def load_vlm(model: str, device: torch.device, *, local_files_only: bool) -> Vlm
         model: Folder or hub model id.
         device: Device on which the model runs.
         local_files_only: Whether the model is loaded without asking the hub.
+        adapter: Folder or hub id of a PEFT adapter for the model.
 
     Raises:
-        ModelError: The model cannot be loaded, or reads no videos.
-        MissingDependencyError: torchvision, which video processors need, is not installed.
+        ModelError: The model cannot be loaded, or reads no videos, or the adapter is one of another
+            model.
+        MissingDependencyError: torchvision, which video processors need, is not installed, or PEFT
+            for an adapter.
     """
     require("torchvision", extra="transformers")
     import transformers
@@ -227,7 +221,12 @@ def load_vlm(model: str, device: torch.device, *, local_files_only: bool) -> Vlm
             f"{shown(model)} is a {type(network).__name__} whose processor reads no videos; give a "
             "Video-LLM of transformers, or use captioner='labels'"
         )
-    return VlmCaptioner(network, processor)
+    if adapter is None:
+        return VlmCaptioner(network, processor)
+    network = with_adapter(network, adapter, model=model, device=device)
+    captioner = VlmCaptioner(network, processor)
+    captioner.name = name_of(model, adapter)
+    return captioner
 
 
 def content_key(frames: Frames) -> str:

@@ -12,6 +12,7 @@ from keyscore_plugin.batch.manifest import STDIN, Item, read_manifest
 from keyscore_plugin.batch.run import Answers, Budget, Records, RunSettings, answers_here, run_batch
 from keyscore_plugin.batch.worker import Job
 from keyscore_plugin.batch.workers import answers_of_workers
+from keyscore_plugin.captioners.registry import named_captioner
 from keyscore_plugin.cli.meter import announce, line_meter
 from keyscore_plugin.cli.options import add_sampler_options, make_config, make_sampler
 from keyscore_plugin.cli.streams import detail, own_stdout, tell
@@ -19,7 +20,7 @@ from keyscore_plugin.cli.words import amount, whole_number
 from keyscore_plugin.encoders.registry import named_encoder
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.registries import AUTO_DECODER
-from keyscore_plugin.samplers.base import Sampler
+from keyscore_plugin.samplers.base import Sampler, asks_judge
 
 EXIT_LINES = 4  # the run is done, and some lines hold an error
 _TIMEOUT_SECONDS = 3600.0  # ours: ends a worker that hangs; no video that we know takes as long
@@ -82,7 +83,8 @@ def run(args: argparse.Namespace) -> int:
     with own_stdout():
         sampler = make_sampler(args)
         items = read_manifest(
-            args.manifest, needs_text=sampler.needs_text and args.captioner is None
+            args.manifest,
+            needs_text=sampler.needs_text and (args.captioner is None or asks_judge(sampler)),
         )
         budget = Budget(num_frames=args.num_frames, threshold=args.threshold)
         name = "standard input" if args.manifest == STDIN else str(args.manifest)
@@ -109,7 +111,7 @@ def _run_settings(args: argparse.Namespace, sampler: Sampler, budget: Budget) ->
         config=make_config(args).to_dict(),
         encoder=named_encoder(args.encoder),
         decoder=AUTO_DECODER if args.decoder == "auto" else args.decoder,
-        captioner=args.captioner,
+        captioner=named_captioner(args.captioner, adapter=args.adapter),
     )
 
 
@@ -121,6 +123,8 @@ def _reported(answers: Answers, items: Sequence[Item]) -> Records:
                 f"{len(record['indices'])} frames in {record['seconds']['total']:.2f} s"
             )
             detail(f"{item.video}: {outcome}")
+            if record.get("fallback") is not None:
+                tell(f"{item.video}: fallback: {record['fallback']}")
             yield item, record
 
 

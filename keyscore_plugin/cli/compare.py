@@ -76,6 +76,8 @@ def run(args: argparse.Namespace) -> int:
         for selection in selections:
             for note in selection.notes:
                 tell(f"note: {selection.sampler}: {note}")
+            if selection.fallback is not None:
+                tell(f"fallback: {selection.sampler}: {selection.fallback}")
             print_result(f"{facts(selection)}\n  {times(selection)}")
         print_result(f"picture: {args.picture}")
     return 0

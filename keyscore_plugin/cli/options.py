@@ -16,7 +16,7 @@ from keyscore_plugin.cli.words import (
     seconds,
     whole_number,
 )
-from keyscore_plugin.config import GridKind, Guide, SamplerConfig
+from keyscore_plugin.config import ClipMode, GridKind, Guide, SamplerConfig
 from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.registries import AUTO_DECODER, names
@@ -59,8 +59,14 @@ def add_choice_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--captioner",
         metavar="NAME",
-        help="model that writes a caption if you give no text: labels (no download), or the "
-        "model id or folder of a Video-LLM",
+        help="model that writes a caption if you give no text, and that kframes asks for clips: "
+        "the model id or folder of a Video-LLM, or the folder of a PEFT adapter for one; for "
+        "captions also labels (no download)",
+    )
+    parser.add_argument(
+        "--adapter",
+        metavar="NAME",
+        help="PEFT adapter, by its id or folder, for the Video-LLM that --captioner names",
     )
     decoders = ("auto", *names("decoder"))
     parser.add_argument(
@@ -165,7 +171,7 @@ def make_samplers(
     if not (load_models and any(sampler.needs_text for sampler in samplers)):
         return samplers
     encoder = load_encoder(args.encoder, device=args.device)
-    captioner = load_captioner(args.captioner, device=args.device)
+    captioner = load_captioner(args.captioner, device=args.device, adapter=args.adapter)
     return [make(name, encoder=encoder, captioner=captioner) for name in names]
 
 
@@ -186,6 +192,13 @@ def add_settings_options(parser: argparse.ArgumentParser) -> None:
         "question, or the mean of both (default: given)",
     )
     parser.add_argument(
+        "--clip-mode",
+        type=one_of("clip mode", get_args(ClipMode)),
+        metavar="|".join(get_args(ClipMode)),
+        help="places of the frames of a sampler that chooses clips: inside of them only, or some "
+        "outside as well (default: auto, which is focused below 16 frames, else hybrid)",
+    )
+    parser.add_argument(
         "--config",
         type=_settings_file,
         metavar="FILE",
@@ -199,7 +212,7 @@ def add_settings_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME=VALUE",
         help="one setting, such as grid.sample_fps=4 or proposal.bins=8,4,4; it may be repeated, "
-        "and overrides --config (--grid and --guide override both)",
+        "and overrides --config (--grid, --guide and --clip-mode override both)",
     )
 
 
@@ -210,7 +223,7 @@ def make_config(args: argparse.Namespace) -> SamplerConfig:
         InputError: A setting is unknown, or a value is out of range.
     """
     values = SamplerConfig.of(args.config).to_dict()
-    named = [("grid.kind", args.grid), ("guide", args.guide)]
+    named = [("grid.kind", args.grid), ("guide", args.guide), ("clips.mode", args.clip_mode)]
     for name, value in [*args.set, *(one for one in named if one[1] is not None)]:
         stage, _, field = name.rpartition(".")
         if stage:

@@ -50,9 +50,11 @@ def run(args: argparse.Namespace) -> int:
     if args.report is not None:
         require_report_suffix(args.report)
         require_writable_file(args.report)
-    sampler = within(make_sampler(args), start_seconds=args.start, end_seconds=args.end)
     with own_stdout() as print_result:
         with stage_bars():
+            # A name says nothing of an adapter, so that one is loaded here.
+            chooser = make_sampler(args, load_models=args.adapter is not None)
+            sampler = within(chooser, start_seconds=args.start, end_seconds=args.end)
             selection = sampler(
                 args.video,
                 num_frames=args.num_frames,
@@ -67,6 +69,8 @@ def run(args: argparse.Namespace) -> int:
             write_report(selection, args.report)
         for note in selection.notes:
             tell(f"note: {note}")
+        if selection.fallback is not None:
+            tell(f"fallback: {selection.fallback}")
         if args.json:
             detail(facts(selection))
         print_result(selection.to_json() if args.json else summary(selection))

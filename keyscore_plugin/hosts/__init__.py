@@ -10,7 +10,8 @@ from keyscore_plugin._runtime.device import resolve_device
 from keyscore_plugin._runtime.files import whole, write_whole
 from keyscore_plugin._runtime.names import unknown
 from keyscore_plugin._runtime.optional import package_file, require
-from keyscore_plugin.captioners.vlm import left_padding, takes_times
+from keyscore_plugin.captioners.judge import require_judge
+from keyscore_plugin.captioners.processing import left_padding, takes_times
 from keyscore_plugin.config import Guide
 from keyscore_plugin.encoders.registry import encoder_weights
 from keyscore_plugin.hosts.cache import SelectionCache
@@ -26,7 +27,7 @@ from keyscore_plugin.hosts.pairing import Fold, Pair, check_pair
 from keyscore_plugin.hosts.pool import SamplerPool
 from keyscore_plugin.hosts.query import QUERY_RULES, TextGuide, own_guide
 from keyscore_plugin.hosts.request import HostProfile, HostRequest
-from keyscore_plugin.samplers.base import require_sampler
+from keyscore_plugin.samplers.base import asks_judge, require_sampler
 from keyscore_plugin.video.base import ForwardedVideo
 from keyscore_plugin.video.copies import Bytes, Readable, is_data_url
 from keyscore_plugin.video.images import IMAGE_SUFFIXES
@@ -51,6 +52,7 @@ __all__ = [
     "SelectionCache",
     "TextGuide",
     "TrimmedVideo",
+    "asks_judge",
     "check_limits",
     "check_pair",
     "choose",
@@ -65,6 +67,7 @@ __all__ = [
     "own_guide",
     "package_file",
     "require",
+    "require_judge",
     "require_sampler",
     "resolve_device",
     "takes_times",

@@ -11,7 +11,7 @@ from keyscore_plugin.encoders.registry import encoder_weights
 from keyscore_plugin.errors import InputError, ModelError
 from keyscore_plugin.hosts.query import TextGuide, Texts, decide_texts, refuse_other_guide
 from keyscore_plugin.hosts.request import HostProfile, HostRequest
-from keyscore_plugin.samplers.base import Sampler, get_sampler, require_sampler
+from keyscore_plugin.samplers.base import Sampler, asks_judge, get_sampler, require_sampler
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -20,7 +20,8 @@ class SamplerPool:
 
     Attributes:
         encoder: Encoder of the samplers, see `keyscore_plugin.get_sampler`.
-        captioner: Captioner for calls without a caption; None if there is none.
+        captioner: Captioner for calls without a caption, and the Video-LLM that ``kframes`` asks;
+            None if there is none.
         config: Settings of the samplers. Their guide holds for requests that name none.
         decoder: Decoder of the samplers, see `keyscore_plugin.open_video`.
         device: Device of the encoder.
@@ -50,20 +51,20 @@ class SamplerPool:
         if isinstance(given, str):
             if guide is None and self.config.guide != "given":
                 guide = self.config.guide
-            needs_text = self.named(given).needs_text
-            has_captioner = self.captioner is not None
+            sampler = self.named(given)
+            writes = not asks_judge(sampler) and self.captioner is not None
         else:
             require_sampler(given)
-            needs_text = given.needs_text
-            has_captioner = getattr(given, "captioner", None) is not None
+            sampler = given
+            writes = not asks_judge(sampler) and getattr(sampler, "captioner", None) is not None
         texts = decide_texts(
             host.rule,
             guide=guide,
             caption=request.caption,
             question=request.question,
             user_text=request.user_text,
-            needs_text=needs_text,
-            has_captioner=has_captioner,
+            needs_text=sampler.needs_text,
+            has_captioner=writes,
             remedy=host.give_text,
         )
         if isinstance(given, str):
@@ -103,7 +104,7 @@ class SamplerPool:
         sampler = self.named(name, texts.guide)
         config = self.config if texts.guide is None else replace(self.config, guide=texts.guide)
         captioned_by = None
-        if texts.want_generated:
+        if texts.want_generated or asks_judge(sampler):
             captioner = self.captioner
             captioner = captioner.name if isinstance(captioner, Captioner) else captioner
             captioned_by = [captioner, captioner_weights(captioner or "")]

@@ -1,4 +1,4 @@
-"""The picture of a selection, from top to bottom: even frames, clusters, scores, chosen frames."""
+"""The picture of a selection, from top to bottom: even frames, clusters, clips, scores, frames."""
 
 import math
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from keyscore_plugin.report import panels, style
 from keyscore_plugin.report.sheet import CONTENT_INCHES, Sheet, Title, wrapped
 from keyscore_plugin.report.stills import Still, StripLayout, draw_still, lay_out
 from keyscore_plugin.report.text import facts
-from keyscore_plugin.types import Selection
+from keyscore_plugin.types import Clips, Selection
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # Inches.
 _HEADING, _FACTS_LINE, _FACTS_MARGIN = 0.26, 0.15, 0.055
-_TOTAL, _COMPONENTS, _CLUSTERS, _TIMELINE = 1.35, 0.85, 0.15, 0.15
+_TOTAL, _COMPONENTS, _CLUSTERS, _CLIPS, _TIMELINE = 1.35, 0.85, 0.15, 0.15, 0.15
 _PANEL_GAP, _AXIS, _CONNECTORS, _NO_CONNECTORS = 0.08, 0.26, 0.30, 0.08
 
 _MAX_CONNECTED = 16  # lines from the time axis to the frames; more would hide each other
@@ -118,6 +118,11 @@ def _panels(selection: Selection, uniform: list[Still], start: float, end: float
                 lambda axes: panels.draw_clusters(axes, selection, start, end),
             )
         )
+    if selection.clips is not None:
+        clips = selection.clips
+        stack.append(
+            _Panel(_clips_heading(clips), _CLIPS, lambda axes: panels.draw_clips(axes, clips))
+        )
     if selection.curves and all(frame.drop is not None for frame in frames):
         names = tuple((f"{n[0].upper()} {n}", c) for n, c in style.COMPONENTS.items())
         stack.append(
@@ -141,6 +146,14 @@ def _panels(selection: Selection, uniform: list[Still], start: float, end: float
             )
         )
     return stack
+
+
+def _clips_heading(clips: Clips) -> _Heading:
+    priorities = tuple(
+        (f"\u25a0 priority {priority}", style.priority_colour(priority))
+        for priority in sorted(set(clips.priorities))
+    )
+    return ((f"clips, {clips.origin}:", style.INK), *priorities)
 
 
 def _chosen_heading(selection: Selection, chosen: list[Still]) -> _Heading:

@@ -14,7 +14,7 @@ from keyscore_plugin.report.text import (
     from_first_frame,
     texts,
 )
-from keyscore_plugin.types import ScoredFrame, Selection
+from keyscore_plugin.types import Clips, ScoredFrame, Selection
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1a1a1a; max-width: 64rem;
@@ -39,6 +39,7 @@ def html_page(selection: Selection, picture: bytes) -> str:
     """
     image = base64.b64encode(picture).decode("ascii")
     name = escape(Path(selection.video).name)
+    fallback = f"<p>Fallback: {escape(selection.fallback)}</p>" if selection.fallback else ""
     notes = "".join(f"<p>Note: {escape(note)}</p>" for note in selection.notes)
     about = "\n".join(
         f"<p>{escape(line)}</p>" for line in (facts(selection), container_clock(selection)) if line
@@ -60,9 +61,10 @@ def html_page(selection: Selection, picture: bytes) -> str:
 <p>{escape(texts(selection))}</p>
 <img alt="Scores over time and the chosen frames" src="data:image/svg+xml;base64,{image}">
 {about}
-{notes}
+{fallback}{notes}
 <h2>Chosen frames</h2>
 {_chosen_table(shown)}
+{_clips_table(selection.clips)}
 {_candidates_table(shown)}
 <h2>Settings</h2>
 <pre>{escape(settings)}</pre>
@@ -79,6 +81,20 @@ def _chosen_table(selection: Selection) -> str:
         )
     ]
     return _table(("index", "time", "score"), rows, chosen=set())
+
+
+def _clips_table(clips: Clips | None) -> str:
+    """The clips with the reasons for them."""
+    if clips is None:
+        return ""
+    rows = [
+        (format_time(start), format_time(end), str(priority), _figure(weight), reason)
+        for start, end, priority, weight, reason in zip(
+            clips.starts, clips.ends, clips.priorities, clips.weights, clips.reasons, strict=True
+        )
+    ]
+    header = ("start", "end", "priority", "weight", "reason")
+    return f"<h2>Clips</h2>\n{_table(header, rows, chosen=set())}"
 
 
 def _candidates_table(selection: Selection) -> str:

@@ -1,11 +1,11 @@
-"""The panels of the picture over time: clusters, the three scores, their sum, the chosen times."""
+"""The panels of the picture over time: clusters, clips, the scores and their sum, chosen times."""
 
 import math
 from typing import TYPE_CHECKING
 
 from keyscore_plugin.report import style
 from keyscore_plugin.report.stills import Still
-from keyscore_plugin.types import ScoredFrame, Selection
+from keyscore_plugin.types import Clips, ScoredFrame, Selection
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -92,6 +92,20 @@ def draw_clusters(axes: "Axes", selection: Selection, start: float, end: float) 
             markeredgewidth=0.7,
             clip_on=False,
         )
+    axes.set_ylim(0, 1)
+    _plain(axes, has_values=False)
+
+
+def draw_clips(axes: "Axes", clips: Clips) -> None:
+    """The clips as bars, coloured by priority."""
+    axes.broken_barh(
+        [(start, end - start) for start, end in zip(clips.starts, clips.ends, strict=True)],
+        (0, 1),
+        facecolors=[style.priority_colour(priority) for priority in clips.priorities],
+        edgecolor="white",
+        linewidth=0.6,
+        alpha=0.7,
+    )
     axes.set_ylim(0, 1)
     _plain(axes, has_values=False)
 

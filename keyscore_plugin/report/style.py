@@ -13,6 +13,7 @@ INK, FAINT_INK, RULE = "#1a1a1a", "#6b6b6b", "#c8c8c8"
 
 CHOSEN = VERMILION
 COMPONENTS = {"semantic": BLUE, "temporal": ORANGE, "drop": GREEN}
+_PRIORITIES = (GREEN, SKY)
 _CLUSTERS = (SKY, ORANGE, GREEN, PURPLE, YELLOW, BLUE)
 
 # Points.
@@ -25,6 +26,11 @@ _MAX_TICKS = 12
 def cluster_colour(cluster: int) -> str:
     """Return the colour of a cluster; neighbouring numbers have different colours."""
     return _CLUSTERS[cluster % len(_CLUSTERS)]
+
+
+def priority_colour(priority: int) -> str:
+    """The colour of a clip; all priorities from 2 on share one."""
+    return _PRIORITIES[min(priority, len(_PRIORITIES)) - 1]
 
 
 def time_ticks(start: float, end: float) -> dict[float, str]:

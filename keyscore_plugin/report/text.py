@@ -120,6 +120,23 @@ def texts(selection: Selection) -> str:
     return "\n".join(parts)
 
 
+def clips_table(selection: Selection) -> str:
+    """The clips, one a line: start, end, priority, weight, reason; empty if there are none."""
+    clips = selection.clips
+    if clips is None:
+        return ""
+    by = f" by {clips.model}" if clips.model else ""
+    rows = zip(
+        clips.starts, clips.ends, clips.priorities, clips.weights, clips.reasons, strict=True
+    )
+    lines = [
+        f"{format_time(start):>12} - {format_time(end):<10}  priority {priority}  "
+        f"weight {weight:.3g}  {reason}".rstrip()
+        for start, end, priority, weight, reason in rows
+    ]
+    return "\n".join([f"clips ({clips.origin}{by}):", *lines])
+
+
 def stages(selection: Selection) -> str:
     """Write ``1.23 s (decode 0.30, encode 0.91)``; stages under 5 ms are left out."""
     spent = [
@@ -131,6 +148,12 @@ def stages(selection: Selection) -> str:
 
 
 def summary(selection: Selection) -> str:
-    """Write what ``keyscore select`` prints: the texts, the table, the facts."""
-    parts = (texts(selection), table(selection), facts(selection), container_clock(selection))
+    """Write what ``keyscore select`` prints: the texts, the clips, the table, the facts."""
+    parts = (
+        texts(selection),
+        clips_table(selection),
+        table(selection),
+        facts(selection),
+        container_clock(selection),
+    )
     return "\n".join(part for part in parts if part)

@@ -75,6 +75,16 @@ def require_sampler(sampler: object) -> None:
         )
 
 
+def asks_judge(sampler: object) -> bool:
+    """Whether a sampler asks the captioner which clips a text needs, and never for a caption.
+
+    Args:
+        sampler: A sampler, or a name of `list_samplers`.
+    """
+    made = load("sampler", sampler) if isinstance(sampler, str) else sampler
+    return bool(getattr(made, "asks_judge", False))
+
+
 def list_samplers() -> list[str]:
     """Names that `get_sampler` knows, sorted."""
     return names("sampler")
@@ -99,8 +109,8 @@ def get_sampler(
             model id, a folder, ``"open_clip:..."``. It is loaded at the first call that needs it,
             so a sampler that reads no text loads none.
         captioner: A `Captioner`, or a name as `load_captioner` takes it: ``"labels"``, the model id
-            or folder of a Video-LLM. It writes the caption of calls without a text; None writes
-            none.
+            or folder of a Video-LLM, or the folder of a PEFT adapter for one. It writes the caption
+            of calls without a text; None writes none. ``"kframes"`` asks it for clips instead.
         decoder: Name of the decoder, as `open_video` takes it.
         device: Device of models and tensors: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"`` ...
 

@@ -106,6 +106,12 @@ class Query:
     embeddings: tuple[TextEmbedding, ...] = ()
 
     @property
+    def text(self) -> str:
+        """The texts that score, one after the other."""
+        caption = "" if self.caption is None else self.caption.text
+        return f"{caption} {self.question or ''}".strip()
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Notes on each text that the encoder cut, or that has words it cannot read."""
         cuts = [

@@ -21,7 +21,7 @@ from keyscore_plugin.errors import InputError, MemoryEndedError
 from keyscore_plugin.samplers.base import Sampler
 from keyscore_plugin.samplers.query import DEFAULT_NUM_FRAMES, Query, SelectionRequest
 from keyscore_plugin.samplers.run import Run
-from keyscore_plugin.types import GridInfo, ScoredFrame, Selection
+from keyscore_plugin.types import Clips, GridInfo, ScoredFrame, Selection
 from keyscore_plugin.video.source import VideoInput, VideoSource, open_video
 
 
@@ -38,6 +38,8 @@ class Choice:
         encoder: Name of the encoder, or None if none was used.
         candidates: STACFP's representatives, in time order.
         curves: Every scored frame, in time order.
+        clips: The clips that the frames were taken from; None if there were none.
+        fallback: Why the frames were chosen by another rule than the sampler's own; None if not.
         notes: Facts that a reader of the selection must know.
     """
 
@@ -49,6 +51,8 @@ class Choice:
     encoder: str | None = None
     candidates: tuple[ScoredFrame, ...] = ()
     curves: tuple[ScoredFrame, ...] = ()
+    clips: Clips | None = None
+    fallback: str | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -70,6 +74,8 @@ class SamplerTemplate(Sampler, ABC):
 
     Attributes:
         ranks: Whether frames get a total score that a threshold can be compared with.
+        asks_judge: Whether a call asks the captioner, a Video-LLM, which clips matter, instead of
+            letting it write a caption.
         default_num_frames: The budget of a call that names none; None leaves it to the sampler.
         config: The settings.
         decoder: Name of the decoder.
@@ -78,6 +84,7 @@ class SamplerTemplate(Sampler, ABC):
 
     needs_text = False
     ranks: bool = False
+    asks_judge: bool = False
     default_num_frames: int | None = DEFAULT_NUM_FRAMES
 
     def __init__(
@@ -98,7 +105,7 @@ class SamplerTemplate(Sampler, ABC):
                 model id, a folder, ``"open_clip:..."``.
             captioner: A `Captioner`, or a name as `load_captioner` takes it: ``"labels"``, the
                 model id or folder of a Video-LLM. It writes the caption of calls without a text;
-                without one such calls are refused.
+                without one such calls are refused. ``kframes`` asks it for clips.
             decoder: Name of the decoder, as `open_video` takes it.
             device: Device of models and tensors: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` ...;
                 ``"auto"`` takes a GPU if there is one.
@@ -201,6 +208,8 @@ class SamplerTemplate(Sampler, ABC):
             looked_at=looked_at,
             candidates=choice.candidates,
             curves=choice.curves,
+            clips=choice.clips,
+            fallback=choice.fallback,
             seconds=seconds,
             notes=source.notes + choice.query.notes + choice.notes + request.notes(choice.scores),
         )

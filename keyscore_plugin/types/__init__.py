@@ -3,6 +3,8 @@
 Pixels are ``(n, h, w, 3)`` uint8 RGB. Times are seconds from the container, never index / fps.
 """
 
+from keyscore_plugin.types.clip_answer import ClipAnswer, PredictedClip
+from keyscore_plugin.types.clips import ClipOrigin, Clips
 from keyscore_plugin.types.frames import (
     Candidates,
     Embeddings,
@@ -25,11 +27,15 @@ __all__ = [
     "STAGES",
     "Candidates",
     "Caption",
+    "ClipAnswer",
+    "ClipOrigin",
+    "Clips",
     "Embeddings",
     "FrameScores",
     "Frames",
     "GridInfo",
     "Origin",
+    "PredictedClip",
     "Reading",
     "ScoredFrame",
     "Selection",

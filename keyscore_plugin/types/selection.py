@@ -10,6 +10,7 @@ from operator import index
 from typing import TYPE_CHECKING, Any, Literal
 
 from keyscore_plugin.errors import InputError, shown
+from keyscore_plugin.types.clips import Clips
 from keyscore_plugin.types.numbers import is_whole, plain
 from keyscore_plugin.types.showing import repr_selection
 
@@ -117,6 +118,9 @@ class Selection:
         looked_at: Which these were; None where there were none, or where an older version wrote.
         candidates: Representatives of STACFP with their scores, in time order.
         curves: All scored frames, for plots; not written to JSON unless asked for.
+        clips: The clips that the frames were taken from; None where the sampler makes none.
+        fallback: Why another rule than the sampler's own chose the frames, in one line; None if
+            its own rule did.
         seconds: Seconds spent in each of `STAGES`, and ``"total"``.
         notes: Notes that a reader must know: a text that was cut, a stream that ended early ...
 
@@ -149,6 +153,8 @@ class Selection:
     looked_at: GridInfo | None = None
     candidates: tuple[ScoredFrame, ...] = ()
     curves: tuple[ScoredFrame, ...] = ()
+    clips: Clips | None = None
+    fallback: str | None = None
     seconds: Mapping[str, float]
     notes: tuple[str, ...] = ()
 
@@ -261,6 +267,8 @@ class Selection:
                 values[rows] = tuple(ScoredFrame(**row) for row in values.get(rows, ()))
             if values.get("caption") is not None:
                 values["caption"] = Caption(**values["caption"])
+            if values.get("clips") is not None:
+                values["clips"] = Clips(**values["clips"])
             if values.get("looked_at") is not None:
                 values["looked_at"] = GridInfo(**values["looked_at"])
             values["notes"] = tuple(values.get("notes", ()))

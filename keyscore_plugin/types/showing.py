@@ -30,6 +30,8 @@ def repr_selection(selection: "Selection") -> str:
         f"scores={None if selection.scores is None else _ends(selection.scores, '.3f')}",
         f"candidates=({len(selection.candidates)},), curves=({len(selection.curves)},), "
         f"n_grid={selection.n_grid}, seconds={selection.seconds.get('total', 0.0):.2f}",
+        "" if selection.clips is None else f"clips={selection.clips!r}",
+        "" if selection.fallback is None else f"fallback={_short(selection.fallback)}",
         *(f"note={_short(note)}" for note in selection.notes[:_MAX_NOTES]),
         f"{len(selection.notes) - _MAX_NOTES} more notes"
         if len(selection.notes) > _MAX_NOTES

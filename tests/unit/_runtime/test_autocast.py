@@ -17,6 +17,7 @@ from keyscore_plugin.types import Frames
 from keyscore_plugin.video.samples import sample_video
 from tests.support.clips import join
 from tests.support.colour_encoder import ColourEncoder
+from tests.support.colour_judge import ColourJudge
 
 CPU = torch.device("cpu")
 
@@ -89,7 +90,9 @@ def test_a_whole_call_does_not_depend_on_autocast(video: Path) -> None:
 @pytest.mark.parametrize("name", list_samplers())
 def test_no_sampler_depends_on_autocast(name: str, video: Path) -> None:
     config = SamplerConfig(grid=GridConfig(sample_fps=4))
-    sampler = get_sampler(name, config=config, encoder=ColourEncoder(), device="cpu")
+    sampler = get_sampler(
+        name, config=config, encoder=ColourEncoder(), captioner=ColourJudge(), device="cpu"
+    )
     caption = "red" if sampler.needs_text else None
     expected = sampler(video, num_frames=6, caption=caption)
     with autocast():

@@ -25,11 +25,13 @@ from keyscore_plugin.cli.listing import Entry
 from keyscore_plugin.cli.outputs import require_writable_file, require_writable_folder
 from keyscore_plugin.errors import InputError, MissingDependencyError
 from keyscore_plugin.registries import CAPTIONERS, DECODERS, SAMPLERS
+from keyscore_plugin.samplers import template
 from keyscore_plugin.samplers.base import get_sampler
 from keyscore_plugin.types import STAGES, Selection
 from keyscore_plugin.video.source import open_video
 from tests.support.broken_files import BROKEN
 from tests.support.clips import CLIPS
+from tests.support.colour_encoder import ColourEncoder
 from tests.support.tiny.videos import frame_numbers, numbered_video
 
 # DESIGN.md, "Contracts".
@@ -412,6 +414,26 @@ def test_notes_go_to_standard_error(tmp_path: Path, capsys: Capture) -> None:
     out, err = capsys.readouterr()
     assert err == "note: the header promises 9999 frames, 48 can be shown\n"
     assert json.loads(out)["notes"] == [err.removeprefix("note: ").strip()]
+
+
+def test_a_fallback_goes_to_standard_error_and_clips_to_the_result(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All pictures are the same, so every scene is as white as the others."""
+    for number in range(12):
+        Image.new("RGB", (64, 36), "grey").save(tmp_path / f"{number}.png")
+    encoder = ColourEncoder()
+    monkeypatch.setattr(template, "load_encoder", lambda name, device: encoder)
+    argv = ["select", str(tmp_path), "--fps", "2", "--sampler", "clips", "--caption", "white"]
+    assert cli.main([*argv, "--json"]) == 0
+    out, err = capsys.readouterr()
+    selection = Selection.from_json(out)
+    assert selection.clips is not None
+    assert err.splitlines()[0] == f"fallback: {selection.fallback}"
+    assert cli.main(argv) == 0
+    out = capsys.readouterr().out
+    assert "clips (segments):\n" in out
+    assert "0:00.000 - 0:06.000    priority 1  weight 1\n" in out
 
 
 def test_interruption_ends_quietly_with_130(

@@ -64,6 +64,10 @@ def test_settings_come_from_a_file_then_one_by_one_then_from_their_own_option(
     }
     assert (values["guide"], values["score"]["pooling"]) == ("question", "text")
     assert chosen_with(capsys, video, *options, "--guide", "caption")["guide"] == "caption"
+    options += ["--set", "clips.mode=focused"]
+    assert chosen_with(capsys, video, *options)["clips"]["mode"] == "focused"
+    options += ["--clip-mode", "hybrid"]
+    assert chosen_with(capsys, video, *options)["clips"]["mode"] == "hybrid"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,10 @@ import pytest
 from keyscore_plugin._runtime.files import write_whole
 from keyscore_plugin.errors import CacheError, VideoError
 from keyscore_plugin.hosts.cache import SelectionCache, content_digest, selection_key
+from keyscore_plugin.hosts.pool import SamplerPool
+from keyscore_plugin.hosts.query import Texts
 from keyscore_plugin.types import STAGES
+from tests.support.colour_judge import ColourJudge
 from tests.support.selections import SELECTION
 
 ANSWER = replace(
@@ -149,3 +152,14 @@ def test_a_full_disk_leaves_the_entry_that_was_there_and_nothing_beside_it(tmp_p
     assert kept is not None
     assert kept.num_frames == ANSWER.num_frames
     assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 1
+
+
+def test_clips_of_another_judge_are_another_entry() -> None:
+    """A captioner decides nothing if a text is given, except for a sampler that asks it."""
+    first, second = ColourJudge(), ColourJudge()
+    second.name = "another"
+    texts = Texts("question", question="when is it red ?")
+    pools = [SamplerPool(encoder="conse", captioner=judge) for judge in (first, second)]
+    for name, is_asked in (("keyscore", False), ("kframes", True)):
+        one, other = (pool.cache_settings(name, texts) for pool in pools)
+        assert (one != other) is is_asked

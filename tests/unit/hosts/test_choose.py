@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from keyscore_plugin import InputError, VideoError
+from keyscore_plugin import InputError, SamplerConfig, VideoError
 from keyscore_plugin.hosts import (
     QUERY_RULES,
     Chosen,
@@ -18,6 +18,7 @@ from keyscore_plugin.hosts import (
     SelectionCache,
     choose,
 )
+from tests.support.colour_encoder import ColourEncoder
 from tests.support.fixed_sampler import FixedSampler
 from tests.support.tiny.videos import frame_numbers, numbered_frames, numbered_video
 
@@ -114,6 +115,19 @@ def test_a_selection_is_found_again_by_everything_that_decides_it(
     assert not any(ask(SamplerPool(), **other).cached for other in others)
     assert ask(SamplerPool(), pair="plain").cached  # keyframes do not depend on their pairing
     assert not ask(SamplerPool(encoder=AnyEncoder())).cached
+
+
+def test_the_settings_of_a_host_reach_its_samplers_and_clips_its_selections(video: str) -> None:
+    config = SamplerConfig.of({"clips": {"mode": "hybrid"}})
+    found = choose(
+        HostRequest(video=video, sampler="clips", num_frames=4, caption="white"),
+        host=HOST,
+        samplers=SamplerPool(encoder=ColourEncoder(), config=config),
+        fold=FOLD,
+    )
+    assert found.selection.config["clips"]["mode"] == "hybrid"
+    assert found.selection.clips is not None
+    assert len(found.selection) == 4
 
 
 class AnyEncoder:

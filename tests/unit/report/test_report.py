@@ -26,10 +26,10 @@ from keyscore_plugin.report.sheet import (
 )
 from keyscore_plugin.report.stills import MAX_CHOSEN, lay_out, load_stills
 from keyscore_plugin.report.style import runs, time_ticks
-from keyscore_plugin.report.text import facts, format_time, table, texts
+from keyscore_plugin.report.text import clips_table, facts, format_time, table, texts
 from keyscore_plugin.samplers.base import get_sampler
 from keyscore_plugin.samplers.within import within
-from keyscore_plugin.types import Caption, GridInfo, ScoredFrame, Selection
+from keyscore_plugin.types import Caption, Clips, GridInfo, ScoredFrame, Selection
 from keyscore_plugin.video.source import open_video
 from tests.support.tiny.videos import numbered_video
 
@@ -101,6 +101,19 @@ def cosines_only(full: Selection) -> Selection:
     )
 
 
+def with_clips(full: Selection) -> Selection:
+    clips = Clips.from_intervals(
+        [1, 3, 4],
+        [2, 4, 99],
+        priorities=[1, 2, 3],
+        reasons=["the dog", "", HOSTILE],
+        end_seconds=N_FRAMES / FPS,
+        origin="predicted",
+        model=HOSTILE,
+    )
+    return replace(cosines_only(full), sampler="clips", clips=clips, fallback=HOSTILE)
+
+
 def png_size(path: Path) -> tuple[int, int]:
     with Image.open(path) as image:
         assert image.format == "PNG"
@@ -124,6 +137,7 @@ def test_any_number_of_chosen_frames_fits_a_page_of_one_width(
         lambda full: unscored(full, "uniform"),
         lambda full: unscored(full, "stacfp"),
         cosines_only,
+        with_clips,
         lambda full: Selection.from_json(full.to_json()),
         lambda full: replace(full, caption=None, question="what is petted?"),
         lambda full: replace(full, caption=Caption(HOSTILE, "generated", "labels")),
@@ -135,6 +149,7 @@ def test_any_number_of_chosen_frames_fits_a_page_of_one_width(
         "uniform",
         "stacfp",
         "topk",
+        "clips",
         "from-json",
         "question",
         "hostile",
@@ -224,6 +239,8 @@ def test_the_html_report_fetches_nothing_and_escapes_everything(
         selection(video),
         caption=Caption(HOSTILE, "given"),
         notes=("<b>cut</b>",),
+        clips=with_clips(selection(video)).clips,
+        fallback="<b>no clip</b>",
         config={"guide": "</pre><script>"},
     )
     write_report(hostile, tmp_path / "r.html")
@@ -239,7 +256,9 @@ def test_the_html_report_fetches_nothing_and_escapes_everything(
     ]
     assert [source and source[:26] for source in sources] == ["data:image/svg+xml;base64,"]
     assert HOSTILE in page.text
+    assert page.text.count(HOSTILE) == 2  # the caption, and the reason of a clip
     assert "<b>cut</b>" in page.text
+    assert "<b>no clip</b>" in page.text
     ElementTree.fromstring(base64.b64decode(str(sources[0]).partition(",")[2]))
 
 
@@ -375,6 +394,15 @@ def test_the_text_of_a_selection_says_what_was_used(video: Path) -> None:
     assert table(bare).endswith("     -")
     assert facts(bare).startswith("2 of about 120 frames, sampler uniform, decoder pyav, 1.80 s")
     assert texts(bare) == 'question: "why?"'
+    assert clips_table(full) == ""
+    clips = with_clips(full).clips
+    assert clips is not None
+    assert clips_table(replace(full, clips=replace(clips, model="a model"))).splitlines() == [
+        "clips (predicted by a model):",
+        "    0:01.000 - 0:02.000    priority 1  weight 1  the dog",
+        "    0:03.000 - 0:04.000    priority 2  weight 1",
+        f"    0:04.000 - 0:12.000    priority 3  weight 1  {HOSTILE}",
+    ]
 
 
 def test_a_selection_read_back_without_curves_shows_its_candidates_alone(

@@ -18,6 +18,7 @@ from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
 from keyscore_plugin.video.samples import sample_video
 from keyscore_plugin.video.source import open_video
 from tests.support.colour_encoder import ColourEncoder
+from tests.support.colour_judge import ColourJudge
 from tests.support.pretend_gpu import DEVICE, PretendGpu
 
 _CPU = torch.device("cpu")
@@ -133,7 +134,10 @@ def test_an_encoder_without_float64_serves_every_sampler(name: str) -> None:
     config = SamplerConfig(grid=_GRID, encode=EncodeConfig(max_encoded=24))
     video = sample_video("bikes")
     caption = "a tram"
-    made = (get_sampler(name, config=config, encoder=CoarseEncoder(on)) for on in (_CPU, DEVICE))
+    made = (
+        get_sampler(name, config=config, encoder=CoarseEncoder(on), captioner=ColourJudge())
+        for on in (_CPU, DEVICE)
+    )
     here = next(made)(video, num_frames=6, caption=caption)
     with PretendGpu(has_float64=False):
         there = next(made)(video, num_frames=6, caption=caption)
@@ -164,9 +168,9 @@ def test_pixels_come_to_the_encoder_from_no_other_device(
     config = SamplerConfig(grid=GridConfig(kind=kind, sample_fps=8))
     with PretendGpu() as gpu:
         encoder = NearEncoder(DEVICE)
-        sampler = get_sampler(name, config=config, encoder=encoder)
-        if name == "keyscore":
-            sampler = On(config, DEVICE, encoder=encoder)
+        sampler = get_sampler(name, config=config, encoder=encoder, captioner=ColourJudge())
+        assert isinstance(sampler, SamplerTemplate)
+        sampler.device = DEVICE
         sampler(sample_video("bikes"), num_frames=6, caption="a tram")
         assert encoder.n_from_elsewhere == 0
         assert gpu.uploads

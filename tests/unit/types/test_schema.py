@@ -42,6 +42,8 @@ def test_it_describes_what_samplers_choose() -> None:
     check(get_sampler("uniform")(bikes, num_frames=4))
     check(get_sampler("stacfp")(bikes))
     check(keyscore(bikes, num_frames=4, caption="a red tram"), curves=True)
+    clips = get_sampler("clips", encoder=ColourEncoder())
+    check(clips(bikes, num_frames=4, caption="a red tram"))
     check(keyscore(bikes, threshold=0.8, question="is it red ?"))
 
 
@@ -61,6 +63,7 @@ def test_it_describes_a_choice_among_pictures_from_a_part_by_a_generated_caption
         {"indices": [1, 1]},
         {"caption": {"text": "a dog"}},
         {"looked_at": {"kind": "some", "n_first": 1, "n_closer": 0}},
+        {"clips": {"starts": [], "ends": []}},
         {"notes": "none"},
     ],
 )

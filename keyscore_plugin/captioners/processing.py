@@ -1,0 +1,91 @@
+"""Calling a Video-LLM of transformers: what differs between processors, and generation."""
+
+import inspect
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+
+class GenerativeModel(Protocol):
+    """The part of a `PreTrainedModel` of transformers that a `VlmCaptioner` uses."""
+
+    device: torch.device
+    dtype: torch.dtype
+    name_or_path: str
+
+    def generate(self, **inputs: Any) -> Tensor:
+        """Return ``(batch, length)`` token ids; each row begins with the prompt."""
+
+
+def takes_times(processor: Any) -> bool:
+    """Whether a processor's call takes the times of frames (``video_metadata``).
+
+    Video-LLaVA's did not before transformers 5.4; the model reads no times.
+    """
+    parameters = inspect.signature(processor.__call__).parameters.values()
+    return any(p.name == "video_metadata" or p.kind is p.VAR_KEYWORD for p in parameters)
+
+
+def left_padding(processor: Any) -> dict[str, Any]:
+    """Return the keywords that pad prompts on the left, as generation needs it."""
+    side = {} if processor.tokenizer.padding_side == "left" else {"padding_side": "left"}
+    return {"padding": True, **side}
+
+
+def frames_per_token(processor: Any) -> int:
+    """Return the number of frames that the model folds into one visual token."""
+    return getattr(processor.video_processor, "temporal_patch_size", None) or 1
+
+
+def call_processor(
+    processor: Any,
+    prompts: list[str],
+    videos: list[list[Tensor]],
+    metadata: list[dict[str, Any]],
+) -> Any:
+    """Call a processor with frames that are already chosen.
+
+    Args:
+        processor: Processor of a Video-LLM.
+        prompts: Prompt of each conversation, with a placeholder for each video.
+        videos: ``(n, 3, h, w)`` uint8 frames of each video of each prompt, in the order of the
+            placeholders.
+        metadata: Metadata of each video of all prompts, as `keyscore_plugin.video.metadata` makes
+            it.
+
+    Returns:
+        The inputs of the model, as a `BatchFeature` of tensors on the CPU.
+    """
+    times = {"video_metadata": metadata, "do_sample_frames": False}
+    inputs = processor(
+        text=prompts,
+        videos=videos,
+        **(times if takes_times(processor) else {}),
+        **(left_padding(processor) if len(prompts) > 1 else {}),
+        return_tensors="pt",
+    )
+    inputs.pop("video_metadata", None)  # some versions leave it in; models refuse it
+    return inputs
+
+
+def generate_texts(
+    model: GenerativeModel, processor: Any, inputs: Any, *, max_new_tokens: int
+) -> list[str]:
+    """Let a model answer prompts, by greedy decoding.
+
+    Args:
+        model: Model of transformers with `generate`.
+        processor: Processor of the model.
+        inputs: Inputs as `call_processor` returns them; they go to the model's device and dtype.
+        max_new_tokens: Most tokens of an answer.
+
+    Returns:
+        The answer to each prompt.
+    """
+    inputs = inputs.to(model.device, dtype=model.dtype)
+    with torch.inference_mode():
+        tokens = model.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False)
+    answers = tokens[:, inputs["input_ids"].shape[1] :]
+    texts: list[str] = processor.batch_decode(answers, skip_special_tokens=True)
+    return texts

@@ -1,0 +1,122 @@
+"""How much captions say about a text: the marks of a language model, as expected values."""
+
+from collections.abc import Sequence
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from keyscore_plugin._runtime.hub import first_line, is_local
+from keyscore_plugin.errors import ModelError, shown
+
+# Ours: K-frames lets a language model mark each scene from 1 to 5, and does not give its prompt.
+PROMPT = (
+    "Rate from 1 (not at all) to 5 (exactly) how well a scene of a video shows what is asked for.\n"
+    "Asked for: {text}\nScene: {caption}\nAnswer with one digit."
+)
+MARKS = (1, 2, 3, 4, 5)
+_BATCH = 16  # ours: captions at a time
+_REMEDY = "give the folder or the hub model id of a language model of transformers"
+
+
+class RelevanceScorer:
+    """Marks captions by their relevance to a text with a causal language model.
+
+    A mark is the expected value over the probabilities of the five digits as the next token (ours,
+    as in G-Eval, arXiv 2303.16634): the most likely digit alone would be the same for most scenes.
+
+    Args:
+        model: Causal language model of transformers.
+        tokenizer: Tokenizer of the model.
+
+    Attributes:
+        name: Name or path of the model.
+
+    Raises:
+        ModelError: A digit is not one token of the tokenizer.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any) -> None:
+        self.name: str = model.name_or_path or type(model).__name__
+        self._model = model
+        self._tokenizer = tokenizer
+        ids = [tokenizer.encode(str(mark), add_special_tokens=False) for mark in MARKS]
+        if any(len(tokens) != 1 for tokens in ids):
+            raise ModelError(
+                f"the language model {shown(self.name)} does not write a digit as one token; give "
+                "another model as clips.scorer"
+            )
+        self._digits = torch.tensor([tokens[0] for tokens in ids])
+
+    def score(self, text: str, captions: Sequence[str]) -> Tensor:
+        """Mark captions.
+
+        Args:
+            text: Question, or sentence that describes what is wanted.
+            captions: Caption of each of ``n`` scenes.
+
+        Returns:
+            ``(n,)`` float64 marks in [1, 5], on the CPU.
+        """
+        prompts = [self._prompt(text, caption) for caption in captions]
+        parts = [prompts[start : start + _BATCH] for start in range(0, len(prompts), _BATCH)]
+        marks = torch.tensor(MARKS, dtype=torch.float64)
+        return torch.cat([self._probabilities(part) @ marks for part in parts])
+
+    def _prompt(self, text: str, caption: str) -> str:
+        content = PROMPT.format(text=text, caption=caption)
+        if not self._tokenizer.chat_template:
+            return f"{content} "
+        prompt: str = self._tokenizer.apply_chat_template(
+            [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
+        )
+        return prompt
+
+    def _probabilities(self, prompts: list[str]) -> Tensor:
+        """``(m, 5)`` float64 probabilities of the digits, among the digits."""
+        has_template = bool(self._tokenizer.chat_template)
+        inputs = self._tokenizer(
+            prompts,
+            return_tensors="pt",
+            padding=True,
+            padding_side="left",
+            add_special_tokens=not has_template,  # a template writes its own
+        ).to(self._model.device)
+        # Places count from the first token of each prompt, not from its padding.
+        places = (inputs["attention_mask"].cumsum(1) - 1).clamp_min(0)
+        with torch.inference_mode():
+            logits = self._model(
+                input_ids=inputs["input_ids"],
+                attention_mask=inputs["attention_mask"],
+                position_ids=places,
+            ).logits[:, -1]
+        digits: Tensor = logits[:, self._digits.to(logits.device)]
+        return digits.float().softmax(1).double().cpu()
+
+
+def load_scorer(model: str, device: torch.device) -> RelevanceScorer:
+    """Load a language model and its tokenizer with the Auto classes of transformers.
+
+    Args:
+        model: Folder or hub model id.
+        device: Device on which the model runs.
+
+    Raises:
+        ModelError: Neither this machine nor the hub has the model, or it does not load.
+    """
+    import transformers
+
+    local = is_local(model, kind="language model", remedy=_REMEDY)
+    dtype = torch.float32 if device.type == "cpu" else "auto"
+    models: Any = transformers.AutoModelForCausalLM
+    tokenizers: Any = transformers.AutoTokenizer
+    try:
+        loaded = models.from_pretrained(model, dtype=dtype, local_files_only=local)
+        tokenizer = tokenizers.from_pretrained(model, local_files_only=local)
+        return RelevanceScorer(loaded.eval().to(device), tokenizer)
+    except (OSError, ValueError, RuntimeError, UnpicklingError, SafetensorError) as error:
+        raise ModelError(
+            f"cannot load the language model {shown(model)}: {first_line(error)}; {_REMEDY}"
+        ) from error

@@ -1,0 +1,182 @@
+"""Key clips without a Video-LLM: scenes, those that a text is about, and any k frames of them."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from keyscore_plugin._runtime.stopwatch import stage
+from keyscore_plugin.algorithm.scenes import score_segments, segments
+from keyscore_plugin.algorithm.segments import any_k
+from keyscore_plugin.algorithm.stacfp import propose_features
+from keyscore_plugin.captioners.relevance import RelevanceScorer, load_scorer
+from keyscore_plugin.config import GridKind
+from keyscore_plugin.errors import InputError, shown
+from keyscore_plugin.samplers.encoding import encode_candidates_first
+from keyscore_plugin.samplers.grid import ThumbnailStore
+from keyscore_plugin.samplers.query import Query, mean_cosine
+from keyscore_plugin.samplers.refine import coarse_grid, refine_grid
+from keyscore_plugin.samplers.run import Run
+from keyscore_plugin.samplers.template import Choice, SamplerTemplate, frame_rows
+from keyscore_plugin.types import Candidates, Clips
+from keyscore_plugin.types.spacing import uniform_indices
+
+_CAPTIONED_FRAMES = 4  # ours: of a scene, which is one shot of at most 10 s
+_ALIKE = (
+    "no scene of the video scores above the others with the text, so the frames are spread evenly"
+)
+
+
+class ClipsSampler(SamplerTemplate):
+    """K-frames (arXiv 2510.13891) with an encoder in place of the trained Video-LLM.
+
+    A call decodes and embeds the frames that ``keyscore`` does, so it takes as long. The video is
+    cut into scenes where its colours change. Scenes that score with the text above the median of
+    the video are its clips, the best ones of priority 1. The budget is shared out over the clips
+    and spread evenly inside of each, so that an action is shown as a whole. `ClipsConfig.mode`
+    decides how many frames go to the rest of the video.
+
+    With `ClipsConfig.scorer` a language model marks a caption of each scene, too (K-frames labels
+    its training data so); the captions are the reasons of the clips.
+
+    The frames come from the whole video, not from the grid alone. `Selection.scores` holds the
+    cosine of the scored frame nearest to each. If all scenes score alike, the frames are those of
+    ``uniform``, and `Selection.fallback` says so.
+    """
+
+    name = "clips"
+    needs_text = True
+
+    def _choose(self, run: Run) -> Choice:
+        run.require_text()
+        self._require_captioner(run)
+        coarse = coarse_grid(run)
+        grid, histograms = run.look_with_histograms(run.as_encoded(coarse.grid))
+        with stage("propose"):
+            candidates = propose_features(
+                histograms, grid.indices, grid.pts_seconds, self.config.proposal
+            )
+            scenes = _scenes(run, grid, histograms, candidates, coarse.grid.kind)
+        query = run.query(grid, candidates.rows)
+        with stage("encode"):
+            n_encoded = max(coarse.encode.max_encoded, run.request.at_least)
+            rows, embedded = encode_candidates_first(
+                grid, candidates, query.embeddings, run.encoder, n_encoded=n_encoded
+            )
+        refined = refine_grid(run, embedded, query, n_coarse=len(grid))
+        frames, clusters = refined.frames, candidates.labels[rows[refined.rows]]
+        with stage("score"):
+            cosines = mean_cosine(frames, query.embeddings).cpu()
+        scenes, marks = self._marked(run, scenes, grid, query)
+        with stage("score"):
+            clips = score_segments(
+                scenes,
+                cosines,
+                frames.pts_seconds - run.source.start_pts_seconds,
+                model=run.encoder.name,
+                marks=marks,
+                marks_share=self.config.clips.scorer_share,
+            )
+        with stage("select"):
+            indices = frames_of(clips, run)
+        pts_seconds = run.source.pts_seconds(indices)
+        curves = frame_rows(
+            frames.indices, frames.pts_seconds, cluster=clusters, semantic=cosines, total=cosines
+        )
+        is_candidate = set(candidates.indices.tolist())
+        return Choice(
+            indices=indices,
+            pts_seconds=pts_seconds,
+            scores=cosines[_nearest(frames.pts_seconds, pts_seconds)],
+            looked_at=refined.looked_at,
+            query=query,
+            encoder=run.encoder.name,
+            candidates=tuple(frame for frame in curves if frame.index in is_candidate),
+            curves=curves,
+            clips=clips if len(clips) else scenes,
+            fallback=None if len(clips) else _ALIKE,
+            notes=refined.notes,
+        )
+
+    @cached_property
+    def scorer(self) -> RelevanceScorer | None:
+        """The language model that marks captions, loaded at the first use; None if there is none.
+
+        Raises:
+            ModelError: Neither this machine nor the hub has the model, or it does not load.
+        """
+        name = self.config.clips.scorer
+        return None if name is None else load_scorer(name, self.device)
+
+    def _require_captioner(self, run: Run) -> None:
+        """Refuse a scorer of captions without a captioner, before anything is decoded."""
+        if self.config.clips.scorer is not None and run.get_captioner() is None:
+            raise InputError(
+                f"clips.scorer {shown(self.config.clips.scorer)} marks captions of the scenes, and "
+                "there is no captioner; name one (captioner='labels' needs no download)"
+            )
+
+    def _marked(
+        self, run: Run, scenes: Clips, grid: ThumbnailStore, query: Query
+    ) -> tuple[Clips, Tensor | None]:
+        """The scenes with a caption as their reason, and ``(m,)`` marks of the captions.
+
+        Without a scorer the scenes stay as they are, and there are no marks.
+        """
+        scorer, captioner = self.scorer, run.get_captioner()
+        if scorer is None or captioner is None:
+            return scenes, None
+        start_pts = run.source.start_pts_seconds
+        with stage("caption"):
+            captions = [
+                captioner.caption(grid[rows].since(start_pts)).text
+                for rows in _rows_of(scenes, grid.pts_seconds - start_pts)
+            ]
+        with stage("score"):
+            return replace(scenes, reasons=tuple(captions)), scorer.score(query.text, captions)
+
+
+def _rows_of(scenes: Clips, times: Tensor) -> Iterator[Tensor]:
+    """For each scene some of its rows among the ``(n,)`` times, evenly; at least one."""
+    for start, end in zip(scenes.starts, scenes.ends, strict=True):
+        bounds = torch.tensor([start, end], dtype=torch.float64)
+        first, stop = torch.searchsorted(times, bounds).tolist()
+        first = min(first, len(times) - 1)
+        yield first + uniform_indices(times[first : max(stop, first + 1)], _CAPTIONED_FRAMES)
+
+
+def _scenes(
+    run: Run, grid: ThumbnailStore, histograms: Tensor, candidates: Candidates, kind: GridKind
+) -> Clips:
+    """The scenes of the video, or of the part of it that frames are chosen from."""
+    start_pts, first = run.source.start_pts_seconds, run.source.pts_seconds([0])
+    start = float(first) - start_pts
+    return segments(
+        histograms,
+        grid.pts_seconds - start_pts,
+        start_seconds=start,
+        end_seconds=start + run.source.duration_seconds,
+        clusters=candidates.labels,
+        at_keyframes=kind == "keyframes",
+        config=run.config.clips,
+    )
+
+
+def frames_of(clips: Clips, run: Run) -> Tensor:
+    """``(k,)`` indices of the frames that the budget takes from the clips."""
+    return any_k(
+        clips,
+        run.request.at_least,
+        run.source.pts_seconds() - run.source.start_pts_seconds,
+        mode=run.config.clips.mode,
+        duration_seconds=run.source.duration_seconds,
+    )
+
+
+def _nearest(times: Tensor, moments: Tensor) -> Tensor:
+    """``(k,)`` rows of the ``(n,)`` rising times that are nearest to ``(k,)`` moments."""
+    after = torch.searchsorted(times, moments).clamp(max=len(times) - 1)
+    before = (after - 1).clamp(min=0)
+    return torch.where(times[after] - moments < moments - times[before], after, before)
