@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from keyscore_plugin import Clips, InputError
-from keyscore_plugin.algorithm.segments import any_k
+from keyscore_plugin.algorithm.any_k import any_k
 from keyscore_plugin.config import ClipMode
 from keyscore_plugin.types.spacing import uniform_indices
 
