@@ -9,7 +9,7 @@ from torch import Tensor
 
 from keyscore_plugin._runtime.stopwatch import stage
 from keyscore_plugin.algorithm.any_k import any_k
-from keyscore_plugin.algorithm.scenes import score_segments, segments
+from keyscore_plugin.algorithm.segments import score_segments, segments
 from keyscore_plugin.algorithm.stacfp import propose_features
 from keyscore_plugin.captioners.relevance import RelevanceScorer, load_scorer
 from keyscore_plugin.config import GridKind

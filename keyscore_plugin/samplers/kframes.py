@@ -10,7 +10,7 @@ from dataclasses import replace
 import torch
 
 from keyscore_plugin._runtime.stopwatch import stage
-from keyscore_plugin.algorithm.scenes import segments
+from keyscore_plugin.algorithm.segments import segments
 from keyscore_plugin.algorithm.snapping import snap
 from keyscore_plugin.captioners.clip_text import parse_clips
 from keyscore_plugin.captioners.judge import ClipQuestion, Judge, require_judge

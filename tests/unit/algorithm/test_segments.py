@@ -14,7 +14,7 @@ from torch import Tensor
 from evals.needle.sources import TUNING
 from keyscore_plugin import Clips, InputError, open_video
 from keyscore_plugin.algorithm.histogram import hsv_histograms
-from keyscore_plugin.algorithm.scenes import score_segments, segments
+from keyscore_plugin.algorithm.segments import score_segments, segments
 from keyscore_plugin.algorithm.stacfp import propose_features
 from keyscore_plugin.config import ClipsConfig, GridConfig
 from keyscore_plugin.samplers.grid import join_frames
