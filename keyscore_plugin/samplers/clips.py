@@ -8,18 +8,19 @@ import torch
 from torch import Tensor
 
 from keyscore_plugin._runtime.stopwatch import stage
-from keyscore_plugin.algorithm.any_k import any_k
-from keyscore_plugin.algorithm.segments import score_segments, segments
-from keyscore_plugin.algorithm.stacfp import propose_features
+from keyscore_plugin.algorithm.segments import score_segments
 from keyscore_plugin.captioners.relevance import RelevanceScorer, load_scorer
-from keyscore_plugin.config import GridKind
 from keyscore_plugin.errors import InputError, shown
-from keyscore_plugin.samplers.encoding import encode_candidates_first
 from keyscore_plugin.samplers.grid import ThumbnailStore
 from keyscore_plugin.samplers.query import Query, mean_cosine
-from keyscore_plugin.samplers.refine import coarse_grid, refine_grid
+from keyscore_plugin.samplers.refine import Refined, coarse_grid, refine_grid
 from keyscore_plugin.samplers.run import Run
-from keyscore_plugin.samplers.template import Choice, SamplerTemplate, frame_rows
+from keyscore_plugin.samplers.template import (
+    Choice,
+    SamplerTemplate,
+    frame_rows,
+    rows_of_candidates,
+)
 from keyscore_plugin.types import Candidates, Clips
 from keyscore_plugin.types.spacing import uniform_indices
 
@@ -54,51 +55,28 @@ class ClipsSampler(SamplerTemplate):
         self._require_captioner(run)
         coarse = coarse_grid(run)
         grid, histograms = run.look_with_histograms(run.as_encoded(coarse.grid))
-        with stage("propose"):
-            candidates = propose_features(
-                histograms, grid.indices, grid.pts_seconds, self.config.proposal
-            )
-            scenes = _scenes(run, grid, histograms, candidates, coarse.grid.kind)
+        candidates = run.propose(grid, histograms)
+        scenes = run.scenes(grid, histograms, kind=coarse.grid.kind, clusters=candidates.labels)
         query = run.query(grid, candidates.rows)
-        with stage("encode"):
-            n_encoded = max(coarse.encode.max_encoded, run.request.at_least)
-            rows, embedded = encode_candidates_first(
-                grid, candidates, query.embeddings, run.encoder, n_encoded=n_encoded
-            )
-        refined = refine_grid(run, embedded, query, n_coarse=len(grid))
-        frames, clusters = refined.frames, candidates.labels[rows[refined.rows]]
-        with stage("score"):
-            cosines = mean_cosine(frames, query.embeddings).cpu()
+        rows, first = run.encode(grid, candidates, query, n_most=coarse.encode.max_encoded)
+        looked = refine_grid(run, first, query, n_coarse=len(grid))
+        clusters = candidates.labels[rows[looked.rows]]
         scenes, marks = self._marked(run, scenes, grid, query)
-        with stage("score"):
+        with stage("score"):  # ours: K-frames trains a Video-LLM to name the clips (sec. 3)
+            cosines = mean_cosine(looked.frames, query.embeddings).cpu()
             clips = score_segments(
                 scenes,
                 cosines,
-                frames.pts_seconds - run.source.start_pts_seconds,
+                looked.frames.pts_seconds - run.source.start_pts_seconds,
                 model=run.encoder.name,
                 marks=marks,
                 marks_share=self.config.clips.scorer_share,
             )
-        with stage("select"):
-            indices = frames_of(clips, run)
-        pts_seconds = run.source.pts_seconds(indices)
-        curves = frame_rows(
-            frames.indices, frames.pts_seconds, cluster=clusters, semantic=cosines, total=cosines
-        )
-        is_candidate = set(candidates.indices.tolist())
-        return Choice(
-            indices=indices,
-            pts_seconds=pts_seconds,
-            scores=cosines[_nearest(frames.pts_seconds, pts_seconds)],
-            looked_at=refined.looked_at,
-            query=query,
-            encoder=run.encoder.name,
-            candidates=tuple(frame for frame in curves if frame.index in is_candidate),
-            curves=curves,
-            clips=clips if len(clips) else scenes,
-            fallback=None if len(clips) else _ALIKE,
-            notes=refined.notes,
-        )
+        chosen = run.take(clips)  # any k frames, appendix D.2
+        choice = _choice(run, query, looked, candidates, clusters, cosines, chosen)
+        if len(clips) == 0:
+            return replace(choice, clips=scenes, fallback=_ALIKE)
+        return replace(choice, clips=clips)
 
     @cached_property
     def scorer(self) -> RelevanceScorer | None:
@@ -147,31 +125,29 @@ def _rows_of(scenes: Clips, times: Tensor) -> Iterator[Tensor]:
         yield first + uniform_indices(times[first : max(stop, first + 1)], _CAPTIONED_FRAMES)
 
 
-def _scenes(
-    run: Run, grid: ThumbnailStore, histograms: Tensor, candidates: Candidates, kind: GridKind
-) -> Clips:
-    """The scenes of the video, or of the part of it that frames are chosen from."""
-    start_pts, first = run.source.start_pts_seconds, run.source.pts_seconds([0])
-    start = float(first) - start_pts
-    return segments(
-        histograms,
-        grid.pts_seconds - start_pts,
-        start_seconds=start,
-        end_seconds=start + run.source.duration_seconds,
-        clusters=candidates.labels,
-        at_keyframes=kind == "keyframes",
-        config=run.config.clips,
+def _choice(
+    run: Run,
+    query: Query,
+    looked: Refined,
+    candidates: Candidates,
+    clusters: Tensor,
+    cosines: Tensor,
+    chosen: Tensor,
+) -> Choice:
+    frames, pts_seconds = looked.frames, run.source.pts_seconds(chosen)
+    curves = frame_rows(
+        frames.indices, frames.pts_seconds, cluster=clusters, semantic=cosines, total=cosines
     )
-
-
-def frames_of(clips: Clips, run: Run) -> Tensor:
-    """``(k,)`` indices of the frames that the budget takes from the clips."""
-    return any_k(
-        clips,
-        run.request.at_least,
-        run.source.pts_seconds() - run.source.start_pts_seconds,
-        mode=run.config.clips.mode,
-        duration_seconds=run.source.duration_seconds,
+    return Choice(
+        indices=chosen,
+        pts_seconds=pts_seconds,
+        scores=cosines[_nearest(frames.pts_seconds, pts_seconds)],
+        looked_at=looked.looked_at,
+        query=query,
+        encoder=run.encoder.name,
+        candidates=rows_of_candidates(curves, candidates),
+        curves=curves,
+        notes=looked.notes,
     )
 
 

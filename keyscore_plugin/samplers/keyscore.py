@@ -7,7 +7,12 @@ from keyscore_plugin.algorithm.selection import select
 from keyscore_plugin.samplers.query import Query, score_texts
 from keyscore_plugin.samplers.refine import Refined, coarse_grid, refine_grid
 from keyscore_plugin.samplers.run import Run
-from keyscore_plugin.samplers.template import Choice, SamplerTemplate, frame_rows
+from keyscore_plugin.samplers.template import (
+    Choice,
+    SamplerTemplate,
+    frame_rows,
+    rows_of_candidates,
+)
 from keyscore_plugin.types import Candidates, FrameScores
 
 
@@ -79,7 +84,6 @@ def _choice(
         drop=scores.drop,
         total=scores.total,
     )
-    is_candidate = set(candidates.indices.tolist())
     return Choice(
         indices=frames.indices[chosen],
         pts_seconds=frames.pts_seconds[chosen],
@@ -87,7 +91,7 @@ def _choice(
         looked_at=looked.looked_at,
         query=query,
         encoder=run.encoder.name,
-        candidates=tuple(frame for frame in curves if frame.index in is_candidate),
+        candidates=rows_of_candidates(curves, candidates),
         curves=curves,
         notes=looked.notes,
     )

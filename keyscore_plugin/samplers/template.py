@@ -21,7 +21,7 @@ from keyscore_plugin.errors import InputError, MemoryEndedError
 from keyscore_plugin.samplers.base import Sampler
 from keyscore_plugin.samplers.query import DEFAULT_NUM_FRAMES, Query, SelectionRequest
 from keyscore_plugin.samplers.run import Run
-from keyscore_plugin.types import Clips, GridInfo, ScoredFrame, Selection
+from keyscore_plugin.types import Candidates, Clips, GridInfo, ScoredFrame, Selection
 from keyscore_plugin.video.source import VideoInput, VideoSource, open_video
 
 
@@ -67,6 +67,14 @@ def frame_rows(indices: Tensor, pts_seconds: Tensor, **columns: Tensor) -> tuple
     columns = {"index": indices, "pts_seconds": pts_seconds, **columns}
     rows = zip(*(column.tolist() for column in columns.values()), strict=True)
     return tuple(ScoredFrame(**dict(zip(columns, row, strict=True))) for row in rows)
+
+
+def rows_of_candidates(
+    curves: tuple[ScoredFrame, ...], candidates: Candidates
+) -> tuple[ScoredFrame, ...]:
+    """The rows of STACFP's candidates, all of which are embedded, among those of scored frames."""
+    indices = set(candidates.indices.tolist())
+    return tuple(frame for frame in curves if frame.index in indices)
 
 
 class SamplerTemplate(Sampler, ABC):
