@@ -18,7 +18,7 @@ from evals.harness.result import Row
 from evals.needle.metrics import judge
 from evals.needle.protocol import NeedleEvaluation
 from evals.needle.sources import SPLITS
-from keyscore_plugin.algorithm.any_k import any_k
+from keyscore_plugin import any_k
 from keyscore_plugin.types import Selection
 from keyscore_plugin.video.samples.joined import Needle, NeedleVideo
 

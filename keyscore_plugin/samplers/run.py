@@ -33,7 +33,8 @@ from keyscore_plugin.samplers.query import (
     SelectionRequest,
 )
 from keyscore_plugin.types import Candidates, Caption, Clips, Embeddings, Frames
-from keyscore_plugin.video.grid import grid_indices, uniform_indices
+from keyscore_plugin.types.spacing import uniform_indices
+from keyscore_plugin.video.grid import grid_indices
 from keyscore_plugin.video.source import VideoSource
 
 _BATCHES_AHEAD = 2  # ours: one is being decoded while one lies ready

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from keyscore_plugin.config import GridConfig
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.video.grid import grid_indices, uniform_indices
+from keyscore_plugin.types.spacing import uniform_indices
+from keyscore_plugin.video.grid import grid_indices
 from keyscore_plugin.video.source import VideoSource, open_video
 
 
