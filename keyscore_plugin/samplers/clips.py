@@ -15,12 +15,7 @@ from keyscore_plugin.samplers.grid import ThumbnailStore
 from keyscore_plugin.samplers.query import Query, mean_cosine
 from keyscore_plugin.samplers.refine import Refined, coarse_grid, refine_grid
 from keyscore_plugin.samplers.run import Run
-from keyscore_plugin.samplers.template import (
-    Choice,
-    SamplerTemplate,
-    frame_rows,
-    rows_of_candidates,
-)
+from keyscore_plugin.samplers.template import Choice, SamplerTemplate, scored_choice
 from keyscore_plugin.types import Candidates, Clips
 from keyscore_plugin.types.spacing import uniform_indices
 
@@ -134,20 +129,18 @@ def _choice(
     cosines: Tensor,
     chosen: Tensor,
 ) -> Choice:
-    frames, pts_seconds = looked.frames, run.source.pts_seconds(chosen)
-    curves = frame_rows(
-        frames.indices, frames.pts_seconds, cluster=clusters, semantic=cosines, total=cosines
-    )
-    return Choice(
+    pts_seconds = run.source.pts_seconds(chosen)
+    return scored_choice(
+        run,
+        query,
+        looked,
+        candidates,
         indices=chosen,
         pts_seconds=pts_seconds,
-        scores=cosines[_nearest(frames.pts_seconds, pts_seconds)],
-        looked_at=looked.looked_at,
-        query=query,
-        encoder=run.encoder.name,
-        candidates=rows_of_candidates(curves, candidates),
-        curves=curves,
-        notes=looked.notes,
+        scores=cosines[_nearest(looked.frames.pts_seconds, pts_seconds)],
+        cluster=clusters,
+        semantic=cosines,
+        total=cosines,
     )
 
 
