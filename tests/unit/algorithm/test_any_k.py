@@ -192,7 +192,8 @@ def test_clips_that_are_the_whole_video_are_uniform_sampling(
 
 
 @pytest.mark.parametrize(
-    ("k", "mode", "says"), [(0, "auto", "0 of 100"), (1.5, "auto", "1.5"), (4, "dense", "'dense'")]
+    ("k", "mode", "says"),
+    [(0, "auto", "k=0 of 100"), (1.5, "auto", "k=1.5"), (4, "dense", "'dense'")],
 )
 def test_it_refuses(k: Any, mode: Any, says: str) -> None:
     with pytest.raises(InputError, match=says):
