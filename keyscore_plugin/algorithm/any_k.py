@@ -7,8 +7,8 @@ or more than its frames, and how many frames go outside. Those rules are ours:
 - Every clip gets a frame first: by largest remainders alone, a budget of one goes to a long clip of
   priority 2 and leaves out a short one of priority 1.
 - What a clip cannot hold goes to the others.
-- Hybrid bounds the longest gap. A small weight for the rest of the video would not: of an hour, it
-  leaves gaps that are longer than those of uniform sampling.
+- Hybrid bounds the longest gap. A weight for the rest of the video would not: with a weight of .05
+  and 64 frames of an hour, the longest gap was 95 s, that of uniform sampling 56 s.
 """
 
 import heapq

@@ -25,7 +25,7 @@ _STILL = 0.05
 # Ours: a border of STACFP's clusters is further evidence. Of 935 neighbours within a clip of
 # evals/needle, 2 are in different clusters; at all 90 cuts the cluster changes.
 _WITH_CLUSTER = 0.5
-# Ours: the relevance from which a scene has priority 1, and 2. Other limits moved no figure of
+# Ours: the relevance from which a scene has priority 1, and 2. Other limits moved no 2 s of
 # evals/clips by more than .05.
 _FIRST, _SECOND = 2 / 3, 1 / 3
 _BEST_SHARE = 3  # ours: a scene is as good as the best third of its frames
