@@ -214,10 +214,11 @@ class ClipsConfig(Settings):
             change around it; half of it where STACFP's cluster changes, too. Ours: from 2 to 5, all
             cuts of the tuning split of evals/needle are found.
         min_seconds: Least duration of a scene; of borders that are closer, the stronger stays.
-            Ours.
+            Ours: from 1 to 4, no figure of evals/clips moves by more than .02.
         max_seconds: Most seconds of a scene; longer ones are divided evenly, because a moment that
             the text describes is a small part of a long take. At least twice ``min_seconds``, so
-            that no part is shorter than that. Ours.
+            that no part is shorter than that. Ours: evals/clips has no longer scene, and
+            with 5 it shows .02 less at 4 frames.
         scorer: Folder or hub model id of a causal language model of transformers. The sampler's
             captioner then writes a caption for each scene, and this model marks it from 1 to 5 with
             the text; both take a generation per scene. None lets the encoder alone score.
