@@ -10,7 +10,7 @@ from torch import Tensor
 from keyscore_plugin._runtime.stopwatch import stage
 from keyscore_plugin.algorithm.segments import score_segments
 from keyscore_plugin.captioners.relevance import RelevanceScorer, load_scorer
-from keyscore_plugin.errors import InputError, shown
+from keyscore_plugin.errors import ModelError, shown
 from keyscore_plugin.samplers.grid import ThumbnailStore
 from keyscore_plugin.samplers.query import Query, mean_cosine
 from keyscore_plugin.samplers.refine import Refined, coarse_grid, refine_grid
@@ -29,8 +29,8 @@ class ClipsSampler(SamplerTemplate):
     """K-frames (arXiv 2510.13891) with an encoder in place of the trained Video-LLM.
 
     A call decodes and embeds the frames that ``keyscore`` does, so it takes as long. The video is
-    cut into scenes where its colours change. Scenes that score with the text above the median of
-    the video are its clips, the best ones of priority 1. The budget is shared out over the clips
+    cut into scenes where its colours change. Scenes that score with the text well above the median
+    of the video are its clips, the best ones of priority 1. The budget is shared out over the clips
     and spread evenly inside of each, so that an action is shown as a whole. `ClipsConfig.mode`
     decides how many frames go to the rest of the video.
 
@@ -86,7 +86,7 @@ class ClipsSampler(SamplerTemplate):
     def _require_captioner(self, run: Run) -> None:
         """Refuse a scorer of captions without a captioner, before anything is decoded."""
         if self.config.clips.scorer is not None and run.get_captioner() is None:
-            raise InputError(
+            raise ModelError(
                 f"clips.scorer {shown(self.config.clips.scorer)} marks captions of the scenes, and "
                 "there is no captioner; name one (captioner='labels' needs no download)"
             )

@@ -24,6 +24,8 @@ from keyscore_plugin.samplers.template import Choice
 from keyscore_plugin.types import Caption, ClipAnswer, Clips, Frames, GridInfo
 from keyscore_plugin.types.spacing import uniform_indices
 
+_NAMED_NO_CLIP = " named no clip that can be used "  # between the judge's name and the problem
+
 
 class KFramesSampler(ClipsSampler):
     """K-frames: clips that a Video-LLM names for the question, and any k frames of them.
@@ -53,8 +55,7 @@ class KFramesSampler(ClipsSampler):
         if answer.problem is not None:
             return self._chosen_by_clips(
                 run,
-                f"{judge.name} named no clip that can be used ({answer.problem}), it answered "
-                f"{shown(text)}",
+                f"{judge.name}{_NAMED_NO_CLIP}({answer.problem}), it answered {shown(text)}",
             )
         predicted = answer.to_clips(
             start_seconds=run.start_seconds,
@@ -114,6 +115,12 @@ class KFramesSampler(ClipsSampler):
         grid = coarse_grid(run).grid
         looked_at = run.histograms(grid)
         return run.scenes(looked_at, looked_at.histograms, kind=grid.kind), len(looked_at)
+
+
+def judge_of(fallback: str) -> str | None:
+    """The name of the judge that a `Selection.fallback` is about; None if it is about none."""
+    judge, named_no_clip, _ = fallback.partition(_NAMED_NO_CLIP)
+    return judge if named_no_clip else None
 
 
 def _query(request: SelectionRequest, guide: Guide) -> Query:
