@@ -13,7 +13,7 @@ from keyscore_plugin.algorithm.scenes import score_segments, segments
 from keyscore_plugin.algorithm.stacfp import propose_features
 from keyscore_plugin.captioners.relevance import RelevanceScorer, load_scorer
 from keyscore_plugin.config import GridKind
-from keyscore_plugin.errors import InputError, shown
+from keyscore_plugin.errors import ModelError, shown
 from keyscore_plugin.samplers.encoding import encode_candidates_first
 from keyscore_plugin.samplers.grid import ThumbnailStore
 from keyscore_plugin.samplers.query import Query, mean_cosine
@@ -113,7 +113,7 @@ class ClipsSampler(SamplerTemplate):
     def _require_captioner(self, run: Run) -> None:
         """Refuse a scorer of captions without a captioner, before anything is decoded."""
         if self.config.clips.scorer is not None and run.get_captioner() is None:
-            raise InputError(
+            raise ModelError(
                 f"clips.scorer {shown(self.config.clips.scorer)} marks captions of the scenes, and "
                 "there is no captioner; name one (captioner='labels' needs no download)"
             )

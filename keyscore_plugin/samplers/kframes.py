@@ -25,6 +25,8 @@ from keyscore_plugin.samplers.template import Choice
 from keyscore_plugin.types import Caption, ClipAnswer, Clips, Frames, GridInfo
 from keyscore_plugin.video.grid import uniform_indices
 
+_NAMED_NO_CLIP = " named no clip that can be used "
+
 
 class KFramesSampler(ClipsSampler):
     """K-frames: clips that a Video-LLM names for the question, and any k frames of them.
@@ -55,7 +57,7 @@ class KFramesSampler(ClipsSampler):
         text, answer = self._ask(run, judge, query, frames)
         if answer.problem is not None:
             reason = (
-                f"{judge.name} named no clip that can be used ({answer.problem}), it answered "
+                f"{judge.name}{_NAMED_NO_CLIP}({answer.problem}), it answered "
                 f"{shown(text)}; the sampler clips chose instead"
             )
             choice = super()._choose(run)
@@ -129,6 +131,12 @@ class KFramesSampler(ClipsSampler):
                 config=replace(self.config.clips, max_seconds=longest),
             )
         return scenes, len(looked_at)
+
+
+def judge_of(fallback: str) -> str | None:
+    """The name of the judge that a `Selection.fallback` is about; None if it is about none."""
+    judge, named_no_clip, _ = fallback.partition(_NAMED_NO_CLIP)
+    return judge if named_no_clip else None
 
 
 def _query(request: SelectionRequest, guide: Guide) -> Query:
