@@ -21,7 +21,7 @@ from keyscore_plugin.config import ClipMode
 from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.types import Clips
 from keyscore_plugin.types.numbers import is_whole
-from keyscore_plugin.types.spacing import rows_on_show, uniform_indices
+from keyscore_plugin.types.spacing import rows_on_show, uniform_indices, without_gaps
 
 # Ours: the paper is focused at 8 frames and hybrid at 32 and 64; this is the middle on the scale of
 # the budgets, which double.
@@ -253,10 +253,13 @@ def _fill_longest_gaps(rows: Tensor, times: Tensor, duration: float, *, n_more: 
     for gap, count in enumerate(added):
         if count:
             first, stop = edges[gap] + 1, edges[gap + 1]
-            begins = times[max(edges[gap], 0)]
+            begin = max(edges[gap], 0)
+            # The frames that are free may begin long after the gap does, and would be taken in a
+            # row, were a frame that stays on show to count for longer than it does in `uniform`.
+            n_bins = min(count + 1, stop - begin)
+            shown, length = without_gaps(times[begin:stop], seconds[gap], n_bins)
             steps = torch.arange(1, count + 1, dtype=torch.float64) / (count + 1)
-            moments = begins + seconds[gap] * steps
-            parts.append(first + rows_on_show(times[first:stop], moments))
+            parts.append(first + rows_on_show(shown[first - begin :], shown[0] + length * steps))
     return torch.cat(parts).sort().values
 
 
