@@ -28,6 +28,7 @@ class Settings:
             InputError: The value has another type, a name is unknown, or a value is out of range.
 
         Example:
+            >>> from keyscore_plugin import SamplerConfig
             >>> SamplerConfig.of({"grid": {"sample_fps": 4}}).grid.sample_fps
             4
         """
@@ -44,6 +45,7 @@ class Settings:
             InputError: The value is not a dict, a name is unknown, or a value is out of range.
 
         Example:
+            >>> from keyscore_plugin import SamplerConfig
             >>> SamplerConfig.from_dict({"select": {"policy": "top"}}).select.policy
             'top'
         """
