@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING
 from keyscore_plugin._runtime.version import VERSION as __version__
 
 if TYPE_CHECKING:
+    from keyscore_plugin.algorithm.any_k import any_k
     from keyscore_plugin.algorithm.scoring import score
-    from keyscore_plugin.algorithm.segments import any_k
     from keyscore_plugin.algorithm.selection import select
     from keyscore_plugin.algorithm.stacfp import propose
     from keyscore_plugin.captioners.base import Captioner
@@ -173,7 +173,7 @@ _PLACES = {
     "VideoInput": "keyscore_plugin.video.source:VideoInput",
     "VideoSource": "keyscore_plugin.video.source:VideoSource",
     "VlmCaptioner": "keyscore_plugin.captioners.vlm:VlmCaptioner",
-    "any_k": "keyscore_plugin.algorithm.segments:any_k",
+    "any_k": "keyscore_plugin.algorithm.any_k:any_k",
     "clip_prompt": "keyscore_plugin.captioners.judge:clip_prompt",
     "format_clips": "keyscore_plugin.captioners.clip_text:format_clips",
     "get_sampler": "keyscore_plugin.samplers.base:get_sampler",

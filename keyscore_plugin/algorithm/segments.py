@@ -22,10 +22,11 @@ _NEIGHBOURS = 4
 # Ours: changes below this are noise of the picture. Half of the neighbours on the grid of
 # evals/needle are nearer to each other; the weakest of its 90 cuts is .53.
 _STILL = 0.05
-# Ours: a border of STACFP's clusters is evidence of its own. Of 935 neighbours within a clip of
+# Ours: a border of STACFP's clusters is further evidence. Of 935 neighbours within a clip of
 # evals/needle, 2 are in different clusters; at all 90 cuts the cluster changes.
 _WITH_CLUSTER = 0.5
-# Ours: the relevance from which a scene has priority 1, and 2.
+# Ours: the relevance from which a scene has priority 1, and 2. Other limits moved no 2 s of
+# evals/clips by more than .05.
 _FIRST, _SECOND = 2 / 3, 1 / 3
 _BEST_SHARE = 3  # ours: a scene is as good as the best third of its frames
 _COSINE_NOISE = 1e-6
@@ -68,8 +69,8 @@ def segments(
     config = config or ClipsConfig()
     if len(histograms) == 0 or len(histograms) != len(pts_seconds):
         raise InputError(
-            f"segments needs one histogram and one time for each of one frame or more, "
-            f"got {len(histograms)} and {len(pts_seconds)}"
+            f"segments needs a histogram and a time for each frame, and at least one frame; got "
+            f"{len(histograms)} histograms and {len(pts_seconds)} times"
         )
     times = pts_seconds.double().cpu()
     changes = _hellinger(histograms).cpu().double()
@@ -114,8 +115,9 @@ def score_segments(
 
     A scene scores as much as the best third of its frames. Its relevance is 1 at the best scene and
     0 at the median, or half-way between the worst and the best if that is lower: in a video that is
-    mostly about the text, the median is, too. K-frames' fixed limits of 4.9 and 4.3 of 5 are a
-    language model's marks; cosines of different texts and encoders have no common scale.
+    mostly about the text, the median is, too. All of this is ours: K-frames' limits of priority 1
+    and 2, 4.9 and 4.3 of 5, are for a language model's marks (section 3), and cosines of different
+    texts and encoders have no common scale. evals/clips/README.md has other limits and weights.
 
     Args:
         scenes: ``m`` scenes, as `segments` returns them; their reasons are kept.
@@ -146,8 +148,8 @@ def scene_scores(scenes: Clips, scores: Tensor, pts_seconds: Tensor) -> Tensor:
     """
     if len(scores) == 0 or len(scores) != len(pts_seconds):
         raise InputError(
-            f"score_segments needs one score and one time for each of one frame or more, "
-            f"got {len(scores)} and {len(pts_seconds)}"
+            f"score_segments needs a score and a time for each frame, and at least one frame; got "
+            f"{len(scores)} scores and {len(pts_seconds)} times"
         )
     require_finite(scores, "scores")
     values = scores.double().cpu()

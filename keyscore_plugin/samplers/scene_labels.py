@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from keyscore_plugin.algorithm.chapters import chapters
-from keyscore_plugin.algorithm.scenes import (
+from keyscore_plugin.algorithm.segments import (
     frames_of_scenes,
     priorities_of,
     scene_relevance,
@@ -19,7 +19,7 @@ from keyscore_plugin.captioners.relevance import RelevanceScorer
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.samplers.clips import ClipsSampler, rows_of, scenes_of
+from keyscore_plugin.samplers.clips import ClipsSampler, rows_of
 from keyscore_plugin.samplers.grid import ThumbnailStore
 from keyscore_plugin.samplers.query import Query, SelectionRequest, mean_cosine
 from keyscore_plugin.samplers.run import Run
@@ -117,7 +117,7 @@ class SceneLabeller:
         asked = Query(embeddings=tuple(texts))
         grid, histograms = run.look_with_histograms(run.as_encoded(run.config.grid))
         candidates = run.propose(grid, histograms)
-        scenes = scenes_of(run, grid, histograms, candidates, run.config.grid.kind)
+        scenes = run.scenes(grid, histograms, kind=run.config.grid.kind, clusters=candidates.labels)
         n_most = run.config.encode.max_encoded
         _, frames = run.encode(grid, candidates, asked, n_most=n_most)
         start, end = scenes.starts[0], scenes.ends[-1]

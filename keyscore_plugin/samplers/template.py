@@ -20,8 +20,9 @@ from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import InputError, MemoryEndedError
 from keyscore_plugin.samplers.base import Sampler
 from keyscore_plugin.samplers.query import DEFAULT_NUM_FRAMES, Query, SelectionRequest
+from keyscore_plugin.samplers.refine import Refined
 from keyscore_plugin.samplers.run import Run
-from keyscore_plugin.types import Clips, GridInfo, ScoredFrame, Selection
+from keyscore_plugin.types import Candidates, Clips, GridInfo, ScoredFrame, Selection
 from keyscore_plugin.video.source import VideoInput, VideoSource, open_video
 
 
@@ -90,6 +91,44 @@ def one_memory_error(name: str, path: str) -> Iterator[None]:
             "free some of it, give a grid of fewer max_frames or a smaller short_side, or use "
             "device='cpu'"
         ) from error
+
+
+def scored_choice(
+    run: Run,
+    query: Query,
+    looked: Refined,
+    candidates: Candidates,
+    *,
+    indices: Tensor,
+    pts_seconds: Tensor,
+    scores: Tensor,
+    **columns: Tensor,
+) -> Choice:
+    """The choice of a sampler that scores the embedded frames of STACFP's clusters.
+
+    Args:
+        run: The call.
+        query: The texts that scored.
+        looked: The ``n`` embedded frames.
+        candidates: STACFP's candidates, all of which are embedded.
+        indices: ``(k,)`` chosen frame indices, rising.
+        pts_seconds: ``(k,)`` times of the chosen frames.
+        scores: ``(k,)`` scores of the chosen frames.
+        columns: ``(n,)`` columns of `frame_rows` for the embedded frames.
+    """
+    curves = frame_rows(looked.frames.indices, looked.frames.pts_seconds, **columns)
+    is_candidate = set(candidates.indices.tolist())
+    return Choice(
+        indices=indices,
+        pts_seconds=pts_seconds,
+        scores=scores,
+        looked_at=looked.looked_at,
+        query=query,
+        encoder=run.encoder.name,
+        candidates=tuple(frame for frame in curves if frame.index in is_candidate),
+        curves=curves,
+        notes=looked.notes,
+    )
 
 
 class SamplerTemplate(Sampler, ABC):

@@ -9,7 +9,7 @@ import torch
 
 from keyscore_plugin import Caption, Frames, get_sampler
 from keyscore_plugin.captioners.relevance import MARKS, PROMPT, RelevanceScorer, load_scorer
-from keyscore_plugin.errors import InputError, ModelError
+from keyscore_plugin.errors import ModelError
 from tests.support.colour_encoder import ColourEncoder
 from tests.support.requires import require_or_skip
 from tests.support.tiny.llama import save_llama
@@ -97,5 +97,5 @@ def test_clips_get_the_captions_as_reasons_and_a_share_of_the_marks(folder: Path
 def test_a_scorer_without_a_captioner_is_refused(folder: Path) -> None:
     config = {"clips": {"scorer": str(folder)}}
     sampler = get_sampler("clips", encoder=ColourEncoder(), config=config)
-    with pytest.raises(InputError, match="there is no captioner; name one"):
+    with pytest.raises(ModelError, match="there is no captioner; name one"):
         sampler(np.zeros((4, 48, 64, 3), dtype=np.uint8), num_frames=2, caption="red", fps=2)
