@@ -17,8 +17,8 @@ from keyscore_plugin.captioners.registry import load_captioner
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.encoders.base import Encoder
-from keyscore_plugin.errors import InputError, MemoryEndedError
-from keyscore_plugin.samplers.base import Sampler
+from keyscore_plugin.errors import MemoryEndedError
+from keyscore_plugin.samplers.base import Sampler, refuse_threshold
 from keyscore_plugin.samplers.query import DEFAULT_NUM_FRAMES, Query, SelectionRequest
 from keyscore_plugin.samplers.refine import Refined
 from keyscore_plugin.samplers.run import Run
@@ -215,8 +215,8 @@ class SamplerTemplate(Sampler, ABC):
         question: str | None = None,
         fps: float | None = None,
     ) -> Selection:
-        if threshold is not None and not self.ranks:
-            raise InputError(f"{self.name} ranks no frames, so it has no threshold; use num_frames")
+        if threshold is not None:
+            refuse_threshold(self)
         if num_frames is None and threshold is None:
             num_frames = self.default_num_frames
         request = SelectionRequest(num_frames, threshold, caption, question)
