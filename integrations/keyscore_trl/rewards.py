@@ -33,7 +33,7 @@ def option_reward(log_probs: Tensor, answer: int, *, tau: float = 1.0) -> float:
         InputError: There are fewer than two options, or the answer is none of them.
 
     Example:
-        >>> option_reward(torch.tensor([0.5, 0.25, 0.25]).log(), 0)
+        >>> option_reward(torch.tensor([0.5, 0.25, 0.25]).double().log(), 0)
         0.6
     """
     n_options = len(log_probs)
