@@ -4,15 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor
 
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.hosts import BACKEND, clock_metadata, left_padding
+from keyscore_plugin.hosts import BACKEND, append_completions, clock_metadata, left_padding
 
 Chat = Sequence[Mapping[str, Any]]
-
-_IGNORED = -100  # label of a token that the loss of transformers leaves out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,30 +153,3 @@ def without_gaps(content: Any) -> Any:
         return content
     kept = [{key: value for key, value in block.items() if value is not None} for block in content]
     return [{"type": "video"} if block.get("type") == "video" else block for block in kept]
-
-
-def append_completions(batch: Any, tokenizer: Any, completions: Sequence[str]) -> None:
-    """Add the tokens of the completions after the prompts of a batch, and their labels.
-
-    Prompt and completion are tokenized apart, as in generation: tokenized together, the last
-    characters of the one and the first of the other may become a single token.
-
-    Args:
-        batch: Inputs of the model for the prompts, padded on the left; they are changed.
-        tokenizer: Tokenizer of the model.
-        completions: Answer to each prompt. The token that ends an answer is added.
-    """
-    added = tokenizer(
-        [completion + tokenizer.eos_token for completion in completions],
-        add_special_tokens=False,
-        padding=True,
-        padding_side="right",
-        return_tensors="pt",
-    )
-    ids, mask = added["input_ids"], added["attention_mask"]
-    tails = {"input_ids": ids, "attention_mask": mask, "mm_token_type_ids": torch.zeros_like(ids)}
-    labels = torch.full_like(batch["input_ids"], _IGNORED)
-    for name, tail in tails.items():
-        if name in batch:
-            batch[name] = torch.cat([batch[name], tail], dim=1)
-    batch["labels"] = torch.cat([labels, ids.masked_fill(mask == 0, _IGNORED)], dim=1)

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-import torch
-
-from keyscore_plugin.captioners.processing import call_processor, frames_per_token
+from keyscore_plugin.captioners.processing import (
+    append_completions,
+    call_processor,
+    frames_per_token,
+)
 from keyscore_plugin.errors import InputError, ModelError, shown
 from keyscore_plugin.types import Frames
 from keyscore_plugin.video.metadata import clock_metadata
-
-_IGNORED = -100  # label of a token that the loss of transformers leaves out
 
 # Ours: the prompt of K-frames is not published. The form shows letters instead of numbers, so that
 # a model that repeats it has not named a clip.
@@ -154,7 +154,7 @@ def clip_prompt(
     prompts = [_prompt(processor, question) for question in questions]
     inputs = call_processor(processor, prompts, videos, metadata)
     if completions is not None:
-        _append(inputs, processor.tokenizer, completions)
+        append_completions(inputs, processor.tokenizer, completions)
     return inputs
 
 
@@ -191,37 +191,3 @@ def _rendered(processor: Any, content: list[dict[str, str]]) -> str:
     message = {"role": "user", "content": content}
     prompt: str = processor.apply_chat_template([message], add_generation_prompt=True)
     return prompt
-
-
-def _append(inputs: Any, tokenizer: Any, completions: Sequence[str]) -> None:
-    """Add the tokens of the completions after the prompts, and their labels.
-
-    Prompt and completion are tokenized apart, as in generation: tokenized together, the last
-    characters of the one and the first of the other may become a single token.
-    """
-    rows = [
-        [*tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
-        for text in completions
-    ]
-    length = max(map(len, rows))
-    shape = inputs["input_ids"].shape
-
-    def padded(value: int | None, fill: int) -> torch.Tensor:
-        """``(batch, length)`` ids of the completions, or ``value`` for each, then ``fill``."""
-        filled = [
-            [*(row if value is None else [value] * len(row)), *[fill] * (length - len(row))]
-            for row in rows
-        ]
-        return torch.tensor(filled, dtype=torch.int64)
-
-    labels = padded(None, _IGNORED)
-    added = {
-        "input_ids": padded(None, tokenizer.pad_token_id),
-        "attention_mask": padded(1, 0),
-    }
-    for name, tensor in list(inputs.items()):
-        if isinstance(tensor, torch.Tensor) and tensor.shape == shape:
-            # Every other value a token has is its kind, and 0 is text.
-            tail = added.get(name, torch.zeros_like(labels)).to(tensor.dtype)
-            inputs[name] = torch.cat([tensor, tail], dim=1)
-    inputs["labels"] = torch.cat([torch.full(shape, _IGNORED), labels], dim=1)

@@ -1,10 +1,13 @@
 """Calling a Video-LLM of transformers: what differs between processors, and generation."""
 
 import inspect
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+
+_IGNORED = -100  # label of a token that the loss of transformers leaves out
 
 
 class GenerativeModel(Protocol):
@@ -89,3 +92,43 @@ def generate_texts(
     answers = tokens[:, inputs["input_ids"].shape[1] :]
     texts: list[str] = processor.batch_decode(answers, skip_special_tokens=True)
     return texts
+
+
+def append_completions(inputs: Any, tokenizer: Any, completions: Sequence[str]) -> None:
+    """Add the tokens of the completions after the prompts, and their labels.
+
+    Prompt and completion are tokenized apart, as in generation: tokenized together, the last
+    characters of the one and the first of the other may become a single token.
+
+    Args:
+        inputs: Inputs of the model for the prompts, padded on the left; they are changed. They get
+            ``labels``, which are -100 except on the completions.
+        tokenizer: Tokenizer of the model.
+        completions: Answer to each prompt. The token that ends an answer is added.
+    """
+    rows = [
+        [*tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+        for text in completions
+    ]
+    length = max(map(len, rows))
+    shape = inputs["input_ids"].shape
+
+    def padded(value: int | None, fill: int) -> torch.Tensor:
+        """``(batch, length)`` ids of the completions, or ``value`` for each, then ``fill``."""
+        filled = [
+            [*(row if value is None else [value] * len(row)), *[fill] * (length - len(row))]
+            for row in rows
+        ]
+        return torch.tensor(filled, dtype=torch.int64)
+
+    labels = padded(None, _IGNORED)
+    added = {
+        "input_ids": padded(None, tokenizer.pad_token_id),
+        "attention_mask": padded(1, 0),
+    }
+    for name, tensor in list(inputs.items()):
+        if isinstance(tensor, torch.Tensor) and tensor.shape == shape:
+            # Every other value a token has is its kind, and 0 is text.
+            tail = added.get(name, torch.zeros_like(labels)).to(tensor.dtype)
+            inputs[name] = torch.cat([tensor, tail], dim=1)
+    inputs["labels"] = torch.cat([torch.full(shape, _IGNORED), labels], dim=1)

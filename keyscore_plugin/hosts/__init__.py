@@ -13,7 +13,7 @@ from keyscore_plugin._runtime.optional import package_file, require
 from keyscore_plugin.batch.journal import Journal
 from keyscore_plugin.batch.manifest import read_manifest
 from keyscore_plugin.captioners.judge import require_judge
-from keyscore_plugin.captioners.processing import left_padding, takes_times
+from keyscore_plugin.captioners.processing import append_completions, left_padding, takes_times
 from keyscore_plugin.config import ClipMode, Guide
 from keyscore_plugin.encoders.registry import encoder_weights
 from keyscore_plugin.hosts.cache import SelectionCache
@@ -58,6 +58,7 @@ __all__ = [
     "SelectionCache",
     "TextGuide",
     "TrimmedVideo",
+    "append_completions",
     "asks_judge",
     "check_clip_mode",
     "check_limits",
