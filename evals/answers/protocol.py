@@ -69,7 +69,7 @@ class AnswersEvaluation:
         return {"hits": hits, "right": right}
 
     def rows(self, records: Mapping[str, Record], cells: Sequence[Cell]) -> list[Row]:
-        """Accuracy by model, sampler and budget, beside what the hits alone would give."""
+        """Accuracy by model, sampler and budget, and what the hits alone would give."""
         ordered = sorted(cells, key=lambda cell: cell.num_frames or 0)
         return [self._row(name, cell, records) for name in self.answerers for cell in ordered]
 

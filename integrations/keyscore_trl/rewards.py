@@ -161,7 +161,7 @@ class ClipReward:
     exactly -1. The options are in a random order for each group of completions of one prompt, the
     same for all of the group, so that a preference of the answerer for a letter is no reward.
 
-    The same reward for uniform frames is logged as ``uniform_reward``, beside ``parse_rate`` and
+    The same reward for uniform frames is logged as ``uniform_reward``, with ``parse_rate`` and
     ``covered``, the share of the video in the clips: a policy that names all of the video is
     uniform sampling.
 
