@@ -8,16 +8,20 @@ The client chooses the sampler, the number of frames, the texts and the pairing.
 device, the decoder and the upper bounds are the server's. No host is imported here.
 """
 
+from keyscore_serving.choosing import FrameChooser
 from keyscore_serving.middleware import FrameRequestMiddleware
 from keyscore_serving.request import FrameRequest, RequestLimits, split_url
 from keyscore_serving.rewriting import rewrite, rewrite_json
 from keyscore_serving.settings import ServerSettings
+from keyscore_serving.sources import VideoSources
 
 __all__ = [
+    "FrameChooser",
     "FrameRequest",
     "FrameRequestMiddleware",
     "RequestLimits",
     "ServerSettings",
+    "VideoSources",
     "rewrite",
     "rewrite_json",
     "split_url",

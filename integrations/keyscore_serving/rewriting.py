@@ -30,16 +30,20 @@ def rewrite_json(
     Raises:
         InputError: The request for frames cannot be met.
     """
+    chat = chat_of(body)
+    rewritten = None if chat is None else rewrite(chat, limits=limits, default=default)
+    return None if rewritten is None else json.dumps(rewritten).encode()
+
+
+def chat_of(body: bytes) -> dict[str, Any] | None:
+    """The chat request in a body; None if it is none, or has neither a video nor a sampler."""
     if not any(sign in body for sign in _SIGNS):
         return None
     try:
         chat = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(chat, dict):
-        return None
-    rewritten = rewrite(chat, limits=limits, default=default)
-    return None if rewritten is None else json.dumps(rewritten).encode()
+    return chat if isinstance(chat, dict) else None
 
 
 def rewrite(

@@ -1,0 +1,170 @@
+"""The ASGI application of the proxy."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import httpx
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from keyscore_openai.proxy.jobs import BusyError, Jobs
+from keyscore_openai.proxy.logs import log
+from keyscore_openai.proxy.metrics import Metrics
+from keyscore_openai.proxy.selecting import Selecting
+from keyscore_openai.proxy.settings import ProxySettings
+from keyscore_openai.proxy.upstream import Upstream
+from keyscore_plugin.errors import InputError, KeyScoreError, VideoError
+from keyscore_serving import FrameChooser
+from keyscore_serving.middleware import BodyTooLargeError, Receive, error_body, is_chat, read_body
+
+T = TypeVar("T")
+
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+_CLOSED_REQUEST = 499  # nginx's status for a client that hung up; it is only logged
+_RETRY_SECONDS = "5"
+
+
+class HungUpError(Exception):
+    """The client is gone."""
+
+
+class Proxy:
+    """A proxy in front of one server.
+
+    Args:
+        settings: What the operator decides.
+        chooser: Chooser with its encoder.
+    """
+
+    def __init__(self, settings: ProxySettings, chooser: FrameChooser) -> None:
+        self._settings = settings
+        self._jobs = Jobs(
+            n_running=settings.n_jobs,
+            n_waiting=settings.n_waiting,
+            max_seconds=settings.select_seconds,
+        )
+        self._metrics = Metrics(self._jobs)
+        self._selecting = Selecting(settings, chooser, self._jobs, self._metrics)
+        self._upstream = Upstream(settings.upstream, answer_seconds=settings.answer_seconds)
+
+    def app(self) -> Starlette:
+        """The ASGI application."""
+        return Starlette(
+            routes=[
+                Route("/health", self._health),
+                Route("/metrics", self._show_metrics),
+                Route("/{path:path}", self._pass, methods=_METHODS),
+            ],
+            lifespan=self._lifespan,
+        )
+
+    @asynccontextmanager
+    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        yield
+        await self._upstream.close()
+        log("stopped")
+
+    async def _health(self, _: Request) -> Response:
+        return JSONResponse(
+            {"status": "ok", "running": self._jobs.running, "waiting": self._jobs.waiting}
+        )
+
+    async def _show_metrics(self, _: Request) -> Response:
+        return Response(self._metrics.text(), media_type="text/plain; version=0.0.4")
+
+    async def _pass(self, request: Request) -> Response:
+        """Forward a request; in a chat, the frames that are asked for replace the videos."""
+        start = time.perf_counter()
+        n_videos, chosen_after = 0, start
+        try:
+            if is_chat(request.scope):
+                body = await read_body(request.receive, self._settings.max_body_bytes)
+                if body is None:
+                    raise HungUpError
+                work = self._selecting.forwardable(body)
+                body, n_videos = await unless_hung_up(request.receive, work)
+                chosen_after = time.perf_counter()
+                answer = await unless_hung_up(
+                    request.receive, self._upstream.answer(request, body)
+                )
+            else:
+                answer = await self._upstream.answer(request, request.stream())
+            self._metrics.answered(answer.status_code)
+        except Exception as error:
+            answer = _refusal(error)
+            self._metrics.refused(answer.status_code)
+        log(
+            "request",
+            method=request.method,
+            path=request.url.path,
+            status=answer.status_code,
+            videos=n_videos,
+            select_seconds=round(chosen_after - start, 3),
+            seconds=round(time.perf_counter() - start, 3),
+        )
+        return answer
+
+
+def _refusal(error: Exception) -> Response:
+    """The answer to a request that is not forwarded, in the form of OpenAI's API.
+
+    Raises:
+        Exception: The error is a fault of ours.
+    """
+    headers = {}
+    if isinstance(error, (InputError, VideoError)):
+        status, text = 400, str(error)
+    elif isinstance(error, KeyScoreError):  # a model, the memory or a package of this server
+        status, text = 503, str(error)
+    elif isinstance(error, BodyTooLargeError):
+        status, text = 413, str(error)
+        headers["connection"] = "close"  # the rest of the body is not read
+    elif isinstance(error, BusyError):
+        status, text = 429, "too many videos wait for their frames; try again later"
+        headers["retry-after"] = _RETRY_SECONDS
+    elif isinstance(error, HungUpError):
+        status, text = _CLOSED_REQUEST, "the client hung up"
+    elif isinstance(error, (TimeoutError, asyncio.TimeoutError)):
+        status = 504
+        text = "the frames were not chosen in time; give a shorter video, or ask the operator"
+    elif isinstance(error, httpx.TimeoutException):
+        status, text = 504, "the upstream server does not answer in time"
+    elif isinstance(error, httpx.HTTPError):
+        status, text = 502, f"the upstream server cannot be asked ({type(error).__name__})"
+    else:
+        raise error
+    content = error_body(text, status=status)
+    return Response(content, status, headers, media_type="application/json")
+
+
+async def unless_hung_up(receive: Receive, work: Awaitable[T]) -> T:
+    """The result of work for a client, which is cancelled if the client hangs up.
+
+    Args:
+        receive: Channel of ASGI whose body was read.
+        work: Work to do.
+
+    Raises:
+        HungUpError: The client is gone.
+    """
+    task = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_hung_up(receive))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise HungUpError
+        return task.result()
+    finally:
+        task.cancel()
+        gone.cancel()
+        await asyncio.gather(task, gone, return_exceptions=True)
+
+
+async def _hung_up(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
