@@ -159,9 +159,9 @@ def downloaded(url: str, limits: DownloadLimits, *, allowed_by: str) -> Iterator
 
     A redirect to anything but HTTP(S) is refused, and so is one that leads from a public address to
     one that is not: loopback, private, link-local ... With ``public_only`` such an address is
-    refused everywhere. The address checked is the one connected to, so a host name that changes its address in between is refused too; the connection is closed
-    before a request is sent. What a proxy connects to is known only if the URL gives an address
-    itself.
+    refused everywhere. The address checked is the one connected to, so a host name that changes its
+    address in between is refused too; the connection is closed before a request is sent. What a
+    proxy connects to is known only if the URL gives an address itself.
 
     Args:
         url: Address of the file.

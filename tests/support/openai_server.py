@@ -1,8 +1,9 @@
 """A small OpenAI-compatible server process that answers with what it was asked.
 
 ``python -m tests.support.openai_server`` prints its port. The answer to a chat is a JSON text: the
-body's messages, the path, and the headers. Its model's name says how it behaves: ``slow`` answers
-after a long time, ``broken`` ends a stream in its middle.
+body, the path, the query and the headers. The model that is asked says how it behaves: ``slow``
+answers when its client is gone, ``long`` streams for a second, ``endless`` streams until its client
+is gone, and ``broken`` ends a stream in its middle.
 """
 
 import asyncio
@@ -52,7 +53,7 @@ async def until_hung_up(request: Request) -> None:
 
 
 async def stream(body: dict[str, Any], said: dict[str, Any]) -> AsyncIterator[bytes]:
-    """The answer in chunks; endless for the model ``endless``."""
+    """The answer in chunks."""
     global hung_up
     text = json.dumps(said)
     step = -(-len(text) // N_CHUNKS)
@@ -62,7 +63,7 @@ async def stream(body: dict[str, Any], said: dict[str, Any]) -> AsyncIterator[by
                 raise ConnectionError
             delta = {"delta": assistant(text[start : start + step])}
             yield b"data: %s\n\n" % json.dumps(completion("chat.completion.chunk", delta)).encode()
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.2 if body.get("model") == "long" else 0.01)
         while body.get("model") == "endless":
             yield b": wait\n\n"
             await asyncio.sleep(0.01)
@@ -111,7 +112,7 @@ def main() -> None:
         app = FrameRequestMiddleware(app, ServerSettings(limits=limits), max_body_bytes=1 << 20)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         print(listener.getsockname()[1], flush=True)
-        config = uvicorn.Config(app, log_level="critical")
+        config = uvicorn.Config(app, log_level="critical", ws="none")
         uvicorn.Server(config).run(sockets=[listener])
 
 

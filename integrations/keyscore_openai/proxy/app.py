@@ -4,11 +4,11 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -80,18 +80,10 @@ class Proxy:
     async def _pass(self, request: Request) -> Response:
         """Forward a request; in a chat, the frames that are asked for replace the videos."""
         start = time.perf_counter()
-        n_videos, chosen_after = 0, start
+        facts: dict[str, Any] = {}
         try:
             if is_chat(request.scope):
-                body = await read_body(request.receive, self._settings.max_body_bytes)
-                if body is None:
-                    raise HungUpError
-                work = self._selecting.forwardable(body)
-                body, n_videos = await unless_hung_up(request.receive, work)
-                chosen_after = time.perf_counter()
-                answer = await unless_hung_up(
-                    request.receive, self._upstream.answer(request, body)
-                )
+                answer = await self._chat(request, facts)
             else:
                 answer = await self._upstream.answer(request, request.stream())
             self._metrics.answered(answer.status_code)
@@ -103,11 +95,21 @@ class Proxy:
             method=request.method,
             path=request.url.path,
             status=answer.status_code,
-            videos=n_videos,
-            select_seconds=round(chosen_after - start, 3),
-            seconds=round(time.perf_counter() - start, 3),
+            seconds_to_answer=round(time.perf_counter() - start, 3),
+            **facts,
         )
         return answer
+
+    async def _chat(self, request: Request, facts: dict[str, Any]) -> Response:
+        """Forward a chat with the frames it asks for, and note facts for the log."""
+        start = time.perf_counter()
+        body = await read_body(request.receive, self._settings.max_body_bytes)
+        if body is None:
+            raise HungUpError
+        work = self._selecting.forwardable(body)
+        forwarded, facts["videos"] = await unless_hung_up(request.receive, work)
+        facts["select_seconds"] = round(time.perf_counter() - start, 3)
+        return await unless_hung_up(request.receive, self._upstream.answer(request, forwarded))
 
 
 def _refusal(error: Exception) -> Response:
@@ -127,7 +129,7 @@ def _refusal(error: Exception) -> Response:
     elif isinstance(error, BusyError):
         status, text = 429, "too many videos wait for their frames; try again later"
         headers["retry-after"] = _RETRY_SECONDS
-    elif isinstance(error, HungUpError):
+    elif isinstance(error, (HungUpError, ClientDisconnect)):
         status, text = _CLOSED_REQUEST, "the client hung up"
     elif isinstance(error, (TimeoutError, asyncio.TimeoutError)):
         status = 504
@@ -136,6 +138,8 @@ def _refusal(error: Exception) -> Response:
         status, text = 504, "the upstream server does not answer in time"
     elif isinstance(error, httpx.HTTPError):
         status, text = 502, f"the upstream server cannot be asked ({type(error).__name__})"
+    elif isinstance(error, httpx.InvalidURL):
+        status, text = 400, "the path of the request is no part of a URL; percent-encode it"
     else:
         raise error
     content = error_body(text, status=status)

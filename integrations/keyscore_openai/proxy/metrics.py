@@ -25,7 +25,10 @@ class Metrics:
     def __init__(self, jobs: Jobs) -> None:
         self._registry = registry = CollectorRegistry()
         self._selections = Counter(
-            "keyscore_selections", "Videos that frames were chosen of.", ["sampler"], registry=registry
+            "keyscore_selections",
+            "Videos that frames were chosen of.",
+            ["sampler"],
+            registry=registry,
         )
         self._stages = Histogram(
             "keyscore_stage_seconds",

@@ -54,11 +54,12 @@ class Selecting:
         for message in chat["messages"]:
             content = message.get("content") if isinstance(message, dict) else None
             if isinstance(content, list):
-                message["content"] = made = []
+                made: list[Any] = []
                 for part in content:
                     shown = await self._shown(part)
                     made += [part] if shown is None else shown
                     n_videos += shown is not None
+                message["content"] = made
         return await asyncio.to_thread(lambda: json.dumps(chat).encode()), n_videos
 
     def _asked(self, body: bytes) -> dict[str, Any] | None:

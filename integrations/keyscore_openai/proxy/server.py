@@ -37,7 +37,9 @@ def serve(settings: ProxySettings, *, host: str, port: int) -> None:
     start_logs()
     with _listening(host, port) as listener:
         proxy = Proxy(settings, FrameChooser(settings.choosing))
-        config = uvicorn.Config(proxy.app(), log_config=None, access_log=False, server_header=False)
+        config = uvicorn.Config(
+            proxy.app(), log_config=None, access_log=False, server_header=False, ws="none"
+        )
         log(
             "listening",
             host=host,

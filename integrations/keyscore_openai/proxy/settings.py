@@ -51,7 +51,9 @@ class ProxySettings:
         try:
             url = httpx.URL(self.upstream)
         except httpx.InvalidURL as error:
-            raise InputError(f"upstream is no URL ({error}); give one such as {_EXAMPLE}") from error
+            raise InputError(
+                f"upstream is no URL ({error}); give one such as {_EXAMPLE}"
+            ) from error
         if url.scheme not in ("http", "https") or not url.host or url.query or url.fragment:
             raise InputError(
                 f"upstream must be an http: or https: URL without a query, got "
