@@ -1,5 +1,6 @@
 """The request that a client makes of a server: its URL, its keys in a chat, and what is refused."""
 
+import contextlib
 import json
 from typing import Any
 
@@ -19,6 +20,7 @@ from keyscore_serving import (
 
 LIMITS = RequestLimits(max_frames=64, max_characters=1000)
 Json = dict[str, Any]
+NAMES = st.sampled_from(["url", "uuid", "text", "sampler", "num_frames", "question", "encoder"])
 
 
 def chat(*messages: list[Json], **top: Any) -> Json:
@@ -117,6 +119,23 @@ def test_a_chat_that_asks_nothing_stays_byte_for_byte() -> None:
 )
 def test_what_is_not_a_chat_is_left_to_the_host(body: bytes) -> None:
     assert rewrite_json(body, limits=LIMITS) is None
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.just("topk"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=8,
+)
+PARTS = st.fixed_dictionaries({"type": VALUES, "video_url": VALUES | st.just({"url": "v.mp4"})})
+MESSAGES = st.lists(st.fixed_dictionaries({"role": VALUES, "content": st.lists(PARTS | VALUES)}))
+
+
+@given(st.fixed_dictionaries({"messages": MESSAGES | VALUES}), st.dictionaries(NAMES, VALUES))
+def test_any_json_is_rewritten_refused_or_left_alone(body: Json, top: Json) -> None:
+    text = json.dumps({**body, **top}).encode()
+    with contextlib.suppress(InputError):
+        rewritten = rewrite_json(text, limits=LIMITS)
+        assert rewritten is None or "messages" in json.loads(rewritten)
 
 
 def test_the_question_is_the_text_of_the_videos_own_message() -> None:
