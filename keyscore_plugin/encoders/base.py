@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from threading import Lock
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -15,6 +16,9 @@ from keyscore_plugin.encoders.reading import reading_of
 from keyscore_plugin.errors import InputError, ModelError, shown
 from keyscore_plugin.types import Embeddings, Frames, TextEmbedding
 
+# A tokenizer of transformers keeps the padding and the cut of the last call in itself, so that two
+# threads would cut each other's texts. A lock of the module leaves encoders free to be copied.
+_ONE_TEXT = Lock()
 _BATCH = {"cpu": 8, "mps": 16}  # ours: frames per forward pass; on CUDA the free memory decides
 
 
@@ -128,16 +132,15 @@ class DualEncoder(ABC):
             InputError: The text is blank, or is not Unicode.
             ModelError: The vector is not finite.
         """
-        n_tokens = self._count_tokens(require_text(text))
-        with exact_arithmetic(self.device):
-            vector = self._unit(self._text_features(text))[0]
-        return TextEmbedding(
-            vector=vector,
-            model=self.name,
-            n_tokens=n_tokens,
-            max_tokens=self._max_tokens,
-            reading=reading_of(text, self._reader()),
-        )
+        require_text(text)
+        with _ONE_TEXT, exact_arithmetic(self.device):
+            return TextEmbedding(
+                vector=self._unit(self._text_features(text))[0],
+                model=self.name,
+                n_tokens=self._count_tokens(text),
+                max_tokens=self._max_tokens,
+                reading=reading_of(text, self._reader()),
+            )
 
     def _embed_pixels(self, pixels: Tensor) -> Tensor:
         """Map ``(n, h, w, 3)`` uint8 pixels to ``(n, d)`` unit vectors."""

@@ -1,5 +1,7 @@
 """What every encoder promises, over all that are there."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 
@@ -61,6 +63,16 @@ def test_text_becomes_a_unit_vector_of_the_same_space(encoder: Encoder) -> None:
     torch.testing.assert_close(text.vector.norm(), torch.tensor(1.0))
     assert text.model == encoder.name
     assert text.n_tokens_cut == 0
+
+
+def test_threads_get_the_vectors_of_their_own_texts(encoder: Encoder) -> None:
+    """A tokenizer of transformers keeps the length of the text it was last called for."""
+    texts = ["a dog", "b" * 60, "a cat and a dog", "dogs " * 40] * 40
+    wanted = {text: encoder.encode_text(text) for text in set(texts)}
+    with ThreadPoolExecutor(4) as pool:
+        for text, found in zip(texts, pool.map(encoder.encode_text, texts), strict=True):
+            assert torch.equal(found.vector, wanted[text].vector)
+            assert found.n_tokens == wanted[text].n_tokens
 
 
 def test_order_of_frames_is_kept(encoder: Encoder) -> None:
