@@ -133,6 +133,7 @@ def test_a_request_that_asks_for_no_frames_passes_byte_for_byte(client: httpx.Cl
 def test_other_paths_pass_with_bodies_of_any_size(client: httpx.Client) -> None:
     answer = client.get("/v1/models?x=1")
     assert (answer.json()["object"], answer.headers["x-query"]) == ("list", "x=1")
+    assert answer.headers["x-got"] == "accept,accept-encoding,host,user-agent"
     assert client.post("/v1/files", content=bytes(5 << 20)).json() == {"size": 5 << 20}
     chunks = (bytes(1000) for _ in range(100))
     assert client.post("/v1/files", content=chunks).json() == {"size": 100_000}
@@ -242,6 +243,21 @@ def test_a_stream_that_breaks_upstream_breaks_for_the_client(proxy: Process) -> 
     ):
         answer.read()
     assert httpx.get(f"{proxy.address}/health").json()["status"] == "ok"
+
+
+@pytest.mark.slow
+def test_an_upstream_that_is_killed_breaks_its_streams_and_nothing_else(folder: Path) -> None:
+    body = {"messages": [], "model": "endless", "stream": True}
+    with upstream_process() as upstream, proxy_process(upstream.address) as proxy:
+        url = f"{proxy.address}{CHAT}"
+        with httpx.stream("POST", url, json=body, timeout=60) as answer:
+            chunks = answer.iter_raw()
+            assert next(chunks)
+            upstream.process.kill()
+            with pytest.raises(httpx.RemoteProtocolError):
+                list(chunks)
+        refused(httpx.post(url, json=body, timeout=60), 502, "upstream")
+        assert httpx.get(f"{proxy.address}/health").json()["status"] == "ok"
 
 
 @pytest.mark.slow

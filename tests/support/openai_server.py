@@ -86,7 +86,7 @@ def completion(kind: str, choice: dict[str, Any]) -> dict[str, Any]:
 
 async def models(request: Request) -> Response:
     """The models, and how many clients hung up."""
-    headers = {"x-query": request.url.query}
+    headers = {"x-query": request.url.query, "x-got": ",".join(sorted(request.headers))}
     return JSONResponse({"object": "list", "data": [], "hung_up": hung_up}, headers=headers)
 
 

@@ -6,31 +6,24 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-import httpx
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from keyscore_openai.proxy.jobs import BusyError, Jobs
+from keyscore_openai.proxy.jobs import Jobs
 from keyscore_openai.proxy.logs import log
 from keyscore_openai.proxy.metrics import Metrics
+from keyscore_openai.proxy.refusals import refusal
 from keyscore_openai.proxy.selecting import Selecting
 from keyscore_openai.proxy.settings import ProxySettings
-from keyscore_openai.proxy.upstream import Upstream
-from keyscore_plugin.errors import InputError, KeyScoreError, VideoError
+from keyscore_openai.proxy.upstream import Upstream, body_of
 from keyscore_serving import FrameChooser
-from keyscore_serving.middleware import BodyTooLargeError, Receive, error_body, is_chat, read_body
+from keyscore_serving.middleware import Receive, is_chat, read_body
 
 T = TypeVar("T")
 
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-_CLOSED_REQUEST = 499  # nginx's status for a client that hung up; it is only logged
-_RETRY_SECONDS = "5"
-
-
-class HungUpError(Exception):
-    """The client is gone."""
 
 
 class Proxy:
@@ -85,10 +78,10 @@ class Proxy:
             if is_chat(request.scope):
                 answer = await self._chat(request, facts)
             else:
-                answer = await self._upstream.answer(request, request.stream())
+                answer = await self._upstream.answer(request, body_of(request))
             self._metrics.answered(answer.status_code)
         except Exception as error:
-            answer = _refusal(error)
+            answer = refusal(error)
             self._metrics.refused(answer.status_code)
         log(
             "request",
@@ -105,45 +98,11 @@ class Proxy:
         start = time.perf_counter()
         body = await read_body(request.receive, self._settings.max_body_bytes)
         if body is None:
-            raise HungUpError
+            raise ClientDisconnect
         work = self._selecting.forwardable(body)
         forwarded, facts["videos"] = await unless_hung_up(request.receive, work)
         facts["select_seconds"] = round(time.perf_counter() - start, 3)
         return await unless_hung_up(request.receive, self._upstream.answer(request, forwarded))
-
-
-def _refusal(error: Exception) -> Response:
-    """The answer to a request that is not forwarded, in the form of OpenAI's API.
-
-    Raises:
-        Exception: The error is a fault of ours.
-    """
-    headers = {}
-    if isinstance(error, (InputError, VideoError)):
-        status, text = 400, str(error)
-    elif isinstance(error, KeyScoreError):  # a model, the memory or a package of this server
-        status, text = 503, str(error)
-    elif isinstance(error, BodyTooLargeError):
-        status, text = 413, str(error)
-        headers["connection"] = "close"  # the rest of the body is not read
-    elif isinstance(error, BusyError):
-        status, text = 429, "too many videos wait for their frames; try again later"
-        headers["retry-after"] = _RETRY_SECONDS
-    elif isinstance(error, (HungUpError, ClientDisconnect)):
-        status, text = _CLOSED_REQUEST, "the client hung up"
-    elif isinstance(error, (TimeoutError, asyncio.TimeoutError)):
-        status = 504
-        text = "the frames were not chosen in time; give a shorter video, or ask the operator"
-    elif isinstance(error, httpx.TimeoutException):
-        status, text = 504, "the upstream server does not answer in time"
-    elif isinstance(error, httpx.HTTPError):
-        status, text = 502, f"the upstream server cannot be asked ({type(error).__name__})"
-    elif isinstance(error, httpx.InvalidURL):
-        status, text = 400, "the path of the request is no part of a URL; percent-encode it"
-    else:
-        raise error
-    content = error_body(text, status=status)
-    return Response(content, status, headers, media_type="application/json")
 
 
 async def unless_hung_up(receive: Receive, work: Awaitable[T]) -> T:
@@ -154,14 +113,14 @@ async def unless_hung_up(receive: Receive, work: Awaitable[T]) -> T:
         work: Work to do.
 
     Raises:
-        HungUpError: The client is gone.
+        ClientDisconnect: The client is gone.
     """
     task = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(_hung_up(receive))
     try:
         await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
-            raise HungUpError
+            raise ClientDisconnect
         return task.result()
     finally:
         task.cancel()

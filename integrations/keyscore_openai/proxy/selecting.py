@@ -2,12 +2,11 @@
 
 import asyncio
 import json
-import threading
-from collections import OrderedDict
 from functools import partial
 from typing import Any
 
-from keyscore_openai.parts import FrameParts, fold_of, parts_of
+from keyscore_openai.parts import fold_of, parts_of
+from keyscore_openai.proxy.cache import PartsCache
 from keyscore_openai.proxy.jobs import Jobs
 from keyscore_openai.proxy.metrics import Metrics
 from keyscore_openai.proxy.settings import ProxySettings
@@ -97,37 +96,3 @@ class Selecting:
         if key is not None:
             self._cache.put(key, parts)
         return parts.content
-
-
-class PartsCache:
-    """Parts of earlier requests, as many as a number of bytes holds; the oldest go first.
-
-    Args:
-        max_bytes: Largest size of all texts in it.
-    """
-
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._n_bytes = 0
-        self._kept: OrderedDict[str, tuple[FrameParts, int]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: str) -> FrameParts | None:
-        """The parts of a key; None if there are none."""
-        with self._lock:
-            if key not in self._kept:
-                return None
-            self._kept.move_to_end(key)
-            return self._kept[key][0]
-
-    def put(self, key: str, parts: FrameParts) -> None:
-        """Keep parts; those that are larger than the whole cache are not kept."""
-        size = len(json.dumps(parts.content))
-        with self._lock:
-            if key in self._kept or size > self._max_bytes:
-                return
-            self._kept[key] = parts, size
-            self._n_bytes += size
-            while self._n_bytes > self._max_bytes:
-                _, (_, dropped) = self._kept.popitem(last=False)
-                self._n_bytes -= dropped

@@ -84,6 +84,12 @@ class Upstream:
         return prefix + path + (b"?" + query if query else b"")
 
 
+def body_of(request: Request) -> bytes | AsyncIterable[bytes]:
+    """The body of a request as it comes; no bytes for a request without one."""
+    framing = ("content-length", "transfer-encoding")
+    return request.stream() if any(name in request.headers for name in framing) else b""
+
+
 async def _chunks(incoming: httpx.Response) -> AsyncIterator[bytes]:
     """The body as the server sends it, also if it is compressed."""
     try:
