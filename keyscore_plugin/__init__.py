@@ -4,7 +4,8 @@ What you call: `KeyScoreSampler`, or `get_sampler` with one of `list_samplers`, 
 video and returns a `Selection`. `open_video`, `load_encoder`, `load_captioner` and `VlmCaptioner`
 make its parts; `propose`, `score` and `select` are the three steps of the algorithm;
 `write_report` and `write_comparison` draw selections; `sample_video` gives a clip to try it on.
-`clip_prompt`, `parse_clips` and `format_clips` ask a Video-LLM for clips, or train it to name them.
+`clip_prompt`, `parse_clips` and `format_clips` ask a Video-LLM for clips, or train it to name them;
+`any_k` takes any number of frames from clips.
 
 What you implement to extend it: `Sampler`, `Encoder`, `Captioner`, `Judge`, `VideoSource`. A
 package that names its class in one of the entry-point groups of `keyscore_plugin.registries` adds
@@ -26,6 +27,7 @@ from typing import TYPE_CHECKING
 from keyscore_plugin._runtime.version import VERSION as __version__
 
 if TYPE_CHECKING:
+    from keyscore_plugin.algorithm.any_k import any_k
     from keyscore_plugin.algorithm.scoring import score
     from keyscore_plugin.algorithm.selection import select
     from keyscore_plugin.algorithm.stacfp import propose
@@ -115,6 +117,7 @@ __all__ = [
     "VideoSource",
     "VlmCaptioner",
     "__version__",
+    "any_k",
     "clip_prompt",
     "format_clips",
     "get_sampler",
@@ -170,6 +173,7 @@ _PLACES = {
     "VideoInput": "keyscore_plugin.video.source:VideoInput",
     "VideoSource": "keyscore_plugin.video.source:VideoSource",
     "VlmCaptioner": "keyscore_plugin.captioners.vlm:VlmCaptioner",
+    "any_k": "keyscore_plugin.algorithm.any_k:any_k",
     "clip_prompt": "keyscore_plugin.captioners.judge:clip_prompt",
     "format_clips": "keyscore_plugin.captioners.clip_text:format_clips",
     "get_sampler": "keyscore_plugin.samplers.base:get_sampler",

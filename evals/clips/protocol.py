@@ -10,15 +10,13 @@ from evals.clips.metrics import judge_clips
 from evals.harness.bench import Bench
 from evals.harness.cells import Cell
 from evals.harness.data import digest
-from evals.harness.evaluation import Unit
 from evals.harness.figures import clustered_mean
 from evals.harness.plot import Plot
 from evals.harness.records import Record
 from evals.harness.result import Row
-from evals.needle.metrics import judge
-from evals.needle.protocol import NeedleEvaluation
+from evals.needle.protocol import NeedleEvaluation, judge_selection
 from evals.needle.sources import SPLITS
-from keyscore_plugin.algorithm.segments import any_k
+from keyscore_plugin import any_k
 from keyscore_plugin.types import Selection
 from keyscore_plugin.video.samples.joined import Needle, NeedleVideo
 
@@ -55,9 +53,8 @@ class ClipsEvaluation(NeedleEvaluation):
         others = [self._others(video) for video in self.videos]
         return {**super().settings(), "others_sha256": digest(others)}
 
-    def measure(self, unit: Unit, bench: Bench, cells: Sequence[Cell]) -> Record:
+    def _figures(self, video: NeedleVideo, bench: Bench, cells: Sequence[Cell]) -> dict[str, Any]:
         """The figures of every needle by variant and cell."""
-        video = self._by_id[unit]
         figures: dict[str, dict[str, list[dict[str, float]]]] = {OWN: {}, EQUAL: {}, OTHER: {}}
         for cell in cells:
             chosen = [
@@ -71,7 +68,7 @@ class ClipsEvaluation(NeedleEvaluation):
             if cell.needs_text:
                 others = [bench.select(cell, caption=text) for text in self._others(video)]
                 figures[OTHER][cell.key] = _judge_all(others, video)
-        return {"figures": figures}
+        return figures
 
     def rows(self, records: Mapping[str, Record], cells: Sequence[Cell]) -> list[Row]:
         """Means over all needles, in the order of the budgets."""
@@ -114,8 +111,7 @@ def _judge_all(selections: Sequence[Selection], video: NeedleVideo) -> list[dict
 
 
 def _judge(selection: Selection, needle: Needle) -> dict[str, float]:
-    start = selection.start_pts_seconds
-    frames = asdict(judge([seconds - start for seconds in selection.pts_seconds], needle))
+    frames = asdict(judge_selection(selection, needle))
     del frames["precision"]  # of the frames; evals.needle has it
     if selection.clips is None:
         return frames

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from keyscore_plugin import Captioner, Encoder, VideoSource
-from keyscore_plugin.hosts import ForwardedVideo
+from keyscore_plugin import Captioner, ClipQuestion, Encoder, VideoSource
+from keyscore_plugin.hosts import ForwardedVideo, require_judge
 from keyscore_plugin.types import Caption, Embeddings, Frames, TextEmbedding
 
 
@@ -109,3 +109,8 @@ class CachedCaptioner:
         if key not in self._captions:
             self._captions[key] = self._captioner.caption(frames)
         return self._captions[key]
+
+    def judge(self, question: ClipQuestion, *, max_new_tokens: int) -> str:
+        """Ask the captioner for clips, if it is a Video-LLM, which keeps its answers itself."""
+        judge = require_judge(self._captioner, asker="kframes")
+        return judge.judge(question, max_new_tokens=max_new_tokens)

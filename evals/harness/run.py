@@ -18,9 +18,8 @@ from evals.harness.records import Record, claim, journal_path, read_records, rel
 from evals.harness.result import Result
 from evals.harness.versions import provenance, versions
 from keyscore_plugin import Captioner, Encoder
-from keyscore_plugin.batch.journal import Journal
 from keyscore_plugin.errors import InputError, KeyScoreError, MemoryEndedError, VideoError
-from keyscore_plugin.hosts import resolve_device, write_whole
+from keyscore_plugin.hosts import Journal, resolve_device, write_whole
 
 _NAMED = 5
 

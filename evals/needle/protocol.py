@@ -61,7 +61,10 @@ class NeedleEvaluation:
         """The figures of every needle, for every cell."""
         video = self._by_id[unit]
         _require_inside(video, bench.source.duration_seconds)
-        return {"figures": {cell.key: _search(bench, cell, video) for cell in cells}}
+        return {"figures": self._figures(video, bench, cells)}
+
+    def _figures(self, video: NeedleVideo, bench: Bench, cells: Sequence[Cell]) -> dict[str, Any]:
+        return {cell.key: _search(bench, cell, video) for cell in cells}
 
     def rows(self, records: Mapping[str, Record], cells: Sequence[Cell]) -> list[Row]:
         """Means over all needles, in the order of the budgets, so that samplers can be compared."""
@@ -117,15 +120,16 @@ def _search(bench: Bench, cell: Cell, video: NeedleVideo) -> list[list[float]]:
     """The figures of every needle of one video; a sampler that reads no text is called once."""
     if not cell.needs_text:
         selection = bench.select(cell)
-        figures = [_judge(selection, needle) for needle in video.needles]
+        figures = [judge_selection(selection, needle) for needle in video.needles]
     else:
         figures = [
-            _judge(bench.select(cell, caption=needle.caption), needle) for needle in video.needles
+            judge_selection(bench.select(cell, caption=needle.caption), needle)
+            for needle in video.needles
         ]
     return [list(astuple(one)) for one in figures]
 
 
-def _judge(selection: Selection, needle: Needle) -> Figures:
+def judge_selection(selection: Selection, needle: Needle) -> Figures:
     """`judge` with times from the video's first frame on, as annotations have them."""
     start = selection.start_pts_seconds
     return judge([seconds - start for seconds in selection.pts_seconds], needle)

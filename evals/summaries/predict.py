@@ -11,7 +11,7 @@ from evals.harness.figures import Floats, Ints
 from keyscore_plugin import score
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.types import Caption, Embeddings, Frames, TextEmbedding
-from keyscore_plugin.video.grid import uniform_indices
+from keyscore_plugin.types.spacing import uniform_indices
 
 _READS_TEXT = ("keyscore", "topk")
 _READS_NOTHING = ("random", "uniform")

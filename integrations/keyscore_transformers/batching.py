@@ -66,7 +66,7 @@ class BatchingCaptioner:
         """Ask the captioner for clips, if it is a Video-LLM; nothing waits for other videos.
 
         Raises:
-            InputError: The captioner only writes captions.
+            ModelError: The captioner only writes captions.
         """
         judge = require_judge(self._captioner, asker="kframes")
         return judge.judge(question, max_new_tokens=max_new_tokens)

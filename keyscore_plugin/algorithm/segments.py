@@ -1,259 +1,252 @@
-"""Clips into any number of frames (K-frames, appendix D.2).
+"""The scenes of a video, cut where its colours change, and their relevance to a text.
 
-The paper shares the budget out over the clips in proportion to weight times length, and spreads a
-clip's frames evenly in it. It leaves open what happens to a clip whose share is less than a frame,
-or more than its frames, and how many frames go outside: those rules are ours.
+Ours; K-frames cuts by the histogram difference of neighbouring frames and gives neither the colour
+space nor the threshold. Here everything is relative to the video: a fixed threshold finds too many
+cuts in a moving picture and too few in a dark one.
 """
 
-import heapq
-from dataclasses import dataclass
+import bisect
+import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from keyscore_plugin.config import ClipMode
-from keyscore_plugin.errors import InputError, shown
+from keyscore_plugin.algorithm.numeric import require_finite
+from keyscore_plugin.config import ClipsConfig
+from keyscore_plugin.errors import InputError
 from keyscore_plugin.types import Clips
-from keyscore_plugin.types.numbers import is_whole
-from keyscore_plugin.types.spacing import rows_on_show, uniform_indices
 
-# Ours: the paper is focused at 8 frames and hybrid at 32 and 64; this is the middle on the scale of
-# the budgets, which double.
-_HYBRID_FROM = 16
-# Ours: the longest gap of hybrid, in even shares of the video. A third of the budget can keep it,
-# so two thirds stay free for the clips. `SelectConfig.policy` "coverage" has the same bound.
-_LONGEST_GAP = 3.0
-_ROUNDING = 1e-9  # remainders that differ by less are equal: the earlier clip gets the frame
+# Ours: the usual change is the median of as many frames on either side, 2 s of the default grid.
+_NEIGHBOURS = 4
+# Ours: changes below this are noise of the picture. Half of the neighbours on the grid of
+# evals/needle are nearer to each other; the weakest of its 90 cuts is .53.
+_STILL = 0.05
+# Ours: a border of STACFP's clusters is further evidence. Of 935 neighbours within a clip of
+# evals/needle, 2 are in different clusters; at all 90 cuts the cluster changes.
+_WITH_CLUSTER = 0.5
+# Ours: the relevance from which a scene has priority 1, and 2. Other limits moved no 2 s of
+# evals/clips by more than .05.
+_FIRST, _SECOND = 2 / 3, 1 / 3
+_BEST_SHARE = 3  # ours: a scene is as good as the best third of its frames
+_COSINE_NOISE = 1e-6
 
 
-def any_k(
-    clips: Clips,
-    k: int,
+def segments(
+    histograms: Tensor,
     pts_seconds: Tensor,
     *,
-    mode: ClipMode = "auto",
-    duration_seconds: float | None = None,
-) -> Tensor:
-    """Take k frames from clips.
+    end_seconds: float,
+    start_seconds: float = 0.0,
+    clusters: Tensor | None = None,
+    at_keyframes: bool = False,
+    config: ClipsConfig | None = None,
+) -> Clips:
+    """Cut a video into scenes.
 
-    Every clip gets a frame first, in the order of priorities while the budget lasts. Beyond that a
-    clip's number of frames is proportional to its weight times its length, by largest remainder. A
-    clip that holds fewer frames than its share gives the rest back to the others. The frames of a
-    clip are spread evenly in it, as those of uniform sampling are in a video.
-
-    Clips that tell no frame from another give uniform sampling: no clips, clips between two frames,
-    or clips of one priority and weight that together are the whole video.
+    Two neighbouring frames of the grid are a border if the Hellinger distance of their histograms
+    is `ClipsConfig.contrast` times the median of the distances around it; half as much is enough
+    where STACFP's cluster changes. The strongest borders come first; one that would make a scene
+    shorter than `ClipsConfig.min_seconds` is left out. Scenes longer than `ClipsConfig.max_seconds`
+    are divided evenly.
 
     Args:
-        clips: The clips, in seconds from the first frame of the video.
-        k: The budget: exactly min(k, n) rows are returned.
-        pts_seconds: ``(n,)`` rising times of all frames, on the clock of the clips: subtract
-            `VideoFacts.start_pts_seconds` from the container's. Any frame rate, also a variable
-            one.
-        mode: Places of the frames. ``"focused"`` takes them inside of the clips; only a budget of
-            more frames than the clips hold goes on to the longest gaps outside. ``"hybrid"`` keeps
-            back as many as it takes to leave no gap, at either end neither, of more than
-            3 D / k and the longest time that a frame is on show, with D the duration: three times
-            the mean gap of uniform sampling. ``"auto"`` is focused below 16 frames, else hybrid.
-        duration_seconds: Duration from the first frame's start; None lets the last frame last as
-            long as a frame usually does.
+        histograms: ``(n_grid, n_bins)`` histograms whose rows sum to 1, in time order.
+        pts_seconds: ``(n_grid,)`` times of the grid, in seconds from the video's first frame.
+        end_seconds: End of the video, or of the part of it that frames are chosen from.
+        start_seconds: Start of that part.
+        clusters: ``(n_grid,)`` cluster of each frame (`Candidates.labels`), or None.
+        at_keyframes: Whether the grid is the codec's keyframes. A codec puts one at a cut, so the
+            border is at the later frame; between frames of an even grid it is half-way.
+        config: Settings; None keeps the defaults.
 
     Returns:
-        ``(min(k, n),)`` int64 rows of ``pts_seconds``, unique and rising.
+        The scenes, which together are the video, of weight 1 and priority 1.
 
     Raises:
-        InputError: There is no frame, k is not a positive whole number, or the mode is unknown.
-
-    Example:
-        >>> clips = Clips.from_intervals([2], [4], end_seconds=10, origin="predicted")
-        >>> any_k(clips, 3, torch.arange(100) / 10)
-        tensor([23, 30, 36])
+        InputError: There is no frame, or the arguments differ in length.
     """
-    if len(pts_seconds) == 0 or not is_whole(k) or k < 1:
+    config = config or ClipsConfig()
+    if len(histograms) == 0 or len(histograms) != len(pts_seconds):
         raise InputError(
-            f"need one frame or more of one or more, got {shown(k)} of {len(pts_seconds)}"
+            f"segments needs a histogram and a time for each frame, and at least one frame; got "
+            f"{len(histograms)} histograms and {len(pts_seconds)} times"
         )
-    if mode not in ("auto", "focused", "hybrid"):
-        raise InputError(f"the mode of clips must be auto|focused|hybrid, got {shown(mode)}")
-    times = pts_seconds.double().cpu()  # a few steps on short rows, alike on every device
-    k = min(int(k), len(times))
-    duration = _duration(times) if duration_seconds is None else float(duration_seconds)
-    spans = _spans(clips, times, until=float(times[0]) + duration)
-    if _are_alike(spans, n_frames=len(times)):
-        rows = uniform_indices(times, k, duration_seconds=duration)
-        return rows.to(pts_seconds.device)
-    inside = min(k, sum(span.n_frames for span in spans))
-    rows = _rows_inside(spans, times, inside)
-    if mode == "hybrid" or (mode == "auto" and k >= _HYBRID_FROM):
-        longest = _LONGEST_GAP * duration / k
-        # Fewer frames inside leave longer gaps. This ends because the gaps add up to D, so that a
-        # third of the budget always fills them.
-        while inside + (missing := _missing(rows, times, duration, longest=longest)) > k:
-            inside = k - missing
-            rows = _rows_inside(spans, times, inside)
-    rows = _fill_longest_gaps(rows, times, duration, n_more=k - inside)
-    return rows.to(pts_seconds.device)
+    times = pts_seconds.double().cpu()
+    changes = _hellinger(histograms).cpu().double()
+    needed = torch.full_like(changes, config.contrast)
+    if clusters is not None:
+        needed[clusters.cpu().diff() != 0] *= _WITH_CLUSTER
+    is_border = changes >= needed * _usual(changes)
+    moments = times[1:] if at_keyframes else (times[1:] + times[:-1]) / 2
+    edges = [start_seconds, end_seconds]
+    for row in changes.masked_fill(~is_border, -1).sort(descending=True, stable=True).indices:
+        if not is_border[row]:
+            break
+        moment = float(moments[row])
+        place = bisect.bisect(edges, moment)
+        around = edges[max(place - 1, 0) : place + 1]
+        if start_seconds < moment < end_seconds and all(
+            abs(moment - edge) >= config.min_seconds for edge in around
+        ):
+            edges.insert(place, moment)
+    edges = _divided(edges, config.max_seconds)
+    n = len(edges) - 1
+    return Clips(
+        starts=tuple(edges[:-1]),
+        ends=tuple(edges[1:]),
+        weights=(1.0,) * n,
+        priorities=(1,) * n,
+        reasons=("",) * n,
+        origin="segments",
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class _Span:
-    """The frames of a clip.
+def score_segments(
+    scenes: Clips,
+    scores: Tensor,
+    pts_seconds: Tensor,
+    *,
+    model: str,
+    marks: Tensor | None = None,
+    marks_share: float = 0.5,
+) -> Clips:
+    """Keep the scenes that a text is about, by their place among the scenes of the video.
 
-    Attributes:
-        first: First row.
-        stop: Row after the last one.
-        seconds: Seconds from the first frame's start to the end of the clip.
-        weight: Worth of a second.
-        priority: Priority of the clip.
-    """
-
-    first: int
-    stop: int
-    seconds: float
-    weight: float
-    priority: int
-
-    @property
-    def n_frames(self) -> int:
-        return self.stop - self.first
-
-
-def _spans(clips: Clips, times: Tensor, *, until: float) -> list[_Span]:
-    """The frames of each clip, those that begin in it; a clip that gets none is left out.
-
-    A clip in which no frame begins gets the one on show, unless that is another clip's.
+    A scene scores as much as the best third of its frames. Its relevance is 1 at the best scene and
+    0 at the median, or half-way between the worst and the best if that is lower: in a video that is
+    mostly about the text, the median is, too. All of this is ours: K-frames' limits of priority 1
+    and 2, 4.9 and 4.3 of 5, are for a language model's marks (section 3), and cosines of different
+    texts and encoders have no common scale. evals/clips/README.md has other limits and weights.
 
     Args:
-        clips: The clips.
-        times: ``(n,)`` float64 frame times.
-        until: End of the last frame.
-    """
-    starts, ends = (torch.tensor(side, dtype=torch.float64) for side in (clips.starts, clips.ends))
-    firsts = torch.searchsorted(times, starts).tolist()
-    stops = torch.searchsorted(times, ends).tolist()
-    spans: list[_Span] = []
-    for clip, (first, stop) in enumerate(zip(firsts, stops, strict=True)):
-        first = first if first < stop else stop - 1
-        is_free = first >= (spans[-1].stop if spans else 0)
-        if is_free and clips.starts[clip] < until:
-            seconds = min(clips.ends[clip], until) - float(times[first])
-            spans.append(_Span(first, stop, seconds, clips.weights[clip], clips.priorities[clip]))
-    return spans
-
-
-def _are_alike(spans: list[_Span], *, n_frames: int) -> bool:
-    """Whether the clips tell no frame from another."""
-    n_inside = sum(span.n_frames for span in spans)
-    kinds = {(span.weight, span.priority) for span in spans}
-    return n_inside == 0 or (n_inside == n_frames and len(kinds) == 1)
-
-
-def _rows_inside(spans: list[_Span], times: Tensor, budget: int) -> Tensor:
-    """``(budget,)`` rising rows inside of the clips, which hold as many or more."""
-    by_priority = sorted(spans, key=lambda span: (span.priority, -span.weight * span.seconds))
-    if budget <= len(spans):
-        counts = [1] * budget
-    else:
-        shares = [span.weight * span.seconds for span in by_priority]
-        counts = _proportional(shares, [span.n_frames for span in by_priority], budget)
-    rows = [
-        span.first
-        + uniform_indices(times[span.first : span.stop], count, duration_seconds=span.seconds)
-        for span, count in zip(by_priority, counts, strict=False)
-    ]
-    return torch.cat(rows).sort().values
-
-
-def _proportional(shares: list[float], most: list[int], total: int) -> list[int]:
-    """Whole numbers in proportion to shares, each of at least 1 and at most its ``most``.
-
-    With q_j = min(max(x s_j, 1), most_j), the sum of all q_j grows with x in straight pieces. The
-    piece that reaches the total gives x; the largest remainders of q are rounded up.
-
-    Args:
-        shares: Positive shares s_j.
-        most: Largest number of each.
-        total: Sum of the numbers, from ``len(shares)`` to ``sum(most)``.
-
-    Example:
-        >>> _proportional([1, 1, 18], [5, 5, 8], 12)
-        [2, 2, 8]
-    """
-    share = torch.tensor(shares, dtype=torch.float64)
-    share = (share / share.max()).clamp_min(_ROUNDING)
-    cap = torch.tensor(most, dtype=torch.float64)
-    bends = torch.cat([1 / share, cap / share]).sort().values
-    sums = (bends[:, None] * share).clamp_min(1).minimum(cap).sum(1)
-    last = int(torch.searchsorted(sums, total - _ROUNDING))
-    quota = (bends[last] * share).clamp_min(1).minimum(cap)
-    if last > 0:
-        part = (total - sums[last - 1]) / (sums[last] - sums[last - 1])
-        before = (bends[last - 1] * share).clamp_min(1).minimum(cap)
-        quota = before + part * (quota - before)
-    counts = (quota + _ROUNDING).floor()
-    remainders = (quota - counts).round(decimals=9)
-    rest = total - int(counts.sum())
-    counts[remainders.sort(descending=True, stable=True).indices[:rest]] += 1
-    return [int(count) for count in counts.tolist()]
-
-
-def _gaps(rows: Tensor, times: Tensor, duration: float) -> tuple[Tensor, Tensor]:
-    """Seconds and free frames between chosen rows, and between those and the ends of the video.
-
-    Args:
-        rows: ``(m,)`` chosen rows, rising.
-        times: ``(n,)`` float64 frame times.
-        duration: Duration from the first frame's start.
+        scenes: ``m`` scenes, as `segments` returns them; their reasons are kept.
+        scores: ``(n,)`` score of each frame with the text, of any scale.
+        pts_seconds: ``(n,)`` times of the frames, rising, on the clock of the scenes.
+        model: Name of the encoder.
+        marks: ``(m,)`` marks of the scenes by a language model, of any scale, to mix in; or None.
+        marks_share: Share of the marks in the relevance.
 
     Returns:
-        ``(m + 1,)`` lengths in seconds, and ``(m + 1,)`` numbers of frames that can be added.
+        The scenes with a relevance of at least 1/3, which is their weight, of priority 1 from 2/3
+        on, else 2. No clip if all scenes score alike.
+
+    Raises:
+        InputError: There is no frame, lengths differ, or a score is not finite.
     """
-    moments = torch.cat([times[:1], times[rows], times[:1] + duration])
-    edges = torch.cat([rows.new_tensor([-1]), rows, rows.new_tensor([len(times)])])
-    return moments.diff(), edges.diff() - 1
+    seen = scene_scores(scenes, scores, pts_seconds)
+    relevance = scene_relevance(seen, marks=marks, marks_share=marks_share)
+    return relevant_scenes(scenes, relevance, model=model)
 
 
-def _missing(rows: Tensor, times: Tensor, duration: float, *, longest: float) -> int:
-    """Number of further frames with which no gap is longer than ``longest``."""
-    seconds, free = _gaps(rows, times, duration)
-    return int(((seconds / longest).ceil().long() - 1).clamp_min(0).minimum(free).sum())
-
-
-def _fill_longest_gaps(rows: Tensor, times: Tensor, duration: float, *, n_more: int) -> Tensor:
-    """Add frames where the chosen ones are farthest apart; each gap's frames divide it evenly.
-
-    Args:
-        rows: ``(m,)`` chosen rows, rising.
-        times: ``(n,)`` float64 frame times.
-        duration: Duration from the first frame's start.
-        n_more: Number of frames to add; as many are free.
+def scene_scores(scenes: Clips, scores: Tensor, pts_seconds: Tensor) -> Tensor:
+    """Score scenes by their frames; the arguments and errors are those of `score_segments`.
 
     Returns:
-        ``(m + n_more,)`` rows, unique and rising.
+        ``(m,)`` float64 mean of the best third of each scene's frames, on the CPU. A scene without
+        a frame has the score of the nearest one.
     """
-    seconds, free = (side.tolist() for side in _gaps(rows, times, duration))
-    added = [0] * len(free)
-    # The longest piece comes first: the lengths are negative because heapq keeps the least on top.
-    pieces = [(-length, gap) for gap, length in enumerate(seconds) if free[gap]]
-    heapq.heapify(pieces)
-    for _ in range(n_more):
-        _, gap = heapq.heappop(pieces)
-        added[gap] += 1
-        if added[gap] < free[gap]:
-            heapq.heappush(pieces, (-seconds[gap] / (added[gap] + 1), gap))
-    edges = [-1, *rows.tolist(), len(times)]
-    parts = [rows]
-    for gap, count in enumerate(added):
-        if count:
-            first, stop = edges[gap] + 1, edges[gap + 1]
-            begins = times[max(edges[gap], 0)]
-            steps = torch.arange(1, count + 1, dtype=torch.float64) / (count + 1)
-            moments = begins + seconds[gap] * steps
-            parts.append(first + rows_on_show(times[first:stop], moments))
-    return torch.cat(parts).sort().values
+    if len(scores) == 0 or len(scores) != len(pts_seconds):
+        raise InputError(
+            f"score_segments needs a score and a time for each frame, and at least one frame; got "
+            f"{len(scores)} scores and {len(pts_seconds)} times"
+        )
+    require_finite(scores, "scores")
+    values = scores.double().cpu()
+    return torch.stack([_mark(values, *rows) for rows in frames_of_scenes(scenes, pts_seconds)])
 
 
-def _duration(times: Tensor) -> float:
-    """Duration of frames whose last one lasts as long as a frame usually does."""
-    usual = float(times.diff().median()) if len(times) > 1 else 1.0
-    return float(times[-1] - times[0]) + usual
+def frames_of_scenes(scenes: Clips, pts_seconds: Tensor) -> list[tuple[int, int]]:
+    """The first frame of each scene and the one after its last; equal if it has none.
+
+    Args:
+        scenes: ``m`` scenes that follow one another, as `segments` returns them.
+        pts_seconds: ``(n,)`` times of the frames, rising, on the clock of the scenes.
+    """
+    starts = torch.tensor([*scenes.starts, math.inf], dtype=torch.float64)
+    return list(pairwise(torch.searchsorted(pts_seconds.double().cpu(), starts).tolist()))
+
+
+def scene_relevance(seen: Tensor, *, marks: Tensor | None = None, marks_share: float) -> Tensor:
+    """Relevance of scenes relative to the video: 1 at the best scene, 0 at the usual one.
+
+    Args:
+        seen: ``(m,)`` scores of the scenes by an encoder, of any scale.
+        marks: ``(m,)`` marks by a language model, of any scale, to mix in; or None.
+        marks_share: Share of the marks in the relevance.
+
+    Returns:
+        ``(m,)`` relevance, negative below the usual scene; 0 for all if all are alike.
+
+    Raises:
+        InputError: A mark is not finite.
+    """
+    relevance = _relevance(seen)
+    if marks is None:
+        return relevance
+    require_finite(marks, "marks")
+    read = _relevance(marks.double().cpu())
+    return _relevance((1 - marks_share) * relevance + marks_share * read)
+
+
+def relevant_scenes(scenes: Clips, relevance: Tensor, *, model: str) -> Clips:
+    """Keep the scenes that have a priority by `priorities_of`, with their relevance as weight."""
+    weights, priorities = relevance.tolist(), priorities_of(relevance)
+    kept = [scene for scene, priority in enumerate(priorities) if priority is not None]
+    return Clips(
+        starts=tuple(scenes.starts[scene] for scene in kept),
+        ends=tuple(scenes.ends[scene] for scene in kept),
+        weights=tuple(weights[scene] for scene in kept),
+        priorities=tuple(priority for priority in priorities if priority is not None),
+        reasons=tuple(scenes.reasons[scene] for scene in kept),
+        origin="scored",
+        model=model,
+    )
+
+
+def priorities_of(relevance: Tensor) -> tuple[int | None, ...]:
+    """Priority of each of ``(m,)`` relevances: 1 from 2/3 on, 2 from 1/3 on, else None."""
+    return tuple(
+        1 if value >= _FIRST else 2 if value >= _SECOND else None for value in relevance.tolist()
+    )
+
+
+def _relevance(marks: Tensor) -> Tensor:
+    """``(m,)`` place of each mark between the usual one, 0, and the best, 1; 0 if all are alike."""
+    best = marks.max()
+    usual = torch.minimum(marks.quantile(0.5), (marks.min() + best) / 2)
+    if best - usual <= _COSINE_NOISE:
+        return torch.zeros_like(marks)
+    return (marks - usual) / (best - usual)
+
+
+def _mark(values: Tensor, first: int, stop: int) -> Tensor:
+    """Mean of the best third of the scores in ``[first, stop)``; if there are none, the nearest."""
+    if first == stop:
+        return values[min(first, len(values) - 1)]
+    n_best = math.ceil((stop - first) / _BEST_SHARE)
+    return values[first:stop].topk(n_best).values.mean()
+
+
+def _hellinger(histograms: Tensor) -> Tensor:
+    """``(n - 1,)`` distance of each row and the next, from 0 (equal) to 1 (no common colour)."""
+    return (histograms.sqrt().diff(dim=0).square().sum(1) / 2).sqrt()
+
+
+def _usual(changes: Tensor) -> Tensor:
+    """``(n,)`` median of the changes around each one, without itself."""
+    if not len(changes):
+        return changes
+    edge = changes.new_full((_NEIGHBOURS,), math.nan)
+    windows = torch.cat([edge, changes, edge]).unfold(0, 2 * _NEIGHBOURS + 1, 1)
+    around = torch.cat([windows[:, :_NEIGHBOURS], windows[:, _NEIGHBOURS + 1 :]], dim=1)
+    return around.nanmedian(dim=1).values.nan_to_num(0.0).clamp_min(_STILL)
+
+
+def _divided(edges: list[float], most: float) -> list[float]:
+    """The edges, with more of them evenly in every stretch that is longer than ``most``."""
+    divided = edges[:1]
+    for start, end in pairwise(edges):
+        parts = math.ceil((end - start) / most - 1e-9)
+        divided += [start + (end - start) * part / parts for part in range(1, parts)] + [end]
+    return divided

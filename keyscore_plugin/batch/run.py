@@ -9,6 +9,7 @@ from keyscore_plugin.batch.journal import Journal
 from keyscore_plugin.batch.manifest import Item
 from keyscore_plugin.errors import InputError, KeyScoreError, MemoryEndedError, VideoError, shown
 from keyscore_plugin.samplers.base import Sampler
+from keyscore_plugin.samplers.kframes import judge_of
 from keyscore_plugin.samplers.within import within
 
 Record = dict[str, Any]
@@ -185,6 +186,8 @@ def _answer_pairs(record: Record, item: Item, settings: RunSettings) -> dict[str
     clips = record.get("clips") or {}
     if clips.get("origin") == "predicted":
         pairs["captioner"] = (clips.get("model"), settings.captioner)
+    if (judge := judge_of(record.get("fallback") or "")) is not None:
+        pairs["captioner"] = (judge, settings.captioner)
     if caption and not is_given:
         pairs["captioner"] = (caption.get("model"), settings.captioner)
     # Baselines record more settings than they are given; the additional ones are not compared.

@@ -84,13 +84,14 @@ def require_judge(captioner: object, *, asker: str) -> Judge:
         asker: Name of the sampler that asks.
 
     Raises:
-        InputError: There is no captioner, or it only writes captions.
+        ModelError: There is no captioner, or it only writes captions.
     """
     if isinstance(captioner, Judge):
         return captioner
     given = getattr(captioner, "name", captioner)
     named = "no captioner was given" if captioner is None else f"{shown(given)} is not one"
-    raise InputError(
+    # Not an InputError: in a run of many videos that would be taken for a fact about each of them.
+    raise ModelError(
         f"{asker} asks a Video-LLM which clips matter, and {named}; give the model id or folder of "
         "a Video-LLM as the captioner, or use the sampler 'clips', which needs none"
     )
@@ -160,11 +161,15 @@ def clip_prompt(
 def _prompt(processor: Any, question: ClipQuestion) -> str:
     """The prompt as text, with a placeholder for each frame right after its time."""
     token = processor.video_token
+    query = question.query
+    # Data sets write "<video>" and "<image>" in questions; processors would count them as inputs.
+    for placeholder in (token, getattr(processor, "image_token", None)):
+        query = query.replace(placeholder, "") if placeholder else query
     times = [f"{seconds:.1f} s:" for seconds in question.frames.pts_seconds.tolist()]
     instruction = _INSTRUCTION.format(
         n_frames=len(times),
         duration=question.duration_seconds,
-        query=question.query.replace(token, "").strip(),  # data sets write "<video>" in questions
+        query=query.strip(),
     )
     blocks = [block for time in times for block in (_text_block(time), {"type": "video"})]
     prompt = _rendered(processor, [*blocks, _text_block(instruction)])

@@ -20,7 +20,7 @@ from keyscore_plugin.cli.words import amount, whole_number
 from keyscore_plugin.encoders.registry import named_encoder
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.registries import AUTO_DECODER
-from keyscore_plugin.samplers.base import Sampler, asks_judge
+from keyscore_plugin.samplers.base import Sampler, asks_judge, refuse_threshold
 
 EXIT_LINES = 4  # the run is done, and some lines hold an error
 _TIMEOUT_SECONDS = 3600.0  # ours: ends a worker that hangs; no video that we know takes as long
@@ -82,6 +82,8 @@ def run(args: argparse.Namespace) -> int:
         )
     with own_stdout():
         sampler = make_sampler(args)
+        if args.threshold is not None:
+            refuse_threshold(sampler)  # here, not as the error of each line
         items = read_manifest(
             args.manifest,
             needs_text=sampler.needs_text and (args.captioner is None or asks_judge(sampler)),

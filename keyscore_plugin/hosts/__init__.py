@@ -10,6 +10,8 @@ from keyscore_plugin._runtime.device import resolve_device
 from keyscore_plugin._runtime.files import whole, write_whole
 from keyscore_plugin._runtime.names import unknown
 from keyscore_plugin._runtime.optional import package_file, require
+from keyscore_plugin.batch.journal import Journal
+from keyscore_plugin.batch.manifest import read_manifest
 from keyscore_plugin.captioners.judge import require_judge
 from keyscore_plugin.captioners.processing import left_padding, takes_times
 from keyscore_plugin.config import Guide
@@ -28,6 +30,7 @@ from keyscore_plugin.hosts.pool import SamplerPool
 from keyscore_plugin.hosts.query import QUERY_RULES, TextGuide, own_guide
 from keyscore_plugin.hosts.request import HostProfile, HostRequest
 from keyscore_plugin.samplers.base import asks_judge, require_sampler
+from keyscore_plugin.samplers.scene_labels import SceneLabeller
 from keyscore_plugin.video.base import ForwardedVideo
 from keyscore_plugin.video.copies import Bytes, Readable, is_data_url
 from keyscore_plugin.video.images import IMAGE_SUFFIXES
@@ -46,9 +49,11 @@ __all__ = [
     "Guide",
     "HostProfile",
     "HostRequest",
+    "Journal",
     "Pair",
     "Readable",
     "SamplerPool",
+    "SceneLabeller",
     "SelectionCache",
     "TextGuide",
     "TrimmedVideo",
@@ -66,6 +71,7 @@ __all__ = [
     "open_anywhere",
     "own_guide",
     "package_file",
+    "read_manifest",
     "require",
     "require_judge",
     "require_sampler",

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from keyscore_plugin._runtime.hub import weights_identity
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.captioners.registry import captioner_weights
 from keyscore_plugin.config import SamplerConfig
@@ -103,8 +104,9 @@ class SamplerPool:
             return None
         sampler = self.named(name, texts.guide)
         config = self.config if texts.guide is None else replace(self.config, guide=texts.guide)
-        captioned_by = None
-        if texts.want_generated or asks_judge(sampler):
+        captioned_by, scorer = None, config.clips.scorer
+        # A scorer of `clips` marks captions of the scenes, whatever texts are given.
+        if texts.want_generated or asks_judge(sampler) or scorer is not None:
             captioner = self.captioner
             captioner = captioner.name if isinstance(captioner, Captioner) else captioner
             captioned_by = [captioner, captioner_weights(captioner or "")]
@@ -114,6 +116,7 @@ class SamplerPool:
             "encoder": self.encoder,
             "weights": self._weights_of(self.encoder, sampler),
             "captioner": captioned_by,
+            "scorer": None if scorer is None else weights_identity(scorer),
             "decoder": self.decoder,
             "caption": texts.caption,
             "question": texts.question,

@@ -11,7 +11,7 @@ from torch import Tensor
 from keyscore_plugin.report import style
 from keyscore_plugin.report.text import chosen_scores, format_time
 from keyscore_plugin.types import ScoredFrame, Selection
-from keyscore_plugin.video.grid import uniform_indices
+from keyscore_plugin.types.spacing import uniform_indices
 from keyscore_plugin.video.source import VideoSource
 from keyscore_plugin.video.trim import TrimmedVideo
 

@@ -75,6 +75,16 @@ def require_sampler(sampler: object) -> None:
         )
 
 
+def refuse_threshold(sampler: Sampler) -> None:
+    """Refuse a threshold for a sampler that has no score to compare it with.
+
+    Raises:
+        InputError: The sampler ranks no frames.
+    """
+    if not getattr(sampler, "ranks", True):
+        raise InputError(f"{sampler.name} ranks no frames, so it has no threshold; use num_frames")
+
+
 def asks_judge(sampler: object) -> bool:
     """Whether a sampler asks the captioner which clips a text needs, and never for a caption.
 

@@ -8,18 +8,14 @@ import torch
 from torch import Tensor
 
 from keyscore_plugin._runtime.stopwatch import stage
-from keyscore_plugin.algorithm.scenes import score_segments, segments
-from keyscore_plugin.algorithm.segments import any_k
-from keyscore_plugin.algorithm.stacfp import propose_features
+from keyscore_plugin.algorithm.segments import score_segments
 from keyscore_plugin.captioners.relevance import RelevanceScorer, load_scorer
-from keyscore_plugin.config import GridKind
-from keyscore_plugin.errors import InputError, shown
-from keyscore_plugin.samplers.encoding import encode_candidates_first
+from keyscore_plugin.errors import ModelError, shown
 from keyscore_plugin.samplers.grid import ThumbnailStore
 from keyscore_plugin.samplers.query import Query, mean_cosine
-from keyscore_plugin.samplers.refine import coarse_grid, refine_grid
+from keyscore_plugin.samplers.refine import Refined, coarse_grid, refine_grid
 from keyscore_plugin.samplers.run import Run
-from keyscore_plugin.samplers.template import Choice, SamplerTemplate, frame_rows
+from keyscore_plugin.samplers.template import Choice, SamplerTemplate, scored_choice
 from keyscore_plugin.types import Candidates, Clips
 from keyscore_plugin.types.spacing import uniform_indices
 
@@ -33,8 +29,8 @@ class ClipsSampler(SamplerTemplate):
     """K-frames (arXiv 2510.13891) with an encoder in place of the trained Video-LLM.
 
     A call decodes and embeds the frames that ``keyscore`` does, so it takes as long. The video is
-    cut into scenes where its colours change. Scenes that score with the text above the median of
-    the video are its clips, the best ones of priority 1. The budget is shared out over the clips
+    cut into scenes where its colours change. Scenes that score with the text well above the median
+    of the video are its clips, the best ones of priority 1. The budget is shared out over the clips
     and spread evenly inside of each, so that an action is shown as a whole. `ClipsConfig.mode`
     decides how many frames go to the rest of the video.
 
@@ -54,51 +50,28 @@ class ClipsSampler(SamplerTemplate):
         self._require_captioner(run)
         coarse = coarse_grid(run)
         grid, histograms = run.look_with_histograms(run.as_encoded(coarse.grid))
-        with stage("propose"):
-            candidates = propose_features(
-                histograms, grid.indices, grid.pts_seconds, self.config.proposal
-            )
-            scenes = _scenes(run, grid, histograms, candidates, coarse.grid.kind)
+        candidates = run.propose(grid, histograms)
+        scenes = run.scenes(grid, histograms, kind=coarse.grid.kind, clusters=candidates.labels)
         query = run.query(grid, candidates.rows)
-        with stage("encode"):
-            n_encoded = max(coarse.encode.max_encoded, run.request.at_least)
-            rows, embedded = encode_candidates_first(
-                grid, candidates, query.embeddings, run.encoder, n_encoded=n_encoded
-            )
-        refined = refine_grid(run, embedded, query, n_coarse=len(grid))
-        frames, clusters = refined.frames, candidates.labels[rows[refined.rows]]
-        with stage("score"):
-            cosines = mean_cosine(frames, query.embeddings).cpu()
+        rows, first = run.encode(grid, candidates, query, n_most=coarse.encode.max_encoded)
+        looked = refine_grid(run, first, query, n_coarse=len(grid))
+        clusters = candidates.labels[rows[looked.rows]]
         scenes, marks = self._marked(run, scenes, grid, query)
-        with stage("score"):
+        with stage("score"):  # ours: K-frames trains a Video-LLM to name the clips (sec. 3)
+            cosines = mean_cosine(looked.frames, query.embeddings).cpu()
             clips = score_segments(
                 scenes,
                 cosines,
-                frames.pts_seconds - run.source.start_pts_seconds,
+                looked.frames.pts_seconds - run.source.start_pts_seconds,
                 model=run.encoder.name,
                 marks=marks,
                 marks_share=self.config.clips.scorer_share,
             )
-        with stage("select"):
-            indices = frames_of(clips, run)
-        pts_seconds = run.source.pts_seconds(indices)
-        curves = frame_rows(
-            frames.indices, frames.pts_seconds, cluster=clusters, semantic=cosines, total=cosines
-        )
-        is_candidate = set(candidates.indices.tolist())
-        return Choice(
-            indices=indices,
-            pts_seconds=pts_seconds,
-            scores=cosines[_nearest(frames.pts_seconds, pts_seconds)],
-            looked_at=refined.looked_at,
-            query=query,
-            encoder=run.encoder.name,
-            candidates=tuple(frame for frame in curves if frame.index in is_candidate),
-            curves=curves,
-            clips=clips if len(clips) else scenes,
-            fallback=None if len(clips) else _ALIKE,
-            notes=refined.notes,
-        )
+        chosen = run.take(clips)  # any k frames, appendix D.2
+        choice = _choice(run, query, looked, candidates, clusters, cosines, chosen)
+        if len(clips) == 0:
+            return replace(choice, clips=scenes, fallback=_ALIKE)
+        return replace(choice, clips=clips)
 
     @cached_property
     def scorer(self) -> RelevanceScorer | None:
@@ -113,7 +86,7 @@ class ClipsSampler(SamplerTemplate):
     def _require_captioner(self, run: Run) -> None:
         """Refuse a scorer of captions without a captioner, before anything is decoded."""
         if self.config.clips.scorer is not None and run.get_captioner() is None:
-            raise InputError(
+            raise ModelError(
                 f"clips.scorer {shown(self.config.clips.scorer)} marks captions of the scenes, and "
                 "there is no captioner; name one (captioner='labels' needs no download)"
             )
@@ -132,46 +105,50 @@ class ClipsSampler(SamplerTemplate):
         with stage("caption"):
             captions = [
                 captioner.caption(grid[rows].since(start_pts)).text
-                for rows in _rows_of(scenes, grid.pts_seconds - start_pts)
+                for rows in rows_of(scenes, grid.pts_seconds - start_pts)
             ]
         with stage("score"):
             return replace(scenes, reasons=tuple(captions)), scorer.score(query.text, captions)
 
 
-def _rows_of(scenes: Clips, times: Tensor) -> Iterator[Tensor]:
-    """For each scene some of its rows among the ``(n,)`` times, evenly; at least one."""
+def rows_of(scenes: Clips, times: Tensor, *, n_frames: int | None = None) -> Iterator[Tensor]:
+    """For each scene some of its rows among the ``(n,)`` times, evenly; at least one.
+
+    Args:
+        scenes: Scenes, or other stretches of the video.
+        times: ``(n,)`` times of the frames, rising.
+        n_frames: Most rows of a scene; None gives as many as a captioner sees of a scene.
+    """
     for start, end in zip(scenes.starts, scenes.ends, strict=True):
         bounds = torch.tensor([start, end], dtype=torch.float64)
         first, stop = torch.searchsorted(times, bounds).tolist()
         first = min(first, len(times) - 1)
-        yield first + uniform_indices(times[first : max(stop, first + 1)], _CAPTIONED_FRAMES)
+        yield first + uniform_indices(
+            times[first : max(stop, first + 1)], n_frames or _CAPTIONED_FRAMES
+        )
 
 
-def _scenes(
-    run: Run, grid: ThumbnailStore, histograms: Tensor, candidates: Candidates, kind: GridKind
-) -> Clips:
-    """The scenes of the video, or of the part of it that frames are chosen from."""
-    start_pts, first = run.source.start_pts_seconds, run.source.pts_seconds([0])
-    start = float(first) - start_pts
-    return segments(
-        histograms,
-        grid.pts_seconds - start_pts,
-        start_seconds=start,
-        end_seconds=start + run.source.duration_seconds,
-        clusters=candidates.labels,
-        at_keyframes=kind == "keyframes",
-        config=run.config.clips,
-    )
-
-
-def frames_of(clips: Clips, run: Run) -> Tensor:
-    """``(k,)`` indices of the frames that the budget takes from the clips."""
-    return any_k(
-        clips,
-        run.request.at_least,
-        run.source.pts_seconds() - run.source.start_pts_seconds,
-        mode=run.config.clips.mode,
-        duration_seconds=run.source.duration_seconds,
+def _choice(
+    run: Run,
+    query: Query,
+    looked: Refined,
+    candidates: Candidates,
+    clusters: Tensor,
+    cosines: Tensor,
+    chosen: Tensor,
+) -> Choice:
+    pts_seconds = run.source.pts_seconds(chosen)
+    return scored_choice(
+        run,
+        query,
+        looked,
+        candidates,
+        indices=chosen,
+        pts_seconds=pts_seconds,
+        scores=cosines[_nearest(looked.frames.pts_seconds, pts_seconds)],
+        cluster=clusters,
+        semantic=cosines,
+        total=cosines,
     )
 
 

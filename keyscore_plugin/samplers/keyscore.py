@@ -7,7 +7,7 @@ from keyscore_plugin.algorithm.selection import select
 from keyscore_plugin.samplers.query import Query, score_texts
 from keyscore_plugin.samplers.refine import Refined, coarse_grid, refine_grid
 from keyscore_plugin.samplers.run import Run
-from keyscore_plugin.samplers.template import Choice, SamplerTemplate, frame_rows
+from keyscore_plugin.samplers.template import Choice, SamplerTemplate, scored_choice
 from keyscore_plugin.types import Candidates, FrameScores
 
 
@@ -70,24 +70,17 @@ def _choice(
     chosen: Tensor,
 ) -> Choice:
     frames = looked.frames
-    curves = frame_rows(
-        frames.indices,
-        frames.pts_seconds,
+    return scored_choice(
+        run,
+        query,
+        looked,
+        candidates,
+        indices=frames.indices[chosen],
+        pts_seconds=frames.pts_seconds[chosen],
+        scores=scores.total.cpu()[chosen],
         cluster=clusters,
         semantic=scores.semantic,
         temporal=scores.temporal,
         drop=scores.drop,
         total=scores.total,
-    )
-    is_candidate = set(candidates.indices.tolist())
-    return Choice(
-        indices=frames.indices[chosen],
-        pts_seconds=frames.pts_seconds[chosen],
-        scores=scores.total.cpu()[chosen],
-        looked_at=looked.looked_at,
-        query=query,
-        encoder=run.encoder.name,
-        candidates=tuple(frame for frame in curves if frame.index in is_candidate),
-        curves=curves,
-        notes=looked.notes,
     )

@@ -10,20 +10,21 @@ from dataclasses import replace
 import torch
 
 from keyscore_plugin._runtime.stopwatch import stage
-from keyscore_plugin.algorithm.scenes import segments
 from keyscore_plugin.algorithm.snapping import snap
 from keyscore_plugin.captioners.clip_text import parse_clips
 from keyscore_plugin.captioners.judge import ClipQuestion, Judge, require_judge
 from keyscore_plugin.config import Guide
 from keyscore_plugin.errors import InputError, shown
-from keyscore_plugin.samplers.clips import ClipsSampler, frames_of
+from keyscore_plugin.samplers.clips import ClipsSampler
 from keyscore_plugin.samplers.grid import join_frames
 from keyscore_plugin.samplers.query import Query, SelectionRequest
 from keyscore_plugin.samplers.refine import coarse_grid
 from keyscore_plugin.samplers.run import Run
 from keyscore_plugin.samplers.template import Choice
 from keyscore_plugin.types import Caption, ClipAnswer, Clips, Frames, GridInfo
-from keyscore_plugin.video.grid import uniform_indices
+from keyscore_plugin.types.spacing import uniform_indices
+
+_NAMED_NO_CLIP = " named no clip that can be used "  # between the judge's name and the problem
 
 
 class KFramesSampler(ClipsSampler):
@@ -43,8 +44,6 @@ class KFramesSampler(ClipsSampler):
     """
 
     name = "kframes"
-    needs_text = True
-    ranks = False
     asks_judge = True
 
     def _choose(self, run: Run) -> Choice:
@@ -54,14 +53,34 @@ class KFramesSampler(ClipsSampler):
         frames = self._frames_to_judge(run)
         text, answer = self._ask(run, judge, query, frames)
         if answer.problem is not None:
-            reason = (
-                f"{judge.name} named no clip that can be used ({answer.problem}), it answered "
-                f"{shown(text)}; the sampler clips chose instead"
+            return self._chosen_by_clips(
+                run,
+                f"{judge.name}{_NAMED_NO_CLIP}({answer.problem}), it answered {shown(text)}",
             )
-            choice = super()._choose(run)
-            reasons = filter(None, [reason, choice.fallback])
-            return replace(choice, fallback="; ".join(reasons))
-        return self._frames_of(run, answer, judge, query, frames)
+        predicted = answer.to_clips(
+            start_seconds=run.start_seconds,
+            duration_seconds=run.source.duration_seconds,
+            model=judge.name,
+        )
+        scenes, n_grid = self._scenes(run)
+        with stage("select"):  # ours: the judge sees nothing between two of its frames
+            spacing = run.source.duration_seconds / len(frames)
+            clips = snap(predicted, scenes, within_seconds=spacing)
+        indices = run.take(clips)  # any k frames, appendix D.2
+        return Choice(
+            indices=indices,
+            pts_seconds=run.source.pts_seconds(indices),
+            looked_at=GridInfo(self.config.grid.kind, n_first=n_grid + len(frames)),
+            query=query,
+            clips=clips,
+            notes=answer.notes,
+        )
+
+    def _chosen_by_clips(self, run: Run, reason: str) -> Choice:
+        """What the sampler ``clips`` chooses, with the reason why it does."""
+        choice = super()._choose(run)
+        reasons = [f"{reason}; the sampler clips chose instead", choice.fallback]
+        return replace(choice, fallback="; ".join(filter(None, reasons)))
 
     def _frames_to_judge(self, run: Run) -> Frames:
         """Even frames of the video, or of the part of it that is chosen from."""
@@ -79,7 +98,7 @@ class KFramesSampler(ClipsSampler):
         source = run.source
         texts = (query.caption.text if query.caption else None, query.question)
         question = ClipQuestion(
-            frames.since(float(source.pts_seconds()[0])),
+            frames.since(float(source.pts_seconds([0]))),
             "\n".join(text for text in texts if text is not None),
             source.duration_seconds,
         )
@@ -87,48 +106,21 @@ class KFramesSampler(ClipsSampler):
             text = judge.judge(question, max_new_tokens=self.config.judge.max_new_tokens)
         return text, parse_clips(text, source.duration_seconds)
 
-    def _frames_of(
-        self, run: Run, answer: ClipAnswer, judge: Judge, query: Query, frames: Frames
-    ) -> Choice:
-        """Frames of the clips, once these begin and end where scenes do."""
-        source = run.source
-        predicted = answer.to_clips(
-            start_seconds=float(source.pts_seconds()[0]) - source.start_pts_seconds,
-            duration_seconds=source.duration_seconds,
-            model=judge.name,
-        )
-        scenes, n_grid = self._scenes(run)
-        with stage("select"):
-            # The judge sees nothing between two of its frames.
-            spacing = source.duration_seconds / len(frames)
-            clips = snap(predicted, scenes, within_seconds=spacing)
-            indices = frames_of(clips, run)
-        return Choice(
-            indices=indices,
-            pts_seconds=source.pts_seconds(indices),
-            looked_at=GridInfo(self.config.grid.kind, n_first=n_grid + len(frames)),
-            query=query,
-            clips=clips,
-            notes=answer.notes,
-        )
-
     def _scenes(self, run: Run) -> tuple[Clips, int]:
-        """The scenes of the video, as long as they are, and the number of frames looked at."""
-        source, grid = run.source, coarse_grid(run).grid
+        """The scenes of the video, however long they are, and the number of frames looked at."""
+        longest = max(self.config.clips.max_seconds, run.source.duration_seconds)
+        undivided = replace(self.config, clips=replace(self.config.clips, max_seconds=longest))
         # The same clips for every budget, which must not make the grid denser.
-        looked_at = replace(run, request=replace(run.request, num_frames=None)).histograms(grid)
-        start = float(source.pts_seconds()[0]) - source.start_pts_seconds
-        longest = max(self.config.clips.max_seconds, source.duration_seconds)
-        with stage("propose"):
-            scenes = segments(
-                looked_at.histograms,
-                looked_at.pts_seconds - source.start_pts_seconds,
-                start_seconds=start,
-                end_seconds=start + source.duration_seconds,
-                at_keyframes=grid.kind == "keyframes",
-                config=replace(self.config.clips, max_seconds=longest),
-            )
-        return scenes, len(looked_at)
+        run = replace(run, config=undivided, request=replace(run.request, num_frames=None))
+        grid = coarse_grid(run).grid
+        looked_at = run.histograms(grid)
+        return run.scenes(looked_at, looked_at.histograms, kind=grid.kind), len(looked_at)
+
+
+def judge_of(fallback: str) -> str | None:
+    """The name of the judge that a `Selection.fallback` is about; None if it is about none."""
+    judge, named_no_clip, _ = fallback.partition(_NAMED_NO_CLIP)
+    return judge if named_no_clip else None
 
 
 def _query(request: SelectionRequest, guide: Guide) -> Query:

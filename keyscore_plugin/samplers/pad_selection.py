@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from keyscore_plugin.video.grid import uniform_indices
+from keyscore_plugin.types.spacing import uniform_indices
 
 
 def pad_evenly(rows: Tensor, pts_seconds: Tensor, num_frames: int | None) -> Tensor:

@@ -17,7 +17,7 @@ from keyscore_plugin.samplers.encoding import encode_in_blocks, join_embeddings
 from keyscore_plugin.samplers.query import Query, mean_cosine
 from keyscore_plugin.samplers.run import Run
 from keyscore_plugin.types import Embeddings, Frames, GridInfo
-from keyscore_plugin.video.grid import uniform_indices
+from keyscore_plugin.types.spacing import uniform_indices
 
 # Ours: by default encoders put a keyframe every 250 frames at least, 10 s at 25 frames a second;
 # some settings put one every 480.

@@ -9,9 +9,11 @@ from torch import Tensor
 
 from keyscore_plugin._runtime import progress
 from keyscore_plugin._runtime.stopwatch import stage, waiting
+from keyscore_plugin.algorithm.any_k import any_k
+from keyscore_plugin.algorithm.segments import segments
 from keyscore_plugin.algorithm.stacfp import propose_features
 from keyscore_plugin.captioners.base import Captioner
-from keyscore_plugin.config import GridConfig, SamplerConfig
+from keyscore_plugin.config import GridConfig, GridKind, SamplerConfig
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.samplers.encoding import (
@@ -19,14 +21,20 @@ from keyscore_plugin.samplers.encoding import (
     encode_in_blocks,
     join_embeddings,
 )
-from keyscore_plugin.samplers.grid import HistogramBuffer, ThumbnailStore, prefetch
+from keyscore_plugin.samplers.grid import (
+    FrameBuffer,
+    HistogramBuffer,
+    ThumbnailStore,
+    prefetch,
+)
 from keyscore_plugin.samplers.query import (
     DEFAULT_NUM_FRAMES,
     Query,
     SelectionRequest,
 )
-from keyscore_plugin.types import Candidates, Caption, Embeddings, Frames
-from keyscore_plugin.video.grid import grid_indices, uniform_indices
+from keyscore_plugin.types import Candidates, Caption, Clips, Embeddings, Frames
+from keyscore_plugin.types.spacing import uniform_indices
+from keyscore_plugin.video.grid import grid_indices
 from keyscore_plugin.video.source import VideoSource
 
 _BATCHES_AHEAD = 2  # ours: one is being decoded while one lies ready
@@ -58,6 +66,11 @@ class Run:
         """The encoder, loaded at the first use."""
         with stage("encode"):
             return self.get_encoder()
+
+    @property
+    def start_seconds(self) -> float:
+        """Start of the part that is chosen from, in seconds from the video's first frame."""
+        return float(self.source.pts_seconds([0])) - self.source.start_pts_seconds
 
     def require_text(self) -> None:
         """Check that a text scores the frames, or can be made, before anything is decoded.
@@ -175,6 +188,44 @@ class Run:
         with stage("propose"):
             return propose_features(
                 histograms, grid.indices, grid.pts_seconds, self.config.proposal
+            )
+
+    def scenes(
+        self,
+        grid: FrameBuffer,
+        histograms: Tensor,
+        *,
+        kind: GridKind,
+        clusters: Tensor | None = None,
+    ) -> Clips:
+        """Cut the video, or the part of it that is chosen from, into scenes by its histograms.
+
+        Args:
+            grid: The ``n_grid`` frames that were looked at.
+            histograms: ``(n_grid, n_bins)`` histograms of them.
+            kind: Kind of the grid.
+            clusters: ``(n_grid,)`` cluster of each frame (`Candidates.labels`), or None.
+        """
+        with stage("propose"):
+            return segments(
+                histograms,
+                grid.pts_seconds - self.source.start_pts_seconds,
+                start_seconds=self.start_seconds,
+                end_seconds=self.start_seconds + self.source.duration_seconds,
+                clusters=clusters,
+                at_keyframes=kind == "keyframes",
+                config=self.config.clips,
+            )
+
+    def take(self, clips: Clips) -> Tensor:
+        """``(k,)`` indices of the frames that the budget takes from clips, by `any_k`."""
+        with stage("select"):
+            return any_k(
+                clips,
+                self.request.at_least,
+                self.source.pts_seconds() - self.source.start_pts_seconds,
+                mode=self.config.clips.mode,
+                duration_seconds=self.source.duration_seconds,
             )
 
     def encode(

@@ -1,8 +1,8 @@
 """The part of a sampler's call that is the same for all: open, choose, report."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,11 +17,12 @@ from keyscore_plugin.captioners.registry import load_captioner
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.encoders.base import Encoder
-from keyscore_plugin.errors import InputError, MemoryEndedError
-from keyscore_plugin.samplers.base import Sampler
+from keyscore_plugin.errors import MemoryEndedError
+from keyscore_plugin.samplers.base import Sampler, refuse_threshold
 from keyscore_plugin.samplers.query import DEFAULT_NUM_FRAMES, Query, SelectionRequest
+from keyscore_plugin.samplers.refine import Refined
 from keyscore_plugin.samplers.run import Run
-from keyscore_plugin.types import Clips, GridInfo, ScoredFrame, Selection
+from keyscore_plugin.types import Candidates, Clips, GridInfo, ScoredFrame, Selection
 from keyscore_plugin.video.source import VideoInput, VideoSource, open_video
 
 
@@ -67,6 +68,67 @@ def frame_rows(indices: Tensor, pts_seconds: Tensor, **columns: Tensor) -> tuple
     columns = {"index": indices, "pts_seconds": pts_seconds, **columns}
     rows = zip(*(column.tolist() for column in columns.values()), strict=True)
     return tuple(ScoredFrame(**dict(zip(columns, row, strict=True))) for row in rows)
+
+
+@contextmanager
+def one_memory_error(name: str, path: str) -> Iterator[None]:
+    """Raise one error if the memory of a GPU ends inside the block.
+
+    Args:
+        name: Name of the sampler.
+        path: Name of the video.
+
+    Raises:
+        MemoryEndedError: The device does not hold what the block needs.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        raise MemoryEndedError(
+            f"the memory of the device does not hold what {name} needs to choose frames of {path}; "
+            "free some of it, give a grid of fewer max_frames or a smaller short_side, or use "
+            "device='cpu'"
+        ) from error
+
+
+def scored_choice(
+    run: Run,
+    query: Query,
+    looked: Refined,
+    candidates: Candidates,
+    *,
+    indices: Tensor,
+    pts_seconds: Tensor,
+    scores: Tensor,
+    **columns: Tensor,
+) -> Choice:
+    """The choice of a sampler that scores the embedded frames of STACFP's clusters.
+
+    Args:
+        run: The call.
+        query: The texts that scored.
+        looked: The ``n`` embedded frames.
+        candidates: STACFP's candidates, all of which are embedded.
+        indices: ``(k,)`` chosen frame indices, rising.
+        pts_seconds: ``(k,)`` times of the chosen frames.
+        scores: ``(k,)`` scores of the chosen frames.
+        columns: ``(n,)`` columns of `frame_rows` for the embedded frames.
+    """
+    curves = frame_rows(looked.frames.indices, looked.frames.pts_seconds, **columns)
+    is_candidate = set(candidates.indices.tolist())
+    return Choice(
+        indices=indices,
+        pts_seconds=pts_seconds,
+        scores=scores,
+        looked_at=looked.looked_at,
+        query=query,
+        encoder=run.encoder.name,
+        candidates=tuple(frame for frame in curves if frame.index in is_candidate),
+        curves=curves,
+        notes=looked.notes,
+    )
 
 
 class SamplerTemplate(Sampler, ABC):
@@ -153,8 +215,8 @@ class SamplerTemplate(Sampler, ABC):
         question: str | None = None,
         fps: float | None = None,
     ) -> Selection:
-        if threshold is not None and not self.ranks:
-            raise InputError(f"{self.name} ranks no frames, so it has no threshold; use num_frames")
+        if threshold is not None:
+            refuse_threshold(self)
         if num_frames is None and threshold is None:
             num_frames = self.default_num_frames
         request = SelectionRequest(num_frames, threshold, caption, question)
@@ -163,7 +225,8 @@ class SamplerTemplate(Sampler, ABC):
                 source = open_video(video, decoder=self.decoder, fps=fps)
             if source is not video:
                 stack.enter_context(source)
-            choice = self._choose_in_memory(self.run_on(source, request))
+            with one_memory_error(self.name, source.path):
+                choice = self._choose(self.run_on(source, request))
             return self._selection(source, request, choice, stopwatch.seconds())
 
     def run_on(self, source: VideoSource, request: SelectionRequest) -> Run:
@@ -213,23 +276,6 @@ class SamplerTemplate(Sampler, ABC):
             seconds=seconds,
             notes=source.notes + choice.query.notes + choice.notes + request.notes(choice.scores),
         )
-
-    def _choose_in_memory(self, run: Run) -> Choice:
-        """`_choose`, with one error if the memory of a GPU ends.
-
-        Raises:
-            MemoryEndedError: The device does not hold what the choice needs.
-        """
-        try:
-            return self._choose(run)
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-            raise MemoryEndedError(
-                f"the memory of the device does not hold what {self.name} needs to choose "
-                f"frames of {run.source.path}; free some of it, give a grid of fewer max_frames or "
-                "a smaller short_side, or use device='cpu'"
-            ) from error
 
     def _settings(self) -> dict[str, Any]:
         """The settings that `Selection.config` records."""

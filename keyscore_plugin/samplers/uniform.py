@@ -3,7 +3,7 @@
 from keyscore_plugin._runtime.stopwatch import stage
 from keyscore_plugin.samplers.run import Run
 from keyscore_plugin.samplers.template import Choice, SamplerTemplate
-from keyscore_plugin.video.grid import uniform_indices
+from keyscore_plugin.types.spacing import uniform_indices
 
 
 class UniformSampler(SamplerTemplate):

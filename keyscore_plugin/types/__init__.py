@@ -13,6 +13,7 @@ from keyscore_plugin.types.frames import (
     Reading,
     TextEmbedding,
 )
+from keyscore_plugin.types.scene_labels import QueryLabels, VideoLabels
 from keyscore_plugin.types.selection import (
     STAGES,
     Caption,
@@ -36,9 +37,11 @@ __all__ = [
     "GridInfo",
     "Origin",
     "PredictedClip",
+    "QueryLabels",
     "Reading",
     "ScoredFrame",
     "Selection",
     "TextEmbedding",
     "VideoFacts",
+    "VideoLabels",
 ]

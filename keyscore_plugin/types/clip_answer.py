@@ -78,7 +78,7 @@ class ClipAnswer:
             return ()
         left_out = [
             f"the model named a clip that cannot be used ({reason}): {text}"
-            for reason, text in self.refused
+            for reason, text in dict.fromkeys(self.refused)  # a model that loops repeats them
         ]
         cut = "the answer of the model was cut off; the clips before that are used"
         return (*left_out, *([cut] if self.is_cut_off else []))

@@ -43,7 +43,7 @@ def uniform_indices(
     if duration_seconds is None:
         usual = float(times.diff().median()) if n > 1 else 0.0
         duration_seconds = float(times[-1] - times[0]) + usual
-    times, duration_seconds = _without_gaps(times, duration_seconds, k)
+    times, duration_seconds = without_gaps(times, duration_seconds, k)
     order = torch.arange(k, device=times.device)
     return rows_on_show(times, times[0] + (order.double() + 0.5) / k * duration_seconds)
 
@@ -66,7 +66,7 @@ def rows_on_show(times: Tensor, moments: Tensor) -> Tensor:
     return torch.minimum(free, order + (n - k))
 
 
-def _without_gaps(times: Tensor, duration_seconds: float, k: int) -> tuple[Tensor, float]:
+def without_gaps(times: Tensor, duration_seconds: float, k: int) -> tuple[Tensor, float]:
     """The times, and the duration, as if no frame were on show for longer than one of k bins.
 
     Both stay as they are unless a frame is a gap (`uniform_indices`).

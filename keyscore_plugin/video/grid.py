@@ -8,8 +8,6 @@ from keyscore_plugin.errors import InputError
 from keyscore_plugin.types.spacing import uniform_indices
 from keyscore_plugin.video.base import VideoSource
 
-__all__ = ["grid_indices", "uniform_indices"]
-
 
 def grid_indices(source: VideoSource, config: GridConfig, *, at_least: int) -> Tensor:
     """Choose the frames to look at (STACFP, Algorithm 1, line 1).

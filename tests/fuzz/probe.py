@@ -13,7 +13,7 @@ from pathlib import Path
 
 from keyscore_plugin.errors import VideoError
 from keyscore_plugin.types import Frames
-from keyscore_plugin.video.grid import uniform_indices
+from keyscore_plugin.types.spacing import uniform_indices
 from keyscore_plugin.video.source import VideoSource, open_video
 
 EXTRA_BYTES = 1 << 31  # for one file, without what the libraries take

@@ -11,7 +11,7 @@ import pytest
 
 from keyscore_plugin import VlmCaptioner, sample_video
 from keyscore_plugin.cli import main as cli
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import ModelError
 from keyscore_transformers import enable, generate
 from tests.support import tiny
 from tests.support.adapters import save_adapter
@@ -113,6 +113,11 @@ def test_a_batch_resumes_with_the_same_model_only(
     done = out.read_text()
     assert cli.main([*run, str(models / "prose")]) == 0
     assert out.read_text() == done
+    assert cli.main([*run, str(models / "sound")]) == 2
+    assert "holds id 1 with captioner " in capsys.readouterr().err
+    assert cli.main([*run, "labels", "--out", str(tmp_path / "none.jsonl")]) == 2
+    assert "'labels' is not one; give the model id" in capsys.readouterr().err
+    assert (tmp_path / "none.jsonl").read_text() == ""  # the line stays open
     manifest.write_text(json.dumps({"video": BIKES}) + "\n")
     assert cli.main([*run, str(models / "prose")]) == 2
     assert "question" in capsys.readouterr().err
@@ -147,7 +152,7 @@ def test_transformers_asks_a_model_of_its_own_if_it_is_given() -> None:
     generate(model, processor, messages, sampler="kframes", max_new_tokens=4)
     assert "(no clip)" in (processor.last_selections[0].fallback or "")
     enable(processor, captioner="labels", encoder="conse", config=CONFIG)
-    with pytest.raises(InputError, match="'labels' is not one"):
+    with pytest.raises(ModelError, match="'labels' is not one"):
         processor.apply_chat_template(messages, sampler="kframes", tokenize=True)
 
 

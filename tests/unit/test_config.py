@@ -10,8 +10,10 @@ import pytest
 
 from keyscore_plugin._runtime.names import hint
 from keyscore_plugin.config import (
+    ClipsConfig,
     EncodeConfig,
     GridConfig,
+    JudgeConfig,
     ProposalConfig,
     SamplerConfig,
     ScoreConfig,
@@ -82,6 +84,18 @@ NAN, INF = math.nan, math.inf
         (SelectConfig, {"timeline_share": NAN}),
         (SelectConfig, {"max_frames": 0}),
         (SelectConfig, {"max_frames": 2.5}),
+        (ClipsConfig, {"mode": "even"}),
+        (ClipsConfig, {"contrast": 0}),
+        (ClipsConfig, {"contrast": NAN}),
+        (ClipsConfig, {"min_seconds": 0}),
+        (ClipsConfig, {"min_seconds": NAN}),
+        (ClipsConfig, {"max_seconds": 3.9}),
+        (ClipsConfig, {"max_seconds": INF}),
+        (ClipsConfig, {"scorer": 7}),
+        (ClipsConfig, {"scorer_share": 1.1}),
+        (JudgeConfig, {"num_frames": 0}),
+        (JudgeConfig, {"short_side": 15}),
+        (JudgeConfig, {"max_new_tokens": 0}),
         (SamplerConfig, {"guide": "answer"}),
     ],
 )
@@ -102,6 +116,8 @@ def test_json_keeps_every_setting() -> None:
         encode=EncodeConfig(max_encoded=5),
         score=ScoreConfig(alpha=0.1, beta=0.2, gamma=0.7, pooling="text"),
         select=SelectConfig(policy="top", near_seconds=0.1),
+        clips=ClipsConfig(mode="hybrid", scorer="a model"),
+        judge=JudgeConfig(num_frames=256),
         guide="both",
     )
     again = SamplerConfig.from_dict(json.loads(json.dumps(config.to_dict())))

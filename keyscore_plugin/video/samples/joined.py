@@ -71,6 +71,7 @@ def join(
     name: str,
     rng: np.random.Generator,
     clip_seconds: tuple[float, float] = _CLIP_SECONDS,
+    fps: int = FPS,
 ) -> NeedleVideo:
     """Join clips to one video.
 
@@ -80,22 +81,30 @@ def join(
         name: Start of the file's name.
         rng: Generator that decides the lengths and the camera.
         clip_seconds: Durations of the shortest and the longest clip.
+        fps: Frames per second; fewer are rendered faster.
     """
-    lengths = [round(FPS * rng.uniform(*clip_seconds)) for _ in sources]
+    lengths = [round(fps * rng.uniform(*clip_seconds)) for _ in sources]
     ends = np.cumsum(lengths)
     needles = tuple(
-        Needle(source.caption, (((int(end) - length) / FPS, int(end) / FPS),))
+        Needle(source.caption, (((int(end) - length) / fps, int(end) / fps),))
         for source, length, end in zip(sources, lengths, ends, strict=True)
     )
     recipe = repr((_RECIPE, list(sources), lengths, rng.bit_generator.state))
+    if fps != FPS:  # the names of other videos stay as they are
+        recipe += f", {fps} fps"
     path = root / f"{name}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}.mp4"
     if not path.is_file():
-        _write(path, sources, lengths, rng)
+        _write(path, sources, lengths, rng, fps=fps)
     return NeedleVideo(path, needles)
 
 
 def _write(
-    path: Path, sources: Sequence[Source], lengths: list[int], rng: np.random.Generator
+    path: Path,
+    sources: Sequence[Source],
+    lengths: list[int],
+    rng: np.random.Generator,
+    *,
+    fps: int,
 ) -> None:
     """Encode the clips one after the other; the file appears only when it is complete.
 
@@ -103,14 +112,14 @@ def _write(
     """
     with whole(path) as unfinished, av.open(str(unfinished), "w", format="mp4") as container:
         # A fixed number of threads: the bits that x264 writes depend on it.
-        stream = container.add_stream("libx264", FPS, {"preset": "veryfast", "threads": "2"})
+        stream = container.add_stream("libx264", fps, {"preset": "veryfast", "threads": "2"})
         stream.width, stream.height = SIZE
         stream.pix_fmt = "yuv420p"
         frame_index = 0
         for source, length in zip(sources, lengths, strict=True):
             for pixels in film_look(source.render(length, rng), rng):
                 frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-                frame.pts, frame.time_base = frame_index, Fraction(1, FPS)
+                frame.pts, frame.time_base = frame_index, Fraction(1, fps)
                 container.mux(stream.encode(frame))
                 frame_index += 1
         container.mux(stream.encode())

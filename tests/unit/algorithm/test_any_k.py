@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from keyscore_plugin import Clips, InputError
-from keyscore_plugin.algorithm.segments import any_k
+from keyscore_plugin.algorithm.any_k import any_k
 from keyscore_plugin.config import ClipMode
 from keyscore_plugin.types.spacing import uniform_indices
 
@@ -179,6 +179,14 @@ def test_hybrid_leaves_no_gap_of_three_even_shares_and_a_frame(
     assert float(edges.diff().max()) <= bound + 1e-6
 
 
+def test_frames_after_one_that_stays_on_show_are_spread_too() -> None:
+    """A screen recorder writes no frame for ten minutes; the clip is the frame that it shows."""
+    times = torch.cat([torch.arange(20) / 10, 600 + torch.arange(20) / 10])
+    clip = Clips.from_intervals([1.9], [4.5], end_seconds=602, origin="predicted")
+    rows = any_k(clip, 4, times, duration_seconds=602)
+    assert rows.tolist() == [19, 20, 26, 33]
+
+
 @given(TIMES, st.integers(1, 70), st.sampled_from(MODES), st.integers(1, 4))
 def test_clips_that_are_the_whole_video_are_uniform_sampling(
     edges: Tensor, k: int, mode: ClipMode, n_clips: int
@@ -192,7 +200,8 @@ def test_clips_that_are_the_whole_video_are_uniform_sampling(
 
 
 @pytest.mark.parametrize(
-    ("k", "mode", "says"), [(0, "auto", "0 of 100"), (1.5, "auto", "1.5"), (4, "dense", "'dense'")]
+    ("k", "mode", "says"),
+    [(0, "auto", "k=0 of 100"), (1.5, "auto", "k=1.5"), (4, "dense", "'dense'")],
 )
 def test_it_refuses(k: Any, mode: Any, says: str) -> None:
     with pytest.raises(InputError, match=says):

@@ -21,7 +21,7 @@ from keyscore_plugin.errors import InputError, MissingDependencyError
 from keyscore_plugin.registries import SAMPLERS, load
 from keyscore_plugin.samplers.grid import rebatch
 from keyscore_plugin.types import Embeddings, Frames
-from keyscore_plugin.video.grid import uniform_indices
+from keyscore_plugin.types.spacing import uniform_indices
 from keyscore_plugin.video.source import open_video
 from tests.support.clips import Clip
 from tests.support.colour_encoder import ColourEncoder

@@ -93,10 +93,11 @@ def test_a_template_that_moves_videos_to_the_front_keeps_the_times_in_place() ->
     )
 
 
-def test_a_placeholder_in_the_question_is_no_video() -> None:
+@pytest.mark.parametrize("kind", ["video_token", "image_token"])
+def test_a_placeholder_in_the_question_is_no_input(kind: str) -> None:
     processor, _ = tiny.build("qwen2_5_vl")
     plain = clip_prompt(processor, [question(query="What happens?")])
-    marked = clip_prompt(processor, [question(query=f"{processor.video_token}\nWhat happens?")])
+    marked = clip_prompt(processor, [question(query=f"{getattr(processor, kind)}\nWhat happens?")])
     assert torch.equal(plain["input_ids"], marked["input_ids"])
 
 
@@ -120,7 +121,7 @@ def test_a_processor_that_reads_no_videos_is_one_line() -> None:
 @pytest.mark.parametrize("captioner", [None, "labels"])
 def test_only_a_video_llm_can_be_asked_for_clips(captioner: str | None) -> None:
     loaded = load_captioner(captioner, device="cpu")
-    with pytest.raises(InputError, match=r"kframes asks a Video-LLM .* use the sampler 'clips'"):
+    with pytest.raises(ModelError, match=r"kframes asks a Video-LLM .* use the sampler 'clips'"):
         require_judge(loaded, asker="kframes")
 
 

@@ -9,10 +9,10 @@ import torch
 
 from keyscore_plugin import Caption, Frames, get_sampler
 from keyscore_plugin.captioners.relevance import MARKS, PROMPT, RelevanceScorer, load_scorer
-from keyscore_plugin.errors import InputError, ModelError
+from keyscore_plugin.errors import ModelError
 from tests.support.colour_encoder import ColourEncoder
 from tests.support.requires import require_or_skip
-from tests.support.tiny.tokenizer import VOCABULARY, byte_tokenizer
+from tests.support.tiny.llama import save_llama
 
 pytestmark = pytest.mark.slow
 
@@ -21,22 +21,7 @@ pytestmark = pytest.mark.slow
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Llama of random weights and its tokenizer of one token a byte."""
     require_or_skip("transformers")
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        max_position_embeddings=1024,
-        initializer_range=0.5,
-    )
-    path = tmp_path_factory.mktemp("llama")
-    LlamaForCausalLM(config).save_pretrained(path)
-    byte_tokenizer([]).save_pretrained(path)
-    return path
+    return save_llama(tmp_path_factory.mktemp("llama"))
 
 
 @pytest.fixture(scope="module")
@@ -112,5 +97,5 @@ def test_clips_get_the_captions_as_reasons_and_a_share_of_the_marks(folder: Path
 def test_a_scorer_without_a_captioner_is_refused(folder: Path) -> None:
     config = {"clips": {"scorer": str(folder)}}
     sampler = get_sampler("clips", encoder=ColourEncoder(), config=config)
-    with pytest.raises(InputError, match="there is no captioner; name one"):
+    with pytest.raises(ModelError, match="there is no captioner; name one"):
         sampler(np.zeros((4, 48, 64, 3), dtype=np.uint8), num_frames=2, caption="red", fps=2)

@@ -284,6 +284,17 @@ def test_a_video_that_cannot_be_read_ends_with_3_and_is_named(
     assert cause in err
 
 
+def test_a_threshold_that_no_line_can_meet_ends_a_batch_before_its_output_is_made(
+    video: str, tmp_path: Path, capsys: Capture
+) -> None:
+    (tmp_path / "m.jsonl").write_text(json.dumps({"video": video, "question": "what?"}) + "\n")
+    argv = ["batch", str(tmp_path / "m.jsonl"), "--out", str(tmp_path / "out.jsonl")]
+    code, err = fails(capsys, *argv, "--sampler", "clips", "--threshold", "0.5")
+    assert code == 2
+    assert "clips ranks no frames, so it has no threshold" in err
+    assert not (tmp_path / "out.jsonl").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -14,6 +14,7 @@ from evals.harness.cells import Cell
 from keyscore_plugin import Clips, SamplerConfig
 from keyscore_plugin.video.samples.joined import Needle, NeedleVideo
 from tests.support.colour_encoder import WORDS, ColourEncoder
+from tests.support.colour_judge import ColourJudge
 
 
 def clips(*rows: tuple[float, float, float, int]) -> Clips:
@@ -74,8 +75,14 @@ def test_the_control_asks_what_the_video_does_not_show(tmp_path: Path) -> None:
         write(tmp_path / "two.mp4", "blue", "white", "blue"),
     ]
     evaluation = ClipsEvaluation("own", videos)
-    cells = (Cell("uniform", num_frames=4), Cell("clips", num_frames=4))
-    setup = Setup(cells, SamplerConfig(), encoder_asked=ColourEncoder(), device="cpu")
+    cells = tuple(Cell(name, num_frames=4) for name in ("uniform", "clips", "kframes"))
+    setup = Setup(
+        cells,
+        SamplerConfig(),
+        encoder_asked=ColourEncoder(),
+        captioner_asked=ColourJudge(),
+        device="cpu",
+    )
     records = {}
     for unit in evaluation.units:
         with setup.open(unit.video) as bench:
@@ -86,7 +93,8 @@ def test_the_control_asks_what_the_video_does_not_show(tmp_path: Path) -> None:
         }
         for row in evaluation.rows(records, cells)
     }
-    assert set(rows) == {("uniform", OWN), *(("clips", variant) for variant in (OWN, EQUAL, OTHER))}
+    asked = [(name, one) for name in ("clips", "kframes") for one in (OWN, EQUAL, OTHER)]
+    assert set(rows) == {("uniform", OWN), *asked}
     assert set(rows["uniform", OWN]) == {"hit", "1 s", "2 s", "5 s"}
     own = rows["clips", OWN]
     # The first and the last scene are alike: both are clips of either query, and one comes first.
@@ -95,3 +103,6 @@ def test_the_control_asks_what_the_video_does_not_show(tmp_path: Path) -> None:
     assert own["clip recall"] == pytest.approx(1, abs=0.1)
     assert own["clip precision"] == pytest.approx(2 / 3, abs=0.1)
     assert rows["clips", OTHER]["clip IoU"] < own["clip IoU"]
+    judged = rows["kframes", OWN]
+    assert (judged["hit"], judged["fallback"]) == (1, 0)
+    assert judged["clip recall"] == pytest.approx(1, abs=0.1)

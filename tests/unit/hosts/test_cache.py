@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from keyscore_plugin._runtime.files import write_whole
+from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.errors import CacheError, VideoError
 from keyscore_plugin.hosts.cache import SelectionCache, content_digest, selection_key
 from keyscore_plugin.hosts.pool import SamplerPool
@@ -163,3 +164,19 @@ def test_clips_of_another_judge_are_another_entry() -> None:
     for name, is_asked in (("keyscore", False), ("kframes", True)):
         one, other = (pool.cache_settings(name, texts) for pool in pools)
         assert (one != other) is is_asked
+
+
+def test_captions_of_another_captioner_or_scorer_are_another_entry(tmp_path: Path) -> None:
+    texts = Texts("question", question="when is it red ?")
+    config = SamplerConfig.of({"clips": {"scorer": str(tmp_path)}})
+    first, second = ColourJudge(), ColourJudge()
+    second.name = "another"
+    one, other = (
+        SamplerPool(encoder="conse", captioner=captioner, config=config)
+        for captioner in (first, second)
+    )
+    kept = one.cache_settings("clips", texts)
+    assert kept != other.cache_settings("clips", texts)
+    assert kept == one.cache_settings("clips", texts)
+    (tmp_path / "model.safetensors").write_bytes(b"trained further")
+    assert kept != one.cache_settings("clips", texts)

@@ -7,7 +7,8 @@ import pytest
 
 from keyscore_plugin import Sampler, Selection, VlmCaptioner, get_sampler
 from keyscore_plugin.captioners import load_captioner
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, ModelError
+from keyscore_plugin.samplers.kframes import judge_of
 from keyscore_plugin.samplers.within import within
 from tests.support.colour_encoder import ColourEncoder
 from tests.support.tiny.scripted import scripted
@@ -95,6 +96,7 @@ def test_an_answer_without_a_clip_is_no_error_but_a_fallback_that_says_why(
     assert fallen.fallback is not None
     assert f"({problem})" in fallen.fallback
     assert "the sampler clips chose instead" in fallen.fallback
+    assert judge_of(fallen.fallback) == captioner.name
     clips = get_sampler("clips", config=CONFIG, encoder=ColourEncoder())
     same = clips(video, num_frames=6, question=QUESTION, fps=FPS)
     assert (fallen.indices, fallen.clips) == (same.indices, same.clips)
@@ -102,10 +104,11 @@ def test_an_answer_without_a_clip_is_no_error_but_a_fallback_that_says_why(
 
 
 def test_a_part_of_an_answer_that_cannot_be_used_is_noted(video: Any) -> None:
-    answer = f'{GREEN[:-1]}, {{"start": 9, "end": 2}}, {{"start": '
+    reversed_twice = '{"start": 9, "end": 2}, {"start": 9, "end": 2}'
+    answer = f'{GREEN[:-1]}, {reversed_twice}, {{"start": '
     noted = sampler(judge(answer))(video, num_frames=4, question=QUESTION, fps=FPS)
     assert noted.fallback is None
-    assert [note.partition(":")[0] for note in noted.notes[-2:]] == [
+    assert [note.partition(":")[0] for note in noted.notes if "the model" in note] == [
         "the model named a clip that cannot be used (reversed)",
         "the answer of the model was cut off; the clips before that are used",
     ]
@@ -142,5 +145,5 @@ def test_a_missing_question_is_one_line_and_no_captioner_writes_it(video: Any) -
 @pytest.mark.parametrize("captioner", [None, "labels"])
 def test_a_model_that_cannot_be_asked_is_one_line(video: Any, captioner: str | None) -> None:
     loaded = load_captioner(captioner, device="cpu")
-    with pytest.raises(InputError, match=r"use the sampler 'clips', which needs none"):
+    with pytest.raises(ModelError, match=r"use the sampler 'clips', which needs none"):
         sampler(loaded)(video, num_frames=2, question=QUESTION, fps=FPS)

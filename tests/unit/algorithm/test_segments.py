@@ -1,4 +1,4 @@
-"""Scenes are cut where the colours change, relative to the changes around, and told by a text."""
+"""Scenes are cut where colours change more than around, and kept if a text is about them."""
 
 import math
 from pathlib import Path
@@ -14,7 +14,7 @@ from torch import Tensor
 from evals.needle.sources import TUNING
 from keyscore_plugin import Clips, InputError, open_video
 from keyscore_plugin.algorithm.histogram import hsv_histograms
-from keyscore_plugin.algorithm.scenes import score_segments, segments
+from keyscore_plugin.algorithm.segments import score_segments, segments
 from keyscore_plugin.algorithm.stacfp import propose_features
 from keyscore_plugin.config import ClipsConfig, GridConfig
 from keyscore_plugin.samplers.grid import join_frames
@@ -147,7 +147,7 @@ def test_relevance_does_not_depend_on_the_scale_of_the_scores() -> None:
     assert scaled.weights == pytest.approx(clips.weights, abs=1e-5)
 
 
-def test_scenes_that_score_alike_tell_nothing() -> None:
+def test_scenes_that_score_alike_give_no_clip() -> None:
     scenes, scores, times = tenths(0.3, 0.3, 0.3)
     assert len(score_segments(scenes, scores, times, model="an encoder")) == 0
 
@@ -164,10 +164,10 @@ def test_a_scene_without_a_frame_takes_the_score_of_the_next_one() -> None:
 
 @pytest.mark.parametrize("n_times", [0, 2])
 def test_they_refuse_rows_of_different_length(n_times: int) -> None:
-    with pytest.raises(InputError, match="one time for each"):
+    with pytest.raises(InputError, match="a time for each frame"):
         segments(turned(*[0] * (3 if n_times else 0)), torch.arange(n_times), end_seconds=9)
     scenes, scores, _ = tenths(0.1)
-    with pytest.raises(InputError, match="one time for each"):
+    with pytest.raises(InputError, match="a time for each frame"):
         score_segments(scenes, scores, torch.arange(n_times), model="an encoder")
 
 
