@@ -20,9 +20,10 @@ import pytest
 import torch
 from PIL import Image
 
+from keyscore_openai import frames
 from keyscore_openai.proxy.app import Proxy
 from keyscore_openai.proxy.settings import ProxySettings
-from keyscore_plugin import InputError
+from keyscore_plugin import InputError, get_sampler
 from keyscore_plugin.cli import main as cli
 from keyscore_plugin.registries import ENCODERS
 from keyscore_plugin.types import TextEmbedding
@@ -120,6 +121,17 @@ def test_the_openai_client_gets_an_answer_about_the_chosen_frames(
     assert seen["headers"]["authorization"] == "Bearer secret-key"
     assert seen["headers"]["user-agent"].startswith("OpenAI/Python")
     assert set(seen["body"]) == {"model", "messages"}
+
+
+def test_the_proxy_shows_what_the_client_would_have_sent(
+    client: httpx.Client, folder: Path
+) -> None:
+    clip = folder / "clip.mp4"
+    sampler = get_sampler("topk", encoder=ColourEncoder())
+    sent = frames(clip, question="red", num_frames=3, sampler=sampler)
+    asked = frames(clip, question="red", num_frames=3, sampler="topk", form="url")
+    answer = client.post(CHAT, json={"messages": [{"role": "user", "content": asked.content}]})
+    assert json.loads(said(answer))["body"]["messages"][0]["content"] == sent.content
 
 
 def test_a_request_that_asks_for_no_frames_passes_byte_for_byte(client: httpx.Client) -> None:
