@@ -45,7 +45,7 @@ class PartSettings:
     frames_per_patch: int = 2
     label: str = "<{seconds:.1f} seconds>"  # the form of Qwen3-VL's own video prompt
     image_format: ImageFormat = "jpeg"
-    quality: int = 95  # ours: flat colours come back within 2 of 255 levels
+    quality: int = 95  # ours: flat colours of the tests come back within 1 of 255 levels
 
     def __post_init__(self) -> None:
         for name in ("patch_side", "min_pixels", "frames_per_patch"):
@@ -75,7 +75,7 @@ class FrameParts:
 
     Attributes:
         content: Content parts, to be put before the text of the message.
-        extra_body: What the request needs besides, for ``extra_body`` of the openai client; empty
+        extra_body: Keys to add to the request, as ``extra_body`` of the openai client; empty
             for the form ``"images"``.
         visual_tokens: Visual tokens that a model with these patches makes of the frames; None if
             the server chooses them. Labels and the separators around a frame come on top.

@@ -52,10 +52,10 @@ def rewrite(
     """The chat request with one ``keyscore:`` URL for each video that frames are chosen of.
 
     The keys may be given in the request, for all its videos, in the part of one video, or in its
-    URL; the closest one counts. A video without a text of its own is asked by the text of its own
-    message, or by the next user's text if that has none. The last text of the chat would choose
-    other frames in each turn, so that neither the answer given before nor the host's prefix cache
-    would fit the frames.
+    URL; the closest one counts. If no text is given for a video, the text of its message is the
+    question, or the next user's text if that message has none. The last text of the chat would
+    choose other frames in each turn, so that neither the answer given before nor the host's prefix
+    cache would fit the frames.
 
     A client's ``uuid``, the host's cache key of a video, is extended by the request: hosts take
     equal ones for equal frames.

@@ -73,12 +73,12 @@ def test_images_with_times_are_bit_equal_to_the_video_of_qwen3_vl(video: Path) -
     enable(processor)
     block = {"type": "video", "path": str(video), "sampler": FixedSampler(KEYFRAMES)}
     content = [block, question]
-    told = processor.apply_chat_template([{"role": "user", "content": content}], **ANSWER)
+    by_video = processor.apply_chat_template([{"role": "user", "content": content}], **ANSWER)
 
-    assert torch.equal(shown["pixel_values"], told["pixel_values_videos"])
+    assert torch.equal(shown["pixel_values"], by_video["pixel_values_videos"])
     image, pad = model.config.image_token_id, model.config.video_token_id
     start, end = model.config.vision_start_token_id, model.config.vision_end_token_id
-    as_image = told["input_ids"][0].clone()
+    as_image = by_video["input_ids"][0].clone()
     as_image[as_image == pad] = image
     as_image = as_image.tolist()
     if as_image.count(start) > len(KEYFRAMES):  # transformers >= 5.10: a pair around all frames

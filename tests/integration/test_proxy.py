@@ -39,7 +39,7 @@ Json = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that clients may name files of, and one beside it."""
+    """A folder whose files clients may name; next to it is one whose files they may not."""
     root = tmp_path_factory.mktemp("videos")
     for name in ("open", "closed"):
         (root / name).mkdir()

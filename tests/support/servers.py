@@ -1,4 +1,4 @@
-"""Real servers for tests: in a process of their own, or in a thread."""
+"""Real servers for tests: in a separate process, or in a thread."""
 
 import json
 import signal
@@ -20,7 +20,7 @@ _LONGEST_SECONDS = 120  # for a process to come to its end
 
 @dataclass
 class Process:
-    """A server in a process of its own.
+    """A server in a separate process.
 
     Attributes:
         address: Where it listens.

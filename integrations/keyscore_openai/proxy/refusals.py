@@ -13,7 +13,7 @@ _HEADERS = {
     413: {"connection": "close"},  # the rest of the body is not read
     429: {"retry-after": "5"},
 }
-# The first row that fits counts. Without a text the error's own is told.
+# The first row that fits counts. Where a row has no text, the answer holds the error's message.
 _ROWS: tuple[tuple[type[Exception], int, str | None], ...] = (
     (InputError, 400, None),
     (VideoError, 400, None),

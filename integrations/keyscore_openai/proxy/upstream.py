@@ -52,7 +52,7 @@ class Upstream:
             httpx.HTTPError: The server cannot be reached, is silent for too long, or does not
                 speak HTTP.
         """
-        headers = _passed_on(request.headers.raw, besides=_OF_THE_REQUEST)
+        headers = _passed_on(request.headers.raw, also=_OF_THE_REQUEST)
         length = request.headers.get("content-length")
         if not isinstance(body, bytes) and length is not None:
             headers.append((b"content-length", length.encode()))
@@ -99,10 +99,10 @@ async def _chunks(incoming: httpx.Response) -> AsyncIterator[bytes]:
         await incoming.aclose()
 
 
-def _passed_on(headers: Headers, *, besides: set[bytes] | None = None) -> Headers:
+def _passed_on(headers: Headers, *, also: set[bytes] | None = None) -> Headers:
     """The headers of a message that are not about its connection."""
     lowered = [(name.lower(), value) for name, value in headers]
     named = b",".join(value for name, value in lowered if name == b"connection")
     dropped = {word.strip().lower() for word in named.split(b",")} | _HOP_BY_HOP
-    dropped |= besides or set()
+    dropped |= also or set()
     return [(name, value) for name, value in lowered if name not in dropped]
