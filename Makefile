@@ -63,9 +63,10 @@ $(VENV)/.test: $(VENV)/.torch pyproject.toml
 	$(PIP) -e '.[demo,torchcodec,transformers,open-clip,qwen-vl-utils,lmms-eval,serve,evals,train,test]'
 	touch $@
 
-# It asks for an older transformers than ours, so it lies aside, without what it asks for.
+# It asks for older packages than ours, so it lies aside, without what it asks for. Its versions are
+# all in the file, which the lock, with a newer trl, would refuse.
 $(VENV)/ms-swift: tests/support/ms_swift/requirements.txt | $(VENV)/.test
-	$(PIP) --no-deps --upgrade --target $@ -r $<
+	PIP_CONSTRAINT= $(PIP) --no-deps --upgrade --target $@ -r $<
 	touch $@
 
 clean:  ## what was installed and cached here

@@ -13,10 +13,12 @@ from keyscore_plugin import SamplerConfig, __version__, list_samplers
 from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.hosts import (
     QUERY_RULES,
+    ClipMode,
     DownloadLimits,
     Guide,
     HostProfile,
     Pair,
+    check_clip_mode,
     check_pair,
     encoder_weights,
     unknown,
@@ -67,6 +69,8 @@ class SamplerArguments:
             Video-LLM that ``kframes`` asks for clips: ``"model"``, the model that is evaluated, or
             a name as `keyscore_plugin.get_sampler` takes it.
         guide: Text that scores: ``"question"``, ``"caption"`` or ``"both"``.
+        clip_mode: Where ``clips`` and ``kframes`` take their frames: ``"auto"``, ``"focused"`` or
+            ``"hybrid"``; None leaves that to the file.
         pair: What fills a visual token of two frames: ``"duplicate"``, ``"neighbor"``, ``"pack"``
             or ``"plain"``. None means ``"duplicate"``; for ``uniform`` and ``precomputed`` it is
             ``"plain"``, as stock sampling and the published selections show their frames.
@@ -89,6 +93,7 @@ class SamplerArguments:
     encoder: str = "auto"
     captioner: str = "model"
     guide: Guide | None = None
+    clip_mode: ClipMode | None = None
     pair: Pair | None = None
     sampler_config: str | None = None
     sampler_file: str | None = None
@@ -111,6 +116,7 @@ class SamplerArguments:
             raise InputError(
                 f"guide {shown(self.guide)} is not question|caption|both; give one of these"
             )
+        check_clip_mode(self.clip_mode)
         if self.pair is not None:
             check_pair(self.pair)
         if (self.sampler == PRECOMPUTED) != (self.sampler_file is not None):
@@ -161,13 +167,15 @@ class SamplerArguments:
         return _limits(self.max_download_gb, self.max_download_seconds)
 
     def config(self) -> SamplerConfig:
-        """The settings of the sampler: by default the question guides, then the file, then `guide`.
+        """The settings of the sampler: the question guides, unless the file or `guide` differ.
 
         Raises:
             InputError: The file cannot be read or does not hold settings.
         """
         values = {} if self.sampler_config is None else _json_object(Path(self.sampler_config))
         config = SamplerConfig.from_dict({"guide": HOST.rule.guide, **values})
+        if self.clip_mode is not None:
+            config = replace(config, clips=replace(config.clips, mode=self.clip_mode))
         return config if self.guide is None else replace(config, guide=self.guide)
 
     def settings(self) -> dict[str, Any]:

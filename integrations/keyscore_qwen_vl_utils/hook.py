@@ -136,6 +136,8 @@ def install() -> None:
 
     - ``sampler``: a name of `keyscore_plugin.list_samplers`, or a sampler;
     - ``caption``, ``question``: the texts, and ``guide``: which of them scores;
+    - ``clip_mode``: where ``clips`` and ``kframes`` take their frames, ``"auto"``, ``"focused"`` or
+      ``"hybrid"``;
     - ``pair``: what the two frames of a visual token are, ``"duplicate"``, ``"neighbor"``,
       ``"pack"`` or ``"plain"``;
     - ``encoder``, ``captioner``, ``decoder``, ``device``: as `keyscore_plugin.get_sampler` takes

@@ -88,6 +88,7 @@ def request_of(element: Mapping[str, Any]) -> HostRequest:
         video=element["video"],
         sampler=sampler,
         guide=guide,
+        clip_mode=element.get("clip_mode"),
         caption=element.get("caption"),
         question=element.get("question"),
         pair=element.get("pair", "duplicate"),

@@ -6,7 +6,7 @@ from typing import Any
 
 from keyscore_plugin import Sampler
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.hosts import Pair, TextGuide, left_padding
+from keyscore_plugin.hosts import ClipMode, Pair, TextGuide, left_padding
 from keyscore_transformers.enable import add_model, enable
 from keyscore_transformers.enabled import EnabledProcessor, stock_copy
 
@@ -23,6 +23,7 @@ def generate(
     guide: TextGuide | None = None,
     caption: str | Sequence[str] | None = None,
     question: str | Sequence[str] | None = None,
+    clip_mode: ClipMode | None = None,
     pair: Pair = "duplicate",
     **generation_kwargs: Any,
 ) -> str | list[str]:
@@ -49,6 +50,8 @@ def generate(
             text.
         caption: Sentence about the video, or a list with one for each video.
         question: Question to choose by, or a list with one for each video.
+        clip_mode: Where ``clips`` and ``kframes`` take their frames: ``"focused"`` on the clips,
+            ``"hybrid"`` with some outside, or ``"auto"``.
         pair: What fills a visual token of two frames: ``"duplicate"``, ``"neighbor"``, ``"pack"``
             or ``"plain"``.
         generation_kwargs: Keywords for ``model.generate``, such as ``max_new_tokens``.
@@ -76,6 +79,7 @@ def generate(
         guide=guide,
         caption=caption,
         question=question,
+        clip_mode=clip_mode,
         pair=pair,
         add_generation_prompt=True,
         tokenize=True,

@@ -12,7 +12,15 @@ _SAMPLING = ("num_frames", "fps", "do_sample_frames", "video_metadata")  # also 
 _STOCK_SAMPLING = ("min_frames", "max_frames", "skip_secs", "initial_shift")  # of one family each
 _VIDEO_KEYS = ("video", "url", "path")  # of a content block
 # No chat template has these.
-_ONLY_OURS = ("threshold", "token_budget", "guide", "pair", "video_start", "video_end")
+_ONLY_OURS = (
+    "threshold",
+    "token_budget",
+    "guide",
+    "clip_mode",
+    "pair",
+    "video_start",
+    "video_end",
+)
 _OURS = ("sampler", "caption", "question", *_ONLY_OURS)
 _KEYS = (*_OURS, *_SAMPLING)
 _FIELDS = {"video_start": "start_seconds", "video_end": "end_seconds"}  # of `HostRequest`

@@ -14,7 +14,7 @@ from keyscore_plugin.batch.journal import Journal
 from keyscore_plugin.batch.manifest import read_manifest
 from keyscore_plugin.captioners.judge import require_judge
 from keyscore_plugin.captioners.processing import left_padding, takes_times
-from keyscore_plugin.config import Guide
+from keyscore_plugin.config import ClipMode, Guide
 from keyscore_plugin.encoders.registry import encoder_weights
 from keyscore_plugin.hosts.cache import SelectionCache
 from keyscore_plugin.hosts.choose import BACKEND, Chosen, choose, identity_of
@@ -28,7 +28,7 @@ from keyscore_plugin.hosts.download import (
 from keyscore_plugin.hosts.pairing import Fold, Pair, check_pair
 from keyscore_plugin.hosts.pool import SamplerPool
 from keyscore_plugin.hosts.query import QUERY_RULES, TextGuide, own_guide
-from keyscore_plugin.hosts.request import HostProfile, HostRequest
+from keyscore_plugin.hosts.request import HostProfile, HostRequest, check_clip_mode
 from keyscore_plugin.samplers.base import asks_judge, require_sampler
 from keyscore_plugin.samplers.scene_labels import SceneLabeller
 from keyscore_plugin.video.base import ForwardedVideo
@@ -43,6 +43,7 @@ __all__ = [
     "QUERY_RULES",
     "Bytes",
     "Chosen",
+    "ClipMode",
     "DownloadLimits",
     "Fold",
     "ForwardedVideo",
@@ -58,6 +59,7 @@ __all__ = [
     "TextGuide",
     "TrimmedVideo",
     "asks_judge",
+    "check_clip_mode",
     "check_limits",
     "check_pair",
     "choose",

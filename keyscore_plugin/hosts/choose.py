@@ -137,6 +137,7 @@ def identity_of(request: HostRequest, texts: Texts) -> Hashable:
         request.threshold,
         request.token_budget,
         (request.start_seconds, request.end_seconds),
+        request.clip_mode,
         request.pair,
         texts,
     )
@@ -185,7 +186,7 @@ class _Call:
         file = file_of(request.video)
         if file is None or not isinstance(request.sampler, str):
             return None
-        settings = samplers.cache_settings(request.sampler, self.texts)
+        settings = samplers.cache_settings(request.sampler, self.texts, request.clip_mode)
         if settings is None:
             return None
         asked = {

@@ -6,7 +6,7 @@ from typing import Any
 from keyscore_plugin._runtime.hub import weights_identity
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.captioners.registry import captioner_weights
-from keyscore_plugin.config import SamplerConfig
+from keyscore_plugin.config import ClipMode, SamplerConfig
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.encoders.registry import encoder_weights
 from keyscore_plugin.errors import InputError, ModelError
@@ -17,13 +17,14 @@ from keyscore_plugin.samplers.base import Sampler, asks_judge, get_sampler, requ
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SamplerPool:
-    """Samplers by name and guide, all made with the same encoder, captioner and settings.
+    """Samplers by name, guide and clip mode, with one encoder, captioner and settings for all.
 
     Attributes:
         encoder: Encoder of the samplers, see `keyscore_plugin.get_sampler`.
         captioner: Captioner for calls without a caption, and the Video-LLM that ``kframes`` asks;
             None if there is none.
-        config: Settings of the samplers. Their guide holds for requests that name none.
+        config: Settings of the samplers. Their guide and their clip mode hold for requests that
+            name none.
         decoder: Decoder of the samplers, see `keyscore_plugin.open_video`.
         device: Device of the encoder.
         loads_first: Whether the models of a sampler are loaded before it is called, so that an
@@ -36,7 +37,7 @@ class SamplerPool:
     decoder: str = "auto"
     device: str = "auto"
     loads_first: bool = False
-    _made: dict[tuple[str, TextGuide | None], Sampler] = field(
+    _made: dict[tuple[str, TextGuide | None, ClipMode | None], Sampler] = field(
         default_factory=dict, init=False, repr=False
     )
     _weights: dict[str, str] = field(default_factory=dict, init=False, repr=False)
@@ -46,7 +47,7 @@ class SamplerPool:
 
         Raises:
             InputError: The sampler is unknown, a text is missing, or the sampler cannot follow the
-                guide.
+                guide or the clip mode.
         """
         given, guide = request.sampler, request.guide
         if isinstance(given, str):
@@ -69,41 +70,47 @@ class SamplerPool:
             remedy=host.give_text,
         )
         if isinstance(given, str):
-            return self.named(given, texts.guide), texts
+            return self.named(given, texts.guide, request.clip_mode), texts
         refuse_other_guide(given, texts.guide)
+        _refuse_other_mode(given, request.clip_mode)
         return given, texts
 
-    def named(self, name: str, guide: TextGuide | None = None) -> Sampler:
-        """The sampler of this name that scores by this guide; None keeps the guide of `config`.
+    def named(
+        self, name: str, guide: TextGuide | None = None, clip_mode: ClipMode | None = None
+    ) -> Sampler:
+        """The sampler of this name for a guide and a clip mode; None keeps that of `config`.
 
         Raises:
             InputError: The sampler or the device is unknown.
         """
-        if (name, guide) not in self._made:
-            self._made[name, guide] = get_sampler(
+        if (name, guide, clip_mode) not in self._made:
+            self._made[name, guide, clip_mode] = get_sampler(
                 name,
-                config=self.config if guide is None else replace(self.config, guide=guide),
+                config=self._config(guide, clip_mode),
                 encoder=self.encoder,
                 captioner=self.captioner,
                 decoder=self.decoder,
                 device=self.device,
             )
-        return self._made[name, guide]
+        return self._made[name, guide, clip_mode]
 
-    def cache_settings(self, name: str, texts: Texts) -> dict[str, Any] | None:
+    def cache_settings(
+        self, name: str, texts: Texts, clip_mode: ClipMode | None = None
+    ) -> dict[str, Any] | None:
         """All that decides a selection besides the video and the budget, as plain JSON values.
 
         Args:
             name: The sampler.
             texts: The texts that it gets.
+            clip_mode: The clip mode of the request.
 
         Returns:
             None if the encoder is an object: what it computes with is unknown.
         """
         if not isinstance(self.encoder, str):
             return None
-        sampler = self.named(name, texts.guide)
-        config = self.config if texts.guide is None else replace(self.config, guide=texts.guide)
+        sampler = self.named(name, texts.guide, clip_mode)
+        config = self._config(texts.guide, clip_mode)
         captioned_by, scorer = None, config.clips.scorer
         # A scorer of `clips` marks captions of the scenes, whatever texts are given.
         if texts.want_generated or asks_judge(sampler) or scorer is not None:
@@ -121,6 +128,12 @@ class SamplerPool:
             "caption": texts.caption,
             "question": texts.question,
         }
+
+    def _config(self, guide: TextGuide | None, clip_mode: ClipMode | None) -> SamplerConfig:
+        config = self.config if guide is None else replace(self.config, guide=guide)
+        if clip_mode is None:
+            return config
+        return replace(config, clips=replace(config.clips, mode=clip_mode))
 
     def _weights_of(self, encoder: str, sampler: Sampler) -> str | None:
         """Identify the encoder's weights, for the key of the cache.
@@ -148,3 +161,14 @@ def load_models(sampler: Sampler) -> None:
             getattr(sampler, part, None)
     except InputError as error:
         raise ModelError(str(error)) from error
+
+
+def _refuse_other_mode(sampler: Sampler, mode: ClipMode | None) -> None:
+    """Refuse a clip mode that a sampler object, which follows its own config, would not follow."""
+    config = getattr(sampler, "config", None)
+    own = config.clips.mode if isinstance(config, SamplerConfig) else None
+    if mode is not None and mode != own:
+        raise InputError(
+            f"clip_mode={mode!r} is asked of a sampler object made for {own!r}; make it with "
+            f"ClipsConfig(mode={mode!r}), or give the sampler's name instead"
+        )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from keyscore_plugin.config import Guide
+from keyscore_plugin.config import ClipMode, Guide
 from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.hosts.download import DownloadLimits
 from keyscore_plugin.hosts.pairing import Pair, check_pair
@@ -47,6 +47,8 @@ class HostRequest:
         question: A question to score with.
         user_text: What the user asks about the video in the host's messages.
         guide: The text that scores; None leaves that to `keyscore_plugin.hosts.query`.
+        clip_mode: Where a sampler that chooses clips takes its frames (`ClipsConfig.mode`); None
+            leaves that to the settings of the samplers.
         pair: What fills a temporal patch, see `keyscore_plugin.hosts.pairing.pair_frames`.
         start_seconds: Start of the part to choose from, in seconds from the video's first frame.
         end_seconds: End of that part.
@@ -69,6 +71,7 @@ class HostRequest:
     question: str | None = None
     user_text: str | None = None
     guide: Guide | None = None
+    clip_mode: ClipMode | None = None
     pair: Pair = "duplicate"
     start_seconds: float | None = None
     end_seconds: float | None = None
@@ -87,3 +90,15 @@ class HostRequest:
             raise InputError(
                 f"guide {shown(self.guide)} is not {'|'.join(get_args(Guide))}; give one of these"
             )
+        check_clip_mode(self.clip_mode)
+
+
+def check_clip_mode(mode: object) -> None:
+    """Check a clip mode of a request.
+
+    Raises:
+        InputError: It is neither None nor one of ``"auto"``, ``"focused"`` and ``"hybrid"``.
+    """
+    modes = get_args(ClipMode)
+    if mode is not None and mode not in modes:
+        raise InputError(f"clip_mode {shown(mode)} is not {'|'.join(modes)}; give one of these")

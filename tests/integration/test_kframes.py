@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from keyscore_lmms_eval.arguments import SamplerArguments
 from keyscore_plugin import VlmCaptioner, sample_video
 from keyscore_plugin.cli import main as cli
 from keyscore_plugin.errors import ModelError
+from keyscore_qwen_vl_utils.request import request_of
 from keyscore_transformers import enable, generate
 from tests.support import tiny
 from tests.support.adapters import save_adapter
@@ -154,6 +156,25 @@ def test_transformers_asks_a_model_of_its_own_if_it_is_given() -> None:
     enable(processor, captioner="labels", encoder="conse", config=CONFIG)
     with pytest.raises(ModelError, match="'labels' is not one"):
         processor.apply_chat_template(messages, sampler="kframes", tokenize=True)
+
+
+def test_a_clip_mode_reaches_the_sampler_through_every_host() -> None:
+    processor, _ = scripted(CLIP)
+    enable(processor, encoder="conse")
+    video = {"type": "video", "path": BIKES, "clip_mode": "hybrid"}
+    processor.apply_chat_template(
+        [{"role": "user", "content": [video, {"type": "text", "text": QUESTION}]}],
+        sampler="clips",
+        num_frames=2,
+        tokenize=True,
+    )
+    (selection,) = processor.last_selections
+    assert selection.config["clips"]["mode"] == "hybrid"
+    element = {"type": "video", "video": BIKES, "sampler": "clips", "clip_mode": "hybrid"}
+    assert request_of(element).clip_mode == "hybrid"
+    arguments, _ = SamplerArguments.split({"sampler": "clips", "clip_mode": "hybrid"})
+    assert arguments is not None
+    assert arguments.config().clips.mode == "hybrid"
 
 
 @pytest.fixture

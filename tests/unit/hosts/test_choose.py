@@ -130,6 +130,23 @@ def test_the_settings_of_a_host_reach_its_samplers_and_clips_its_selections(vide
     assert len(found.selection) == 4
 
 
+def test_the_clip_mode_of_a_request_wins_and_decides_what_is_found_again(
+    video: str, tmp_path: Path
+) -> None:
+    config = SamplerConfig.of({"clips": {"mode": "hybrid"}})
+    samplers = SamplerPool(encoder="conse", config=config)
+    cache = SelectionCache(tmp_path)
+
+    def ask(**asked: Any) -> Chosen:
+        request = HostRequest(video=video, sampler="clips", num_frames=2, caption="white", **asked)
+        return choose(request, host=HOST, samplers=samplers, fold=FOLD, cache=cache)
+
+    found = ask(), ask(clip_mode="focused"), ask(clip_mode="hybrid")
+    modes = [one.selection.config["clips"]["mode"] for one in found]
+    assert modes == ["hybrid", "focused", "hybrid"]
+    assert [one.cached for one in found] == [False, False, True]
+
+
 class AnyEncoder:
     """An encoder object, whose weights have no name."""
 
@@ -144,6 +161,8 @@ class AnyEncoder:
     [
         ({"num_frames": 2, "threshold": 0.5}, "exclude each other"),
         ({"guide": "answer"}, "guide 'answer' is not given|caption"),
+        ({"clip_mode": "dense"}, "clip_mode 'dense' is not auto|focused|hybrid"),
+        ({"clip_mode": "hybrid"}, r"ClipsConfig\(mode='hybrid'\), or give the sampler's name"),
         ({"pair": "twins"}, "unknown pair 'twins'"),
         ({"start_seconds": 3.0, "end_seconds": 1.0}, "must end after it starts"),
         ({"sampler": "topk"}, "no text to choose the frames by; say a text"),
