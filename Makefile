@@ -60,7 +60,7 @@ $(VENV)/.demo: $(VENV)/.torch pyproject.toml
 	touch $@
 
 $(VENV)/.test: $(VENV)/.torch pyproject.toml
-	$(PIP) -e '.[demo,torchcodec,transformers,open-clip,qwen-vl-utils,lmms-eval,evals,train,test]'
+	$(PIP) -e '.[demo,torchcodec,transformers,open-clip,qwen-vl-utils,lmms-eval,serve,evals,train,test]'
 	touch $@
 
 # It asks for older packages than ours, so it lies aside, without what it asks for. Its versions are

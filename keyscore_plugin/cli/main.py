@@ -1,4 +1,4 @@
-"""The command line: ``keyscore demo | select | compare | batch | list``.
+"""The command line: ``keyscore demo | select | compare | batch | proxy | list``.
 
 Exit codes: 0 done; 2 bad usage, or something is not installed; 3 the video cannot be read; 4 some
 lines of a batch hold an error; 130 stopped by Ctrl-C; 141 the reader of standard output is gone.
@@ -36,6 +36,10 @@ _COMMANDS = {
     "batch": (
         "batch",
         "choose frames of every video of a folder, a list or a table; resumable",
+    ),
+    "proxy": (
+        "proxy",
+        "choose frames for the clients of an OpenAI-compatible server, and forward their requests",
     ),
     "list": ("listing", "list the samplers, encoders, captioners and decoders"),
 }

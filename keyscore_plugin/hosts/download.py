@@ -31,6 +31,8 @@ class DownloadLimits:
     Attributes:
         max_bytes: Largest size of the file.
         max_seconds: Longest time for the whole download.
+        public_only: Whether addresses that are not public (loopback, private, link-local ...) are
+            refused, also without a redirect. A server needs this for the URLs of its clients.
 
     Raises:
         InputError: A limit is not a number above 0, or limits nothing.
@@ -38,6 +40,7 @@ class DownloadLimits:
 
     max_bytes: int = 2 << 30
     max_seconds: float = 120.0
+    public_only: bool = False
 
     def __post_init__(self) -> None:
         n, seconds = self.max_bytes, self.max_seconds
@@ -155,10 +158,10 @@ def downloaded(url: str, limits: DownloadLimits, *, allowed_by: str) -> Iterator
     own limit. Proxies come from the environment, as httpx reads them.
 
     A redirect to anything but HTTP(S) is refused, and so is one that leads from a public address to
-    one that is not: loopback, private, link-local ... The address checked is the one connected to,
-    so a host name that changes its address in between is refused too; the connection is closed
-    before a request is sent. What a proxy connects to is known only if the URL gives an address
-    itself.
+    one that is not: loopback, private, link-local ... With ``public_only`` such an address is
+    refused everywhere. The address checked is the one connected to, so a host name that changes its
+    address in between is refused too; the connection is closed before a request is sent. What a
+    proxy connects to is known only if the URL gives an address itself.
 
     Args:
         url: Address of the file.
@@ -200,7 +203,7 @@ class _Download:
         self._url = url
         self._limits = limits
         self._more = more
-        self._came_from_public = False
+        self._came_from_public = limits.public_only
         self._streams: list[Any] = []
 
     async def to(self, path: Path) -> None:
@@ -273,6 +276,8 @@ class _Download:
     def _require_public(self, address: str | None) -> None:
         """Refuse an address that is not public after one that was."""
         if self._came_from_public and address is not None and not _is_public(address):
+            if self._limits.public_only:
+                raise ValueError(f"its server's address {address} is not public, and is refused")
             raise ValueError(f"a redirect to {address}, which is not a public address, is refused")
 
     async def _save(self, response: "httpx.Response", path: Path) -> None:

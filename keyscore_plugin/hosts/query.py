@@ -9,6 +9,7 @@ host              guide       with the guide ``"given"``, the first that exists
 ``transformers``  given       caption, question, generated caption, user's text
 ``qwen-vl-utils`` given       caption, question, generated caption
 ``lmms-eval``     question    question, generated caption
+``serving``       given       caption, question
 ================  ==========  =================================================
 
 A guide that a call, or the settings of its samplers, names is followed or refused; its text is
@@ -50,6 +51,7 @@ QUERY_RULES: dict[str, QueryRule] = {
     "transformers": QueryRule("given", ("caption", "question", "generated", "user text")),
     "qwen-vl-utils": QueryRule("given", ("caption", "question", "generated"), passes_all=True),
     "lmms-eval": QueryRule("question", ("question", "generated")),
+    "serving": QueryRule("given", ("caption", "question"), passes_all=True),
 }
 
 

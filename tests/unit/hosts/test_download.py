@@ -13,6 +13,7 @@ import pytest
 
 from keyscore_plugin.errors import InputError, VideoError
 from keyscore_plugin.hosts.download import DownloadLimits, downloaded, open_anywhere
+from tests.support.http_servers import unvisited
 
 AMPLE = DownloadLimits(max_seconds=5)
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
@@ -125,3 +126,38 @@ def test_a_server_that_keeps_the_line_open_is_not_waited_for() -> None:
     with answering(keep_open) as url, downloaded(url, AMPLE, allowed_by="it") as path:
         assert Path(path).read_bytes() == b"abc"
         done.set()
+
+
+ONLY_PUBLIC = DownloadLimits(max_seconds=30, public_only=True)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::ffff:127.0.0.1]"])
+def test_an_address_that_is_not_public_is_not_contacted_if_only_public_ones_may(host: str) -> None:
+    with (
+        unvisited() as url,
+        pytest.raises(VideoError, match="is not public, and is refused"),
+        downloaded(url.replace("127.0.0.1", host), ONLY_PUBLIC, allowed_by="it"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("host", ["localhost", "2130706433"])
+def test_a_name_of_such_an_address_gets_no_request(host: str) -> None:
+    requests: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                requests.append(connection.recv(1 << 16))
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        url = f"http://{host}:{listener.getsockname()[1]}/a.mkv"
+        with (
+            pytest.raises(VideoError, match="is not public, and is refused"),
+            downloaded(url, ONLY_PUBLIC, allowed_by="it"),
+        ):
+            pass
+        thread.join()
+    assert requests == [b""]

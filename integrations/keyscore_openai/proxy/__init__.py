@@ -1,0 +1,1 @@
+"""A proxy in front of an OpenAI-compatible server: it chooses frames, and forwards."""

@@ -1,0 +1,78 @@
+"""Blocking work of a server: a bounded number of threads, and a bounded queue before them."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import TypeVar
+
+import anyio
+
+T = TypeVar("T")
+
+
+class BusyError(Exception):
+    """The queue is full."""
+
+
+class Jobs:
+    """Runs blocking calls in threads, so that the event loop stays free.
+
+    A thread cannot be stopped from outside. Work that outlasts its time is given up by its caller,
+    and its slot stays taken until the thread ends, so that the number of threads stays bounded. The
+    threads are daemons: one that hangs does not keep the process from ending.
+
+    Args:
+        n_running: Calls that run at once.
+        n_waiting: Further calls that wait.
+        max_seconds: Longest time for one call, the waiting included.
+    """
+
+    def __init__(self, *, n_running: int, n_waiting: int, max_seconds: float) -> None:
+        self.running = 0
+        self.waiting = 0
+        self._slots = asyncio.Semaphore(n_running)
+        self._most_waiting = n_waiting
+        self._max_seconds = max_seconds
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """The result of a blocking call.
+
+        Raises:
+            BusyError: The queue is full; nothing was started.
+            TimeoutError: The time is over.
+        """
+        if self._slots.locked() and self.waiting >= self._most_waiting:
+            raise BusyError
+        with anyio.fail_after(self._max_seconds):
+            self.waiting += 1
+            try:
+                await self._slots.acquire()
+            finally:
+                self.waiting -= 1
+            return await self._started(work)
+
+    def _started(self, work: Callable[[], T]) -> "asyncio.Future[T]":
+        """Start a thread in the slot that was acquired."""
+        loop = asyncio.get_running_loop()
+        future: Future[T] = Future()
+        future.set_running_or_notify_cancel()  # a thread that runs cannot be cancelled
+        self.running += 1
+
+        def call() -> None:
+            try:
+                result = work()
+            except BaseException as error:
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+            with suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(self._free)
+
+        threading.Thread(target=call, name="keyscore-job", daemon=True).start()
+        return asyncio.wrap_future(future)
+
+    def _free(self) -> None:
+        self.running -= 1
+        self._slots.release()

@@ -1,0 +1,47 @@
+"""The answers to requests that are not forwarded, in the form of OpenAI's API."""
+
+import httpx
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from keyscore_openai.proxy.jobs import BusyError
+from keyscore_plugin.errors import InputError, KeyScoreError, VideoError
+from keyscore_serving.middleware import BodyTooLargeError, error_body
+
+_CLOSED_REQUEST = 499  # nginx's status for a client that hung up; it is only logged
+_HEADERS = {
+    413: {"connection": "close"},  # the rest of the body is not read
+    429: {"retry-after": "5"},
+}
+# The first row that fits counts. Where a row has no text, the answer holds the error's message.
+_ROWS: tuple[tuple[type[Exception], int, str | None], ...] = (
+    (InputError, 400, None),
+    (VideoError, 400, None),
+    (KeyScoreError, 503, None),  # a model, the memory or a package of this server
+    (BodyTooLargeError, 413, None),
+    (BusyError, 429, "too many videos wait for their frames; try again later"),
+    (
+        TimeoutError,
+        504,
+        "the frames were not chosen in time; give a shorter video, or ask the operator for more "
+        "seconds",
+    ),
+    (httpx.TimeoutException, 504, "the upstream server does not answer in time; try again later"),
+    (httpx.HTTPError, 502, "the upstream server cannot be asked; try again later"),
+    (httpx.InvalidURL, 400, "the path of the request is no part of a URL; percent-encode it"),
+    (ClientDisconnect, _CLOSED_REQUEST, "the client hung up"),
+)
+
+
+def refusal(error: Exception) -> Response:
+    """The answer for an error.
+
+    Raises:
+        Exception: The error is a fault of ours, and is raised again.
+    """
+    for kind, status, text in _ROWS:
+        if isinstance(error, kind):
+            content = error_body(text or str(error), status=status)
+            headers = _HEADERS.get(status)
+            return Response(content, status, headers, media_type="application/json")
+    raise error

@@ -1,0 +1,98 @@
+"""The videos of a chat, replaced by the frames that its keys ask for."""
+
+import asyncio
+import json
+from functools import partial
+from typing import Any
+
+from keyscore_openai.parts import fold_of, parts_of
+from keyscore_openai.proxy.cache import PartsCache
+from keyscore_openai.proxy.jobs import Jobs
+from keyscore_openai.proxy.metrics import Metrics
+from keyscore_openai.proxy.settings import ProxySettings
+from keyscore_serving import FrameChooser, FrameRequest, rewrite, split_url
+from keyscore_serving.rewriting import chat_of
+
+
+class Selecting:
+    """Chooses the frames of chats, for one proxy.
+
+    Args:
+        settings: What the operator decides.
+        chooser: Chooser with its encoder.
+        jobs: Threads for the work.
+        metrics: Counters.
+    """
+
+    def __init__(
+        self, settings: ProxySettings, chooser: FrameChooser, jobs: Jobs, metrics: Metrics
+    ) -> None:
+        self._settings = settings
+        self._chooser = chooser
+        self._jobs = jobs
+        self._metrics = metrics
+        self._cache = PartsCache(settings.cache_bytes)
+
+    async def forwardable(self, body: bytes) -> tuple[bytes, int]:
+        """The body to forward, and the number of videos that frames were chosen of.
+
+        A chat that asks for no frames stays byte for byte.
+
+        Args:
+            body: Body of a chat request.
+
+        Raises:
+            KeyScoreError: The request cannot be met.
+            BusyError: Too many selections wait.
+            TimeoutError: A selection took too long.
+        """
+        chat = await asyncio.to_thread(self._asked, body)
+        if chat is None:
+            return body, 0
+        n_videos = 0
+        for message in chat["messages"]:
+            content = message.get("content") if isinstance(message, dict) else None
+            if isinstance(content, list):
+                made: list[Any] = []
+                for part in content:
+                    shown = await self._shown(part)
+                    made += [part] if shown is None else shown
+                    n_videos += shown is not None
+                message["content"] = made
+        return await asyncio.to_thread(lambda: json.dumps(chat).encode()), n_videos
+
+    def _asked(self, body: bytes) -> dict[str, Any] | None:
+        """The chat with its requests as URLs; None if it asks for no frames."""
+        chat = chat_of(body)
+        choosing = self._settings.choosing
+        if chat is None:
+            return None
+        return rewrite(chat, limits=choosing.limits, default=choosing.default)
+
+    async def _shown(self, part: Any) -> list[dict[str, Any]] | None:
+        """The frames of a part that asks for some; None for every other part."""
+        place = part.get("video_url") if isinstance(part, dict) else None
+        url = place.get("url") if isinstance(place, dict) else None
+        split = split_url(url) if isinstance(url, str) else None
+        if split is None:
+            return None
+        keys, video = split
+        request = FrameRequest.of(keys, self._settings.choosing.limits)
+        return await self._jobs.run(partial(self._chosen, video, request))
+
+    def _chosen(self, video: str, request: FrameRequest) -> list[dict[str, Any]]:
+        """The parts of one video; runs in a thread."""
+        sources = self._settings.sources
+        video = sources.require(video)
+        identity = sources.identity(video)
+        key = None if identity is None else f"{request.digest()}:{identity}"
+        if key is not None and (found := self._cache.get(key)) is not None:
+            self._metrics.hit()
+            return found.content
+        fold = fold_of("images", self._settings.parts)
+        chosen = self._chooser.choose(video, request, fold=fold, limits=sources.limits)
+        self._metrics.selected(request.sampler, chosen.selection.seconds)
+        parts = parts_of(chosen, "images", self._settings.parts)
+        if key is not None:
+            self._cache.put(key, parts)
+        return parts.content

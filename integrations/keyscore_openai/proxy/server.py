@@ -1,0 +1,59 @@
+"""The process of the proxy: models first, then the port, and a clean end."""
+
+import socket
+from contextlib import suppress
+
+import httpx
+import torch
+
+from keyscore_openai.proxy.logs import log, start_logs
+from keyscore_openai.proxy.settings import ProxySettings
+from keyscore_plugin.errors import InputError
+from keyscore_plugin.hosts import require
+from keyscore_serving import FrameChooser
+
+
+def serve(settings: ProxySettings, *, host: str, port: int) -> None:
+    """Serve until the process gets SIGINT or SIGTERM; running answers then come to their end.
+
+    Args:
+        settings: What the operator decides.
+        host: Address to listen on.
+        port: Port to listen on; 0 takes a free one, which the first line of the log names.
+
+    Raises:
+        MissingDependencyError: The extra ``serve`` is not installed.
+        InputError: The port cannot be used.
+        ModelError: The encoder cannot be loaded.
+    """
+    uvicorn = require("uvicorn", extra="serve")
+    for package in ("starlette", "prometheus_client"):
+        require(package, extra="serve")
+    from keyscore_openai.proxy.app import Proxy
+
+    # Jobs run side by side already: with two threads each, the same selection took three times as
+    # long on a busy machine.
+    torch.set_num_threads(1)
+    start_logs()
+    with _listening(host, port) as listener:
+        proxy = Proxy(settings, FrameChooser(settings.choosing))
+        config = uvicorn.Config(
+            proxy.app(), log_config=None, access_log=False, server_header=False, ws="none"
+        )
+        log(
+            "listening",
+            host=host,
+            port=listener.getsockname()[1],
+            upstream=str(httpx.URL(settings.upstream)),
+        )
+        with suppress(KeyboardInterrupt):  # uvicorn raises it again after a clean end
+            uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), backlog=2048)
+    except (OSError, OverflowError) as error:
+        raise InputError(
+            f"cannot listen on {host}:{port} ({error}); give another --port or --host"
+        ) from error

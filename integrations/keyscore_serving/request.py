@@ -1,0 +1,169 @@
+"""What a client asks for one video, and the URL in which the request travels."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from keyscore_plugin import list_samplers
+from keyscore_plugin.errors import InputError, shown
+from keyscore_plugin.hosts import Pair, check_pair, unknown
+
+SCHEME = "keyscore:"
+CLIENT_KEYS = ("sampler", "num_frames", "question", "caption", "pair")
+SERVER_KEYS = ("encoder", "captioner", "decoder", "device", "limits")
+_FORM = "keyscore:sampler=NAME&num_frames=K&question=TEXT;URL"
+_MOST_DIGITS = 9  # of a number of frames
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLimits:
+    """Upper bounds of a client's request, set by the server.
+
+    Attributes:
+        max_frames: Largest number of keyframes of one video.
+        max_characters: Largest number of characters of a text.
+
+    Raises:
+        InputError: A bound is below 1.
+    """
+
+    max_frames: int = 256  # ours: at 64 tokens a frame, half of a context of 32,768 tokens
+    max_characters: int = 20_000  # ours: encoders read fewer words; it bounds the URL
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if value < 1:
+                raise InputError(f"{name} must be a whole number >= 1, got {shown(value)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameRequest:
+    """What a client asks for one video.
+
+    Attributes:
+        sampler: A name of `keyscore_plugin.list_samplers`.
+        num_frames: The budget of keyframes.
+        question: The question that the model will be asked about the video.
+        caption: A sentence about the video.
+        pair: What fills a temporal patch, see `keyscore_plugin.hosts.pairing.pair_frames`.
+    """
+
+    sampler: str
+    num_frames: int = 8
+    question: str | None = None
+    caption: str | None = None
+    pair: Pair = "duplicate"
+
+    @classmethod
+    def of(cls, given: Mapping[str, object], limits: RequestLimits) -> "FrameRequest":
+        """The request that a client's keys describe.
+
+        Args:
+            given: Keys with strings, as a URL has them, or with JSON values.
+            limits: Upper bounds of the server.
+
+        Raises:
+            InputError: A key is unknown or not the client's to choose, a value cannot be used, or
+                the sampler is missing.
+        """
+        for key in given:
+            if key in SERVER_KEYS:
+                raise InputError(f"{shown(key)} is chosen by the server; leave it out")
+            if key not in CLIENT_KEYS:
+                raise InputError(unknown("key", key, CLIENT_KEYS))
+        if "sampler" not in given:
+            raise InputError(
+                f"{shown(next(iter(given), ''))} is given without a sampler, and only a sampler "
+                "reads it; add 'sampler': 'keyscore', or leave it out"
+            )
+        known = list_samplers()
+        if given["sampler"] not in known:
+            raise InputError(unknown("sampler", given["sampler"], known))
+        made: dict[str, Any] = dict(given)
+        if "pair" in made:
+            check_pair(made["pair"])
+        if "num_frames" in made:
+            made["num_frames"] = _budget(made["num_frames"], limits.max_frames)
+        for key in ("question", "caption"):
+            if key in made:
+                _check_text(key, made[key], limits.max_characters)
+        return cls(**made)
+
+    def url(self, video: str) -> str:
+        """The URL that asks a server for these frames of a video.
+
+        Args:
+            video: Address of the video, as the server's host takes it.
+
+        Example:
+            >>> FrameRequest(sampler="topk", num_frames=4, question="a goal?").url("file:///a.mp4")
+            'keyscore:sampler=topk&num_frames=4&question=a+goal%3F&pair=duplicate;file:///a.mp4'
+        """
+        keys = {key: value for key, value in asdict(self).items() if value is not None}
+        return f"{SCHEME}{urlencode(keys)};{video}"
+
+    def digest(self) -> str:
+        """Sixteen hexadecimal digits that differ for requests that differ."""
+        return hashlib.sha256(self.url("").encode()).hexdigest()[:16]
+
+
+def split_url(url: str) -> tuple[dict[str, str], str] | None:
+    """The keys of a ``keyscore:`` URL and the address of its video; None for any other URL.
+
+    Example:
+        >>> split_url("keyscore:sampler=topk&question=a+dog%3F;https://host/a.mp4")
+        ({'sampler': 'topk', 'question': 'a dog?'}, 'https://host/a.mp4')
+
+    Raises:
+        InputError: The URL has no semicolon or no video, or its keys are not readable.
+    """
+    if not is_request_url(url):
+        return None
+    query, semicolon, video = url[len(SCHEME) :].partition(";")
+    if not semicolon or not video or is_request_url(video):
+        raise InputError(f"a URL that begins with {SCHEME} has the form {_FORM}; got {shown(url)}")
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True, errors="strict")
+    except ValueError as error:
+        raise InputError(
+            f"the keys of {shown(url)} are not readable; the form is {_FORM}, percent-encoded"
+        ) from error
+    keys = dict(pairs)
+    if len(keys) < len(pairs):
+        raise InputError(f"{shown(url)} gives a key twice; give each key once")
+    return keys, video
+
+
+def is_request_url(url: str) -> bool:
+    """Whether this URL asks for chosen frames."""
+    return url[: len(SCHEME)].lower() == SCHEME
+
+
+def _budget(given: object, most: int) -> int:
+    if isinstance(given, str) and given.isascii() and given.isdecimal():
+        given = int(given[: _MOST_DIGITS + 1])
+    if isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= most:
+        raise InputError(
+            f"num_frames must be a whole number from 1 to {most}, got {shown(given)}; the upper "
+            "bound is the server's"
+        )
+    return given
+
+
+def _check_text(key: str, given: object, most: int) -> None:
+    if not isinstance(given, str) or not given.strip():
+        raise InputError(f"{key} must be a text that is not empty, got {shown(given)}")
+    if len(given) > most:
+        raise InputError(
+            f"the {key} has {len(given):,} characters, and the server takes {most:,}; give a "
+            "shorter 'question' or 'caption' with the video"
+        )
+    try:
+        given.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"the {key} holds half of a surrogate pair ({shown(given)}), which is no text; "
+            "give Unicode text"
+        ) from error

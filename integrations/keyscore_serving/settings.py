@@ -1,0 +1,77 @@
+"""What the server decides, read from its environment or made by its operator."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from keyscore_plugin.errors import InputError, shown
+from keyscore_serving.request import FrameRequest, RequestLimits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """What the server decides; no client can change it.
+
+    Attributes:
+        encoder: Name of the encoder, see `keyscore_plugin.load_encoder`.
+        device: Device of the encoder. The default leaves the GPU to the server's own model.
+        decoder: Name of the decoder, see `keyscore_plugin.open_video`.
+        limits: Upper bounds of a request.
+        default: Keys of a request for clients that give none, such as
+            ``{"sampler": "keyscore", "num_frames": 16}``; None chooses only where it is asked for.
+
+    Raises:
+        InputError: The default is no request that a client could make.
+    """
+
+    encoder: str = "auto"
+    device: str = "cpu"
+    decoder: str = "auto"
+    limits: RequestLimits = field(default_factory=RequestLimits)
+    default: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.default is not None:
+            FrameRequest.of(self.default, self.limits)
+
+    @classmethod
+    def from_environment(cls) -> "ServerSettings":
+        """The settings of ``KEYSCORE_ENCODER``, ``_DEVICE``, ``_DECODER``, ``_MAX_FRAMES`` and
+        ``_DEFAULT`` (a JSON object). A variable that is not set keeps the default.
+
+        Raises:
+            InputError: A variable cannot be used.
+        """
+        named = {
+            name: os.environ[f"KEYSCORE_{name.upper()}"]
+            for name in ("encoder", "device", "decoder")
+            if f"KEYSCORE_{name.upper()}" in os.environ
+        }
+        return cls(**named, limits=_limits(), default=_default())
+
+
+def _limits() -> RequestLimits:
+    given = os.environ.get("KEYSCORE_MAX_FRAMES")
+    if given is None:
+        return RequestLimits()
+    if not given.isdecimal():
+        raise InputError(f"KEYSCORE_MAX_FRAMES={shown(given)} is no whole number; give one >= 1")
+    return RequestLimits(max_frames=int(given))
+
+
+def _default() -> dict[str, Any] | None:
+    given = os.environ.get("KEYSCORE_DEFAULT")
+    if given is None:
+        return None
+    try:
+        default = json.loads(given)
+    except ValueError:
+        default = None
+    if not isinstance(default, dict):
+        raise InputError(
+            f"KEYSCORE_DEFAULT={shown(given)} is no JSON object; give one such as "
+            '{"sampler": "keyscore", "num_frames": 16}'
+        )
+    return default

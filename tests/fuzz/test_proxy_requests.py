@@ -1,0 +1,92 @@
+"""Mutated requests to ``keyscore proxy``: an error of one line, or the server's own answer.
+
+``KEYSCORE_FUZZ_REQUESTS`` says how many there are, ``KEYSCORE_FUZZ_SEED`` where they begin.
+"""
+
+import json
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from keyscore_plugin.errors import MOST_CHARACTERS
+from tests.support.servers import proxy_process, upstream_process
+from tests.support.tiny.videos import numbered_video
+
+N_REQUESTS = int(os.environ.get("KEYSCORE_FUZZ_REQUESTS", "60"))
+FIRST_SEED = int(os.environ.get("KEYSCORE_FUZZ_SEED", "0"))
+VALUES: list[Any] = [
+    *(None, True, 0, -1, 2, 1e308, 10**30, "", [], {}, ["topk"], {"url": 3}),
+    *("\ud800", "\0", "a" * 3000, "topk", "uniform"),
+    *("keyscore:;", "keyscore:a=b;c", "data:,", "data:video/mp4;base64,AAAA", "file://["),
+    *("file:///etc/passwd", "/etc/shadow", "concat:/etc/passwd|x", "ftp://x/y", "https://"),
+    *("http://127.0.0.1:1/x", "http://[::1]/a", "http://169.254.169.254/latest"),
+]
+KEYS = ("sampler", "num_frames", "question", "pair", "encoder", "uuid", "url", "type", "x")
+LETTERS = "%;&=:/\0\n\u00e9#?+ "
+
+
+def test_a_mutated_request_is_answered_or_refused_in_one_line(tmp_path: Path) -> None:
+    video = numbered_video(tmp_path / "clip.mp4", n=40)
+    options = ("--allow-folder", str(tmp_path), "--max-frames", "8")
+    with (
+        upstream_process() as upstream,
+        proxy_process(upstream.address, *options) as proxy,
+        httpx.Client(base_url=proxy.address, timeout=120) as client,
+    ):
+        for seed in range(FIRST_SEED, FIRST_SEED + N_REQUESTS):
+            body = mutated(video, random.Random(seed))
+            answer = client.post("/v1/chat/completions", content=body)
+            assert answer.status_code in (200, 400), (seed, answer.text)
+            if answer.status_code == 400:
+                message = answer.json()["error"]["message"]
+                assert len(message) <= MOST_CHARACTERS + len("keyscore: "), seed
+                assert "\n" not in message, seed
+        assert client.get("/health").json() == {"status": "ok", "running": 0, "waiting": 0}
+
+
+def mutated(video: Path, chance: random.Random) -> bytes:
+    """A chat about two videos, changed in up to three places, and sometimes in its bytes."""
+    in_url = f"keyscore:sampler=topk&num_frames=2&question=red;{video}"
+    first = {"type": "video_url", "video_url": {"url": in_url}, "uuid": "u"}
+    second = {"type": "video_url", "video_url": {"url": f"file://{video}"}, "sampler": "topk"}
+    body = {
+        "messages": [
+            {"role": "user", "content": [first, {"type": "text", "text": "red"}]},
+            {"role": "user", "content": [second, {"type": "text", "text": "blue"}]},
+        ],
+        "num_frames": 3,
+    }
+    for _ in range(chance.randint(1, 3)):
+        change(body, chance)
+    text = bytearray(json.dumps(body).encode())
+    if chance.random() < 0.2:
+        text[chance.randrange(len(text))] = chance.randrange(256)
+    return bytes(text)
+
+
+def change(body: dict[str, Any], chance: random.Random) -> None:
+    """Replace, remove, add or garble one value."""
+    place, key = chance.choice(list(places(body)))
+    kind = chance.choice(["replace", "replace", "remove", "add", "garble"])
+    if kind == "add" and isinstance(place, dict):
+        place[chance.choice(KEYS)] = chance.choice(VALUES)
+    elif kind == "remove" and isinstance(place, dict):
+        del place[key]
+    elif kind == "garble" and isinstance(place[key], str) and place[key]:
+        letters = list(place[key])
+        letters[chance.randrange(len(letters))] = chance.choice(LETTERS)
+        place[key] = "".join(letters)
+    else:
+        place[key] = chance.choice(VALUES)
+
+
+def places(node: Any) -> Any:
+    """Every container of the body, with each of its keys."""
+    items = node.items() if isinstance(node, dict) else enumerate(node)
+    for key, value in items:
+        yield node, key
+        if isinstance(value, (dict, list)):
+            yield from places(value)

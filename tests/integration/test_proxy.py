@@ -1,0 +1,461 @@
+"""``keyscore proxy`` in front of a real server: what the server is shown, and what is refused."""
+
+import base64
+import io
+import json
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import openai
+import pytest
+import torch
+from PIL import Image
+
+from keyscore_openai import frames
+from keyscore_openai.proxy.app import Proxy
+from keyscore_openai.proxy.settings import ProxySettings
+from keyscore_plugin import InputError, get_sampler
+from keyscore_plugin.cli import main as cli
+from keyscore_plugin.registries import ENCODERS
+from keyscore_plugin.types import TextEmbedding
+from keyscore_serving import FrameChooser, ServerSettings, VideoSources
+from tests.support.colour_encoder import ColourEncoder
+from tests.support.http_servers import unvisited
+from tests.support.servers import Process, proxy_process, serving_app, upstream_process
+from tests.support.tiny.videos import frame_numbers, numbered_video
+
+CHAT = "/v1/chat/completions"
+Json = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose files clients may name; next to it is one whose files they may not."""
+    root = tmp_path_factory.mktemp("videos")
+    for name in ("open", "closed"):
+        (root / name).mkdir()
+        numbered_video(root / name / "clip.mp4", n=40)
+    (root / "open" / "link.mp4").symlink_to(root / "closed" / "clip.mp4")
+    (root / "open" / "notes.mp4").write_text("no video")
+    return root / "open"
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[Process]:
+    with upstream_process() as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def proxy(upstream: Process, folder: Path) -> Iterator[Process]:
+    options = ("--allow-folder", str(folder), "--max-body-bytes", "1000000")
+    with proxy_process(upstream.address, *options) as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def client(proxy: Process) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=proxy.address, timeout=60) as made:
+        yield made
+
+
+def video(url: str, **keys: Any) -> Json:
+    return {"type": "video_url", "video_url": {"url": url}, **keys}
+
+
+def messages(*content: Json, question: str = "red") -> list[Json]:
+    return [{"role": "user", "content": [*content, {"type": "text", "text": question}]}]
+
+
+def shown(text: str) -> tuple[list[str], list[int]]:
+    """The texts and the frames that the server's model was shown."""
+    parts = json.loads(text)["body"]["messages"][0]["content"]
+    texts = [part["text"] for part in parts if part["type"] == "text"]
+    urls = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
+    pictures = [Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))) for url in urls]
+    means = [np.asarray(picture).mean((0, 1)) for picture in pictures]
+    return texts, frame_numbers(torch.tensor(np.stack(means)))
+
+
+def said(answer: httpx.Response) -> str:
+    text: str = answer.json()["choices"][0]["message"]["content"]
+    return text
+
+
+@pytest.mark.slow
+def test_the_openai_client_gets_an_answer_about_the_chosen_frames(
+    proxy: Process, folder: Path
+) -> None:
+    with openai.OpenAI(base_url=f"{proxy.address}/v1", api_key="secret-key") as client:
+
+        def ask(question: str, *, stream: bool) -> str:
+            asked: Json = {
+                "model": "m",
+                "messages": messages(video(f"file://{folder}/clip.mp4"), question=question),
+                "extra_body": {"sampler": "topk", "num_frames": 3},
+            }
+            if not stream:
+                answer = client.chat.completions.create(**asked)
+                return answer.choices[0].message.content or ""
+            chunks = client.chat.completions.create(**asked, stream=True)
+            return "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+
+        answers = {question: ask(question, stream=False) for question in ("red", "green")}
+        streamed = ask("red", stream=True)
+    for question, text in answers.items():
+        texts, numbers = shown(text)
+        assert texts == [*(f"<{i / 10:.1f} seconds>" for i in numbers), question]
+        assert len(numbers) == 3
+    assert shown(answers["red"])[1] != shown(answers["green"])[1]
+    assert shown(streamed) == shown(answers["red"])
+    seen = json.loads(answers["red"])
+    assert seen["headers"]["authorization"] == "Bearer secret-key"
+    assert seen["headers"]["user-agent"].startswith("OpenAI/Python")
+    assert set(seen["body"]) == {"model", "messages"}
+
+
+def test_the_proxy_shows_what_the_client_would_have_sent(
+    client: httpx.Client, folder: Path
+) -> None:
+    clip = folder / "clip.mp4"
+    sampler = get_sampler("topk", encoder=ColourEncoder())
+    sent = frames(clip, question="red", num_frames=3, sampler=sampler)
+    asked = frames(clip, question="red", num_frames=3, sampler="topk", form="url")
+    answer = client.post(CHAT, json={"messages": [{"role": "user", "content": asked.content}]})
+    assert json.loads(said(answer))["body"]["messages"][0]["content"] == sent.content
+
+
+def test_a_request_that_asks_for_no_frames_passes_byte_for_byte(client: httpx.Client) -> None:
+    body = json.dumps({"messages": messages(video("https://host/v.mp4")), "x": 1.50}, indent=3)
+    seen = json.loads(said(client.post(f"{CHAT}?a=%2Fb", content=body)))
+    assert seen["body"] == json.loads(body)
+    assert seen["headers"]["content-length"] == str(len(body))
+    assert seen["query"] == "a=%2Fb"
+
+
+def test_other_paths_pass_with_bodies_of_any_size(client: httpx.Client) -> None:
+    answer = client.get("/v1/models?x=1")
+    assert (answer.json()["object"], answer.headers["x-query"]) == ("list", "x=1")
+    assert answer.headers["x-got"] == "accept,accept-encoding,host,user-agent"
+    assert client.post("/v1/files", content=bytes(5 << 20)).json() == {"size": 5 << 20}
+    chunks = (bytes(1000) for _ in range(100))
+    assert client.post("/v1/files", content=chunks).json() == {"size": 100_000}
+
+
+def test_headers_of_the_connection_stay_behind(client: httpx.Client) -> None:
+    headers = {"connection": "keep-alive, x-mine", "x-mine": "1", "te": "trailers", "x-ours": "2"}
+    seen = json.loads(said(client.post(CHAT, json={"messages": []}, headers=headers)))
+    assert seen["headers"]["x-ours"] == "2"
+    assert not {"x-mine", "te"} & set(seen["headers"])
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("../closed/clip.mp4", "may read"),
+        ("link.mp4", "may read"),
+        ("\0", "may read"),
+        ("missing.mp4", "cannot read"),
+        ("notes.mp4", "cannot read"),
+    ],
+)
+def test_a_file_that_clients_may_not_name_is_not_opened(
+    client: httpx.Client, folder: Path, name: str, what: str
+) -> None:
+    asked = messages(video(f"file://{folder}/{name}", sampler="topk"))
+    refused(client.post(CHAT, json={"messages": asked}), 400, what)
+
+
+@pytest.mark.parametrize(
+    ("keys", "what"),
+    [
+        ({"sampler": "topks"}, "unknown sampler"),
+        ({"sampler": "topk", "num_frames": 257}, "from 1 to 256"),
+        ({"sampler": "topk", "encoder": "conse"}, "chosen by the server"),
+        ({"num_frames": 4}, "without a sampler"),
+    ],
+)
+def test_keys_that_cannot_be_used_are_refused(
+    client: httpx.Client, folder: Path, keys: Json, what: str
+) -> None:
+    asked = messages(video(f"{folder}/clip.mp4", **keys))
+    refused(client.post(CHAT, json={"messages": asked}), 400, what)
+
+
+def test_a_sampler_without_a_text_is_refused(client: httpx.Client, folder: Path) -> None:
+    asked = [{"role": "user", "content": [video(f"{folder}/clip.mp4", sampler="topk")]}]
+    refused(client.post(CHAT, json={"messages": asked}), 400, "no text")
+
+
+@pytest.mark.parametrize("data", ["image/png;base64,AAAA", "video/jpeg;base64,A,B"])
+def test_pictures_have_no_frames_to_choose_from(client: httpx.Client, data: str) -> None:
+    asked = messages(video(f"data:{data}", sampler="topk"))
+    refused(client.post(CHAT, json={"messages": asked}), 400, "list of pictures")
+
+
+def test_a_private_address_is_not_asked(client: httpx.Client) -> None:
+    with unvisited() as url:
+        asked = messages(video(url, sampler="topk"))
+        refused(client.post(CHAT, json={"messages": asked}), 400, "not public")
+
+
+def test_a_body_that_is_too_large_is_refused(client: httpx.Client) -> None:
+    refused(client.post(CHAT, content=bytes(1_000_001)), 413, "larger than 1,000,000 bytes")
+
+
+def refused(answer: httpx.Response, status: int, what: str) -> None:
+    """The answer is an error of one line in the form of the API."""
+    assert answer.status_code == status, answer.text
+    message = answer.json()["error"]["message"]
+    assert what in message
+    assert "\n" not in message
+
+
+def test_a_video_as_data_is_found_again_in_the_cache(client: httpx.Client, folder: Path) -> None:
+    def hits() -> float:
+        lines = client.get("/metrics").text.splitlines()
+        return next(float(x.split()[1]) for x in lines if x.startswith("keyscore_cache_hits_total"))
+
+    content = (folder / "clip.mp4").read_bytes()
+    url = f"data:video/mp4;base64,{base64.b64encode(content).decode()}"
+    before = hits()
+    answers = [
+        said(client.post(CHAT, json={"messages": messages(video(url)), "sampler": "topk"}))
+        for _ in range(2)
+    ]
+    assert shown(answers[0]) == shown(answers[1])
+    assert hits() == before + 1
+
+
+def test_a_stream_ends_where_the_client_hangs_up(proxy: Process, upstream: Process) -> None:
+    before = httpx.get(f"{upstream.address}/v1/models").json()["hung_up"]
+    body = {"messages": [], "model": "endless", "stream": True}
+    with httpx.stream("POST", f"{proxy.address}{CHAT}", json=body, timeout=60) as answer:
+        assert next(answer.iter_raw()).startswith(b"data: ")
+    body = {"messages": [], "model": "slow"}
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{proxy.address}{CHAT}", json=body, timeout=1)
+    eventually(lambda: httpx.get(f"{upstream.address}/v1/models").json()["hung_up"] == before + 2)
+
+
+def test_a_stream_that_breaks_upstream_breaks_for_the_client(proxy: Process) -> None:
+    body = {"messages": [], "model": "broken", "stream": True}
+    with (
+        pytest.raises(httpx.RemoteProtocolError),
+        httpx.stream("POST", f"{proxy.address}{CHAT}", json=body, timeout=60) as answer,
+    ):
+        answer.read()
+    assert httpx.get(f"{proxy.address}/health").json()["status"] == "ok"
+
+
+@pytest.mark.slow
+def test_an_upstream_that_is_killed_breaks_its_streams_and_nothing_else(folder: Path) -> None:
+    body = {"messages": [], "model": "endless", "stream": True}
+    with upstream_process() as upstream, proxy_process(upstream.address) as proxy:
+        url = f"{proxy.address}{CHAT}"
+        with httpx.stream("POST", url, json=body, timeout=60) as answer:
+            chunks = answer.iter_raw()
+            assert next(chunks)
+            upstream.process.kill()
+            with pytest.raises(httpx.RemoteProtocolError):
+                list(chunks)
+        refused(httpx.post(url, json=body, timeout=60), 502, "upstream")
+        assert httpx.get(f"{proxy.address}/health").json()["status"] == "ok"
+
+
+@pytest.mark.slow
+def test_a_running_answer_comes_to_its_end_when_the_proxy_is_stopped(
+    upstream: Process, folder: Path
+) -> None:
+    body = {
+        "messages": messages(video(f"{folder}/clip.mp4"), question="blue"),
+        "sampler": "topk",
+        "model": "long",
+        "stream": True,
+    }
+    key = {"authorization": "Bearer secret-key"}
+    with proxy_process(upstream.address, "--allow-folder", str(folder)) as proxy:
+        url = f"{proxy.address}{CHAT}"
+        with httpx.stream("POST", url, json=body, headers=key, timeout=60) as answer:
+            chunks = answer.iter_raw()
+            text = next(chunks)
+            proxy.process.send_signal(signal.SIGTERM)
+            text += b"".join(chunks)
+        assert text.endswith(b"data: [DONE]\n\n")
+        proxy.process.wait(60)
+    lines = [json.loads(line) for line in proxy.lines]
+    assert [line["event"] for line in lines] == ["request", "stopped"]
+    assert (lines[0]["status"], lines[0]["videos"]) == (200, 1)
+    logged = "".join(proxy.lines)
+    assert "secret-key" not in logged
+    assert "blue" not in logged
+
+
+@contextmanager
+def proxy_here(upstream: str, **settings: Any) -> Iterator[str]:
+    """Address of a proxy in this process, with the encoder that a test registers."""
+    choosing = ServerSettings(encoder="gated")
+    made = ProxySettings(upstream=upstream, choosing=choosing, **settings)
+    with serving_app(Proxy(made, FrameChooser(choosing)).app()) as address:
+        yield address
+
+
+class GatedEncoder(ColourEncoder):
+    """Encodes a text when the gate is open."""
+
+    gate = threading.Event()
+
+    def encode_text(self, text: str) -> TextEmbedding:
+        self.gate.wait()
+        return super().encode_text(text)
+
+
+def make_gated(device: Any) -> GatedEncoder:
+    return GatedEncoder()
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """A gate before the encoder ``gated``, closed at first."""
+    monkeypatch.setitem(ENCODERS, "gated", f"{__name__}:make_gated")
+    GatedEncoder.gate.clear()
+    yield GatedEncoder.gate
+    GatedEncoder.gate.set()
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    """Wait until it holds; the suite's own time limit ends the waiting."""
+    while not holds():
+        time.sleep(0.02)
+
+
+def test_more_than_can_wait_is_refused_and_what_waits_is_answered(
+    upstream: Process, folder: Path, gate: threading.Event
+) -> None:
+    body = {"messages": messages(video(f"{folder}/clip.mp4")), "sampler": "topk"}
+    bounds: Json = {"n_jobs": 1, "n_waiting": 1, "sources": VideoSources(folders=[folder])}
+    answers: list[httpx.Response] = []
+    with proxy_here(upstream.address, **bounds) as address, ExitStack() as stack:
+        client = stack.enter_context(httpx.Client(base_url=address, timeout=120))
+
+        def state() -> tuple[int, int]:
+            found = client.get("/health").json()
+            return found["running"], found["waiting"]
+
+        def is_in(expected: tuple[int, int]) -> bool:
+            return state() == expected
+
+        def ask() -> None:
+            answers.append(client.post(CHAT, json=body))
+
+        threads = [threading.Thread(target=ask) for _ in range(2)]
+        for thread, expected in zip(threads, [(1, 0), (1, 1)], strict=True):
+            thread.start()
+            eventually(partial(is_in, expected))
+        busy = client.post(CHAT, json=body)
+        refused(busy, 429, "wait")
+        assert busy.headers["retry-after"]
+        gate.set()
+        for thread in threads:
+            thread.join()
+        assert [answer.status_code for answer in answers] == [200, 200]
+        assert state() == (0, 0)
+
+
+def test_a_client_that_hangs_up_no_longer_waits(
+    upstream: Process, folder: Path, gate: threading.Event
+) -> None:
+    body = {"messages": messages(video(f"{folder}/clip.mp4")), "sampler": "topk"}
+    bounds: Json = {"n_jobs": 1, "sources": VideoSources(folders=[folder])}
+    with proxy_here(upstream.address, **bounds) as address:
+        for _ in range(3):
+            with pytest.raises(httpx.ReadTimeout):
+                httpx.post(f"{address}{CHAT}", json=body, timeout=1)
+        eventually(lambda: httpx.get(f"{address}/health").json()["waiting"] == 0)
+        gate.set()
+        eventually(lambda: httpx.get(f"{address}/health").json()["running"] == 0)
+
+
+def test_a_selection_that_hangs_is_given_up(
+    upstream: Process, folder: Path, gate: threading.Event
+) -> None:
+    body = {"messages": messages(video(f"{folder}/clip.mp4")), "sampler": "topk"}
+    bounds: Json = {"select_seconds": 0.5, "sources": VideoSources(folders=[folder])}
+    with proxy_here(upstream.address, **bounds) as address:
+        refused(httpx.post(f"{address}{CHAT}", json=body, timeout=60), 504, "in time")
+        gate.set()
+        eventually(lambda: httpx.get(f"{address}/health").json()["running"] == 0)
+
+
+@pytest.mark.parametrize(
+    ("says", "status"), [(None, 502), (b"garbage\r\n\r\n", 502), (b"", 502), (b"HTTP/1.1 ", 504)]
+)
+def test_an_upstream_without_an_answer_is_a_gateway_error(
+    gate: threading.Event, says: bytes | None, status: int
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as stack:
+        port = listener.getsockname()[1]
+
+        def answer() -> None:
+            connection = stack.enter_context(listener.accept()[0])
+            connection.recv(1 << 16)
+            connection.sendall(says or b"")
+            if status == 502:
+                connection.close()
+
+        if says is None:
+            listener.close()
+        else:
+            thread = threading.Thread(target=answer)
+            thread.start()
+            stack.callback(thread.join)
+        with proxy_here(f"http://127.0.0.1:{port}", answer_seconds=1.0) as address:
+            asked: Json = {"messages": []}
+            refused(httpx.post(f"{address}{CHAT}", json=asked, timeout=60), status, "upstream")
+
+
+@pytest.mark.parametrize(
+    "upstream",
+    [
+        "localhost:8000",
+        "ftp://host",
+        "http://",
+        "http://user:secret@host",
+        "http://host?key=1",
+        "http://host:port",
+    ],
+)
+def test_an_upstream_that_cannot_be_asked_is_refused(upstream: str) -> None:
+    with pytest.raises(InputError, match="upstream") as caught:
+        ProxySettings(upstream=upstream)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["--upstream", "nowhere"],
+        ["--upstream", "http://h", "--port", "70000"],
+        ["--upstream", "http://h", "--default", "keyscore"],
+        ["--upstream", "http://h", "--default", '{"sampler": "none"}'],
+        ["--upstream", "http://h", "--urls", "some"],
+        ["--upstream", "http://h", "--allow-folder", "/no/such/folder"],
+    ],
+)
+def test_a_wrong_option_is_one_line(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        code = cli.main(["proxy", *words])
+    except SystemExit as error:
+        code = int(error.code or 0)
+    assert code == cli.EXIT_USAGE
+    assert len(capsys.readouterr().err.splitlines()) == 1
