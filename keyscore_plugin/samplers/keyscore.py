@@ -54,7 +54,6 @@ class KeyScoreSampler(SamplerTemplate):
                 num_frames=run.request.num_frames,
                 threshold=run.request.threshold,
                 duration_seconds=run.source.duration_seconds,
-                clusters=clusters,
                 config=self.config.select,
             ).cpu()
         return _choice(run, query, looked, candidates, clusters, scores, chosen)
