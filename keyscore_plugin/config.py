@@ -289,7 +289,7 @@ class SamplerConfig(Settings):
         judge: The frames that ``kframes`` shows a Video-LLM, and the length of its answer.
         guide: The text that scores: the ``"given"`` one (the caption if both are given, a generated
             caption if neither is), always the ``"caption"`` (given or generated), the
-            ``"question"``, or ``"both"`` (mean of the two total scores).
+            ``"question"``, or ``"both"``, joined as texts of unknown worth.
 
     Raises:
         InputError: A setting is unknown or out of range.

@@ -100,7 +100,7 @@ def test_blank_lines_and_a_byte_order_mark_and_exotic_line_breaks_are_no_lines(
         ('{"caption": "x"}', "line 2: 'video' is missing"),
         ('{"video": 3}', "line 2: 'video' must be a text that is not empty, got 3"),
         ('{"video": " "}', "line 2: 'video' must be a text that is not empty, got ' '"),
-        ('{"video": "a.mp4", "caption": ""}', "'caption' must be a text that is not empty"),
+        ('{"video": "a.mp4", "caption": ""}', "line 2: the caption is empty"),
         ('{"video": "a.mp4", "captoin": "x"}', "line 2: unknown key 'captoin' .did you"),
         ('{"video": "a.mp4", "id": true}', "'id' must be a text or a whole number, got True"),
         ('{"video": "a.mp4", "id": null}', "'id' must be a text or a whole number, got None"),
