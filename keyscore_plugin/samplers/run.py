@@ -27,6 +27,7 @@ from keyscore_plugin.samplers.grid import (
     ThumbnailStore,
     prefetch,
 )
+from keyscore_plugin.samplers.parts import parts_of
 from keyscore_plugin.samplers.query import (
     DEFAULT_NUM_FRAMES,
     Query,
@@ -278,6 +279,13 @@ class Run:
             elif wants_caption and captioner is not None:
                 caption = captioner.caption(described())
                 captions = (caption.text,)
+        join, question = self.request.join, one_text(questions)
+        if join == "all" and max(len(captions), len(questions)) == 1:  # a text that may have parts
+            captions, questions = (
+                tuple(part for text in texts for part in parts_of(text, self.config.split))
+                for texts in (captions, questions)
+            )
+            join = "any"
         texts = (
             *(QueryText(text, "caption", caption.origin) for text in captions if caption),
             *(QueryText(text, "question") for text in questions),
@@ -285,8 +293,8 @@ class Run:
         with stage("encode"):
             return Query(
                 caption,
-                one_text(questions),
+                question,
                 tuple(self.encoder.encode_text(text.text) for text in texts),
                 texts if len(texts) > 1 else (),
-                self.request.join,
+                join,
             )

@@ -102,6 +102,14 @@ def test_caption_and_question_are_both_shown() -> None:
     assert [text.role for text in selection.texts] == ["caption", "question"]
 
 
+def test_the_options_of_a_question_are_shown_and_the_question_stays_whole() -> None:
+    question = "Is it white ?\nA. green\nB. blue"
+    selection = choose(question=question, num_frames=6)
+    assert {"green", "blue"} <= shown(selection)
+    assert [text.text for text in selection.texts] == ["Is it white ?", "green", "blue"]
+    assert (selection.question, selection.join) == (question, "any")
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
