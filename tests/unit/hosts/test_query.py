@@ -85,9 +85,9 @@ def test_a_sampler_that_needs_no_text_gets_none_or_all(host: str) -> None:
 
 @pytest.mark.parametrize("guide", ["given", "caption", "question", "both"])
 @pytest.mark.parametrize(
-    "names", [{"caption"}, {"question"}, {"caption", "question"}], ids=lambda names: "+".join(names)
+    "names", [("caption",), ("question",), ("caption", "question")], ids="+".join
 )
-def test_the_packages_own_call_follows_its_row(names: set[str], guide: Guide) -> None:
+def test_the_packages_own_call_follows_its_row(names: tuple[str, ...], guide: Guide) -> None:
     given: dict[str, Any] = {name: TEXTS[name] for name in names}
     captions, questions = (texts_of(given.get(name), name) for name in ("caption", "question"))
     request = SelectionRequest(num_frames=8, captions=captions, questions=questions)
