@@ -8,6 +8,7 @@ from keyscore_plugin.config import Guide
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.hosts.query import QUERY_RULES, Texts, decide_texts
 from keyscore_plugin.samplers.query import SelectionRequest
+from keyscore_plugin.types import texts_of
 
 TEXTS = {"caption": "c", "question": "q", "user_text": "u"}
 OURS, HF, QWEN, LMMS = "keyscore", "transformers", "qwen-vl-utils", "lmms-eval"
@@ -88,7 +89,8 @@ def test_a_sampler_that_needs_no_text_gets_none_or_all(host: str) -> None:
 )
 def test_the_packages_own_call_follows_its_row(names: tuple[str, ...], guide: Guide) -> None:
     given: dict[str, Any] = {name: TEXTS[name] for name in names}
-    request = SelectionRequest(num_frames=8, **given)
+    captions, questions = (texts_of(given.get(name), name) for name in ("caption", "question"))
+    request = SelectionRequest(num_frames=8, captions=captions, questions=questions)
     try:
         wants_caption, wants_question = request.texts(guide)
     except InputError:
