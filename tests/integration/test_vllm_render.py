@@ -1,4 +1,4 @@
-"""What vLLM's own renderer makes of a request: tokens, the frames of each video, and their times."""
+"""What vLLM's renderer makes of a request: tokens, the frames of each video, and their times."""
 
 import base64
 from collections.abc import Iterator
@@ -74,22 +74,21 @@ def renderer(
     folder = tmp_path_factory.mktemp("server")
     model = models.save(request.param, folder / "model")
     options = ("--allowed-local-media-path", str(clips.folder), *PLUGIN, *READ_BACK)
-    options += ("--allowed-media-domains", "127.0.0.1")
+    domains = ("--allowed-media-domains", "127.0.0.1")
+    log = folder / "log.txt"
     with vllm_server(
-        RENDER, model, *options, log=folder / "log.txt", VLLM_MEDIA_CONNECTOR="keyscore"
+        RENDER, model, *options, *domains, log=log, VLLM_MEDIA_CONNECTOR="keyscore"
     ) as address:
         yield Renderer(request.param, address)
 
 
-def keyframes(
-    path: Path, sampler: str, num_frames: int, text: str
-) -> tuple[list[int], list[float]]:
-    """Frames that the sampler chooses, and their times from the first one."""
+def keyframes(path: Path, sampler: str, num_frames: int) -> tuple[list[int], list[float]]:
+    """Frames that a sampler chooses for the text "red", and their times from the first one."""
     with open_video(path) as source:
         chosen = get_sampler(sampler, encoder=ColourEncoder())
-        selection = chosen(source, num_frames=num_frames, question=text)
-    times = selection.pts_seconds.tolist()
-    return selection.indices, [time - times[0] for time in times]
+        selection = chosen(source, num_frames=num_frames, question="red")
+    first = selection.pts_seconds[0]
+    return selection.indices, [time - first for time in selection.pts_seconds]
 
 
 def twice(frames: list[int]) -> list[int]:
@@ -100,7 +99,7 @@ def test_the_model_gets_the_frames_that_the_sampler_chose_at_their_times(
     renderer: Renderer, clips: Clips
 ) -> None:
     (shown,) = renderer.render(chat(video(clips.even), sampler="keyscore", num_frames=4))["videos"]
-    frames, seconds = keyframes(clips.even, "keyscore", 4, "red")
+    frames, seconds = keyframes(clips.even, "keyscore", 4)
     assert shown["frames"] == twice(frames)
     assert renderer.seconds(shown) == pytest.approx(seconds, abs=1e-3)
 
@@ -116,12 +115,12 @@ def test_each_video_of_a_chat_has_its_own_budget_and_times(
     )
     rendered = renderer.render(three)
     first, stock, uneven = rendered["videos"]
-    frames, seconds = keyframes(clips.even, "uniform", 2, "red")
+    frames, seconds = keyframes(clips.even, "uniform", 2)
     assert first["frames"] == twice(frames)
     assert renderer.seconds(first) == pytest.approx(seconds, abs=1e-3)
     assert stock == alone["videos"][0]
     assert rendered["hashes"]["video"][1] == alone["hashes"]["video"][0]
-    frames, seconds = keyframes(clips.uneven, "topk", 3, "red")
+    frames, seconds = keyframes(clips.uneven, "topk", 3)
     assert uneven["frames"] == twice(frames)
     assert renderer.seconds(uneven) == pytest.approx(seconds, abs=1e-3)
 
