@@ -7,9 +7,6 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from keyscore_openai.parts import FrameParts
-from keyscore_openai.proxy.cache import PartsCache
-from keyscore_openai.proxy.jobs import Jobs
 from keyscore_openai.proxy.metrics import Metrics
 from keyscore_openai.proxy.settings import ProxySettings
 from keyscore_openai.proxy.workers import Workers
@@ -22,6 +19,8 @@ from keyscore_plugin.hosts import (
     is_remote,
 )
 from keyscore_serving import FrameRequest, rewrite, split_url
+from keyscore_serving.cache import MemoryCache
+from keyscore_serving.jobs import Jobs
 from keyscore_serving.rewriting import chat_of
 
 
@@ -42,7 +41,7 @@ class Selecting:
         self._workers = workers
         self._jobs = jobs
         self._metrics = metrics
-        self._cache = PartsCache(settings.cache_bytes)
+        self._cache = MemoryCache[list[dict[str, Any]]](settings.cache_bytes)
         self._downloads = DownloadCache(
             settings.sources.limits or DownloadLimits(),
             max_bytes=settings.download_cache_bytes,
@@ -60,7 +59,7 @@ class Selecting:
         Raises:
             KeyScoreError: The request cannot be met.
             BusyError: Too many selections wait.
-            TimeoutError: A selection took too long.
+            LateError: A selection took too long.
         """
         chat = await asyncio.to_thread(self._asked, body)
         if chat is None:
@@ -107,13 +106,14 @@ class Selecting:
         key = None if identity is None else f"{request.digest()}:{identity}"
         if key is not None and (found := self._cache.get(key)) is not None:
             self._metrics.hit()
-            return found.content
+            return found
         with _file_of(video, downloaded) as (path, name):
             seconds = self._settings.select_seconds
             made = self._workers.choose(path, request, name=name, max_seconds=seconds)
         self._metrics.selected(request.sampler, made.seconds)
         if key is not None:
-            self._cache.put(key, FrameParts(content=made.content))
+            size = sum(len(part.get("image_url", {}).get("url", "")) for part in made.content)
+            self._cache.put(key, made.content, n_bytes=size)
         return made.content
 
 

@@ -23,6 +23,7 @@ from keyscore_openai.proxy.refusals import RefusedError, refused_by
 from keyscore_plugin.errors import KeyScoreError, ModelError, VideoError
 from keyscore_plugin.hosts import end_with_parent, ending, named, sigint_blocked
 from keyscore_serving import FrameChooser, FrameRequest
+from keyscore_serving.jobs import LateError
 
 _END_SECONDS = 5.0  # a killed process ends within milliseconds, unless it waits for a disk
 
@@ -93,7 +94,7 @@ class Workers:
 
         Raises:
             RefusedError: The request cannot be met.
-            TimeoutError: The time is over.
+            LateError: The time is over.
             VideoError: The worker died.
         """
         worker = self._idle.get()
@@ -161,16 +162,15 @@ class _Worker:
         asked = {"video": video, "name": name, "request": asdict(request)}
         try:
             self._channel.send_bytes(json.dumps(asked).encode())
-            if not self._channel.poll(max_seconds):
-                self.kill()
-                raise TimeoutError
-            answer = json.loads(self._channel.recv_bytes())
+            in_time = self._channel.poll(max_seconds)
+            answer = json.loads(self._channel.recv_bytes()) if in_time else None
         except (EOFError, OSError) as error:
-            if isinstance(error, TimeoutError):
-                raise
             self.kill()
             cause = f"the worker that read it {self.ending}"
             raise VideoError(name, cause, "check the file") from error
+        if answer is None:
+            self.kill()
+            raise LateError
         if "fault" in answer:
             raise RuntimeError(answer["fault"])
         if "refusal" in answer:

@@ -1,0 +1,103 @@
+"""What an offline ``LLM`` answers, without the plugin and with it, in one process.
+
+    python -m tests.support.vllm.offline MODEL VIDEO
+
+Prints one JSON object: the log-probabilities of the first token that each call generates, by the
+token's id; and the error of a start that is refused.
+"""
+
+import gc
+import importlib
+import json
+import os
+import sys
+from typing import Any
+
+import keyscore_vllm
+from keyscore_plugin import get_sampler
+from tests.support.colour_encoder import ColourEncoder
+from tests.support.vllm import cli
+
+QUESTION = "red?"
+CAPTION = "red"
+NUM_FRAMES = 4
+PROMPT = (
+    "<|im_start|>user\n<|vision_start|><|video_pad|><|vision_end|>"
+    f"{QUESTION}<|im_end|>\n<|im_start|>assistant\n"
+)
+
+
+def main(model: str, video: str) -> None:
+    """Ask each `LLM` in turn."""
+    assert cli.version("vllm")
+    stock = f"file://{video}"
+    asked = f"keyscore:sampler=topk&num_frames={NUM_FRAMES}&caption={CAPTION};{stock}"
+    found: dict[str, Any] = {}
+    llm = make(model)
+    found["stock without"] = chat(llm, stock)
+    del llm
+    forget()
+    os.environ["VLLM_MEDIA_CONNECTOR"] = "keyscore"
+    keyscore_vllm.register()
+    found["pruning"] = refusal(model)
+    llm = make(model)
+    found["stock with"] = chat(llm, stock)
+    found["chat"] = chat(llm, asked)
+    item = keyscore_vllm.frames(
+        video,
+        caption=CAPTION,
+        num_frames=NUM_FRAMES,
+        sampler=get_sampler("topk", encoder=ColourEncoder()),
+    )
+    prompt = {"prompt": PROMPT, "multi_modal_data": {"video": [item]}}
+    found["generate"] = first_token(llm.generate(prompt, parameters(), use_tqdm=False))
+    print(json.dumps(found))
+
+
+def make(model: str, **more: Any) -> Any:
+    """An ``LLM`` in this process."""
+    return importlib.import_module("vllm").LLM(
+        model=model,
+        dtype="float32",
+        enforce_eager=True,
+        max_model_len=4096,
+        max_num_seqs=2,
+        allowed_local_media_path="/",
+        **more,
+    )
+
+
+def refusal(model: str) -> str:
+    """The error of an ``LLM`` that prunes the tokens of videos."""
+    try:
+        make(model, video_pruning_rate=0.5)
+    except Exception as error:
+        return str(error)
+    return ""
+
+
+def forget() -> None:
+    """Let another ``LLM`` be made in this process."""
+    gc.collect()
+    importlib.import_module("vllm.distributed").cleanup_dist_env_and_memory()
+
+
+def chat(llm: Any, url: str) -> dict[str, float]:
+    """The first token after a question about a video."""
+    video = {"type": "video_url", "video_url": {"url": url}}
+    messages = [{"role": "user", "content": [video, {"type": "text", "text": QUESTION}]}]
+    return first_token(llm.chat(messages, parameters(), use_tqdm=False))
+
+
+def parameters() -> Any:
+    """One token, and the most probable ones in its place."""
+    return importlib.import_module("vllm").SamplingParams(max_tokens=1, temperature=0, logprobs=5)
+
+
+def first_token(outputs: Any) -> dict[str, float]:
+    """Log-probabilities by token id."""
+    return {str(token): one.logprob for token, one in outputs[0].outputs[0].logprobs[0].items()}
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
