@@ -22,12 +22,15 @@ import torch
 from PIL import Image
 
 from keyscore_openai import frames
+from keyscore_openai.parts import PartSettings
 from keyscore_openai.proxy.app import Proxy
 from keyscore_openai.proxy.settings import ProxySettings
-from keyscore_openai.proxy.workers import WorkerJob, Workers
+from keyscore_openai.proxy.workers import ChosenParts, WorkerJob, Workers
 from keyscore_plugin import InputError, get_sampler
 from keyscore_plugin.cli import main as cli
-from keyscore_serving import VideoSources
+from keyscore_plugin.errors import VideoError
+from keyscore_serving import FrameRequest, VideoSources
+from keyscore_serving.jobs import LateError
 from tests.support.colour_encoder import ColourEncoder
 from tests.support.gated_encoder import GATE, make_gated
 from tests.support.http_servers import serving, unvisited
@@ -263,9 +266,8 @@ def test_a_url_is_downloaded_again_only_if_it_has_changed(
 
     def ask(question: str) -> list[int]:
         asked = messages(video(url), question=question)
-        answer = httpx.post(
-            f"{proxy.address}{CHAT}", json={"messages": asked, "sampler": "topk"}, timeout=60
-        )
+        body = {"messages": asked, "sampler": "topk", "num_frames": 3}
+        answer = httpx.post(f"{proxy.address}{CHAT}", json=body, timeout=60)
         return shown(said(answer))[1]
 
     with (
@@ -419,24 +421,30 @@ def test_a_client_that_hangs_up_no_longer_waits(
         eventually(lambda: httpx.get(f"{address}/health").json()["running"] == 0)
 
 
-@pytest.mark.slow
-def test_a_decoder_that_hangs_or_dies_costs_its_video_only(
+def test_a_selection_that_hangs_is_given_up_and_frees_its_place(
     upstream: Process, folder: Path, gate: Path
 ) -> None:
-    def ask(question: str) -> httpx.Response:
-        asked = messages(video(f"{folder}/clip.mp4"), question=question)
-        return httpx.post(
-            f"{address}{CHAT}", json={"messages": asked, "sampler": "topk"}, timeout=120
-        )
-
-    bounds: Json = {"select_seconds": 2.0, "sources": VideoSources(folders=[folder])}
+    body = {"messages": messages(video(f"{folder}/clip.mp4")), "sampler": "topk"}
+    bounds: Json = {"select_seconds": 0.5, "sources": VideoSources(folders=[folder])}
     with proxy_here(upstream.address, **bounds) as address:
-        refused(ask("red"), 504, "in time")
+        refused(httpx.post(f"{address}{CHAT}", json=body, timeout=60), 504, "in time")
+        eventually(lambda: httpx.get(f"{address}/health").json()["running"] == 0)
+
+
+@pytest.mark.slow
+def test_a_video_that_hangs_or_kills_its_worker_costs_no_other(folder: Path, gate: Path) -> None:
+    def choose(question: str, seconds: float = 120.0) -> ChosenParts:
+        request = FrameRequest(sampler="topk", question=question)
+        return workers.choose(f"{folder}/clip.mp4", request, name="v", max_seconds=seconds)
+
+    with closing(Workers(WorkerJob(make_gated, PartSettings()), n_workers=1)) as workers:
+        with pytest.raises(LateError):
+            choose("red", seconds=0.1)
         gate.touch()
-        eventually(lambda: ask("red").status_code == 200)
-        eventually(lambda: "was killed by SIGKILL" in ask("die").text)
-        eventually(lambda: ask("green").status_code == 200)
-        assert httpx.get(f"{address}/health").json()["running"] == 0
+        assert choose("red").content
+        with pytest.raises(VideoError, match="was killed by SIGKILL"):
+            choose("die")
+        assert choose("red").content
 
 
 @pytest.mark.parametrize(
