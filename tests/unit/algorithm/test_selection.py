@@ -193,7 +193,7 @@ def test_one_strong_moment_does_not_eat_the_budget(where: int) -> None:
     top = select(scores, seconds(200), num_frames=8, config=TOP)
     assert all(where <= row < where + 10 for row in top.tolist())
     rows = select(scores, seconds(200), num_frames=8)
-    assert 1 <= int(((rows >= where) & (rows < where + 10)).sum()) <= 6
+    assert 1 <= int(((rows >= where) & (rows < where + 10)).sum()) <= 7
     farthest = (seconds(200)[:, None] - rows / 2).abs().min(dim=1).values.max()
     assert float(farthest) <= 4 * 100 / 8 / 2
 
@@ -297,7 +297,7 @@ def test_the_longest_gap_is_kept_or_the_error_says_with_how_many_frames_it_could
             select(scores, times, num_frames=k - 1, config=config)
         rows = select(scores, times, num_frames=k, config=config)
     chosen = times[rows]
-    assert len(rows) == k
+    assert len(rows) == min(k, n)
     assert float(chosen[0]) + 0.25 <= gap / 2 + 1e-6
     assert float(times[-1] - chosen[-1]) + 0.25 <= gap / 2 + 1e-6
     assert all(float(step) <= gap + 1e-6 for step in chosen.diff())
