@@ -258,21 +258,36 @@ def get_split(name: str) -> Split:
     return SPLITS[name]
 
 
+def unlike(name: str) -> list[Split]:
+    """The other splits, less those that have clips of this one; `FOOTAGE` has some of two."""
+    mixed = {FOOTAGE.name: {HELD_OUT.name, TUNING.name}}
+    return [
+        split
+        for split in SPLITS.values()
+        if split.name != name
+        and name not in mixed.get(split.name, ())
+        and split.name not in mixed.get(name, ())
+    ]
+
+
 CACHE = Path(tempfile.gettempdir(), "keyscore-needle")  # the default folder of the videos
 CLIPS_PER_VIDEO = 16
 
 
-def make_videos(split: Split, root: Path) -> Iterator[NeedleVideo]:
+def make_videos(split: Split, root: Path, *, appearances: int = 1) -> Iterator[NeedleVideo]:
     """Join the videos of a split; those that are in the folder already are not made again.
 
     Args:
         split: Clips to join.
-        root: Folder of the videos.
+        root: Folder of the videos, and of the packages of `Unpacked` clips.
+        appearances: How often each clip appears in a video: 16 clips are chosen for 1, 4 for 4.
     """
     root.mkdir(parents=True, exist_ok=True)
     for order in range(split.n_videos):
         rng = np.random.default_rng([split.seed, order])
-        rows = rng.permutation(len(split.sources))[:CLIPS_PER_VIDEO]
+        rows = rng.permutation(len(split.sources))[: CLIPS_PER_VIDEO // appearances]
+        if appearances > 1:
+            rows = rng.permutation(np.tile(rows, appearances))
         sources = [_in_folder(split.sources[row], root / "packages") for row in rows]
         yield join(sources, root=root, name=f"{split.name}-{order}", rng=rng)
 

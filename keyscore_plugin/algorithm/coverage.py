@@ -145,6 +145,20 @@ def most_coverage(
     return torch.where(by_even > by_greedy + _TIE, even, greedy)
 
 
+def rank_by_coverage(cover: FadingCover, rows: Tensor) -> Tensor:
+    """Rank frames: each covers most besides those before it; of equal ones the earlier.
+
+    Args:
+        cover: Cover that ranks.
+        rows: ``(k,)`` rows, rising.
+
+    Returns:
+        ``(k,)`` int64 place of each row; 0 is the first.
+    """
+    chosen = torch.zeros_like(cover.weights, dtype=torch.bool).index_fill(0, rows, True)
+    return _choose_greedily(cover, chosen, num_frames=len(rows)).argsort()
+
+
 def _gains(cover: FadingCover, chosen: Tensor, eligible: Tensor) -> Tensor:
     """``(n,)`` growth of the value by each frame; -inf for one that cannot be added."""
     return cover.gains(chosen).masked_fill(chosen | ~eligible, -torch.inf)

@@ -1,9 +1,11 @@
 """The pipeline of the paper on one screen: STACFP proposes, KeyScore scores, the best are kept."""
 
+from dataclasses import replace
+
 from torch import Tensor
 
 from keyscore_plugin._runtime.stopwatch import stage
-from keyscore_plugin.algorithm.selection import select
+from keyscore_plugin.algorithm.selection import rank, select
 from keyscore_plugin.samplers.query import Query, score_texts
 from keyscore_plugin.samplers.refine import Refined, coarse_grid, refine_grid
 from keyscore_plugin.samplers.run import Run
@@ -55,8 +57,16 @@ class KeyScoreSampler(SamplerTemplate):
                 threshold=run.request.threshold,
                 duration_seconds=run.source.duration_seconds,
                 config=self.config.select,
-            ).cpu()
-        return _choice(run, query, looked, candidates, clusters, scores, by_text, chosen)
+            )
+            places = rank(
+                scores,
+                frames.pts_seconds,
+                chosen,
+                duration_seconds=run.source.duration_seconds,
+                config=self.config.select,
+            )
+        choice = _choice(run, query, looked, candidates, clusters, scores, by_text, chosen.cpu())
+        return replace(choice, rank=places.cpu())
 
 
 def _choice(

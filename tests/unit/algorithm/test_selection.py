@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from keyscore_plugin.algorithm.selection import select
+from keyscore_plugin.algorithm.selection import rank, select
 from keyscore_plugin.config import Policy, SelectConfig
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.types import FrameScores
@@ -317,6 +317,26 @@ def test_a_gap_that_no_budget_keeps_is_one_clear_line(
     with pytest.raises(InputError, match=message) as caught:
         select(torch.rand(4), times, config=SelectConfig(max_gap_seconds=10), **arguments)
     assert "\n" not in str(caught.value)
+
+
+@settings(max_examples=40)
+@given(n=st.integers(1, 60), k=st.integers(1, 12), seed=seeds, policy=policies)
+def test_the_rank_orders_all_chosen_frames_and_the_best_comes_first(
+    n: int, k: int, seed: int, policy: Policy
+) -> None:
+    scores, times = random_case(seed, n)
+    config = SelectConfig(policy=policy, sharpness=3.0)
+    rows = select(scores, times, num_frames=k, config=config)
+    places = rank(scores, times, rows, config=config)
+    assert sorted(places.tolist()) == list(range(len(rows)))
+    order = rows[places.argsort()].tolist()
+    if policy == "top":
+        assert order == sorted(order, key=lambda row: -float(scores[row]))
+    elif n > 1:
+        cover = objective(scores.numpy(), times.numpy())
+        for size in range(1, len(order) + 1):
+            best = max(covered(cover, [*order[: size - 1], row]) for row in order[size - 1 :])
+            assert covered(cover, order[:size]) >= best - 1e-9
 
 
 def test_long_videos_need_no_square_of_memory() -> None:
