@@ -181,7 +181,7 @@ class SelectConfig(Settings):
     """
 
     policy: Policy = "coverage"
-    sharpness: float = 2.5
+    sharpness: float = 2.0
     near_seconds: float = 1.0
     max_gap_seconds: float | None = None
     max_frames: int = 64
