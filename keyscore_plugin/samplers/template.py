@@ -37,6 +37,8 @@ class Choice:
         looked_at: The frames that were decoded to choose from; None if there were none.
         query: The texts that scored.
         encoder: Name of the encoder, or None if none was used.
+        captioner: Name of the model that was asked for clips or for captions of scenes; None if
+            there was none. The model that wrote the caption of the query is known from the query.
         candidates: STACFP's representatives, in time order.
         curves: Every scored frame, in time order.
         clips: The clips that the frames were taken from; None if there were none.
@@ -50,6 +52,7 @@ class Choice:
     looked_at: GridInfo | None = None
     query: Query = field(default_factory=Query)
     encoder: str | None = None
+    captioner: str | None = None
     candidates: tuple[ScoredFrame, ...] = ()
     curves: tuple[ScoredFrame, ...] = ()
     clips: Clips | None = None
@@ -247,7 +250,7 @@ class SamplerTemplate(Sampler, ABC):
         choice: Choice,
         seconds: Mapping[str, float],
     ) -> Selection:
-        looked_at = choice.looked_at
+        looked_at, caption = choice.looked_at, choice.query.caption
         return Selection(
             video=source.path,
             sampler=self.name,
@@ -257,9 +260,10 @@ class SamplerTemplate(Sampler, ABC):
             indices=choice.indices.tolist(),
             pts_seconds=choice.pts_seconds.tolist(),
             scores=None if choice.scores is None else choice.scores.tolist(),
-            caption=choice.query.caption,
+            caption=caption,
             question=choice.query.question,
             encoder=choice.encoder,
+            captioner=choice.captioner or (caption.model if caption else None),
             decoder=source.decoder,
             stream=source.stream,
             start_pts_seconds=source.start_pts_seconds,

@@ -103,6 +103,8 @@ class Selection:
         caption: Caption that scored the frames, or None.
         question: Question that scored the frames, or None.
         encoder: Name of the encoder, or None.
+        captioner: Name of the model that wrote captions, or was asked for clips; None if there was
+            none, or where an older version wrote.
         decoder: Name of the decoder.
         stream: Number of the stream that was read, among the video streams of the file; None in a
             selection of an older version.
@@ -140,6 +142,7 @@ class Selection:
     caption: Caption | None = None
     question: str | None = None
     encoder: str | None = None
+    captioner: str | None = None
     decoder: str
     stream: int | None = None
     start_pts_seconds: float = 0.0
