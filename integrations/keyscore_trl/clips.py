@@ -33,6 +33,7 @@ _HELP = {
     "save_every": "steps between checkpoints",
     "seed": "seed of the run",
     "answerer": "frozen model that answers",
+    "by_words": "the answerer's possible answers are the options themselves, not their letters",
     "num_frames": "frames that the answerer sees",
     "tau": "temperature of the reward",
     "beta": "weight of the KL to the policy at the start",
