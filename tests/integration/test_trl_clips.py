@@ -34,8 +34,11 @@ from tests.support.bright_second import (
 )
 from tests.support.requires import require_or_skip
 
-# TRL 1.16 asks transformers for names that version 5.23 renamed.
-pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*:FutureWarning")
+pytestmark = [
+    pytest.mark.slow,  # to import TRL takes seconds
+    # TRL 1.16 asks transformers for names that version 5.23 renamed.
+    pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*:FutureWarning"),
+]
 
 LOOKED_AT = 4
 SFT_STEPS, RL_STEPS = 60, 16
@@ -130,7 +133,6 @@ def taught(root: Path) -> Path:
     return root / "sft"
 
 
-@pytest.mark.slow
 def test_sft_teaches_what_the_video_shows(root: Path, taught: Path) -> None:
     held_out = write_videos(root / "held-out", 3, seed=9)
     assert mean_iou(root / "random", held_out) == 0
@@ -139,7 +141,6 @@ def test_sft_teaches_what_the_video_shows(root: Path, taught: Path) -> None:
     assert mean_iou(taught, held_out, shown=1) <= 0.1
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("answerer")
 def test_grpo_improves_what_sft_taught(root: Path, taught: Path) -> None:
     assert rl(root, "rl", "--steps", str(RL_STEPS), model=taught.name) == 0
@@ -158,7 +159,6 @@ class BlindReader(UniformReader):
         return ShownVideo(torch.zeros_like(video.pixels), video.seconds, video.duration_seconds)
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("answerer")
 def test_grpo_of_a_policy_that_does_not_see_stays_at_chance(
     root: Path, taught: Path, monkeypatch: pytest.MonkeyPatch
@@ -183,7 +183,6 @@ def same_next_steps(whole: Path, killed: Path, *, n_steps: int) -> None:
     assert weights[0] == weights[1]
 
 
-@pytest.mark.slow
 def test_sft_that_was_killed_takes_the_same_next_steps(root: Path) -> None:
     arguments = ["--steps", "4", "--save-every", "2"]
     assert sft(root, "whole", *arguments) == 0
@@ -193,7 +192,6 @@ def test_sft_that_was_killed_takes_the_same_next_steps(root: Path) -> None:
     same_next_steps(root / "whole", root / "killed", n_steps=4)
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("answerer")
 def test_grpo_that_is_killed_takes_the_same_next_steps(root: Path, taught: Path) -> None:
     often = ["--save-every", "2"]
@@ -213,7 +211,6 @@ def test_grpo_that_is_killed_takes_the_same_next_steps(root: Path, taught: Path)
     same_next_steps(root / "rl-whole", root / "rl-killed", n_steps=steps)
 
 
-@pytest.mark.slow
 def test_a_checkpoint_that_was_not_written_to_its_end_is_left_out(root: Path) -> None:
     assert sft(root, "torn", "--steps", "1", "--save-every", "1") == 0
     (root / "torn" / "checkpoint-2").mkdir()
@@ -222,7 +219,6 @@ def test_a_checkpoint_that_was_not_written_to_its_end_is_left_out(root: Path) ->
     assert len(log_of(root / "torn", "loss")) == 2
 
 
-@pytest.mark.slow
 def test_the_folder_of_another_run_is_refused(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -231,7 +227,6 @@ def test_the_folder_of_another_run_is_refused(
     assert "other settings" in capsys.readouterr().err
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("answerer")
 def test_an_adapter_is_trained_and_its_training_goes_on(root: Path) -> None:
     assert sft(root, "adapter", "--steps", "1", "--lora", "2") == 0
@@ -241,7 +236,6 @@ def test_an_adapter_is_trained_and_its_training_goes_on(root: Path) -> None:
     assert (root / "adapter-rl" / "adapter_config.json").is_file()
 
 
-@pytest.mark.slow
 def test_two_processes_share_a_run(root: Path) -> None:
     arguments = ["sft", "--stage", "2", "--train-vision", "--data", str(root / "clips.jsonl")]
     arguments += ["--model", str(root / "random"), "--out", str(root / "two")]

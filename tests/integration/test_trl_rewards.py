@@ -129,6 +129,7 @@ def test_options_are_shuffled_alike_for_a_group_and_change_from_step_to_step(
     assert {frozenset(order) for order in orders} == {frozenset(OPTIONS)}
 
 
+@pytest.mark.slow
 def test_a_frozen_model_gives_the_probabilities_of_its_next_token() -> None:
     processor, model = build("qwen2_5_vl")
     pixels = torch.zeros(2, 56, 56, 3, dtype=torch.uint8)
@@ -140,6 +141,7 @@ def test_a_frozen_model_gives_the_probabilities_of_its_next_token() -> None:
     assert not any(parameter.requires_grad for parameter in model.parameters())
 
 
+@pytest.mark.slow
 def test_an_option_without_a_letter_is_as_likely_as_its_text_and_the_end_of_it() -> None:
     processor, model = build("qwen2_5_vl")
     video = ShownVideo(torch.zeros(2, 56, 56, 3, dtype=torch.uint8), torch.arange(2).double(), 2.0)
@@ -153,6 +155,7 @@ def test_an_option_without_a_letter_is_as_likely_as_its_text_and_the_end_of_it()
         assert float(log_prob) == pytest.approx(-float(model(**batch).loss) * n_tokens, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_letters_that_begin_alike_are_one_clear_line() -> None:
     processor, model = build("qwen2_5_vl")
     video = ShownVideo(torch.zeros(2, 56, 56, 3, dtype=torch.uint8), torch.arange(2).double(), 2.0)
