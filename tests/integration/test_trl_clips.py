@@ -41,7 +41,7 @@ pytestmark = [
 ]
 
 LOOKED_AT = 4
-SFT_STEPS, RL_STEPS = 60, 16
+SFT_STEPS, RL_STEPS = 60, 14
 # Uniform frames and a policy that does not see: two frames show two of the four seconds at most.
 CHANCE = 2 / SECONDS
 SITE = Path(__file__).parents[1] / "support" / "site"
