@@ -161,9 +161,10 @@ class VlmCaptioner:
         return self._texts(inputs, max_new_tokens=self.max_new_tokens)
 
     def _texts(self, inputs: Any, *, max_new_tokens: int) -> list[str]:
-        texts = generate_texts(self._model, self._processor, inputs, max_new_tokens=max_new_tokens)
-        written = self._processor.tokenizer(texts, add_special_tokens=False)["input_ids"]
-        self.n_tokens += int(inputs["attention_mask"].sum()) + sum(map(len, written))
+        texts, n_tokens = generate_texts(
+            self._model, self._processor, inputs, max_new_tokens=max_new_tokens
+        )
+        self.n_tokens += n_tokens
         return texts
 
     def _shown(self, frames: Frames) -> Frames:
