@@ -2,7 +2,8 @@
 
     python -m tests.support.ms_swift.encode MODEL VIDEO
 
-Prints one JSON object: the frames that reach the model's tensors, by what stands in the row.
+Prints one JSON object: the frames that reach the model's tensors, by what stands in the row, and
+what of ours ms-swift replaced.
 """
 
 import importlib
@@ -12,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from keyscore_plugin.errors import InputError
-from keyscore_qwen_vl_utils import install
+from keyscore_qwen_vl_utils import install, replaced
 from tests.support.tiny import FAMILIES
 
 FAMILY = "qwen2_5_vl"
@@ -48,7 +49,8 @@ def main(model: str, video: str) -> None:
         swift.get_processor(model, model_type=FAMILY), template_type=FAMILY
     )
     template.set_mode("train")
-    print(json.dumps({name: frames_of(template, video, keys) for name, keys in ROWS.items()}))
+    found = {name: frames_of(template, video, keys) for name, keys in ROWS.items()}
+    print(json.dumps({**found, "replaced": [f"{one.name} by {one.by}" for one in replaced()]}))
 
 
 if __name__ == "__main__":
