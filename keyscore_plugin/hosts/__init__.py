@@ -25,6 +25,7 @@ from keyscore_plugin.hosts.download import (
     local_path,
     open_anywhere,
 )
+from keyscore_plugin.hosts.given import GivenFrames, selection_of_frames, split_frames
 from keyscore_plugin.hosts.pairing import Fold, Pair, check_pair
 from keyscore_plugin.hosts.pool import SamplerPool
 from keyscore_plugin.hosts.query import QUERY_RULES, TextGuide, own_guide
@@ -47,6 +48,7 @@ __all__ = [
     "DownloadLimits",
     "Fold",
     "ForwardedVideo",
+    "GivenFrames",
     "Guide",
     "HostProfile",
     "HostRequest",
@@ -79,6 +81,8 @@ __all__ = [
     "require_judge",
     "require_sampler",
     "resolve_device",
+    "selection_of_frames",
+    "split_frames",
     "takes_times",
     "unknown",
     "whole",
