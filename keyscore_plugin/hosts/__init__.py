@@ -11,7 +11,10 @@ from keyscore_plugin._runtime.files import whole, write_whole
 from keyscore_plugin._runtime.names import unknown
 from keyscore_plugin._runtime.optional import package_file, require
 from keyscore_plugin.batch.journal import Journal
-from keyscore_plugin.batch.manifest import read_manifest
+from keyscore_plugin.batch.manifest import Item, read_manifest
+from keyscore_plugin.batch.run import Budget, Record, Records, answer, error_record
+from keyscore_plugin.batch.worker import Job
+from keyscore_plugin.batch.workers import OneWorker
 from keyscore_plugin.captioners.judge import require_judge
 from keyscore_plugin.captioners.processing import append_completions, left_padding, takes_times
 from keyscore_plugin.config import ClipMode, Guide
@@ -42,6 +45,7 @@ __all__ = [
     "BACKEND",
     "IMAGE_SUFFIXES",
     "QUERY_RULES",
+    "Budget",
     "Bytes",
     "Chosen",
     "ClipMode",
@@ -52,14 +56,20 @@ __all__ = [
     "Guide",
     "HostProfile",
     "HostRequest",
+    "Item",
+    "Job",
     "Journal",
+    "OneWorker",
     "Pair",
     "Readable",
+    "Record",
+    "Records",
     "SamplerPool",
     "SceneLabeller",
     "SelectionCache",
     "TextGuide",
     "TrimmedVideo",
+    "answer",
     "append_completions",
     "asks_judge",
     "check_clip_mode",
@@ -68,6 +78,7 @@ __all__ = [
     "choose",
     "clock_metadata",
     "encoder_weights",
+    "error_record",
     "identity_of",
     "is_data_url",
     "is_remote",

@@ -19,7 +19,7 @@ from keyscore_plugin.video.trim import TrimmedVideo
 _FRAMES = re.compile(r"(?P<video>.+)#frames=(?P<frames>[^#]*)", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class GivenFrames:
     """A sampler that returns the frames it was made with; every budget is ignored.
 

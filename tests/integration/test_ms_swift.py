@@ -50,6 +50,11 @@ def test_ms_swift_gets_the_frames_that_the_sampler_chose(
 
 
 @pytest.mark.timeout(300)
+def test_ms_swift_gets_the_frames_that_a_row_names(encoded: dict[str, Any]) -> None:
+    assert encoded["named"] == [3, 4, 40, 101]
+
+
+@pytest.mark.timeout(300)
 def test_a_misspelt_sampler_is_an_error_in_ms_swift(encoded: dict[str, Any]) -> None:
     assert str(encoded["misspelt"]).startswith("unknown sampler 'uniforn'")
 

@@ -30,6 +30,7 @@ SETTINGS = {
     "save_strategy": "no",
     "video_max_pixels": 112 * 112,
     "use_cpu": True,
+    "disable_gradient_checkpointing": True,  # that of LLaMA-Factory needs an older transformers
 }
 
 

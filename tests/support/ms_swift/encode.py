@@ -22,6 +22,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "without": {},
     "chosen": {"sampler": "uniform", "pair": "plain"},
     "misspelt": {"sampler": "uniforn"},
+    "named": {"pair": "plain"},
 }
 
 
@@ -32,7 +33,7 @@ def frames_of(template: Any, video: str, keys: Mapping[str, Any]) -> list[int] |
             {"role": "user", "content": "<video>Which?"},
             {"role": "assistant", "content": "A"},
         ],
-        "videos": [video],
+        "videos": [f"{video}#frames=3,4,40,101" if keys == ROWS["named"] else video],
         "chat_template_kwargs": {**SIZE, **keys},
     }
     try:
