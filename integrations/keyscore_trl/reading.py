@@ -72,8 +72,8 @@ class ChosenReader:
         path, given = split_frames(address)
         if given is None:
             raise InputError(
-                f"{shown(address)} names no frames; add those of keyscore batch (#frames=3,40,101), "
-                "or read uniform ones with UniformReader"
+                f"{shown(address)} names no frames; add those of keyscore batch, such as "
+                "#frames=3,40,101, or read uniform ones with UniformReader"
             )
         with open_video(path, decoder=self._decoder) as video:
             return _frames_of(video, given(video).indices)

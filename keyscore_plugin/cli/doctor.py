@@ -73,7 +73,13 @@ HOSTS = {
         "it replaces the readers of qwen-vl-utils; after install() they are wrapped again at the "
         "next call",
     ),
-    "trl": Host("trl", "keyscore_trl.VideoCollator reads the videos of a data set's rows"),
+    "llamafactory": Host(
+        "llamafactory",
+        "python -m keyscore_llamafactory trains on rows that name their frames; without it such a "
+        "row is an error of a missing file",
+    ),
+    "ray": Host("ray", "keyscore_ray.SelectFrames, and keyscore batch --engine ray"),
+    "trl": Host("trl", "keyscore_trl.VideoCollator makes batches of the videos that rows name"),
 }
 
 

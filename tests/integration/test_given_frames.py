@@ -36,7 +36,9 @@ def test_frames_that_do_not_rise_are_refused(end: str) -> None:
 
 
 def test_qwen_vl_utils_reads_the_frames_that_the_address_names(video: str) -> None:
-    element = {"type": "video", "video": video + NAMED, "pair": "plain", "max_pixels": 56 * 56}
+    size = {"resized_height": 56, "resized_width": 56}
+    element = {"type": "video", "video": video + NAMED, "pair": "plain", **size}
+    other = element | {"video": f"{video}#frames=3,120"}
     install()
     try:
         _, videos, _ = process_vision_info(
@@ -47,7 +49,6 @@ def test_qwen_vl_utils_reads_the_frames_that_the_address_names(video: str) -> No
         with pytest.raises(InputError, match="names its frames, and the element names"):
             process_vision_info([{"role": "user", "content": [element | {"sampler": "uniform"}]}])
         with pytest.raises(InputError, match=r"frames 3 to 120 were named, but .* has 120"):
-            other = element | {"video": f"{video}#frames=3,120"}
             process_vision_info([{"role": "user", "content": [other]}])
     finally:
         uninstall()
