@@ -1,8 +1,9 @@
-"""`SelectFrames`: the frames of each row's video, for ``Dataset.map_batches``."""
+"""`SelectFrames`: the frames of each row's video, for ``map_batches`` of Ray and ``datasets``."""
 
 import base64
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ _TEXTS = ("caption", "question")
 
 
 class SelectFrames:
-    """Callable class that adds the chosen frames to the rows of a Ray data set.
+    """Callable class that adds the chosen frames to the rows of a data set.
 
-    Each actor loads its models once, in a process of its own: a video on which a decoder hangs or
-    crashes costs its own row. A row needs the column ``video``, a path that every node sees or an
+    It is for ``Dataset.map_batches`` of Ray Data and ``Dataset.map(..., batched=True)`` of datasets.
+
+    Each actor loads its models once, in a process that it starts for its first row: a video on
+    which a decoder hangs or crashes costs its own row. A row needs the column ``video``, a path that every node sees or an
     address of fsspec (``s3://``, ``gs://`` ...); it may have ``caption``, ``question``, ``start``
     and ``end`` (seconds from the first frame). The row keeps its columns and gets these:
 
@@ -57,19 +60,25 @@ class SelectFrames:
         made = dict(settings or {})
         self._needs_text = get_sampler(sampler, **made).needs_text and "captioner" not in made
         self._frames = frames
-        self._answer = Answerer(
+        self._make = partial(
+            Answerer,
             sampler_maker(sampler, **made),
             Budget(num_frames=num_frames, threshold=threshold),
             limit_seconds=timeout_seconds,
             limits=limits or DownloadLimits(),
             with_frames=frames,
         )
+        self._answer: Answerer | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle it without its process: `datasets.map` and Ray copy it to others."""
+        return {**vars(self), "_answer": None}
 
     def __call__(self, batch: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
         """Choose the frames of a batch.
 
         Args:
-            batch: Columns of the rows, as ``batch_format="numpy"`` gives them.
+            batch: Columns of the rows: arrays or lists of one length.
 
         Raises:
             KeyScoreError: No row can be answered, since a package or a model is missing.
@@ -99,6 +108,8 @@ class SelectFrames:
             item = item_of(row, needs_text=self._needs_text)
         except InputError as error:
             return {"video": shown(row.get("video")), "error": str(error)}
+        if self._answer is None:
+            self._answer = self._make()
         return self._answer(item)
 
 

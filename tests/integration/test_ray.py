@@ -64,6 +64,16 @@ def test_rows_get_their_frames_or_an_error_each(folder: Path) -> None:
     assert (record["video"], record["indices"]) == (inside, EVEN)
 
 
+def test_map_of_datasets_takes_it_too(folder: Path) -> None:
+    datasets: Any = pytest.importorskip("datasets")
+    rows = datasets.Dataset.from_dict(
+        {"video": [str(folder / "0.mp4"), str(folder / "broken.mp4")]}
+    )
+    chosen = rows.map(SelectFrames("uniform", num_frames=4), batched=True, batch_size=1)
+    assert chosen["indices"][:] == [EVEN, None]
+    assert chosen["video"][:] == rows["video"][:]
+
+
 def test_an_address_is_fetched_within_limits(folder: Path) -> None:
     inside = f"zip://inside.mp4::{folder}/videos.zip"
     with local_copy(inside, DownloadLimits()) as path:
