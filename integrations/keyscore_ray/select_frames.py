@@ -18,12 +18,13 @@ _TEXTS = ("caption", "question")
 class SelectFrames:
     """Callable class that adds the chosen frames to the rows of a data set.
 
-    It is for ``Dataset.map_batches`` of Ray Data and ``Dataset.map(..., batched=True)`` of datasets.
+    It is for ``map_batches`` of Ray Data and ``map(..., batched=True)`` of datasets.
 
     Each actor loads its models once, in a process that it starts for its first row: a video on
-    which a decoder hangs or crashes costs its own row. A row needs the column ``video``, a path that every node sees or an
-    address of fsspec (``s3://``, ``gs://`` ...); it may have ``caption``, ``question``, ``start``
-    and ``end`` (seconds from the first frame). The row keeps its columns and gets these:
+    which a decoder hangs or crashes costs its own row. A row needs the column ``video``, a path
+    that every node sees or an address of fsspec (``s3://``, ``gs://`` ...); it may have
+    ``caption``, ``question``, ``start`` and ``end`` (seconds from the first frame). The row keeps
+    its columns and gets these:
 
     - ``indices``: chosen frames, rising; None if there is an error;
     - ``seconds``: their times from the video's first frame;

@@ -83,7 +83,8 @@ FAMILIES: dict[str, Times] = {
 # Class of a processor that takes videos for a model that generates text -> why it is not above,
 # as measured with transformers 5.23.
 REFUSED = {
-    "InstructBlipVideoProcessor": "it always writes the tokens of four frames, and takes them as images",
+    "InstructBlipVideoProcessor": "it always writes the tokens of four frames, and takes them "
+    "as images",
     "Kimi_K25Processor": "its model fails on a patch of more than one frame: it expects as many "
     "tokens as there are in all frames, and its encoder gives those of one",
     "NemotronH_Omni_Reasoning_V3Processor": "it reads the times of one video only, and cuts the "
