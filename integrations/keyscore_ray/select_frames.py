@@ -126,7 +126,7 @@ def item_of(row: Mapping[str, Any], *, needs_text: bool) -> Item:
             f"a row has no video: its column 'video' holds {shown(video)}; give a path or an "
             "address in each row"
         )
-    texts = {name: row.get(name) or None for name in _TEXTS}
+    texts = {name: _text(row.get(name)) for name in _TEXTS}
     if needs_text and not any(texts.values()):
         raise InputError(
             f"the row of {video} has no text, and this sampler needs one; fill the column "
@@ -137,6 +137,13 @@ def item_of(row: Mapping[str, Any], *, needs_text: bool) -> Item:
         for name in ("start", "end")
     }
     return Item(id=0, video=video, path=Path(video), **texts, **ends)
+
+
+def _text(value: Any) -> str | list[str] | None:
+    """A text of a row, or a list of texts, which a column may hold as an array."""
+    if value is None or isinstance(value, str):
+        return value or None
+    return [str(text) for text in value] or None
 
 
 def _seconds(record: Record) -> list[float] | None:

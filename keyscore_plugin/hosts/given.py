@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from keyscore_plugin.errors import InputError, shown
-from keyscore_plugin.types import STAGES, Selection
+from keyscore_plugin.types import STAGES, Join, Selection, TextInput
 from keyscore_plugin.video.source import VideoInput, VideoSource, open_video
 from keyscore_plugin.video.trim import TrimmedVideo
 
@@ -39,8 +39,9 @@ class GivenFrames:
         *,
         num_frames: int | None = None,
         threshold: float | None = None,
-        caption: str | None = None,
-        question: str | None = None,
+        caption: TextInput | None = None,
+        question: TextInput | None = None,
+        join: Join = "all",
         fps: float | None = None,
     ) -> Selection:
         """Return the frames as a selection.
