@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from typing import Any
+from weakref import finalize
 
 from PIL import Image
 
@@ -31,7 +32,8 @@ _QUALITY = 95  # of Pillow's JPEG; ours, as visually lossless
 class Answerer:
     """Answers lines in a worker process that loads its models once.
 
-    A video on which a decoder hangs or crashes costs its own line: the process is replaced.
+    A video on which a decoder hangs or crashes costs its own line: the process is replaced. It ends
+    with this object.
 
     Args:
         make_sampler: Function that makes the sampler and loads its models.
@@ -53,6 +55,7 @@ class Answerer:
         self._limits = limits
         job = Job(make_sampler, budget, answer_with_frames if with_frames else answer)
         self._worker = OneWorker(job, limit_seconds=limit_seconds)
+        finalize(self, self._worker.close)
 
     def __call__(self, item: Item) -> Record:
         """Answer one line: return its selection, or the error that prevented one.

@@ -68,6 +68,10 @@ HOSTS = {
         "says what others replaced there, and since when",
     ),
     "lmms-eval": Host("lmms-eval", "--model_args ...,sampler=keyscore", group="lmms_eval.models"),
+    "vllm": Host("vllm", "docs/hosts says how its server is started", group="vllm.general_plugins"),
+    "sglang": Host(
+        "sglang", "docs/hosts says how its server is started", group="sglang.srt.plugins"
+    ),
     "ms-swift": Host(
         "ms-swift",
         "it replaces the readers of qwen-vl-utils; after install() they are wrapped again at the "
