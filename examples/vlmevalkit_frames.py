@@ -2,8 +2,8 @@
 
 python examples/vlmevalkit_frames.py selections.jsonl ~/LMUData/images/Video-MME
 
-VLMEvalKit reads frame-1-of-8.jpg ... of a video's folder instead of sampling, if all 8 are there. It
-keeps one set of frames for all questions about a video, so choose by a caption, or by no text. A
+VLMEvalKit reads frame-1-of-8.jpg ... of a video's folder and does not sample, if all 8 are there.
+It keeps one set of frames for all questions about a video, so choose by a caption, or by no text. A
 selection of fewer frames than were asked for is left out: VLMEvalKit would not look for its files.
 """
 
