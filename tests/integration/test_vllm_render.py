@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ class Renderer:
     """A server that renders chats for one model."""
 
     model: str
+    folder: Path
     address: str
 
     def post(self, body: Any) -> httpx.Response:
@@ -79,7 +80,7 @@ def renderer(
     with vllm_server(
         RENDER, model, *options, *domains, log=log, VLLM_MEDIA_CONNECTOR="keyscore"
     ) as server:
-        yield Renderer(request.param, server.address)
+        yield Renderer(request.param, model, server.address)
 
 
 def keyframes(path: Path, sampler: str, num_frames: int) -> tuple[list[int], list[float]]:
@@ -172,7 +173,7 @@ def test_a_server_that_the_operator_has_not_allowed_is_not_contacted(renderer: R
         ("even.mp4", {"sampler": "topk", "num_frames": "x"}, "from 1 to 256, got 'x'"),
         ("even.mp4", {"num_frames": 3}, "without a sampler"),
         ("even.mp4", {"sampler": "topk", "encoder": "clip"}, "chosen by the server"),
-        ("even.mp4", {"sampler": "topk", "text": ""}, "needs"),
+        ("even.mp4", {"sampler": "topk", "text": ""}, "no text to choose the frames by"),
         ("none.mp4", {"sampler": "topk"}, "no such file exists"),
         ("text.mp4", {"sampler": "topk"}, "cannot read"),
         ("../outside.mp4", {"sampler": "topk"}, "must be a subpath"),
@@ -208,10 +209,9 @@ def test_without_the_plugin_requests_for_frames_are_refused_and_others_are_the_s
     stock = chat(video(clips.even))
     expected = renderer.render(stock)
     expected["videos"][0].pop("keyscore_patch_seconds")
-    model = models.save(renderer.model, tmp_path / "model")
     options = ("--allowed-local-media-path", str(clips.folder), *READ_BACK)
-    with vllm_server(RENDER, model, *options, log=tmp_path / "log.txt") as server:
-        without = Renderer(renderer.model, server.address)
+    with vllm_server(RENDER, renderer.folder, *options, log=tmp_path / "log.txt") as server:
+        without = replace(renderer, address=server.address)
         assert without.render(stock) == expected
         asked = video(f"keyscore:sampler=uniform;file://{clips.even}")
         assert without.post(chat(asked)).status_code == 400
