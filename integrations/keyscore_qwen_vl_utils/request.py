@@ -18,8 +18,8 @@ from keyscore_plugin.hosts import (
 HOST = HostProfile(
     rule=QUERY_RULES["qwen-vl-utils"],
     allowed_by="'limits': DownloadLimits(max_bytes=..., max_seconds=...) in the video's element",
-    give_text="put a 'caption' or a 'question' into the video's element, or a 'captioner' "
-    "('labels')",
+    give_text="put a 'caption' or a 'question' into the video's element",
+    make_text="a 'captioner' ('labels')",
     give_times="put 'sample_fps', its frames per second, into the video's element, or give the "
     "path of the video",
 )
@@ -91,6 +91,7 @@ def request_of(element: Mapping[str, Any]) -> HostRequest:
         clip_mode=element.get("clip_mode"),
         caption=element.get("caption"),
         question=element.get("question"),
+        join=element.get("join", "all"),
         pair=element.get("pair", "duplicate"),
         start_seconds=element.get("video_start"),
         end_seconds=element.get("video_end"),

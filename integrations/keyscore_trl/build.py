@@ -12,7 +12,7 @@ from typing import Any
 from keyscore_plugin import __version__
 from keyscore_plugin.errors import InputError, MemoryEndedError, ModelError, VideoError, shown
 from keyscore_plugin.hosts import Journal, SceneLabeller, read_manifest
-from keyscore_plugin.types import Clips, QueryLabels, VideoLabels
+from keyscore_plugin.types import Clips, QueryLabels, VideoLabels, texts_of
 from keyscore_trl.build_files import Video, write_data, write_text
 
 _JOURNAL, _SETTINGS = "videos.jsonl", "build.json"
@@ -34,6 +34,9 @@ class BuildConfig:
         scorer_share: Share of the marks in the relevance, from 0 to 1; the rest is the encoder's.
             The paper mixes them too, and its weights are not known.
         seed: Seed of the clustering that helps to find scenes; nothing else is random.
+        decoder: Decoder, as `keyscore_plugin.open_video` takes it.
+        device: Device of all models: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` ...; ``"auto"`` takes a
+            GPU if there is one.
     """
 
     manifest: Path
@@ -43,6 +46,8 @@ class BuildConfig:
     out: Path
     scorer_share: float = 0.5
     seed: int = 0
+    decoder: str = "auto"
+    device: str = "auto"
 
 
 def build(config: BuildConfig) -> int:
@@ -69,6 +74,8 @@ def build(config: BuildConfig) -> int:
         encoder=config.encoder,
         scorer_share=config.scorer_share,
         seed=config.seed,
+        decoder=config.decoder,
+        device=config.device,
     )
     with Journal(config.out / _JOURNAL) as journal:
         settings = _settings(config, labeller)
@@ -97,8 +104,8 @@ def _read_videos(manifest: Path) -> list[Video]:
     queries: dict[str, dict[str, None]] = {}
     paths: dict[str, Path] = {}
     for item in read_manifest(manifest):
-        query = item.question or item.caption
-        if query is None:
+        texts = texts_of(item.question, "question") or texts_of(item.caption, "caption")
+        if not texts:
             raise InputError(
                 f"{manifest}, id {shown(item.id)}: no question; give each line a question, or a "
                 "caption of what is looked for (a line without an id has its number as id)"
@@ -109,7 +116,7 @@ def _read_videos(manifest: Path) -> list[Video]:
                 "labelled; leave out start and end, or cut the video before"
             )
         paths[item.video] = item.path
-        queries.setdefault(item.video, {})[query] = None
+        queries.setdefault(item.video, {}).update(dict.fromkeys(texts))
     if not queries:
         raise InputError(
             f'{manifest} has no line; give lines such as {{"video": "a.mp4", "question": "..."}}'
@@ -170,7 +177,8 @@ def _tell(record: Mapping[str, Any], place: str, seconds: float) -> None:
 
 def _settings(config: BuildConfig, labeller: SceneLabeller) -> dict[str, Any]:
     """What decides the labels, and versions, as plain JSON values."""
-    given = {key: value for key, value in asdict(config).items() if key not in ("manifest", "out")}
+    free = ("manifest", "out", "device")
+    given = {key: value for key, value in asdict(config).items() if key not in free}
     versions = {name: version(name) for name in ("torch", "transformers")}
     return {
         "config": given,

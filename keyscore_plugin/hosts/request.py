@@ -10,6 +10,7 @@ from keyscore_plugin.hosts.download import DownloadLimits
 from keyscore_plugin.hosts.pairing import Pair, check_pair
 from keyscore_plugin.hosts.query import QueryRule
 from keyscore_plugin.samplers.base import Sampler
+from keyscore_plugin.types import Join, TextInput, texts_of
 from keyscore_plugin.video.source import VideoInput
 from keyscore_plugin.video.trim import check_part
 
@@ -22,12 +23,15 @@ class HostProfile:
         rule: The host's row of `keyscore_plugin.hosts.query.QUERY_RULES`.
         allowed_by: What a user writes to allow URLs, such as ``"enable(processor, limits=...)"``.
         give_text: What a user can do who gave no text, one clause.
+        make_text: What a user can do instead to have a caption made, one clause; empty if nothing.
+            A sampler that asks a Video-LLM for clips has none made.
         give_times: What a user can do who gave pixels or pictures without their rate, one clause.
     """
 
     rule: QueryRule
     allowed_by: str
     give_text: str
+    make_text: str = ""
     give_times: str = "give fps=, the pictures per second"
 
 
@@ -43,8 +47,9 @@ class HostRequest:
         num_frames: The budget of keyframes; None takes the sampler's default.
         threshold: Instead of a budget, the least score of a keyframe.
         token_budget: Instead of a budget, as many visual tokens as this many uniform frames.
-        caption: A sentence about the video.
-        question: A question to score with.
+        caption: A sentence about the video, or a list of them.
+        question: A question to score with, or a list of them.
+        join: How several texts of one kind are joined, see `keyscore_plugin.Sampler`.
         user_text: What the user asks about the video in the host's messages.
         guide: The text that scores; None leaves that to `keyscore_plugin.hosts.query`.
         clip_mode: Where a sampler that chooses clips takes its frames (`ClipsConfig.mode`); None
@@ -67,8 +72,9 @@ class HostRequest:
     num_frames: int | None = None
     threshold: float | None = None
     token_budget: int | None = None
-    caption: str | None = None
-    question: str | None = None
+    caption: TextInput | None = None
+    question: TextInput | None = None
+    join: Join = "all"
     user_text: str | None = None
     guide: Guide | None = None
     clip_mode: ClipMode | None = None
@@ -82,6 +88,9 @@ class HostRequest:
 
     def __post_init__(self) -> None:
         check_pair(self.pair)
+        for name in ("caption", "question"):  # a list cannot be hashed
+            if isinstance(given := getattr(self, name), (list, tuple)):
+                object.__setattr__(self, name, texts_of(given, name))
         check_part(self.start_seconds, self.end_seconds)
         budgets = (self.num_frames, self.threshold, self.token_budget)
         if sum(budget is not None for budget in budgets) > 1:

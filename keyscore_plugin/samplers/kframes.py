@@ -21,10 +21,8 @@ from keyscore_plugin.samplers.query import Query, SelectionRequest
 from keyscore_plugin.samplers.refine import coarse_grid
 from keyscore_plugin.samplers.run import Run
 from keyscore_plugin.samplers.template import Choice
-from keyscore_plugin.types import Caption, ClipAnswer, Clips, Frames, GridInfo
+from keyscore_plugin.types import Caption, ClipAnswer, Clips, Frames, GridInfo, one_text
 from keyscore_plugin.types.spacing import uniform_indices
-
-_NAMED_NO_CLIP = " named no clip that can be used "  # between the judge's name and the problem
 
 
 class KFramesSampler(ClipsSampler):
@@ -55,7 +53,9 @@ class KFramesSampler(ClipsSampler):
         if answer.problem is not None:
             return self._chosen_by_clips(
                 run,
-                f"{judge.name}{_NAMED_NO_CLIP}({answer.problem}), it answered {shown(text)}",
+                f"{judge.name} named no clip that can be used ({answer.problem}), it answered "
+                f"{shown(text)}",
+                judge=judge.name,
             )
         predicted = answer.to_clips(
             start_seconds=run.start_seconds,
@@ -72,15 +72,16 @@ class KFramesSampler(ClipsSampler):
             pts_seconds=run.source.pts_seconds(indices),
             looked_at=GridInfo(self.config.grid.kind, n_first=n_grid + len(frames)),
             query=query,
+            captioner=judge.name,
             clips=clips,
             notes=answer.notes,
         )
 
-    def _chosen_by_clips(self, run: Run, reason: str) -> Choice:
+    def _chosen_by_clips(self, run: Run, reason: str, *, judge: str) -> Choice:
         """What the sampler ``clips`` chooses, with the reason why it does."""
         choice = super()._choose(run)
         reasons = [f"{reason}; the sampler clips chose instead", choice.fallback]
-        return replace(choice, fallback="; ".join(filter(None, reasons)))
+        return replace(choice, captioner=judge, fallback="; ".join(filter(None, reasons)))
 
     def _frames_to_judge(self, run: Run) -> Frames:
         """Even frames of the video, or of the part of it that is chosen from."""
@@ -113,14 +114,8 @@ class KFramesSampler(ClipsSampler):
         # The same clips for every budget, which must not make the grid denser.
         run = replace(run, config=undivided, request=replace(run.request, num_frames=None))
         grid = coarse_grid(run).grid
-        looked_at = run.histograms(grid)
-        return run.scenes(looked_at, looked_at.histograms, kind=grid.kind), len(looked_at)
-
-
-def judge_of(fallback: str) -> str | None:
-    """The name of the judge that a `Selection.fallback` is about; None if it is about none."""
-    judge, named_no_clip, _ = fallback.partition(_NAMED_NO_CLIP)
-    return judge if named_no_clip else None
+        looked_at, histograms = run.histograms(grid)
+        return run.scenes(looked_at, histograms, kind=grid.kind), len(looked_at)
 
 
 def _query(request: SelectionRequest, guide: Guide) -> Query:
@@ -130,13 +125,13 @@ def _query(request: SelectionRequest, guide: Guide) -> Query:
         InputError: The text that the guide wants is missing.
     """
     wants_caption, wants_question = request.texts(guide)
-    if wants_caption and request.caption is None:
+    if wants_caption and not request.captions:
         missing = "text" if guide == "given" else "caption"
         raise InputError(
             f"kframes asks a Video-LLM which clips a text needs, and no {missing} was given; give "
             "a question, or a caption that describes the frames you want"
         )
     return Query(
-        caption=Caption(request.caption, "given") if wants_caption and request.caption else None,
-        question=request.question if wants_question else None,
+        caption=Caption("\n".join(request.captions), "given") if wants_caption else None,
+        question=one_text(request.questions) if wants_question else None,
     )
