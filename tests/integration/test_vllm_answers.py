@@ -17,7 +17,7 @@ from tests.support.vllm import models
 from tests.support.vllm.chats import chat, video
 from tests.support.vllm.servers import MODEL, PLUGIN, SERVE, VllmServer, vllm_server
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 CHAT = "/v1/chat/completions"
 ONE_TOKEN: dict[str, Any] = {"max_tokens": 1, "temperature": 0, "logprobs": True, "top_logprobs": 5}

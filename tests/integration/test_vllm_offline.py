@@ -22,7 +22,7 @@ from tests.support.vllm import models
 from tests.support.vllm.offline import CAPTION, NUM_FRAMES, PROMPT
 from tests.support.vllm.servers import environment
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 FPS = 10
 
@@ -42,7 +42,7 @@ def answers(folder: Path) -> dict[str, Any]:
     command = [str(python), "-m", "tests.support.vllm.offline", "model", str(folder / "clip.mp4")]
     variables = environment(VLLM_ENABLE_V1_MULTIPROCESSING="0", VLLM_MEDIA_CONNECTOR="keyscore")
     done = subprocess.run(
-        command, env=variables, cwd=folder, capture_output=True, text=True, timeout=800
+        command, env=variables, cwd=folder, capture_output=True, text=True, timeout=1100
     )
     assert done.returncode == 0, done.stderr[-8000:]
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

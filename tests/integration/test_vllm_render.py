@@ -1,6 +1,7 @@
 """What vLLM's renderer makes of a request: tokens, the frames of each video, and their times."""
 
 import base64
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import httpx
 import pytest
 
 from keyscore_plugin import get_sampler, open_video
+from tests.fuzz.test_proxy_requests import FIRST_SEED, N_REQUESTS, mutated
 from tests.support.colour_encoder import ColourEncoder
 from tests.support.http_servers import serving, unvisited
 from tests.support.tiny.videos import numbered_video
@@ -17,8 +19,10 @@ from tests.support.vllm import models
 from tests.support.vllm.chats import chat, video
 from tests.support.vllm.servers import PLUGIN, READ_BACK, RENDER, vllm_server
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
+# What vLLM answers with 500 itself, with and without the plugin.
+FAULTS_OF_VLLM = ("Cannot connect to host",)
 UNEVEN = [i / 10 if i < 40 else 4 + (i - 40) / 4 for i in range(80)]
 
 
@@ -53,8 +57,9 @@ class Renderer:
     folder: Path
     address: str
 
-    def post(self, body: Any) -> httpx.Response:
-        return httpx.post(f"{self.address}/v1/chat/completions/render", json=body, timeout=120)
+    def post(self, body: Any = None, *, content: bytes | None = None) -> httpx.Response:
+        place = f"{self.address}/v1/chat/completions/render"
+        return httpx.post(place, json=body, content=content, timeout=120)
 
     def render(self, body: Any) -> dict[str, Any]:
         answer = self.post(body)
@@ -200,6 +205,26 @@ def test_a_sampler_without_a_video_is_refused(renderer: Renderer) -> None:
     answer = renderer.post(chat(sampler="topk"))
     assert answer.status_code == 400
     assert "no message has a video" in answer.json()["error"]["message"]
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("renderer", ["Qwen3VL"], indirect=True)
+def test_a_mutated_request_is_answered_or_refused_in_one_line(
+    renderer: Renderer, clips: Clips
+) -> None:
+    """``KEYSCORE_FUZZ_REQUESTS`` says how many there are, ``KEYSCORE_FUZZ_SEED`` which is first."""
+    for seed in range(FIRST_SEED, FIRST_SEED + N_REQUESTS):
+        answer = renderer.post(content=mutated(clips.even, random.Random(seed)))
+        assert answer.status_code != 500 or is_fault_of_vllm(answer), (seed, answer.text)
+        if answer.status_code >= 400:
+            assert "\n" not in answer.json()["error"]["message"], (seed, answer.text)
+    assert httpx.get(f"{renderer.address}/health", timeout=120).is_success
+
+
+def is_fault_of_vllm(answer: httpx.Response) -> bool:
+    """Whether vLLM answers like this to any request that is wrong in the same way."""
+    message = answer.json()["error"]["message"]
+    return any(words in message for words in FAULTS_OF_VLLM)
 
 
 @pytest.mark.parametrize("renderer", ["Qwen2_5_VL"], indirect=True)
