@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# A process a core, up to four: each takes up to 2 GB. A file's tests share what they set up.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 LOCK := constraints.txt
 # For what is installed and, by the second name in newer versions of pip, for what builds it.
 export PIP_CONSTRAINT := $(CURDIR)/$(LOCK)
@@ -16,10 +18,10 @@ demo: setup-demo  ## the main job, offline, on a real video
 
 test: setup  ## all tests, with everything they need
 	-$(MAKE) .venv-vllm  # where it cannot be installed, its tests are skipped
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-quick: setup  ## the tests without the marks slow and fuzz: some four minutes of one core
-	$(BIN)/python -m pytest -m "not slow and not fuzz" --durations=10
+	$(PYTEST) -m "not slow and not fuzz" --durations=10
 
 test-newest:  ## all tests without the lock; names the packages whose newer versions broke some
 	PYTHON=$(PYTHON) tests/newest.sh

@@ -78,8 +78,8 @@ def renderer(
     log = folder / "log.txt"
     with vllm_server(
         RENDER, model, *options, *domains, log=log, VLLM_MEDIA_CONNECTOR="keyscore"
-    ) as address:
-        yield Renderer(request.param, address)
+    ) as server:
+        yield Renderer(request.param, server.address)
 
 
 def keyframes(path: Path, sampler: str, num_frames: int) -> tuple[list[int], list[float]]:
@@ -210,8 +210,8 @@ def test_without_the_plugin_requests_for_frames_are_refused_and_others_are_the_s
     expected["videos"][0].pop("keyscore_patch_seconds")
     model = models.save(renderer.model, tmp_path / "model")
     options = ("--allowed-local-media-path", str(clips.folder), *READ_BACK)
-    with vllm_server(RENDER, model, *options, log=tmp_path / "log.txt") as address:
-        without = Renderer(renderer.model, address)
+    with vllm_server(RENDER, model, *options, log=tmp_path / "log.txt") as server:
+        without = Renderer(renderer.model, server.address)
         assert without.render(stock) == expected
         asked = video(f"keyscore:sampler=uniform;file://{clips.even}")
         assert without.post(chat(asked)).status_code == 400

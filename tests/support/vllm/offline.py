@@ -1,4 +1,4 @@
-"""What an offline ``LLM`` answers, without the plugin and with it, in one process.
+"""What an offline ``LLM`` with the plugin answers.
 
     python -m tests.support.vllm.offline MODEL VIDEO
 
@@ -6,10 +6,8 @@ Prints one JSON object: the log-probabilities of the first token that each call 
 token's id; and the error of a start that is refused.
 """
 
-import gc
 import importlib
 import json
-import os
 import sys
 from typing import Any
 
@@ -28,20 +26,12 @@ PROMPT = (
 
 
 def main(model: str, video: str) -> None:
-    """Ask each `LLM` in turn."""
+    """Ask an `LLM` in several ways."""
     assert cli.version("vllm")
-    stock = f"file://{video}"
-    asked = f"keyscore:sampler=topk&num_frames={NUM_FRAMES}&caption={CAPTION};{stock}"
-    found: dict[str, Any] = {}
-    llm = make(model)
-    found["stock without"] = chat(llm, stock)
-    del llm
-    forget()
-    os.environ["VLLM_MEDIA_CONNECTOR"] = "keyscore"
     keyscore_vllm.register()
-    found["pruning"] = refusal(model)
+    found: dict[str, Any] = {"pruning": refusal(model)}
     llm = make(model)
-    found["stock with"] = chat(llm, stock)
+    asked = f"keyscore:sampler=topk&num_frames={NUM_FRAMES}&caption={CAPTION};file://{video}"
     found["chat"] = chat(llm, asked)
     item = keyscore_vllm.frames(
         video,
@@ -49,8 +39,9 @@ def main(model: str, video: str) -> None:
         num_frames=NUM_FRAMES,
         sampler=get_sampler("topk", encoder=ColourEncoder()),
     )
-    prompt = {"prompt": PROMPT, "multi_modal_data": {"video": [item]}}
-    found["generate"] = first_token(llm.generate(prompt, parameters(), use_tqdm=False))
+    found["generate"] = generated(llm, item)
+    pixels, metadata = item
+    found["stock"] = generated(llm, (pixels, {**metadata, "video_backend": "opencv"}))
     print(json.dumps(found))
 
 
@@ -76,10 +67,10 @@ def refusal(model: str) -> str:
     return ""
 
 
-def forget() -> None:
-    """Let another ``LLM`` be made in this process."""
-    gc.collect()
-    importlib.import_module("vllm.distributed").cleanup_dist_env_and_memory()
+def generated(llm: Any, item: Any) -> dict[str, float]:
+    """The first token after the question about a video."""
+    prompt = {"prompt": PROMPT, "multi_modal_data": {"video": [item]}}
+    return first_token(llm.generate(prompt, parameters(), use_tqdm=False))
 
 
 def chat(llm: Any, url: str) -> dict[str, float]:

@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -38,11 +39,24 @@ def environment(**more: str) -> dict[str, str]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class VllmServer:
+    """A server that is up.
+
+    Attributes:
+        address: Where it listens.
+        pid: The process that answers; its engine is another one.
+    """
+
+    address: str
+    pid: int
+
+
 @contextmanager
 def vllm_server(
     kind: Sequence[str], model: Path, *options: str, log: Path, **variables: str
-) -> Iterator[str]:
-    """Address of a server that is up.
+) -> Iterator[VllmServer]:
+    """A server that is up.
 
     Args:
         kind: `RENDER`, which tokenises and processes only, or `SERVE`.
@@ -67,9 +81,9 @@ def vllm_server(
             start_new_session=True,  # its engine is a process of the same session
         )
     try:
-        address = f"http://127.0.0.1:{port}"
-        _wait(address, process, log)
-        yield address
+        server = VllmServer(f"http://127.0.0.1:{port}", process.pid)
+        _wait(server.address, process, log)
+        yield server
     finally:
         process.send_signal(signal.SIGTERM)
         try:
