@@ -1,8 +1,8 @@
 """The entry point: hooks of SGLang's own registry, and the middleware of its HTTP server.
 
-SGLang calls `register` in each of its processes, and processes videos in the first. If a hook cannot
-be applied, it logs that and goes on, and would answer a client's request from uniform frames; here
-the start ends instead.
+SGLang calls `register` in each of its processes, and processes videos in the first. If a hook
+cannot be applied, it logs that and goes on, and would answer a client's request from uniform
+frames; here the start ends instead.
 """
 
 import sys
