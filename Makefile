@@ -10,8 +10,8 @@ LOCK := constraints.txt
 export PIP_CONSTRAINT := $(CURDIR)/$(LOCK)
 export PIP_BUILD_CONSTRAINT := $(PIP_CONSTRAINT)
 
-.PHONY: demo test test-quick test-newest test-versions fuzz lint docs lock lock-vllm setup setup-demo \
-	clean .venv-vllm .venv-sglang test-sglang lock-sglang
+.PHONY: demo test test-quick test-newest test-versions test-sglang test-ray fuzz lint docs lock lock-vllm \
+	lock-sglang setup setup-demo clean .venv-vllm .venv-sglang
 
 demo: setup-demo  ## the main job, offline, on a real video
 	$(BIN)/keyscore demo
@@ -31,6 +31,10 @@ test-versions:  ## the integration tests with transformers 4.57.6, 5.0.0 and the
 
 test-sglang: setup .venv-sglang  ## a real SGLang server, in an environment of its own (3 GB); not in the gate
 	KEYSCORE_REQUIRE=sglang $(BIN)/python -m pytest tests/integration/test_sglang.py
+
+test-ray: setup  ## the tests of Ray, on a cluster that they start on this machine
+	$(PIP) -e '.[ray]'
+	KEYSCORE_REQUIRE=ray $(BIN)/python -m pytest tests/integration/test_ray.py
 
 fuzz: setup  ## 1,000 damaged files a decoder, all containers, 50 kills a test; KEYSCORE_FUZZ_SEED=1000 for the next
 	KEYSCORE_FUZZ_FILES=1000 KEYSCORE_FUZZ_KILLS=50 $(BIN)/python -m pytest -s tests/fuzz \
@@ -70,7 +74,7 @@ lock-sglang:  ## renew the lock of SGLang's environment
 		--no-emit-find-links --custom-compile-command "make lock-sglang" \
 		--output-file tests/support/sglang/requirements.txt
 
-setup: $(VENV)/.test $(VENV)/ms-swift
+setup: $(VENV)/.test $(VENV)/ms-swift $(VENV)/llama-factory
 setup-demo: $(VENV)/.demo
 
 # torch first and alone: what follows keeps the build that the index gave.
@@ -90,6 +94,10 @@ $(VENV)/.test: $(VENV)/.torch pyproject.toml
 # It asks for older packages than ours, so it lies aside, without what it asks for. Its versions are
 # all in the file, which the lock, with a newer trl, would refuse.
 $(VENV)/ms-swift: tests/support/ms_swift/requirements.txt | $(VENV)/.test
+	PIP_CONSTRAINT= $(PIP) --no-deps --upgrade --target $@ -r $<
+	touch $@
+
+$(VENV)/llama-factory: tests/support/llama_factory/requirements.txt | $(VENV)/.test
 	PIP_CONSTRAINT= $(PIP) --no-deps --upgrade --target $@ -r $<
 	touch $@
 
