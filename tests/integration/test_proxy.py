@@ -340,7 +340,7 @@ def test_nothing_is_left_of_a_proxy_that_is_killed(
             proxy.process.kill()
             with pytest.raises(httpx.TransportError):
                 list(chunks)
-    assert len(workers) >= 2
+    assert workers
     eventually(lambda: not any(Path("/proc", worker).exists() for worker in workers))
     eventually(lambda: httpx.get(f"{upstream.address}/v1/models").json()["hung_up"] == before + 1)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
