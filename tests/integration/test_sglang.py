@@ -10,6 +10,7 @@ import torch
 
 from keyscore_plugin import get_sampler
 from tests.support.colour_encoder import ColourEncoder
+from tests.support.requires import environment_or_skip
 from tests.support.sglang.server import SglangServer, sglang_server, start
 from tests.support.tiny.videos import frame_numbers, numbered_video
 from tests.support.vllm.models import save
@@ -17,6 +18,11 @@ from tests.support.vllm.models import save
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 MODELS = ("Qwen3VL", "Qwen2_5_VL")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def environment() -> Path:
+    return environment_or_skip("sglang")
 
 
 @pytest.fixture(scope="module")
