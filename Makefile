@@ -10,8 +10,8 @@ LOCK := constraints.txt
 export PIP_CONSTRAINT := $(CURDIR)/$(LOCK)
 export PIP_BUILD_CONSTRAINT := $(PIP_CONSTRAINT)
 
-.PHONY: demo test test-quick test-newest test-versions test-ray fuzz lint docs lock lock-vllm setup setup-demo \
-	clean .venv-vllm
+.PHONY: demo test test-quick test-newest test-versions test-sglang test-ray fuzz lint docs lock lock-vllm \
+	lock-sglang setup setup-demo clean .venv-vllm .venv-sglang
 
 demo: setup-demo  ## the main job, offline, on a real video
 	$(BIN)/keyscore demo
@@ -28,6 +28,9 @@ test-newest:  ## all tests without the lock; names the packages whose newer vers
 
 test-versions:  ## the integration tests with transformers 4.57.6, 5.0.0 and the newest
 	PYTHON=$(PYTHON) tests/versions.sh
+
+test-sglang: setup .venv-sglang  ## a real SGLang server, in an environment of its own (3 GB); not in the gate
+	KEYSCORE_REQUIRE=sglang $(BIN)/python -m pytest tests/integration/test_sglang.py
 
 test-ray: setup  ## the tests of Ray, on a cluster that they start on this machine
 	$(PIP) -e '.[ray]'
@@ -62,6 +65,14 @@ lock-vllm:  ## renew the lock of vLLM's environment
 		--override tests/support/vllm/overrides.txt --python-platform x86_64-manylinux_2_28 \
 		--upgrade --quiet --no-annotate --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock-vllm" --output-file tests/support/vllm/requirements.txt
+
+lock-sglang:  ## renew the lock of SGLang's environment
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check uv
+	.venv-lock/bin/uv pip compile tests/support/sglang/requirements.in --python-version 3.11 \
+		--python-platform x86_64-manylinux_2_28 --upgrade --quiet --no-annotate --no-emit-index-url \
+		--no-emit-find-links --custom-compile-command "make lock-sglang" \
+		--output-file tests/support/sglang/requirements.txt
 
 setup: $(VENV)/.test $(VENV)/ms-swift $(VENV)/llama-factory
 setup-demo: $(VENV)/.demo
@@ -98,6 +109,18 @@ $(VENV)/llama-factory: tests/support/llama_factory/requirements.txt | $(VENV)/.t
 	PIP_CONSTRAINT= .venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
 		--no-compile -r $<
 	.venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	touch $@
+
+# SGLang asks for one version of everything, and for CUDA: here are its wheel and what it imports on a
+# CPU, for Python 3.11 on x86_64.
+.venv-sglang: .venv-sglang/.ready
+.venv-sglang/.ready: tests/support/sglang/requirements.txt pyproject.toml
+	$(PYTHON) -m venv .venv-sglang
+	PIP_CONSTRAINT= .venv-sglang/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--no-compile -r $<
+	PIP_CONSTRAINT= .venv-sglang/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--no-compile sglang==0.5.23
+	.venv-sglang/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	touch $@
 
 clean:  ## what was installed and cached here

@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from evals.harness.versions import commit
-from evals.speed import clustering, dropping, gpu, processor, whole
+from evals.speed import clustering, dropping, gpu, processor, serving, whole
 from evals.speed.measure import cpu_model
 from evals.speed.plots import draw
 from evals.speed.results import Facts, Results
@@ -38,6 +38,7 @@ _PARTS: Mapping[str, Callable[[argparse.Namespace, Setting], Iterable[Table]]] =
     "scoring": lambda o, s: [dropping.table(o.scored, repeats=s.repeats, threads=s.threads)],
     "select": lambda o, s: whole.tables(o.clips, s),
     "growth": lambda o, s: whole.growth(o.growth_minutes, o.growth_height, s),
+    "serving": lambda o, s: [serving.table(o.clips[0], s)],
     "gpu": lambda o, s: [gpu.table(o.gpu_frames, repeats=s.repeats, threads=s.threads)],
     "processor": lambda o, s: [processor.table(o.processor, repeats=s.repeats)],
 }
