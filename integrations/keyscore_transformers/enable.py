@@ -27,6 +27,7 @@ def enable(
     decoder: str = "auto",
     device: str = "auto",
     limits: DownloadLimits | None = None,
+    index: str | bool | None = None,
 ) -> P:
     """Let this processor choose frames: ``processor.apply_chat_template(..., sampler="keyscore")``.
 
@@ -59,6 +60,8 @@ def enable(
         decoder: Decoder of files, as `keyscore_plugin.open_video` takes it.
         device: Device of the encoder: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
         limits: What a video at an ``http(s):`` URL may cost; None refuses URLs.
+        index: Folder in which looks at videos are kept for the next question, or True for the usual
+            one, as `keyscore_plugin.get_sampler` takes it.
 
     Returns:
         The same processor.
@@ -71,7 +74,7 @@ def enable(
     samplers = SamplerPool(
         captioner=_in_batches(captioner),
         encoder=encoder,
-        config=SamplerConfig.of(config),
+        config=SamplerConfig.of(config).with_index(index),
         decoder=decoder,
         device=device,
     )
