@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from evals.speed.indexed import MANY, SECOND
 from evals.speed.table import Cell, Line, Table
 from evals.speed.whole import CALLED
 
 Tables = Mapping[str, Table]
 
 _CLIP = "5 min, 720p"  # the clip of two goals
+_HOUR = "60 min, 720p"  # of two others
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,16 @@ def _gpu(tables: Tables) -> Iterator[float]:
         yield float(line["GPU ms"])
 
 
+def _further_question(tables: Tables) -> Iterator[float]:
+    for line in _lines(tables, "index", clip=_HOUR, what=SECOND):
+        yield float(line["s"])
+
+
+def _thousand_questions(tables: Tables) -> Iterator[float]:
+    for line in _lines(tables, "index", clip=_HOUR, what=MANY, questions=1000):
+        yield float(line["s"])
+
+
 _GOALS = (
     Goal(
         "STACFP against the scikit-learn loop, N = 3,600, k = 2..32: times faster",
@@ -135,6 +147,8 @@ _GOALS = (
         False,
         _memory,
     ),
+    Goal("a further question about an hour of 720p, indexed: s", 0.15, False, _further_question),
+    Goal("1,000 questions about it: s", 30, False, _thousand_questions),
     Goal(
         "an hour of STACFP (all k) and KeyScore on a GPU, decoded and encoded: ms", 100, False, _gpu
     ),

@@ -42,7 +42,8 @@ class ServerSettings:
     @classmethod
     def from_environment(cls) -> "ServerSettings":
         """The settings of ``KEYSCORE_ENCODER``, ``_DEVICE``, ``_DECODER``, ``_INDEX``,
-        ``_MAX_FRAMES`` and ``_DEFAULT`` (a JSON object). A variable that is not set keeps the default.
+        ``_MAX_FRAMES`` and ``_DEFAULT`` (a JSON object). A variable that is not set keeps the
+        default.
 
         Raises:
             InputError: A variable cannot be used.
