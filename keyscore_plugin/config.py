@@ -22,6 +22,7 @@ GridKind = Literal["fps", "keyframes", "refine"]
 Guide = Literal["given", "caption", "question", "both"]
 Policy = Literal["coverage", "top"]
 Pooling = Literal["mean", "text"]
+Split = Literal["none", "options", "parts"]
 
 _MAX_COLOURS = 2**16  # ours: with more bins than this a thumbnail has fewer pixels than bins
 
@@ -339,7 +340,12 @@ class SamplerConfig(Settings):
         judge: The frames that ``kframes`` shows a Video-LLM, and the length of its answer.
         guide: The text that scores: the ``"given"`` one (the caption if both are given, a generated
             caption if neither is), always the ``"caption"`` (given or generated), the
-            ``"question"``, or ``"both"`` (mean of the two total scores).
+            ``"question"``, or ``"both"``, joined as texts of unknown worth.
+        split: Parts of a text that score each on their own, joined as texts of unknown worth: the
+            ``"options"`` of a multiple-choice question; all ``"parts"`` that quotation marks and
+            conjunctions set apart; ``"none"``. Ours, measured on the tuning split of evals.needle:
+            parts hit both of two things for .95 of the queries with 8 frames (.66 as one text), but
+            cost one thing whose sentence has an "and" .08 within 1 s.
         index: Where looks at videos are kept, as `IndexConfig.given` takes it; None keeps nothing.
             It changes no selection.
 
@@ -355,6 +361,7 @@ class SamplerConfig(Settings):
     clips: ClipsConfig = field(default_factory=ClipsConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
     guide: Guide = "given"
+    split: Split = "options"
     index: IndexConfig | None = None
 
     def __post_init__(self) -> None:
@@ -364,6 +371,7 @@ class SamplerConfig(Settings):
             if not isinstance(value, stage):
                 object.__setattr__(self, name, stage.from_dict(value))
         require_one_of(self, "guide", Guide)
+        require_one_of(self, "split", Split)
 
     def to_dict(self) -> dict[str, Any]:
         """The settings that decide a selection, as plain JSON values: all but the index."""

@@ -19,8 +19,8 @@ FILL = "`keyscore index`: every frame of the grid"
 SECOND = "a further question"
 MANY = "further questions, in all"
 _RIVAL = (
-    "for comparison, as its README says: framesieve 0.2.0 answers a further question in 110 ms on a "
-    "CPU and keeps 11 MB an hour (SigLIP 2, 1 frame a second)"
+    "for comparison, as its README says: framesieve 0.2.0 answers a further question in 110 ms on "
+    "a CPU and keeps 11 MB an hour (SigLIP 2, 1 frame a second)"
 )
 
 

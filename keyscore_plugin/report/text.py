@@ -60,13 +60,15 @@ def chosen_scores(selection: Selection) -> Sequence[float | None]:
 
 
 def table(selection: Selection) -> str:
-    """List the chosen frames, one per line: index, time from the first frame, score."""
+    """List the chosen frames, one per line: index, time from the first frame, score, text."""
     selection = from_first_frame(selection)
-    lines = [f"{'index':>8}  {'time':>12}  {'score':>6}"]
+    places = selection.chosen_for
+    lines = [f"{'index':>8}  {'time':>12}  {'score':>6}" + ("  text" if places else "")]
     lines += [
         f"{index:>8}  {format_time(seconds):>12}  {'-' if score is None else f'{score:.3f}':>6}"
-        for index, seconds, score in zip(
-            selection.indices, selection.pts_seconds, chosen_scores(selection), strict=True
+        + (f"  {places[row] + 1:>4}" if places else "")
+        for row, (index, seconds, score) in enumerate(
+            zip(selection.indices, selection.pts_seconds, chosen_scores(selection), strict=True)
         )
     ]
     return "\n".join(lines)
@@ -111,6 +113,12 @@ def _looked_at(selection: Selection) -> str:
 
 def texts(selection: Selection) -> str:
     """List the texts that scored the frames, with their origin; empty if there are none."""
+    if selection.texts:
+        lines = [
+            f'{number:>2} {text.role} ({text.origin}): "{text.text}"'
+            for number, text in enumerate(selection.texts, start=1)
+        ]
+        return "\n".join([f"{len(selection.texts)} texts, joined by {selection.join}:", *lines])
     parts = []
     if selection.caption is not None:
         by = f" by {selection.caption.model}" if selection.caption.model else ""

@@ -10,7 +10,7 @@ from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.index.video_index import index_folder
 from keyscore_plugin.registries import load, names
-from keyscore_plugin.types import Selection
+from keyscore_plugin.types import Join, Selection, TextInput
 from keyscore_plugin.video.source import VideoInput
 
 
@@ -32,8 +32,9 @@ class Sampler(Protocol):
         *,
         num_frames: int | None = None,
         threshold: float | None = None,
-        caption: str | None = None,
-        question: str | None = None,
+        caption: TextInput | None = None,
+        question: TextInput | None = None,
+        join: Join = "all",
         fps: float | None = None,
     ) -> Selection:
         """Choose frames of a video.
@@ -47,8 +48,12 @@ class Sampler(Protocol):
                 finds clusters.
             threshold: Instead of a budget, the least total score (0 to 1) of a chosen frame; the
                 best frame is always chosen. Only for samplers that rank frames.
-            caption: A sentence about the video.
-            question: The question that the model will be asked about the video.
+            caption: A sentence about the video, or a list of sentences: each is scored on its own.
+            question: The question that the model will be asked about the video, or a list of them.
+            join: How a list of texts is joined. ``"all"`` shows the best moments of each text;
+                ``"any"`` does too, but fewer of a text that no frame stands out with; ``"then"``
+                shows moments of each text that follow each other in this order; ``"at_once"``
+                shows frames that all texts fit.
             fps: Pictures per second, if the video is a folder, a list or an array of pictures.
 
         Returns:
@@ -75,6 +80,14 @@ def require_sampler(sampler: object) -> None:
             "a sampler is a name ('uniform') or an object (get_sampler('uniform')), got "
             f"{shown(sampler)}"
         )
+
+
+def join_keyword(join: Join) -> dict[str, Any]:
+    """The keyword ``join`` of a sampler's call; none for ``"all"``.
+
+    A sampler of another package may not have the keyword, and most calls do not need it.
+    """
+    return {} if join == "all" else {"join": join}
 
 
 def refuse_threshold(sampler: Sampler) -> None:

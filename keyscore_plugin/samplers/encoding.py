@@ -1,6 +1,6 @@
 """Which frames of the grid are worth the encoder's time."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -9,8 +9,8 @@ from keyscore_plugin._runtime import progress
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.encoders.batching import BLOCK_FRAMES
 from keyscore_plugin.samplers.grid import ThumbnailStore, rebatch
-from keyscore_plugin.samplers.query import mean_cosine
-from keyscore_plugin.types import Candidates, Embeddings, Frames, TextEmbedding
+from keyscore_plugin.samplers.query import Query, cosines_with
+from keyscore_plugin.types import Candidates, Embeddings, Frames
 
 
 def encode_in_blocks(
@@ -67,7 +67,7 @@ def join_embeddings(parts: list[Embeddings]) -> Embeddings:
 def encode_candidates_first(
     grid: ThumbnailStore,
     candidates: Candidates,
-    texts: Sequence[TextEmbedding],
+    query: Query,
     encoder: Encoder,
     *,
     n_encoded: int,
@@ -77,7 +77,7 @@ def encode_candidates_first(
     Args:
         grid: ``n_grid`` thumbnails.
         candidates: The representatives, and the cluster of every frame of the grid.
-        texts: The texts that score.
+        query: The texts that score.
         encoder: The encoder.
         n_encoded: Frames to embed; all of the grid if it has no more.
 
@@ -88,7 +88,7 @@ def encode_candidates_first(
         everything = torch.arange(len(grid))
         return everything, encode_rows(grid, everything, encoder)
     first = encode_rows(grid, candidates.rows, encoder)
-    cosines = mean_cosine(first, texts).cpu()
+    cosines = cosines_with(first, query)[0]
     rows = rows_worth_encoding(candidates, cosines, n_more=n_encoded - len(candidates))
     if not len(rows):
         return candidates.rows, first

@@ -33,12 +33,21 @@ from keyscore_plugin.samplers.grid import (
     ThumbnailStore,
     prefetch,
 )
+from keyscore_plugin.samplers.parts import parts_of
 from keyscore_plugin.samplers.query import (
     DEFAULT_NUM_FRAMES,
     Query,
     SelectionRequest,
 )
-from keyscore_plugin.types import Candidates, Caption, Clips, Embeddings, Frames
+from keyscore_plugin.types import (
+    Candidates,
+    Caption,
+    Clips,
+    Embeddings,
+    Frames,
+    QueryText,
+    one_text,
+)
 from keyscore_plugin.types.spacing import uniform_indices
 from keyscore_plugin.video.grid import grid_indices
 from keyscore_plugin.video.source import VideoSource
@@ -84,16 +93,18 @@ class Run:
         """Check that a text scores the frames, or can be made, before anything is decoded.
 
         Raises:
-            InputError: A text is wanted, the caller gave none, and there is no captioner.
+            InputError: A text is wanted, the caller gave none, and there is no captioner; or the
+                texts are too few for their join.
         """
         with stage("caption"):
             captioner = self.get_captioner()
         wants_caption, _ = self.request.texts(self.config.guide)
-        if wants_caption and self.request.caption is None and captioner is None:
+        if wants_caption and not self.request.captions and captioner is None:
             raise InputError(
                 "no text to score the frames with; give a caption, give a question, "
                 "or name a captioner (captioner='labels' needs no download)"
             )
+        self.request.require_texts_to_join(self.config.guide)
 
     @contextmanager
     def read_grid(
@@ -333,7 +344,7 @@ class Run:
         n_encoded = max(n_most, self.request.at_least)
         with stage("encode"):
             return encode_candidates_first(
-                grid, candidates, query.embeddings, self.encoder, n_encoded=n_encoded
+                grid, candidates, query, self.encoder, n_encoded=n_encoded
             )
 
     def query(self, grid: ThumbnailStore, rows: Tensor | None = None) -> Query:
@@ -356,15 +367,32 @@ class Run:
 
         self.require_text()
         wants_caption, wants_question = self.request.texts(self.config.guide)
-        question = self.request.question if wants_question else None
+        captions = self.request.captions if wants_caption else ()
+        questions = self.request.questions if wants_question else ()
         caption = None
         with stage("caption"):
             captioner = self.get_captioner()
-            if wants_caption and self.request.caption is not None:
-                caption = Caption(self.request.caption, origin="given")
+            if captions:
+                caption = Caption("\n".join(captions), origin="given")
             elif wants_caption and captioner is not None:
                 caption = captioner.caption(described())
+                captions = (caption.text,)
+        join, question = self.request.join, one_text(questions)
+        if join == "all" and max(len(captions), len(questions)) == 1:  # a text that may have parts
+            captions, questions = (
+                tuple(part for text in texts for part in parts_of(text, self.config.split))
+                for texts in (captions, questions)
+            )
+            join = "any"
+        texts = (
+            *(QueryText(text, "caption", caption.origin) for text in captions if caption),
+            *(QueryText(text, "question") for text in questions),
+        )
         with stage("encode"):
-            texts = [caption.text if caption else None, question]
-            encoded = (self.encoder.encode_text(text) for text in texts if text is not None)
-            return Query(caption, question, tuple(encoded))
+            return Query(
+                caption,
+                question,
+                tuple(self.encoder.encode_text(text.text) for text in texts),
+                texts if len(texts) > 1 else (),
+                join,
+            )

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.index.video_index import recalled_frames
-from keyscore_plugin.samplers.base import Sampler
-from keyscore_plugin.types import Selection
+from keyscore_plugin.samplers.base import Sampler, join_keyword
+from keyscore_plugin.types import Join, Selection, TextInput
 from keyscore_plugin.video.source import VideoInput, open_video
 from keyscore_plugin.video.trim import TrimmedVideo, check_part
 
@@ -52,8 +52,9 @@ class _PartSampler:
         *,
         num_frames: int | None = None,
         threshold: float | None = None,
-        caption: str | None = None,
-        question: str | None = None,
+        caption: TextInput | None = None,
+        question: TextInput | None = None,
+        join: Join = "all",
         fps: float | None = None,
     ) -> Selection:
         start = time.perf_counter()
@@ -74,6 +75,7 @@ class _PartSampler:
                 threshold=threshold,
                 caption=caption,
                 question=question,
+                **join_keyword(join),
             )
         seconds = dict(selection.seconds)
         for stage in ("decode", "total"):

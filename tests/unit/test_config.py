@@ -97,6 +97,7 @@ NAN, INF = math.nan, math.inf
         (JudgeConfig, {"short_side": 15}),
         (JudgeConfig, {"max_new_tokens": 0}),
         (SamplerConfig, {"guide": "answer"}),
+        (SamplerConfig, {"split": "all"}),
     ],
 )
 def test_a_value_out_of_range_is_one_line_that_names_it(
@@ -138,7 +139,7 @@ def test_what_is_absent_keeps_its_default() -> None:
         (
             {"scores": {}},
             r"SamplerConfig: unknown setting 'scores' \(did you mean 'score'\?\); the settings "
-            "are: grid, proposal, encode, score, select, clips, judge, guide, index$",
+            "are: grid, proposal, encode, score, select, clips, judge, guide, split, index$",
         ),
         ({"sample_fps": 4}, r"unknown setting 'sample_fps' \(did you mean 'grid.sample_fps'\?\)"),
         (
