@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -38,9 +39,9 @@ def table(minutes: float, height: int, n_questions: int, setting: Setting) -> Ta
     with TemporaryDirectory(dir=setting.folder) as folder:
         plain, indexed = (_sampler(setting, index) for index in (None, IndexConfig(folder)))
         plain.encoder.encode_text("loads what the first text loads")
-        first = _seconds(lambda: _ask(plain, video, 0))
-        fill = _seconds(lambda: indexed.fill_index(video))
-        further = [_seconds(lambda n=n: _ask(indexed, video, n)) for n in range(n_questions)]
+        first = _seconds(partial(_ask, plain, video, 0))
+        fill = _seconds(partial(indexed.fill_index, video))
+        further = [_seconds(partial(_ask, indexed, video, n)) for n in range(n_questions)]
         n_bytes = sum(file.stat().st_size for file in Path(folder).rglob("*.safetensors"))
     seconds = {FIRST: first, FILL: fill, SECOND: median(further), MANY: sum(further)}
     clip = f"{minutes:g} min, {height}p"
