@@ -11,9 +11,11 @@ import pytest
 
 from keyscore_plugin import Sampler, Selection, get_sampler, list_samplers, sample_video
 from keyscore_plugin.config import SamplerConfig
+from keyscore_plugin.hosts import QUERY_RULES, Fold, HostProfile, HostRequest, SamplerPool, choose
 from keyscore_plugin.samplers.template import SamplerTemplate
 from keyscore_plugin.samplers.within import within
 from keyscore_plugin.video.decoders.base import ScannedSource
+from keyscore_plugin.video.decoders.scan import Scan, scan
 from tests.support.colour_encoder import ColourEncoder
 from tests.support.tiny.encoders import save_clip
 
@@ -46,6 +48,20 @@ def counted_decodes() -> Iterator[list[int]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ScannedSource, "_thumbnails", counting)
         yield asked
+
+
+@contextmanager
+def counted_scans() -> Iterator[list[str]]:
+    """The files that are scanned inside the block."""
+    scanned: list[str] = []
+
+    def counting(path: str, number: int | None = None) -> Scan:
+        scanned.append(path)
+        return scan(path, number)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("keyscore_plugin.video.decoders.base.scan", counting)
+        yield scanned
 
 
 def told(selection: Selection) -> dict[str, Any]:
@@ -154,3 +170,20 @@ def test_a_filled_index_answers_every_first_question(encoder: str, tmp_path: Pat
             for text in TEXTS:
                 filling(sample_video("bikes"), num_frames=3, question=text)
         assert decoded == []
+
+
+def test_a_host_opens_and_answers_from_the_index(encoder: str, tmp_path: Path) -> None:
+    host = HostProfile(rule=QUERY_RULES["transformers"], allowed_by="", give_text="")
+    asked = HostRequest(
+        video=str(sample_video("bikes")), sampler="keyscore", num_frames=3, question=TEXTS[0]
+    )
+    chosen = []
+    for index in (None, tmp_path, tmp_path):
+        config = SamplerConfig.of(CONFIG).with_index(index)
+        pool = SamplerPool(encoder=encoder, config=config, device="cpu")
+        fold = Fold(frames_per_patch=1, spacing_seconds=0.5)
+        with counted_decodes() as decoded, counted_scans() as scanned:
+            chosen.append(choose(asked, host=host, samplers=pool, fold=fold))
+    assert decoded == scanned == []
+    assert told(chosen[0].selection) == told(chosen[1].selection) == told(chosen[2].selection)
+    assert chosen[0].pixels.equal(chosen[2].pixels)
