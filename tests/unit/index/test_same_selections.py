@@ -184,6 +184,6 @@ def test_a_host_opens_and_answers_from_the_index(encoder: str, tmp_path: Path) -
         fold = Fold(frames_per_patch=1, spacing_seconds=0.5)
         with counted_decodes() as decoded, counted_scans() as scanned:
             chosen.append(choose(asked, host=host, samplers=pool, fold=fold))
-    assert decoded == scanned == []
+    assert (decoded, scanned) == ([], [])
     assert told(chosen[0].selection) == told(chosen[1].selection) == told(chosen[2].selection)
     assert chosen[0].pixels.equal(chosen[2].pixels)
