@@ -39,7 +39,8 @@ test-ray: setup  ## the tests of Ray, on a cluster that they start on this machi
 fuzz: setup  ## 1,000 damaged files a decoder, all containers, 50 kills a test; KEYSCORE_FUZZ_SEED=1000 for the next
 	KEYSCORE_FUZZ_FILES=1000 KEYSCORE_FUZZ_KILLS=50 $(BIN)/python -m pytest -s tests/fuzz \
 		tests/contract/test_containers.py tests/integration/test_vllm_render.py \
-		tests/integration/test_shared_outputs.py tests/integration/test_batch_workers.py
+		tests/integration/test_shared_outputs.py tests/integration/test_batch_workers.py \
+		tests/unit/index/test_folder.py
 
 lint: setup  ## what CI checks besides the tests
 	$(BIN)/ruff check .

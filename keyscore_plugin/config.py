@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from keyscore_plugin._runtime.settings import (
@@ -308,15 +308,15 @@ class IndexConfig(Settings):
         """The index that a caller asks for.
 
         Args:
-            index: The settings, or a dict of them; a folder; True for the usual folder; None or
-                False for no index.
+            index: The settings, or a dict of them; a folder; True or ``"auto"`` for the usual one;
+                None or False for no index.
 
         Raises:
             InputError: The value is none of these.
         """
         if index is None or index is False:
             return None
-        if index is True:
+        if index is True or index == "auto":
             return cls()
         if isinstance(index, (str, os.PathLike)):
             return cls(folder=os.fspath(index))
@@ -380,6 +380,14 @@ class SamplerConfig(Settings):
         del values["index"]
         values["proposal"]["bins"] = list(self.proposal.bins)
         return values
+
+    def with_index(self, index: Any) -> "SamplerConfig":
+        """These settings with another index, as `IndexConfig.given` takes it; None keeps theirs.
+
+        Raises:
+            InputError: The value is no index.
+        """
+        return self if index is None else replace(self, index=index)
 
     @classmethod
     def names(cls) -> list[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from evals.speed.indexed import MANY, SECOND
 from evals.speed.serving import AGAIN
 from evals.speed.table import Cell, Line, Table
 from evals.speed.whole import CALLED
@@ -10,6 +11,7 @@ from evals.speed.whole import CALLED
 Tables = Mapping[str, Table]
 
 _CLIP = "5 min, 720p"  # the clip of two goals
+_HOUR = "60 min, 720p"  # of two others
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,16 @@ def _asked_again(tables: Tables) -> Iterator[float]:
         yield float(line["beyond ms"])
 
 
+def _further_question(tables: Tables) -> Iterator[float]:
+    for line in _lines(tables, "index", clip=_HOUR, what=SECOND):
+        yield float(line["s"])
+
+
+def _thousand_questions(tables: Tables) -> Iterator[float]:
+    for line in _lines(tables, "index", clip=_HOUR, what=MANY, questions=1000):
+        yield float(line["s"])
+
+
 _GOALS = (
     Goal(
         "STACFP against the scikit-learn loop, N = 3,600, k = 2..32: times faster",
@@ -148,6 +160,8 @@ _GOALS = (
         False,
         _memory,
     ),
+    Goal("a further question about an hour of 720p, indexed: s", 0.15, False, _further_question),
+    Goal("1,000 questions about it: s", 30, False, _thousand_questions),
     Goal(
         "`keyscore proxy`, a video and a question that it knows: ms more than to forward",
         20,

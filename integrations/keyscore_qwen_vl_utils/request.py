@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from keyscore_plugin import Captioner, Encoder
+from keyscore_plugin import Captioner, Encoder, SamplerConfig
 from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.hosts import (
     QUERY_RULES,
@@ -24,7 +24,7 @@ HOST = HostProfile(
     give_times="put 'sample_fps', its frames per second, into the video's element, or give the "
     "path of the video",
 )
-_MAKING = ("guide", "encoder", "captioner", "device")
+_MAKING = ("guide", "encoder", "captioner", "device", "index")
 _SAMPLERS_KEPT = 8  # ours: enough for a comparison; each may hold an encoder
 
 
@@ -132,9 +132,11 @@ def _pool(
     encoder: str | Encoder = "auto",
     captioner: str | Captioner | None = None,
     device: str = "auto",
+    index: str | bool | None = None,
 ) -> SamplerPool:
     """A pool for one sampler, so that the cache bounds the number of samplers."""
-    return SamplerPool(encoder=encoder, captioner=captioner, device=device)
+    config = SamplerConfig().with_index(index)
+    return SamplerPool(encoder=encoder, captioner=captioner, config=config, device=device)
 
 
 def forget_samplers() -> None:

@@ -27,6 +27,7 @@ def enable(
     decoder: str = "auto",
     device: str = "auto",
     limits: DownloadLimits | None = None,
+    index: str | bool | None = None,
     times: GivenTimes | None = None,
 ) -> P:
     """Let this processor choose frames: ``processor.apply_chat_template(..., sampler="keyscore")``.
@@ -60,6 +61,8 @@ def enable(
         decoder: Decoder of files, as `keyscore_plugin.open_video` takes it.
         device: Device of the encoder: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
         limits: What a video at an ``http(s):`` URL may cost; None refuses URLs.
+        index: Folder in which looks at videos are kept for the next question, or True for the usual
+            one, as `keyscore_plugin.get_sampler` takes it.
         times: How the model gets the times of frames, for a family that is not in the table:
             ``"metadata"`` if its processor computes them from ``video_metadata``, ``"none"`` if it
             gets none. A model that computes times in another way gets wrong ones.
@@ -76,7 +79,7 @@ def enable(
     samplers = SamplerPool(
         captioner=_in_batches(captioner),
         encoder=encoder,
-        config=SamplerConfig.of(config),
+        config=SamplerConfig.of(config).with_index(index),
         decoder=decoder,
         device=device,
     )

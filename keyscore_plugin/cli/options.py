@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
@@ -78,6 +78,12 @@ def add_choice_options(parser: argparse.ArgumentParser) -> None:
         help=f"decoder: {', '.join(decoders)} (default: auto, which is {AUTO_DECODER})",
     )
     add_settings_options(parser)
+    parser.add_argument(
+        "--index",
+        metavar="DIR",
+        help="folder in which looks at videos are kept for the next question; auto is the one in "
+        "the user's cache",
+    )
     parser.add_argument(
         "--device",
         default="auto",
@@ -233,7 +239,8 @@ def make_config(args: argparse.Namespace) -> SamplerConfig:
     Raises:
         InputError: A setting is unknown, or a value is out of range.
     """
-    values = SamplerConfig.of(args.config).to_dict()
+    config = SamplerConfig.of(args.config)
+    values = {**config.to_dict(), "index": config.index}
     named = [("grid.kind", args.grid), ("guide", args.guide), ("clips.mode", args.clip_mode)]
     for name, value in [*args.set, *(one for one in named if one[1] is not None)]:
         stage, _, field = name.rpartition(".")
@@ -242,14 +249,14 @@ def make_config(args: argparse.Namespace) -> SamplerConfig:
             values[stage] = {**(inner if isinstance(inner, dict) else {}), field: value}
         else:
             values[field] = value
-    return SamplerConfig.from_dict(values)
+    return SamplerConfig.from_dict(values).with_index(args.index)
 
 
-def _settings_file(name: str) -> Mapping[str, Any]:
+def _settings_file(name: str) -> SamplerConfig:
     """Read the settings of a JSON file, once for all workers (an argparse type)."""
     try:
         values = json.loads(Path(name).read_text(encoding="utf-8-sig"))
-        return SamplerConfig.from_dict(values).to_dict()
+        return SamplerConfig.from_dict(values)
     except OSError as error:
         raise argparse.ArgumentTypeError(
             f"cannot read {name}: {error.strerror or error}; give a JSON file of settings"

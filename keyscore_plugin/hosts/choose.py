@@ -97,7 +97,7 @@ def choose(
         CacheError: The folder of the cache cannot be used.
     """
     sampler, texts = samplers.resolve(request, host)
-    with open_part(request, host) as part:
+    with open_part(request, host, index=samplers.config.index) as part:
         tokens = request.token_budget if budget is None else budget(part)
         n_keyframes = request.num_frames
         if tokens is not None:

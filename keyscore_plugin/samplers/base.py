@@ -2,11 +2,10 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
 from keyscore_plugin.captioners.base import Captioner
-from keyscore_plugin.config import IndexConfig, SamplerConfig
+from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.index.video_index import index_folder
@@ -153,9 +152,7 @@ def get_sampler(
         CacheError: The folder of the index is a file.
         MissingDependencyError: The sampler needs a package that is not installed.
     """
-    config = SamplerConfig.of(config)
-    if index is not None:
-        config = replace(config, index=IndexConfig.given(index))
+    config = SamplerConfig.of(config).with_index(index)
     if config.index is not None:
         index_folder(config.index)  # refused here, not at the first video
     sampler: Sampler = load("sampler", name)(

@@ -47,6 +47,9 @@ class ClipsSampler(SamplerTemplate):
     name = "clips"
     needs_text = True
 
+    def _fill(self, run: Run) -> None:
+        run.fill(run.as_encoded(coarse_grid(run).grid))
+
     def _choose(self, run: Run) -> Choice:
         run.require_text()
         self._require_captioner(run)

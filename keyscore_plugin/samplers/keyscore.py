@@ -35,6 +35,9 @@ class KeyScoreSampler(SamplerTemplate):
     needs_text = True
     ranks = True
 
+    def _fill(self, run: Run) -> None:
+        run.fill(run.as_encoded(coarse_grid(run).grid))
+
     def _choose(self, run: Run) -> Choice:
         run.require_text()
         coarse = coarse_grid(run)

@@ -222,6 +222,13 @@ class Run:
             store.kept.add_vectors(torch.arange(len(store)), frames.vectors)
         return store, frames
 
+    def fill(self, grid: GridConfig) -> None:
+        """Look at a grid, embed every frame of it and propose candidates, for the index alone."""
+        frames, histograms = self.look_with_histograms(grid)
+        self.propose(frames, histograms)
+        with stage("encode"):
+            encode_rows(frames, torch.arange(len(frames)), self.encoder)
+
     def _colours(self, n_most: int) -> HistogramBuffer:
         return HistogramBuffer(n_most, self.config.proposal.bins)
 

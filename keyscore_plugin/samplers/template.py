@@ -17,7 +17,7 @@ from keyscore_plugin.captioners.registry import load_captioner
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.encoders.base import Encoder
-from keyscore_plugin.errors import MemoryEndedError
+from keyscore_plugin.errors import InputError, MemoryEndedError
 from keyscore_plugin.index.video_index import VideoIndex, index_folder, recalled_frames
 from keyscore_plugin.samplers.base import Sampler, refuse_threshold
 from keyscore_plugin.samplers.query import DEFAULT_NUM_FRAMES, Query, SelectionRequest
@@ -266,6 +266,42 @@ class SamplerTemplate(Sampler, ABC):
                 index.write()
                 choice = replace(choice, notes=(*choice.notes, *index.notes))
             return self._selection(source, request, choice, stopwatch.seconds())
+
+    def fill_index(self, video: VideoInput) -> tuple[str, ...]:
+        """Look at a video as a call does, embed every frame of the grid, and keep it all.
+
+        A call embeds only the frames that it needs; after this, no call by the same settings
+        decodes or embeds a frame, but for the second look of the grid ``"refine"``.
+
+        Args:
+            video: Anything that `open_video` takes and that has a file.
+
+        Returns:
+            Notes, such as why nothing could be kept.
+
+        Raises:
+            VideoError: The video cannot be read.
+            InputError: The sampler has no index, or looks at no frames that one keeps.
+        """
+        with ExitStack() as stack:
+            with recalled_frames(video, self.config.index):
+                source = open_video(video, decoder=self.decoder)
+            if source is not video:
+                stack.enter_context(source)
+            index = self._index_of(source)
+            if index is None:
+                raise InputError(f"{self.name} was made without an index; make it with index=True")
+            with one_memory_error(self.name, source.path):
+                self._fill(self.run_on(source, SelectionRequest(), index))
+            index.write()
+            return (*source.notes, *index.notes)
+
+    def _fill(self, run: Run) -> None:
+        """Look at the open video of a run for the index alone."""
+        raise InputError(
+            f"{self.name} looks at no frames that an index keeps; give keyscore, clips, stacfp or "
+            "a sampler that compares every frame with the text, such as topk"
+        )
 
     def run_on(
         self, source: VideoSource, request: SelectionRequest, index: VideoIndex | None = None

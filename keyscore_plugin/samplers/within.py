@@ -4,6 +4,8 @@ import time
 from contextlib import ExitStack
 from dataclasses import replace
 
+from keyscore_plugin.config import SamplerConfig
+from keyscore_plugin.index.video_index import recalled_frames
 from keyscore_plugin.samplers.base import Sampler, join_keyword
 from keyscore_plugin.types import Join, Selection, TextInput
 from keyscore_plugin.video.source import VideoInput, open_video
@@ -57,7 +59,12 @@ class _PartSampler:
     ) -> Selection:
         start = time.perf_counter()
         with ExitStack() as stack:
-            source = open_video(video, decoder=getattr(self._sampler, "decoder", "auto"), fps=fps)
+            config = getattr(self._sampler, "config", None)
+            index = config.index if isinstance(config, SamplerConfig) else None
+            with recalled_frames(video, index):
+                source = open_video(
+                    video, decoder=getattr(self._sampler, "decoder", "auto"), fps=fps
+                )
             if source is not video:
                 stack.enter_context(source)
             part = TrimmedVideo.between(source, *self._bounds)
