@@ -8,7 +8,8 @@ from keyscore_plugin.samplers.query import Query, score_texts
 from keyscore_plugin.samplers.refine import Refined, coarse_grid, refine_grid
 from keyscore_plugin.samplers.run import Run
 from keyscore_plugin.samplers.template import Choice, SamplerTemplate, scored_choice
-from keyscore_plugin.types import Candidates, FrameScores
+from keyscore_plugin.types import Candidates, FrameScores, one_text
+from keyscore_plugin.types.spacing import uniform_indices
 
 
 class KeyScoreSampler(SamplerTemplate):
@@ -20,6 +21,9 @@ class KeyScoreSampler(SamplerTemplate):
     caption or the question of the call, or a caption that the captioner writes from the candidates.
     Exactly the budget is chosen, by score and by coverage of the video; `SelectConfig.policy`
     ``"top"`` is the paper's plain ranking. Memory does not grow with the video's resolution.
+
+    A question about the video as a whole ("How does it end?") gets even frames, unless
+    `SamplerConfig.route` is off.
 
     The `Selection` of a call holds the candidates, the scores of every embedded frame and the time
     of each stage. The same video, text, settings and device give the same frames, bit for bit.
@@ -37,6 +41,8 @@ class KeyScoreSampler(SamplerTemplate):
 
     def _choose(self, run: Run) -> Choice:
         run.require_text()
+        if run.asks_about_the_whole:  # ours
+            return _even_choice(run)
         coarse = coarse_grid(run)
         grid, histograms = run.look_with_histograms(run.as_encoded(coarse.grid))  # lines 1-3
         candidates = run.propose(grid, histograms)  # Algorithm 1, lines 4-12
@@ -58,6 +64,23 @@ class KeyScoreSampler(SamplerTemplate):
                 config=self.config.select,
             ).cpu()
         return _choice(run, query, looked, candidates, clusters, scores, by_text, chosen)
+
+
+def _even_choice(run: Run) -> Choice:
+    """Even frames, those of the sampler ``uniform``; nothing is decoded and embedded for them."""
+    with stage("select"):
+        times, duration_seconds = run.source.pts_seconds(), run.source.duration_seconds
+        n = run.request.at_least
+        indices = uniform_indices(times, n, duration_seconds=duration_seconds)
+    return Choice(
+        indices=indices,
+        pts_seconds=times[indices],
+        query=Query(question=one_text(run.request.questions)),
+        notes=(
+            "the question is about the video as a whole, so the frames are spread evenly; "
+            "SamplerConfig(route=False) scores them with it instead",
+        ),
+    )
 
 
 def _choice(

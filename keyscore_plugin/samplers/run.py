@@ -33,6 +33,7 @@ from keyscore_plugin.samplers.query import (
     Query,
     SelectionRequest,
 )
+from keyscore_plugin.samplers.routing import is_about_the_whole
 from keyscore_plugin.types import (
     Candidates,
     Caption,
@@ -97,6 +98,17 @@ class Run:
                 "or name a captioner (captioner='labels' needs no download)"
             )
         self.request.require_texts_to_join(self.config.guide)
+
+    @property
+    def asks_about_the_whole(self) -> bool:
+        """Whether the text that scores is one question about the video as a whole.
+
+        A threshold needs scores, so a call with one is never about the whole.
+        """
+        wants_caption, wants_question = self.request.texts(self.config.guide)
+        is_one = wants_question and not wants_caption and len(self.request.questions) == 1
+        may_route = self.config.route and self.request.threshold is None
+        return may_route and is_one and is_about_the_whole(self.request.questions[0])
 
     @contextmanager
     def read_grid(
