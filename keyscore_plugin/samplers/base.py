@@ -1,12 +1,15 @@
 """The call that every sampler has, and samplers by name."""
 
+import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
 from keyscore_plugin.captioners.base import Captioner
-from keyscore_plugin.config import SamplerConfig
+from keyscore_plugin.config import IndexConfig, SamplerConfig
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import InputError, shown
+from keyscore_plugin.index.video_index import index_folder
 from keyscore_plugin.registries import load, names
 from keyscore_plugin.types import Join, Selection, TextInput
 from keyscore_plugin.video.source import VideoInput
@@ -121,6 +124,7 @@ def get_sampler(
     captioner: str | Captioner | None = None,
     decoder: str = "auto",
     device: str = "auto",
+    index: str | os.PathLike[str] | bool | None = None,
 ) -> Sampler:
     """Make a sampler by name.
 
@@ -136,6 +140,9 @@ def get_sampler(
             of calls without a text; None writes none. ``"kframes"`` asks it for clips instead.
         decoder: Name of the decoder, as `open_video` takes it.
         device: Device of models and tensors: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"`` ...
+        index: Folder in which looks at videos are kept, so that the next question about a video
+            decodes and embeds nothing that is there; True for the usual folder (`IndexConfig`). It
+            changes no selection. None keeps the index of ``config``, which has none by default.
 
     Returns:
         The sampler; its models are not loaded yet.
@@ -143,8 +150,14 @@ def get_sampler(
     Raises:
         InputError: The name is unknown, a setting is unknown or out of range, or the device does
             not exist.
+        CacheError: The folder of the index is a file.
         MissingDependencyError: The sampler needs a package that is not installed.
     """
+    config = SamplerConfig.of(config)
+    if index is not None:
+        config = replace(config, index=IndexConfig.given(index))
+    if config.index is not None:
+        index_folder(config.index)  # refused here, not at the first video
     sampler: Sampler = load("sampler", name)(
         config, encoder=encoder, captioner=captioner, decoder=decoder, device=device
     )

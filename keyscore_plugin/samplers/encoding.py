@@ -36,7 +36,17 @@ def encode_in_blocks(
 
 
 def encode_rows(grid: ThumbnailStore, rows: Tensor, encoder: Encoder) -> Embeddings:
-    """Embed ``(n,)`` rising rows of a grid."""
+    """Embed ``(n,)`` rising rows of a grid, but for those whose vectors the index holds."""
+    kept = grid.kept
+    if kept is None:
+        return _encode_rows(grid, rows, encoder)
+    missing = kept.look.without_vector(rows)
+    if len(missing):
+        kept.add_vectors(missing, _encode_rows(grid, missing, encoder).vectors)
+    return kept.embeddings(rows, encoder)
+
+
+def _encode_rows(grid: ThumbnailStore, rows: Tensor, encoder: Encoder) -> Embeddings:
     blocks = (grid[some] for some in torch.split(rows, BLOCK_FRAMES))
     return join_embeddings(encode_in_blocks(blocks, encoder, n_most=len(rows)))
 

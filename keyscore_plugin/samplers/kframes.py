@@ -113,8 +113,8 @@ class KFramesSampler(ClipsSampler):
         # The same clips for every budget, which must not make the grid denser.
         run = replace(run, config=undivided, request=replace(run.request, num_frames=None))
         grid = coarse_grid(run).grid
-        looked_at = run.histograms(grid)
-        return run.scenes(looked_at, looked_at.histograms, kind=grid.kind), len(looked_at)
+        looked_at, histograms = run.histograms(grid)
+        return run.scenes(looked_at, histograms, kind=grid.kind), len(looked_at)
 
 
 def judge_of(fallback: str) -> str | None:

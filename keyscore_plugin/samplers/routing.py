@@ -14,11 +14,11 @@ a an the this that these those it its they them their he him his she her hers yo
 me my one ones someone something anything everything is are was were be been being am do does did
 done doing has have had having will would can could should may might must what which who whom whose
 when where why how many much long often and or but if then than so as of in on at by for from to
-into onto with without within about over under between among during through after before while
-until since there here not no nor any all some each every both few more most less least other
-another these according same different various several please tell give write list name state say
-explain describe describes described answer question option options following correct best true false statement
-statements choose pick select identify mention mentioned think know see seen cant dont
+into onto with without within about over under between among during through after before while until
+since there here not no nor any all some each every both few more most less least other another
+these according same different various several please tell give write list name state say explain
+describe describes described answer question option options following correct best true false
+statement statements choose pick select identify mention mentioned think know see seen cant dont
 many first second third last next following up out
 """
 # Words about a video as a whole.
@@ -32,10 +32,10 @@ message messages purpose goal aim point idea title titles headline genre categor
 mood tone atmosphere order sequence chronological chronology event events happen happens happened
 happening take takes took place occur occurs occurred course time times change changes changed
 develop develops developed development progress progresses unfold unfolds learn learned learnt
-lesson takeaway takeaways intended audience narrator author creator shown show shows showing depicted
-depict depicts presented present presents content contents duration length detail details detailed
-main mainly major primary primarily key overall whole entire entirely throughout general generally
-complete full total short brief briefly sentence sentences word words paragraph
+lesson takeaway takeaways intended audience narrator author creator shown show shows showing
+depicted depict depicts presented present presents content contents duration length detail details
+detailed main mainly major primary primarily key overall whole entire entirely throughout general
+generally complete full total short brief briefly sentence sentences word words paragraph
 """
 # Those of them by which a multiple-choice question is about the whole, whatever its options name.
 _GLOBAL = """

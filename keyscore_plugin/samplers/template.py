@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import MemoryEndedError
+from keyscore_plugin.index.video_index import VideoIndex, index_folder, recalled_frames
 from keyscore_plugin.samplers.base import Sampler, refuse_threshold
 from keyscore_plugin.samplers.query import DEFAULT_NUM_FRAMES, Query, SelectionRequest
 from keyscore_plugin.samplers.refine import Refined
@@ -251,15 +252,21 @@ class SamplerTemplate(Sampler, ABC):
             join=join,
         )
         with counting() as stopwatch, ExitStack() as stack:
-            with stage("decode"):
+            with stage("decode"), recalled_frames(video, self.config.index):
                 source = open_video(video, decoder=self.decoder, fps=fps)
             if source is not video:
                 stack.enter_context(source)
+            index = self._index_of(source)
             with one_memory_error(self.name, source.path):
-                choice = self._choose(self.run_on(source, request))
+                choice = self._choose(self.run_on(source, request, index))
+            if index is not None:
+                index.write()
+                choice = replace(choice, notes=(*choice.notes, *index.notes))
             return self._selection(source, request, choice, stopwatch.seconds())
 
-    def run_on(self, source: VideoSource, request: SelectionRequest) -> Run:
+    def run_on(
+        self, source: VideoSource, request: SelectionRequest, index: VideoIndex | None = None
+    ) -> Run:
         """The context of one call on an open video."""
         return Run(
             source,
@@ -268,7 +275,12 @@ class SamplerTemplate(Sampler, ABC):
             self.tensor_device,
             get_encoder=lambda: self.encoder,
             get_captioner=lambda: self.captioner,
+            index=index,
         )
+
+    def _index_of(self, source: VideoSource) -> VideoIndex | None:
+        index = self.config.index
+        return None if index is None else VideoIndex(index_folder(index), source)
 
     def _selection(
         self,

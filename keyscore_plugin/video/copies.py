@@ -93,10 +93,14 @@ class CopiedVideo(ForwardedVideo):
     Args:
         source: Video in the copy.
         copy: The copy.
+
+    Attributes:
+        whole: Video in the copy.
     """
 
     def __init__(self, source: VideoSource, copy: Copy) -> None:
         super().__init__(source)
+        self.whole = source
         self._copy = copy
         self.facts = replace(source.facts, path=copy.name)
 

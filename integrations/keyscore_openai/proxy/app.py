@@ -11,7 +11,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from keyscore_openai.proxy.jobs import Jobs
 from keyscore_openai.proxy.logs import log
 from keyscore_openai.proxy.metrics import Metrics
 from keyscore_openai.proxy.refusals import refusal
@@ -19,6 +18,7 @@ from keyscore_openai.proxy.selecting import Selecting
 from keyscore_openai.proxy.settings import ProxySettings
 from keyscore_openai.proxy.upstream import Upstream, body_of
 from keyscore_serving import FrameChooser
+from keyscore_serving.jobs import Jobs
 from keyscore_serving.middleware import Receive, is_chat, read_body
 
 T = TypeVar("T")

@@ -4,8 +4,8 @@ import httpx
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from keyscore_openai.proxy.jobs import BusyError
 from keyscore_plugin.errors import InputError, KeyScoreError, VideoError
+from keyscore_serving.jobs import BusyError, LateError
 from keyscore_serving.middleware import BodyTooLargeError, error_body
 
 _CLOSED_REQUEST = 499  # nginx's status for a client that hung up; it is only logged
@@ -19,13 +19,8 @@ _ROWS: tuple[tuple[type[Exception], int, str | None], ...] = (
     (VideoError, 400, None),
     (KeyScoreError, 503, None),  # a model, the memory or a package of this server
     (BodyTooLargeError, 413, None),
-    (BusyError, 429, "too many videos wait for their frames; try again later"),
-    (
-        TimeoutError,
-        504,
-        "the frames were not chosen in time; give a shorter video, or ask the operator for more "
-        "seconds",
-    ),
+    (BusyError, 429, None),
+    (LateError, 504, None),
     (httpx.TimeoutException, 504, "the upstream server does not answer in time; try again later"),
     (httpx.HTTPError, 502, "the upstream server cannot be asked; try again later"),
     (httpx.InvalidURL, 400, "the path of the request is no part of a URL; percent-encode it"),

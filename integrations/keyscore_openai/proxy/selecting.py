@@ -5,12 +5,12 @@ import json
 from functools import partial
 from typing import Any
 
-from keyscore_openai.parts import fold_of, parts_of
-from keyscore_openai.proxy.cache import PartsCache
-from keyscore_openai.proxy.jobs import Jobs
+from keyscore_openai.parts import FrameParts, fold_of, parts_of
 from keyscore_openai.proxy.metrics import Metrics
 from keyscore_openai.proxy.settings import ProxySettings
 from keyscore_serving import FrameChooser, FrameRequest, rewrite, split_url
+from keyscore_serving.cache import MemoryCache
+from keyscore_serving.jobs import Jobs
 from keyscore_serving.rewriting import chat_of
 
 
@@ -31,7 +31,7 @@ class Selecting:
         self._chooser = chooser
         self._jobs = jobs
         self._metrics = metrics
-        self._cache = PartsCache(settings.cache_bytes)
+        self._cache = MemoryCache[FrameParts](settings.cache_bytes)
 
     async def forwardable(self, body: bytes) -> tuple[bytes, int]:
         """The body to forward, and the number of videos that frames were chosen of.
@@ -94,5 +94,6 @@ class Selecting:
         self._metrics.selected(request.sampler, chosen.selection.seconds)
         parts = parts_of(chosen, "images", self._settings.parts)
         if key is not None:
-            self._cache.put(key, parts)
+            size = sum(len(part.get("image_url", {}).get("url", "")) for part in parts.content)
+            self._cache.put(key, parts, n_bytes=size)
         return parts.content

@@ -95,8 +95,8 @@ def test_the_packages_own_call_follows_its_row(names: tuple[str, ...], guide: Gu
         wants_caption, wants_question = request.texts(guide)
     except InputError:
         with pytest.raises(InputError):
-            decided(OURS, names, True, guide)
+            decided(OURS, set(names), True, guide)
         return
-    scores = decided(OURS, names, True, guide).guide
+    scores = decided(OURS, set(names), True, guide).guide
     assert wants_caption == (scores in ("caption", "both"))
     assert wants_question == (scores in ("question", "both"))
