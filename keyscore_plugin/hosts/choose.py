@@ -14,7 +14,7 @@ from keyscore_plugin.hosts.pairing import Fold, keyframes_for_budget, pair_frame
 from keyscore_plugin.hosts.pool import SamplerPool, load_models
 from keyscore_plugin.hosts.query import Texts
 from keyscore_plugin.hosts.request import HostProfile, HostRequest
-from keyscore_plugin.samplers.base import Sampler, join_keyword
+from keyscore_plugin.samplers.base import Sampler, text_keywords
 from keyscore_plugin.types import Frames, Selection
 from keyscore_plugin.video.copies import is_data_url
 from keyscore_plugin.video.metadata import frame_clock
@@ -141,6 +141,7 @@ def identity_of(request: HostRequest, texts: Texts) -> Hashable:
         request.pair,
         texts,
         request.join,
+        request.subtitles,
     )
 
 
@@ -179,7 +180,7 @@ class _Call:
             threshold=self.request.threshold,
             caption=self.texts.caption,
             question=self.texts.question,
-            **join_keyword(self.request.join),
+            **text_keywords(self.request.join, self.request.subtitles),
         )
 
     def _key(self, samplers: SamplerPool) -> str | None:

@@ -40,6 +40,8 @@ from keyscore_plugin.samplers.query import (
     SelectionRequest,
 )
 from keyscore_plugin.samplers.routing import is_about_the_whole
+from keyscore_plugin.samplers.said import subtitles_of
+from keyscore_plugin.timed_texts.line_scores import LineScores
 from keyscore_plugin.types import (
     Candidates,
     Caption,
@@ -394,10 +396,31 @@ class Run:
             *(QueryText(text, "question") for text in questions),
         )
         with stage("encode"):
-            return Query(
-                caption,
-                question,
-                tuple(self.encoder.encode_text(text.text) for text in texts),
-                texts if len(texts) > 1 else (),
-                join,
-            )
+            embeddings = tuple(self.encoder.encode_text(text.text) for text in texts)
+            said, notes = self._said(tuple(text.text for text in texts))
+        if said is not None:
+            texts += tuple(replace(text, origin="said") for text in texts)
+        elif len(texts) == 1:
+            texts = ()
+        return Query(caption, question, embeddings, texts, join, said, notes)
+
+    def _said(self, texts: tuple[str, ...]) -> tuple[LineScores | None, tuple[str, ...]]:
+        """The lines of the subtitles compared with the texts, and notes on them."""
+        subtitles = subtitles_of(
+            self.source,
+            self.request.subtitles,
+            texts,
+            end_seconds=self.start_seconds + self.source.duration_seconds,
+        )
+        if not subtitles.lines:
+            return None, subtitles.notes
+        said = LineScores.of(
+            texts,
+            subtitles.lines,
+            start_pts_seconds=self.source.start_pts_seconds,
+            device=self.encoder.device,
+        )
+        if bool((said.weights > 0).any()):
+            return said, subtitles.notes
+        note = "no line of the subtitles is about the text, so the picture alone scores"
+        return None, (*subtitles.notes, note)
