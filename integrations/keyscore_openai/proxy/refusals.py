@@ -28,15 +28,40 @@ _ROWS: tuple[tuple[type[Exception], int, str | None], ...] = (
 )
 
 
+class RefusedError(Exception):
+    """A request that is not forwarded.
+
+    Args:
+        status: Status of the answer.
+        text: One line of what is wrong.
+    """
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+def refused_by(error: Exception) -> RefusedError:
+    """The refusal for an error.
+
+    Raises:
+        Exception: The error is a fault of ours, and is raised again.
+    """
+    if isinstance(error, RefusedError):
+        return error
+    for kind, status, text in _ROWS:
+        if isinstance(error, kind):
+            return RefusedError(status, text or str(error))
+    raise error
+
+
 def refusal(error: Exception) -> Response:
     """The answer for an error.
 
     Raises:
         Exception: The error is a fault of ours, and is raised again.
     """
-    for kind, status, text in _ROWS:
-        if isinstance(error, kind):
-            content = error_body(text or str(error), status=status)
-            headers = _HEADERS.get(status)
-            return Response(content, status, headers, media_type="application/json")
-    raise error
+    refused = refused_by(error)
+    content = error_body(str(refused), status=refused.status)
+    headers = _HEADERS.get(refused.status)
+    return Response(content, refused.status, headers, media_type="application/json")
