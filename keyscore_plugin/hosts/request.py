@@ -48,6 +48,7 @@ class HostRequest:
         question: A question to score with, or a list of them.
         join: How several texts of one kind are joined, see `keyscore_plugin.Sampler`.
         subtitles: Subtitles that score, too, as `keyscore_plugin.Sampler` takes them.
+        with_texts: Whether to read what the subtitles say at the chosen frames; there must be some.
         user_text: What the user asks about the video in the host's messages.
         guide: The text that scores; None leaves that to `keyscore_plugin.hosts.query`.
         clip_mode: Where a sampler that chooses clips takes its frames (`ClipsConfig.mode`); None
@@ -74,6 +75,7 @@ class HostRequest:
     question: TextInput | None = None
     join: Join = "all"
     subtitles: SubtitleInput = None
+    with_texts: bool = False
     user_text: str | None = None
     guide: Guide | None = None
     clip_mode: ClipMode | None = None

@@ -27,6 +27,9 @@ _MOST_LINES = 4096
 _BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
+_NEAR_SECONDS = 1.0  # ours: a frame shows what is said up to this long before and after it
+
+
 @dataclass(frozen=True, slots=True)
 class Subtitles:
     """The lines of a video.
@@ -38,6 +41,14 @@ class Subtitles:
 
     lines: tuple[TimedText, ...]
     notes: tuple[str, ...] = ()
+
+    def near(self, seconds: float) -> tuple[TimedText, ...]:
+        """The lines that are heard at a time, or within a second of it."""
+        return tuple(
+            line
+            for line in self.lines
+            if line.start - _NEAR_SECONDS <= seconds <= line.end + _NEAR_SECONDS
+        )
 
 
 def subtitles_beside(video: str) -> Path | None:
