@@ -215,10 +215,8 @@ class Query:
 
     def joined(self, scores: Tensor) -> Tensor:
         """``(n,)`` best of captions, questions and what is said, of `with_said`'s rows."""
-        n_captions, n_seen = (
-            sum(text.role == "caption" for text in self.seen_texts),
-            len(self.embeddings),
-        )
+        n_captions = sum(text.role == "caption" for text in self.seen_texts)
+        n_seen = len(self.embeddings)
         sides = (scores[:n_captions], scores[n_captions:n_seen])
         joined = [join_scores(side, self.join) for side in sides if len(side)]
         return torch.stack([*joined, *scores[n_seen:]]).max(dim=0).values

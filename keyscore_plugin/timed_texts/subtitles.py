@@ -4,6 +4,7 @@ pysubs2 reads the files, and FFmpeg the streams, which it turns into lines of .a
 milliseconds from the start of the video.
 """
 
+import warnings
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
@@ -70,7 +71,11 @@ def read_subtitle_file(path: Path) -> Subtitles:
     try:
         suffix = path.suffix.lower()
         named = suffix[1:] if suffix in SUFFIXES else None
-        events = pysubs2.SSAFile.from_string(text, format_=named).events
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", RuntimeWarning
+            )  # on margins and layers: not needed here
+            events = pysubs2.SSAFile.from_string(text, format_=named).events
     except (pysubs2.Pysubs2Error, ValueError, RecursionError) as error:
         raise InputError(
             f"the subtitles {path} are not read ({type(error).__name__}: {error}); give a file of "
