@@ -1,5 +1,7 @@
 """The pipeline of the paper on one screen: STACFP proposes, KeyScore scores, the best are kept."""
 
+from dataclasses import replace
+
 from torch import Tensor
 
 from keyscore_plugin._runtime.stopwatch import stage
@@ -8,8 +10,13 @@ from keyscore_plugin.samplers.query import Query, score_texts
 from keyscore_plugin.samplers.refine import Refined, coarse_grid, refine_grid
 from keyscore_plugin.samplers.run import Run
 from keyscore_plugin.samplers.template import Choice, SamplerTemplate, scored_choice
+from keyscore_plugin.samplers.uniform import even_choice
 from keyscore_plugin.types import Candidates, FrameScores, one_text
-from keyscore_plugin.types.spacing import uniform_indices
+
+_WHOLE = (
+    "the question is about the video as a whole, so the frames are spread evenly; "
+    "SamplerConfig(route=False) scores them with it instead"
+)
 
 
 class KeyScoreSampler(SamplerTemplate):
@@ -42,7 +49,8 @@ class KeyScoreSampler(SamplerTemplate):
     def _choose(self, run: Run) -> Choice:
         run.require_text()
         if run.asks_about_the_whole:  # ours
-            return _even_choice(run)
+            query = Query(question=one_text(run.request.questions))
+            return replace(even_choice(run), query=query, notes=(_WHOLE,))
         coarse = coarse_grid(run)
         grid, histograms = run.look_with_histograms(run.as_encoded(coarse.grid))  # lines 1-3
         candidates = run.propose(grid, histograms)  # Algorithm 1, lines 4-12
@@ -64,23 +72,6 @@ class KeyScoreSampler(SamplerTemplate):
                 config=self.config.select,
             ).cpu()
         return _choice(run, query, looked, candidates, clusters, scores, by_text, chosen)
-
-
-def _even_choice(run: Run) -> Choice:
-    """Even frames, those of the sampler ``uniform``; nothing is decoded and embedded for them."""
-    with stage("select"):
-        times, duration_seconds = run.source.pts_seconds(), run.source.duration_seconds
-        n = run.request.at_least
-        indices = uniform_indices(times, n, duration_seconds=duration_seconds)
-    return Choice(
-        indices=indices,
-        pts_seconds=times[indices],
-        query=Query(question=one_text(run.request.questions)),
-        notes=(
-            "the question is about the video as a whole, so the frames are spread evenly; "
-            "SamplerConfig(route=False) scores them with it instead",
-        ),
-    )
 
 
 def _choice(
