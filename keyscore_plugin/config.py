@@ -347,6 +347,8 @@ class SamplerConfig(Settings):
             conjunctions set apart; ``"none"``. Ours, measured on the tuning split of evals.needle:
             parts hit both of two things for .95 of the queries with 8 frames (.66 as one text), but
             cost one thing whose sentence has an "and" .08 within 1 s.
+        route: Whether ``keyscore`` gives even frames to a question about the video as a whole, such
+            as "How does it end?", instead of scoring them with it. Ours.
         index: Where looks at videos are kept, as `IndexConfig.given` takes it; None keeps nothing.
             It changes no selection.
 
@@ -363,6 +365,7 @@ class SamplerConfig(Settings):
     judge: JudgeConfig = field(default_factory=JudgeConfig)
     guide: Guide = "given"
     split: Split = "options"
+    route: bool = True
     index: IndexConfig | None = None
 
     def __post_init__(self) -> None:
@@ -373,6 +376,7 @@ class SamplerConfig(Settings):
                 object.__setattr__(self, name, stage.from_dict(value))
         require_one_of(self, "guide", Guide)
         require_one_of(self, "split", Split)
+        expect(self, "route", isinstance(self.route, bool), "is not true or false")
 
     def to_dict(self) -> dict[str, Any]:
         """The settings that decide a selection, as plain JSON values: all but the index."""

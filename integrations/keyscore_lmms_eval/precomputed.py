@@ -11,7 +11,7 @@ from keyscore_lmms_eval.selection_files import Entry, read_entries
 from keyscore_plugin import VideoInput, VideoSource, open_video
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.hosts import TrimmedVideo, selection_of_frames
-from keyscore_plugin.types import Join, Selection, TextInput
+from keyscore_plugin.types import Join, Selection, SubtitleInput, TextInput
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +106,7 @@ class PrecomputedSampler:
         caption: TextInput | None = None,
         question: TextInput | None = None,
         join: Join = "all",
+        subtitles: SubtitleInput = None,
         fps: float | None = None,
     ) -> Selection:
         """The frames of the entry, by the frame indices of this video or part.

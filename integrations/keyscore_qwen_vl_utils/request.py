@@ -108,6 +108,7 @@ def request_of(element: Mapping[str, Any]) -> HostRequest:
         caption=element.get("caption"),
         question=element.get("question"),
         join=element.get("join", "all"),
+        subtitles=element.get("subtitles"),
         pair=element.get("pair", "duplicate"),
         start_seconds=element.get("video_start"),
         end_seconds=element.get("video_end"),

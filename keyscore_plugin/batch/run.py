@@ -8,7 +8,7 @@ from typing import Any
 from keyscore_plugin.batch.journal import Journal
 from keyscore_plugin.batch.manifest import Item
 from keyscore_plugin.errors import InputError, KeyScoreError, MemoryEndedError, VideoError, shown
-from keyscore_plugin.samplers.base import Sampler, join_keyword
+from keyscore_plugin.samplers.base import Sampler, text_keywords
 from keyscore_plugin.samplers.within import within
 from keyscore_plugin.types import one_text, texts_of
 
@@ -85,7 +85,7 @@ def answer(item: Item, sampler: Sampler, budget: Budget) -> Record:
             threshold=budget.threshold,
             caption=item.caption,
             question=item.question,
-            **join_keyword(item.join),
+            **text_keywords(item.join, item.subtitles),
         )
     except (VideoError, InputError, MemoryEndedError) as error:
         return error_record(item, error)

@@ -119,6 +119,22 @@ def add_text_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_subtitle_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option of the subtitles of one video."""
+    parser.add_argument(
+        "--subtitles",
+        type=_subtitles,
+        metavar="FILE",
+        help="subtitles whose lines score, too: a file, or true for those beside the video or in "
+        "it, false for none (default: those beside it, if the text is about what is said)",
+    )
+
+
+def _subtitles(text: str) -> str | bool:
+    """Read a path, ``true`` or ``false`` (an argparse type)."""
+    return {"true": True, "false": False}.get(text, text)
+
+
 def add_video_options(parser: argparse.ArgumentParser) -> None:
     """Add the argument of the video to choose from, which may be a folder of images."""
     parser.add_argument(

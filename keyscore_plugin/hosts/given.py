@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from keyscore_plugin.errors import InputError, shown
-from keyscore_plugin.types import STAGES, Join, Selection, TextInput
+from keyscore_plugin.types import STAGES, Join, Selection, SubtitleInput, TextInput
 from keyscore_plugin.video.source import VideoInput, VideoSource, open_video
 from keyscore_plugin.video.trim import TrimmedVideo
 
@@ -42,6 +42,7 @@ class GivenFrames:
         caption: TextInput | None = None,
         question: TextInput | None = None,
         join: Join = "all",
+        subtitles: SubtitleInput = None,
         fps: float | None = None,
     ) -> Selection:
         """Return the frames as a selection.

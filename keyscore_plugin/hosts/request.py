@@ -10,7 +10,7 @@ from keyscore_plugin.hosts.download import DownloadLimits
 from keyscore_plugin.hosts.pairing import Pair, check_pair
 from keyscore_plugin.hosts.query import QueryRule
 from keyscore_plugin.samplers.base import Sampler
-from keyscore_plugin.types import Join, TextInput, texts_of
+from keyscore_plugin.types import Join, SubtitleInput, TextInput, texts_of
 from keyscore_plugin.video.source import VideoInput
 from keyscore_plugin.video.trim import check_part
 
@@ -50,6 +50,8 @@ class HostRequest:
         caption: A sentence about the video, or a list of them.
         question: A question to score with, or a list of them.
         join: How several texts of one kind are joined, see `keyscore_plugin.Sampler`.
+        subtitles: Subtitles that score, too, as `keyscore_plugin.Sampler` takes them.
+        with_texts: Whether to read what the subtitles say at the chosen frames; there must be some.
         user_text: What the user asks about the video in the host's messages.
         guide: The text that scores; None leaves that to `keyscore_plugin.hosts.query`.
         clip_mode: Where a sampler that chooses clips takes its frames (`ClipsConfig.mode`); None
@@ -75,6 +77,8 @@ class HostRequest:
     caption: TextInput | None = None
     question: TextInput | None = None
     join: Join = "all"
+    subtitles: SubtitleInput = None
+    with_texts: bool = False
     user_text: str | None = None
     guide: Guide | None = None
     clip_mode: ClipMode | None = None

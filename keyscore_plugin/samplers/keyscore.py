@@ -1,5 +1,7 @@
 """The pipeline of the paper on one screen: STACFP proposes, KeyScore scores, the best are kept."""
 
+from dataclasses import replace
+
 from torch import Tensor
 
 from keyscore_plugin._runtime.stopwatch import stage
@@ -8,7 +10,13 @@ from keyscore_plugin.samplers.query import Query, score_texts
 from keyscore_plugin.samplers.refine import Refined, coarse_grid, refine_grid
 from keyscore_plugin.samplers.run import Run
 from keyscore_plugin.samplers.template import Choice, SamplerTemplate, scored_choice
-from keyscore_plugin.types import Candidates, FrameScores
+from keyscore_plugin.samplers.uniform import even_choice
+from keyscore_plugin.types import Candidates, FrameScores, one_text
+
+_WHOLE = (
+    "the question is about the video as a whole, so the frames are spread evenly; "
+    "SamplerConfig(route=False) scores them with it instead"
+)
 
 
 class KeyScoreSampler(SamplerTemplate):
@@ -20,6 +28,9 @@ class KeyScoreSampler(SamplerTemplate):
     caption or the question of the call, or a caption that the captioner writes from the candidates.
     Exactly the budget is chosen, by score and by coverage of the video; `SelectConfig.policy`
     ``"top"`` is the paper's plain ranking. Memory does not grow with the video's resolution.
+
+    A question about the video as a whole ("How does it end?") gets even frames, unless
+    `SamplerConfig.route` is off.
 
     The `Selection` of a call holds the candidates, the scores of every embedded frame and the time
     of each stage. The same video, text, settings and device give the same frames, bit for bit.
@@ -40,6 +51,9 @@ class KeyScoreSampler(SamplerTemplate):
 
     def _choose(self, run: Run) -> Choice:
         run.require_text()
+        if run.asks_about_the_whole:  # ours
+            query = Query(question=one_text(run.request.questions))
+            return replace(even_choice(run), query=query, notes=(_WHOLE,))
         coarse = coarse_grid(run)
         grid, histograms = run.look_with_histograms(run.as_encoded(coarse.grid))  # lines 1-3
         candidates = run.propose(grid, histograms)  # Algorithm 1, lines 4-12

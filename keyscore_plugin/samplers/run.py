@@ -39,6 +39,9 @@ from keyscore_plugin.samplers.query import (
     Query,
     SelectionRequest,
 )
+from keyscore_plugin.samplers.routing import is_about_the_whole
+from keyscore_plugin.samplers.said import subtitles_of
+from keyscore_plugin.timed_texts.line_scores import LineScores
 from keyscore_plugin.types import (
     Candidates,
     Caption,
@@ -105,6 +108,17 @@ class Run:
                 "or name a captioner (captioner='labels' needs no download)"
             )
         self.request.require_texts_to_join(self.config.guide)
+
+    @property
+    def asks_about_the_whole(self) -> bool:
+        """Whether the text that scores is one question about the video as a whole.
+
+        A threshold needs scores, so a call with one is never about the whole.
+        """
+        wants_caption, wants_question = self.request.texts(self.config.guide)
+        is_one = wants_question and not wants_caption and len(self.request.questions) == 1
+        may_route = self.config.route and self.request.threshold is None
+        return may_route and is_one and is_about_the_whole(self.request.questions[0])
 
     @contextmanager
     def read_grid(
@@ -389,10 +403,31 @@ class Run:
             *(QueryText(text, "question") for text in questions),
         )
         with stage("encode"):
-            return Query(
-                caption,
-                question,
-                tuple(self.encoder.encode_text(text.text) for text in texts),
-                texts if len(texts) > 1 else (),
-                join,
-            )
+            embeddings = tuple(self.encoder.encode_text(text.text) for text in texts)
+            said, notes = self._said(tuple(text.text for text in texts))
+        if said is not None:
+            texts += tuple(replace(text, origin="said") for text in texts)
+        elif len(texts) == 1:
+            texts = ()
+        return Query(caption, question, embeddings, texts, join, said, notes)
+
+    def _said(self, texts: tuple[str, ...]) -> tuple[LineScores | None, tuple[str, ...]]:
+        """The lines of the subtitles compared with the texts, and notes on them."""
+        subtitles = subtitles_of(
+            self.source,
+            self.request.subtitles,
+            texts,
+            end_seconds=self.start_seconds + self.source.duration_seconds,
+        )
+        if not subtitles.lines:
+            return None, subtitles.notes
+        said = LineScores.of(
+            texts,
+            subtitles.lines,
+            start_pts_seconds=self.source.start_pts_seconds,
+            device=self.encoder.device,
+        )
+        if bool((said.weights > 0).any()):
+            return said, subtitles.notes
+        note = "no line of the subtitles is about the text, so the picture alone scores"
+        return None, (*subtitles.notes, note)

@@ -30,6 +30,7 @@ from keyscore_plugin.types import (
     Join,
     ScoredFrame,
     Selection,
+    SubtitleInput,
     TextInput,
     texts_of,
 )
@@ -241,6 +242,7 @@ class SamplerTemplate(Sampler, ABC):
         caption: TextInput | None = None,
         question: TextInput | None = None,
         join: Join = "all",
+        subtitles: SubtitleInput = None,
         fps: float | None = None,
     ) -> Selection:
         if threshold is not None:
@@ -253,6 +255,7 @@ class SamplerTemplate(Sampler, ABC):
             captions=texts_of(caption, "caption"),
             questions=texts_of(question, "question"),
             join=join,
+            subtitles=subtitles,
         )
         with counting() as stopwatch, ExitStack() as stack:
             with stage("decode"), recalled_frames(video, self.config.index):

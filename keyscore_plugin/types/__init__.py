@@ -25,12 +25,14 @@ from keyscore_plugin.types.texts import (
     Join,
     Origin,
     QueryText,
+    SubtitleInput,
     TextInput,
     TextRole,
     check_join,
     one_text,
     texts_of,
 )
+from keyscore_plugin.types.timed_texts import TimedText
 from keyscore_plugin.types.video import VideoFacts
 
 __all__ = [
@@ -52,9 +54,11 @@ __all__ = [
     "Reading",
     "ScoredFrame",
     "Selection",
+    "SubtitleInput",
     "TextEmbedding",
     "TextInput",
     "TextRole",
+    "TimedText",
     "VideoFacts",
     "VideoLabels",
     "check_join",

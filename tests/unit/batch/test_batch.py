@@ -99,10 +99,20 @@ def test_a_line_may_have_several_texts_and_their_join(tmp_path: Path) -> None:
     assert (item.caption, item.question, item.join) == (None, ["a dog", "a cat"], "then")
 
 
+def test_subtitles_of_a_line_lie_where_its_video_does(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    path.write_text(
+        '{"video": "a.mp4", "subtitles": "a.srt"}\n{"video": "b.mp4", "subtitles": true}'
+    )
+    first, second = read_manifest(path)
+    assert (first.subtitles, second.subtitles) == (str(tmp_path / "a.srt"), True)
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
         ('{"video": "a.mp4", "question": []}', "line 2: the question is an empty list"),
+        ('{"video": "a.mp4", "subtitles": 3}', "line 2: 'subtitles' must be a path, true or false"),
         ('{"video": "a.mp4", "join": "or"}', "line 2: join 'or' is not all"),
         ('{"video": "a.mp4"', r"line 2: not JSON \(Expecting ',' delimiter at column 18\)"),
         ('["a.mp4"]', "line 2: expected an object such as .*, got list"),
