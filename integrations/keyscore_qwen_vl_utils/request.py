@@ -19,8 +19,8 @@ from keyscore_plugin.hosts import (
 HOST = HostProfile(
     rule=QUERY_RULES["qwen-vl-utils"],
     allowed_by="'limits': DownloadLimits(max_bytes=..., max_seconds=...) in the video's element",
-    give_text="put a 'caption' or a 'question' into the video's element, or a 'captioner' "
-    "('labels')",
+    give_text="put a 'caption' or a 'question' into the video's element",
+    make_text="a 'captioner' ('labels')",
     give_times="put 'sample_fps', its frames per second, into the video's element, or give the "
     "path of the video",
 )

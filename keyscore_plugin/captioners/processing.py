@@ -74,7 +74,7 @@ def call_processor(
 
 def generate_texts(
     model: GenerativeModel, processor: Any, inputs: Any, *, max_new_tokens: int
-) -> list[str]:
+) -> tuple[list[str], int]:
     """Let a model answer prompts, by greedy decoding.
 
     Args:
@@ -84,14 +84,15 @@ def generate_texts(
         max_new_tokens: Most tokens of an answer.
 
     Returns:
-        The answer to each prompt.
+        The answer to each prompt, and the number of tokens read and written, without padding.
     """
     inputs = inputs.to(model.device, dtype=model.dtype)
     with torch.inference_mode():
         tokens = model.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False)
     answers = tokens[:, inputs["input_ids"].shape[1] :]
     texts: list[str] = processor.batch_decode(answers, skip_special_tokens=True)
-    return texts
+    n_written = (answers != processor.tokenizer.pad_token_id).sum()
+    return texts, int(inputs["attention_mask"].sum() + n_written)
 
 
 def append_completions(inputs: Any, tokenizer: Any, completions: Sequence[str]) -> None:
