@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from keyscore_plugin import get_sampler
 from keyscore_plugin.errors import InputError, require_kind, shown
 from keyscore_plugin.hosts import Budget, DownloadLimits, Item, Record
@@ -25,10 +27,10 @@ class SelectFrames:
     ``caption`` and ``question`` (a sentence or a list), ``join``, ``start`` and ``end`` (seconds
     from the first frame). The row keeps its columns and gets these:
 
-    - ``indices``: chosen frames, rising; None if there is an error;
+    - ``indices``: chosen frames, rising; none if there is an error;
     - ``seconds``: their times from the video's first frame;
     - ``selection``: the record of ``keyscore batch`` as JSON;
-    - ``error``: one line that says why no frames were chosen; None if they were;
+    - ``error``: one line that says why no frames were chosen; empty if they were;
     - ``frames``: the frames as JPEG, if asked for.
 
     Args:
@@ -88,14 +90,13 @@ class SelectFrames:
         records = [self._record(row) for row in rows]
         chosen: dict[str, Any] = {
             **batch,
-            "indices": [record.get("indices") for record in records],
-            "seconds": [_seconds(record) for record in records],
-            "error": [record.get("error") for record in records],
+            "indices": [np.array(record.get("indices", []), np.int64) for record in records],
+            "seconds": [np.array(_seconds(record), np.float64) for record in records],
+            "error": [record.get("error", "") for record in records],
         }
         if self._frames:
             chosen["frames"] = [
-                None if "error" in record else [base64.b64decode(jpeg) for jpeg in record[JPEG]]
-                for record in records
+                [base64.b64decode(jpeg) for jpeg in record.get(JPEG, [])] for record in records
             ]
         chosen["selection"] = [
             json.dumps({name: value for name, value in record.items() if name != JPEG})
@@ -151,7 +152,5 @@ def _text(value: Any) -> str | list[str] | None:
     return [str(text) for text in value] or None
 
 
-def _seconds(record: Record) -> list[float] | None:
-    if "error" in record:
-        return None
-    return [time - record["start_pts_seconds"] for time in record["pts_seconds"]]
+def _seconds(record: Record) -> list[float]:
+    return [time - record["start_pts_seconds"] for time in record.get("pts_seconds", [])]
