@@ -59,14 +59,24 @@ def chosen_scores(selection: Selection) -> Sequence[float | None]:
     return [None] * len(selection) if selection.scores is None else selection.scores
 
 
+def chosen_captions(selection: Selection) -> Sequence[str]:
+    """Return the caption of each chosen frame; empty texts if the sampler reads no captions."""
+    return selection.frame_captions or [""] * len(selection)
+
+
 def table(selection: Selection) -> str:
-    """List the chosen frames, one per line: index, time from the first frame, score."""
+    """List the chosen frames, one per line: index, time from the first frame, score, caption."""
     selection = from_first_frame(selection)
     lines = [f"{'index':>8}  {'time':>12}  {'score':>6}"]
     lines += [
         f"{index:>8}  {format_time(seconds):>12}  {'-' if score is None else f'{score:.3f}':>6}"
-        for index, seconds, score in zip(
-            selection.indices, selection.pts_seconds, chosen_scores(selection), strict=True
+        f"  {caption}".rstrip()
+        for index, seconds, score, caption in zip(
+            selection.indices,
+            selection.pts_seconds,
+            chosen_scores(selection),
+            chosen_captions(selection),
+            strict=True,
         )
     ]
     return "\n".join(lines)

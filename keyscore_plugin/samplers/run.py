@@ -52,6 +52,7 @@ class Run:
         get_encoder: Returns the encoder; the first call loads it.
         get_captioner: Returns the captioner, or None if the sampler has none; the first call loads
             it.
+        captioner_name: Name that the captioner was given by; None if it was given as an object.
     """
 
     source: VideoSource
@@ -60,6 +61,7 @@ class Run:
     tensor_device: torch.device
     get_encoder: Callable[[], Encoder]
     get_captioner: Callable[[], Captioner | None]
+    captioner_name: str | None = None
 
     @property
     def encoder(self) -> Encoder:

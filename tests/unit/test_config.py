@@ -138,7 +138,7 @@ def test_what_is_absent_keeps_its_default() -> None:
         (
             {"scores": {}},
             r"SamplerConfig: unknown setting 'scores' \(did you mean 'score'\?\); the settings "
-            "are: grid, proposal, encode, score, select, clips, judge, guide$",
+            "are: grid, proposal, encode, score, select, clips, judge, llmvs, guide$",
         ),
         ({"sample_fps": 4}, r"unknown setting 'sample_fps' \(did you mean 'grid.sample_fps'\?\)"),
         (
