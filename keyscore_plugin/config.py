@@ -19,7 +19,7 @@ from keyscore_plugin.types.numbers import is_whole, plain
 CaptionReading = Literal["windows", "pass"]
 ClipMode = Literal["auto", "focused", "hybrid"]
 GridKind = Literal["fps", "keyframes", "refine"]
-Guide = Literal["given", "caption", "question", "both"]
+Guide = Literal["given", "caption", "question", "both", "importance"]
 Policy = Literal["coverage", "top"]
 Pooling = Literal["mean", "text"]
 WindowAnswer = Literal["none", "generate"]
@@ -334,7 +334,8 @@ class SamplerConfig(Settings):
         llmvs: The language model, and the trained head, that find the importance of frames.
         guide: The text that scores: the ``"given"`` one (the caption if both are given, a generated
             caption if neither is), always the ``"caption"`` (given or generated), the
-            ``"question"``, or ``"both"`` (mean of the two total scores).
+            ``"question"``, ``"both"`` (mean of the two total scores), or with ``keyscore`` no text:
+            the ``"importance"`` of each frame by `LlmvsConfig` stands in for the cosine (ours).
 
     Raises:
         InputError: A setting is unknown or out of range.

@@ -12,11 +12,12 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 from evals.harness.versions import commit
-from evals.speed import clustering, dropping, gpu, processor, whole
+from evals.speed import clustering, dropping, gpu, processor, whole, windows
 from evals.speed.measure import cpu_model
 from evals.speed.plots import draw
 from evals.speed.results import Facts, Results
@@ -38,6 +39,7 @@ _PARTS: Mapping[str, Callable[[argparse.Namespace, Setting], Iterable[Table]]] =
     "scoring": lambda o, s: [dropping.table(o.scored, repeats=s.repeats, threads=s.threads)],
     "select": lambda o, s: whole.tables(o.clips, s),
     "growth": lambda o, s: whole.growth(o.growth_minutes, o.growth_height, s),
+    "windows": lambda o, s: [windows.table(o.window_seconds, threads=s.threads)],
     "gpu": lambda o, s: [gpu.table(o.gpu_frames, repeats=s.repeats, threads=s.threads)],
     "processor": lambda o, s: [processor.table(o.processor, repeats=s.repeats)],
 }
@@ -50,6 +52,7 @@ _QUICK = {
     "clips": [(0.1, 96)],
     "growth_minutes": [0.1, 0.2],
     "growth_height": 96,
+    "window_seconds": 2.0,
     "gpu_frames": 60,
     "repeats": 1,
 }
@@ -145,6 +148,12 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         type=_height,
         default=180,
         help="height of the videos of --only growth, in pixels",
+    )
+    parser.add_argument(
+        "--window-seconds",
+        type=partial(amount, unit="seconds"),
+        default=60.0,
+        help="length of the video for --only windows, in seconds (default: 60)",
     )
     parser.add_argument(
         "--gpu-frames",

@@ -30,7 +30,7 @@ def require_ranking(cells: Sequence[Cell]) -> None:
         if cell.name not in (*_READS_TEXT, *_READS_NOTHING, _READS_CAPTIONS):
             raise InputError(
                 f"{cell.name} gives no score to the frames that it does not choose, so it ranks "
-                "nothing; use keyscore (or keyscore:S, keyscore:T+D ...), topk, llmvs, random, uniform"
+                "nothing; use keyscore (also keyscore:S ...), topk, llmvs, random or uniform"
             )
         if cell.num_frames is not None or cell.threshold is not None:
             raise InputError(

@@ -114,6 +114,7 @@ class SamplerPool:
         captioned_by, scorer = None, config.clips.scorer
         # A scorer of `clips` marks captions of the scenes, whatever texts are given.
         reads = scorer is not None or getattr(sampler, "reads_captions", False)
+        reads = reads or config.guide == "importance"
         if texts.want_generated or asks_judge(sampler) or reads:
             captioner = self.captioner
             captioner = captioner.name if isinstance(captioner, Captioner) else captioner

@@ -19,7 +19,7 @@ from keyscore_plugin.samplers.head_files import HeadCard, load_head
 from keyscore_plugin.samplers.run import Run
 from keyscore_plugin.types import FrameCaptions, Importance
 
-_BLOCK_FRAMES = 16  # ours: captions that are lost at most if a run is killed
+BLOCK_FRAMES = 16  # ours: captions that are lost at most if a run is killed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,7 +162,7 @@ def caption_grid(run: Run, grid: GridConfig) -> FrameCaptions:
     texts: list[str] = []
     parts: list[tuple[Tensor, Tensor]] = []
     with run.read_grid(grid, device=torch.device("cpu")) as (batches, n_most):
-        for block in rebatch(batches, _BLOCK_FRAMES):
+        for block in rebatch(batches, BLOCK_FRAMES):
             with stage("caption"):
                 texts += describe(block)
             parts.append((block.indices, block.pts_seconds))

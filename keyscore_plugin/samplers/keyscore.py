@@ -1,9 +1,13 @@
 """The pipeline of the paper on one screen: STACFP proposes, KeyScore scores, the best are kept."""
 
+from functools import cached_property
+
 from torch import Tensor
 
 from keyscore_plugin._runtime.stopwatch import stage
 from keyscore_plugin.algorithm.selection import select
+from keyscore_plugin.samplers.by_importance import choose_by_importance
+from keyscore_plugin.samplers.importance import ImportanceScorer
 from keyscore_plugin.samplers.query import Query, score_texts
 from keyscore_plugin.samplers.refine import Refined, coarse_grid, refine_grid
 from keyscore_plugin.samplers.run import Run
@@ -35,7 +39,18 @@ class KeyScoreSampler(SamplerTemplate):
     needs_text = True
     ranks = True
 
+    @cached_property
+    def scorer(self) -> ImportanceScorer:
+        """What finds the importance of frames (guide ``"importance"``), loaded at the first use.
+
+        Raises:
+            ModelError: No language model is named, or it does not load.
+        """
+        return ImportanceScorer.load(self.config.llmvs, self.device)
+
     def _choose(self, run: Run) -> Choice:
+        if self.config.guide == "importance":
+            return choose_by_importance(run, self.scorer)
         run.require_text()
         coarse = coarse_grid(run)
         grid, histograms = run.look_with_histograms(run.as_encoded(coarse.grid))  # lines 1-3

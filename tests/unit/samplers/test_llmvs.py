@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from keyscore_plugin import Selection, get_sampler
 from keyscore_plugin.algorithm.importance_head import HeadShape, ImportanceHead
@@ -14,6 +15,7 @@ from keyscore_plugin.captioners.windows import load_window_reader
 from keyscore_plugin.errors import InputError, ModelError
 from keyscore_plugin.samplers.head_files import CARD, WEIGHTS, HeadCard, load_head, save_head
 from keyscore_plugin.types import Importance
+from tests.support.colour_encoder import ColourEncoder
 from tests.support.importance import ColourDescriber, language_model_folder
 
 FPS = 4
@@ -142,3 +144,28 @@ def test_importance_is_finite_and_of_one_length() -> None:
         Importance(torch.tensor([0.5, torch.nan]), *rows, "model")
     with pytest.raises(InputError, match="one length"):
         Importance(torch.tensor([0.5]), *rows, "model")
+
+
+def test_importance_stands_in_for_the_text_of_keyscore() -> None:
+    """Eq. 1 without eq. 4, worked out again; the text of the call changes nothing."""
+    config = {"guide": "importance", "llmvs": {"model": language_model_folder()}}
+    sampler = get_sampler(
+        "keyscore", config=config, encoder=ColourEncoder(), captioner=ColourDescriber()
+    )
+    selection = sampler(VIDEO, num_frames=3, fps=FPS)
+    marks = [frame.total for frame in choose().curves]
+    vectors = torch.tensor(VIDEO[::2, 0, 0].astype(np.float64)) + 1
+    units = vectors / vectors.norm(dim=1, keepdim=True)
+    temporal = units @ (units.mean(0) / units.mean(0).norm())
+
+    def stretch(values: Tensor) -> Tensor:
+        return (values - values.min()) / (values.max() - values.min())
+
+    total = 0.6 * stretch(torch.tensor(marks).double()) + 0.1 * stretch(temporal)
+    assert [frame.total for frame in selection.curves] == pytest.approx(total.tolist(), abs=1e-5)
+    assert all(frame.drop == 0 for frame in selection.curves)
+    assert len(selection.frame_captions) == len(selection) == 3
+    assert (selection.caption, selection.question) == (None, None)
+    assert sampler(VIDEO, num_frames=3, fps=FPS, caption="red").indices == selection.indices
+    with pytest.raises(InputError, match="which only the sampler keyscore does"):
+        get_sampler("topk", config=config, encoder=ColourEncoder())(VIDEO, caption="red", fps=FPS)
