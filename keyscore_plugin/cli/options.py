@@ -59,9 +59,9 @@ def add_choice_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--captioner",
         metavar="NAME",
-        help="model that writes a caption if you give no text, and that kframes asks for clips: "
-        "the model id or folder of a Video-LLM, or the folder of a PEFT adapter for one; for "
-        "captions also labels (no download)",
+        help="model that writes a caption if you give no text, that kframes asks for clips, and "
+        "that describes the frames for llmvs: the model id or folder of a Video-LLM, or the folder "
+        "of a PEFT adapter for one; for captions also labels (no download)",
     )
     parser.add_argument(
         "--adapter",

@@ -145,8 +145,8 @@ def _panels(selection: Selection, uniform: list[Still], start: float, end: float
             _Panel(names, _COMPONENTS, lambda axes: panels.draw_components(axes, selection))
         )
     if any(frame.total is not None for frame in frames):
-        name = "score" if frames[0].drop is None else "KeyScore"
-        name = "importance" if selection.frame_captions else name
+        name = "importance" if selection.frame_captions else "score"
+        name = name if frames[0].drop is None else "KeyScore"
         stack.append(
             _Panel(
                 ((f"{name},", style.INK), ("\u25cf chosen", style.CHOSEN)),
