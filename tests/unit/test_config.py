@@ -14,6 +14,7 @@ from keyscore_plugin.config import (
     EncodeConfig,
     GridConfig,
     JudgeConfig,
+    LlmvsConfig,
     ProposalConfig,
     SamplerConfig,
     ScoreConfig,
@@ -96,6 +97,13 @@ NAN, INF = math.nan, math.inf
         (JudgeConfig, {"num_frames": 0}),
         (JudgeConfig, {"short_side": 15}),
         (JudgeConfig, {"max_new_tokens": 0}),
+        (LlmvsConfig, {"model": 7}),
+        (LlmvsConfig, {"head": 7}),
+        (LlmvsConfig, {"window": 4}),
+        (LlmvsConfig, {"window": -1}),
+        (LlmvsConfig, {"reading": "backwards"}),
+        (LlmvsConfig, {"answer": "yes"}),
+        (LlmvsConfig, {"short_side": 15}),
         (SamplerConfig, {"guide": "answer"}),
     ],
 )
@@ -118,6 +126,7 @@ def test_json_keeps_every_setting() -> None:
         select=SelectConfig(policy="top", near_seconds=0.1),
         clips=ClipsConfig(mode="hybrid", scorer="a model"),
         judge=JudgeConfig(num_frames=256),
+        llmvs=LlmvsConfig(model="a model", reading="pass"),
         guide="both",
     )
     again = SamplerConfig.from_dict(json.loads(json.dumps(config.to_dict())))
