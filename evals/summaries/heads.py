@@ -19,6 +19,7 @@ from evals.summaries.evaluation import HUMAN, judge, judge_users
 from evals.summaries.predict import stretched
 from evals.summaries.training import Example, Recipe, SelectOn, divide, fit
 from keyscore_plugin import HeadCard, HeadShape, ImportanceHead, head_scores, save_head
+from keyscore_plugin.errors import InputError
 from keyscore_plugin.hosts import Journal
 
 HEAD, SHUFFLED = "head", "head, captions shuffled"
@@ -72,8 +73,8 @@ def train_all(job: Job, out: Path) -> dict[str, Record]:
 
     Args:
         job: What is trained and tested.
-        out: Folder of the run. Heads go to ``heads``, what they were tested to to
-            ``records-fit.jsonl``; a run that was killed trains at most one head again.
+        out: Folder of the run. Heads go to ``heads``, their figures to ``records-fit.jsonl``; a
+            run that was killed trains at most one head again.
 
     Returns:
         The record of every head by its name.
@@ -81,6 +82,11 @@ def train_all(job: Job, out: Path) -> dict[str, Record]:
     Raises:
         InputError: A split has too few videos, or the loss is not finite.
     """
+    for split in range(len(job.data.splits[job.protocol])):
+        if not job.tested(split):
+            raise InputError(
+                f"all test videos of split {split} of {job.protocol} were left out; leave fewer out"
+            )
     with closing(Journal(out / "records-fit.jsonl")) as journal:
         runs = list(job.runs)
         for row, split, seed in tqdm(runs, desc="heads", unit="head"):

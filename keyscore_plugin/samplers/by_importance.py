@@ -32,7 +32,8 @@ def choose_by_importance(run: Run, scorer: ImportanceScorer) -> Choice:
         scorer: Scores frames by their captions.
 
     Raises:
-        ModelError: There is no captioner, or it wrote no caption.
+        InputError: The captioner wrote no caption for any frame.
+        ModelError: There is no captioner.
     """
     coarse = coarse_grid(run)
     config = run.as_encoded(coarse.grid)

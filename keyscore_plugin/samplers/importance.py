@@ -13,7 +13,7 @@ from keyscore_plugin.algorithm.importance_head import ImportanceHead
 from keyscore_plugin.captioners.frame_captions import FrameDescriber
 from keyscore_plugin.captioners.windows import WindowReader, load_window_reader
 from keyscore_plugin.config import GridConfig, LlmvsConfig
-from keyscore_plugin.errors import ModelError, shown
+from keyscore_plugin.errors import InputError, ModelError, shown
 from keyscore_plugin.samplers.grid import rebatch
 from keyscore_plugin.samplers.head_files import HeadCard, load_head
 from keyscore_plugin.samplers.run import Run
@@ -53,7 +53,7 @@ class ImportanceScorer:
                 "none is named; set llmvs.model (--language-model) to the folder or hub model id "
                 "of one that chats"
             )
-        # The head is small, and may not fit: it is loaded first.
+        # A head that cannot be read is an error before the language model takes its time to load.
         head, card = (None, None) if config.head is None else load_head(config.head, device=device)
         reader = load_window_reader(config.model, device, window=config.window)
         if card is not None:
@@ -70,10 +70,11 @@ class ImportanceScorer:
         """Score every frame of a video by its captions.
 
         Raises:
-            ModelError: No frame has a caption, or a window is longer than the model's context.
+            InputError: No frame has a caption.
+            ModelError: A window is longer than the context of the language model.
         """
         if not any(captions.texts):
-            raise ModelError(
+            raise InputError(
                 f"{captions.model} wrote no caption for any of {len(captions)} frames; give "
                 "another captioner, or a sampler that reads none"
             )

@@ -122,7 +122,7 @@ def test_blank_frames_are_noted_and_a_blank_video_is_an_error() -> None:
     selection = choose(pictures(RED, BLACK, BLUE))
     assert any("wrote no caption for 2 of 6 frames, such as frame" in n for n in selection.notes)
     assert any("fewer than the 7 of a window" in note for note in selection.notes)
-    with pytest.raises(ModelError, match="wrote no caption for any of 3 frames; give another"):
+    with pytest.raises(InputError, match="wrote no caption for any of 3 frames; give another"):
         choose(pictures(BLACK))
 
 
