@@ -3,21 +3,25 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# A process a core, up to four: each takes up to 2 GB. A file's tests share what they set up.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 LOCK := constraints.txt
 # For what is installed and, by the second name in newer versions of pip, for what builds it.
 export PIP_CONSTRAINT := $(CURDIR)/$(LOCK)
 export PIP_BUILD_CONSTRAINT := $(PIP_CONSTRAINT)
 
-.PHONY: demo test test-quick test-newest test-versions fuzz lint docs lock setup setup-demo clean
+.PHONY: demo test test-quick test-newest test-versions fuzz lint docs lock lock-vllm setup setup-demo \
+	clean .venv-vllm
 
 demo: setup-demo  ## the main job, offline, on a real video
 	$(BIN)/keyscore demo
 
 test: setup  ## all tests, with everything they need
-	$(BIN)/python -m pytest
+	-$(MAKE) .venv-vllm  # where it cannot be installed, its tests are skipped
+	$(PYTEST)
 
 test-quick: setup  ## the tests without the marks slow and fuzz: some four minutes of one core
-	$(BIN)/python -m pytest -m "not slow and not fuzz" --durations=10
+	$(PYTEST) -m "not slow and not fuzz" --durations=10
 
 test-newest:  ## all tests without the lock; names the packages whose newer versions broke some
 	PYTHON=$(PYTHON) tests/newest.sh
@@ -46,6 +50,15 @@ lock:  ## renew the lock: the newest versions that the project's bounds allow
 		--upgrade --quiet --no-annotate --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" --output-file $(LOCK)
 
+# torch for CPUs is not on PyPI: UV_FIND_LINKS has to name a folder or page that has it.
+lock-vllm:  ## renew the lock of vLLM's environment
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check uv
+	.venv-lock/bin/uv pip compile tests/support/vllm/requirements.in --python-version 3.11 \
+		--override tests/support/vllm/overrides.txt --python-platform x86_64-manylinux_2_28 \
+		--upgrade --quiet --no-annotate --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command "make lock-vllm" --output-file tests/support/vllm/requirements.txt
+
 setup: $(VENV)/.test $(VENV)/ms-swift
 setup-demo: $(VENV)/.demo
 
@@ -67,6 +80,16 @@ $(VENV)/.test: $(VENV)/.torch pyproject.toml
 # all in the file, which the lock, with a newer trl, would refuse.
 $(VENV)/ms-swift: tests/support/ms_swift/requirements.txt | $(VENV)/.test
 	PIP_CONSTRAINT= $(PIP) --no-deps --upgrade --target $@ -r $<
+	touch $@
+
+# vLLM asks for other versions than our lock, so its tests run it in an environment of its own: Python
+# 3.11 to 3.13 on x86_64, torch for CPUs. All versions are in the file, so nothing is resolved.
+.venv-vllm: .venv-vllm/.ready
+.venv-vllm/.ready: tests/support/vllm/requirements.txt pyproject.toml
+	$(PYTHON) -m venv .venv-vllm
+	PIP_CONSTRAINT= .venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--no-compile -r $<
+	.venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	touch $@
 
 clean:  ## what was installed and cached here

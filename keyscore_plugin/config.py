@@ -1,7 +1,8 @@
 """One small frozen dataclass per stage. Every default names its source; ours have a reason."""
 
 import math
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -13,7 +14,7 @@ from keyscore_plugin._runtime.settings import (
     take_real,
     take_whole,
 )
-from keyscore_plugin.errors import shown
+from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.types.numbers import is_whole, plain
 
 CaptionReading = Literal["windows", "pass"]
@@ -22,6 +23,7 @@ GridKind = Literal["fps", "keyframes", "refine"]
 Guide = Literal["given", "caption", "question", "both", "importance"]
 Policy = Literal["coverage", "top"]
 Pooling = Literal["mean", "text"]
+Split = Literal["none", "options", "parts"]
 WindowAnswer = Literal["none", "generate"]
 
 _MAX_COLOURS = 2**16  # ours: with more bins than this a thumbnail has fewer pixels than bins
@@ -278,6 +280,55 @@ class JudgeConfig(Settings):
 
 
 @dataclass(frozen=True, slots=True)
+class IndexConfig(Settings):
+    """The index: what looks at videos gave is kept on disk, for the next question.
+
+    Attributes:
+        folder: Folder of the index, made at the first look. None means ``index`` in the user's
+            cache: ``KEYSCORE_CACHE``, or the one of the system.
+        max_gb: Most gigabytes of all its files; those that were not used for the longest time are
+            deleted beyond it. Ours: at 9 MB an hour of video, 2,000 hours.
+
+    Raises:
+        InputError: A value is out of range.
+    """
+
+    folder: str | None = None
+    max_gb: float = 20.0
+
+    def __post_init__(self) -> None:
+        is_path = self.folder is None or isinstance(self.folder, (str, os.PathLike))
+        require(is_path and self.folder != "", self, f"folder {shown(self.folder)} is no path")
+        if self.folder is not None:
+            object.__setattr__(self, "folder", os.fspath(self.folder))
+        take_real(self, "max_gb")
+        expect(self, "max_gb", 0 < self.max_gb < float("inf"), "is not > 0")
+
+    @classmethod
+    def given(cls, index: Any) -> "IndexConfig | None":
+        """The index that a caller asks for.
+
+        Args:
+            index: The settings, or a dict of them; a folder; True for the usual folder; None or
+                False for no index.
+
+        Raises:
+            InputError: The value is none of these.
+        """
+        if index is None or index is False:
+            return None
+        if index is True:
+            return cls()
+        if isinstance(index, (str, os.PathLike)):
+            return cls(folder=os.fspath(index))
+        if isinstance(index, (cls, Mapping)):
+            return cls.of(index)
+        raise InputError(
+            f"index must be a folder, True for the usual one, or None for none, got {shown(index)}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class LlmvsConfig(Settings):
     """The importance of frames by captions and a language model (LLMVS, arXiv 2504.11199).
 
@@ -334,8 +385,16 @@ class SamplerConfig(Settings):
         llmvs: The language model, and the trained head, that find the importance of frames.
         guide: The text that scores: the ``"given"`` one (the caption if both are given, a generated
             caption if neither is), always the ``"caption"`` (given or generated), the
-            ``"question"``, ``"both"`` (mean of the two total scores), or with ``keyscore`` no text:
-            the ``"importance"`` of each frame by `LlmvsConfig` stands in for the cosine (ours).
+            ``"question"``, ``"both"``, joined as texts of unknown worth, or with ``keyscore`` no
+            text: the ``"importance"`` of each frame by `LlmvsConfig` stands in for the cosine
+            (ours).
+        split: Parts of a text that score each on their own, joined as texts of unknown worth: the
+            ``"options"`` of a multiple-choice question; all ``"parts"`` that quotation marks and
+            conjunctions set apart; ``"none"``. Ours, measured on the tuning split of evals.needle:
+            parts hit both of two things for .95 of the queries with 8 frames (.66 as one text), but
+            cost one thing whose sentence has an "and" .08 within 1 s.
+        index: Where looks at videos are kept, as `IndexConfig.given` takes it; None keeps nothing.
+            It changes no selection.
 
     Raises:
         InputError: A setting is unknown or out of range.
@@ -350,17 +409,22 @@ class SamplerConfig(Settings):
     judge: JudgeConfig = field(default_factory=JudgeConfig)
     llmvs: LlmvsConfig = field(default_factory=LlmvsConfig)
     guide: Guide = "given"
+    split: Split = "options"
+    index: IndexConfig | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "index", IndexConfig.given(self.index))
         for name, stage in _STAGES.items():
             value = getattr(self, name)
             if not isinstance(value, stage):
                 object.__setattr__(self, name, stage.from_dict(value))
         require_one_of(self, "guide", Guide)
+        require_one_of(self, "split", Split)
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as plain JSON values."""
+        """The settings that decide a selection, as plain JSON values: all but the index."""
         values = asdict(self)
+        del values["index"]
         values["proposal"]["bins"] = list(self.proposal.bins)
         return values
 

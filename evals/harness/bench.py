@@ -20,7 +20,7 @@ from keyscore_plugin import (
     open_video,
 )
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.types import Selection, TextEmbedding
+from keyscore_plugin.types import Selection, TextEmbedding, TextInput
 
 # Ours: the paper does not say what its captioner sees. Even frames favour no sampler, so all cells
 # can share the caption.
@@ -119,7 +119,7 @@ class Bench:
         )
 
     def select(
-        self, cell: Cell, *, caption: str | None = None, question: str | None = None
+        self, cell: Cell, *, caption: TextInput | None = None, question: TextInput | None = None
     ) -> Selection:
         """Choose frames of this video with one cell; `Sampler` explains the texts.
 

@@ -7,7 +7,7 @@ from typing import Any
 from keyscore_lmms_eval.planning import Plan
 from keyscore_plugin import VideoInput
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.types import Selection
+from keyscore_plugin.types import Join, Selection, TextInput
 from keyscore_qwen_vl_utils.request import KeyedVideo
 
 
@@ -32,8 +32,9 @@ class Replay:
         *,
         num_frames: int | None = None,
         threshold: float | None = None,
-        caption: str | None = None,
-        question: str | None = None,
+        caption: TextInput | None = None,
+        question: TextInput | None = None,
+        join: Join = "all",
         fps: float | None = None,
     ) -> Selection:
         """The selection of the plan, by the frame indices of its span; no argument counts."""

@@ -11,7 +11,7 @@ from keyscore_lmms_eval.selection_files import Entry, read_entries
 from keyscore_plugin import VideoInput, VideoSource, open_video
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.hosts import TrimmedVideo
-from keyscore_plugin.types import STAGES, Selection
+from keyscore_plugin.types import STAGES, Join, Selection, TextInput
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +103,9 @@ class PrecomputedSampler:
         *,
         num_frames: int | None = None,
         threshold: float | None = None,
-        caption: str | None = None,
-        question: str | None = None,
+        caption: TextInput | None = None,
+        question: TextInput | None = None,
+        join: Join = "all",
         fps: float | None = None,
     ) -> Selection:
         """The frames of the entry, by the frame indices of this video or part.

@@ -15,6 +15,7 @@ from keyscore_plugin.hosts import (
     SamplerPool,
     choose,
 )
+from keyscore_plugin.types import Join, TextInput
 from keyscore_serving import FrameRequest, RequestLimits
 
 HOST = HostProfile(
@@ -29,8 +30,9 @@ _SETTINGS = PartSettings()
 def frames(
     video: VideoInput,
     *,
-    question: str | None = None,
-    caption: str | None = None,
+    question: TextInput | None = None,
+    caption: TextInput | None = None,
+    join: Join = "all",
     num_frames: int = 8,
     sampler: str | Sampler = "keyscore",
     form: Form = "images",
@@ -57,8 +59,10 @@ def frames(
     Args:
         video: A path, or anything that `keyscore_plugin.open_video` takes; for ``form="url"`` a
             path or a URL that the server can read.
-        question: The question that the model will be asked about the video.
-        caption: A sentence about the video; it scores instead of the question.
+        question: The question that the model will be asked about the video, or a list of them; a
+            list is not for ``form="url"``.
+        caption: A sentence about the video, or a list; it scores instead of the question.
+        join: How several texts are joined, see `keyscore_plugin.Sampler`.
         num_frames: The budget of keyframes.
         sampler: A name of `keyscore_plugin.list_samplers`, which is made once and kept, or a
             sampler with an encoder of your choice.
@@ -79,6 +83,7 @@ def frames(
         num_frames=num_frames,
         question=question,
         caption=caption,
+        join=join,
         limits=limits,
     )
     chosen = choose(request, host=HOST, samplers=_samplers(), fold=fold_of(form, settings))
@@ -87,8 +92,8 @@ def frames(
 
 def _request(
     video: VideoInput,
-    question: str | None,
-    caption: str | None,
+    question: TextInput | None,
+    caption: TextInput | None,
     num_frames: int,
     sampler: str | Sampler,
 ) -> FrameParts:

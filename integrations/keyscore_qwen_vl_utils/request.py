@@ -91,6 +91,7 @@ def request_of(element: Mapping[str, Any]) -> HostRequest:
         clip_mode=element.get("clip_mode"),
         caption=element.get("caption"),
         question=element.get("question"),
+        join=element.get("join", "all"),
         pair=element.get("pair", "duplicate"),
         start_seconds=element.get("video_start"),
         end_seconds=element.get("video_end"),

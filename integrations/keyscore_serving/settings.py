@@ -52,13 +52,23 @@ class ServerSettings:
         return cls(**named, limits=_limits(), default=_default())
 
 
-def _limits() -> RequestLimits:
-    given = os.environ.get("KEYSCORE_MAX_FRAMES")
+def whole_number(name: str) -> int | None:
+    """The whole number >= 1 that a variable of the environment holds; None if it is not set.
+
+    Raises:
+        InputError: The variable holds anything else.
+    """
+    given = os.environ.get(name)
     if given is None:
-        return RequestLimits()
-    if not given.isdecimal():
-        raise InputError(f"KEYSCORE_MAX_FRAMES={shown(given)} is no whole number; give one >= 1")
-    return RequestLimits(max_frames=int(given))
+        return None
+    if not given.isdecimal() or int(given) < 1:
+        raise InputError(f"{name}={shown(given)} is no whole number >= 1; give one, or unset it")
+    return int(given)
+
+
+def _limits() -> RequestLimits:
+    most = whole_number("KEYSCORE_MAX_FRAMES")
+    return RequestLimits() if most is None else RequestLimits(max_frames=most)
 
 
 def _default() -> dict[str, Any] | None:

@@ -16,6 +16,7 @@ _ONLY_OURS = (
     "threshold",
     "token_budget",
     "guide",
+    "join",
     "clip_mode",
     "pair",
     "video_start",
@@ -143,7 +144,8 @@ def requests_for(
 
     Args:
         ours: Keywords of the call; a list or tuple of samplers, captions or questions holds one
-            for each video.
+            for each video. Several texts of one video are a list inside of it, or the list itself
+            if the call has no other video.
         videos: Videos of the call.
         blocks: Content block of each video, if there are messages.
 
@@ -181,6 +183,11 @@ def _of_video(name: str, value: Any, i: int, n_videos: int) -> Any:
         value, (list, tuple)
     ):
         flat = [v for part in value for v in (part if isinstance(part, (list, tuple)) else [part])]
+        is_text = name in ("caption", "question")
+        if is_text and len(flat) != n_videos and len(value) == n_videos:
+            return value[i]
+        if is_text and n_videos == 1:
+            return flat
         if len(flat) != n_videos:
             raise InputError(
                 f"{name} has {len(flat)} entries for {n_videos} videos; give one for each video"

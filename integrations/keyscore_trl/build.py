@@ -12,7 +12,7 @@ from typing import Any
 from keyscore_plugin import __version__
 from keyscore_plugin.errors import InputError, MemoryEndedError, ModelError, VideoError, shown
 from keyscore_plugin.hosts import Journal, SceneLabeller, read_manifest
-from keyscore_plugin.types import Clips, QueryLabels, VideoLabels
+from keyscore_plugin.types import Clips, QueryLabels, VideoLabels, texts_of
 from keyscore_trl.build_files import Video, write_data, write_text
 
 _JOURNAL, _SETTINGS = "videos.jsonl", "build.json"
@@ -97,8 +97,8 @@ def _read_videos(manifest: Path) -> list[Video]:
     queries: dict[str, dict[str, None]] = {}
     paths: dict[str, Path] = {}
     for item in read_manifest(manifest):
-        query = item.question or item.caption
-        if query is None:
+        texts = texts_of(item.question, "question") or texts_of(item.caption, "caption")
+        if not texts:
             raise InputError(
                 f"{manifest}, id {shown(item.id)}: no question; give each line a question, or a "
                 "caption of what is looked for (a line without an id has its number as id)"
@@ -109,7 +109,7 @@ def _read_videos(manifest: Path) -> list[Video]:
                 "labelled; leave out start and end, or cut the video before"
             )
         paths[item.video] = item.path
-        queries.setdefault(item.video, {})[query] = None
+        queries.setdefault(item.video, {}).update(dict.fromkeys(texts))
     if not queries:
         raise InputError(
             f'{manifest} has no line; give lines such as {{"video": "a.mp4", "question": "..."}}'

@@ -17,6 +17,14 @@ def is_folder(name: str) -> bool:
         return False
 
 
+def is_file(name: str) -> bool:
+    """Whether a name that the caller gave is a regular file; False if it cannot be a path."""
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):  # too long, without permission, or with a null byte
+        return False
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Write a temporary file in the same folder and move it to its place in one step.
 

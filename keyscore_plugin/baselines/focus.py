@@ -9,6 +9,7 @@ from torch import Tensor
 
 from keyscore_plugin._runtime.stopwatch import stage
 from keyscore_plugin.baselines.settings import PublishedSampler, require_range, stretched
+from keyscore_plugin.samplers.encoding import encode_rows
 from keyscore_plugin.samplers.pad_selection import pad_by_score
 from keyscore_plugin.samplers.query import mean_cosine
 from keyscore_plugin.samplers.run import Run
@@ -257,7 +258,7 @@ class FocusSampler(PublishedSampler[FocusSettings]):
 
         def score_rows(rows: Tensor) -> Tensor:
             order = rows.argsort()  # an encoder takes frames in time order
-            frames = encoder.encode_frames(grid[rows[order]])
+            frames = encode_rows(grid, rows[order], encoder)
             return mean_cosine(frames, query.embeddings).cpu()[order.argsort()]
 
         with stage("encode"):

@@ -17,12 +17,13 @@ from typing import Any
 
 from keyscore_plugin._runtime.names import hint
 from keyscore_plugin.errors import InputError, shown
+from keyscore_plugin.types import Join, TextInput, check_join, texts_of
 from keyscore_plugin.types.numbers import is_whole
 from keyscore_plugin.video.trim import check_part
 
 ItemId = str | int
 
-KEYS = ("video", "caption", "question", "id", "start", "end")
+KEYS = ("video", "caption", "question", "join", "id", "start", "end")
 STDIN = Path("-")
 
 # Ours: the usual suffixes of video files, for which a folder is searched; a file that is named in
@@ -45,8 +46,9 @@ class Item:
         video: Name of the video, as in the manifest.
         path: Path of the video. A relative name starts at the manifest's folder, or at the current
             one if the manifest is standard input.
-        caption: Sentence about the video, if given.
-        question: Question about the video, if given.
+        caption: Sentence about the video, if given, or a list of them.
+        question: Question about the video, if given, or a list of them.
+        join: How several texts are joined.
         start_seconds: Start of the part to choose from, in seconds from the first frame; None
             means the first frame.
         end_seconds: End of that part; None means the end of the video.
@@ -55,8 +57,9 @@ class Item:
     id: ItemId
     video: str
     path: Path
-    caption: str | None = None
-    question: str | None = None
+    caption: TextInput | None = None
+    question: TextInput | None = None
+    join: Join = "all"
     start_seconds: float | None = None
     end_seconds: float | None = None
 
@@ -124,30 +127,28 @@ def _item(row: _Row, *, folder: Path) -> Item:
                 f"{where}: unknown key {shown(key)}{hint(key, KEYS)}; "
                 f"the keys are: {', '.join(KEYS)}"
             )
-    texts = {}
-    for key in ("video", "caption", "question"):
-        value = values.get(key)
-        if value is not None and not (isinstance(value, str) and value.strip()):
-            raise InputError(
-                f"{where}: {key!r} must be a text that is not empty, got {shown(value)}"
-            )
-        texts[key] = value
-    video = texts["video"]
+    video = values.get("video")
     if video is None:
         raise InputError(f"{where}: 'video' is missing; give the path of a video")
+    if not (isinstance(video, str) and video.strip()):
+        raise InputError(f"{where}: 'video' must be a text that is not empty, got {shown(video)}")
     item_id = values.get("id", row.id)
     if not (isinstance(item_id, str) or is_whole(item_id)):
         raise InputError(f"{where}: 'id' must be a text or a whole number, got {shown(item_id)}")
     try:
         check_part(values.get("start"), values.get("end"))
+        join = check_join(values.get("join") or "all")
+        for role in ("caption", "question"):
+            texts_of(values.get(role), role)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
     return Item(
         id=item_id,
         video=video,
         path=folder / video,
-        caption=texts["caption"],
-        question=texts["question"],
+        caption=values.get("caption"),
+        question=values.get("question"),
+        join=join,
         start_seconds=values.get("start"),
         end_seconds=values.get("end"),
     )

@@ -8,9 +8,10 @@ from typing import Any
 from keyscore_plugin.batch.journal import Journal
 from keyscore_plugin.batch.manifest import Item
 from keyscore_plugin.errors import InputError, KeyScoreError, MemoryEndedError, VideoError, shown
-from keyscore_plugin.samplers.base import Sampler
+from keyscore_plugin.samplers.base import Sampler, join_keyword
 from keyscore_plugin.samplers.kframes import judge_of
 from keyscore_plugin.samplers.within import within
+from keyscore_plugin.types import one_text, texts_of
 
 Record = dict[str, Any]
 Records = Generator[tuple[Item, Record], None, None]
@@ -85,6 +86,7 @@ def answer(item: Item, sampler: Sampler, budget: Budget) -> Record:
             threshold=budget.threshold,
             caption=item.caption,
             question=item.question,
+            **join_keyword(item.join),
         )
     except (VideoError, InputError, MemoryEndedError) as error:
         return error_record(item, error)
@@ -165,7 +167,7 @@ def _differences(
         pairs |= _answer_pairs(record, item, settings)
     for name, (then, now) in pairs.items():
         # A sampler that reads no text records no text and no encoder.
-        is_unread = then is None and name in ("caption", "question", "encoder")
+        is_unread = then is None and name in ("caption", "question", "join", "encoder")
         if then != now and not is_unread:
             yield name, then, now
 
@@ -177,8 +179,12 @@ def _answer_pairs(record: Record, item: Item, settings: RunSettings) -> dict[str
         pairs["threshold"] = (record.get("threshold"), settings.budget.threshold)
     caption = record.get("caption") or {}
     is_given = caption.get("origin") == "given"
-    pairs["caption"] = (caption.get("text") if is_given else None, item.caption)
-    pairs["question"] = (record.get("question"), item.question)
+    pairs["caption"] = (
+        caption.get("text") if is_given else None,
+        one_text(texts_of(item.caption, "caption")),
+    )
+    pairs["question"] = (record.get("question"), one_text(texts_of(item.question, "question")))
+    pairs["join"] = (record.get("join"), item.join)
     pairs["start"] = (record.get("start_seconds"), item.start_seconds)
     pairs["end"] = (record.get("end_seconds"), item.end_seconds)
     pairs["encoder"] = (record.get("encoder"), settings.encoder)

@@ -10,17 +10,16 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context, parent_process, resource_tracker
-from multiprocessing.process import BaseProcess
+from multiprocessing import get_context
 from pathlib import Path
 from socket import socket, socketpair
-from threading import Thread
 from typing import Any
 
 import torch
 
+from keyscore_plugin._runtime.processes import end_with_parent, ending, sigint_blocked
 from keyscore_plugin.batch.manifest import Item
 from keyscore_plugin.batch.run import Budget, Record, answer, error_record
 from keyscore_plugin.errors import KeyScoreError, VideoError
@@ -71,7 +70,7 @@ class Worker:
         self._limit_seconds = limit_seconds
         self._line: tuple[int, Item] | None = None
         self._unread = b""
-        with theirs, _sigint_blocked():
+        with theirs, sigint_blocked():
             self._process = get_context("spawn").Process(target=_work, args=(theirs, job))
             self._process.start()
 
@@ -130,7 +129,7 @@ class Worker:
         if not heard:
             self._bury()
             if self._line is not None:
-                killed = self.ended == _ending(-signal.SIGKILL)
+                killed = self.ended == ending(-signal.SIGKILL)
                 remedy = _OUT_OF_MEMORY if killed else "check the file, or try another --decoder"
                 yield self._failure(f"the worker that read it {self.ended}", remedy)
 
@@ -161,36 +160,13 @@ class Worker:
         if self._process.exitcode is None:
             self._process.kill()
             self._process.join(_END_SECONDS)
-        self.ended = _ending(self._process.exitcode)
+        self.ended = ending(self._process.exitcode)
         self.channel.close()
-
-
-def _ending(exit_code: int | None) -> str:
-    if exit_code is None:
-        return "does not end, though it was killed"
-    if exit_code < 0:
-        return f"was killed by {signal.Signals(-exit_code).name}"
-    return f"ended with exit code {exit_code}"
-
-
-@contextmanager
-def _sigint_blocked() -> Iterator[None]:
-    """Block Ctrl-C in processes that are started in this block.
-
-    A terminal sends Ctrl-C to all its processes. Only the parent reacts to it, and ends its
-    workers; each of them would print a traceback.
-    """
-    resource_tracker.ensure_running()  # else it starts with the first worker, and unblocks Ctrl-C
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _work(channel: socket, job: Job) -> None:
     """Answer lines until the parent closes the channel; the body of a worker process."""
-    _end_with_parent()
+    end_with_parent()
     # What native libraries print must not mix with the result on standard output.
     os.dup2(2, 1)
     # With several threads, sums differ in their last digit, and so do the frames of a damaged
@@ -217,24 +193,3 @@ def _work(channel: socket, job: Job) -> None:
 def _message(values: Mapping[str, Any]) -> bytes:
     # JSON in ASCII can hold file names that are not UTF-8, and contains no line break.
     return json.dumps(values, allow_nan=False).encode("ascii") + b"\n"
-
-
-def _end_with_parent() -> None:
-    """End this process when its parent has ended, for any reason."""
-    import fcntl
-
-    parent = parent_process()
-    if parent is None:
-        return
-    # This pipe is closed when the parent ends. On Linux the kernel then sends SIGIO, which ends
-    # this process even while a decoder holds the GIL. On other systems the thread ends it, as soon
-    # as it can run.
-    pipe = parent.sentinel
-    fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getpid())
-    fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | fcntl.FASYNC)
-    Thread(target=_wait_for_end, args=(parent,), daemon=True).start()
-
-
-def _wait_for_end(parent: BaseProcess) -> None:
-    parent.join()
-    os._exit(1)

@@ -16,6 +16,7 @@ from keyscore_plugin.cli.streams import own_stdout, tell
 from keyscore_plugin.cli.words import whole_number
 from keyscore_plugin.report import require_picture_suffix, write_comparison
 from keyscore_plugin.report.text import facts, times
+from keyscore_plugin.samplers.base import join_keyword
 from keyscore_plugin.samplers.within import within
 
 _SAMPLERS = "uniform,topk,keyscore"
@@ -69,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
                         num_frames=args.num_frames,
                         caption=args.caption,
                         question=args.question,
+                        **join_keyword(args.join),
                         fps=args.fps,
                     )
                 )

@@ -21,6 +21,7 @@ from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.registries import AUTO_DECODER, names
 from keyscore_plugin.samplers.base import Sampler, get_sampler
+from keyscore_plugin.types import Join
 
 
 def add_sampler_options(parser: argparse.ArgumentParser) -> None:
@@ -90,15 +91,25 @@ def add_text_options(parser: argparse.ArgumentParser) -> None:
     text = parser.add_mutually_exclusive_group()
     text.add_argument(
         "--caption",
+        action="append",
         type=non_empty_text,
         metavar="T",
-        help="sentence that describes the frames you want",
+        help="sentence that describes the frames you want; repeat it for several",
     )
     text.add_argument(
         "--question",
+        action="append",
         type=non_empty_text,
         metavar="T",
-        help="question that the Video-LLM will be asked",
+        help="question that the Video-LLM will be asked; repeat it for several",
+    )
+    parser.add_argument(
+        "--join",
+        default="all",
+        type=one_of("join", get_args(Join)),
+        metavar="|".join(get_args(Join)),
+        help="how several texts are joined: the best moments of each, the same but less for a text "
+        "without a clear moment, one after the other, or all in one frame (default: all)",
     )
 
 
@@ -192,7 +203,7 @@ def add_settings_options(parser: argparse.ArgumentParser) -> None:
         type=one_of("guide", get_args(Guide)),
         metavar="|".join(get_args(Guide)),
         help="text that scores: the one that was given, a caption (given or generated), the "
-        "question, or the mean of both (default: given)",
+        "question, or both (default: given)",
     )
     parser.add_argument(
         "--clip-mode",

@@ -19,6 +19,7 @@ from keyscore_plugin.cli.outputs import (
 from keyscore_plugin.cli.streams import detail, own_stdout, tell
 from keyscore_plugin.report import require_report_suffix, write_report
 from keyscore_plugin.report.text import facts, summary
+from keyscore_plugin.samplers.base import join_keyword
 from keyscore_plugin.samplers.within import within
 
 
@@ -61,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
                 threshold=args.threshold,
                 caption=args.caption,
                 question=args.question,
+                **join_keyword(args.join),
                 fps=args.fps,
             )
         if args.save_frames is not None:

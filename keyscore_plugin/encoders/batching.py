@@ -49,8 +49,10 @@ class CudaMemory:
 class Batching:
     """Passes frames through a network in batches; the first use decides their size.
 
-    On a device with enough memory the size does not depend on how much of it is free: rounding
-    depends on which frames share a forward pass, and the same video must give the same bits.
+    All batches have one size, the last one too, which is filled up: rounding depends on how many
+    frames share a forward pass, and a frame must have the same bits whatever is embedded with it
+    (the index keeps the vector of each). On a device with enough memory the size does not depend on
+    how much of it is free.
 
     Args:
         n_frames: Number of frames in a batch, if the memory is not measured.
@@ -88,12 +90,13 @@ class Batching:
             self._measured = True
         n_done = 0
         while n_done < len(frames):
-            rows = _try(network, frames[n_done : n_done + self.n_frames])
+            batch = frames[n_done : n_done + self.n_frames]
+            rows = _try(network, _filled(batch, self.n_frames))
             if rows is None:
                 self._halve()
             else:
-                n_done += len(rows)
-                yield rows
+                n_done += len(batch)
+                yield rows[: len(batch)]
 
     def _most_that_fit(self, network: Callable[[Tensor], Tensor], probe: Tensor) -> int:
         """Return the largest power of two of frames that needs at most `_SHARE` of the memory."""
@@ -120,6 +123,14 @@ class Batching:
         self.n_frames = -(-self.n_frames // 2)
         if self._memory is not None:
             self._memory.give_back()
+
+
+def _filled(batch: Tensor, n_frames: int) -> Tensor:
+    """The batch with its last row repeated up to ``n_frames`` rows."""
+    missing = n_frames - len(batch)
+    if missing == 0:
+        return batch
+    return torch.cat([batch, batch[-1:].expand(missing, *batch.shape[1:])])
 
 
 def _try(network: Callable[[Tensor], Tensor], frames: Tensor) -> Tensor | None:

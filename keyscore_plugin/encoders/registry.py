@@ -1,11 +1,19 @@
 """Load encoders by name, and identify their weights."""
 
+from contextlib import suppress
+from weakref import WeakKeyDictionary
+
+import torch
+
 from keyscore_plugin._runtime import progress
 from keyscore_plugin._runtime.device import resolve_device
 from keyscore_plugin._runtime.hub import OPEN_CLIP, is_local, offline_identity, weights_identity
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.registries import AUTO_ENCODER, OPEN_CLIP_PREFIX, added_by, load, names
+
+# The weights of the encoders that were loaded here by name, as they were then.
+_WEIGHTS: "WeakKeyDictionary[Encoder, str]" = WeakKeyDictionary()
 
 _REMEDY = "use encoder='conse', which needs no download, or the folder of a model"
 
@@ -31,8 +39,28 @@ def load_encoder(encoder: str | Encoder, *, device: str = "auto") -> Encoder:
     """
     if not isinstance(encoder, str):
         return _require_encoder(encoder)
-    where = resolve_device(device)
-    name = named_encoder(encoder)
+    loaded = _loaded(named_encoder(encoder), resolve_device(device))
+    weights = encoder_weights(encoder)
+    if weights is not None:
+        with suppress(TypeError):  # an encoder of another package that no dict can hold
+            _WEIGHTS[loaded] = weights
+    return loaded
+
+
+def weights_of(encoder: Encoder) -> str | None:
+    """Identify the weights of an encoder that `load_encoder` loaded by its name.
+
+    Returns:
+        What `encoder_weights` gave when it was loaded; None for an encoder that was made elsewhere.
+    """
+    try:
+        return _WEIGHTS.get(encoder)
+    except TypeError:
+        return None
+
+
+def _loaded(name: str, where: torch.device) -> Encoder:
+    """Load an encoder by its name on a device."""
     with progress.loading(f"encoder {name}"):
         known = names("encoder")
         if name in known:

@@ -10,6 +10,7 @@ from keyscore_plugin._runtime.device import resolve_device
 from keyscore_plugin._runtime.files import whole, write_whole
 from keyscore_plugin._runtime.names import unknown
 from keyscore_plugin._runtime.optional import package_file, require
+from keyscore_plugin._runtime.processes import end_with_parent, ending, sigint_blocked
 from keyscore_plugin.batch.journal import Journal
 from keyscore_plugin.batch.manifest import read_manifest
 from keyscore_plugin.captioners.judge import require_judge
@@ -25,6 +26,7 @@ from keyscore_plugin.hosts.download import (
     local_path,
     open_anywhere,
 )
+from keyscore_plugin.hosts.download_cache import DownloadCache, DownloadedVideo
 from keyscore_plugin.hosts.pairing import Fold, Pair, check_pair
 from keyscore_plugin.hosts.pool import SamplerPool
 from keyscore_plugin.hosts.query import QUERY_RULES, TextGuide, own_guide
@@ -32,7 +34,7 @@ from keyscore_plugin.hosts.request import HostProfile, HostRequest, check_clip_m
 from keyscore_plugin.samplers.base import asks_judge, require_sampler
 from keyscore_plugin.samplers.scene_labels import SceneLabeller
 from keyscore_plugin.video.base import ForwardedVideo
-from keyscore_plugin.video.copies import Bytes, Readable, is_data_url
+from keyscore_plugin.video.copies import Bytes, Copy, Readable, is_data_url, named
 from keyscore_plugin.video.images import IMAGE_SUFFIXES
 from keyscore_plugin.video.metadata import clock_metadata
 from keyscore_plugin.video.trim import TrimmedVideo
@@ -44,7 +46,10 @@ __all__ = [
     "Bytes",
     "Chosen",
     "ClipMode",
+    "Copy",
+    "DownloadCache",
     "DownloadLimits",
+    "DownloadedVideo",
     "Fold",
     "ForwardedVideo",
     "Guide",
@@ -66,11 +71,14 @@ __all__ = [
     "choose",
     "clock_metadata",
     "encoder_weights",
+    "end_with_parent",
+    "ending",
     "identity_of",
     "is_data_url",
     "is_remote",
     "left_padding",
     "local_path",
+    "named",
     "open_anywhere",
     "own_guide",
     "package_file",
@@ -79,6 +87,7 @@ __all__ = [
     "require_judge",
     "require_sampler",
     "resolve_device",
+    "sigint_blocked",
     "takes_times",
     "unknown",
     "whole",

@@ -4,16 +4,14 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from keyscore_plugin._runtime.files import read_sealed, user_cache, write_sealed
 from keyscore_plugin._runtime.version import VERSION
-from keyscore_plugin.errors import CacheError, VideoError
+from keyscore_plugin.errors import CacheError
+from keyscore_plugin.index.content import content_digest
 from keyscore_plugin.types import Selection
-
-_CHUNK = 1 << 20
 
 
 class SelectionCache:
@@ -81,26 +79,3 @@ def selection_key(video: str | os.PathLike[str], asked: Mapping[str, Any]) -> st
     question = {"video": content_digest(video), "asked": dict(asked), "version": VERSION}
     text = json.dumps(question, sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def content_digest(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file as hexadecimal digits, computed again once its size or time changes.
-
-    Raises:
-        VideoError: The file cannot be read.
-    """
-    try:
-        facts = Path(path).stat()
-        return _digest(os.fspath(path), facts.st_size, facts.st_mtime_ns)
-    except OSError as error:
-        cause = error.strerror or str(error)
-        raise VideoError(os.fspath(path), cause, "give the path of a video file") from error
-
-
-@lru_cache(maxsize=4096)
-def _digest(path: str, size: int, mtime_ns: int) -> str:
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()

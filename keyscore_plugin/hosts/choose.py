@@ -14,7 +14,7 @@ from keyscore_plugin.hosts.pairing import Fold, keyframes_for_budget, pair_frame
 from keyscore_plugin.hosts.pool import SamplerPool, load_models
 from keyscore_plugin.hosts.query import Texts
 from keyscore_plugin.hosts.request import HostProfile, HostRequest
-from keyscore_plugin.samplers.base import Sampler
+from keyscore_plugin.samplers.base import Sampler, join_keyword
 from keyscore_plugin.types import Frames, Selection
 from keyscore_plugin.video.copies import is_data_url
 from keyscore_plugin.video.metadata import frame_clock
@@ -140,6 +140,7 @@ def identity_of(request: HostRequest, texts: Texts) -> Hashable:
         request.clip_mode,
         request.pair,
         texts,
+        request.join,
     )
 
 
@@ -178,6 +179,7 @@ class _Call:
             threshold=self.request.threshold,
             caption=self.texts.caption,
             question=self.texts.question,
+            **join_keyword(self.request.join),
         )
 
     def _key(self, samplers: SamplerPool) -> str | None:
@@ -192,6 +194,7 @@ class _Call:
         asked = {
             "n_keyframes": self.n_keyframes,
             "threshold": request.threshold,
+            "join": request.join,
             "span": [request.start_seconds, request.end_seconds],
         }
         return selection_key(file, settings | asked)

@@ -1,7 +1,6 @@
 """Open a video by path, ``file:`` URL or, if allowed, URL, within limits of size and time."""
 
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from urllib.parse import unquote
 
 from keyscore_plugin.errors import InputError, VideoError, shown
 from keyscore_plugin.types.numbers import is_real, is_whole
-from keyscore_plugin.video.copies import named
+from keyscore_plugin.video.copies import UnnamedFile, named
 from keyscore_plugin.video.source import VideoSource, open_video
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
 _USERINFO = re.compile(r"\w+:/*[^/?#]*@")
 _AS_IT_IS = {"Accept-Encoding": "identity"}  # compressed, its size would be unknown
+_NOT_MODIFIED = 304
 _MOST_REDIRECTS = 10
 _MOST_SECONDS = (1 << 31) // 1000  # poll(2), by which sockets wait, counts milliseconds in 31 bits
 
@@ -131,11 +131,7 @@ def open_anywhere(
         with open_video(local_path(video), decoder) as source:
             yield source
         return
-    if _USERINFO.match(video):  # not shown: it may hold a password
-        raise InputError(
-            "a URL with a user's name before its host (https://USER@HOST/...) is not fetched; "
-            "download it and give its path, or give a URL without"
-        )
+    refuse_user(video)
     if limits is None:
         raise InputError(
             f"{video} is a URL, and URLs are not fetched unless allowed; download it and give "
@@ -149,9 +145,72 @@ def open_anywhere(
         yield source
 
 
+def refuse_user(url: str) -> None:
+    """Refuse a URL that names a user; the error does not show it, as it may hold a password.
+
+    Raises:
+        InputError: It names one.
+    """
+    if _USERINFO.match(url):
+        raise InputError(
+            "a URL with a user's name before its host (https://USER@HOST/...) is not fetched; "
+            "download it and give its path, or give a URL without"
+        )
+
+
 @contextmanager
 def downloaded(url: str, limits: DownloadLimits, *, allowed_by: str) -> Iterator[str]:
-    """Download a URL to a temporary file, which is deleted afterwards.
+    """Download a URL to an unnamed file, which is deleted afterwards: `fetch` for one use.
+
+    Args:
+        url: Address of the file.
+        limits: Limits of size and time.
+        allowed_by: What the user writes in this host to allow more, for the errors.
+
+    Returns:
+        Path of the file.
+
+    Raises:
+        VideoError: The file cannot be fetched within the limits.
+    """
+    file = UnnamedFile()
+    try:
+        fetch(url, file, limits, allowed_by=allowed_by)
+        yield file.path
+    finally:
+        file.delete()
+
+
+@dataclass(frozen=True, slots=True)
+class FileVersion:
+    """What a server says of the file that it sends (RFC 9110, section 8.8).
+
+    Attributes:
+        etag: Its entity tag; None if there is none.
+        last_modified: Its date of modification as the server writes it; None if there is none.
+        may_be_kept: Whether the server lets caches keep the file.
+    """
+
+    etag: str | None = None
+    last_modified: str | None = None
+    may_be_kept: bool = True
+
+    @property
+    def conditions(self) -> dict[str, str]:
+        """Headers of a request that asks for the file only if it is another version."""
+        named = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
+        return {name: value for name, value in named.items() if value is not None}
+
+
+def fetch(
+    url: str,
+    file: UnnamedFile,
+    limits: DownloadLimits,
+    *,
+    allowed_by: str,
+    unless: FileVersion | None = None,
+) -> FileVersion | None:
+    """Download a URL.
 
     The time limit covers all of it: connections, TLS handshakes, headers, redirects and the body,
     however slowly the server sends them. Only the look-up of a name may outlast it, by the system's
@@ -165,11 +224,13 @@ def downloaded(url: str, limits: DownloadLimits, *, allowed_by: str) -> Iterator
 
     Args:
         url: Address of the file.
+        file: File to write.
         limits: Limits of size and time.
         allowed_by: What the user writes in this host to allow more, for the errors.
+        unless: Version that need not be sent again.
 
     Returns:
-        Path of the file.
+        The version that was written; None if the server still has the version of ``unless``.
 
     Raises:
         VideoError: The server does not answer with a file, a redirect is refused, or a limit is
@@ -179,35 +240,35 @@ def downloaded(url: str, limits: DownloadLimits, *, allowed_by: str) -> Iterator
     from anyio.from_thread import start_blocking_portal
 
     more = f"download it yourself, or allow more by {allowed_by}"
-    with tempfile.TemporaryDirectory(prefix="keyscore-") as folder:
-        # The suffix helps FFmpeg to recognise some formats.
-        path = Path(folder, f"video{Path(re.split('[?#]', url)[0]).suffix}")
-        download = _Download(url, limits, more)
-        try:
-            # In a separate thread, since the caller may already run an event loop.
-            with start_blocking_portal() as portal:
-                portal.call(download.to, path)
-        except TimeoutError as error:
-            cause = f"it did not arrive within {limits.max_seconds:g} s"
-            raise VideoError(url, cause, more) from error
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-            cause = " ".join(str(error).split()) or type(error).__name__
-            raise VideoError(url, cause, "check the address, or give a file") from error
-        yield str(path)
+    download = _Download(url, limits, more, {} if unless is None else unless.conditions)
+    try:
+        # In a separate thread, since the caller may already run an event loop.
+        with start_blocking_portal() as portal:
+            return portal.call(download.to, Path(file.path))
+    except TimeoutError as error:
+        cause = f"it did not arrive within {limits.max_seconds:g} s"
+        raise VideoError(url, cause, more) from error
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+        cause = " ".join(str(error).split()) or type(error).__name__
+        raise VideoError(url, cause, "check the address, or give a file") from error
 
 
 class _Download:
     """One download, through its redirects."""
 
-    def __init__(self, url: str, limits: DownloadLimits, more: str) -> None:
+    def __init__(
+        self, url: str, limits: DownloadLimits, more: str, conditions: Mapping[str, str]
+    ) -> None:
         self._url = url
         self._limits = limits
         self._more = more
+        self._conditions = conditions
+        self._version: FileVersion | None = None
         self._came_from_public = limits.public_only
         self._streams: list[Any] = []
 
-    async def to(self, path: Path) -> None:
-        """Fetch the URL within its limits.
+    async def to(self, path: Path) -> FileVersion | None:
+        """Fetch the URL within its limits; returns the version, None if nothing is new.
 
         Raises:
             TimeoutError: The time is over.
@@ -221,6 +282,7 @@ class _Download:
             # httpx leaves one open that is cancelled in its TLS handshake.
             for stream in self._streams:
                 await stream.aclose()
+        return self._version
 
     async def _follow(self, path: Path) -> None:
         """Fetch the URL, through its redirects."""
@@ -229,7 +291,8 @@ class _Download:
         # No connection is kept, so that each one is checked.
         alone = httpx.Limits(max_keepalive_connections=0)
         async with httpx.AsyncClient(timeout=None, limits=alone) as client:
-            request = client.build_request("GET", self._url, headers=_AS_IT_IS)
+            headers = {**_AS_IT_IS, **self._conditions}
+            request = client.build_request("GET", self._url, headers=headers)
             for _ in range(_MOST_REDIRECTS + 1):
                 following = await self._answer(client, request, path)
                 if following is None:
@@ -264,11 +327,14 @@ class _Download:
         try:
             if response.next_request is not None:
                 return response.next_request
+            if response.status_code == _NOT_MODIFIED and self._conditions:
+                return None
             if not response.is_success:
                 raise ValueError(
                     f"the server answers {response.status_code} {response.reason_phrase}"
                 )
             await self._save(response, path)
+            self._version = _version_of(response)
         finally:
             await response.aclose()
         return None
@@ -290,6 +356,12 @@ class _Download:
                     cause = f"it is larger than {self._limits.max_bytes:,} bytes"
                     raise VideoError(self._url, cause, self._more)
                 file.write(chunk)
+
+
+def _version_of(response: "httpx.Response") -> FileVersion:
+    headers = response.headers
+    may_be_kept = "no-store" not in headers.get("cache-control", "").lower()
+    return FileVersion(headers.get("etag"), headers.get("last-modified"), may_be_kept)
 
 
 def _is_address(host: str) -> bool:

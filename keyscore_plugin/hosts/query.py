@@ -23,6 +23,7 @@ from typing import Any, Literal
 from keyscore_plugin.config import Guide
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.samplers.base import Sampler
+from keyscore_plugin.types import TextInput
 
 TextGuide = Literal["caption", "question", "both", "importance"]
 Source = Literal["caption", "question", "generated", "user text"]
@@ -61,13 +62,14 @@ class Texts:
 
     Attributes:
         guide: The text that scores, or ``"importance"``; None for a sampler that needs none.
-        caption: The caption; None lets the captioner write it where the guide wants one.
-        question: The question.
+        caption: The caption, or several; None lets the captioner write it where the guide wants
+            one.
+        question: The question, or several.
     """
 
     guide: TextGuide | None
-    caption: str | None = None
-    question: str | None = None
+    caption: TextInput | None = None
+    question: TextInput | None = None
 
     @property
     def want_generated(self) -> bool:
@@ -79,8 +81,8 @@ def decide_texts(
     rule: QueryRule,
     *,
     guide: Guide | None = None,
-    caption: str | None = None,
-    question: str | None = None,
+    caption: TextInput | None = None,
+    question: TextInput | None = None,
     user_text: str | None = None,
     needs_text: bool,
     has_captioner: bool,
@@ -91,8 +93,8 @@ def decide_texts(
     Args:
         rule: The host's row of `QUERY_RULES`.
         guide: What the call or its settings name; None takes the rule's.
-        caption: A sentence about the video, as given.
-        question: A question to score with, as given.
+        caption: A sentence about the video, or several, as given.
+        question: A question to score with, or several, as given.
         user_text: What the user asks about the video in the messages.
         needs_text: Whether the sampler needs a text.
         has_captioner: Whether a caption can be generated.

@@ -10,6 +10,7 @@ from keyscore_plugin.hosts.download import DownloadLimits
 from keyscore_plugin.hosts.pairing import Pair, check_pair
 from keyscore_plugin.hosts.query import QueryRule
 from keyscore_plugin.samplers.base import Sampler
+from keyscore_plugin.types import Join, TextInput, texts_of
 from keyscore_plugin.video.source import VideoInput
 from keyscore_plugin.video.trim import check_part
 
@@ -43,8 +44,9 @@ class HostRequest:
         num_frames: The budget of keyframes; None takes the sampler's default.
         threshold: Instead of a budget, the least score of a keyframe.
         token_budget: Instead of a budget, as many visual tokens as this many uniform frames.
-        caption: A sentence about the video.
-        question: A question to score with.
+        caption: A sentence about the video, or a list of them.
+        question: A question to score with, or a list of them.
+        join: How several texts of one kind are joined, see `keyscore_plugin.Sampler`.
         user_text: What the user asks about the video in the host's messages.
         guide: The text that scores; None leaves that to `keyscore_plugin.hosts.query`.
         clip_mode: Where a sampler that chooses clips takes its frames (`ClipsConfig.mode`); None
@@ -67,8 +69,9 @@ class HostRequest:
     num_frames: int | None = None
     threshold: float | None = None
     token_budget: int | None = None
-    caption: str | None = None
-    question: str | None = None
+    caption: TextInput | None = None
+    question: TextInput | None = None
+    join: Join = "all"
     user_text: str | None = None
     guide: Guide | None = None
     clip_mode: ClipMode | None = None
@@ -82,6 +85,9 @@ class HostRequest:
 
     def __post_init__(self) -> None:
         check_pair(self.pair)
+        for name in ("caption", "question"):  # a list cannot be hashed
+            if isinstance(given := getattr(self, name), (list, tuple)):
+                object.__setattr__(self, name, texts_of(given, name))
         check_part(self.start_seconds, self.end_seconds)
         budgets = (self.num_frames, self.threshold, self.token_budget)
         if sum(budget is not None for budget in budgets) > 1:

@@ -1,16 +1,17 @@
 """The picture of a selection, from top to bottom: even frames, clusters, clips, scores, frames."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 from keyscore_plugin.report import panels, style
 from keyscore_plugin.report.sheet import CONTENT_INCHES, Sheet, Title, wrapped
 from keyscore_plugin.report.stills import Still, StripLayout, draw_still, lay_out
 from keyscore_plugin.report.text import facts, format_time
-from keyscore_plugin.types import Clips, Selection
+from keyscore_plugin.types import Clips, QueryText, Selection
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,6 +22,7 @@ _HEADING, _FACTS_LINE, _FACTS_MARGIN = 0.26, 0.15, 0.055
 _TOTAL, _COMPONENTS, _CLUSTERS, _CLIPS, _TIMELINE = 1.35, 0.85, 0.15, 0.15, 0.15
 _PANEL_GAP, _AXIS, _CONNECTORS, _NO_CONNECTORS = 0.08, 0.26, 0.30, 0.08
 
+_HEADING_CHARACTERS, _MAX_NAMED = 100, 6  # of one line: characters, and texts in it
 _MAX_CAPTIONS = 16  # more would make the page longer than its picture; the .html report has all
 _MAX_CONNECTED = 16  # lines from the time axis to the frames; more would hide each other
 # Parts of a heading, each with its colour.
@@ -144,6 +146,14 @@ def _panels(selection: Selection, uniform: list[Still], start: float, end: float
         stack.append(
             _Panel(names, _COMPONENTS, lambda axes: panels.draw_components(axes, selection))
         )
+    if selection.curves and selection.texts:
+        stack.append(
+            _Panel(
+                _texts_heading(selection.texts),
+                _COMPONENTS,
+                lambda axes: panels.draw_texts(axes, selection),
+            )
+        )
     if any(frame.total is not None for frame in frames):
         name = "importance" if selection.frame_captions else "score"
         name = name if frames[0].drop is None else "KeyScore"
@@ -171,6 +181,13 @@ def _clips_heading(clips: Clips) -> _Heading:
         for priority in sorted(set(clips.priorities))
     )
     return ((f"clips, {clips.origin}:", style.INK), *priorities)
+
+
+def _texts_heading(texts: Sequence[QueryText]) -> _Heading:
+    """The numbers and the beginnings of the texts, each in the colour of its curve."""
+    room = _HEADING_CHARACTERS // min(len(texts), _MAX_NAMED)
+    named = [shorten(text.text, room, placeholder=" \u2026") for text in texts[:_MAX_NAMED]]
+    return tuple((f"{n + 1} {text}", style.cluster_colour(n)) for n, text in enumerate(named))
 
 
 def _chosen_heading(selection: Selection, chosen: list[Still]) -> _Heading:

@@ -65,6 +65,16 @@ def draw_components(axes: "Axes", selection: Selection) -> None:
     _plain(axes)
 
 
+def draw_texts(axes: "Axes", selection: Selection) -> None:
+    """Draw the scores by each of several texts, 0 to 1."""
+    frames = [frame for frame in selection.curves if frame.by_text]
+    times = [frame.pts_seconds for frame in frames]
+    for n, values in enumerate(zip(*(frame.by_text for frame in frames), strict=True)):
+        _curve(axes, times, list(values), colour=style.cluster_colour(n))
+    axes.set_ylim(-0.04, 1.06)
+    _plain(axes)
+
+
 def draw_clusters(axes: "Axes", selection: Selection, start: float, end: float) -> None:
     """Draw STACFP's clusters over time, with a diamond at each candidate."""
     frames = [frame for frame in selection.curves if frame.cluster is not None]

@@ -184,7 +184,7 @@ def _text(selection: Selection) -> str:
     if text is None:
         return f"{selection.sampler}, without a text"
     by = " (generated)" if selection.caption and selection.caption.origin == "generated" else ""
-    return f"\u201c{text}\u201d{by}"
+    return f"\u201c{text.replace(chr(10), ' / ')}\u201d{by}"
 
 
 def _cut(lines: list[str], most: int) -> list[str]:

@@ -65,18 +65,16 @@ def chosen_captions(selection: Selection) -> Sequence[str]:
 
 
 def table(selection: Selection) -> str:
-    """List the chosen frames, one per line: index, time from the first frame, score, caption."""
+    """List the chosen frames, one per line: index, time, score, text and caption if there are."""
     selection = from_first_frame(selection)
-    lines = [f"{'index':>8}  {'time':>12}  {'score':>6}"]
+    places, captions = selection.chosen_for, chosen_captions(selection)
+    lines = [f"{'index':>8}  {'time':>12}  {'score':>6}" + ("  text" if places else "")]
     lines += [
         f"{index:>8}  {format_time(seconds):>12}  {'-' if score is None else f'{score:.3f}':>6}"
-        f"  {caption}".rstrip()
-        for index, seconds, score, caption in zip(
-            selection.indices,
-            selection.pts_seconds,
-            chosen_scores(selection),
-            chosen_captions(selection),
-            strict=True,
+        + (f"  {places[row] + 1:>4}" if places else "")
+        + (f"  {captions[row]}" if captions[row] else "")
+        for row, (index, seconds, score) in enumerate(
+            zip(selection.indices, selection.pts_seconds, chosen_scores(selection), strict=True)
         )
     ]
     return "\n".join(lines)
@@ -121,6 +119,12 @@ def _looked_at(selection: Selection) -> str:
 
 def texts(selection: Selection) -> str:
     """List the texts that scored the frames, with their origin; empty if there are none."""
+    if selection.texts:
+        lines = [
+            f'{number:>2} {text.role} ({text.origin}): "{text.text}"'
+            for number, text in enumerate(selection.texts, start=1)
+        ]
+        return "\n".join([f"{len(selection.texts)} texts, joined by {selection.join}:", *lines])
     parts = []
     if selection.caption is not None:
         by = f" by {selection.caption.model}" if selection.caption.model else ""

@@ -1,14 +1,17 @@
 """The call that every sampler has, and samplers by name."""
 
+import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
 from keyscore_plugin.captioners.base import Captioner
-from keyscore_plugin.config import SamplerConfig
+from keyscore_plugin.config import IndexConfig, SamplerConfig
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import InputError, shown
+from keyscore_plugin.index.video_index import index_folder
 from keyscore_plugin.registries import load, names
-from keyscore_plugin.types import Selection
+from keyscore_plugin.types import Join, Selection, TextInput
 from keyscore_plugin.video.source import VideoInput
 
 
@@ -30,8 +33,9 @@ class Sampler(Protocol):
         *,
         num_frames: int | None = None,
         threshold: float | None = None,
-        caption: str | None = None,
-        question: str | None = None,
+        caption: TextInput | None = None,
+        question: TextInput | None = None,
+        join: Join = "all",
         fps: float | None = None,
     ) -> Selection:
         """Choose frames of a video.
@@ -45,8 +49,12 @@ class Sampler(Protocol):
                 finds clusters.
             threshold: Instead of a budget, the least total score (0 to 1) of a chosen frame; the
                 best frame is always chosen. Only for samplers that rank frames.
-            caption: A sentence about the video.
-            question: The question that the model will be asked about the video.
+            caption: A sentence about the video, or a list of sentences: each is scored on its own.
+            question: The question that the model will be asked about the video, or a list of them.
+            join: How a list of texts is joined. ``"all"`` shows the best moments of each text;
+                ``"any"`` does too, but fewer of a text that no frame stands out with; ``"then"``
+                shows moments of each text that follow each other in this order; ``"at_once"``
+                shows frames that all texts fit.
             fps: Pictures per second, if the video is a folder, a list or an array of pictures.
 
         Returns:
@@ -73,6 +81,14 @@ def require_sampler(sampler: object) -> None:
             "a sampler is a name ('uniform') or an object (get_sampler('uniform')), got "
             f"{shown(sampler)}"
         )
+
+
+def join_keyword(join: Join) -> dict[str, Any]:
+    """The keyword ``join`` of a sampler's call; none for ``"all"``.
+
+    A sampler of another package may not have the keyword, and most calls do not need it.
+    """
+    return {} if join == "all" else {"join": join}
 
 
 def refuse_threshold(sampler: Sampler) -> None:
@@ -108,6 +124,7 @@ def get_sampler(
     captioner: str | Captioner | None = None,
     decoder: str = "auto",
     device: str = "auto",
+    index: str | os.PathLike[str] | bool | None = None,
 ) -> Sampler:
     """Make a sampler by name.
 
@@ -123,6 +140,9 @@ def get_sampler(
             of calls without a text; None writes none. ``"kframes"`` asks it for clips instead.
         decoder: Name of the decoder, as `open_video` takes it.
         device: Device of models and tensors: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"`` ...
+        index: Folder in which looks at videos are kept, so that the next question about a video
+            decodes and embeds nothing that is there; True for the usual folder (`IndexConfig`). It
+            changes no selection. None keeps the index of ``config``, which has none by default.
 
     Returns:
         The sampler; its models are not loaded yet.
@@ -130,8 +150,14 @@ def get_sampler(
     Raises:
         InputError: The name is unknown, a setting is unknown or out of range, or the device does
             not exist.
+        CacheError: The folder of the index is a file.
         MissingDependencyError: The sampler needs a package that is not installed.
     """
+    config = SamplerConfig.of(config)
+    if index is not None:
+        config = replace(config, index=IndexConfig.given(index))
+    if config.index is not None:
+        index_folder(config.index)  # refused here, not at the first video
     sampler: Sampler = load("sampler", name)(
         config, encoder=encoder, captioner=captioner, decoder=decoder, device=device
     )

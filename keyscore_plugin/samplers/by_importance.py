@@ -78,6 +78,8 @@ def choose_by_importance(run: Run, scorer: ImportanceScorer) -> Choice:
         indices=frames.indices[chosen],
         pts_seconds=frames.pts_seconds[chosen],
         scores=scores.total.cpu()[chosen],
+        rows=chosen,
+        by_text=None,
         cluster=clusters,
         semantic=scores.semantic,
         temporal=scores.temporal,

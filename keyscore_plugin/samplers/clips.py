@@ -12,7 +12,7 @@ from keyscore_plugin.algorithm.segments import score_segments
 from keyscore_plugin.captioners.relevance import RelevanceScorer, load_scorer
 from keyscore_plugin.errors import ModelError, shown
 from keyscore_plugin.samplers.grid import ThumbnailStore
-from keyscore_plugin.samplers.query import Query, mean_cosine
+from keyscore_plugin.samplers.query import Query, cosines_with
 from keyscore_plugin.samplers.refine import Refined, coarse_grid, refine_grid
 from keyscore_plugin.samplers.run import Run
 from keyscore_plugin.samplers.template import Choice, SamplerTemplate, scored_choice
@@ -58,7 +58,7 @@ class ClipsSampler(SamplerTemplate):
         clusters = candidates.labels[rows[looked.rows]]
         scenes, marks = self._marked(run, scenes, grid, query)
         with stage("score"):  # ours: K-frames trains a Video-LLM to name the clips (sec. 3)
-            cosines = mean_cosine(looked.frames, query.embeddings).cpu()
+            cosines, by_text = cosines_with(looked.frames, query)
             clips = score_segments(
                 scenes,
                 cosines,
@@ -68,7 +68,7 @@ class ClipsSampler(SamplerTemplate):
                 marks_share=self.config.clips.scorer_share,
             )
         chosen = run.take(clips)  # any k frames, appendix D.2
-        choice = _choice(run, query, looked, candidates, clusters, cosines, chosen)
+        choice = _choice(run, query, looked, candidates, clusters, cosines, by_text, chosen)
         if len(clips) == 0:
             return replace(choice, clips=scenes, fallback=_ALIKE)
         return replace(choice, clips=clips)
@@ -135,9 +135,11 @@ def _choice(
     candidates: Candidates,
     clusters: Tensor,
     cosines: Tensor,
+    by_text: Tensor | None,
     chosen: Tensor,
 ) -> Choice:
     pts_seconds = run.source.pts_seconds(chosen)
+    rows = _nearest(looked.frames.pts_seconds, pts_seconds)
     return scored_choice(
         run,
         query,
@@ -145,7 +147,9 @@ def _choice(
         candidates,
         indices=chosen,
         pts_seconds=pts_seconds,
-        scores=cosines[_nearest(looked.frames.pts_seconds, pts_seconds)],
+        scores=cosines[rows],
+        rows=rows,
+        by_text=by_text,
         cluster=clusters,
         semantic=cosines,
         total=cosines,

@@ -1,6 +1,6 @@
 """Which frames of the grid are worth the encoder's time."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -9,8 +9,8 @@ from keyscore_plugin._runtime import progress
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.encoders.batching import BLOCK_FRAMES
 from keyscore_plugin.samplers.grid import ThumbnailStore, rebatch
-from keyscore_plugin.samplers.query import mean_cosine
-from keyscore_plugin.types import Candidates, Embeddings, Frames, TextEmbedding
+from keyscore_plugin.samplers.query import Query, cosines_with
+from keyscore_plugin.types import Candidates, Embeddings, Frames
 
 
 def encode_in_blocks(
@@ -36,7 +36,17 @@ def encode_in_blocks(
 
 
 def encode_rows(grid: ThumbnailStore, rows: Tensor, encoder: Encoder) -> Embeddings:
-    """Embed ``(n,)`` rising rows of a grid."""
+    """Embed ``(n,)`` rising rows of a grid, but for those whose vectors the index holds."""
+    kept = grid.kept
+    if kept is None:
+        return _encode_rows(grid, rows, encoder)
+    missing = kept.look.without_vector(rows)
+    if len(missing):
+        kept.add_vectors(missing, _encode_rows(grid, missing, encoder).vectors)
+    return kept.embeddings(rows, encoder)
+
+
+def _encode_rows(grid: ThumbnailStore, rows: Tensor, encoder: Encoder) -> Embeddings:
     blocks = (grid[some] for some in torch.split(rows, BLOCK_FRAMES))
     return join_embeddings(encode_in_blocks(blocks, encoder, n_most=len(rows)))
 
@@ -57,7 +67,7 @@ def join_embeddings(parts: list[Embeddings]) -> Embeddings:
 def encode_candidates_first(
     grid: ThumbnailStore,
     candidates: Candidates,
-    texts: Sequence[TextEmbedding],
+    query: Query,
     encoder: Encoder,
     *,
     n_encoded: int,
@@ -67,7 +77,7 @@ def encode_candidates_first(
     Args:
         grid: ``n_grid`` thumbnails.
         candidates: The representatives, and the cluster of every frame of the grid.
-        texts: The texts that score.
+        query: The texts that score.
         encoder: The encoder.
         n_encoded: Frames to embed; all of the grid if it has no more.
 
@@ -78,7 +88,7 @@ def encode_candidates_first(
         everything = torch.arange(len(grid))
         return everything, encode_rows(grid, everything, encoder)
     first = encode_rows(grid, candidates.rows, encoder)
-    cosines = mean_cosine(first, texts).cpu()
+    cosines = cosines_with(first, query)[0]
     rows = rows_worth_encoding(candidates, cosines, n_more=n_encoded - len(candidates))
     if not len(rows):
         return candidates.rows, first

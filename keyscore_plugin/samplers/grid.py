@@ -5,7 +5,7 @@ import math
 import tempfile
 import weakref
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from keyscore_plugin.algorithm.stacfp import hsv_histograms
 from keyscore_plugin.errors import InputError
+from keyscore_plugin.index.video_index import KeptLook
 from keyscore_plugin.types import Frames
 
 T = TypeVar("T")
@@ -90,7 +91,12 @@ class FrameBuffer:
 
     Args:
         n_most: The number of frames that come at most.
+
+    Attributes:
+        kept: What the index holds of these frames, and what it will hold; None without an index.
     """
+
+    kept: KeptLook | None = None
 
     def __init__(self, n_most: int) -> None:
         self._n_most = n_most
@@ -127,6 +133,20 @@ class FrameBuffer:
 
     def _keep(self, pixels: Tensor, rows: slice) -> None:
         """Keep what the subclass needs of ``(m, h, w, 3)`` pixels."""
+
+
+class KeptFrames(FrameBuffer):
+    """The indices and times of frames that the index holds.
+
+    Args:
+        kept: The look at them.
+    """
+
+    def __init__(self, kept: KeptLook) -> None:
+        super().__init__(0)
+        self.kept = kept
+        self._n_rows = len(kept.look)
+        self._indices, self._pts_seconds = kept.look.indices, kept.look.pts_seconds
 
 
 class HistogramBuffer(FrameBuffer):
@@ -217,6 +237,26 @@ class ThumbnailStore(FrameBuffer):
     @property
     def _n_bytes(self) -> int:
         return self._n_most * math.prod(self._shape)
+
+
+class KeptThumbnails(KeptFrames, ThumbnailStore):
+    """Frames that the index holds; their pixels, which it does not, are decoded if they are asked.
+
+    Args:
+        kept: The look at them.
+        decode: Function that decodes the same thumbnails again.
+    """
+
+    def __init__(self, kept: KeptLook, decode: Callable[[], ThumbnailStore]) -> None:
+        super().__init__(kept)
+        self._decode = decode
+        self._decoded: ThumbnailStore | None = None
+
+    def __getitem__(self, rows: Tensor) -> Frames:
+        """The frames of ``(m,)`` rows, in that order; the first call decodes the whole grid."""
+        if self._decoded is None:
+            self._decoded = self._decode()
+        return self._decoded[rows]
 
 
 def _nameless_file() -> io.FileIO:

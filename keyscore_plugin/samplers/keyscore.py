@@ -61,7 +61,7 @@ class KeyScoreSampler(SamplerTemplate):
         clusters = candidates.labels[rows[looked.rows]]
         with stage("score"):  # eq. 1-4, in float64, which not every encoder's device has
             frames = looked.frames.to(run.tensor_device)
-            scores = score_texts(frames, query.embeddings, self.config.score)
+            scores, by_text = score_texts(frames, query, self.config.score)
         with stage("select"):  # sec. 3: a threshold; the budget and its coverage: ours
             chosen = select(
                 scores,
@@ -72,7 +72,7 @@ class KeyScoreSampler(SamplerTemplate):
                 clusters=clusters,
                 config=self.config.select,
             ).cpu()
-        return _choice(run, query, looked, candidates, clusters, scores, chosen)
+        return _choice(run, query, looked, candidates, clusters, scores, by_text, chosen)
 
 
 def _choice(
@@ -82,6 +82,7 @@ def _choice(
     candidates: Candidates,
     clusters: Tensor,
     scores: FrameScores,
+    by_text: Tensor | None,
     chosen: Tensor,
 ) -> Choice:
     frames = looked.frames
@@ -93,6 +94,8 @@ def _choice(
         indices=frames.indices[chosen],
         pts_seconds=frames.pts_seconds[chosen],
         scores=scores.total.cpu()[chosen],
+        rows=chosen,
+        by_text=None if by_text is None else by_text.cpu(),
         cluster=clusters,
         semantic=scores.semantic,
         temporal=scores.temporal,

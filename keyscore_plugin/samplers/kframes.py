@@ -21,7 +21,7 @@ from keyscore_plugin.samplers.query import Query, SelectionRequest
 from keyscore_plugin.samplers.refine import coarse_grid
 from keyscore_plugin.samplers.run import Run
 from keyscore_plugin.samplers.template import Choice
-from keyscore_plugin.types import Caption, ClipAnswer, Clips, Frames, GridInfo
+from keyscore_plugin.types import Caption, ClipAnswer, Clips, Frames, GridInfo, one_text
 from keyscore_plugin.types.spacing import uniform_indices
 
 _NAMED_NO_CLIP = " named no clip that can be used "  # between the judge's name and the problem
@@ -113,8 +113,8 @@ class KFramesSampler(ClipsSampler):
         # The same clips for every budget, which must not make the grid denser.
         run = replace(run, config=undivided, request=replace(run.request, num_frames=None))
         grid = coarse_grid(run).grid
-        looked_at = run.histograms(grid)
-        return run.scenes(looked_at, looked_at.histograms, kind=grid.kind), len(looked_at)
+        looked_at, histograms = run.histograms(grid)
+        return run.scenes(looked_at, histograms, kind=grid.kind), len(looked_at)
 
 
 def judge_of(fallback: str) -> str | None:
@@ -130,13 +130,13 @@ def _query(request: SelectionRequest, guide: Guide) -> Query:
         InputError: The text that the guide wants is missing.
     """
     wants_caption, wants_question = request.texts(guide)
-    if wants_caption and request.caption is None:
+    if wants_caption and not request.captions:
         missing = "text" if guide == "given" else "caption"
         raise InputError(
             f"kframes asks a Video-LLM which clips a text needs, and no {missing} was given; give "
             "a question, or a caption that describes the frames you want"
         )
     return Query(
-        caption=Caption(request.caption, "given") if wants_caption and request.caption else None,
-        question=request.question if wants_question else None,
+        caption=Caption("\n".join(request.captions), "given") if wants_caption else None,
+        question=one_text(request.questions) if wants_question else None,
     )

@@ -9,9 +9,19 @@ from torch import Tensor
 
 from keyscore_plugin._runtime.full_precision import exact_arithmetic
 from keyscore_plugin.algorithm.scoring import score
+from keyscore_plugin.algorithm.texts import join_scores, stretch_each, text_weights
 from keyscore_plugin.config import Guide, ScoreConfig
 from keyscore_plugin.errors import InputError, shown
-from keyscore_plugin.types import Caption, Embeddings, FrameScores, Reading, TextEmbedding
+from keyscore_plugin.types import (
+    Caption,
+    Embeddings,
+    FrameScores,
+    Join,
+    QueryText,
+    Reading,
+    TextEmbedding,
+    check_join,
+)
 from keyscore_plugin.types.numbers import is_real, is_whole, plain
 
 DEFAULT_NUM_FRAMES = 8  # N_UFP of sec. 4.1.4, the usual budget of a Video-LLM
@@ -24,8 +34,9 @@ class SelectionRequest:
     Attributes:
         num_frames: The budget, or None with a threshold.
         threshold: The least total score of a chosen frame, or None with a budget.
-        caption: A sentence about the video.
-        question: The question that the model will be asked.
+        captions: Sentences about the video; most calls give one or none.
+        questions: Questions that the model will be asked.
+        join: How several texts of one kind are joined.
 
     Raises:
         InputError: A value is out of range, or the budget and the threshold are both given.
@@ -33,8 +44,9 @@ class SelectionRequest:
 
     num_frames: int | None = None
     threshold: float | None = None
-    caption: str | None = None
-    question: str | None = None
+    captions: tuple[str, ...] = ()
+    questions: tuple[str, ...] = ()
+    join: Join = "all"
 
     def __post_init__(self) -> None:
         if self.num_frames is not None and self.threshold is not None:
@@ -49,11 +61,7 @@ class SelectionRequest:
             raise InputError(f"threshold must be a finite number, got {shown(self.threshold)}")
         for name in ("num_frames", "threshold"):
             object.__setattr__(self, name, plain(getattr(self, name)))
-        for name, text in (("caption", self.caption), ("question", self.question)):
-            if text is not None and not isinstance(text, str):
-                raise InputError(f"the {name} must be a text, got {shown(text)}")
-            if text is not None and not text.strip():
-                raise InputError(f"the {name} is empty; give a sentence, or leave it out")
+        check_join(self.join)
 
     @property
     def at_least(self) -> int:
@@ -73,6 +81,35 @@ class SelectionRequest:
             f"{float(scores.max()):.6g}, and that frame alone was chosen; lower the threshold",
         )
 
+    @property
+    def notes_on_texts(self) -> tuple[str, ...]:
+        """Notes on a list of texts that has one twice, or more texts than the budget has frames."""
+        notes = []
+        for role, texts in (("caption", self.captions), ("question", self.questions)):
+            again = next((text for i, text in enumerate(texts) if text in texts[:i]), None)
+            if again is not None and self.join != "then":
+                notes.append(f"the {role} {shown(again)} is given twice; it counts once")
+            if self.num_frames is not None and len(texts) > self.num_frames:
+                notes.append(
+                    f"{len(texts)} {role}s are more than the budget of {self.num_frames} frames; "
+                    "not each of them can get one"
+                )
+        return tuple(notes)
+
+    def require_texts_to_join(self, guide: Guide) -> None:
+        """Check that a join that is about several texts has them.
+
+        Raises:
+            InputError: The texts that score are one caption, one question, or one of each.
+        """
+        wanted = zip(self.texts(guide), (self.captions, self.questions), strict=True)
+        n_most = max(len(texts) for is_wanted, texts in wanted if is_wanted)
+        if self.join in ("then", "at_once") and n_most < 2:
+            raise InputError(
+                f"join={self.join!r} needs two texts or more, and one scores; give a list of "
+                "captions or of questions, or leave join out"
+            )
+
     def texts(self, guide: Guide) -> tuple[bool, bool]:
         """Whether a caption scores the frames under ``guide``, and whether the question does.
 
@@ -86,10 +123,9 @@ class SelectionRequest:
                 "use that sampler or llmvs, or another guide"
             )
         if guide == "given":
-            return self.caption is not None or self.question is None, (
-                self.caption is None and self.question is not None
-            )
-        if guide in ("question", "both") and self.question is None:
+            by_question = bool(self.questions) and not self.captions
+            return not by_question, by_question
+        if guide in ("question", "both") and not self.questions:
             raise InputError(
                 f"guide={shown(guide)} scores with the question, and none was given; give a "
                 "question, or another guide"
@@ -102,14 +138,18 @@ class Query:
     """The texts that score, with their origin.
 
     Attributes:
-        caption: The caption that scores, or None.
-        question: The question that scores, or None.
-        embeddings: The same texts, embedded; none if no text scores.
+        caption: The caption that scores, or None; several captions are one, a line each.
+        question: The question that scores, or None; several questions likewise.
+        embeddings: The texts that score, embedded, captions first; none if no text scores.
+        texts: The same texts in words, if there are several; none for one.
+        join: How several texts of one kind are joined.
     """
 
     caption: Caption | None = None
     question: str | None = None
     embeddings: tuple[TextEmbedding, ...] = ()
+    texts: tuple[QueryText, ...] = ()
+    join: Join = "all"
 
     @property
     def text(self) -> str:
@@ -129,18 +169,66 @@ class Query:
         read = ((text.model, text.reading) for text in self.embeddings if text.reading is not None)
         return (*cuts, *(_unread(model, reading) for model, reading in read if reading.unread))
 
+    def weigh(self, cosines: Tensor) -> Tensor:
+        """``(n_texts,)`` how much each text counts: all fully, unless their worth is unknown.
+
+        Args:
+            cosines: ``(n_texts, n)`` cosines of texts and frames.
+        """
+        if self.join == "any" or len({text.role for text in self.texts}) > 1:
+            return text_weights(cosines)
+        return torch.ones_like(cosines[:, 0])
+
+    def joined(self, scores: Tensor) -> Tensor:
+        """``(n,)`` joined scores of ``(n_texts, n)`` in 0..1; of caption and question the best."""
+        n_captions = sum(text.role == "caption" for text in self.texts)
+        sides = (side for side in (scores[:n_captions], scores[n_captions:]) if len(side))
+        return torch.stack([join_scores(side, self.join) for side in sides]).max(dim=0).values
+
 
 def score_texts(
-    frames: Embeddings, texts: Sequence[TextEmbedding], config: ScoreConfig
-) -> FrameScores:
-    """KeyScore of each frame, averaged over the texts that score (ours; the paper has one)."""
-    scores = [score(frames, text, config) for text in texts]
-    return FrameScores(
-        **{
-            name: torch.stack([getattr(one, name) for one in scores]).mean(0)
-            for name in FrameScores.__dataclass_fields__
-        }
-    )
+    frames: Embeddings, query: Query, config: ScoreConfig
+) -> tuple[FrameScores, Tensor | None]:
+    """KeyScore of each frame; several texts are scored each and joined (ours; the paper has one).
+
+    Returns:
+        The scores, and the ``(n_texts, n)`` scores in 0..1 by each text, None if there is one. With
+        several texts, each normalised component is joined as the total is, and the raw ones are
+        averaged.
+    """
+    each = [score(frames, text, config) for text in query.embeddings]
+    if len(each) == 1:
+        return each[0], None
+    rows = {
+        name: torch.stack([getattr(one, name) for one in each])
+        for name in FrameScores.__dataclass_fields__
+    }
+    weights = query.weigh(rows["semantic_raw"])[:, None]
+    by_text = {
+        name: weights * stretch_each(values)
+        for name, values in rows.items()
+        if not name.endswith("_raw")
+    }
+    raw = {name: values.mean(0) for name, values in rows.items() if name not in by_text}
+    joined = {name: query.joined(values) for name, values in by_text.items()}
+    return FrameScores(**joined, **raw), by_text["total"]
+
+
+def cosines_with(frames: Embeddings, query: Query) -> tuple[Tensor, Tensor | None]:
+    """Compare each frame with the texts (eq. 2); several cosines are joined.
+
+    Returns:
+        ``(n,)`` cosines, and the ``(n_texts, n)`` scores in 0..1 by each text, None if there is
+        one; both on the CPU. Joined scores are on the scale of cosines: from the mean of the texts'
+        lowest cosines to the mean of their highest.
+    """
+    with exact_arithmetic(frames.vectors.device):
+        cosines = torch.stack([frames.vectors @ text.vector for text in query.embeddings]).cpu()
+    if len(cosines) == 1:
+        return cosines[0], None
+    by_text = query.weigh(cosines)[:, None] * stretch_each(cosines)
+    low, high = cosines.min(dim=1).values.mean(), cosines.max(dim=1).values.mean()
+    return low + (high - low) * query.joined(by_text), by_text
 
 
 def mean_cosine(frames: Embeddings, texts: Sequence[TextEmbedding]) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 from keyscore_plugin._runtime.stopwatch import stage
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.samplers.encoding import encode_in_blocks, join_embeddings
-from keyscore_plugin.samplers.query import Query, mean_cosine
+from keyscore_plugin.samplers.query import Query, cosines_with
 from keyscore_plugin.samplers.run import Run
 from keyscore_plugin.types import Embeddings, Frames, GridInfo
 from keyscore_plugin.types.spacing import uniform_indices
@@ -86,7 +86,7 @@ def refine_grid(run: Run, coarse: Embeddings, query: Query, *, n_coarse: int) ->
         worth = worth_a_closer_look(
             run.source.pts_seconds(even),
             coarse.pts_seconds,
-            mean_cosine(coarse, query.embeddings).cpu(),
+            cosines_with(coarse, query)[0],
         )
         best = worth.argsort(descending=True, stable=True)[: _n_closer(run.config)]
         indices = even[best[worth[best] > -torch.inf]].sort().values

@@ -1,8 +1,9 @@
 """The context of one call of a sampler, and the steps that several samplers share."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import Tensor
@@ -13,26 +14,40 @@ from keyscore_plugin.algorithm.any_k import any_k
 from keyscore_plugin.algorithm.segments import segments
 from keyscore_plugin.algorithm.stacfp import propose_features
 from keyscore_plugin.captioners.base import Captioner
-from keyscore_plugin.config import GridConfig, GridKind, SamplerConfig
+from keyscore_plugin.config import GridConfig, GridKind, ProposalConfig, SamplerConfig
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import InputError
+from keyscore_plugin.index.look import Look
+from keyscore_plugin.index.video_index import Grid, KeptLook, VideoIndex
 from keyscore_plugin.samplers.encoding import (
     encode_candidates_first,
     encode_in_blocks,
+    encode_rows,
     join_embeddings,
 )
 from keyscore_plugin.samplers.grid import (
     FrameBuffer,
     HistogramBuffer,
+    KeptFrames,
+    KeptThumbnails,
     ThumbnailStore,
     prefetch,
 )
+from keyscore_plugin.samplers.parts import parts_of
 from keyscore_plugin.samplers.query import (
     DEFAULT_NUM_FRAMES,
     Query,
     SelectionRequest,
 )
-from keyscore_plugin.types import Candidates, Caption, Clips, Embeddings, Frames
+from keyscore_plugin.types import (
+    Candidates,
+    Caption,
+    Clips,
+    Embeddings,
+    Frames,
+    QueryText,
+    one_text,
+)
 from keyscore_plugin.types.spacing import uniform_indices
 from keyscore_plugin.video.grid import grid_indices
 from keyscore_plugin.video.source import VideoSource
@@ -53,6 +68,7 @@ class Run:
         get_captioner: Returns the captioner, or None if the sampler has none; the first call loads
             it.
         captioner_name: Name that the captioner was given by; None if it was given as an object.
+        index: What the index keeps of the video; None without an index.
     """
 
     source: VideoSource
@@ -62,6 +78,7 @@ class Run:
     get_encoder: Callable[[], Encoder]
     get_captioner: Callable[[], Captioner | None]
     captioner_name: str | None = None
+    index: VideoIndex | None = None
 
     @property
     def encoder(self) -> Encoder:
@@ -78,16 +95,18 @@ class Run:
         """Check that a text scores the frames, or can be made, before anything is decoded.
 
         Raises:
-            InputError: A text is wanted, the caller gave none, and there is no captioner.
+            InputError: A text is wanted, the caller gave none, and there is no captioner; or the
+                texts are too few for their join.
         """
         with stage("caption"):
             captioner = self.get_captioner()
         wants_caption, _ = self.request.texts(self.config.guide)
-        if wants_caption and self.request.caption is None and captioner is None:
+        if wants_caption and not self.request.captions and captioner is None:
             raise InputError(
                 "no text to score the frames with; give a caption, give a question, "
                 "or name a captioner (captioner='labels' needs no download)"
             )
+        self.request.require_texts_to_join(self.config.guide)
 
     @contextmanager
     def read_grid(
@@ -134,47 +153,115 @@ class Run:
 
     def look(self, grid: GridConfig, *, device: torch.device) -> ThumbnailStore:
         """Decode a grid, and keep its thumbnails to be read again by row."""
+        if self.index is not None:  # which keeps histograms of every look
+            return self.look_with_histograms(grid, device=device)[0]
         with self.read_grid(grid, device=device) as (batches, n_most):
             store = ThumbnailStore(n_most)
             for batch in batches:
                 store.append(batch)
         return store
 
-    def look_with_histograms(self, grid: GridConfig) -> tuple[ThumbnailStore, Tensor]:
-        """`look` on `tensor_device`; count the colours of a batch while the next one is decoded.
+    def look_with_histograms(
+        self, grid: GridConfig, *, device: torch.device | None = None
+    ) -> tuple[ThumbnailStore, Tensor]:
+        """`look`, and count the colours of a batch while the next one is decoded.
+
+        Args:
+            grid: Which frames, how many, and how large.
+            device: The device that the pixels go to; None takes `tensor_device`.
 
         Returns:
             ``n_grid`` thumbnails, and their ``(n_grid, n_bins)`` HSV histograms (Algorithm 1,
             lines 1-3).
         """
-        with self.read_grid(grid, device=self.tensor_device) as (batches, n_most):
-            store, colours = (
-                ThumbnailStore(n_most),
-                HistogramBuffer(n_most, self.config.proposal.bins),
-            )
-            for batch in store.keeping(batches):
-                with stage("propose"):
-                    colours.append(batch)
-        return store, colours.histograms
 
-    def histograms(self, grid: GridConfig) -> HistogramBuffer:
-        """The histograms of `look_with_histograms`; pixels are dropped once they are counted."""
+        def decode() -> tuple[ThumbnailStore, Tensor]:
+            with self.read_grid(grid, device=device or self.tensor_device) as (batches, n_most):
+                store, colours = ThumbnailStore(n_most), self._colours(n_most)
+                for _ in self._counted(store.keeping(batches), colours):
+                    pass
+            return store, colours.histograms
+
+        kept = self._recalled(grid, embeds=True)
+        if kept is not None:
+            return KeptThumbnails(kept, lambda: decode()[0]), self._histograms_of(kept)
+        store, histograms = decode()
+        self._keep(grid, store, histograms, embeds=True)
+        return store, histograms
+
+    def histograms(self, grid: GridConfig) -> tuple[FrameBuffer, Tensor]:
+        """The histograms of `look_with_histograms`; pixels are dropped once they are counted.
+
+        Returns:
+            The ``n_grid`` frames, and their ``(n_grid, n_bins)`` HSV histograms.
+        """
+        kept = self._recalled(grid, embeds=False)
+        if kept is not None:
+            return KeptFrames(kept), self._histograms_of(kept)
         with self.read_grid(grid, device=self.tensor_device) as (batches, n_most):
-            colours = HistogramBuffer(n_most, self.config.proposal.bins)
-            for batch in batches:
-                with stage("propose"):
-                    colours.append(batch)
-        return colours
+            colours = self._colours(n_most)
+            for _ in self._counted(batches, colours):
+                pass
+        self._keep(grid, colours, colours.histograms, embeds=False)
+        return colours, colours.histograms
 
     def look_and_encode(self, config: SamplerConfig) -> tuple[ThumbnailStore, Embeddings]:
         """Embed every frame of a grid of at most `EncodeConfig.max_encoded`, as it is decoded."""
         encoder = self.encoder
         grid = self.grid_to_encode(config)
-        with self.read_grid(grid, device=encoder.device) as (batches, n_most):
-            store = ThumbnailStore(n_most)
+        if self._recalled(grid, embeds=True) is not None:
+            store, _ = self.look_with_histograms(grid, device=encoder.device)
             with stage("encode"):
-                blocks = encode_in_blocks(store.keeping(batches), encoder, n_most=n_most)
-                return store, join_embeddings(blocks)
+                return store, encode_rows(store, torch.arange(len(store)), encoder)
+        with self.read_grid(grid, device=encoder.device) as (batches, n_most):
+            store, colours = ThumbnailStore(n_most), self._colours(n_most)
+            kept = store.keeping(batches)
+            looked = kept if self.index is None else self._counted(kept, colours)
+            with stage("encode"):
+                frames = join_embeddings(encode_in_blocks(looked, encoder, n_most=n_most))
+        self._keep(grid, store, colours.histograms, embeds=True)
+        if store.kept is not None:
+            store.kept.add_vectors(torch.arange(len(store)), frames.vectors)
+        return store, frames
+
+    def _colours(self, n_most: int) -> HistogramBuffer:
+        return HistogramBuffer(n_most, self.config.proposal.bins)
+
+    def _counted(self, batches: Iterator[Frames], colours: HistogramBuffer) -> Iterator[Frames]:
+        """Pass batches on, and count the colours of each one first."""
+        for batch in batches:
+            with stage("propose"):
+                colours.append(batch.to(self.tensor_device))
+            yield batch
+
+    def _recalled(self, grid: GridConfig, *, embeds: bool) -> KeptLook | None:
+        """What the index holds of a look at a grid; None without an index, or if it is new."""
+        if self.index is None:
+            return None
+        encoder = self.encoder if embeds else None
+        with stage("decode"):
+            return self.index.recall(self._asked(grid), encoder)
+
+    def _keep(
+        self, grid: GridConfig, frames: FrameBuffer, histograms: Tensor, *, embeds: bool
+    ) -> None:
+        """Give a new look to the index, if there is one."""
+        if self.index is not None:
+            look = Look(frames.indices, frames.pts_seconds, histograms.cpu())
+            encoder = self.encoder if embeds else None
+            frames.kept = self.index.keep(self._asked(grid), encoder, look)
+
+    def _asked(self, grid: GridConfig) -> Grid:
+        return Grid(
+            kind=grid.kind,
+            indices=grid_indices(self.source, grid, at_least=self.request.at_least),
+            short_side=grid.short_side,
+            bins=self.config.proposal.bins,
+            device=self.tensor_device,
+        )
+
+    def _histograms_of(self, kept: KeptLook) -> Tensor:
+        return kept.look.histograms.to(self.tensor_device)
 
     def grid_to_encode(self, config: SamplerConfig) -> GridConfig:
         """The grid of which every frame is embedded: thinned evenly to what may be embedded."""
@@ -185,12 +272,27 @@ class Run:
         """The grid with thumbnails of at least the size that the encoder sees."""
         return replace(grid, short_side=max(grid.short_side, self.encoder.short_side))
 
-    def propose(self, grid: ThumbnailStore, histograms: Tensor) -> Candidates:
-        """Propose candidates from a grid and its histograms (Algorithm 1, lines 4-12)."""
+    def propose(
+        self, grid: FrameBuffer, histograms: Tensor, config: ProposalConfig | None = None
+    ) -> Candidates:
+        """Propose candidates from a grid and its histograms (Algorithm 1, lines 4-12).
+
+        They do not depend on a text, so that the index keeps them.
+
+        Args:
+            grid: The ``n_grid`` frames that were looked at.
+            histograms: ``(n_grid, n_bins)`` histograms of them.
+            config: Settings; None takes those of `config`.
+        """
+        config = config or self.config.proposal
+        settings = json.dumps(asdict(config), sort_keys=True)
         with stage("propose"):
-            return propose_features(
-                histograms, grid.indices, grid.pts_seconds, self.config.proposal
-            )
+            if grid.kept is not None and settings in grid.kept.look.proposals:
+                return grid.kept.look.proposals[settings]
+            candidates = propose_features(histograms, grid.indices, grid.pts_seconds, config)
+            if grid.kept is not None:
+                grid.kept.add_proposal(settings, candidates)
+            return candidates
 
     def scenes(
         self,
@@ -237,7 +339,7 @@ class Run:
         n_encoded = max(n_most, self.request.at_least)
         with stage("encode"):
             return encode_candidates_first(
-                grid, candidates, query.embeddings, self.encoder, n_encoded=n_encoded
+                grid, candidates, query, self.encoder, n_encoded=n_encoded
             )
 
     def query(self, grid: ThumbnailStore, rows: Tensor | None = None) -> Query:
@@ -260,15 +362,32 @@ class Run:
 
         self.require_text()
         wants_caption, wants_question = self.request.texts(self.config.guide)
-        question = self.request.question if wants_question else None
+        captions = self.request.captions if wants_caption else ()
+        questions = self.request.questions if wants_question else ()
         caption = None
         with stage("caption"):
             captioner = self.get_captioner()
-            if wants_caption and self.request.caption is not None:
-                caption = Caption(self.request.caption, origin="given")
+            if captions:
+                caption = Caption("\n".join(captions), origin="given")
             elif wants_caption and captioner is not None:
                 caption = captioner.caption(described())
+                captions = (caption.text,)
+        join, question = self.request.join, one_text(questions)
+        if join == "all" and max(len(captions), len(questions)) == 1:  # a text that may have parts
+            captions, questions = (
+                tuple(part for text in texts for part in parts_of(text, self.config.split))
+                for texts in (captions, questions)
+            )
+            join = "any"
+        texts = (
+            *(QueryText(text, "caption", caption.origin) for text in captions if caption),
+            *(QueryText(text, "question") for text in questions),
+        )
         with stage("encode"):
-            texts = [caption.text if caption else None, question]
-            encoded = (self.encoder.encode_text(text) for text in texts if text is not None)
-            return Query(caption, question, tuple(encoded))
+            return Query(
+                caption,
+                question,
+                tuple(self.encoder.encode_text(text.text) for text in texts),
+                texts if len(texts) > 1 else (),
+                join,
+            )

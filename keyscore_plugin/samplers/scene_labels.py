@@ -24,7 +24,14 @@ from keyscore_plugin.samplers.grid import ThumbnailStore
 from keyscore_plugin.samplers.query import Query, SelectionRequest, mean_cosine
 from keyscore_plugin.samplers.run import Run
 from keyscore_plugin.samplers.template import one_memory_error
-from keyscore_plugin.types import Clips, Embeddings, QueryLabels, TextEmbedding, VideoLabels
+from keyscore_plugin.types import (
+    Clips,
+    Embeddings,
+    QueryLabels,
+    TextEmbedding,
+    VideoLabels,
+    texts_of,
+)
 from keyscore_plugin.video.source import VideoInput, open_video
 
 # Ours: frames that the captioner sees; a scene gets as many as in the sampler ``clips``.
@@ -104,13 +111,15 @@ class SceneLabeller:
         """
         if not queries:
             raise InputError("there is no query to label the scenes for; give at least one")
-        requests = [SelectionRequest(question=query) for query in queries]  # checks each
+        asked = [texts_of(query, "question") for query in queries]  # checks each
         with ExitStack() as stack:
             source = open_video(video)
             if source is not video:
                 stack.enter_context(source)
             stack.enter_context(one_memory_error("SceneLabeller", source.path))
-            return self._label(self._sampler.run_on(source, requests[0]), queries)
+            return self._label(
+                self._sampler.run_on(source, SelectionRequest(questions=asked[0])), queries
+            )
 
     def _label(self, run: Run, queries: Sequence[str]) -> VideoLabels:
         texts = [run.encoder.encode_text(query) for query in queries]

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from keyscore_plugin._runtime.stopwatch import stage
-from keyscore_plugin.algorithm.stacfp import propose_features
 from keyscore_plugin.config import ProposalConfig
 from keyscore_plugin.samplers.pad_selection import pad_evenly
 from keyscore_plugin.samplers.run import Run
@@ -22,14 +21,8 @@ class StacfpSampler(SamplerTemplate):
 
     def _choose(self, run: Run) -> Choice:
         num_frames = run.request.num_frames
-        grid = run.histograms(self.config.grid)
-        with stage("propose"):
-            candidates = propose_features(
-                grid.histograms,
-                grid.indices,
-                grid.pts_seconds,
-                self._proposal(len(grid), num_frames),
-            )
+        grid, histograms = run.histograms(self.config.grid)
+        candidates = run.propose(grid, histograms, self._proposal(len(grid), num_frames))
         with stage("select"):
             rows = pad_evenly(candidates.rows.cpu(), grid.pts_seconds, num_frames)
             if num_frames == 1:  # k-means needs two clusters: keep the larger one's frame

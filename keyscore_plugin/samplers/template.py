@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -18,11 +18,21 @@ from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import MemoryEndedError
+from keyscore_plugin.index.video_index import VideoIndex, index_folder, recalled_frames
 from keyscore_plugin.samplers.base import Sampler, refuse_threshold
 from keyscore_plugin.samplers.query import DEFAULT_NUM_FRAMES, Query, SelectionRequest
 from keyscore_plugin.samplers.refine import Refined
 from keyscore_plugin.samplers.run import Run
-from keyscore_plugin.types import Candidates, Clips, GridInfo, ScoredFrame, Selection
+from keyscore_plugin.types import (
+    Candidates,
+    Clips,
+    GridInfo,
+    Join,
+    ScoredFrame,
+    Selection,
+    TextInput,
+    texts_of,
+)
 from keyscore_plugin.video.source import VideoInput, VideoSource, open_video
 
 
@@ -36,6 +46,8 @@ class Choice:
         scores: ``(k,)`` scores that the frames were ranked by, or None.
         looked_at: The frames that were decoded to choose from; None if there were none.
         query: The texts that scored.
+        chosen_for: ``(k,)`` int64 place of the text that each chosen frame scores most with; None
+            if there are not several texts.
         encoder: Name of the encoder, or None if none was used.
         candidates: STACFP's representatives, in time order.
         curves: Every scored frame, in time order.
@@ -50,6 +62,7 @@ class Choice:
     scores: Tensor | None = None
     looked_at: GridInfo | None = None
     query: Query = field(default_factory=Query)
+    chosen_for: Tensor | None = None
     encoder: str | None = None
     candidates: tuple[ScoredFrame, ...] = ()
     curves: tuple[ScoredFrame, ...] = ()
@@ -60,7 +73,7 @@ class Choice:
 
 
 def frame_rows(indices: Tensor, pts_seconds: Tensor, **columns: Tensor) -> tuple[ScoredFrame, ...]:
-    """Frames as rows of a `Selection`; every argument is ``(n,)``.
+    """Frames as rows of a `Selection`; every argument has ``n`` rows.
 
     Args:
         indices: Frame indices.
@@ -68,8 +81,13 @@ def frame_rows(indices: Tensor, pts_seconds: Tensor, **columns: Tensor) -> tuple
         columns: Further fields of `ScoredFrame`: the cluster, and the scores.
     """
     columns = {"index": indices, "pts_seconds": pts_seconds, **columns}
-    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+    rows = zip(*map(_cells, columns.values()), strict=True)
     return tuple(ScoredFrame(**dict(zip(columns, row, strict=True))) for row in rows)
+
+
+def _cells(column: Tensor) -> list[Any]:
+    """The rows of a column as numbers, or as tuples of numbers."""
+    return column.tolist() if column.ndim == 1 else [tuple(row) for row in column.tolist()]
 
 
 @contextmanager
@@ -104,6 +122,8 @@ def scored_choice(
     indices: Tensor,
     pts_seconds: Tensor,
     scores: Tensor,
+    rows: Tensor,
+    by_text: Tensor | None,
     **columns: Tensor,
 ) -> Choice:
     """The choice of a sampler that scores the embedded frames of STACFP's clusters.
@@ -116,8 +136,11 @@ def scored_choice(
         indices: ``(k,)`` chosen frame indices, rising.
         pts_seconds: ``(k,)`` times of the chosen frames.
         scores: ``(k,)`` scores of the chosen frames.
+        rows: ``(k,)`` embedded frame that each chosen frame is, or that is nearest to it.
+        by_text: ``(n_texts, n)`` scores of the embedded frames by each text; None for one text.
         columns: ``(n,)`` columns of `frame_rows` for the embedded frames.
     """
+    columns |= {} if by_text is None else {"by_text": by_text.T}
     curves = frame_rows(looked.frames.indices, looked.frames.pts_seconds, **columns)
     is_candidate = set(candidates.indices.tolist())
     return Choice(
@@ -126,6 +149,7 @@ def scored_choice(
         scores=scores,
         looked_at=looked.looked_at,
         query=query,
+        chosen_for=None if by_text is None else by_text[:, rows].argmax(0),
         encoder=run.encoder.name,
         candidates=tuple(frame for frame in curves if frame.index in is_candidate),
         curves=curves,
@@ -216,25 +240,38 @@ class SamplerTemplate(Sampler, ABC):
         *,
         num_frames: int | None = None,
         threshold: float | None = None,
-        caption: str | None = None,
-        question: str | None = None,
+        caption: TextInput | None = None,
+        question: TextInput | None = None,
+        join: Join = "all",
         fps: float | None = None,
     ) -> Selection:
         if threshold is not None:
             refuse_threshold(self)
         if num_frames is None and threshold is None:
             num_frames = self.default_num_frames
-        request = SelectionRequest(num_frames, threshold, caption, question)
+        request = SelectionRequest(
+            num_frames,
+            threshold,
+            captions=texts_of(caption, "caption"),
+            questions=texts_of(question, "question"),
+            join=join,
+        )
         with counting() as stopwatch, ExitStack() as stack:
-            with stage("decode"):
+            with stage("decode"), recalled_frames(video, self.config.index):
                 source = open_video(video, decoder=self.decoder, fps=fps)
             if source is not video:
                 stack.enter_context(source)
+            index = self._index_of(source)
             with one_memory_error(self.name, source.path):
-                choice = self._choose(self.run_on(source, request))
+                choice = self._choose(self.run_on(source, request, index))
+            if index is not None:
+                index.write()
+                choice = replace(choice, notes=(*choice.notes, *index.notes))
             return self._selection(source, request, choice, stopwatch.seconds())
 
-    def run_on(self, source: VideoSource, request: SelectionRequest) -> Run:
+    def run_on(
+        self, source: VideoSource, request: SelectionRequest, index: VideoIndex | None = None
+    ) -> Run:
         """The context of one call on an open video."""
         return Run(
             source,
@@ -244,7 +281,12 @@ class SamplerTemplate(Sampler, ABC):
             get_encoder=lambda: self.encoder,
             get_captioner=lambda: self.captioner,
             captioner_name=self._captioner_name,
+            index=index,
         )
+
+    def _index_of(self, source: VideoSource) -> VideoIndex | None:
+        index = self.config.index
+        return None if index is None else VideoIndex(index_folder(index), source)
 
     def _selection(
         self,
@@ -265,6 +307,9 @@ class SamplerTemplate(Sampler, ABC):
             scores=None if choice.scores is None else choice.scores.tolist(),
             caption=choice.query.caption,
             question=choice.query.question,
+            texts=choice.query.texts,
+            join=choice.query.join if choice.query.texts else None,
+            chosen_for=None if choice.chosen_for is None else choice.chosen_for.tolist(),
             encoder=choice.encoder,
             decoder=source.decoder,
             stream=source.stream,
@@ -281,7 +326,13 @@ class SamplerTemplate(Sampler, ABC):
             fallback=choice.fallback,
             frame_captions=choice.frame_captions,
             seconds=seconds,
-            notes=source.notes + choice.query.notes + choice.notes + request.notes(choice.scores),
+            notes=(
+                source.notes
+                + choice.query.notes
+                + choice.notes
+                + request.notes(choice.scores)
+                + request.notes_on_texts
+            ),
         )
 
     def _settings(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from torch import Tensor
 from keyscore_plugin._runtime.stopwatch import stage
 from keyscore_plugin.algorithm.numeric import require_finite
 from keyscore_plugin.samplers.grid import ThumbnailStore
-from keyscore_plugin.samplers.query import Query, SelectionRequest, mean_cosine
+from keyscore_plugin.samplers.query import Query, SelectionRequest, cosines_with
 from keyscore_plugin.samplers.refine import coarse_grid, refine_grid
 from keyscore_plugin.samplers.run import Run
 from keyscore_plugin.samplers.template import Choice, SamplerTemplate, frame_rows
@@ -23,7 +23,8 @@ class QueryGrid:
     Everything is on the CPU: the rules are short and sequential, and alike on all devices.
 
     Attributes:
-        cosines: ``(n,)`` cosine of each frame with the text, finite (eq. 2).
+        cosines: ``(n,)`` cosine of each frame with the text, finite (eq. 2); several are joined.
+        by_text: ``(n_texts, n)`` scores by each text, 0 to 1; None for one text.
         vectors: ``(n, d)`` unit frame embeddings.
         query: ``(d,)`` unit embedding of the text; the mean of several texts.
         pts_seconds: ``(n,)`` float64 times, rising.
@@ -31,6 +32,7 @@ class QueryGrid:
     """
 
     cosines: Tensor
+    by_text: Tensor | None
     vectors: Tensor
     query: Tensor
     pts_seconds: Tensor
@@ -39,11 +41,12 @@ class QueryGrid:
     @classmethod
     def of(cls, frames: Embeddings, query: Query, *, duration_seconds: float) -> "QueryGrid":
         """Compare every frame with the texts."""
-        cosines = mean_cosine(frames, query.embeddings).cpu()
+        cosines, by_text = cosines_with(frames, query)
         require_finite(cosines, "scores")
         mean_text = torch.stack([text.vector for text in query.embeddings]).mean(0)
         return cls(
             cosines,
+            by_text,
             frames.vectors.cpu(),
             torch.nn.functional.normalize(mean_text, dim=0).cpu(),
             frames.pts_seconds,
@@ -88,6 +91,7 @@ class TextSampler(SamplerTemplate):
             query,
             picked,
             scores=scored.cosines,
+            by_text=scored.by_text,
             frames=frames,
             embedded=torch.arange(len(frames)),
             looked_at=refined.looked_at,
@@ -105,6 +109,7 @@ def cosine_choice(
     picked: Picked,
     *,
     scores: Tensor,
+    by_text: Tensor | None = None,
     frames: ThumbnailStore | Embeddings,
     embedded: Tensor,
     looked_at: GridInfo,
@@ -117,21 +122,28 @@ def cosine_choice(
         query: The texts that scored.
         picked: The chosen rows.
         scores: ``(n,)`` score of every frame.
+        by_text: ``(n_texts, n)`` scores by each text; None if there is one, or they were averaged.
         frames: The ``n`` frames that could be chosen.
         embedded: ``(m,)`` rows that were embedded, rising.
         looked_at: The frames that were decoded.
         notes: Notes on the grid, before those of the rule.
     """
     shown = scores[embedded]
+    by_each = {} if by_text is None else {"by_text": by_text[:, embedded].T}
     return Choice(
         indices=frames.indices[picked.rows],
         pts_seconds=frames.pts_seconds[picked.rows],
         scores=scores[picked.rows],
         looked_at=looked_at,
         query=query,
+        chosen_for=None if by_text is None else by_text[:, picked.rows].argmax(0),
         encoder=run.encoder.name,
         curves=frame_rows(
-            frames.indices[embedded], frames.pts_seconds[embedded], semantic=shown, total=shown
+            frames.indices[embedded],
+            frames.pts_seconds[embedded],
+            semantic=shown,
+            total=shown,
+            **by_each,
         ),
         notes=notes + picked.notes,
     )

@@ -4,8 +4,8 @@ import time
 from contextlib import ExitStack
 from dataclasses import replace
 
-from keyscore_plugin.samplers.base import Sampler
-from keyscore_plugin.types import Selection
+from keyscore_plugin.samplers.base import Sampler, join_keyword
+from keyscore_plugin.types import Join, Selection, TextInput
 from keyscore_plugin.video.source import VideoInput, open_video
 from keyscore_plugin.video.trim import TrimmedVideo, check_part
 
@@ -50,8 +50,9 @@ class _PartSampler:
         *,
         num_frames: int | None = None,
         threshold: float | None = None,
-        caption: str | None = None,
-        question: str | None = None,
+        caption: TextInput | None = None,
+        question: TextInput | None = None,
+        join: Join = "all",
         fps: float | None = None,
     ) -> Selection:
         start = time.perf_counter()
@@ -67,6 +68,7 @@ class _PartSampler:
                 threshold=threshold,
                 caption=caption,
                 question=question,
+                **join_keyword(join),
             )
         seconds = dict(selection.seconds)
         for stage in ("decode", "total"):

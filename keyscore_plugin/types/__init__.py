@@ -20,9 +20,18 @@ from keyscore_plugin.types.selection import (
     STAGES,
     Caption,
     GridInfo,
-    Origin,
     ScoredFrame,
     Selection,
+)
+from keyscore_plugin.types.texts import (
+    Join,
+    Origin,
+    QueryText,
+    TextInput,
+    TextRole,
+    check_join,
+    one_text,
+    texts_of,
 )
 from keyscore_plugin.types.video import VideoFacts
 
@@ -39,13 +48,20 @@ __all__ = [
     "Frames",
     "GridInfo",
     "Importance",
+    "Join",
     "Origin",
     "PredictedClip",
     "QueryLabels",
+    "QueryText",
     "Reading",
     "ScoredFrame",
     "Selection",
     "TextEmbedding",
+    "TextInput",
+    "TextRole",
     "VideoFacts",
     "VideoLabels",
+    "check_join",
+    "one_text",
+    "texts_of",
 ]

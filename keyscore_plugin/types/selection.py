@@ -7,19 +7,19 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from operator import index
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.types.clips import Clips
 from keyscore_plugin.types.numbers import is_whole, plain
 from keyscore_plugin.types.showing import repr_selection
+from keyscore_plugin.types.texts import Join, Origin, QueryText
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from keyscore_plugin.types.frames import Frames
 
-Origin = Literal["given", "generated"]
 STAGES = ("decode", "propose", "caption", "encode", "score", "select")
 # The version in the JSON, see docs/selection.schema.json. A key that is added keeps it; it rises
 # when a key goes or means something else, so that an older version refuses what it would misread.
@@ -61,6 +61,7 @@ class ScoredFrame:
         temporal: Cosine of frame and whole video (eq. 3), min-max normalised.
         drop: Fall of the video-text cosine without the frame (eq. 4), min-max normalised.
         total: Score that ranks the frames; KeyScore's is eq. 1.
+        by_text: Score by each of `Selection.texts`, 0 to 1, if several texts score; else empty.
     """
 
     index: int
@@ -70,6 +71,7 @@ class ScoredFrame:
     temporal: float | None = None
     drop: float | None = None
     total: float | None = None
+    by_text: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +102,12 @@ class Selection:
         indices: Indices of the chosen frames, 0-based in display order, unique and rising.
         pts_seconds: Presentation times of the chosen frames in seconds, from the container.
         scores: Scores by which the sampler ranked the chosen frames; None when it ranks nothing.
-        caption: Caption that scored the frames, or None.
-        question: Question that scored the frames, or None.
+        caption: Caption that scored the frames, or None; several captions are one, a line each.
+        question: Question that scored the frames, or None; several questions likewise.
+        texts: The texts that scored the frames, if there were several; empty for one.
+        join: How they were joined; None for one text.
+        chosen_for: For each chosen frame the place in `texts` of the text that it scores most with;
+            None where one text scored, or none.
         encoder: Name of the encoder, or None.
         decoder: Name of the decoder.
         stream: Number of the stream that was read, among the video streams of the file; None in a
@@ -141,6 +147,9 @@ class Selection:
     scores: list[float] | None
     caption: Caption | None = None
     question: str | None = None
+    texts: tuple[QueryText, ...] = ()
+    join: Join | None = None
+    chosen_for: list[int] | None = None
     encoder: str | None = None
     decoder: str
     stream: int | None = None
@@ -172,6 +181,14 @@ class Selection:
             raise InputError(
                 f"Selection needs a score for every index or none, "
                 f"got {len(self.indices)} indices and {len(self.scores)} scores"
+            )
+        if self.chosen_for is not None and not (
+            len(self.chosen_for) == len(self.indices)
+            and all(0 <= place < len(self.texts) for place in self.chosen_for)
+        ):
+            raise InputError(
+                f"Selection.chosen_for must hold a place in its {len(self.texts)} texts for each "
+                f"of {len(self.indices)} indices, got {self.chosen_for}; give one each, or None"
             )
         if self.frame_captions and len(self.frame_captions) != len(self.indices):
             raise InputError(
@@ -272,15 +289,19 @@ class Selection:
             )
         try:
             for rows in ("candidates", "curves"):
-                values[rows] = tuple(ScoredFrame(**row) for row in values.get(rows, ()))
+                values[rows] = tuple(
+                    ScoredFrame(**{**row, "by_text": tuple(row.get("by_text", ()))})
+                    for row in values.get(rows, ())
+                )
+            values["texts"] = tuple(QueryText(**text) for text in values.get("texts", ()))
             if values.get("caption") is not None:
                 values["caption"] = Caption(**values["caption"])
             if values.get("clips") is not None:
                 values["clips"] = Clips(**values["clips"])
             if values.get("looked_at") is not None:
                 values["looked_at"] = GridInfo(**values["looked_at"])
-            for texts in ("notes", "frame_captions"):
-                values[texts] = tuple(values.get(texts, ()))
+            for lines in ("notes", "frame_captions"):
+                values[lines] = tuple(values.get(lines, ()))
             return cls(**values)
         except TypeError as error:
             raise InputError(

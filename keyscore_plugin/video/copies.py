@@ -1,19 +1,19 @@
 """A video that comes without a file: its bytes, a file object, a ``data:`` URL.
 
-It is copied to a temporary folder for as long as the video is open: decoders open a file several
-times, and the rules for files (no other file is opened, no address is asked) hold for the copy.
+It is copied to an unnamed temporary file for as long as the video is open: decoders open a file
+several times, and the rules for files (no other file is opened, no address is asked) hold for the
+copy. The kernel deletes an unnamed file with its process, however that ends.
 """
 
 import binascii
 import io
-import mimetypes
-import re
+import os
 import tempfile
+import weakref
 from base64 import b64decode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Protocol, runtime_checkable
 from urllib.parse import unquote_to_bytes
 
@@ -25,7 +25,6 @@ from keyscore_plugin.types import Frames
 from keyscore_plugin.video.base import ForwardedVideo, VideoSource
 
 _CHUNK = 1 << 20
-_SUFFIX = re.compile(r"\.\w{1,8}$")  # FFmpeg recognizes some formats by it
 _WHOLE_FILE = "give the bytes of a whole video file, a file object rewound by seek(0)"
 
 
@@ -40,15 +39,46 @@ class Readable(Protocol):
 Bytes = bytes | bytearray | memoryview
 
 
-class Copy:
-    """A file in a temporary folder that holds the bytes of a video.
+class UnnamedFile:
+    """An empty temporary file without a name, which processes of this user can open by its path.
+
+    It is deleted when nobody holds this value any more, or before by `delete`.
+
+    Attributes:
+        path: Path of the file until it is deleted. FFmpeg recognises formats by the content alone.
+
+    Raises:
+        OSError: The temporary folder cannot be written.
+    """
+
+    def __init__(self) -> None:
+        with tempfile.TemporaryFile() as file:
+            self._descriptor = os.dup(file.fileno())
+        self.path = f"/proc/{os.getpid()}/fd/{self._descriptor}"
+        self._delete = weakref.finalize(self, os.close, self._descriptor)
+
+    def write(self, chunks: Iterable[Bytes]) -> int:
+        """Write the content of the file; returns its size in bytes.
+
+        Raises:
+            OSError: The disk is full.
+        """
+        with open(self._descriptor, "wb", closefd=False) as file:
+            return sum(file.write(chunk) for chunk in chunks)
+
+    def delete(self) -> None:
+        """Delete the file, which stays readable to those who have opened it."""
+        self._delete()
+
+
+class Copy(UnnamedFile):
+    """A temporary file that holds the bytes of a video.
 
     Args:
         given: Bytes, a file object (read from its position to its end), or a ``data:`` URL.
 
     Attributes:
         name: Name of the video in messages and in `Selection.video`.
-        path: Path of the file until it is deleted.
 
     Raises:
         InputError: The file object is opened for texts, or returns something other than bytes.
@@ -56,21 +86,17 @@ class Copy:
     """
 
     def __init__(self, given: Bytes | Readable | str) -> None:
-        self.name, suffix, chunks = _contents(given)
-        self._folder = tempfile.TemporaryDirectory(prefix="keyscore-")
-        self.path = str(Path(self._folder.name, f"video{suffix}"))
+        self.name, chunks = _contents(given)
+        super().__init__()
         try:
-            self._write(chunks)
+            self._fill(chunks)
         except BaseException:
             self.delete()
             raise
 
-    def _write(self, chunks: Iterator[Bytes]) -> None:
-        n_bytes = 0
+    def _fill(self, chunks: Iterable[Bytes]) -> None:
         try:
-            with Path(self.path).open("wb") as file:
-                for chunk in chunks:
-                    n_bytes += file.write(chunk)
+            n_bytes = self.write(chunks)
         except VideoError:  # about what is read, not about the copy
             raise
         except OSError as error:
@@ -82,10 +108,6 @@ class Copy:
         if not n_bytes:
             raise VideoError(self.name, "it holds no bytes, or none that come next", _WHOLE_FILE)
 
-    def delete(self) -> None:
-        """Delete the file and its folder."""
-        self._folder.cleanup()
-
 
 class CopiedVideo(ForwardedVideo):
     """The video in a `Copy`, under the copy's name. Closing it deletes the copy.
@@ -93,10 +115,14 @@ class CopiedVideo(ForwardedVideo):
     Args:
         source: Video in the copy.
         copy: The copy.
+
+    Attributes:
+        whole: Video in the copy.
     """
 
     def __init__(self, source: VideoSource, copy: Copy) -> None:
         super().__init__(source)
+        self.whole = source
         self._copy = copy
         self.facts = replace(source.facts, path=copy.name)
 
@@ -132,34 +158,31 @@ def is_data_url(video: str) -> bool:
     return video[:5].lower() == "data:"
 
 
-def _contents(given: Bytes | Readable | str) -> tuple[str, str, Iterator[Bytes]]:
-    """Name of the video, suffix of its copy, and its bytes."""
+def _contents(given: Bytes | Readable | str) -> tuple[str, Iterable[Bytes]]:
+    """Name of the video, and its bytes."""
     if isinstance(given, str):
         name = f"<data: URL of {len(given):,} characters>"
-        kind, content = _data_of(given, name=name)
-        return name, mimetypes.guess_extension(kind) or "", iter([content])
+        return name, [_data_of(given, name=name)]
     if isinstance(given, Bytes):
         whole = given.tobytes() if isinstance(given, memoryview) else given
-        return shown(given), "", iter([whole])
+        return shown(given), [whole]
     file_name = getattr(given, "name", None)
     if not isinstance(file_name, str):
-        return f"<{type(given).__name__}>", "", _read(given)
-    suffix = _SUFFIX.search(file_name)
-    return f"<file object of {file_name}>", suffix[0] if suffix else "", _read(given)
+        return f"<{type(given).__name__}>", _read(given)
+    return f"<file object of {file_name}>", _read(given)
 
 
-def _data_of(url: str, *, name: str) -> tuple[str, bytes]:
-    """MIME type and content of a ``data:`` URL."""
+def _data_of(url: str, *, name: str) -> bytes:
+    """Content of a ``data:`` URL."""
     header, comma, data = url[len("data:") :].partition(",")
-    kind, *parameters = header.lower().split(";")
     # Bytes of a command line that are not UTF-8 come as lone surrogates.
     content = unquote_to_bytes(data.encode("utf-8", "surrogatepass"))
     if not comma:
         raise VideoError(name, "it has no comma before its data", "give data:video/mp4;base64,...")
-    if "base64" not in parameters:
-        return kind, content
+    if "base64" not in header.lower().split(";")[1:]:
+        return content
     try:
-        return kind, b64decode(b"".join(content.split()), validate=True)
+        return b64decode(b"".join(content.split()), validate=True)
     except binascii.Error as error:
         raise VideoError(name, f"its base64 is damaged ({error})", _WHOLE_FILE) from error
 

@@ -49,9 +49,7 @@ def test_samplers_are_compared_at_equal_cost_and_finished_cells_are_kept(
     assert main(call) == 0
     assert capfd.readouterr().out == table
     assert main([*call, "--limit", "1"]) == 2
-    before = ["--device", "cpu", "--include_path", str(tmp_path)]
-    differing = f"with options {before}, this one has {[*before, '--limit', '1']}"
-    assert differing in capfd.readouterr().err
+    assert "'--limit', '1']; give another --out" in capfd.readouterr().err
     settings = out / "keyscore_tiny" / "stacfp-4" / "settings.json"
     kept = json.loads(settings.read_text())
     assert kept["versions"].keys() >= {"code_sha256", "lmms-eval", "qwen-vl-utils", "torch"}

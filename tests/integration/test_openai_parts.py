@@ -16,7 +16,6 @@ from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 
 from keyscore_openai import FrameParts, PartSettings, frames
 from keyscore_openai.parts import patch_size
-from keyscore_openai.proxy.cache import PartsCache
 from keyscore_plugin import InputError
 from keyscore_serving import split_url
 from keyscore_transformers import enable
@@ -189,17 +188,3 @@ def test_what_cannot_be_asked_is_refused(video: Path, arguments: dict[str, Any],
 def test_settings_that_cannot_be_used_are_refused(values: dict[str, Any]) -> None:
     with pytest.raises(InputError):
         PartSettings(**values)
-
-
-def test_the_cache_drops_what_was_not_asked_for_longest() -> None:
-    def parts(n_bytes: int) -> FrameParts:
-        return FrameParts(content=[{"type": "image_url", "image_url": {"url": "x" * n_bytes}}])
-
-    cache = PartsCache(max_bytes=100)
-    for name in ("a", "b"):
-        cache.put(name, parts(40))
-    assert cache.get("a") is not None
-    cache.put("c", parts(40))
-    cache.put("d", parts(101))
-    cache.put("a", parts(40))
-    assert [name for name in "abcd" if cache.get(name) is not None] == ["a", "c"]

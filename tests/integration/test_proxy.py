@@ -3,12 +3,13 @@
 import base64
 import io
 import json
+import os
 import signal
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,15 +22,18 @@ import torch
 from PIL import Image
 
 from keyscore_openai import frames
+from keyscore_openai.parts import PartSettings
 from keyscore_openai.proxy.app import Proxy
 from keyscore_openai.proxy.settings import ProxySettings
+from keyscore_openai.proxy.workers import ChosenParts, WorkerJob, Workers
 from keyscore_plugin import InputError, get_sampler
 from keyscore_plugin.cli import main as cli
-from keyscore_plugin.registries import ENCODERS
-from keyscore_plugin.types import TextEmbedding
-from keyscore_serving import FrameChooser, ServerSettings, VideoSources
+from keyscore_plugin.errors import VideoError
+from keyscore_serving import FrameRequest, VideoSources
+from keyscore_serving.jobs import LateError
 from tests.support.colour_encoder import ColourEncoder
-from tests.support.http_servers import unvisited
+from tests.support.gated_encoder import GATE, make_gated
+from tests.support.http_servers import serving, unvisited
 from tests.support.servers import Process, proxy_process, serving_app, upstream_process
 from tests.support.tiny.videos import frame_numbers, numbered_video
 
@@ -212,6 +216,23 @@ def test_a_body_that_is_too_large_is_refused(client: httpx.Client) -> None:
     refused(client.post(CHAT, content=bytes(1_000_001)), 413, "larger than 1,000,000 bytes")
 
 
+@pytest.mark.parametrize(
+    "start", [b"", b'{"messages": [{"content": [{"url": "data:video/mp4;base64,']
+)
+def test_of_a_body_of_a_gigabyte_only_what_fits_is_read(client: httpx.Client, start: bytes) -> None:
+    n_sent = 0
+
+    def body() -> Iterator[bytes]:
+        nonlocal n_sent
+        yield start
+        while n_sent < 1 << 30:
+            n_sent += 1 << 20
+            yield bytes(1 << 20)
+
+    refused(client.post(CHAT, content=body()), 413, "larger than 1,000,000 bytes")
+    assert n_sent < 100 << 20  # the rest was in the buffers of the connection
+
+
 def refused(answer: httpx.Response, status: int, what: str) -> None:
     """The answer is an error of one line in the form of the API."""
     assert answer.status_code == status, answer.text
@@ -234,6 +255,34 @@ def test_a_video_as_data_is_found_again_in_the_cache(client: httpx.Client, folde
     ]
     assert shown(answers[0]) == shown(answers[1])
     assert hits() == before + 1
+
+
+@pytest.mark.slow
+def test_a_url_is_downloaded_again_only_if_it_has_changed(
+    upstream: Process, tmp_path: Path
+) -> None:
+    clip = numbered_video(tmp_path / "clip.mp4", n=40)
+    statuses: list[int] = []
+
+    def ask(question: str) -> list[int]:
+        asked = messages(video(url), question=question)
+        body = {"messages": asked, "sampler": "topk", "num_frames": 3}
+        answer = httpx.post(f"{proxy.address}{CHAT}", json=body, timeout=60)
+        return shown(said(answer))[1]
+
+    with (
+        serving(tmp_path, statuses=statuses) as address,
+        proxy_process(upstream.address, "--urls", "any") as proxy,
+    ):
+        url = f"{address}/clip.mp4"
+        first = ask("red")
+        assert ask("red") == first
+        assert ask("green") != first
+        assert statuses == [200, 304, 304]
+        numbered_video(clip, n=20)
+        os.utime(clip, (0, clip.stat().st_mtime + 60))
+        assert max(ask("red")) < 20
+        assert statuses == [200, 304, 304, 200]
 
 
 def test_a_stream_ends_where_the_client_hangs_up(proxy: Process, upstream: Process) -> None:
@@ -301,35 +350,22 @@ def test_a_running_answer_comes_to_its_end_when_the_proxy_is_stopped(
 
 
 @contextmanager
-def proxy_here(upstream: str, **settings: Any) -> Iterator[str]:
-    """Address of a proxy in this process, with the encoder that a test registers."""
-    choosing = ServerSettings(encoder="gated")
-    made = ProxySettings(upstream=upstream, choosing=choosing, **settings)
-    with serving_app(Proxy(made, FrameChooser(choosing)).app()) as address:
+def proxy_here(upstream: str, *, n_workers: int = 1, **settings: Any) -> Iterator[str]:
+    """Address of a proxy in this process, whose worker waits for a gate before it chooses."""
+    made = ProxySettings(upstream=upstream, n_jobs=1, **settings)
+    job = WorkerJob(make_gated, made.parts)
+    with (
+        closing(Workers(job, n_workers=n_workers)) as workers,
+        serving_app(Proxy(made, workers).app()) as address,
+    ):
         yield address
 
 
-class GatedEncoder(ColourEncoder):
-    """Encodes a text when the gate is open."""
-
-    gate = threading.Event()
-
-    def encode_text(self, text: str) -> TextEmbedding:
-        self.gate.wait()
-        return super().encode_text(text)
-
-
-def make_gated(device: Any) -> GatedEncoder:
-    return GatedEncoder()
-
-
 @pytest.fixture
-def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """A gate before the encoder ``gated``, closed at first."""
-    monkeypatch.setitem(ENCODERS, "gated", f"{__name__}:make_gated")
-    GatedEncoder.gate.clear()
-    yield GatedEncoder.gate
-    GatedEncoder.gate.set()
+def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A gate for worker processes, closed as long as the file is missing."""
+    monkeypatch.setenv(GATE, str(tmp_path / "gate"))
+    return tmp_path / "gate"
 
 
 def eventually(holds: Callable[[], bool]) -> None:
@@ -339,10 +375,10 @@ def eventually(holds: Callable[[], bool]) -> None:
 
 
 def test_more_than_can_wait_is_refused_and_what_waits_is_answered(
-    upstream: Process, folder: Path, gate: threading.Event
+    upstream: Process, folder: Path, gate: Path
 ) -> None:
     body = {"messages": messages(video(f"{folder}/clip.mp4")), "sampler": "topk"}
-    bounds: Json = {"n_jobs": 1, "n_waiting": 1, "sources": VideoSources(folders=[folder])}
+    bounds: Json = {"n_waiting": 1, "sources": VideoSources(folders=[folder])}
     answers: list[httpx.Response] = []
     with proxy_here(upstream.address, **bounds) as address, ExitStack() as stack:
         client = stack.enter_context(httpx.Client(base_url=address, timeout=120))
@@ -364,7 +400,7 @@ def test_more_than_can_wait_is_refused_and_what_waits_is_answered(
         busy = client.post(CHAT, json=body)
         refused(busy, 429, "wait")
         assert busy.headers["retry-after"]
-        gate.set()
+        gate.touch()
         for thread in threads:
             thread.join()
         assert [answer.status_code for answer in answers] == [200, 200]
@@ -372,36 +408,49 @@ def test_more_than_can_wait_is_refused_and_what_waits_is_answered(
 
 
 def test_a_client_that_hangs_up_no_longer_waits(
-    upstream: Process, folder: Path, gate: threading.Event
+    upstream: Process, folder: Path, gate: Path
 ) -> None:
     body = {"messages": messages(video(f"{folder}/clip.mp4")), "sampler": "topk"}
-    bounds: Json = {"n_jobs": 1, "sources": VideoSources(folders=[folder])}
+    bounds: Json = {"sources": VideoSources(folders=[folder])}
     with proxy_here(upstream.address, **bounds) as address:
         for _ in range(3):
             with pytest.raises(httpx.ReadTimeout):
                 httpx.post(f"{address}{CHAT}", json=body, timeout=1)
         eventually(lambda: httpx.get(f"{address}/health").json()["waiting"] == 0)
-        gate.set()
+        gate.touch()
         eventually(lambda: httpx.get(f"{address}/health").json()["running"] == 0)
 
 
-def test_a_selection_that_hangs_is_given_up(
-    upstream: Process, folder: Path, gate: threading.Event
+def test_a_selection_that_hangs_is_given_up_and_frees_its_place(
+    upstream: Process, folder: Path, gate: Path
 ) -> None:
     body = {"messages": messages(video(f"{folder}/clip.mp4")), "sampler": "topk"}
     bounds: Json = {"select_seconds": 0.5, "sources": VideoSources(folders=[folder])}
     with proxy_here(upstream.address, **bounds) as address:
         refused(httpx.post(f"{address}{CHAT}", json=body, timeout=60), 504, "in time")
-        gate.set()
         eventually(lambda: httpx.get(f"{address}/health").json()["running"] == 0)
+
+
+@pytest.mark.slow
+def test_a_video_that_hangs_or_kills_its_worker_costs_no_other(folder: Path, gate: Path) -> None:
+    def choose(question: str, seconds: float = 120.0) -> ChosenParts:
+        request = FrameRequest(sampler="topk", question=question)
+        return workers.choose(f"{folder}/clip.mp4", request, name="v", max_seconds=seconds)
+
+    with closing(Workers(WorkerJob(make_gated, PartSettings()), n_workers=1)) as workers:
+        with pytest.raises(LateError):
+            choose("red", seconds=0.1)
+        gate.touch()
+        assert choose("red").content
+        with pytest.raises(VideoError, match="was killed by SIGKILL"):
+            choose("die")
+        assert choose("red").content
 
 
 @pytest.mark.parametrize(
     ("says", "status"), [(None, 502), (b"garbage\r\n\r\n", 502), (b"", 502), (b"HTTP/1.1 ", 504)]
 )
-def test_an_upstream_without_an_answer_is_a_gateway_error(
-    gate: threading.Event, says: bytes | None, status: int
-) -> None:
+def test_an_upstream_without_an_answer_is_a_gateway_error(says: bytes | None, status: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as stack:
         port = listener.getsockname()[1]
 
@@ -418,7 +467,7 @@ def test_an_upstream_without_an_answer_is_a_gateway_error(
             thread = threading.Thread(target=answer)
             thread.start()
             stack.callback(thread.join)
-        with proxy_here(f"http://127.0.0.1:{port}", answer_seconds=1.0) as address:
+        with proxy_here(f"http://127.0.0.1:{port}", n_workers=0, answer_seconds=1.0) as address:
             asked: Json = {"messages": []}
             refused(httpx.post(f"{address}{CHAT}", json=asked, timeout=60), status, "upstream")
 

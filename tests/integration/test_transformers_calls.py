@@ -302,6 +302,15 @@ def test_captions_may_be_one_a_video(processor: Any, video: str) -> None:
         processor.apply_chat_template(two, sampler=sampler, caption=["a", "b", "c"], **ANSWER)
 
 
+def test_a_video_may_have_several_texts(processor: Any, video: str) -> None:
+    sampler = FixedSampler(KEYFRAMES, needs_text=True)
+    processor.apply_chat_template(messages(video), sampler=sampler, caption=["a", "b"], **ANSWER)
+    two = [messages(video), messages(video)]
+    captions = [["a", "b"], "c"]
+    processor.apply_chat_template(two, sampler=sampler, caption=captions, **ANSWER)
+    assert [call["caption"] for call in sampler.calls] == [("a", "b"), ("a", "b"), "c"]
+
+
 def test_token_budget_counts_uniform_frames(processor: Any, video: str) -> None:
     uniform = QWEN3.processor().apply_chat_template(
         messages(video), num_frames=4, fps=None, **ANSWER

@@ -221,7 +221,7 @@ def one_line_of(capsys: pytest.CaptureFixture[str]) -> str:
         ('{"video": "a.mp4"}', "id 1: no question; give each line a question"),
         ("", "has no line; give lines such as"),
         ('{"video": "a.mp4", "question": "?", "start": 3}', "got a part of a video"),
-        ('{"video": "a.mp4", "question": " "}', "'question' must be a text that is not empty"),
+        ('{"video": "a.mp4", "question": " "}', "the question is empty"),
         ("{", "not JSON"),
     ],
 )

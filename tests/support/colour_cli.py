@@ -13,6 +13,9 @@ def make(device: Any) -> ColourEncoder:
     return ColourEncoder()
 
 
-if __name__ == "__main__":
+# The second is what a worker process calls the main module.
+if __name__ in ("__main__", "__mp_main__"):
     ENCODERS["colour"] = "tests.support.colour_cli:make"
+
+if __name__ == "__main__":
     sys.exit(cli.main())

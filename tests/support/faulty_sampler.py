@@ -11,7 +11,7 @@ from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import MemoryEndedError, ModelError, VideoError
-from keyscore_plugin.types import Caption, Selection
+from keyscore_plugin.types import Caption, Join, Selection, TextInput, one_text, texts_of
 from keyscore_plugin.video.source import VideoInput, open_video
 from tests.support.selections import SELECTION
 
@@ -40,8 +40,9 @@ class FaultySampler:
         *,
         num_frames: int | None = None,
         threshold: float | None = None,
-        caption: str | None = None,
-        question: str | None = None,
+        caption: TextInput | None = None,
+        question: TextInput | None = None,
+        join: Join = "all",
         fps: float | None = None,
     ) -> Selection:
         assert isinstance(video, Path)
@@ -55,8 +56,8 @@ class FaultySampler:
             num_frames=8 if num_frames is None and threshold is None else num_frames,
             indices=[1, 2],
             pts_seconds=[0.1, 0.2],
-            caption=None if caption is None else Caption(caption, "given"),
-            question=question,
+            caption=None if caption is None else Caption(str(caption), "given"),
+            question=one_text(texts_of(question, "question")),
         )
 
 
@@ -96,8 +97,9 @@ class ThreadCounter(FaultySampler):
         *,
         num_frames: int | None = None,
         threshold: float | None = None,
-        caption: str | None = None,
-        question: str | None = None,
+        caption: TextInput | None = None,
+        question: TextInput | None = None,
+        join: Join = "all",
         fps: float | None = None,
     ) -> Selection:
         assert isinstance(video, Path)

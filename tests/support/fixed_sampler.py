@@ -3,7 +3,15 @@
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from keyscore_plugin.types import STAGES, Caption, Selection
+from keyscore_plugin.types import (
+    STAGES,
+    Caption,
+    Join,
+    Selection,
+    TextInput,
+    one_text,
+    texts_of,
+)
 from keyscore_plugin.video.source import VideoInput, open_video
 
 
@@ -28,8 +36,9 @@ class FixedSampler:
         *,
         num_frames: int | None = None,
         threshold: float | None = None,
-        caption: str | None = None,
-        question: str | None = None,
+        caption: TextInput | None = None,
+        question: TextInput | None = None,
+        join: Join = "all",
         fps: float | None = None,
     ) -> Selection:
         """See `keyscore_plugin.samplers.base.Sampler`."""
@@ -54,8 +63,8 @@ class FixedSampler:
                 indices=indices,
                 pts_seconds=source.pts_seconds(indices).tolist(),
                 scores=None,
-                caption=None if caption is None else Caption(caption, origin="given"),
-                question=question,
+                caption=None if caption is None else Caption(str(caption), origin="given"),
+                question=one_text(texts_of(question, "question")),
                 decoder=source.decoder,
                 duration_seconds=source.duration_seconds,
                 average_fps=float(source.average_fps),

@@ -23,12 +23,17 @@ def unvisited() -> Iterator[str]:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[str]:
-    """Address of a folder over HTTP."""
+def serving(folder: Path, statuses: list[int] | None = None) -> Iterator[str]:
+    """Address of a folder over HTTP; ``statuses`` gets the status of each answer."""
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, format: str, *args: Any) -> None:
             """Say nothing."""
+
+        def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+            """Note the status."""
+            if statuses is not None:
+                statuses.append(int(code))
 
     handler = functools.partial(Quiet, directory=str(folder))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:

@@ -111,6 +111,7 @@ def main() -> None:
         limits = RequestLimits(max_frames=64)
         app = FrameRequestMiddleware(app, ServerSettings(limits=limits), max_body_bytes=1 << 20)
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         print(listener.getsockname()[1], flush=True)
         config = uvicorn.Config(app, log_level="critical", ws="none")
         uvicorn.Server(config).run(sockets=[listener])

@@ -41,6 +41,22 @@ def aside_or_skip(package: str) -> Path:
     return folder
 
 
+def environment_or_skip(package: str) -> Path:
+    """Folder of the environment of a package that cannot share one with ours.
+
+    ``make .venv-PACKAGE`` sets it up. The test is skipped where it is not there, and fails if
+    ``KEYSCORE_REQUIRE`` names the package.
+    """
+    default = Path(__file__).parents[2] / f".venv-{package}"
+    folder = Path(os.environ.get(f"KEYSCORE_{package.upper()}", default))
+    if not (folder / "bin" / "python").exists():
+        reason = f"{package} is not in {folder}; `make {folder.name}` installs it"
+        if package in os.environ.get("KEYSCORE_REQUIRE", "").split(","):
+            pytest.fail(f"KEYSCORE_REQUIRE names {package}, but {reason}")
+        pytest.skip(reason)
+    return folder
+
+
 def require_decoder(name: str) -> None:
     """Skip the test where a decoder has not what it needs; ``KEYSCORE_REQUIRE=gpu`` as above."""
     if name == "pyav":

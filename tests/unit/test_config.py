@@ -105,6 +105,7 @@ NAN, INF = math.nan, math.inf
         (LlmvsConfig, {"answer": "yes"}),
         (LlmvsConfig, {"short_side": 15}),
         (SamplerConfig, {"guide": "answer"}),
+        (SamplerConfig, {"split": "all"}),
     ],
 )
 def test_a_value_out_of_range_is_one_line_that_names_it(
@@ -147,7 +148,8 @@ def test_what_is_absent_keeps_its_default() -> None:
         (
             {"scores": {}},
             r"SamplerConfig: unknown setting 'scores' \(did you mean 'score'\?\); the settings "
-            "are: grid, proposal, encode, score, select, clips, judge, llmvs, guide$",
+            "are: grid, proposal, encode, score, select, clips, judge, llmvs, guide, split, "
+            "index$",
         ),
         ({"sample_fps": 4}, r"unknown setting 'sample_fps' \(did you mean 'grid.sample_fps'\?\)"),
         (

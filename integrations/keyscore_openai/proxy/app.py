@@ -11,14 +11,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from keyscore_openai.proxy.jobs import Jobs
 from keyscore_openai.proxy.logs import log
 from keyscore_openai.proxy.metrics import Metrics
 from keyscore_openai.proxy.refusals import refusal
 from keyscore_openai.proxy.selecting import Selecting
 from keyscore_openai.proxy.settings import ProxySettings
 from keyscore_openai.proxy.upstream import Upstream, body_of
-from keyscore_serving import FrameChooser
+from keyscore_openai.proxy.workers import Workers
+from keyscore_serving.jobs import Jobs
 from keyscore_serving.middleware import Receive, is_chat, read_body
 
 T = TypeVar("T")
@@ -31,10 +31,10 @@ class Proxy:
 
     Args:
         settings: What the operator decides.
-        chooser: Chooser with its encoder.
+        workers: Processes that choose, as many as the jobs of the settings.
     """
 
-    def __init__(self, settings: ProxySettings, chooser: FrameChooser) -> None:
+    def __init__(self, settings: ProxySettings, workers: Workers) -> None:
         self._settings = settings
         self._jobs = Jobs(
             n_running=settings.n_jobs,
@@ -42,7 +42,7 @@ class Proxy:
             max_seconds=settings.select_seconds,
         )
         self._metrics = Metrics(self._jobs)
-        self._selecting = Selecting(settings, chooser, self._jobs, self._metrics)
+        self._selecting = Selecting(settings, workers, self._jobs, self._metrics)
         self._upstream = Upstream(settings.upstream, answer_seconds=settings.answer_seconds)
 
     def app(self) -> Starlette:

@@ -10,7 +10,7 @@ from prometheus_client import (
     generate_latest,
 )
 
-from keyscore_openai.proxy.jobs import Jobs
+from keyscore_serving.jobs import Jobs
 
 _SECONDS = (0.005, 0.02, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0)
 

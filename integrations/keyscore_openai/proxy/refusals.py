@@ -4,8 +4,8 @@ import httpx
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from keyscore_openai.proxy.jobs import BusyError
 from keyscore_plugin.errors import InputError, KeyScoreError, VideoError
+from keyscore_serving.jobs import BusyError, LateError
 from keyscore_serving.middleware import BodyTooLargeError, error_body
 
 _CLOSED_REQUEST = 499  # nginx's status for a client that hung up; it is only logged
@@ -19,18 +19,40 @@ _ROWS: tuple[tuple[type[Exception], int, str | None], ...] = (
     (VideoError, 400, None),
     (KeyScoreError, 503, None),  # a model, the memory or a package of this server
     (BodyTooLargeError, 413, None),
-    (BusyError, 429, "too many videos wait for their frames; try again later"),
-    (
-        TimeoutError,
-        504,
-        "the frames were not chosen in time; give a shorter video, or ask the operator for more "
-        "seconds",
-    ),
+    (BusyError, 429, None),
+    (LateError, 504, None),
     (httpx.TimeoutException, 504, "the upstream server does not answer in time; try again later"),
     (httpx.HTTPError, 502, "the upstream server cannot be asked; try again later"),
     (httpx.InvalidURL, 400, "the path of the request is no part of a URL; percent-encode it"),
     (ClientDisconnect, _CLOSED_REQUEST, "the client hung up"),
 )
+
+
+class RefusedError(Exception):
+    """A request that is not forwarded.
+
+    Args:
+        status: Status of the answer.
+        text: One line of what is wrong.
+    """
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+def refused_by(error: Exception) -> RefusedError:
+    """The refusal for an error.
+
+    Raises:
+        Exception: The error is a fault of ours, and is raised again.
+    """
+    if isinstance(error, RefusedError):
+        return error
+    for kind, status, text in _ROWS:
+        if isinstance(error, kind):
+            return RefusedError(status, text or str(error))
+    raise error
 
 
 def refusal(error: Exception) -> Response:
@@ -39,9 +61,7 @@ def refusal(error: Exception) -> Response:
     Raises:
         Exception: The error is a fault of ours, and is raised again.
     """
-    for kind, status, text in _ROWS:
-        if isinstance(error, kind):
-            content = error_body(text or str(error), status=status)
-            headers = _HEADERS.get(status)
-            return Response(content, status, headers, media_type="application/json")
-    raise error
+    refused = refused_by(error)
+    content = error_body(str(refused), status=refused.status)
+    headers = _HEADERS.get(refused.status)
+    return Response(content, refused.status, headers, media_type="application/json")

@@ -2,15 +2,25 @@
 
 import asyncio
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from keyscore_openai.parts import fold_of, parts_of
-from keyscore_openai.proxy.cache import PartsCache
-from keyscore_openai.proxy.jobs import Jobs
 from keyscore_openai.proxy.metrics import Metrics
 from keyscore_openai.proxy.settings import ProxySettings
-from keyscore_serving import FrameChooser, FrameRequest, rewrite, split_url
+from keyscore_openai.proxy.workers import Workers
+from keyscore_plugin.hosts import (
+    Copy,
+    DownloadCache,
+    DownloadedVideo,
+    DownloadLimits,
+    is_data_url,
+    is_remote,
+)
+from keyscore_serving import FrameRequest, rewrite, split_url
+from keyscore_serving.cache import MemoryCache
+from keyscore_serving.jobs import Jobs
 from keyscore_serving.rewriting import chat_of
 
 
@@ -19,19 +29,24 @@ class Selecting:
 
     Args:
         settings: What the operator decides.
-        chooser: Chooser with its encoder.
-        jobs: Threads for the work.
+        workers: Processes that choose.
+        jobs: Threads that fetch videos and wait for the workers.
         metrics: Counters.
     """
 
     def __init__(
-        self, settings: ProxySettings, chooser: FrameChooser, jobs: Jobs, metrics: Metrics
+        self, settings: ProxySettings, workers: Workers, jobs: Jobs, metrics: Metrics
     ) -> None:
         self._settings = settings
-        self._chooser = chooser
+        self._workers = workers
         self._jobs = jobs
         self._metrics = metrics
-        self._cache = PartsCache(settings.cache_bytes)
+        self._cache = MemoryCache[list[dict[str, Any]]](settings.cache_bytes)
+        self._downloads = DownloadCache(
+            settings.sources.limits or DownloadLimits(),
+            max_bytes=settings.download_cache_bytes,
+            allowed_by="the settings of the server",
+        )
 
     async def forwardable(self, body: bytes) -> tuple[bytes, int]:
         """The body to forward, and the number of videos that frames were chosen of.
@@ -44,7 +59,7 @@ class Selecting:
         Raises:
             KeyScoreError: The request cannot be met.
             BusyError: Too many selections wait.
-            TimeoutError: A selection took too long.
+            LateError: A selection took too long.
         """
         chat = await asyncio.to_thread(self._asked, body)
         if chat is None:
@@ -82,17 +97,36 @@ class Selecting:
 
     def _chosen(self, video: str, request: FrameRequest) -> list[dict[str, Any]]:
         """The parts of one video; runs in a thread."""
-        sources = self._settings.sources
-        video = sources.require(video)
-        identity = sources.identity(video)
+        video = self._settings.sources.require(video)
+        downloaded = self._downloads.get(video) if is_remote(video) else None
+        if downloaded is None:
+            identity = self._settings.sources.identity(video)
+        else:
+            identity = downloaded.digest
         key = None if identity is None else f"{request.digest()}:{identity}"
         if key is not None and (found := self._cache.get(key)) is not None:
             self._metrics.hit()
-            return found.content
-        fold = fold_of("images", self._settings.parts)
-        chosen = self._chooser.choose(video, request, fold=fold, limits=sources.limits)
-        self._metrics.selected(request.sampler, chosen.selection.seconds)
-        parts = parts_of(chosen, "images", self._settings.parts)
+            return found
+        with _file_of(video, downloaded) as (path, name):
+            seconds = self._settings.select_seconds
+            made = self._workers.choose(path, request, name=name, max_seconds=seconds)
+        self._metrics.selected(request.sampler, made.seconds)
         if key is not None:
-            self._cache.put(key, parts)
-        return parts.content
+            size = sum(len(part.get("image_url", {}).get("url", "")) for part in made.content)
+            self._cache.put(key, made.content, n_bytes=size)
+        return made.content
+
+
+@contextmanager
+def _file_of(video: str, downloaded: DownloadedVideo | None) -> Iterator[tuple[str, str]]:
+    """Path of a file that holds the video, and the name of the video in errors."""
+    if downloaded is not None:
+        yield downloaded.path, video
+    elif is_data_url(video):
+        copy = Copy(video)
+        try:
+            yield copy.path, copy.name
+        finally:
+            copy.delete()
+    else:
+        yield video, video

@@ -1,13 +1,14 @@
 """The process of the proxy: models first, then the port, and a clean end."""
 
 import socket
-from contextlib import suppress
+from contextlib import closing, suppress
+from functools import partial
 
 import httpx
-import torch
 
 from keyscore_openai.proxy.logs import log, start_logs
 from keyscore_openai.proxy.settings import ProxySettings
+from keyscore_openai.proxy.workers import WorkerJob, Workers
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.hosts import require
 from keyscore_serving import FrameChooser
@@ -31,12 +32,13 @@ def serve(settings: ProxySettings, *, host: str, port: int) -> None:
         require(package, extra="serve")
     from keyscore_openai.proxy.app import Proxy
 
-    # Jobs run side by side already: with two threads each, the same selection took three times as
-    # long on a busy machine.
-    torch.set_num_threads(1)
     start_logs()
-    with _listening(host, port) as listener:
-        proxy = Proxy(settings, FrameChooser(settings.choosing))
+    job = WorkerJob(partial(FrameChooser, settings.choosing), settings.parts)
+    with (
+        _listening(host, port) as listener,
+        closing(Workers(job, n_workers=settings.n_jobs)) as workers,
+    ):
+        proxy = Proxy(settings, workers)
         config = uvicorn.Config(
             proxy.app(), log_config=None, access_log=False, server_header=False, ws="none"
         )
@@ -52,8 +54,11 @@ def serve(settings: ProxySettings, *, host: str, port: int) -> None:
 
 def _listening(host: str, port: int) -> socket.socket:
     try:
-        return socket.create_server((host, port), backlog=2048)
+        listener = socket.create_server((host, port), backlog=2048)
     except (OSError, OverflowError) as error:
         raise InputError(
             f"cannot listen on {host}:{port} ({error}); give another --port or --host"
         ) from error
+    # Connections inherit it; without it, an answer waits 40 ms until its headers are confirmed.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener

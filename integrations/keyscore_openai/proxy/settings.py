@@ -24,11 +24,12 @@ class ProxySettings:
             server has a public address.
         parts: How frames are written for the server.
         max_body_bytes: Largest body of a chat request.
-        n_jobs: Videos that frames are chosen of at once.
+        n_jobs: Videos that frames are chosen of at once, each in a process with its own encoder.
         n_waiting: Further videos that wait for that; one more is answered with 429.
         select_seconds: Longest time for the frames of one video, the waiting included.
         answer_seconds: Longest silence of the server.
         cache_bytes: Memory for frames that were chosen before, with their pictures.
+        download_cache_bytes: Room in the temporary folder for videos that were downloaded before.
 
     Raises:
         InputError: A value cannot be used.
@@ -46,6 +47,7 @@ class ProxySettings:
     select_seconds: float = 120.0
     answer_seconds: float = 600.0
     cache_bytes: int = 256 << 20
+    download_cache_bytes: int = 2 << 30
 
     def __post_init__(self) -> None:
         try:

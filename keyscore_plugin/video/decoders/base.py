@@ -2,7 +2,8 @@
 
 from abc import abstractmethod
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
+from contextvars import ContextVar
 from itertools import islice
 from typing import ClassVar
 
@@ -17,9 +18,27 @@ from keyscore_plugin.video.base import CheckedVideo
 from keyscore_plugin.video.decoders.container import DAMAGED_REMEDY
 from keyscore_plugin.video.decoders.frame_index import Ints
 from keyscore_plugin.video.decoders.hdr import Pixels
-from keyscore_plugin.video.decoders.scan import scan
+from keyscore_plugin.video.decoders.scan import Scan, scan
 
 BATCH_FRAMES = 32  # ours: thumbnails a batch, 3 MB at 128 x 228
+
+_known: ContextVar[tuple[str, Scan] | None] = ContextVar("keyscore_scan", default=None)
+
+
+@contextmanager
+def opened_as(path: str, found: Scan) -> Iterator[None]:
+    """Open a file inside the block by an earlier scan of it.
+
+    Args:
+        path: Path of the file, whose content must be that of the scan. Other files are scanned, and
+            so is this one if a number of a stream is given.
+        found: Result of the scan.
+    """
+    token = _known.set((path, found))
+    try:
+        yield
+    finally:
+        _known.reset(token)
 
 
 class ScannedSource(CheckedVideo):
@@ -28,12 +47,18 @@ class ScannedSource(CheckedVideo):
     Args:
         path: Path of a local video file.
         stream: Number of one of its video streams, counted from 0; None for the one FFmpeg takes.
+
+    Attributes:
+        asked_stream: The stream that was asked for.
     """
 
     name: ClassVar[str]  # of the decoder
 
     def __init__(self, path: str, stream: int | None = None) -> None:
-        self._scan = found = scan(path, stream)
+        known = _known.get()
+        is_known = known is not None and known[0] == path and stream is None
+        self._scan = found = known[1] if known and is_known else scan(path, stream)
+        self.asked_stream = stream
         self._index, self._picture = found.index, found.picture
         seconds = torch.from_numpy(found.index.seconds)
         upright = found.picture.orientation
@@ -52,6 +77,11 @@ class ScannedSource(CheckedVideo):
             mirrored=upright.mirrored,
         )
         super().__init__(facts, seconds, found.notes)
+
+    @property
+    def scanned(self) -> Scan:
+        """What the scan of the file found."""
+        return self._scan
 
     @override
     def keyframes(self) -> Tensor:

@@ -92,15 +92,24 @@ def test_blank_lines_and_a_byte_order_mark_and_exotic_line_breaks_are_no_lines(
     assert [(item.id, item.caption) for item in read_manifest(path)] == [(1, "x\u2028y"), (4, None)]
 
 
+def test_a_line_may_have_several_texts_and_their_join(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    path.write_text('{"video": "a.mp4", "question": ["a dog", "a cat"], "join": "then"}')
+    (item,) = read_manifest(path, needs_text=True)
+    assert (item.caption, item.question, item.join) == (None, ["a dog", "a cat"], "then")
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
+        ('{"video": "a.mp4", "question": []}', "line 2: the question is an empty list"),
+        ('{"video": "a.mp4", "join": "or"}', "line 2: join 'or' is not all"),
         ('{"video": "a.mp4"', r"line 2: not JSON \(Expecting ',' delimiter at column 18\)"),
         ('["a.mp4"]', "line 2: expected an object such as .*, got list"),
         ('{"caption": "x"}', "line 2: 'video' is missing"),
         ('{"video": 3}', "line 2: 'video' must be a text that is not empty, got 3"),
         ('{"video": " "}', "line 2: 'video' must be a text that is not empty, got ' '"),
-        ('{"video": "a.mp4", "caption": ""}', "'caption' must be a text that is not empty"),
+        ('{"video": "a.mp4", "caption": ""}', "line 2: the caption is empty"),
         ('{"video": "a.mp4", "captoin": "x"}', "line 2: unknown key 'captoin' .did you"),
         ('{"video": "a.mp4", "id": true}', "'id' must be a text or a whole number, got True"),
         ('{"video": "a.mp4", "id": null}', "'id' must be a text or a whole number, got None"),

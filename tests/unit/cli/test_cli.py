@@ -52,7 +52,9 @@ CONTRACT_KEYS = {
     "candidates",
     "seconds",
 }
-CANDIDATE_KEYS = {"index", "pts_seconds", "cluster", "semantic", "temporal", "drop", "total"}
+CANDIDATE_KEYS = {
+    *("index", "pts_seconds", "cluster", "semantic", "temporal", "drop", "total", "by_text")
+}
 Capture = pytest.CaptureFixture[str]
 
 

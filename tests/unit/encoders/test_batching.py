@@ -102,10 +102,10 @@ def test_the_size_is_found_once_and_halved_where_memory_ends() -> None:
     assert batching.n_frames == 16
 
 
-def test_without_a_measure_the_size_is_the_one_given() -> None:
+def test_without_a_measure_every_batch_has_the_size_given() -> None:
     network = Network(Card(10_000_000))
     _doubled(Batching.of(torch.device("cpu"), n_frames=8), network, 20)
-    assert network.batches == [8, 8, 4]
+    assert network.batches == [8, 8, 8]
 
 
 def test_a_memory_too_small_for_one_frame_is_one_clear_error() -> None:

@@ -183,7 +183,11 @@ def test_summe_is_read_whole_and_its_videos_found_by_name(summe: Path) -> None:
     assert data.splits == {"PGL-SUM": (("video_1",),), "CSTA": (("video_1",),)}
 
 
-def test_a_missing_file_names_its_source_and_the_layout(summe: Path) -> None:
+def test_a_missing_file_names_its_source_and_the_layout(
+    summe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(summe)
+    summe = Path()
     (summe / "Videos" / "Bike Polo.webm").unlink()
     with pytest.raises(InputError, match=r"Videos/Bike_Polo\.mp4; get them from .*SumMe"):
         read_data_set("summe", summe, with_splits=True, with_titles=True)

@@ -12,9 +12,10 @@ import pytest
 from keyscore_plugin._runtime.files import write_whole
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.errors import CacheError, VideoError
-from keyscore_plugin.hosts.cache import SelectionCache, content_digest, selection_key
+from keyscore_plugin.hosts.cache import SelectionCache, selection_key
 from keyscore_plugin.hosts.pool import SamplerPool
 from keyscore_plugin.hosts.query import Texts
+from keyscore_plugin.index.content import content_digest
 from keyscore_plugin.types import STAGES
 from tests.support.colour_judge import ColourJudge
 from tests.support.selections import SELECTION

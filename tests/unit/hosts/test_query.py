@@ -8,6 +8,7 @@ from keyscore_plugin.config import Guide
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.hosts.query import QUERY_RULES, Texts, decide_texts
 from keyscore_plugin.samplers.query import SelectionRequest
+from keyscore_plugin.types import texts_of
 
 TEXTS = {"caption": "c", "question": "q", "user_text": "u"}
 OURS, HF, QWEN, LMMS = "keyscore", "transformers", "qwen-vl-utils", "lmms-eval"
@@ -86,17 +87,18 @@ def test_a_sampler_that_needs_no_text_gets_none_or_all(host: str) -> None:
 
 @pytest.mark.parametrize("guide", ["given", "caption", "question", "both"])
 @pytest.mark.parametrize(
-    "names", [{"caption"}, {"question"}, {"caption", "question"}], ids=lambda names: "+".join(names)
+    "names", [("caption",), ("question",), ("caption", "question")], ids="+".join
 )
-def test_the_packages_own_call_follows_its_row(names: set[str], guide: Guide) -> None:
+def test_the_packages_own_call_follows_its_row(names: tuple[str, ...], guide: Guide) -> None:
     given: dict[str, Any] = {name: TEXTS[name] for name in names}
-    request = SelectionRequest(num_frames=8, **given)
+    captions, questions = (texts_of(given.get(name), name) for name in ("caption", "question"))
+    request = SelectionRequest(num_frames=8, captions=captions, questions=questions)
     try:
         wants_caption, wants_question = request.texts(guide)
     except InputError:
         with pytest.raises(InputError):
-            decided(OURS, names, True, guide)
+            decided(OURS, set(names), True, guide)
         return
-    scores = decided(OURS, names, True, guide).guide
+    scores = decided(OURS, set(names), True, guide).guide
     assert wants_caption == (scores in ("caption", "both"))
     assert wants_question == (scores in ("question", "both"))

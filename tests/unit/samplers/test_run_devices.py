@@ -65,8 +65,8 @@ def test_host_reads_do_not_grow_with_the_length_of_a_look() -> None:
         with open_video(sample_video("bikes")) as source, PretendGpu() as gpu:
             grid = GridConfig(sample_fps=sample_fps)
             run = On(SamplerConfig(grid=grid), DEVICE).run_on(source, SelectionRequest(1))
-            colours = run.histograms(grid)
-            propose_features(colours.histograms, colours.indices, colours.pts_seconds)
+            colours, histograms = run.histograms(grid)
+            propose_features(histograms, colours.indices, colours.pts_seconds)
             reads.add(gpu.n_reads)
     assert len(reads) == 1, reads
 

@@ -229,8 +229,8 @@ def test_no_text_and_no_captioner_names_the_ways_out(name: str, traffic_light: P
         ({"num_frames": 2, "threshold": 0.5}, "exclude each other"),
         ({"caption": "  "}, "the caption is empty"),
         ({"question": ""}, "the question is empty"),
-        ({"caption": ["red"]}, r"the caption must be a text, got \['red'\]"),
-        ({"question": b"red"}, "the question must be a text, got b'red'"),
+        ({"caption": [b"red"]}, r"the caption must be a text or a list of texts, got \[b'red'\]"),
+        ({"question": b"red"}, "the question must be a text or a list of texts, got b'red'"),
     ],
 )
 def test_bad_arguments_are_named(call: dict[str, Any], message: str, traffic_light: Path) -> None:

@@ -9,11 +9,26 @@ from typing import TypeVar
 
 import anyio
 
+from keyscore_serving.settings import whole_number
+
 T = TypeVar("T")
 
 
 class BusyError(Exception):
     """The queue is full."""
+
+    def __init__(self) -> None:
+        super().__init__("too many videos wait for their frames; try again later")
+
+
+class LateError(TimeoutError):
+    """The time for a call is over."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the frames were not chosen in time; give a shorter video, or ask the operator for "
+            "more seconds"
+        )
 
 
 class Jobs:
@@ -29,29 +44,48 @@ class Jobs:
         max_seconds: Longest time for one call, the waiting included.
     """
 
-    def __init__(self, *, n_running: int, n_waiting: int, max_seconds: float) -> None:
+    def __init__(
+        self, *, n_running: int = 2, n_waiting: int = 32, max_seconds: float = 120.0
+    ) -> None:
         self.running = 0
         self.waiting = 0
         self._slots = asyncio.Semaphore(n_running)
         self._most_waiting = n_waiting
         self._max_seconds = max_seconds
 
+    @classmethod
+    def from_environment(cls) -> "Jobs":
+        """The jobs of ``KEYSCORE_JOBS``, ``KEYSCORE_MAX_WAITING`` and ``KEYSCORE_SELECT_SECONDS``.
+
+        A variable that is not set keeps the default.
+
+        Raises:
+            InputError: A variable cannot be used.
+        """
+        named = {
+            "n_running": whole_number("KEYSCORE_JOBS"),
+            "n_waiting": whole_number("KEYSCORE_MAX_WAITING"),
+            "max_seconds": whole_number("KEYSCORE_SELECT_SECONDS"),
+        }
+        return cls(**{name: value for name, value in named.items() if value is not None})
+
     async def run(self, work: Callable[[], T]) -> T:
         """The result of a blocking call.
 
         Raises:
             BusyError: The queue is full; nothing was started.
-            TimeoutError: The time is over.
+            LateError: The time is over.
         """
         if self._slots.locked() and self.waiting >= self._most_waiting:
             raise BusyError
-        with anyio.fail_after(self._max_seconds):
+        with anyio.move_on_after(self._max_seconds):
             self.waiting += 1
             try:
                 await self._slots.acquire()
             finally:
                 self.waiting -= 1
             return await self._started(work)
+        raise LateError
 
     def _started(self, work: Callable[[], T]) -> "asyncio.Future[T]":
         """Start a thread in the slot that was acquired."""

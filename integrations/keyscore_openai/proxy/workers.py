@@ -1,0 +1,224 @@
+"""Frames chosen in worker processes: one that hangs or dies costs its video only, and is replaced.
+
+A decoder that hangs cannot be stopped in a thread, and may hold the GIL, so that the whole proxy
+would stand still. The processes exchange JSON and no pickle: a video that exploits a decoder must
+not gain control of the process that talks to clients.
+"""
+
+import json
+import signal
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from multiprocessing import Pipe, get_context
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
+from typing import Any
+
+import torch
+
+from keyscore_openai.parts import PartSettings, fold_of, parts_of
+from keyscore_openai.proxy.logs import log
+from keyscore_openai.proxy.refusals import RefusedError, refused_by
+from keyscore_plugin.errors import KeyScoreError, ModelError, VideoError
+from keyscore_plugin.hosts import end_with_parent, ending, named, sigint_blocked
+from keyscore_serving import FrameChooser, FrameRequest
+from keyscore_serving.jobs import LateError
+
+_END_SECONDS = 5.0  # a killed process ends within milliseconds, unless it waits for a disk
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerJob:
+    """What every worker does.
+
+    Attributes:
+        make_chooser: Function that loads the encoder. A new process imports it, so it must be
+            defined in a module.
+        parts: How frames are written for the server.
+    """
+
+    make_chooser: Callable[[], FrameChooser]
+    parts: PartSettings
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenParts:
+    """What a worker makes of a video.
+
+    Attributes:
+        content: Content parts of a message.
+        seconds: Seconds of each stage of the selection.
+    """
+
+    content: list[dict[str, Any]]
+    seconds: dict[str, float]
+
+
+class Workers:
+    """Worker processes with their encoders loaded.
+
+    Args:
+        job: What each of them does.
+        n_workers: Number of processes.
+
+    Raises:
+        ModelError: The encoder cannot be loaded.
+        InputError: The device does not exist.
+    """
+
+    def __init__(self, job: WorkerJob, *, n_workers: int) -> None:
+        self._job = job
+        self._idle: SimpleQueue[_Worker] = SimpleQueue()
+        self._workers: set[_Worker] = set()
+        try:
+            self._workers.update(_Worker(job) for _ in range(n_workers))
+            for worker in self._workers:
+                worker.wait_until_ready()
+                self._idle.put(worker)
+        except BaseException:
+            self.close()
+            raise
+
+    def choose(
+        self, video: str, request: FrameRequest, *, name: str, max_seconds: float
+    ) -> ChosenParts:
+        """Choose the frames of one video. Threads may call this at the same time.
+
+        Args:
+            video: Path of a file.
+            request: What the client asks.
+            name: Name of the video in errors.
+            max_seconds: Longest time for the frames. A worker that needs longer is killed, and this
+                call ends when another one has loaded its encoder in its place.
+
+        Raises:
+            RefusedError: The request cannot be met.
+            LateError: The time is over.
+            VideoError: The worker died.
+        """
+        worker = self._idle.get()
+        try:
+            return worker.choose(video, request, name, max_seconds)
+        finally:
+            if worker.has_ended:
+                worker = self._replaced(worker)
+            self._idle.put(worker)
+
+    def close(self) -> None:
+        """Kill all workers."""
+        for worker in self._workers:
+            worker.kill()
+
+    def _replaced(self, ended: "_Worker") -> "_Worker":
+        log("worker replaced", how_it_ended=ended.ending)
+        self._workers.remove(ended)
+        worker = _Worker(self._job)
+        self._workers.add(worker)
+        try:
+            worker.wait_until_ready()
+        except KeyScoreError as error:  # the next video starts one more
+            log("worker failed", error=str(error))
+        return worker
+
+
+class _Worker:
+    """The parent's handle on one process."""
+
+    def __init__(self, job: WorkerJob) -> None:
+        self._channel, theirs = Pipe()
+        with theirs, sigint_blocked():
+            self._process = get_context("spawn").Process(target=_work, args=(theirs, job))
+            self._process.start()
+        self.has_ended = False
+
+    @property
+    def ending(self) -> str:
+        """How it ended."""
+        return ending(self._process.exitcode)
+
+    def wait_until_ready(self) -> None:
+        """Wait until its encoder is loaded.
+
+        Raises:
+            ModelError: It cannot be loaded.
+        """
+        try:
+            message = json.loads(self._channel.recv_bytes())
+        except (EOFError, OSError):
+            self.kill()
+            raise ModelError(
+                f"a worker {self.ending} while loading the encoder; use fewer --jobs, or a smaller "
+                "encoder"
+            ) from None
+        if "error" in message:
+            self.kill()
+            raise ModelError(message["error"])
+
+    def choose(
+        self, video: str, request: FrameRequest, name: str, max_seconds: float
+    ) -> ChosenParts:
+        """Choose the frames of one video, see `Workers.choose`."""
+        asked = {"video": video, "name": name, "request": asdict(request)}
+        try:
+            self._channel.send_bytes(json.dumps(asked).encode())
+            in_time = self._channel.poll(max_seconds)
+            answer = json.loads(self._channel.recv_bytes()) if in_time else None
+        except (EOFError, OSError) as error:
+            self.kill()
+            cause = f"the worker that read it {self.ending}"
+            raise VideoError(name, cause, "check the file") from error
+        if answer is None:
+            self.kill()
+            raise LateError
+        if "fault" in answer:
+            raise RuntimeError(answer["fault"])
+        if "refusal" in answer:
+            raise RefusedError(**answer["refusal"])
+        return ChosenParts(**answer)
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self._process.kill()
+        self._process.join(_END_SECONDS)
+        self._channel.close()
+        self.has_ended = True
+
+
+def _work(channel: Connection, job: WorkerJob) -> None:
+    """Answer until the parent closes the channel; the body of a worker process."""
+    end_with_parent()
+    # A service manager may send this to all processes; running answers still need this one.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # Workers run side by side already: with two threads each, the same selection took three times
+    # as long on a busy machine.
+    torch.set_num_threads(1)
+    try:
+        chooser = job.make_chooser()
+    except KeyScoreError as error:
+        _send(channel, {"error": str(error)})
+        return
+    _send(channel, {})
+    while True:
+        asked = json.loads(channel.recv_bytes())
+        _send(channel, _answer(chooser, job.parts, asked))
+
+
+def _answer(chooser: FrameChooser, settings: PartSettings, asked: dict[str, Any]) -> dict[str, Any]:
+    """The answer to one message, as plain JSON values."""
+    request = FrameRequest(**asked["request"])
+    try:
+        with named(asked["name"]):
+            fold = fold_of("images", settings)
+            chosen = chooser.choose(asked["video"], request, fold=fold)
+        content = parts_of(chosen, "images", settings).content
+        return asdict(ChosenParts(content, dict(chosen.selection.seconds)))
+    except KeyScoreError as error:
+        refused = refused_by(error)
+        return {"refusal": {"status": refused.status, "text": str(refused)}}
+    except Exception:  # a fault of ours, which the parent raises again
+        return {"fault": traceback.format_exc()}
+
+
+def _send(channel: Connection, message: dict[str, Any]) -> None:
+    channel.send_bytes(json.dumps(message).encode())

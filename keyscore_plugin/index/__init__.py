@@ -1,0 +1,1 @@
+"""What a look at a video gave, kept on disk: look once, ask often."""

@@ -1,0 +1,58 @@
+"""The parts that a text names, found by its words alone: options, quoted names, and conjunctions.
+
+Ours; HiMu (arXiv 2603.18558) asks a language model for them.
+"""
+
+import re
+
+from keyscore_plugin.config import Split
+
+# "A. a dog", "(B) a cat" or "c) a car" at the start of a line, or in one line after a blank.
+_OPTION = re.compile(r"(?:^|\s)\(?([A-Ha-h])[.):]\s+")
+_QUOTED = re.compile('["\u201c\u00ab]([^"\u201c\u201d\u00ab\u00bb]{2,80})["\u201d\u00bb]')
+_CONJUNCTION = re.compile(r"[,;]?\s+(?:and then|and|then|before|after|while|or)\s+", re.IGNORECASE)
+_FEWEST_WORDS = 2  # ours: of a part; "red and blue" is no list of two things
+
+
+def parts_of(text: str, split: Split) -> tuple[str, ...]:
+    """The parts of a text; the text itself if it names one thing.
+
+    Args:
+        text: A caption or a question, with its options if it is a multiple-choice question.
+        split: ``"options"`` finds the options of a multiple-choice question, which come after what
+            is asked; ``"parts"`` also finds quoted names, or else what conjunctions ("and", "or",
+            "then", "before", "after", "while") join.
+
+    Returns:
+        The parts, in the order of the text.
+
+    Example:
+        >>> parts_of("What is shown? A. a dog B. a red car", "options")
+        ('What is shown?', 'a dog', 'a red car')
+        >>> parts_of("a dog runs and a red car stops", "parts")
+        ('a dog runs', 'a red car stops')
+        >>> parts_of("red and blue", "parts")
+        ('red and blue',)
+    """
+    parts = [] if split == "none" else _options(text)
+    if split == "parts":
+        parts = parts or _QUOTED.findall(text) or _clauses(text)
+    return tuple(parts) if len(parts) > 1 else (text,)
+
+
+def _options(text: str) -> list[str]:
+    """What is asked and its options, if these are lettered in order from A."""
+    found = list(_OPTION.finditer(text))
+    letters = "".join(match.group(1).upper() for match in found)
+    if len(found) < 2 or letters != "ABCDEFGH"[: len(letters)]:
+        return []
+    starts = [0, *(match.end() for match in found)]
+    ends = [*(match.start() for match in found), len(text)]
+    parts = (text[start:end].strip() for start, end in zip(starts, ends, strict=True))
+    return [part for part in parts if part]
+
+
+def _clauses(text: str) -> list[str]:
+    """What conjunctions join, if each part has words enough to name a thing."""
+    parts = [part.strip(" ,;.?!") for part in _CONJUNCTION.split(text)]
+    return parts if min(len(part.split()) for part in parts) >= _FEWEST_WORDS else []

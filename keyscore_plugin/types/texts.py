@@ -1,0 +1,72 @@
+"""The texts of a call: what a caller may give, and each of several texts that score."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from keyscore_plugin.errors import InputError, shown
+
+Origin = Literal["given", "generated"]
+Join = Literal["all", "any", "then", "at_once"]
+TextRole = Literal["caption", "question"]
+# What a caption or a question may be: one text, or several about one video.
+TextInput = str | Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class QueryText:
+    """One of several texts that scored the frames.
+
+    Attributes:
+        text: The text.
+        role: Whether it was given as a ``"caption"`` or as a ``"question"``.
+        origin: Origin of the text: ``"given"`` by the caller or ``"generated"`` by a captioner.
+    """
+
+    text: str
+    role: TextRole
+    origin: Origin = "given"
+
+
+def texts_of(given: TextInput | None, role: str) -> tuple[str, ...]:
+    """The texts that a caller gives as a caption or as a question; none for None.
+
+    Args:
+        given: A text, or a list or tuple of texts.
+        role: Name of the argument, for errors.
+
+    Raises:
+        InputError: A text is empty or is no text, or the list is empty.
+
+    Example:
+        >>> texts_of("a dog runs", "question"), texts_of(["a dog", "a cat"], "question")
+        (('a dog runs',), ('a dog', 'a cat'))
+    """
+    if given is None:
+        return ()
+    texts = (given,) if isinstance(given, str) else given
+    if not isinstance(texts, (list, tuple)) or not all(isinstance(text, str) for text in texts):
+        raise InputError(f"the {role} must be a text or a list of texts, got {shown(given)}")
+    if not texts:
+        raise InputError(f"the {role} is an empty list; give one text or more, or leave it out")
+    if not all(text.strip() for text in texts):
+        raise InputError(f"the {role} is empty; give a sentence, or leave it out")
+    return tuple(texts)
+
+
+def check_join(join: str) -> Join:
+    """The join of this name.
+
+    Raises:
+        InputError: It is no `Join`.
+    """
+    for known in get_args(Join):
+        if join == known:
+            found: Join = known
+            return found
+    raise InputError(f"join {shown(join)} is not {'|'.join(get_args(Join))}; give one of these")
+
+
+def one_text(texts: Sequence[str]) -> str | None:
+    """Several texts as one, a line each; None if there are none."""
+    return "\n".join(texts) or None
