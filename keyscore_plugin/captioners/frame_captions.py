@@ -154,6 +154,7 @@ def _describe(captioner: Captioner, frames: Frames) -> list[str]:
 
 
 def _key(pixels: Tensor, identity: str | None) -> str:
-    digest = hashlib.sha256(f"{identity}\n{tuple(pixels.shape)}\n".encode())
-    digest.update(pixels.contiguous().numpy().tobytes())
+    about = f"{identity}\n{tuple(pixels.shape)}\n".encode()
+    digest = hashlib.blake2b(about, digest_size=32)  # twice as fast as SHA-256
+    digest.update(pixels.contiguous().numpy().data)
     return digest.hexdigest()
