@@ -10,7 +10,7 @@ LOCK := constraints.txt
 export PIP_CONSTRAINT := $(CURDIR)/$(LOCK)
 export PIP_BUILD_CONSTRAINT := $(PIP_CONSTRAINT)
 
-.PHONY: demo test test-quick test-newest test-versions fuzz lint docs lock lock-vllm setup setup-demo \
+.PHONY: demo test test-quick test-newest test-versions test-ray fuzz lint docs lock lock-vllm setup setup-demo \
 	clean .venv-vllm
 
 demo: setup-demo  ## the main job, offline, on a real video
@@ -28,6 +28,10 @@ test-newest:  ## all tests without the lock; names the packages whose newer vers
 
 test-versions:  ## the integration tests with transformers 4.57.6, 5.0.0 and the newest
 	PYTHON=$(PYTHON) tests/versions.sh
+
+test-ray: setup  ## the tests of Ray, on a cluster that they start on this machine
+	$(PIP) -e '.[ray]'
+	KEYSCORE_REQUIRE=ray $(BIN)/python -m pytest tests/integration/test_ray.py
 
 fuzz: setup  ## 1,000 damaged files a decoder, all containers, 50 kills a test; KEYSCORE_FUZZ_SEED=1000 for the next
 	KEYSCORE_FUZZ_FILES=1000 KEYSCORE_FUZZ_KILLS=50 $(BIN)/python -m pytest -s tests/fuzz \
@@ -59,7 +63,7 @@ lock-vllm:  ## renew the lock of vLLM's environment
 		--upgrade --quiet --no-annotate --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock-vllm" --output-file tests/support/vllm/requirements.txt
 
-setup: $(VENV)/.test $(VENV)/ms-swift
+setup: $(VENV)/.test $(VENV)/ms-swift $(VENV)/llama-factory
 setup-demo: $(VENV)/.demo
 
 # torch first and alone: what follows keeps the build that the index gave.
@@ -79,6 +83,10 @@ $(VENV)/.test: $(VENV)/.torch pyproject.toml
 # It asks for older packages than ours, so it lies aside, without what it asks for. Its versions are
 # all in the file, which the lock, with a newer trl, would refuse.
 $(VENV)/ms-swift: tests/support/ms_swift/requirements.txt | $(VENV)/.test
+	PIP_CONSTRAINT= $(PIP) --no-deps --upgrade --target $@ -r $<
+	touch $@
+
+$(VENV)/llama-factory: tests/support/llama_factory/requirements.txt | $(VENV)/.test
 	PIP_CONSTRAINT= $(PIP) --no-deps --upgrade --target $@ -r $<
 	touch $@
 

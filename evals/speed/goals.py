@@ -80,6 +80,12 @@ def _seconds(tables: Tables, job: str) -> dict[Cell, float]:
     return {line["clip"]: float(line["s"]) for line in _lines(tables, "select", what=CALLED[job])}
 
 
+def _clips_of_keyscore(tables: Tables) -> Iterator[float]:
+    ours, theirs = (_seconds(tables, job) for job in ("clips", "keyscore"))
+    for clip in ours.keys() & theirs.keys():
+        yield ours[clip] / theirs[clip]
+
+
 def _keyframes_of_decord(tables: Tables) -> Iterator[float]:
     ours, theirs = (_seconds(tables, job) for job in ("keyframes", "decord_1fps"))
     if _CLIP in ours and _CLIP in theirs:
@@ -122,6 +128,7 @@ _GOALS = (
         False,
         _of_the_floor,
     ),
+    Goal("`clips`: times the seconds of `keyscore`, any clip", 1.1, False, _clips_of_keyscore),
     Goal(
         "`stacfp` on the grid of keyframes: times decord at 1 fps, 5 min of 720p",
         0.2,

@@ -29,7 +29,8 @@ PRECOMPUTED = "precomputed"
 HOST = HostProfile(
     rule=QUERY_RULES["lmms-eval"],
     allowed_by="sampler_max_download_gb=...,sampler_max_download_seconds=... in model_args",
-    give_text="the document asks nothing; use guide=caption, or a sampler that needs no text",
+    give_text="the document asks nothing; use a sampler that needs no text",
+    make_text="guide=caption with a captioner",
 )
 _MOST_GB = 10**9  # ours: no disk holds so much, and a product of it is finite
 _UNRANKED = ("uniform", PRECOMPUTED)  # nothing ranked their frames: shown as stock frames

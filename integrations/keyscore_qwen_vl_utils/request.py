@@ -13,13 +13,14 @@ from keyscore_plugin.hosts import (
     SamplerPool,
     own_guide,
     require_sampler,
+    split_frames,
 )
 
 HOST = HostProfile(
     rule=QUERY_RULES["qwen-vl-utils"],
     allowed_by="'limits': DownloadLimits(max_bytes=..., max_seconds=...) in the video's element",
-    give_text="put a 'caption' or a 'question' into the video's element, or a 'captioner' "
-    "('labels')",
+    give_text="put a 'caption' or a 'question' into the video's element",
+    make_text="a 'captioner' ('labels')",
     give_times="put 'sample_fps', its frames per second, into the video's element, or give the "
     "path of the video",
 )
@@ -57,11 +58,26 @@ _BUDGETS = ("nframes", "fps", "min_frames", "max_frames")  # qwen-vl-utils allow
 
 
 def with_own_keys(element: dict[str, Any]) -> dict[str, Any]:
-    """The element with the keys of its `KeyedVideo`; unchanged if its video is another object."""
+    """The element with the keys of its `KeyedVideo`, and with the frames that its address names.
+
+    Raises:
+        InputError: The address names no rising frames, or the element has a sampler too.
+    """
     video = element.get("video")
-    if not isinstance(video, KeyedVideo):
+    if isinstance(video, KeyedVideo):
+        element = {**{k: v for k, v in element.items() if k not in _BUDGETS}, **video.keys}
+        video = element.get("video")
+    if not isinstance(video, str):
         return element
-    return {**{k: v for k, v in element.items() if k not in _BUDGETS}, **video.keys}
+    address, given = split_frames(video)
+    if given is None:
+        return element
+    if element.get("sampler") is not None:
+        raise InputError(
+            f"{shown(video)} names its frames, and the element names the sampler "
+            f"{shown(element['sampler'])}; leave one of them out"
+        )
+    return {**element, "video": address, "sampler": given}
 
 
 def request_of(element: Mapping[str, Any]) -> HostRequest:

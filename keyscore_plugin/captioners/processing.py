@@ -75,7 +75,7 @@ def call_processor(
 
 def generate_texts(
     model: GenerativeModel, processor: Any, inputs: Any, *, max_new_tokens: int
-) -> list[str]:
+) -> tuple[list[str], int]:
     """Let a model answer prompts, by greedy decoding.
 
     Args:
@@ -85,7 +85,7 @@ def generate_texts(
         max_new_tokens: Most tokens of an answer.
 
     Returns:
-        The answer to each prompt.
+        The answer to each prompt, and the number of tokens read and written, without padding.
     """
     inputs = inputs.to(model.device, dtype=model.dtype)
     with torch.inference_mode():
@@ -93,7 +93,8 @@ def generate_texts(
     n_prompt = inputs["input_ids"].shape[1] if "input_ids" in inputs else 0
     answers = tokens[:, n_prompt:]
     texts: list[str] = processor.batch_decode(answers, skip_special_tokens=True)
-    return texts
+    n_written = (answers != processor.tokenizer.pad_token_id).sum()
+    return texts, int(inputs["attention_mask"].sum() + n_written)
 
 
 def append_completions(inputs: Any, tokenizer: Any, completions: Sequence[str]) -> None:

@@ -46,6 +46,7 @@ class VlmCaptioner:
 
     Attributes:
         name: Name or path of the model, or its class if it has none.
+        n_tokens: Number of tokens that the model has read and written so far, visual ones included.
 
     Raises:
         InputError: The prompt is blank, or a limit is less than 1.
@@ -72,6 +73,7 @@ class VlmCaptioner:
         self.prompt = prompt
         self.max_new_tokens = max_new_tokens
         self.max_frames = max_frames
+        self.n_tokens = 0
         self._model = model
         self._processor = processor
         self._cache: dict[str, Caption] = {}
@@ -134,9 +136,7 @@ class VlmCaptioner:
         key = (content_key(frames), *facts)
         if key not in self._answers:
             inputs = clip_prompt(self._processor, [question])
-            (self._answers[key],) = generate_texts(
-                self._model, self._processor, inputs, max_new_tokens=max_new_tokens
-            )
+            (self._answers[key],) = self._texts(inputs, max_new_tokens=max_new_tokens)
             _forget_oldest(self._answers)
         return self._answers[key]
 
@@ -163,9 +163,14 @@ class VlmCaptioner:
             [[frames.pixels.permute(0, 3, 1, 2).contiguous()] for frames in shown],
             [clock_metadata(frames.pts_seconds, float(frames.pts_seconds[-1])) for frames in shown],
         )
-        return generate_texts(
-            self._model, self._processor, inputs, max_new_tokens=self.max_new_tokens
+        return self._texts(inputs, max_new_tokens=self.max_new_tokens)
+
+    def _texts(self, inputs: Any, *, max_new_tokens: int) -> list[str]:
+        texts, n_tokens = generate_texts(
+            self._model, self._processor, inputs, max_new_tokens=max_new_tokens
         )
+        self.n_tokens += n_tokens
+        return texts
 
     def _shown(self, frames: Frames) -> Frames:
         n_shown = min(len(frames), self.max_frames)

@@ -67,7 +67,7 @@ class SamplerPool:
             user_text=request.user_text,
             needs_text=sampler.needs_text,
             has_captioner=writes,
-            remedy=host.give_text,
+            remedy=_remedy(host, sampler),
         )
         if isinstance(given, str):
             return self.named(given, texts.guide, request.clip_mode), texts
@@ -169,6 +169,12 @@ def load_models(sampler: Sampler) -> None:
 def _importance_weights(config: LlmvsConfig) -> list[str | None]:
     """Identify the language model and the head."""
     return [weights_identity(name) if name else None for name in (config.model, config.head)]
+
+
+def _remedy(host: HostProfile, sampler: Sampler) -> str:
+    """What a user of the host can do about a missing text of this sampler, one clause."""
+    makes = host.make_text and not asks_judge(sampler)
+    return f"{host.give_text}; or {host.make_text}" if makes else host.give_text
 
 
 def _refuse_other_mode(sampler: Sampler, mode: ClipMode | None) -> None:

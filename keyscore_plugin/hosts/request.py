@@ -23,12 +23,15 @@ class HostProfile:
         rule: The host's row of `keyscore_plugin.hosts.query.QUERY_RULES`.
         allowed_by: What a user writes to allow URLs, such as ``"enable(processor, limits=...)"``.
         give_text: What a user can do who gave no text, one clause.
+        make_text: What a user can do instead to have a caption made, one clause; empty if nothing.
+            A sampler that asks a Video-LLM for clips has none made.
         give_times: What a user can do who gave pixels or pictures without their rate, one clause.
     """
 
     rule: QueryRule
     allowed_by: str
     give_text: str
+    make_text: str = ""
     give_times: str = "give fps=, the pictures per second"
 
 

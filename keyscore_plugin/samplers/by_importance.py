@@ -86,7 +86,11 @@ def choose_by_importance(run: Run, scorer: ImportanceScorer) -> Choice:
         drop=scores.drop,
         total=scores.total,
     )
-    return replace(choice, frame_captions=tuple(captions.texts[row] for row in rows[chosen]))
+    return replace(
+        choice,
+        captioner=captions.model,
+        frame_captions=tuple(captions.texts[row] for row in rows[chosen].tolist()),
+    )
 
 
 def _captions(run: Run, grid: ThumbnailStore) -> FrameCaptions:

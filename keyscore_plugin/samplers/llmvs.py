@@ -98,6 +98,7 @@ class LlmvsSampler(SamplerTemplate):
             scores=scores[chosen],
             looked_at=GridInfo(grid.kind, len(importance)),
             curves=frame_rows(importance.indices, times, total=scores),
+            captioner=captions.model,
             frame_captions=tuple(captions.texts[row] for row in chosen.tolist()),
             notes=scorer.notes(captions, importance),
         )

@@ -49,6 +49,8 @@ class Choice:
         chosen_for: ``(k,)`` int64 place of the text that each chosen frame scores most with; None
             if there are not several texts.
         encoder: Name of the encoder, or None if none was used.
+        captioner: Name of the model that was asked for clips or for captions of scenes; None if
+            there was none. The model that wrote the caption of the query is known from the query.
         candidates: STACFP's representatives, in time order.
         curves: Every scored frame, in time order.
         clips: The clips that the frames were taken from; None if there were none.
@@ -64,6 +66,7 @@ class Choice:
     query: Query = field(default_factory=Query)
     chosen_for: Tensor | None = None
     encoder: str | None = None
+    captioner: str | None = None
     candidates: tuple[ScoredFrame, ...] = ()
     curves: tuple[ScoredFrame, ...] = ()
     clips: Clips | None = None
@@ -295,7 +298,7 @@ class SamplerTemplate(Sampler, ABC):
         choice: Choice,
         seconds: Mapping[str, float],
     ) -> Selection:
-        looked_at = choice.looked_at
+        looked_at, caption = choice.looked_at, choice.query.caption
         return Selection(
             video=source.path,
             sampler=self.name,
@@ -305,12 +308,13 @@ class SamplerTemplate(Sampler, ABC):
             indices=choice.indices.tolist(),
             pts_seconds=choice.pts_seconds.tolist(),
             scores=None if choice.scores is None else choice.scores.tolist(),
-            caption=choice.query.caption,
+            caption=caption,
             question=choice.query.question,
             texts=choice.query.texts,
             join=choice.query.join if choice.query.texts else None,
             chosen_for=None if choice.chosen_for is None else choice.chosen_for.tolist(),
             encoder=choice.encoder,
+            captioner=choice.captioner or (caption.model if caption else None),
             decoder=source.decoder,
             stream=source.stream,
             start_pts_seconds=source.start_pts_seconds,

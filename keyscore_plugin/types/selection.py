@@ -109,6 +109,8 @@ class Selection:
         chosen_for: For each chosen frame the place in `texts` of the text that it scores most with;
             None where one text scored, or none.
         encoder: Name of the encoder, or None.
+        captioner: Name of the model that wrote captions, or was asked for clips; None if there was
+            none, or where an older version wrote.
         decoder: Name of the decoder.
         stream: Number of the stream that was read, among the video streams of the file; None in a
             selection of an older version.
@@ -151,6 +153,7 @@ class Selection:
     join: Join | None = None
     chosen_for: list[int] | None = None
     encoder: str | None = None
+    captioner: str | None = None
     decoder: str
     stream: int | None = None
     start_pts_seconds: float = 0.0

@@ -319,14 +319,14 @@ def test_a_run_that_is_refused_leaves_the_output_as_it_was(tmp_path: Path, torn:
     assert out.read_bytes() == before
 
 
-def test_answers_of_another_judge_are_not_mixed_in_though_it_named_no_clip(tmp_path: Path) -> None:
+def test_answers_of_another_captioner_are_not_mixed_in(tmp_path: Path) -> None:
     manifest, out = tmp_path / "m.jsonl", tmp_path / "out.jsonl"
     write_lines(manifest, {"video": "a.mp4"})
     run(manifest, out)
     [record] = read_lines(out)
-    write_lines(out, {**record, "fallback": "a/judge named no clip that can be used (empty), ..."})
-    run(manifest, out, changed={"captioner": "a/judge"})
-    with pytest.raises(InputError, match="captioner 'a/judge', this run asks for 'another'"):
+    write_lines(out, {**record, "captioner": "a/model"})
+    run(manifest, out, changed={"captioner": "a/model"})
+    with pytest.raises(InputError, match="captioner 'a/model', this run asks for 'another'"):
         run(manifest, out, changed={"captioner": "another"})
 
 

@@ -65,6 +65,7 @@ def test_without_a_head_the_language_model_marks_and_the_selection_says_so() -> 
     assert selection.frame_captions == tuple(captions[row] for row in rows)
     assert selection.scores == [selection.curves[row].total for row in rows]
     assert (selection.encoder, selection.caption, selection.fallback) == (None, None, None)
+    assert selection.captioner == "colours"
     assert any(note.startswith("no trained head: ") for note in selection.notes)
     assert Selection.from_json(selection.to_json()).frame_captions == selection.frame_captions
 
