@@ -82,7 +82,7 @@ def describe_pictures(model: GenerativeModel, processor: Any, frames: Frames) ->
             prompt = _prompt(processor)
             asked = {"text": [prompt] * len(pictures), **left_padding(processor)}
         inputs = processor(images=pictures, return_tensors="pt", **asked)
-        answers = generate_texts(model, processor, inputs, max_new_tokens=_MAX_NEW_TOKENS)
+        answers, _ = generate_texts(model, processor, inputs, max_new_tokens=_MAX_NEW_TOKENS)
         texts += [first_sentence(answer) for answer in answers]
     return texts
 

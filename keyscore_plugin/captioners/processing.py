@@ -94,7 +94,9 @@ def generate_texts(
     answers = tokens[:, n_prompt:]
     texts: list[str] = processor.batch_decode(answers, skip_special_tokens=True)
     n_written = (answers != processor.tokenizer.pad_token_id).sum()
-    return texts, int(inputs["attention_mask"].sum() + n_written)
+    # A model that describes pictures unasked, such as BLIP, reads no tokens.
+    n_read = inputs["attention_mask"].sum() if "attention_mask" in inputs else 0
+    return texts, int(n_read + n_written)
 
 
 def append_completions(inputs: Any, tokenizer: Any, completions: Sequence[str]) -> None:
