@@ -10,9 +10,8 @@ from typing import Any
 from keyscore_plugin import get_sampler
 from keyscore_plugin.errors import InputError, require_kind, shown
 from keyscore_plugin.hosts import Budget, DownloadLimits, Item, Record
+from keyscore_plugin.types import check_join
 from keyscore_ray.answering import JPEG, Answerer, sampler_maker
-
-_TEXTS = ("caption", "question")
 
 
 class SelectFrames:
@@ -23,8 +22,8 @@ class SelectFrames:
     Each actor loads its models once, in a process that it starts for its first row: a video on
     which a decoder hangs or crashes costs its own row. A row needs the column ``video``, a path
     that every node sees or an address of fsspec (``s3://``, ``gs://`` ...); it may have
-    ``caption``, ``question``, ``start`` and ``end`` (seconds from the first frame). The row keeps
-    its columns and gets these:
+    ``caption`` and ``question`` (a sentence or a list), ``join``, ``start`` and ``end`` (seconds
+    from the first frame). The row keeps its columns and gets these:
 
     - ``indices``: chosen frames, rising; None if there is an error;
     - ``seconds``: their times from the video's first frame;
@@ -126,17 +125,23 @@ def item_of(row: Mapping[str, Any], *, needs_text: bool) -> Item:
             f"a row has no video: its column 'video' holds {shown(video)}; give a path or an "
             "address in each row"
         )
-    texts = {name: _text(row.get(name)) for name in _TEXTS}
-    if needs_text and not any(texts.values()):
+    caption, question = _text(row.get("caption")), _text(row.get("question"))
+    if needs_text and not (caption or question):
         raise InputError(
             f"the row of {video} has no text, and this sampler needs one; fill the column "
             "'caption' or 'question', or give settings={'captioner': ...}"
         )
-    ends = {
-        f"{name}_seconds": None if row.get(name) is None else float(row[name])
-        for name in ("start", "end")
-    }
-    return Item(id=0, video=video, path=Path(video), **texts, **ends)
+    start, end = (None if row.get(name) is None else float(row[name]) for name in ("start", "end"))
+    return Item(
+        id=0,
+        video=video,
+        path=Path(video),
+        caption=caption,
+        question=question,
+        join=check_join(row.get("join") or "all"),
+        start_seconds=start,
+        end_seconds=end,
+    )
 
 
 def _text(value: Any) -> str | list[str] | None:
