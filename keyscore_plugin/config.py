@@ -17,12 +17,14 @@ from keyscore_plugin._runtime.settings import (
 from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.types.numbers import is_whole, plain
 
+CaptionReading = Literal["windows", "pass"]
 ClipMode = Literal["auto", "focused", "hybrid"]
 GridKind = Literal["fps", "keyframes", "refine"]
-Guide = Literal["given", "caption", "question", "both"]
+Guide = Literal["given", "caption", "question", "both", "importance"]
 Policy = Literal["coverage", "top"]
 Pooling = Literal["mean", "text"]
 Split = Literal["none", "options", "parts"]
+WindowAnswer = Literal["none", "generate"]
 
 _MAX_COLOURS = 2**16  # ours: with more bins than this a thumbnail has fewer pixels than bins
 
@@ -328,6 +330,48 @@ class IndexConfig(Settings):
 
 
 @dataclass(frozen=True, slots=True)
+class LlmvsConfig(Settings):
+    """The importance of frames by captions and a language model (LLMVS, arXiv 2504.11199).
+
+    Attributes:
+        model: Folder or hub model id of the causal language model of transformers that reads the
+            captions; it needs a chat template. There is no default: the paper's, Llama-2-13B-chat,
+            needs a large GPU and a licence.
+        head: Folder of a trained head, as ``python -m evals.summaries.fit`` writes it. None takes
+            the language model's own marks, without training.
+        window: Captions of a window, an odd number; the paper: 7.
+        reading: How the captions are read for a head: ``"windows"``, or ``"pass"``, one pass over
+            all of them (ours, and cheaper; it knows only the past).
+        answer: Whether the embedding of a window holds the answer of the model: ``"none"``, or
+            ``"generate"`` as published, which decodes. Ours: in the paper it adds .015 to tau on
+            SumMe.
+        short_side: Pixels of the shorter side of a frame that is captioned. The size that
+            LLaVA-1.5, the paper's captioner, sees.
+
+    Raises:
+        InputError: A value is out of range.
+    """
+
+    model: str | None = None
+    head: str | None = None
+    window: int = 7
+    reading: CaptionReading = "windows"
+    answer: WindowAnswer = "none"
+    short_side: int = 336
+
+    def __post_init__(self) -> None:
+        for name in ("model", "head"):
+            value = getattr(self, name)
+            is_name = value is None or isinstance(value, str)
+            require(is_name, self, f"{name} {shown(value)} is not a folder or a model id")
+        take_whole(self, "window", "short_side")
+        expect(self, "window", self.window >= 1 and self.window % 2 == 1, "is not odd and >= 1")
+        require_one_of(self, "reading", CaptionReading)
+        require_one_of(self, "answer", WindowAnswer)
+        expect(self, "short_side", self.short_side >= 16, "is not >= 16")
+
+
+@dataclass(frozen=True, slots=True)
 class SamplerConfig(Settings):
     """The settings of a sampler, one part per stage; a part may be given as a dict.
 
@@ -339,9 +383,12 @@ class SamplerConfig(Settings):
         select: The rule that turns scores into a selection.
         clips: The scenes of the sampler ``clips``, and where it takes frames from them.
         judge: The frames that ``kframes`` shows a Video-LLM, and the length of its answer.
+        llmvs: The language model, and the trained head, that find the importance of frames.
         guide: The text that scores: the ``"given"`` one (the caption if both are given, a generated
             caption if neither is), always the ``"caption"`` (given or generated), the
-            ``"question"``, or ``"both"``, joined as texts of unknown worth.
+            ``"question"``, ``"both"``, joined as texts of unknown worth, or with ``keyscore`` no
+            text: the ``"importance"`` of each frame by `LlmvsConfig` stands in for the cosine
+            (ours).
         split: Parts of a text that score each on their own, joined as texts of unknown worth: the
             ``"options"`` of a multiple-choice question; all ``"parts"`` that quotation marks and
             conjunctions set apart; ``"none"``. Ours, measured on the tuning split of evals.needle:
@@ -363,6 +410,7 @@ class SamplerConfig(Settings):
     select: SelectConfig = field(default_factory=SelectConfig)
     clips: ClipsConfig = field(default_factory=ClipsConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
+    llmvs: LlmvsConfig = field(default_factory=LlmvsConfig)
     guide: Guide = "given"
     split: Split = "options"
     route: bool = True
@@ -408,4 +456,5 @@ _STAGES: dict[str, type[Settings]] = {
     "select": SelectConfig,
     "clips": ClipsConfig,
     "judge": JudgeConfig,
+    "llmvs": LlmvsConfig,
 }

@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from evals.harness.versions import commit
-from evals.speed import clustering, dropping, gpu, indexed, processor, serving, whole
+from evals.speed import clustering, dropping, gpu, indexed, processor, serving, whole, windows
 from evals.speed.measure import cpu_model
 from evals.speed.plots import draw
 from evals.speed.results import Facts, Results
@@ -41,6 +41,7 @@ _PARTS: Mapping[str, Callable[[argparse.Namespace, Setting], Iterable[Table]]] =
     "growth": lambda o, s: whole.growth(o.growth_minutes, o.growth_height, s),
     "serving": lambda o, s: [serving.table(o.clips[0], s)],
     "index": lambda o, s: [indexed.table(o.index_minutes, o.index_height, o.index_questions, s)],
+    "windows": lambda o, s: [windows.table(o.window_seconds, threads=s.threads)],
     "gpu": lambda o, s: [gpu.table(o.gpu_frames, repeats=s.repeats, threads=s.threads)],
     "processor": lambda o, s: [processor.table(o.processor, repeats=s.repeats)],
 }
@@ -56,6 +57,7 @@ _QUICK = {
     "index_minutes": 0.1,
     "index_height": 96,
     "index_questions": 2,
+    "window_seconds": 2.0,
     "gpu_frames": 60,
     "repeats": 1,
 }
@@ -169,6 +171,12 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         type=whole_number,
         default=1000,
         help="number of further questions of --only index (default: 1000)",
+    )
+    parser.add_argument(
+        "--window-seconds",
+        type=partial(amount, unit="seconds"),
+        default=60.0,
+        help="length of the video for --only windows, in seconds (default: 60)",
     )
     parser.add_argument(
         "--gpu-frames",

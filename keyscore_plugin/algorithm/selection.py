@@ -18,7 +18,7 @@ from keyscore_plugin.algorithm.coverage import FadingCover, WithinCover, most_co
 from keyscore_plugin.algorithm.numeric import min_max, require_finite
 from keyscore_plugin.config import Policy, SelectConfig
 from keyscore_plugin.errors import InputError, require_kind, shown
-from keyscore_plugin.types import FrameScores
+from keyscore_plugin.types import FrameScores, Importance
 from keyscore_plugin.types.numbers import is_real, is_whole, plain
 
 # Scores whose spread is below this share of their size are constant (float32 noise).
@@ -52,7 +52,7 @@ class _Task:
 
 
 def select(
-    scores: FrameScores | Tensor,
+    scores: FrameScores | Importance | Tensor,
     pts_seconds: Tensor,
     *,
     num_frames: int | None = None,
@@ -64,7 +64,7 @@ def select(
     """Choose frames by a budget or by a threshold.
 
     Args:
-        scores: `FrameScores`, whose total ranks, or ``(n,)`` scores of any scale.
+        scores: `FrameScores`, whose total ranks, an `Importance`, or ``(n,)`` scores of any scale.
         pts_seconds: ``(n,)`` times of the frames in seconds, not falling.
         num_frames: The budget k: exactly min(k, n) rows are returned.
         threshold: Instead of a budget, the least score of a chosen frame (the paper's adaptive
@@ -83,9 +83,9 @@ def select(
             out of range, or scores, times and clusters differ in length or are not finite.
     """
     config = SelectConfig.of(config)
-    require_kind(scores, FrameScores, Tensor, name="scores")
+    require_kind(scores, FrameScores, Importance, Tensor, name="scores")
     require_kind(pts_seconds, Tensor, name="pts_seconds")
-    values = scores.total if isinstance(scores, FrameScores) else scores
+    values = _values(scores)
     values = values if values.is_floating_point() else values.double()
     times = pts_seconds.to(device=values.device, dtype=torch.float64)
     _require_scored_times(values, times)
@@ -104,6 +104,12 @@ def select(
     scenes = _scenes(times, clusters)
     task = _Task(values, times, scenes, eligible, budget, duration, config)
     return _POLICIES[config.policy](task).sort().values
+
+
+def _values(scores: FrameScores | Importance | Tensor) -> Tensor:
+    if isinstance(scores, FrameScores):
+        return scores.total
+    return scores.scores if isinstance(scores, Importance) else scores
 
 
 def _top(task: _Task) -> Tensor:

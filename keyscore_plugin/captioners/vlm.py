@@ -1,7 +1,6 @@
 """Any Video-LLM of transformers, asked for a caption or for clips: usually the one that answers."""
 
 import hashlib
-import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pickle import UnpicklingError
@@ -14,9 +13,11 @@ from keyscore_plugin._runtime.hub import first_line
 from keyscore_plugin._runtime.optional import require
 from keyscore_plugin.captioners.adapter import name_of, with_adapter
 from keyscore_plugin.captioners.judge import ClipQuestion, clip_prompt
+from keyscore_plugin.captioners.pictures import describe_pictures
 from keyscore_plugin.captioners.processing import (
     GenerativeModel,
     call_processor,
+    first_sentence,
     frames_per_token,
     generate_texts,
 )
@@ -119,6 +120,10 @@ class VlmCaptioner:
         _forget_oldest(self._cache)
         return captions
 
+    def caption_each(self, frames: Frames) -> list[str]:
+        """Describe each frame on its own, as a picture, by `describe_pictures`."""
+        return describe_pictures(self._model, self._processor, frames)
+
     def judge(self, question: ClipQuestion, *, max_new_tokens: int) -> str:
         """What the model answers when it is asked for clips: `clip_prompt`, greedy decoding.
 
@@ -206,6 +211,34 @@ def load_vlm(
         MissingDependencyError: torchvision, which video processors need, is not installed, or PEFT
             for an adapter.
     """
+    network, processor = load_image_text_model(model, device, local_files_only=local_files_only)
+    if getattr(processor, "video_processor", None) is None:
+        raise ModelError(
+            f"{shown(model)} is a {type(network).__name__} whose processor reads no videos; give a "
+            "Video-LLM of transformers, or use captioner='labels'"
+        )
+    if adapter is None:
+        return VlmCaptioner(network, processor)
+    network = with_adapter(network, adapter, model=model, device=device)
+    captioner = VlmCaptioner(network, processor)
+    captioner.name = name_of(model, adapter)
+    return captioner
+
+
+def load_image_text_model(
+    model: str, device: torch.device, *, local_files_only: bool
+) -> tuple[Any, Any]:
+    """Load a model that reads pictures and writes text, and its processor.
+
+    Args:
+        model: Folder or hub model id.
+        device: Device on which the model runs, in float32 on a CPU, else as its weights.
+        local_files_only: Whether the model is loaded without asking the hub.
+
+    Raises:
+        ModelError: The model cannot be loaded.
+        MissingDependencyError: torchvision is not installed.
+    """
     require("torchvision", extra="transformers")
     import transformers
 
@@ -221,17 +254,7 @@ def load_vlm(
             f"cannot load the captioner {shown(model)}: {first_line(error)}; give a Video-LLM of "
             "transformers with its processor, or use captioner='labels'"
         ) from error
-    if getattr(processor, "video_processor", None) is None:
-        raise ModelError(
-            f"{shown(model)} is a {type(network).__name__} whose processor reads no videos; give a "
-            "Video-LLM of transformers, or use captioner='labels'"
-        )
-    if adapter is None:
-        return VlmCaptioner(network, processor)
-    network = with_adapter(network, adapter, model=model, device=device)
-    captioner = VlmCaptioner(network, processor)
-    captioner.name = name_of(model, adapter)
-    return captioner
+    return network, processor
 
 
 def content_key(frames: Frames) -> str:
@@ -240,14 +263,3 @@ def content_key(frames: Frames) -> str:
     digest.update(frames.pixels.contiguous().numpy().tobytes())
     digest.update(frames.pts_seconds.numpy().tobytes())
     return digest.hexdigest()
-
-
-def first_sentence(text: str) -> str:
-    """Return the first sentence of the first line that is not blank.
-
-    Example:
-        >>> first_sentence("  A dog runs. It barks.")
-        'A dog runs.'
-    """
-    lines = text.strip().splitlines()
-    return re.split(r"(?<=[.!?])\s", lines[0].strip(), maxsplit=1)[0] if lines else ""

@@ -60,9 +60,9 @@ def add_choice_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--captioner",
         metavar="NAME",
-        help="model that writes a caption if you give no text, and that kframes asks for clips: "
-        "the model id or folder of a Video-LLM, or the folder of a PEFT adapter for one; for "
-        "captions also labels (no download)",
+        help="model that writes a caption if you give no text, that kframes asks for clips, and "
+        "that describes the frames for llmvs: the model id or folder of a Video-LLM, or the folder "
+        "of a PEFT adapter for one; for captions also labels (no download)",
     )
     parser.add_argument(
         "--adapter",
@@ -201,9 +201,12 @@ def make_samplers(
         device=args.device,
     )
     samplers = [make(name, encoder=args.encoder, captioner=args.captioner) for name in names]
-    if not (load_models and any(sampler.needs_text for sampler in samplers)):
+    read_text = any(sampler.needs_text for sampler in samplers)
+    read_captions = any(getattr(sampler, "reads_captions", False) for sampler in samplers)
+    # Alone, a sampler of captions loads what it needs itself: also a model that reads no videos.
+    if not (load_models and (read_text or (read_captions and args.adapter is not None))):
         return samplers
-    encoder = load_encoder(args.encoder, device=args.device)
+    encoder = load_encoder(args.encoder, device=args.device) if read_text else args.encoder
     captioner = load_captioner(args.captioner, device=args.device, adapter=args.adapter)
     return [make(name, encoder=encoder, captioner=captioner) for name in names]
 
@@ -232,6 +235,17 @@ def add_settings_options(parser: argparse.ArgumentParser) -> None:
         "outside as well (default: auto, which is focused below 16 frames, else hybrid)",
     )
     parser.add_argument(
+        "--language-model",
+        metavar="NAME",
+        help="model id or folder of a language model that chats, which reads the captions of "
+        "frames for llmvs; the same as --set llmvs.model=NAME",
+    )
+    parser.add_argument(
+        "--head",
+        metavar="DIR",
+        help="folder of a trained head for llmvs; the same as --set llmvs.head=DIR",
+    )
+    parser.add_argument(
         "--config",
         type=_settings_file,
         metavar="FILE",
@@ -245,7 +259,7 @@ def add_settings_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME=VALUE",
         help="one setting, such as grid.sample_fps=4 or proposal.bins=8,4,4; it may be repeated, "
-        "and overrides --config (--grid, --guide and --clip-mode override both)",
+        "and overrides --config (the options for single settings override both)",
     )
 
 
@@ -257,7 +271,13 @@ def make_config(args: argparse.Namespace) -> SamplerConfig:
     """
     config = SamplerConfig.of(args.config)
     values = {**config.to_dict(), "index": config.index}
-    named = [("grid.kind", args.grid), ("guide", args.guide), ("clips.mode", args.clip_mode)]
+    named = [
+        ("grid.kind", args.grid),
+        ("guide", args.guide),
+        ("clips.mode", args.clip_mode),
+        ("llmvs.model", args.language_model),
+        ("llmvs.head", args.head),
+    ]
     for name, value in [*args.set, *(one for one in named if one[1] is not None)]:
         stage, _, field = name.rpartition(".")
         if stage:

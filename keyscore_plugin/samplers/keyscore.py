@@ -1,11 +1,14 @@
 """The pipeline of the paper on one screen: STACFP proposes, KeyScore scores, the best are kept."""
 
 from dataclasses import replace
+from functools import cached_property
 
 from torch import Tensor
 
 from keyscore_plugin._runtime.stopwatch import stage
 from keyscore_plugin.algorithm.selection import select
+from keyscore_plugin.samplers.by_importance import choose_by_importance
+from keyscore_plugin.samplers.importance import ImportanceScorer
 from keyscore_plugin.samplers.query import Query, score_texts
 from keyscore_plugin.samplers.refine import Refined, coarse_grid, refine_grid
 from keyscore_plugin.samplers.run import Run
@@ -49,7 +52,18 @@ class KeyScoreSampler(SamplerTemplate):
     def _fill(self, run: Run) -> None:
         run.fill(run.as_encoded(coarse_grid(run).grid))
 
+    @cached_property
+    def scorer(self) -> ImportanceScorer:
+        """What finds the importance of frames (guide ``"importance"``), loaded at the first use.
+
+        Raises:
+            ModelError: No language model is named, or it does not load.
+        """
+        return ImportanceScorer.load(self.config.llmvs, self.device)
+
     def _choose(self, run: Run) -> Choice:
+        if self.config.guide == "importance":
+            return choose_by_importance(run, self.scorer)
         run.require_text()
         if run.asks_about_the_whole:  # ours
             query = Query(question=one_text(run.request.questions))

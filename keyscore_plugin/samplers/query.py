@@ -122,8 +122,14 @@ class SelectionRequest:
         """Whether a caption scores the frames under ``guide``, and whether the question does.
 
         Raises:
-            InputError: The guide needs a question, and the call gives none.
+            InputError: The guide needs a question, and the call gives none; or it scores without
+                a text.
         """
+        if guide == "importance":
+            raise InputError(
+                "guide='importance' scores without a text, which only the sampler keyscore does; "
+                "use that sampler or llmvs, or another guide"
+            )
         if guide == "given":
             by_question = bool(self.questions) and not self.captions
             return not by_question, by_question

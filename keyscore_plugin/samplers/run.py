@@ -70,6 +70,7 @@ class Run:
         get_encoder: Returns the encoder; the first call loads it.
         get_captioner: Returns the captioner, or None if the sampler has none; the first call loads
             it.
+        captioner_name: Name that the captioner was given by; None if it was given as an object.
         index: What the index keeps of the video; None without an index.
     """
 
@@ -79,6 +80,7 @@ class Run:
     tensor_device: torch.device
     get_encoder: Callable[[], Encoder]
     get_captioner: Callable[[], Captioner | None]
+    captioner_name: str | None = None
     index: VideoIndex | None = None
 
     @property

@@ -56,6 +56,7 @@ class Choice:
         curves: Every scored frame, in time order.
         clips: The clips that the frames were taken from; None if there were none.
         fallback: Why the frames were chosen by another rule than the sampler's own; None if not.
+        frame_captions: Sentence on each chosen frame, if the sampler reads captions of frames.
         notes: Facts that a reader of the selection must know.
     """
 
@@ -71,6 +72,7 @@ class Choice:
     curves: tuple[ScoredFrame, ...] = ()
     clips: Clips | None = None
     fallback: str | None = None
+    frame_captions: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -166,6 +168,7 @@ class SamplerTemplate(Sampler, ABC):
         ranks: Whether frames get a total score that a threshold can be compared with.
         asks_judge: Whether a call asks the captioner, a Video-LLM, which clips matter, instead of
             letting it write a caption.
+        reads_captions: Whether a call needs a caption of every frame, whatever texts are given.
         default_num_frames: The budget of a call that names none; None leaves it to the sampler.
         config: The settings.
         decoder: Name of the decoder.
@@ -175,6 +178,7 @@ class SamplerTemplate(Sampler, ABC):
     needs_text = False
     ranks: bool = False
     asks_judge: bool = False
+    reads_captions: bool = False
     default_num_frames: int | None = DEFAULT_NUM_FRAMES
 
     def __init__(
@@ -210,6 +214,7 @@ class SamplerTemplate(Sampler, ABC):
         self.device = resolve_device(device)
         self._encoder = encoder
         self._captioner = captioner
+        self._captioner_name = captioner if isinstance(captioner, str) else None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(encoder={self._encoder!r}, captioner={self._captioner!r})"
@@ -317,6 +322,7 @@ class SamplerTemplate(Sampler, ABC):
             self.tensor_device,
             get_encoder=lambda: self.encoder,
             get_captioner=lambda: self.captioner,
+            captioner_name=self._captioner_name,
             index=index,
         )
 
@@ -361,6 +367,7 @@ class SamplerTemplate(Sampler, ABC):
             curves=choice.curves,
             clips=choice.clips,
             fallback=choice.fallback,
+            frame_captions=choice.frame_captions,
             seconds=seconds,
             notes=(
                 source.notes

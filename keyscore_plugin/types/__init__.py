@@ -8,8 +8,10 @@ from keyscore_plugin.types.clips import ClipOrigin, Clips
 from keyscore_plugin.types.frames import (
     Candidates,
     Embeddings,
+    FrameCaptions,
     Frames,
     FrameScores,
+    Importance,
     Reading,
     TextEmbedding,
 )
@@ -43,9 +45,11 @@ __all__ = [
     "ClipOrigin",
     "Clips",
     "Embeddings",
+    "FrameCaptions",
     "FrameScores",
     "Frames",
     "GridInfo",
+    "Importance",
     "Join",
     "Origin",
     "PredictedClip",
