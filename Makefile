@@ -10,8 +10,8 @@ LOCK := constraints.txt
 export PIP_CONSTRAINT := $(CURDIR)/$(LOCK)
 export PIP_BUILD_CONSTRAINT := $(PIP_CONSTRAINT)
 
-.PHONY: demo test test-quick test-newest test-versions fuzz lint docs lock lock-vllm setup setup-demo \
-	clean .venv-vllm
+.PHONY: demo test test-quick test-newest test-versions test-sglang test-ray fuzz lint docs lock lock-vllm \
+	lock-sglang setup setup-demo clean .venv-vllm .venv-sglang
 
 demo: setup-demo  ## the main job, offline, on a real video
 	$(BIN)/keyscore demo
@@ -29,10 +29,18 @@ test-newest:  ## all tests without the lock; names the packages whose newer vers
 test-versions:  ## the integration tests with transformers 4.57.6, 5.0.0 and the newest
 	PYTHON=$(PYTHON) tests/versions.sh
 
+test-sglang: setup .venv-sglang  ## a real SGLang server, in an environment of its own (3 GB); not in the gate
+	KEYSCORE_REQUIRE=sglang $(BIN)/python -m pytest tests/integration/test_sglang.py
+
+test-ray: setup  ## the tests of Ray, on a cluster that they start on this machine
+	$(PIP) -e '.[ray]'
+	KEYSCORE_REQUIRE=ray $(BIN)/python -m pytest tests/integration/test_ray.py
+
 fuzz: setup  ## 1,000 damaged files a decoder, all containers, 50 kills a test; KEYSCORE_FUZZ_SEED=1000 for the next
 	KEYSCORE_FUZZ_FILES=1000 KEYSCORE_FUZZ_KILLS=50 $(BIN)/python -m pytest -s tests/fuzz \
-		tests/contract/test_containers.py \
-		tests/integration/test_shared_outputs.py tests/integration/test_batch_workers.py
+		tests/contract/test_containers.py tests/integration/test_vllm_render.py \
+		tests/integration/test_shared_outputs.py tests/integration/test_batch_workers.py \
+		tests/unit/index/test_folder.py
 
 lint: setup  ## what CI checks besides the tests
 	$(BIN)/ruff check .
@@ -59,7 +67,15 @@ lock-vllm:  ## renew the lock of vLLM's environment
 		--upgrade --quiet --no-annotate --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock-vllm" --output-file tests/support/vllm/requirements.txt
 
-setup: $(VENV)/.test $(VENV)/ms-swift
+lock-sglang:  ## renew the lock of SGLang's environment
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check uv
+	.venv-lock/bin/uv pip compile tests/support/sglang/requirements.in --python-version 3.11 \
+		--python-platform x86_64-manylinux_2_28 --upgrade --quiet --no-annotate --no-emit-index-url \
+		--no-emit-find-links --custom-compile-command "make lock-sglang" \
+		--output-file tests/support/sglang/requirements.txt
+
+setup: $(VENV)/.test $(VENV)/ms-swift $(VENV)/llama-factory
 setup-demo: $(VENV)/.demo
 
 # torch first and alone: what follows keeps the build that the index gave.
@@ -82,6 +98,10 @@ $(VENV)/ms-swift: tests/support/ms_swift/requirements.txt | $(VENV)/.test
 	PIP_CONSTRAINT= $(PIP) --no-deps --upgrade --target $@ -r $<
 	touch $@
 
+$(VENV)/llama-factory: tests/support/llama_factory/requirements.txt | $(VENV)/.test
+	PIP_CONSTRAINT= $(PIP) --no-deps --upgrade --target $@ -r $<
+	touch $@
+
 # vLLM asks for other versions than our lock, so its tests run it in an environment of its own: Python
 # 3.11 to 3.13 on x86_64, torch for CPUs. All versions are in the file, so nothing is resolved.
 .venv-vllm: .venv-vllm/.ready
@@ -90,6 +110,18 @@ $(VENV)/ms-swift: tests/support/ms_swift/requirements.txt | $(VENV)/.test
 	PIP_CONSTRAINT= .venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
 		--no-compile -r $<
 	.venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	touch $@
+
+# SGLang asks for one version of everything, and for CUDA: here are its wheel and what it imports on a
+# CPU, for Python 3.11 on x86_64.
+.venv-sglang: .venv-sglang/.ready
+.venv-sglang/.ready: tests/support/sglang/requirements.txt pyproject.toml
+	$(PYTHON) -m venv .venv-sglang
+	PIP_CONSTRAINT= .venv-sglang/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--no-compile -r $<
+	PIP_CONSTRAINT= .venv-sglang/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--no-compile sglang==0.5.23
+	.venv-sglang/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	touch $@
 
 clean:  ## what was installed and cached here

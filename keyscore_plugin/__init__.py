@@ -5,15 +5,16 @@ video and returns a `Selection`. `open_video`, `load_encoder`, `load_captioner` 
 make its parts; `propose`, `score` and `select` are the three steps of the algorithm;
 `write_report` and `write_comparison` draw selections; `sample_video` gives a clip to try it on.
 `clip_prompt`, `parse_clips` and `format_clips` ask a Video-LLM for clips, or train it to name them;
-`any_k` takes any number of frames from clips.
+`any_k` takes any number of frames from clips. `WindowReader` and `ImportanceHead` find the
+importance of frames from their captions; `load_head` and `save_head` keep a trained head.
 
-What you implement to extend it: `Sampler`, `Encoder`, `Captioner`, `Judge`, `VideoSource`. A
-package that names its class in one of the entry-point groups of `keyscore_plugin.registries` adds
-it by name.
+What you implement to extend it: `Sampler`, `Encoder`, `Captioner`, `FrameCaptioner`, `Judge`,
+`VideoSource`. A package that names its class in one of the entry-point groups of
+`keyscore_plugin.registries` adds it by name.
 
 What flows between the steps: `VideoFacts`, `Frames`, `Embeddings`, `TextEmbedding`, `Candidates`,
-`FrameScores`, `Clips`, and last the `Selection`. `SamplerConfig` holds the settings, one config
-for each stage. Every error is a `KeyScoreError`.
+`FrameScores`, `Clips`, `FrameCaptions`, `Importance`, and last the `Selection`. `SamplerConfig`
+holds the settings, one config for each stage. Every error is a `KeyScoreError`.
 
 Example:
     >>> from keyscore_plugin import get_sampler, sample_video
@@ -28,19 +29,32 @@ from keyscore_plugin._runtime.version import VERSION as __version__
 
 if TYPE_CHECKING:
     from keyscore_plugin.algorithm.any_k import any_k
+    from keyscore_plugin.algorithm.importance_head import (
+        HeadShape,
+        ImportanceHead,
+    )
     from keyscore_plugin.algorithm.scoring import score
     from keyscore_plugin.algorithm.selection import select
     from keyscore_plugin.algorithm.stacfp import propose
-    from keyscore_plugin.captioners.base import Captioner
+    from keyscore_plugin.captioners.base import (
+        Captioner,
+        FrameCaptioner,
+    )
     from keyscore_plugin.captioners.clip_text import format_clips, parse_clips
     from keyscore_plugin.captioners.judge import ClipQuestion, Judge, clip_prompt
     from keyscore_plugin.captioners.registry import load_captioner
     from keyscore_plugin.captioners.vlm import VlmCaptioner
+    from keyscore_plugin.captioners.windows import (
+        WindowReader,
+        number_of,
+    )
     from keyscore_plugin.config import (
         ClipsConfig,
         EncodeConfig,
         GridConfig,
+        IndexConfig,
         JudgeConfig,
+        LlmvsConfig,
         ProposalConfig,
         SamplerConfig,
         ScoreConfig,
@@ -59,6 +73,12 @@ if TYPE_CHECKING:
     )
     from keyscore_plugin.report.write import write_comparison, write_report
     from keyscore_plugin.samplers.base import Sampler, get_sampler, list_samplers
+    from keyscore_plugin.samplers.head_files import (
+        HeadCard,
+        load_head,
+        save_head,
+    )
+    from keyscore_plugin.samplers.importance import head_scores
     from keyscore_plugin.samplers.keyscore import KeyScoreSampler
     from keyscore_plugin.types import (
         Candidates,
@@ -66,9 +86,11 @@ if TYPE_CHECKING:
         ClipAnswer,
         Clips,
         Embeddings,
+        FrameCaptions,
         Frames,
         FrameScores,
         GridInfo,
+        Importance,
         PredictedClip,
         ScoredFrame,
         Selection,
@@ -90,15 +112,23 @@ __all__ = [
     "Embeddings",
     "EncodeConfig",
     "Encoder",
+    "FrameCaptioner",
+    "FrameCaptions",
     "FrameScores",
     "Frames",
     "GridConfig",
     "GridInfo",
+    "HeadCard",
+    "HeadShape",
+    "Importance",
+    "ImportanceHead",
+    "IndexConfig",
     "InputError",
     "Judge",
     "JudgeConfig",
     "KeyScoreError",
     "KeyScoreSampler",
+    "LlmvsConfig",
     "MemoryEndedError",
     "MissingDependencyError",
     "ModelError",
@@ -116,18 +146,23 @@ __all__ = [
     "VideoInput",
     "VideoSource",
     "VlmCaptioner",
+    "WindowReader",
     "__version__",
     "any_k",
     "clip_prompt",
     "format_clips",
     "get_sampler",
+    "head_scores",
     "list_samplers",
     "load_captioner",
     "load_encoder",
+    "load_head",
+    "number_of",
     "open_video",
     "parse_clips",
     "propose",
     "sample_video",
+    "save_head",
     "score",
     "select",
     "write_comparison",
@@ -147,15 +182,23 @@ _PLACES = {
     "Embeddings": "keyscore_plugin.types:Embeddings",
     "EncodeConfig": "keyscore_plugin.config:EncodeConfig",
     "Encoder": "keyscore_plugin.encoders.base:Encoder",
+    "FrameCaptioner": "keyscore_plugin.captioners.base:FrameCaptioner",
+    "FrameCaptions": "keyscore_plugin.types:FrameCaptions",
     "FrameScores": "keyscore_plugin.types:FrameScores",
     "Frames": "keyscore_plugin.types:Frames",
     "GridConfig": "keyscore_plugin.config:GridConfig",
     "GridInfo": "keyscore_plugin.types:GridInfo",
+    "HeadCard": "keyscore_plugin.samplers.head_files:HeadCard",
+    "HeadShape": "keyscore_plugin.algorithm.importance_head:HeadShape",
+    "Importance": "keyscore_plugin.types:Importance",
+    "ImportanceHead": "keyscore_plugin.algorithm.importance_head:ImportanceHead",
+    "IndexConfig": "keyscore_plugin.config:IndexConfig",
     "InputError": "keyscore_plugin.errors:InputError",
     "Judge": "keyscore_plugin.captioners.judge:Judge",
     "JudgeConfig": "keyscore_plugin.config:JudgeConfig",
     "KeyScoreError": "keyscore_plugin.errors:KeyScoreError",
     "KeyScoreSampler": "keyscore_plugin.samplers.keyscore:KeyScoreSampler",
+    "LlmvsConfig": "keyscore_plugin.config:LlmvsConfig",
     "MemoryEndedError": "keyscore_plugin.errors:MemoryEndedError",
     "MissingDependencyError": "keyscore_plugin.errors:MissingDependencyError",
     "ModelError": "keyscore_plugin.errors:ModelError",
@@ -173,17 +216,22 @@ _PLACES = {
     "VideoInput": "keyscore_plugin.video.source:VideoInput",
     "VideoSource": "keyscore_plugin.video.source:VideoSource",
     "VlmCaptioner": "keyscore_plugin.captioners.vlm:VlmCaptioner",
+    "WindowReader": "keyscore_plugin.captioners.windows:WindowReader",
     "any_k": "keyscore_plugin.algorithm.any_k:any_k",
     "clip_prompt": "keyscore_plugin.captioners.judge:clip_prompt",
     "format_clips": "keyscore_plugin.captioners.clip_text:format_clips",
     "get_sampler": "keyscore_plugin.samplers.base:get_sampler",
+    "head_scores": "keyscore_plugin.samplers.importance:head_scores",
     "list_samplers": "keyscore_plugin.samplers.base:list_samplers",
     "load_captioner": "keyscore_plugin.captioners.registry:load_captioner",
     "load_encoder": "keyscore_plugin.encoders.registry:load_encoder",
+    "load_head": "keyscore_plugin.samplers.head_files:load_head",
+    "number_of": "keyscore_plugin.captioners.windows:number_of",
     "open_video": "keyscore_plugin.video.source:open_video",
     "parse_clips": "keyscore_plugin.captioners.clip_text:parse_clips",
     "propose": "keyscore_plugin.algorithm.stacfp:propose",
     "sample_video": "keyscore_plugin.video.samples:sample_video",
+    "save_head": "keyscore_plugin.samplers.head_files:save_head",
     "score": "keyscore_plugin.algorithm.scoring:score",
     "select": "keyscore_plugin.algorithm.selection:select",
     "write_comparison": "keyscore_plugin.report.write:write_comparison",

@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from keyscore_plugin._runtime.settings import (
@@ -17,12 +17,14 @@ from keyscore_plugin._runtime.settings import (
 from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.types.numbers import is_whole, plain
 
+CaptionReading = Literal["windows", "pass"]
 ClipMode = Literal["auto", "focused", "hybrid"]
 GridKind = Literal["fps", "keyframes", "refine"]
-Guide = Literal["given", "caption", "question", "both"]
+Guide = Literal["given", "caption", "question", "both", "importance"]
 Policy = Literal["coverage", "top"]
 Pooling = Literal["mean", "text"]
 Split = Literal["none", "options", "parts"]
+WindowAnswer = Literal["none", "generate"]
 
 _MAX_COLOURS = 2**16  # ours: with more bins than this a thumbnail has fewer pixels than bins
 
@@ -228,8 +230,9 @@ class ClipsConfig(Settings):
         scorer: Folder or hub model id of a causal language model of transformers. The sampler's
             captioner then writes a caption for each scene, and this model marks it from 1 to 5 with
             the text; both take a generation per scene. None lets the encoder alone score.
-        scorer_share: Share of the marks in a scene's relevance; the rest is the encoder's. Ours,
-            not measured.
+        scorer_share: Share of the marks in a scene's relevance; the rest is the encoder's. Ours:
+            with 0.5, marks that say nothing cost little, and good ones are worth much
+            (evals/clips/README.md); no language model was measured.
 
     Raises:
         InputError: A value is out of range.
@@ -311,15 +314,15 @@ class IndexConfig(Settings):
         """The index that a caller asks for.
 
         Args:
-            index: The settings, or a dict of them; a folder; True for the usual folder; None or
-                False for no index.
+            index: The settings, or a dict of them; a folder; True or ``"auto"`` for the usual one;
+                None or False for no index.
 
         Raises:
             InputError: The value is none of these.
         """
         if index is None or index is False:
             return None
-        if index is True:
+        if index is True or index == "auto":
             return cls()
         if isinstance(index, (str, os.PathLike)):
             return cls(folder=os.fspath(index))
@@ -328,6 +331,48 @@ class IndexConfig(Settings):
         raise InputError(
             f"index must be a folder, True for the usual one, or None for none, got {shown(index)}"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class LlmvsConfig(Settings):
+    """The importance of frames by captions and a language model (LLMVS, arXiv 2504.11199).
+
+    Attributes:
+        model: Folder or hub model id of the causal language model of transformers that reads the
+            captions; it needs a chat template. There is no default: the paper's, Llama-2-13B-chat,
+            needs a large GPU and a licence.
+        head: Folder of a trained head, as ``python -m evals.summaries.fit`` writes it. None takes
+            the language model's own marks, without training.
+        window: Captions of a window, an odd number; the paper: 7.
+        reading: How the captions are read for a head: ``"windows"``, or ``"pass"``, one pass over
+            all of them (ours, and cheaper; it knows only the past).
+        answer: Whether the embedding of a window holds the answer of the model: ``"none"``, or
+            ``"generate"`` as published, which decodes. Ours: in the paper it adds .015 to tau on
+            SumMe.
+        short_side: Pixels of the shorter side of a frame that is captioned. The size that
+            LLaVA-1.5, the paper's captioner, sees.
+
+    Raises:
+        InputError: A value is out of range.
+    """
+
+    model: str | None = None
+    head: str | None = None
+    window: int = 7
+    reading: CaptionReading = "windows"
+    answer: WindowAnswer = "none"
+    short_side: int = 336
+
+    def __post_init__(self) -> None:
+        for name in ("model", "head"):
+            value = getattr(self, name)
+            is_name = value is None or isinstance(value, str)
+            require(is_name, self, f"{name} {shown(value)} is not a folder or a model id")
+        take_whole(self, "window", "short_side")
+        expect(self, "window", self.window >= 1 and self.window % 2 == 1, "is not odd and >= 1")
+        require_one_of(self, "reading", CaptionReading)
+        require_one_of(self, "answer", WindowAnswer)
+        expect(self, "short_side", self.short_side >= 16, "is not >= 16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,14 +387,19 @@ class SamplerConfig(Settings):
         select: The rule that turns scores into a selection.
         clips: The scenes of the sampler ``clips``, and where it takes frames from them.
         judge: The frames that ``kframes`` shows a Video-LLM, and the length of its answer.
+        llmvs: The language model, and the trained head, that find the importance of frames.
         guide: The text that scores: the ``"given"`` one (the caption if both are given, a generated
             caption if neither is), always the ``"caption"`` (given or generated), the
-            ``"question"``, or ``"both"``, joined as texts of unknown worth.
+            ``"question"``, ``"both"``, joined as texts of unknown worth, or with ``keyscore`` no
+            text: the ``"importance"`` of each frame by `LlmvsConfig` stands in for the cosine
+            (ours).
         split: Parts of a text that score each on their own, joined as texts of unknown worth: the
             ``"options"`` of a multiple-choice question; all ``"parts"`` that quotation marks and
             conjunctions set apart; ``"none"``. Ours, measured on the tuning split of evals.needle:
             parts hit both of two things for .95 of the queries with 8 frames (.66 as one text), but
             cost one thing whose sentence has an "and" .08 within 1 s.
+        route: Whether ``keyscore`` gives even frames to a question about the video as a whole, such
+            as "How does it end?", instead of scoring them with it. Ours.
         index: Where looks at videos are kept, as `IndexConfig.given` takes it; None keeps nothing.
             It changes no selection.
 
@@ -364,8 +414,10 @@ class SamplerConfig(Settings):
     select: SelectConfig = field(default_factory=SelectConfig)
     clips: ClipsConfig = field(default_factory=ClipsConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
+    llmvs: LlmvsConfig = field(default_factory=LlmvsConfig)
     guide: Guide = "given"
     split: Split = "options"
+    route: bool = True
     index: IndexConfig | None = None
 
     def __post_init__(self) -> None:
@@ -376,6 +428,7 @@ class SamplerConfig(Settings):
                 object.__setattr__(self, name, stage.from_dict(value))
         require_one_of(self, "guide", Guide)
         require_one_of(self, "split", Split)
+        expect(self, "route", isinstance(self.route, bool), "is not true or false")
 
     def to_dict(self) -> dict[str, Any]:
         """The settings that decide a selection, as plain JSON values: all but the index."""
@@ -383,6 +436,14 @@ class SamplerConfig(Settings):
         del values["index"]
         values["proposal"]["bins"] = list(self.proposal.bins)
         return values
+
+    def with_index(self, index: Any) -> "SamplerConfig":
+        """These settings with another index, as `IndexConfig.given` takes it; None keeps theirs.
+
+        Raises:
+            InputError: The value is no index.
+        """
+        return self if index is None else replace(self, index=index)
 
     @classmethod
     def names(cls) -> list[str]:
@@ -399,4 +460,5 @@ _STAGES: dict[str, type[Settings]] = {
     "select": SelectConfig,
     "clips": ClipsConfig,
     "judge": JudgeConfig,
+    "llmvs": LlmvsConfig,
 }

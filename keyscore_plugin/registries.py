@@ -65,6 +65,7 @@ SAMPLERS = {
     "katna-fixed": f"{_PUBLISHED}.katna:KatnaFixedSampler",
     "keyscore": "keyscore_plugin.samplers.keyscore:KeyScoreSampler",
     "kframes": "keyscore_plugin.samplers.kframes:KFramesSampler",
+    "llmvs": "keyscore_plugin.samplers.llmvs:LlmvsSampler",
     "maxinfo": f"{_PUBLISHED}.maxinfo:MaxInfoSampler",
     "mdp3": f"{_PUBLISHED}.mdp3:Mdp3Sampler",
     "qframe": f"{_PUBLISHED}.qframe:QFrameSampler",

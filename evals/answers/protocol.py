@@ -17,7 +17,7 @@ from evals.harness.figures import Figure, Ints, clustered_mean
 from evals.harness.plot import Plot
 from evals.harness.records import Record
 from evals.harness.result import Row
-from keyscore_plugin.types import Join, Selection, TextInput
+from keyscore_plugin.types import Join, Selection, SubtitleInput, TextInput
 from keyscore_transformers import generate
 
 _BASELINE = "uniform"
@@ -116,6 +116,7 @@ class _OnBench:
         caption: TextInput | None = None,
         question: TextInput | None = None,
         join: Join = "all",
+        subtitles: SubtitleInput = None,
         fps: float | None = None,
     ) -> Selection:
         """Choose frames of the video of the bench, which the host has opened as well."""

@@ -4,8 +4,9 @@ import argparse
 import hashlib
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ _LIGHT = (0.85, 1.15)
 _RECIPE = 1
 
 Pixels = npt.NDArray[np.uint8]
+Example = tuple[list[dict[str, Any]], str]  # a chat with a `ShownVideo`, and its answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +85,7 @@ def chat(text: str, video: Any) -> list[dict[str, Any]]:
     return [{"role": "user", "content": content}]
 
 
-def draw_example(
-    bank: Bank, *, seed: Sequence[int], shuffled: bool
-) -> tuple[list[dict[str, Any]], str]:
+def draw_example(seed: Sequence[int], *, bank: Bank, shuffled: bool) -> Example:
     """Random pictures in a row, some of which have a frame, and a question about it."""
     rng = np.random.default_rng(seed)
     n_frames = int(rng.integers(1, _MOST_FRAMES + 1))
@@ -137,15 +137,38 @@ def train(config: TrainConfig, split: Split = TUNING) -> tuple[Any, Any]:
     bank = make_bank(split, n_views=_VIEWS, seed=config.seed)
     processor = make_processor(_texts(bank))
     model = make_model(processor, seed=config.seed)
+    draw = partial(draw_example, bank=bank, shuffled=config.shuffled)
+    return processor, fit(processor, model, draw, steps=config.steps, seed=config.seed)
+
+
+def fit(
+    processor: Any,
+    model: Any,
+    draw: Callable[[Sequence[int]], Example],
+    *,
+    steps: int,
+    seed: int,
+) -> Any:
+    """Train a model to answer.
+
+    Args:
+        processor: Processor of the model.
+        model: Model; its weights change.
+        draw: Function that makes an example from a seed.
+        steps: Number of batches.
+        seed: First number of the seeds of all examples.
+
+    Returns:
+        The model, in evaluation mode.
+    """
     prompts = VideoPrompts(processor)
     optimizer = torch.optim.AdamW(model.parameters(), lr=_RATE, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min(1, (step + 1) / _WARM_UP, 1.02 - step / config.steps)
+        optimizer, lambda step: min(1, (step + 1) / _WARM_UP, 1.02 - step / steps)
     )
     model.train()
-    for step in tqdm(range(config.steps), desc="train", unit="batch", file=sys.stderr):
-        seeds = [[config.seed, step, row] for row in range(_BATCH)]
-        examples = [draw_example(bank, seed=seed, shuffled=config.shuffled) for seed in seeds]
+    for step in tqdm(range(steps), desc="train", unit="batch", file=sys.stderr):
+        examples = [draw([seed, step, row]) for row in range(_BATCH)]
         chats, answers = zip(*examples, strict=True)
         loss = model(**prompts(chats, completions=answers)).loss
         loss.backward()
@@ -153,7 +176,7 @@ def train(config: TrainConfig, split: Split = TUNING) -> tuple[Any, Any]:
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
-    return processor, model.eval()
+    return model.eval()
 
 
 def _texts(bank: Bank) -> list[str]:

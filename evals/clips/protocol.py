@@ -2,21 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from statistics import median
 from typing import Any, ClassVar
 
 import numpy as np
 
 from evals.clips.metrics import judge_clips
-from evals.harness.bench import Bench
+from evals.harness.bench import Bench, Setup
 from evals.harness.cells import Cell
 from evals.harness.data import digest
-from evals.harness.figures import clustered_mean
+from evals.harness.evaluation import Unit
+from evals.harness.figures import Figure, clustered_mean
 from evals.harness.plot import Plot
 from evals.harness.records import Record
 from evals.harness.result import Row
 from evals.needle.protocol import NeedleEvaluation, judge_selection
 from evals.needle.sources import SPLITS, unlike
-from keyscore_plugin import any_k
+from keyscore_plugin import any_k, get_sampler
 from keyscore_plugin.types import Selection
 from keyscore_plugin.video.samples.joined import Needle, NeedleVideo
 
@@ -52,6 +54,12 @@ class ClipsEvaluation(NeedleEvaluation):
         """The data set, its sentences and their spans, and the questions of the control."""
         others = [self._others(video) for video in self.videos]
         return {**super().settings(), "others_sha256": digest(others)}
+
+    def measure(self, unit: Unit, bench: Bench, cells: Sequence[Cell]) -> Record:
+        """The figures of every needle, and what one call of each sampler costs."""
+        # First, because a Video-LLM keeps its answers in memory.
+        costs = _costs(self._by_id[unit], bench.setup, cells)
+        return {**super().measure(unit, bench, cells), "costs": costs}
 
     def _figures(self, video: NeedleVideo, bench: Bench, cells: Sequence[Cell]) -> dict[str, Any]:
         """The figures of every needle by variant and cell."""
@@ -89,6 +97,9 @@ class ClipsEvaluation(NeedleEvaluation):
                         for name, column in _COLUMNS.items()
                         if name in judged[0]
                     }
+                    if variant == OWN:
+                        costs = [record["costs"][cell.sampler] for record in records.values()]
+                        figures |= {name: _median(costs, name) for name in costs[0]}
                     labels = {**cell.labels, "variant": variant}
                     rows.append(Row(labels, n=len(judged), figures=figures))
         return sorted(rows, key=lambda row: float(row.labels["num_frames"] or 0))
@@ -103,6 +114,36 @@ class ClipsEvaluation(NeedleEvaluation):
             pool = sorted(sentences - shown)
         rng = np.random.default_rng([self.seed, self.videos.index(video)])
         return [str(text) for text in rng.choice(pool, len(video.needles))]
+
+
+def _costs(video: NeedleVideo, setup: Setup, cells: Sequence[Cell]) -> dict[str, dict[str, float]]:
+    """Seconds and tokens of one call of each sampler on a video of which nothing is kept.
+
+    The models are loaded before. The tokens are those that a Video-LLM of transformers reads and
+    writes.
+    """
+    costs: dict[str, dict[str, float]] = {}
+    for cell in cells:
+        if cell.sampler in costs:
+            continue
+        sampler = get_sampler(
+            cell.name,
+            config=cell.config(setup.config),
+            encoder=setup.encoder if cell.needs_text else "auto",
+            captioner=setup.captioner,
+            decoder=setup.decoder,
+            device=setup.device,
+        )
+        before = getattr(setup.captioner, "n_tokens", 0)
+        caption = video.needles[0].caption if cell.needs_text else None
+        chosen = sampler(video.path, num_frames=cell.num_frames, caption=caption)
+        n_tokens = getattr(setup.captioner, "n_tokens", 0) - before
+        costs[cell.sampler] = {"seconds": chosen.seconds["total"], "tokens": float(n_tokens)}
+    return costs
+
+
+def _median(costs: Sequence[Mapping[str, float]], name: str) -> Figure:
+    return Figure(median(cost[name] for cost in costs))
 
 
 def _judge_all(selections: Sequence[Selection], video: NeedleVideo) -> list[dict[str, float]]:

@@ -65,6 +65,13 @@ class Setup:
         """The captioner, loaded on first use."""
         return load_captioner(self.captioner_asked, device=self.device)
 
+    @cached_property
+    def importance_sampler(self) -> Sampler:
+        """The sampler ``llmvs``, which holds a language model: one for all videos."""
+        return get_sampler(
+            "llmvs", config=self.config, captioner=self.captioner_asked, device=self.device
+        )
+
     @contextmanager
     def open(self, video: Path) -> Iterator["Bench"]:
         """Open one video as a bench.
@@ -101,6 +108,8 @@ class Bench:
 
     def sampler(self, cell: Cell) -> Sampler:
         """The sampler of a cell, with the encoder and the captioner of this bench."""
+        if cell.name == "llmvs":
+            return self.setup.importance_sampler
         return get_sampler(
             cell.name,
             config=cell.config(self.setup.config),

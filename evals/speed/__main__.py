@@ -12,11 +12,12 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 from evals.harness.versions import commit
-from evals.speed import clustering, dropping, gpu, processor, whole
+from evals.speed import clustering, dropping, gpu, indexed, processor, serving, whole, windows
 from evals.speed.measure import cpu_model
 from evals.speed.plots import draw
 from evals.speed.results import Facts, Results
@@ -38,6 +39,9 @@ _PARTS: Mapping[str, Callable[[argparse.Namespace, Setting], Iterable[Table]]] =
     "scoring": lambda o, s: [dropping.table(o.scored, repeats=s.repeats, threads=s.threads)],
     "select": lambda o, s: whole.tables(o.clips, s),
     "growth": lambda o, s: whole.growth(o.growth_minutes, o.growth_height, s),
+    "serving": lambda o, s: [serving.table(o.clips[0], s)],
+    "index": lambda o, s: [indexed.table(o.index_minutes, o.index_height, o.index_questions, s)],
+    "windows": lambda o, s: [windows.table(o.window_seconds, threads=s.threads)],
     "gpu": lambda o, s: [gpu.table(o.gpu_frames, repeats=s.repeats, threads=s.threads)],
     "processor": lambda o, s: [processor.table(o.processor, repeats=s.repeats)],
 }
@@ -50,6 +54,10 @@ _QUICK = {
     "clips": [(0.1, 96)],
     "growth_minutes": [0.1, 0.2],
     "growth_height": 96,
+    "index_minutes": 0.1,
+    "index_height": 96,
+    "index_questions": 2,
+    "window_seconds": 2.0,
     "gpu_frames": 60,
     "repeats": 1,
 }
@@ -145,6 +153,30 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         type=_height,
         default=180,
         help="height of the videos of --only growth, in pixels",
+    )
+    parser.add_argument(
+        "--index-minutes",
+        type=partial(amount, unit="minutes"),
+        default=60.0,
+        help="length of the video of --only index (default: 60)",
+    )
+    parser.add_argument(
+        "--index-height",
+        type=_height,
+        default=720,
+        help="height of the video of --only index, in pixels (default: 720)",
+    )
+    parser.add_argument(
+        "--index-questions",
+        type=whole_number,
+        default=1000,
+        help="number of further questions of --only index (default: 1000)",
+    )
+    parser.add_argument(
+        "--window-seconds",
+        type=partial(amount, unit="seconds"),
+        default=60.0,
+        help="length of the video for --only windows, in seconds (default: 60)",
     )
     parser.add_argument(
         "--gpu-frames",

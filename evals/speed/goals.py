@@ -3,12 +3,15 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from evals.speed.indexed import MANY, SECOND
+from evals.speed.serving import AGAIN
 from evals.speed.table import Cell, Line, Table
 from evals.speed.whole import CALLED
 
 Tables = Mapping[str, Table]
 
 _CLIP = "5 min, 720p"  # the clip of two goals
+_HOUR = "60 min, 720p"  # of two others
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,12 @@ def _seconds(tables: Tables, job: str) -> dict[Cell, float]:
     return {line["clip"]: float(line["s"]) for line in _lines(tables, "select", what=CALLED[job])}
 
 
+def _clips_of_keyscore(tables: Tables) -> Iterator[float]:
+    ours, theirs = (_seconds(tables, job) for job in ("clips", "keyscore"))
+    for clip in ours.keys() & theirs.keys():
+        yield ours[clip] / theirs[clip]
+
+
 def _keyframes_of_decord(tables: Tables) -> Iterator[float]:
     ours, theirs = (_seconds(tables, job) for job in ("keyframes", "decord_1fps"))
     if _CLIP in ours and _CLIP in theirs:
@@ -107,6 +116,21 @@ def _gpu(tables: Tables) -> Iterator[float]:
         yield float(line["GPU ms"])
 
 
+def _asked_again(tables: Tables) -> Iterator[float]:
+    for line in _lines(tables, "serving", what=AGAIN):
+        yield float(line["beyond ms"])
+
+
+def _further_question(tables: Tables) -> Iterator[float]:
+    for line in _lines(tables, "index", clip=_HOUR, what=SECOND):
+        yield float(line["s"])
+
+
+def _thousand_questions(tables: Tables) -> Iterator[float]:
+    for line in _lines(tables, "index", clip=_HOUR, what=MANY, questions=1000):
+        yield float(line["s"])
+
+
 _GOALS = (
     Goal(
         "STACFP against the scikit-learn loop, N = 3,600, k = 2..32: times faster",
@@ -122,6 +146,7 @@ _GOALS = (
         False,
         _of_the_floor,
     ),
+    Goal("`clips`: times the seconds of `keyscore`, any clip", 1.1, False, _clips_of_keyscore),
     Goal(
         "`stacfp` on the grid of keyframes: times decord at 1 fps, 5 min of 720p",
         0.2,
@@ -134,6 +159,14 @@ _GOALS = (
         1.1,
         False,
         _memory,
+    ),
+    Goal("a further question about an hour of 720p, indexed: s", 0.15, False, _further_question),
+    Goal("1,000 questions about it: s", 30, False, _thousand_questions),
+    Goal(
+        "`keyscore proxy`, a video and a question that it knows: ms more than to forward",
+        20,
+        False,
+        _asked_again,
     ),
     Goal(
         "an hour of STACFP (all k) and KeyScore on a GPU, decoded and encoded: ms", 100, False, _gpu

@@ -1,19 +1,35 @@
 """The jobs that are measured on a whole video; each takes a path and a decoder.
 
 `decode` is the floor: it reads the thumbnails of the 2 fps grid and nothing else. `stacfp`,
-`keyscore` and `clips` are whole calls of the samplers; the last two have an encoder that costs
-nothing, so that their cost is everything except the encoder. All jobs run on the CPU;
+`keyscore`, `clips` and `llmvs` are whole calls of the samplers; the last three have models that
+cost nothing, so that their cost is everything except the models. All jobs run on the CPU;
 `evals.speed.gpu` measures a GPU.
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch.nn import functional
 
-from keyscore_plugin import GridConfig, Sampler, SamplerConfig, get_sampler, open_video
+from keyscore_plugin import (
+    GridConfig,
+    LlmvsConfig,
+    Sampler,
+    SamplerConfig,
+    get_sampler,
+    open_video,
+)
 from keyscore_plugin.hosts import require
-from keyscore_plugin.types import Embeddings, Frames, Selection, TextEmbedding
+from keyscore_plugin.types import (
+    Caption,
+    Embeddings,
+    FrameCaptions,
+    Frames,
+    Importance,
+    Selection,
+    TextEmbedding,
+)
 from keyscore_plugin.video.grid import grid_indices
 
 Report = Mapping[str, float]
@@ -21,6 +37,8 @@ Job = Callable[[str, str], Report]
 
 _KEYFRAMES = SamplerConfig(grid=GridConfig(kind="keyframes"))
 _REFINE = SamplerConfig(grid=GridConfig(kind="refine"))
+# Of the size that `decode` makes.
+_THUMBNAILS = SamplerConfig(llmvs=LlmvsConfig(short_side=GridConfig().short_side))
 _SIDE = 8  # pixels of the picture that the free encoder keeps
 
 
@@ -43,6 +61,33 @@ class FreeEncoder:
         """Embed every text as the same vector."""
         vector = functional.normalize(torch.arange(3.0 * _SIDE * _SIDE).cos(), dim=0)
         return TextEmbedding(vector, self.name, n_tokens=1, max_tokens=1)
+
+
+class FreeCaptioner:
+    """A captioner that gives every frame the same sentence."""
+
+    name = "free"
+
+    def caption(self, frames: Frames) -> Caption:
+        """Write the sentence."""
+        return Caption("A frame.", origin="generated", model=self.name)
+
+    def caption_each(self, frames: Frames) -> list[str]:
+        """Write the sentence for each frame."""
+        return ["A frame."] * len(frames)
+
+
+class FreeScorer:
+    """A language model that marks the frames by their number."""
+
+    def score(self, captions: FrameCaptions) -> Importance:
+        """Mark every frame."""
+        marks = captions.indices.double().cos() / 2 + 0.5
+        return Importance(marks, captions.indices, captions.pts_seconds, "free")
+
+    def notes(self, captions: FrameCaptions, importance: Importance) -> tuple[str, ...]:
+        """Say nothing."""
+        return ()
 
 
 def nothing(video: str, decoder: str) -> Report:
@@ -74,6 +119,15 @@ def clips(video: str, decoder: str) -> Report:
     return _report(_sampler("clips", decoder)(video, num_frames=8, caption="anything"))
 
 
+def llmvs(video: str, decoder: str) -> Report:
+    """Call `llmvs` with a captioner and a language model that cost nothing."""
+    sampler: Any = get_sampler(
+        "llmvs", config=_THUMBNAILS, captioner=FreeCaptioner(), decoder=decoder, device="cpu"
+    )
+    sampler.scorer = FreeScorer()
+    return _report(sampler(video, num_frames=8))
+
+
 def keyframes(video: str, decoder: str) -> Report:
     """Call `stacfp` on the codec's keyframes."""
     return _report(_sampler("stacfp", decoder, _KEYFRAMES)(video))
@@ -97,7 +151,7 @@ def decord_1fps(video: str, decoder: str) -> Report:
 
 JOBS: Mapping[str, Job] = {
     job.__name__: job
-    for job in (nothing, decode, stacfp, keyscore, clips, keyframes, refine, decord_1fps)
+    for job in (nothing, decode, stacfp, keyscore, clips, llmvs, keyframes, refine, decord_1fps)
 }
 
 

@@ -12,13 +12,14 @@ from keyscore_plugin.types import STAGES
 
 Clip = tuple[float, int]  # minutes, and pixels of height
 
-_OURS = ("decode", "stacfp", "keyscore", "clips", "keyframes", "refine")
+_OURS = ("decode", "stacfp", "keyscore", "clips", "llmvs", "keyframes", "refine")
 CALLED = {
     "nothing": "imports alone",
     "decode": "decode the 2 fps grid: the floor",
     "stacfp": "stacfp",
     "keyscore": "keyscore, an encoder that costs nothing",
     "clips": "clips, an encoder that costs nothing",
+    "llmvs": "llmvs, a captioner and a language model that cost nothing",
     "keyframes": "stacfp, grid of codec keyframes",
     "refine": "keyscore, codec keyframes, then closer around what scores",
     "decord_1fps": "decord, 1 fps",

@@ -69,6 +69,7 @@ def read_data_set(
     with_splits: bool,
     with_titles: bool,
     left_out: Collection[str] = (),
+    with_videos: bool = True,
 ) -> DataSet:
     """Read and check all files of a data set.
 
@@ -78,12 +79,13 @@ def read_data_set(
         with_splits: Whether the two sets of splits are read.
         with_titles: Whether titles are read; those of SumMe are the names of its videos.
         left_out: Keys of videos whose file may be missing.
+        with_videos: Whether the files of the videos have to be there.
 
     Raises:
         InputError: A file is missing, broken, or contradicts another one.
     """
     title = DATASETS[name]
-    h5 = Path(f"eccv16_dataset_{name}_google_pool5.h5")
+    h5 = h5_path(name)
     splits = [Path("splits", f"{name}_splits.json"), Path("splits", f"{title}_splits.txt")]
     tables = [_ANNOTATORS, *([TITLES] if with_titles else [])] if name == "tvsum" else []
     _require(root, [h5, *tables, *(splits if with_splits else [])])
@@ -92,7 +94,7 @@ def read_data_set(
     read = _tvsum if name == "tvsum" else _summe
     videos = read(root, annotations, with_titles)
     wanted = [video.video for key, video in videos.items() if key not in left_out]
-    _require(root, [video.relative_to(root) for video in wanted])
+    _require(root, [video.relative_to(root) for video in wanted if with_videos])
     found = {}
     if with_splits:
         found = {
@@ -100,6 +102,11 @@ def read_data_set(
             CSTA: read_csta(root / splits[1], annotations),
         }
     return DataSet(name, videos, found)
+
+
+def h5_path(name: str) -> Path:
+    """The h5 file of a data set, in its folder."""
+    return Path(f"eccv16_dataset_{name}_google_pool5.h5")
 
 
 def _require(root: Path, files: list[Path | str]) -> None:

@@ -103,8 +103,8 @@ class SummaryEvaluation:
         )
         return {
             "scores": {key: values.tolist() for key, values in scores.items()},
-            "agreement": {key: _judge(values, video) for key, values in scores.items()}
-            | {HUMAN: _judge_users(video)},
+            "agreement": {key: judge(values, video) for key, values in scores.items()}
+            | {HUMAN: judge_users(video)},
         }
 
     def rows(self, records: Mapping[str, Record], cells: Sequence[Cell]) -> list[Row]:
@@ -142,7 +142,7 @@ class SummaryEvaluation:
         return bootstrap(mean, len(values), seed=self.seed)
 
 
-def _judge(scores: Floats, video: AnnotatedVideo) -> dict[str, float | int]:
+def judge(scores: Floats, video: AnnotatedVideo) -> dict[str, float | int]:
     """The agreement of a ranking with the annotators, and the F-score of its summary."""
     users = video.annotation.user_summary
     summary = summarise(scores, video.annotation)
@@ -152,7 +152,8 @@ def _judge(scores: Floats, video: AnnotatedVideo) -> dict[str, float | int]:
     return {**asdict(with_each_user(scores, video.users)), "F": float(each.mean())}
 
 
-def _judge_users(video: AnnotatedVideo) -> dict[str, float | int]:
+def judge_users(video: AnnotatedVideo) -> dict[str, float | int]:
+    """The agreement of the annotators with each other, as `judge` gives it, without an F-score."""
     found: Agreement = (
         of_users_with_the_rest(video.annotation.user_summary)
         if video.users is None

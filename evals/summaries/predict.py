@@ -1,6 +1,7 @@
 """The score that a sampler gives to every pick of a video."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,9 +11,10 @@ from evals.harness.cells import Cell
 from evals.harness.figures import Floats, Ints
 from keyscore_plugin import score
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.types import Caption, Embeddings, Frames, TextEmbedding
+from keyscore_plugin.types import Caption, Embeddings, FrameCaptions, Frames, TextEmbedding
 from keyscore_plugin.types.spacing import uniform_indices
 
+_READS_CAPTIONS = "llmvs"
 _READS_TEXT = ("keyscore", "topk")
 _READS_NOTHING = ("random", "uniform")
 _READ_AT_ONCE = 64
@@ -25,10 +27,10 @@ def require_ranking(cells: Sequence[Cell]) -> None:
         InputError: A sampler chooses frames without a score for the others, or has a budget.
     """
     for cell in cells:
-        if cell.name not in (*_READS_TEXT, *_READS_NOTHING):
+        if cell.name not in (*_READS_TEXT, *_READS_NOTHING, _READS_CAPTIONS):
             raise InputError(
                 f"{cell.name} gives no score to the frames that it does not choose, so it ranks "
-                "nothing; use keyscore (also keyscore:S, keyscore:T+D ...), topk, random, uniform"
+                "nothing; use keyscore (also keyscore:S ...), topk, llmvs, random or uniform"
             )
         if cell.num_frames is not None or cell.threshold is not None:
             raise InputError(
@@ -67,6 +69,8 @@ def predict(
             found[cell.key] = np.random.default_rng(list(seed)).random(len(picks))
         elif cell.name == "uniform":
             found[cell.key] = np.ones(len(picks))
+        elif cell.name == _READS_CAPTIONS:
+            found[cell.key] = stretched(_importance(picks, bench))
         elif embedded is not None:
             scores = score(*embedded, cell.config(bench.setup.config).score)
             ranked = scores.semantic if cell.name == "topk" else scores.total
@@ -87,10 +91,31 @@ def stretched(scores: Floats) -> Floats:
     return between
 
 
+def _importance(picks: Ints, bench: Bench) -> Floats:
+    """Importance of every pick, by its caption among those of its neighbours."""
+    sampler: Any = bench.setup.importance_sampler
+    side = sampler.config.llmvs.short_side
+    texts = [
+        text
+        for start in range(0, len(picks), _READ_AT_ONCE)
+        for text in sampler.describer(_read(bench, picks[start : start + _READ_AT_ONCE], side))
+    ]
+    captions = FrameCaptions(
+        tuple(texts),
+        torch.from_numpy(picks),
+        bench.source.pts_seconds(picks.tolist()),
+        sampler.describer.model,
+    )
+    scores: Floats = sampler.scorer.score(captions).scores.double().numpy()
+    return scores
+
+
 def _embed(picks: Ints, bench: Bench, caption: str | None) -> tuple[Embeddings, TextEmbedding]:
     """Embed the picks a few at a time, so that memory does not grow with the video."""
     parts = [
-        bench.encoder.encode_frames(_read(bench, picks[start : start + _READ_AT_ONCE]))
+        bench.encoder.encode_frames(
+            _read(bench, picks[start : start + _READ_AT_ONCE], bench.encoder.short_side)
+        )
         for start in range(0, len(picks), _READ_AT_ONCE)
     ]
     embedded = Embeddings(
@@ -103,10 +128,10 @@ def _embed(picks: Ints, bench: Bench, caption: str | None) -> tuple[Embeddings, 
     return embedded, bench.encoder.encode_text(text)
 
 
-def _read(bench: Bench, picks: Ints) -> Frames:
+def _read(bench: Bench, picks: Ints, short_side: int) -> Frames:
     """Read exactly the annotated frames; thumbnails may show a neighbour of a frame."""
     height, width = bench.source.height, bench.source.width
-    scale = min(1.0, bench.encoder.short_side / min(height, width))
+    scale = min(1.0, short_side / min(height, width))
     return bench.source.read(picks.tolist(), size=(round(height * scale), round(width * scale)))
 
 
@@ -114,4 +139,4 @@ def _make_caption(picks: Ints, bench: Bench) -> Caption:
     if bench.captioner is None:
         raise InputError("there is no text to score the frames with; give a --captioner")
     even = uniform_indices(bench.source.pts_seconds(picks.tolist()), CAPTION_FRAMES)
-    return bench.captioner.caption(_read(bench, picks[even.numpy()]))
+    return bench.captioner.caption(_read(bench, picks[even.numpy()], bench.encoder.short_side))

@@ -29,7 +29,8 @@ PRECOMPUTED = "precomputed"
 HOST = HostProfile(
     rule=QUERY_RULES["lmms-eval"],
     allowed_by="sampler_max_download_gb=...,sampler_max_download_seconds=... in model_args",
-    give_text="the document asks nothing; use guide=caption, or a sampler that needs no text",
+    give_text="the document asks nothing; use a sampler that needs no text",
+    make_text="guide=caption with a captioner",
 )
 _MOST_GB = 10**9  # ours: no disk holds so much, and a product of it is finite
 _UNRANKED = ("uniform", PRECOMPUTED)  # nothing ranked their frames: shown as stock frames
@@ -40,6 +41,7 @@ _RENAMED = {
     "sampler_device": "device",
     "sampler_cache": "cache",
     "sampler_log": "log",
+    "sampler_index": "index",
     "sampler_max_download_gb": "max_download_gb",
     "sampler_max_download_seconds": "max_download_seconds",
 }
@@ -50,6 +52,7 @@ _DECIDE_NO_FRAME = (
     "sampler_file",
     "cache",
     "log",
+    "index",
     "max_download_gb",
     "max_download_seconds",
 )
@@ -80,6 +83,9 @@ class SamplerArguments:
         device: (``sampler_device``) Device of the encoder; None means the model's.
         cache: (``sampler_cache``) Folder of finished selections; ``"none"`` keeps none.
         log: (``sampler_log``) JSONL file of the selections; ``"none"`` writes none.
+        index: (``sampler_index``) Folder in which looks at videos are kept, so that further
+            questions about a video decode and embed nothing; ``"auto"`` is the usual one, see
+            `keyscore_plugin.get_sampler`. None keeps no looks.
         max_download_gb: (``sampler_max_download_gb``) Largest video that may be fetched from an
             ``http(s):`` URL; None refuses URLs.
         max_download_seconds: (``sampler_max_download_seconds``) Longest time for one such video.
@@ -101,6 +107,7 @@ class SamplerArguments:
     device: str | None = None
     cache: str | None = None
     log: str | None = None
+    index: str | None = None
     max_download_gb: float | None = None
     max_download_seconds: float | None = None
 
@@ -174,6 +181,7 @@ class SamplerArguments:
         """
         values = {} if self.sampler_config is None else _json_object(Path(self.sampler_config))
         config = SamplerConfig.from_dict({"guide": HOST.rule.guide, **values})
+        config = config.with_index(self.index)
         if self.clip_mode is not None:
             config = replace(config, clips=replace(config.clips, mode=self.clip_mode))
         return config if self.guide is None else replace(config, guide=self.guide)

@@ -7,7 +7,7 @@ from typing import Any
 from keyscore_lmms_eval.planning import Plan
 from keyscore_plugin import VideoInput
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.types import Join, Selection, TextInput
+from keyscore_plugin.types import Join, Selection, SubtitleInput, TextInput
 from keyscore_qwen_vl_utils.request import KeyedVideo
 
 
@@ -35,6 +35,7 @@ class Replay:
         caption: TextInput | None = None,
         question: TextInput | None = None,
         join: Join = "all",
+        subtitles: SubtitleInput = None,
         fps: float | None = None,
     ) -> Selection:
         """The selection of the plan, by the frame indices of its span; no argument counts."""

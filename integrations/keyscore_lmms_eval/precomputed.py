@@ -10,8 +10,8 @@ from keyscore_lmms_eval.arguments import PRECOMPUTED, SamplerArguments
 from keyscore_lmms_eval.selection_files import Entry, read_entries
 from keyscore_plugin import VideoInput, VideoSource, open_video
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.hosts import TrimmedVideo
-from keyscore_plugin.types import STAGES, Join, Selection, TextInput
+from keyscore_plugin.hosts import TrimmedVideo, selection_of_frames
+from keyscore_plugin.types import Join, Selection, SubtitleInput, TextInput
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +106,7 @@ class PrecomputedSampler:
         caption: TextInput | None = None,
         question: TextInput | None = None,
         join: Join = "all",
+        subtitles: SubtitleInput = None,
         fps: float | None = None,
     ) -> Selection:
         """The frames of the entry, by the frame indices of this video or part.
@@ -165,24 +166,7 @@ def selection_of(entry: Entry, source: VideoSource, *, first: int = 0) -> Select
         )
     if indices != given:
         notes = (f"{len(given)} precomputed frames, sorted, are {len(indices)} different ones",)
-    return Selection(
-        video=source.path,
-        sampler=PRECOMPUTED,
-        config={},
-        num_frames=None,
-        indices=indices,
-        pts_seconds=times[indices].tolist(),
-        scores=None,
-        decoder=source.decoder,
-        start_pts_seconds=source.start_pts_seconds,
-        duration_seconds=source.duration_seconds,
-        average_fps=float(source.average_fps),
-        n_frames=source.n_frames,
-        n_frames_counted=source.n_frames_counted,
-        n_grid=0,
-        seconds=dict.fromkeys((*STAGES, "total"), 0.0),
-        notes=source.notes + notes,
-    )
+    return selection_of_frames(source, indices, name=PRECOMPUTED, notes=notes)
 
 
 def _same_place(entry: Entry, wanted: Wanted) -> bool:

@@ -15,7 +15,7 @@ from keyscore_plugin.hosts import (
     SamplerPool,
     choose,
 )
-from keyscore_plugin.types import Join, TextInput
+from keyscore_plugin.types import Join, SubtitleInput, TextInput
 from keyscore_serving import FrameRequest, RequestLimits
 
 HOST = HostProfile(
@@ -33,6 +33,8 @@ def frames(
     question: TextInput | None = None,
     caption: TextInput | None = None,
     join: Join = "all",
+    subtitles: SubtitleInput = None,
+    with_texts: bool = False,
     num_frames: int = 8,
     sampler: str | Sampler = "keyscore",
     form: Form = "images",
@@ -63,6 +65,9 @@ def frames(
             list is not for ``form="url"``.
         caption: A sentence about the video, or a list; it scores instead of the question.
         join: How several texts are joined, see `keyscore_plugin.Sampler`.
+        subtitles: Subtitles that score, too, see `keyscore_plugin.Sampler`.
+        with_texts: Whether what is said is written before each frame of the form ``"images"``: the
+            lines of the subtitles within a second of it.
         num_frames: The budget of keyframes.
         sampler: A name of `keyscore_plugin.list_samplers`, which is made once and kept, or a
             sampler with an encoder of your choice.
@@ -75,6 +80,8 @@ def frames(
         InputError: An argument cannot be used, or no text is given for a sampler that needs one.
         ModelError: The encoder cannot be loaded.
     """
+    if with_texts and form != "images":
+        raise InputError(f"with_texts=True is for form='images', got {shown(form)}; leave one out")
     if form == "url":
         return _request(video, question, caption, num_frames, sampler)
     request = HostRequest(
@@ -84,6 +91,8 @@ def frames(
         question=question,
         caption=caption,
         join=join,
+        subtitles=subtitles,
+        with_texts=with_texts,
         limits=limits,
     )
     chosen = choose(request, host=HOST, samplers=_samplers(), fold=fold_of(form, settings))

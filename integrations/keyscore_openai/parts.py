@@ -114,7 +114,7 @@ def parts_of(chosen: Chosen, form: Form, settings: PartSettings) -> FrameParts:
     per_patch = fold_of(form, settings).frames_per_patch
     tokens = len(pictures) // per_patch * (height * width // settings.patch_side**2)
     if form == "images":
-        content = _labelled(pictures, chosen.seconds.tolist(), settings)
+        content = _labelled(pictures, chosen, settings)
         return FrameParts(content=content, visual_tokens=tokens, selection=chosen.selection)
     url = f"data:video/{settings.image_format};base64,{','.join(pictures)}"
     # Without num_frames=-1 vLLM keeps the first 32 pictures.
@@ -154,13 +154,15 @@ def patch_size(height: int, width: int, settings: PartSettings) -> tuple[int, in
     return rounded[0], rounded[1]
 
 
-def _labelled(
-    pictures: list[str], seconds: list[float], settings: PartSettings
-) -> list[dict[str, Any]]:
+def _labelled(pictures: list[str], chosen: Chosen, settings: PartSettings) -> list[dict[str, Any]]:
+    """Each picture after its time, and after what is said there."""
     content: list[dict[str, Any]] = []
-    for picture, time in zip(pictures, seconds, strict=True):
+    lines = chosen.lines or [()] * len(pictures)
+    for picture, time, said in zip(pictures, chosen.seconds.tolist(), lines, strict=True):
         url = f"data:image/{settings.image_format};base64,{picture}"
-        content.append({"type": "text", "text": settings.label.format(seconds=time)})
+        label = [settings.label.format(seconds=time)]
+        label += [f"[{line.start:.1f}-{line.end:.1f} s] {line.text}" for line in said]
+        content.append({"type": "text", "text": "\n".join(label)})
         content.append({"type": "image_url", "image_url": {"url": url}})
     return content
 

@@ -14,6 +14,6 @@ Example:
 """
 
 from keyscore_plugin.hosts import DownloadLimits
-from keyscore_qwen_vl_utils.hook import install, uninstall
+from keyscore_qwen_vl_utils.hook import Replacement, install, replaced, uninstall
 
-__all__ = ["DownloadLimits", "install", "uninstall"]
+__all__ = ["DownloadLimits", "Replacement", "install", "replaced", "uninstall"]

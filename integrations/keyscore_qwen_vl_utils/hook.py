@@ -1,8 +1,11 @@
 """Our readers and functions in place of those of qwen-vl-utils."""
 
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import datetime, timezone
 from functools import update_wrapper
 from typing import Any
 
@@ -14,6 +17,25 @@ from keyscore_qwen_vl_utils.request import KeyedVideo, forget_samplers, with_own
 _EXTRA = "qwen-vl-utils"
 _installed = threading.Event()
 _n_reads: ContextVar[int] = ContextVar("n_reads", default=0)  # of `SelectingReader`, by selection
+_MOST_REMEMBERED = 100  # ours: a library that patches at every call would fill the memory
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """A function or reader of ours that another library replaced after `install`.
+
+    Attributes:
+        name: Place in qwen-vl-utils, such as ``"VIDEO_READER_BACKENDS['decord']"``.
+        by: Module and name of the function that was put there.
+        noticed: Time at which it was noticed, and ours was put around it again.
+    """
+
+    name: str
+    by: str
+    noticed: datetime
+
+
+_replaced: deque[Replacement] = deque(maxlen=_MOST_REMEMBERED)
 
 
 class SelectingReader:
@@ -159,13 +181,33 @@ def install() -> None:
     readers = _readers()
     for name, reader in list(readers.items()):
         if not isinstance(reader, SelectingReader):
+            _remember(f"VIDEO_READER_BACKENDS[{name!r}]", reader)
             readers[name] = SelectingReader(reader)
     for module, name, wrapper in _WATCHED:
         place = require(module, extra=_EXTRA)
         function = getattr(place, name)
         if not isinstance(function, WatchedFunction):
+            _remember(f"{module}.{name}", function)
             setattr(place, name, wrapper(function))
     _installed.set()
+
+
+def replaced() -> list[Replacement]:
+    """What other libraries replaced since `install`, the oldest first, in this process.
+
+    Each was noticed at a call of qwen-vl-utils, and ours was put around it again before a video was
+    read. The last 100 are kept.
+    """
+    return list(_replaced)
+
+
+def _remember(name: str, function: Any) -> None:
+    """Note what stands in our place; what stands there before the first `install` is stock."""
+    if _installed.is_set():
+        by = (
+            f"{getattr(function, '__module__', None)}.{getattr(function, '__qualname__', function)}"
+        )
+        _replaced.append(Replacement(name, by, datetime.now(timezone.utc)))
 
 
 def uninstall() -> None:
@@ -180,4 +222,5 @@ def uninstall() -> None:
         if isinstance(function, WatchedFunction):
             setattr(place, name, function.stock)
     _installed.clear()
+    _replaced.clear()
     forget_samplers()

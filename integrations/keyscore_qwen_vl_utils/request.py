@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from keyscore_plugin import Captioner, Encoder
+from keyscore_plugin import Captioner, Encoder, SamplerConfig
 from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.hosts import (
     QUERY_RULES,
@@ -13,17 +13,18 @@ from keyscore_plugin.hosts import (
     SamplerPool,
     own_guide,
     require_sampler,
+    split_frames,
 )
 
 HOST = HostProfile(
     rule=QUERY_RULES["qwen-vl-utils"],
     allowed_by="'limits': DownloadLimits(max_bytes=..., max_seconds=...) in the video's element",
-    give_text="put a 'caption' or a 'question' into the video's element, or a 'captioner' "
-    "('labels')",
+    give_text="put a 'caption' or a 'question' into the video's element",
+    make_text="a 'captioner' ('labels')",
     give_times="put 'sample_fps', its frames per second, into the video's element, or give the "
     "path of the video",
 )
-_MAKING = ("guide", "encoder", "captioner", "device")
+_MAKING = ("guide", "encoder", "captioner", "device", "index")
 _SAMPLERS_KEPT = 8  # ours: enough for a comparison; each may hold an encoder
 
 
@@ -57,11 +58,26 @@ _BUDGETS = ("nframes", "fps", "min_frames", "max_frames")  # qwen-vl-utils allow
 
 
 def with_own_keys(element: dict[str, Any]) -> dict[str, Any]:
-    """The element with the keys of its `KeyedVideo`; unchanged if its video is another object."""
+    """The element with the keys of its `KeyedVideo`, and with the frames that its address names.
+
+    Raises:
+        InputError: The address names no rising frames, or the element has a sampler too.
+    """
     video = element.get("video")
-    if not isinstance(video, KeyedVideo):
+    if isinstance(video, KeyedVideo):
+        element = {**{k: v for k, v in element.items() if k not in _BUDGETS}, **video.keys}
+        video = element.get("video")
+    if not isinstance(video, str):
         return element
-    return {**{k: v for k, v in element.items() if k not in _BUDGETS}, **video.keys}
+    address, given = split_frames(video)
+    if given is None:
+        return element
+    if element.get("sampler") is not None:
+        raise InputError(
+            f"{shown(video)} names its frames, and the element names the sampler "
+            f"{shown(element['sampler'])}; leave one of them out"
+        )
+    return {**element, "video": address, "sampler": given}
 
 
 def request_of(element: Mapping[str, Any]) -> HostRequest:
@@ -92,6 +108,7 @@ def request_of(element: Mapping[str, Any]) -> HostRequest:
         caption=element.get("caption"),
         question=element.get("question"),
         join=element.get("join", "all"),
+        subtitles=element.get("subtitles"),
         pair=element.get("pair", "duplicate"),
         start_seconds=element.get("video_start"),
         end_seconds=element.get("video_end"),
@@ -116,9 +133,11 @@ def _pool(
     encoder: str | Encoder = "auto",
     captioner: str | Captioner | None = None,
     device: str = "auto",
+    index: str | bool | None = None,
 ) -> SamplerPool:
     """A pool for one sampler, so that the cache bounds the number of samplers."""
-    return SamplerPool(encoder=encoder, captioner=captioner, device=device)
+    config = SamplerConfig().with_index(index)
+    return SamplerPool(encoder=encoder, captioner=captioner, config=config, device=device)
 
 
 def forget_samplers() -> None:

@@ -1,6 +1,6 @@
 """Frames for the requests of a server's clients, by an encoder that is loaded once."""
 
-from keyscore_plugin import VideoInput, load_encoder
+from keyscore_plugin import SamplerConfig, VideoInput, load_encoder
 from keyscore_plugin.hosts import (
     QUERY_RULES,
     Chosen,
@@ -37,6 +37,7 @@ class FrameChooser:
         self._decoder = settings.decoder
         self._samplers = SamplerPool(
             encoder=load_encoder(settings.encoder, device=settings.device),
+            config=SamplerConfig().with_index(settings.index),
             decoder=settings.decoder,
             device=settings.device,
         )

@@ -18,6 +18,8 @@ class ServerSettings:
         encoder: Name of the encoder, see `keyscore_plugin.load_encoder`.
         device: Device of the encoder. The default leaves the GPU to the server's own model.
         decoder: Name of the decoder, see `keyscore_plugin.open_video`.
+        index: Folder in which looks at videos are kept for the next question, or ``"auto"`` for the
+            usual one, see `keyscore_plugin.get_sampler`; None keeps none.
         limits: Upper bounds of a request.
         default: Keys of a request for clients that give none, such as
             ``{"sampler": "keyscore", "num_frames": 16}``; None chooses only where it is asked for.
@@ -29,6 +31,7 @@ class ServerSettings:
     encoder: str = "auto"
     device: str = "cpu"
     decoder: str = "auto"
+    index: str | None = None
     limits: RequestLimits = field(default_factory=RequestLimits)
     default: Mapping[str, Any] | None = None
 
@@ -38,15 +41,16 @@ class ServerSettings:
 
     @classmethod
     def from_environment(cls) -> "ServerSettings":
-        """The settings of ``KEYSCORE_ENCODER``, ``_DEVICE``, ``_DECODER``, ``_MAX_FRAMES`` and
-        ``_DEFAULT`` (a JSON object). A variable that is not set keeps the default.
+        """The settings of ``KEYSCORE_ENCODER``, ``_DEVICE``, ``_DECODER``, ``_INDEX``,
+        ``_MAX_FRAMES`` and ``_DEFAULT`` (a JSON object). A variable that is not set keeps the
+        default.
 
         Raises:
             InputError: A variable cannot be used.
         """
         named = {
             name: os.environ[f"KEYSCORE_{name.upper()}"]
-            for name in ("encoder", "device", "decoder")
+            for name in ("encoder", "device", "decoder", "index")
             if f"KEYSCORE_{name.upper()}" in os.environ
         }
         return cls(**named, limits=_limits(), default=_default())

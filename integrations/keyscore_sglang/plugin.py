@@ -1,7 +1,8 @@
 """The entry point: hooks of SGLang's own registry, and the middleware of its HTTP server.
 
-SGLang calls `register` in each of its processes. It logs a hook that cannot be applied and goes on,
-so that a client's request would be answered from uniform frames; here the start ends instead.
+SGLang calls `register` in each of its processes, and processes videos in the first. If a hook
+cannot be applied, it logs that and goes on, and would answer a client's request from uniform
+frames; here the start ends instead.
 """
 
 import sys
@@ -24,26 +25,27 @@ _SERVE = f"{_HTTP}._setup_and_run_http_server"
 
 
 def register() -> None:
-    """Register the hooks.
+    """Register the hooks, in the process that processes videos.
 
     Raises:
         SystemExit: This version of SGLang lacks a function that has to be wrapped.
     """
+    if parent_process() is not None:
+        return
     from sglang.srt.plugins.hook_registry import HookRegistry, HookType
 
     for target, hook in _AROUND.items():
         _require(target)
         HookRegistry.register(target, _lazy(hook), HookType.AROUND)
-    if parent_process() is None:  # the others serve nothing
-        _require(_SERVE)
-        HookRegistry.register(_SERVE, _before_serving, HookType.BEFORE)
+    _require(_SERVE)
+    HookRegistry.register(_SERVE, _before_serving, HookType.BEFORE)
 
 
-def _before_serving(*_: Any, **__: Any) -> None:
+def _before_serving(server_args: Any, *_: Any, **__: Any) -> None:
     """Add the middleware, and check that SGLang applied each hook.
 
     Raises:
-        SystemExit: It did not, or the settings of the environment cannot be used.
+        SystemExit: It did not, or a setting cannot be used.
     """
     from sglang.srt.plugins.hook_registry import HookRegistry
 
@@ -51,6 +53,11 @@ def _before_serving(*_: Any, **__: Any) -> None:
     from keyscore_serving import FrameRequestMiddleware, ServerSettings
     from keyscore_sglang.service import frame_service
 
+    if server_args.tokenizer_worker_num > 1:
+        sys.exit(
+            "keyscore: --tokenizer-worker-num starts processes that plugins do not reach; leave it "
+            "out, or leave the plugin out by SGLANG_PLUGINS"
+        )
     for target in _AROUND:
         if target not in HookRegistry._patched:
             sys.exit(f"keyscore: SGLang did not apply the hook of {target}; {_REMEDY}")

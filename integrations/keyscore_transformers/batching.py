@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Protocol, TypeVar, runtime_checkable
 
-from keyscore_plugin import Captioner, ClipQuestion
+from keyscore_plugin import Captioner, ClipQuestion, FrameCaptioner
 from keyscore_plugin.hosts import require_judge
 from keyscore_plugin.types import Caption, Frames
 
@@ -61,6 +61,13 @@ class BatchingCaptioner:
         while not mine.done():
             self._turn.wait()  # lets the next job run
         return mine.result()[seat]
+
+    def caption_each(self, frames: Frames) -> list[str]:
+        """One sentence about each of these frames; nothing waits for other videos."""
+        if isinstance(self._captioner, FrameCaptioner):
+            return self._captioner.caption_each(frames)
+        rows = range(len(frames))
+        return [self._captioner.caption(frames[row : row + 1]).text for row in rows]
 
     def judge(self, question: ClipQuestion, *, max_new_tokens: int) -> str:
         """Ask the captioner for clips, if it is a Video-LLM; nothing waits for other videos.

@@ -22,8 +22,8 @@ HOST = HostProfile(
     rule=QUERY_RULES["transformers"],
     allowed_by="enable(processor, limits=DownloadLimits(max_bytes=..., max_seconds=...))",
     give_text="give caption='a sentence about the video'; or let a question choose "
-    "(question='...', or user text in the messages); or have a caption made: "
-    "enable(processor, model=model), or captioner=...",
+    "(question='...', or user text in the messages)",
+    make_text="have a caption made: enable(processor, model=model), or captioner=...",
     give_times="give video_metadata=[{'fps': ..., 'total_num_frames': ...}], or the path of the "
     "video",
 )

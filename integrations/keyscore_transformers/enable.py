@@ -9,7 +9,7 @@ from keyscore_plugin.hosts import DownloadLimits, SamplerPool, check_limits
 from keyscore_transformers.batching import BatchCaptioner, BatchingCaptioner
 from keyscore_transformers.choosing import HOST
 from keyscore_transformers.enabled import attach, stock_copy
-from keyscore_transformers.families import Positions, times_of
+from keyscore_transformers.families import GivenTimes, Positions, times_of
 from keyscore_transformers.positions import make_ready
 from keyscore_transformers.state import State
 
@@ -27,6 +27,8 @@ def enable(
     decoder: str = "auto",
     device: str = "auto",
     limits: DownloadLimits | None = None,
+    index: str | bool | None = None,
+    times: GivenTimes | None = None,
 ) -> P:
     """Let this processor choose frames: ``processor.apply_chat_template(..., sampler="keyscore")``.
 
@@ -59,23 +61,29 @@ def enable(
         decoder: Decoder of files, as `keyscore_plugin.open_video` takes it.
         device: Device of the encoder: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
         limits: What a video at an ``http(s):`` URL may cost; None refuses URLs.
+        index: Folder in which looks at videos are kept for the next question, or True for the usual
+            one, as `keyscore_plugin.get_sampler` takes it.
+        times: How the model gets the times of frames, for a family that is not in the table:
+            ``"metadata"`` if its processor computes them from ``video_metadata``, ``"none"`` if it
+            gets none. A model that computes times in another way gets wrong ones.
 
     Returns:
         The same processor.
 
     Raises:
-        InputError: The processor's family is unknown, or ``limits`` is not a `DownloadLimits`.
+        InputError: The processor's family is unknown and ``times`` is left out, or a value cannot
+            be used.
     """
-    times_of(processor)
+    where = times_of(processor, given=times)
     check_limits(limits, allowed_by=HOST.allowed_by)
     samplers = SamplerPool(
         captioner=_in_batches(captioner),
         encoder=encoder,
-        config=SamplerConfig.of(config),
+        config=SamplerConfig.of(config).with_index(index),
         decoder=decoder,
         device=device,
     )
-    attach(processor, State(sampler=sampler, samplers=samplers, limits=limits))
+    attach(processor, State(sampler=sampler, samplers=samplers, limits=limits, times=where))
     if model is not None:
         add_model(processor, model)
     return processor
@@ -92,7 +100,7 @@ def add_model(processor: Any, model: Any) -> None:
     state = processor._keyscore
     if state.model is model:
         return
-    times = times_of(processor)
+    times = state.times
     if isinstance(times, Positions) and times.needs_help:
         make_ready(model)
     samplers = state.samplers

@@ -15,7 +15,7 @@ from keyscore_plugin.errors import InputError
 from keyscore_plugin.hosts import Chosen, HostRequest, takes_times
 from keyscore_plugin.types import Selection
 from keyscore_transformers.choosing import choose_all
-from keyscore_transformers.families import Positions, processor_fold, times_of
+from keyscore_transformers.families import Positions, processor_fold
 from keyscore_transformers.positions import is_ready
 from keyscore_transformers.request import (
     Block,
@@ -44,6 +44,8 @@ class _Pending:
 
     requests: list[HostRequest] | None
 
+
+_METADATA = "return_metadata"  # some processors write times only if asked for the metadata
 
 # From apply_chat_template to the __call__ inside it: how transformers routes keywords in between
 # differs from version to version, and content blocks lose all but the video's address.
@@ -110,8 +112,15 @@ class EnabledProcessor(ProcessorMixin):
         pixels = iter([one.pixels for one in chosen])
         call.arguments["videos"] = same_nesting(call.arguments["videos"], pixels)
         metadata = [frame_metadata(one) for one in chosen]
-        times = {"video_metadata": metadata, "do_sample_frames": False} if gets_times else {}
+        times: dict[str, Any] = {}
+        if gets_times:
+            times = {"video_metadata": metadata, "do_sample_frames": False}
+        asks_back = self._keyscore.times == "metadata on request" and not call.kwargs.get(_METADATA)
+        if asks_back:
+            times[_METADATA] = True
         batch = stock.__call__(*call.args, **call.kwargs, **times)
+        if asks_back:
+            batch.pop("video_metadata", None)
         return self._with_times(batch, [one.patch_seconds for one in chosen])
 
     def _asks(self, keywords: Mapping[str, Any]) -> bool:
@@ -152,7 +161,7 @@ class EnabledProcessor(ProcessorMixin):
         return chosen
 
     def _check_times_can_be_given(self) -> None:
-        times = times_of(self)
+        times = self._keyscore.times
         model = self._keyscore.model
         if isinstance(times, Positions) and times.needs_help and not is_ready(model):
             raise InputError(
@@ -162,12 +171,12 @@ class EnabledProcessor(ProcessorMixin):
 
     def _with_times(self, batch: BatchFeature, patches: list[Tensor] | None) -> BatchFeature:
         """Add the times of the temporal patches, if the family does not read them in the prompt."""
-        times = times_of(self)
+        times = self._keyscore.times
         if patches is None or not isinstance(times, Positions):
             return batch
         self._check_times_can_be_given()
         rate = times.rate_of(self._keyscore.model)
-        rows = [grid_intervals(seconds, rate=rate) for seconds in patches]
+        rows = [grid_intervals(seconds, rate=rate, whole=times.whole) for seconds in patches]
         return with_intervals(batch, rows, name=times.name)
 
     def __copy__(self) -> "EnabledProcessor":

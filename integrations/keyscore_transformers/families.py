@@ -4,25 +4,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.hosts import Fold
 
 
 @dataclass(frozen=True, slots=True)
 class Positions:
-    """Time in the position ids: position of patch k = floor(k * interval * rate).
+    """Time in the position ids: position of patch k = k * interval * rate.
 
     Attributes:
         name: Input that carries the interval of each video, or of each of its patches.
         rate: Positions per second if no model is known; every published checkpoint has it.
         rate_names: Path of attributes to the rate in a model's config; missing parts are skipped.
         needs_help: Whether transformers before 5.18 reads only whole seconds.
+        whole: Whether the model cuts a position to a whole number.
     """
 
     name: str
     rate: float
     rate_names: Sequence[str]
     needs_help: bool = False
+    whole: bool = True
 
     def rate_of(self, model: Any) -> float:
         """Positions per second of a model; if it is None, those of the published checkpoints."""
@@ -32,45 +34,101 @@ class Positions:
         return self.rate if value is None else float(value)
 
 
-# Where the inputs of a model hold the time of a frame.
-Times = Positions | Literal["prompt", "nowhere"]
+# Where the inputs of a model hold the time of a frame: in position ids, in the prompt or the pixels
+# (by the metadata of the video; "on request" where a call has to ask for the metadata), or nowhere.
+Times = Positions | Literal["metadata", "metadata on request", "none"]
+GivenTimes = Literal["metadata", "none"]
 
 # Class of the processor -> its times. Each is tested with a tiny model of the family.
 FAMILIES: dict[str, Times] = {
-    "Glm46VProcessor": "prompt",
-    "Glm4vProcessor": "prompt",
-    "InternVLProcessor": "nowhere",
-    "LlavaNextVideoProcessor": "nowhere",
-    "LlavaOnevisionProcessor": "nowhere",
-    "Qwen2VLProcessor": "nowhere",
+    "CohereCompassProcessor": "metadata",
+    "Cosmos3EdgeProcessor": "metadata on request",
+    "Dots3NoteProcessor": "none",
+    "Ernie4_5_VLMoeProcessor": "metadata",
+    "Exaone4_5_Processor": "none",
+    "Gemma4Processor": "metadata",
+    "Gemma4UnifiedProcessor": "metadata",
+    "Glm46VProcessor": "metadata",
+    "Glm4vProcessor": "metadata",
+    "Glm5NextProcessor": "metadata",
+    "HyperCLOVAXVisionV2Processor": "none",
+    "InternVLProcessor": "none",
+    "Lfm3VlProcessor": "metadata",
+    "LlavaNextVideoProcessor": "none",
+    "LlavaOnevisionProcessor": "none",
+    "MiniCPMOcrProcessor": "none",
+    "MiniCPMV4_6Processor": "none",
+    "MiniCPMV4_7Processor": "none",
+    "MiniMaxM3VLProcessor": "metadata",
+    "Molmo2Processor": "metadata",
+    "MuseGlimmerProcessor": "metadata on request",
+    "MuseSparkProcessor": "metadata on request",
+    "PerceptionLMProcessor": "none",
+    "Qwen2VLProcessor": "none",
     "Qwen2_5OmniProcessor": Positions(
         "video_second_per_grid", 25.0, ["thinker_config", "position_id_per_seconds"]
     ),
     "Qwen2_5_VLProcessor": Positions(
         "second_per_grid_ts", 2.0, ["vision_config", "tokens_per_second"], needs_help=True
     ),
-    "Qwen3VLProcessor": "prompt",
-    "SmolVLMProcessor": "prompt",
-    "VideoLlama3Processor": "prompt",
-    "VideoLlavaProcessor": "nowhere",
+    "Qwen3OmniMoeProcessor": Positions(
+        "video_second_per_grid", 13.0, ["thinker_config", "position_id_per_seconds"], whole=False
+    ),
+    "Qwen3VLProcessor": "metadata",
+    "SmolVLMProcessor": "metadata",
+    "VideoLlama3Processor": "metadata",
+    "VideoLlavaProcessor": "none",
+}
+
+# Class of a processor that takes videos for a model that generates text -> why it is not above,
+# as measured with transformers 5.23.
+REFUSED = {
+    "InstructBlipVideoProcessor": "it always writes the tokens of four frames, and takes them "
+    "as images",
+    "Kimi_K25Processor": "its model fails on a patch of more than one frame: it expects as many "
+    "tokens as there are in all frames, and its encoder gives those of one",
+    "NemotronH_Omni_Reasoning_V3Processor": "it reads the times of one video only, and cuts the "
+    "time of a frame, 1000 / fps, to whole milliseconds",
 }
 
 _DEFAULT_FPS = 2.0  # the rate the Qwen and GLM families were trained at
 
 
-def times_of(processor: Any) -> Times:
+def times_of(processor: Any, *, given: GivenTimes | None = None) -> Times:
     """How the family of this processor gets times.
 
+    Args:
+        processor: Processor of a model.
+        given: What the caller of `enable` says of a family that is not in `FAMILIES`.
+
     Raises:
-        InputError: The family is unknown, or the processor takes no videos.
+        InputError: The processor takes no videos, its family is unknown and nothing is said of it,
+            or it is known and something is said of it.
     """
-    for cls in type(processor).__mro__:
-        if cls.__name__ in FAMILIES and getattr(processor, "video_processor", None) is not None:
-            return FAMILIES[cls.__name__]
-    raise InputError(
-        f"{type(processor).__name__} is of no family whose frames can be chosen; "
-        f"the processors that can be enabled are: {', '.join(sorted(FAMILIES))}"
-    )
+    name = type(processor).__name__
+    if getattr(processor, "video_processor", None) is None:
+        raise InputError(
+            f"{name} is no processor that takes videos; give the processor of a Video-LLM, such as "
+            "a Qwen3VLProcessor"
+        )
+    classes = [cls.__name__ for cls in type(processor).__mro__]
+    known = next((FAMILIES[cls] for cls in classes if cls in FAMILIES), None)
+    if known is not None and given is None:
+        return known
+    if known is not None or given not in ("metadata", "none", None):
+        raise InputError(
+            f"times={shown(given)} of {name}: times is 'metadata' or 'none', and for families that "
+            "KeyScore does not know; leave it out for those of "
+            "keyscore_transformers.families.FAMILIES"
+        )
+    if given is None:
+        why = next((REFUSED[cls] for cls in classes if cls in REFUSED), None)
+        reason = "is of no family that KeyScore knows" if why is None else f"was refused: {why}"
+        raise InputError(
+            f"{name} {reason}; if you know how yours gets times, say so: enable(processor, "
+            "times='metadata') if it reads video_metadata, or times='none'"
+        )
+    return "none" if given == "none" else "metadata on request"
 
 
 def processor_fold(processor: Any) -> Fold:

@@ -10,6 +10,8 @@ from keyscore_plugin.hosts import ClipMode, Pair, TextGuide, left_padding
 from keyscore_transformers.enable import add_model, enable
 from keyscore_transformers.enabled import EnabledProcessor, stock_copy
 
+_TYPE_IDS = "mm_token_type_ids"
+
 
 def generate(
     model: Any,
@@ -85,7 +87,7 @@ def generate(
         tokenize=True,
         return_dict=True,
         return_tensors="pt",
-        **(_padding(processor) if batched else {}),
+        **_options(model, processor, batched=batched),
     ).to(model.device, dtype=model.dtype)
     inputs.pop("video_metadata", None)  # some versions leave it in; models refuse it
     output = model.generate(**inputs, **generation_kwargs)
@@ -94,8 +96,11 @@ def generate(
     return answers if batched else answers[0]
 
 
-def _padding(processor: Any) -> dict[str, Any]:
-    """Padding before the prompts, in the form that this version of transformers takes."""
-    padding = left_padding(processor)
+def _options(model: Any, processor: Any, *, batched: bool) -> dict[str, Any]:
+    """Options of the processor that a model needs, in the form that this version takes them."""
+    options: dict[str, Any] = left_padding(processor) if batched else {}
+    reads_type_ids = _TYPE_IDS in inspect.signature(model.forward).parameters
+    if reads_type_ids and _TYPE_IDS in getattr(processor, "model_input_names", ()):
+        options[f"return_{_TYPE_IDS}"] = True  # not every processor gives them by default
     parameters = inspect.signature(stock_copy(processor).apply_chat_template).parameters
-    return {"processor_kwargs": padding} if "processor_kwargs" in parameters else padding
+    return {"processor_kwargs": options} if "processor_kwargs" in parameters else options

@@ -17,6 +17,7 @@ _ONLY_OURS = (
     "token_budget",
     "guide",
     "join",
+    "subtitles",
     "clip_mode",
     "pair",
     "video_start",

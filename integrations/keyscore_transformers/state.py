@@ -7,6 +7,7 @@ from typing import Any
 from keyscore_plugin import Sampler
 from keyscore_plugin.hosts import DownloadLimits, SamplerPool
 from keyscore_plugin.types import Selection
+from keyscore_transformers.families import Times
 
 
 class Memory:
@@ -39,6 +40,7 @@ class State:
         sampler: Sampler for calls that name none; None leaves those untouched.
         samplers: Samplers by name, with their encoder, captioner and settings.
         limits: What a URL may cost; None refuses URLs.
+        times: Where the model's inputs hold the times of frames.
         model: Model that will answer; None if it is unknown.
         captions_itself: Whether the captioner was made here from the model.
         memory: Selections of the last calls.
@@ -47,6 +49,7 @@ class State:
     sampler: str | Sampler | None
     samplers: SamplerPool
     limits: DownloadLimits | None
+    times: Times
     model: Any = None
     captions_itself: bool = False
     memory: Memory = field(default_factory=Memory)

@@ -47,17 +47,19 @@ def patches_chosen_before(
     ]
 
 
-def grid_intervals(patch_times: Tensor, *, rate: float) -> Tensor:
-    """Intervals from which Qwen2.5-VL and -Omni compute each patch's true temporal position.
+def grid_intervals(patch_times: Tensor, *, rate: float, whole: bool = True) -> Tensor:
+    """Intervals from which Qwen2.5-VL and the Omni models compute each patch's true position.
 
     The model places patch k at floor(k * rate * s); the stock processor gives one s, the mean
     spacing. With one s for each patch, s[k] = (p[k] + 1/4) / (k * rate), patch k is placed at p[k],
     the position of its true time, counted from the first patch. The quarter keeps float32 rounding
-    from changing the floor at any length of video.
+    from changing the floor at any length of video. Qwen3-Omni does not cut positions to whole
+    numbers: there s[k] is the time over k, and nothing is added.
 
     Args:
         patch_times: ``(n_patches,)`` seconds, rising.
         rate: Positions per second.
+        whole: Whether the model cuts positions to whole numbers.
 
     Returns:
         ``(n_patches,)`` float32.
@@ -68,10 +70,12 @@ def grid_intervals(patch_times: Tensor, *, rate: float) -> Tensor:
         tensor([ 0,  1,  6, 13])
     """
     elapsed = patch_times.double() - patch_times[0].double()
-    # 1e-6: a time such as 0.3 * 10 falls just short of its whole number in binary.
-    positions = (elapsed * rate + 1e-6).floor()
-    steps = torch.arange(len(positions), dtype=torch.float64)
-    intervals = (positions + 0.25) / (rate * steps.clamp_min(1))
+    steps = torch.arange(len(elapsed), dtype=torch.float64)
+    positions = elapsed * rate
+    if whole:
+        # 1e-6: a time such as 0.3 * 10 falls just short of its whole number in binary.
+        positions = (positions + 1e-6).floor() + 0.25
+    intervals = positions / (rate * steps.clamp_min(1))
     return torch.where(steps > 0, intervals, 1.0).float()
 
 

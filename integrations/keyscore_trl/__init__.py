@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from keyscore_trl.collator import VideoCollator
     from keyscore_trl.grpo import VideoGRPOTrainer
     from keyscore_trl.prompts import Prompts, ShownVideo, VideoPrompts
-    from keyscore_trl.reading import UniformReader
+    from keyscore_trl.reading import ChosenReader, UniformReader
     from keyscore_trl.rewards import ClipReward, FrozenAnswerer, option_reward
 
 __all__ = [
+    "ChosenReader",
     "ClipReward",
     "FrozenAnswerer",
     "Prompts",
@@ -29,6 +30,7 @@ __all__ = [
 
 # Imported when they are first used (PEP 562): only some of them need TRL.
 _PLACES = {
+    "ChosenReader": "keyscore_trl.reading:ChosenReader",
     "ClipReward": "keyscore_trl.rewards:ClipReward",
     "FrozenAnswerer": "keyscore_trl.rewards:FrozenAnswerer",
     "Prompts": "keyscore_trl.prompts:Prompts",

@@ -34,6 +34,9 @@ class BuildConfig:
         scorer_share: Share of the marks in the relevance, from 0 to 1; the rest is the encoder's.
             The paper mixes them too, and its weights are not known.
         seed: Seed of the clustering that helps to find scenes; nothing else is random.
+        decoder: Decoder, as `keyscore_plugin.open_video` takes it.
+        device: Device of all models: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` ...; ``"auto"`` takes a
+            GPU if there is one.
     """
 
     manifest: Path
@@ -43,6 +46,8 @@ class BuildConfig:
     out: Path
     scorer_share: float = 0.5
     seed: int = 0
+    decoder: str = "auto"
+    device: str = "auto"
 
 
 def build(config: BuildConfig) -> int:
@@ -69,6 +74,8 @@ def build(config: BuildConfig) -> int:
         encoder=config.encoder,
         scorer_share=config.scorer_share,
         seed=config.seed,
+        decoder=config.decoder,
+        device=config.device,
     )
     with Journal(config.out / _JOURNAL) as journal:
         settings = _settings(config, labeller)
@@ -170,7 +177,8 @@ def _tell(record: Mapping[str, Any], place: str, seconds: float) -> None:
 
 def _settings(config: BuildConfig, labeller: SceneLabeller) -> dict[str, Any]:
     """What decides the labels, and versions, as plain JSON values."""
-    given = {key: value for key, value in asdict(config).items() if key not in ("manifest", "out")}
+    free = ("manifest", "out", "device")
+    given = {key: value for key, value in asdict(config).items() if key not in free}
     versions = {name: version(name) for name in ("torch", "transformers")}
     return {
         "config": given,

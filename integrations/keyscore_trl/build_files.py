@@ -163,7 +163,7 @@ lines stand in the documentation of `keyscore_trl`.
 
 Relevance is relative to the video. `place(x)` is 1 at the best scene and 0 at the median of the
 scenes, or half-way between the worst and the best if that is lower. With
-`r = place({1 - share:g} * place(similarity) + {share:g} * place(mark))`, the relevance is
+`r = place({1 - share:g} * place(similarity) + {share:g} * (mark - 1) / 4)`, the relevance is
 `1 + 4 * min(max(r, 0), 1)`; priority 1 from `r = 2/3` on, 2 from `r = 1/3` on.
 """
 

@@ -12,7 +12,7 @@ Give the same command again to resume. Several processes: torchrun --nproc-per-n
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ _HELP = {
     "save_every": "steps between checkpoints",
     "seed": "seed of the run",
     "answerer": "frozen model that answers",
+    "by_words": "the answerer's possible answers are the options themselves, not their letters",
     "num_frames": "frames that the answerer sees",
     "tau": "temperature of the reward",
     "beta": "weight of the KL to the policy at the start",
@@ -43,6 +44,8 @@ _HELP = {
     "scorer": "language model that marks captions: an id or a folder",
     "scorer_share": "share of the marks in the relevance; the rest is the encoder's",
     "encoder": "what compares frames and questions: conse, or the id or folder of an encoder",
+    "decoder": "what decodes videos: auto, pyav, torchcodec or decord",
+    "device": "device of the models: auto, cpu, cuda, cuda:1, ...",
 }
 _VIDEOS_LACK = 4  # the exit code of `keyscore batch` in the same case
 _RL_RATE = 1e-6  # K-frames, section 3
@@ -103,7 +106,7 @@ def _add_options(parser: argparse.ArgumentParser, config: Any) -> None:
         if kind == "bool":
             parser.add_argument(name, action="store_true", help=_HELP[field.name])
             continue
-        required = kind in ("Path", "str")
+        required = field.default is MISSING
         shown = "" if required else " (default: %(default)s)"
         parser.add_argument(
             name,

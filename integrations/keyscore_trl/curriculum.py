@@ -4,7 +4,6 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,14 @@ from keyscore_trl.clip_prompts import ClipPrompts, Stage, read_rows
 from keyscore_trl.collator import VideoCollator
 from keyscore_trl.reading import UniformReader
 from keyscore_trl.resuming import WholeCheckpoints
-from keyscore_trl.rewards import Answerer, ClipReward, FrozenAnswerer
+from keyscore_trl.rewards import ClipReward, FrozenAnswerer
 
 # Ours: the attention of the language model; K-frames does not mention LoRA.
 _LORA_TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj)"
 # Parts of the names of vision encoders in transformers; the projector of Qwen lies in ``visual``.
 _VISION = (".visual.", ".vision_tower.", ".vision_model.")
 _SETTINGS = "run.json"
+_STATE = "trainer_state.json"  # of a checkpoint
 _PACKAGES = ("keyscore-plugin", "trl", "transformers", "torch", "peft", "datasets", "accelerate")
 
 
@@ -68,6 +68,8 @@ class RewardConfig:
 
     Attributes:
         answerer: Frozen model that answers: a model id or a folder.
+        by_words: Whether its possible answers are the options themselves, not their letters; see
+            `keyscore_trl.FrozenAnswerer`.
         num_frames: Number of frames that it sees.
         tau: Temperature of the reward; ours, the paper does not give it.
         beta: Weight of the KL to the policy at the start (.01 in the paper).
@@ -76,6 +78,7 @@ class RewardConfig:
     """
 
     answerer: str
+    by_words: bool = False
     num_frames: int = 8
     tau: float = 1.0
     beta: float = 0.01
@@ -111,13 +114,12 @@ def train_sft(config: RunConfig) -> None:
     _train(trainer, config, processor, None)
 
 
-def train_rl(config: RunConfig, reward: RewardConfig, *, answerer: Answerer | None = None) -> None:
+def train_rl(config: RunConfig, reward: RewardConfig) -> None:
     """Run reinforcement learning; the policy and its processor are written to ``config.out``.
 
     Args:
         config: Settings of the run.
         reward: Settings of the reward.
-        answerer: Frozen answerer; None loads ``reward.answerer``.
 
     Raises:
         MissingDependencyError: TRL is not installed.
@@ -139,7 +141,7 @@ def train_rl(config: RunConfig, reward: RewardConfig, *, answerer: Answerer | No
         processing_class=processor,
         train_dataset=_dataset(config),
         reward_funcs=ClipReward(
-            _load_answerer(reward.answerer) if answerer is None else answerer,
+            _load_answerer(reward),
             num_frames=reward.num_frames,
             tau=reward.tau,
             seed=config.seed,
@@ -153,6 +155,9 @@ def train_rl(config: RunConfig, reward: RewardConfig, *, answerer: Answerer | No
             max_completion_length=reward.max_new_tokens,
             beta=reward.beta,
             loss_type="grpo",
+            # Ours: the rewards of a sure answerer differ in the third digit. Divided by the spread
+            # of their group, such noise would be a gradient as large as any.
+            scale_rewards="batch",
             generation_kwargs={"suppress_tokens": tokens},
         ),
     )
@@ -237,16 +242,15 @@ def _load(name: str) -> tuple[Any, Any]:
         ) from error
 
 
-def _load_answerer(name: str) -> FrozenAnswerer:
-    processor, model = _load(name)
+def _load_answerer(reward: RewardConfig) -> FrozenAnswerer:
+    processor, model = _load(reward.answerer)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return FrozenAnswerer(model.to(device), processor)
+    return FrozenAnswerer(model.to(device), processor, by_words=reward.by_words)
 
 
 def _train(trainer: Any, config: RunConfig, processor: Any, reward: RewardConfig | None) -> None:
     """Train, from the last checkpoint if there is one, and write the policy."""
-    trainer_utils: Any = import_module("transformers.trainer_utils")
-    last = trainer_utils.get_last_checkpoint(str(config.out)) if config.out.is_dir() else None
+    last = _last_checkpoint(config.out)
     settings = _settings(config, reward, trainer.accelerator.num_processes)
     if last is not None:
         _require_same_run(config.out, settings)
@@ -260,6 +264,13 @@ def _train(trainer: Any, config: RunConfig, processor: Any, reward: RewardConfig
     trainer.save_state()
     if trainer.accelerator.is_main_process:
         processor.save_pretrained(config.out)
+
+
+def _last_checkpoint(out: Path) -> str | None:
+    """The latest whole checkpoint of a run; one without a state, written last, is torn."""
+    folders = [state.parent for state in out.glob(f"checkpoint-*/{_STATE}")]
+    by_step = sorted(folders, key=lambda folder: int(folder.name.rpartition("-")[2]))
+    return str(by_step[-1]) if by_step else None
 
 
 def _settings(config: RunConfig, reward: RewardConfig | None, n_processes: int) -> dict[str, Any]:

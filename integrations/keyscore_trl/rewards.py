@@ -15,6 +15,7 @@ from keyscore_trl.prompts import Chat, ShownVideo, VideoPrompts
 from keyscore_trl.reading import frame_times, read_frames
 
 UNPARSABLE = -1.0  # the least that tanh can give
+_IGNORED = -100  # label of a token that is part of no completion
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -48,14 +49,11 @@ def option_reward(log_probs: Tensor, answer: int, *, tau: float = 1.0) -> float:
     return round(math.tanh(float(values[answer] - mean_of_others) / tau), 12)
 
 
-Ask = Callable[[str, Sequence[str]], tuple[str, Sequence[str]]]
-
-
-def by_letters(question: str, options: Sequence[str]) -> tuple[str, Sequence[str]]:
+def lettered(question: str, options: Sequence[str]) -> tuple[str, list[str]]:
     """The text of a question with lettered options, and the letters that may answer it.
 
     Example:
-        >>> by_letters("What is it?", ["a cat", "a dog"])
+        >>> lettered("What is it?", ["a cat", "a dog"])
         ('What is it?\\nA. a cat\\nB. a dog\\nAnswer with the letter alone.', ['A', 'B'])
     """
     letters = list(_LETTERS[: len(options)])
@@ -73,21 +71,24 @@ class Answerer(Protocol):
 
 
 class FrozenAnswerer:
-    """A Video-LLM that says how likely each option is, in one forward pass.
+    """A Video-LLM that says how likely each option is.
+
+    By default it reads the options with a letter each, and the letters are its possible answers:
+    one forward pass for a video. A model that does not know how to answer with a letter can be
+    asked the question alone, with the options as its possible answers: one pass for each option.
+    The probability of a text falls with its length, so options then have to be of like length.
 
     Args:
         model: Model of transformers; it stays as it is.
         processor: Processor of the model.
-        ask: Function that makes the text of a question, and the texts that may answer it, from a
-            question and its options. Their first tokens have to differ. By default the options get
-            letters.
+        by_words: Whether the options are the answers themselves, without letters.
     """
 
-    def __init__(self, model: Any, processor: Any, *, ask: Ask = by_letters) -> None:
+    def __init__(self, model: Any, processor: Any, *, by_words: bool = False) -> None:
         self._model = model.eval().requires_grad_(False)
         self._processor = processor
         self._prompts = VideoPrompts(processor)
-        self._ask = ask
+        self._by_words = by_words
 
     def log_probs(
         self, videos: Sequence[ShownVideo], question: str, options: Sequence[str]
@@ -100,33 +101,58 @@ class FrozenAnswerer:
             options: Options, at least two.
 
         Returns:
-            ``(n_videos, n_options)`` float32 on the CPU.
+            ``(n_videos, n_options)`` float32 on the CPU. That of a text is the sum over its tokens
+            and the one that ends the answer.
 
         Raises:
-            InputError: There are fewer than two options.
-            ModelError: The model cannot tell two options apart by their first token.
+            InputError: There are fewer than two options, or more than there are letters.
+            ModelError: The model writes two letters with one first token.
         """
-        if len(options) < 2:
+        if not 2 <= len(options) <= len(_LETTERS):
             raise InputError(
-                f"a question needs two options or more, got {shown(list(options))}: "
-                f"{shown(question)}; correct the data"
+                f"a question needs two options or more, and {len(_LETTERS)} at most, got "
+                f"{shown(list(options))}: {shown(question)}; correct the data"
             )
-        text, answers = self._ask(question, options)
-        tokens = self._first_tokens(answers)
-        batch = self._prompts([_chat(video, text) for video in videos])
+        answer = self._of_words if self._by_words else self._of_letters
+        return answer(videos, question, options)
+
+    def _of_letters(
+        self, videos: Sequence[ShownVideo], question: str, options: Sequence[str]
+    ) -> Tensor:
+        text, letters = lettered(question, options)
+        tokens = self._first_tokens(letters)
+        last = self._log_probs(self._prompts([_chat(video, text) for video in videos]), n_last=1)
+        return last[:, -1, tokens]
+
+    def _of_words(
+        self, videos: Sequence[ShownVideo], question: str, options: Sequence[str]
+    ) -> Tensor:
+        chats = [_chat(video, question) for video in videos for _ in options]
+        batch = self._prompts(chats, completions=[*options] * len(videos))
+        labels = batch.pop("labels")
+        # Completions begin in one column, because prompts are padded on the left.
+        n_tokens = int((labels != _IGNORED).any(0).sum())
+        wanted = labels[:, -n_tokens:]
+        found = self._log_probs(batch, n_last=n_tokens + 1)[:, :-1]
+        each = found.gather(2, wanted.clamp_min(0)[..., None])[..., 0]
+        total = each.masked_fill(wanted == _IGNORED, 0.0).sum(1)
+        return total.view(len(videos), len(options))
+
+    def _log_probs(self, batch: Any, *, n_last: int) -> Tensor:
+        """``(batch, n_last, vocabulary)`` log-probabilities after each of the last tokens."""
         inputs = {name: _to(value, self._model) for name, value in batch.items()}
         with torch.inference_mode():
-            logits = self._model(**inputs).logits[:, -1]
-        found: Tensor = logits.float().log_softmax(-1)[:, tokens].cpu()
-        return found
+            logits: Tensor = self._model(**inputs, logits_to_keep=n_last).logits
+        return logits.float().log_softmax(-1).cpu()
 
-    def _first_tokens(self, answers: Sequence[str]) -> list[int]:
-        ids = self._processor.tokenizer(list(answers), add_special_tokens=False)["input_ids"]
+    def _first_tokens(self, letters: Sequence[str]) -> list[int]:
+        ids = self._processor.tokenizer(list(letters), add_special_tokens=False)["input_ids"]
         tokens = [row[0] for row in ids]
         if len(set(tokens)) != len(tokens):
             raise ModelError(
-                f"the answerer writes two of {shown(list(answers))} with one first token; use "
-                "another answerer, or ask for answers that begin differently"
+                f"the answerer writes two of the letters {', '.join(letters)} with one first "
+                "token; use another answerer, or ask it for the options themselves (by_words=True, "
+                "--by-words)"
             )
         return tokens
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from keyscore_plugin.algorithm.numeric import min_max, require_finite
 from keyscore_plugin.config import ScoreConfig
 from keyscore_plugin.errors import InputError, require_kind, shown
-from keyscore_plugin.types import Embeddings, FrameScores, TextEmbedding
+from keyscore_plugin.types import Embeddings, FrameScores, Importance, TextEmbedding
 
 # Ours: two float32 runs of an encoder over the same picture differ by less than this in a cosine.
 _COSINE_NOISE = 1e-5
@@ -80,6 +80,50 @@ def score(
         semantic_raw=semantic_raw.float(),
         temporal_raw=temporal_raw.float(),
         drop_raw=drop_raw.float(),
+    )
+
+
+def score_by_importance(
+    frames: Embeddings,
+    importance: Importance,
+    config: ScoreConfig | Mapping[str, Any] | None = None,
+) -> FrameScores:
+    """Score every frame where no text is given: its importance stands in for S_sem of eq. 1.
+
+    Ours. Eq. 3 needs no text and stays as it is, with the mean of the frames as the video. Eq. 4
+    has no meaning without a text, so the drop impact of every frame is zero.
+
+    Args:
+        frames: ``(T, d)`` embeddings.
+        importance: ``(T,)`` importance of the same frames.
+        config: Weights of eq. 1, or a dict of those that differ from the defaults.
+
+    Returns:
+        Scores of shape ``(T,)``, float32, on the device of ``frames``.
+
+    Raises:
+        InputError: The two are of other frames, or a vector is not finite or is zero.
+    """
+    config = ScoreConfig.of(config)
+    if not frames.indices.equal(importance.indices):
+        raise InputError(
+            f"score_by_importance needs the importance of each embedded frame, got that of "
+            f"{len(importance)} frames for {len(frames)} embeddings; score the same frames"
+        )
+    units = _unit(frames.vectors, "frames.vectors")
+    semantic_raw = importance.scores.to(units)
+    temporal_raw = (units @ _directions(units.mean(0))).round(decimals=_DECIMALS)  # eq. 3
+    semantic = min_max(semantic_raw, tolerance=0.0)
+    temporal = min_max(temporal_raw, tolerance=_COSINE_NOISE)
+    nothing = torch.zeros_like(semantic)
+    return FrameScores(
+        semantic=semantic.float(),
+        temporal=temporal.float(),
+        drop=nothing.float(),
+        total=(config.alpha * semantic + config.beta * temporal).float(),
+        semantic_raw=semantic_raw.float(),
+        temporal_raw=temporal_raw.float(),
+        drop_raw=nothing.float(),
     )
 
 

@@ -28,6 +28,7 @@ _WITH_CLUSTER = 0.5
 # Ours: the relevance from which a scene has priority 1, and 2. Other limits moved no 2 s of
 # evals/clips by more than .05.
 _FIRST, _SECOND = 2 / 3, 1 / 3
+_LEAST_MARK, _MOST_MARK = 1.0, 5.0  # of a language model, K-frames section 3
 _BEST_SHARE = 3  # ours: a scene is as good as the best third of its frames
 _COSINE_NOISE = 1e-6
 
@@ -124,7 +125,7 @@ def score_segments(
         scores: ``(n,)`` score of each frame with the text, of any scale.
         pts_seconds: ``(n,)`` times of the frames, rising, on the clock of the scenes.
         model: Name of the encoder.
-        marks: ``(m,)`` marks of the scenes by a language model, of any scale, to mix in; or None.
+        marks: ``(m,)`` marks of the scenes by a language model, in [1, 5], to mix in; or None.
         marks_share: Share of the marks in the relevance.
 
     Returns:
@@ -172,7 +173,9 @@ def scene_relevance(seen: Tensor, *, marks: Tensor | None = None, marks_share: f
 
     Args:
         seen: ``(m,)`` scores of the scenes by an encoder, of any scale.
-        marks: ``(m,)`` marks by a language model, of any scale, to mix in; or None.
+        marks: ``(m,)`` marks by a language model, in [1, 5], to mix in; or None. They count on
+            their own scale: of a model that marks all scenes alike, stretched differences would be
+            noise that hides what the encoder saw (evals/clips/README.md).
         marks_share: Share of the marks in the relevance.
 
     Returns:
@@ -185,7 +188,7 @@ def scene_relevance(seen: Tensor, *, marks: Tensor | None = None, marks_share: f
     if marks is None:
         return relevance
     require_finite(marks, "marks")
-    read = _relevance(marks.double().cpu())
+    read = (marks.double().cpu() - _LEAST_MARK) / (_MOST_MARK - _LEAST_MARK)
     return _relevance((1 - marks_share) * relevance + marks_share * read)
 
 

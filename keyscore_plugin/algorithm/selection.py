@@ -19,7 +19,7 @@ from keyscore_plugin.algorithm.gaps import Bound, span_of
 from keyscore_plugin.algorithm.numeric import min_max, require_finite
 from keyscore_plugin.config import Policy, SelectConfig
 from keyscore_plugin.errors import InputError, require_kind, shown
-from keyscore_plugin.types import FrameScores
+from keyscore_plugin.types import FrameScores, Importance
 from keyscore_plugin.types.numbers import is_real, is_whole, plain
 
 # Scores whose spread is below this share of their size are constant (float32 noise).
@@ -57,7 +57,7 @@ class _Task:
 
 
 def select(
-    scores: FrameScores | Tensor,
+    scores: FrameScores | Importance | Tensor,
     pts_seconds: Tensor,
     *,
     num_frames: int | None = None,
@@ -68,7 +68,7 @@ def select(
     """Choose frames by a budget or by a threshold.
 
     Args:
-        scores: `FrameScores`, whose total ranks, or ``(n,)`` scores of any scale.
+        scores: `FrameScores`, whose total ranks, an `Importance`, or ``(n,)`` scores of any scale.
         pts_seconds: ``(n,)`` times of the frames in seconds, not falling.
         num_frames: The budget k: exactly min(k, n) rows are returned.
         threshold: Instead of a budget, the least score of a chosen frame (the paper's adaptive
@@ -82,12 +82,12 @@ def select(
 
     Raises:
         InputError: Both or neither of ``num_frames`` and ``threshold`` are given, one of them is
-            out of range, or scores, times and clusters differ in length or are not finite.
+            out of range, or scores and times differ in length or are not finite.
     """
     config = SelectConfig.of(config)
-    require_kind(scores, FrameScores, Tensor, name="scores")
+    require_kind(scores, FrameScores, Importance, Tensor, name="scores")
     require_kind(pts_seconds, Tensor, name="pts_seconds")
-    values = scores.total if isinstance(scores, FrameScores) else scores
+    values = _values(scores)
     values = values if values.is_floating_point() else values.double()
     times = pts_seconds.to(device=values.device, dtype=torch.float64)
     _require_scored_times(values, times)
@@ -108,7 +108,7 @@ def select(
 
 
 def rank(
-    scores: FrameScores | Tensor,
+    scores: FrameScores | Importance | Tensor,
     pts_seconds: Tensor,
     rows: Tensor,
     *,
@@ -132,7 +132,7 @@ def rank(
         ``(k,)`` int64 place of each chosen row; 0 is the first.
     """
     config = SelectConfig.of(config)
-    values = scores.total if isinstance(scores, FrameScores) else scores
+    values = _values(scores)
     if config.policy == "top":
         return values[rows].sort(descending=True, stable=True).indices.argsort()
     times = pts_seconds.to(device=values.device, dtype=torch.float64)
@@ -140,6 +140,12 @@ def rank(
     eligible = torch.ones_like(values, dtype=torch.bool)
     task = _Task(values, times, eligible, len(rows), True, duration, config)
     return rank_by_coverage(_cover(task), rows)
+
+
+def _values(scores: FrameScores | Importance | Tensor) -> Tensor:
+    if isinstance(scores, FrameScores):
+        return scores.total
+    return scores.scores if isinstance(scores, Importance) else scores
 
 
 def _top(task: _Task) -> Tensor:

@@ -23,7 +23,7 @@ from keyscore_plugin.video.trim import check_part
 
 ItemId = str | int
 
-KEYS = ("video", "caption", "question", "join", "id", "start", "end")
+KEYS = ("video", "caption", "question", "join", "subtitles", "id", "start", "end")
 STDIN = Path("-")
 
 # Ours: the usual suffixes of video files, for which a folder is searched; a file that is named in
@@ -49,6 +49,8 @@ class Item:
         caption: Sentence about the video, if given, or a list of them.
         question: Question about the video, if given, or a list of them.
         join: How several texts are joined.
+        subtitles: Path of a subtitle file, or as `keyscore_plugin.Sampler` takes it. A relative
+            path starts where that of the video does.
         start_seconds: Start of the part to choose from, in seconds from the first frame; None
             means the first frame.
         end_seconds: End of that part; None means the end of the video.
@@ -60,6 +62,7 @@ class Item:
     caption: TextInput | None = None
     question: TextInput | None = None
     join: Join = "all"
+    subtitles: str | bool | None = None
     start_seconds: float | None = None
     end_seconds: float | None = None
 
@@ -135,6 +138,13 @@ def _item(row: _Row, *, folder: Path) -> Item:
     item_id = values.get("id", row.id)
     if not (isinstance(item_id, str) or is_whole(item_id)):
         raise InputError(f"{where}: 'id' must be a text or a whole number, got {shown(item_id)}")
+    subtitles = values.get("subtitles")
+    if isinstance(subtitles, str) and subtitles.strip():
+        subtitles = str(folder / subtitles)
+    elif not (subtitles is None or isinstance(subtitles, bool)):
+        raise InputError(
+            f"{where}: 'subtitles' must be a path, true or false, got {shown(subtitles)}"
+        )
     try:
         check_part(values.get("start"), values.get("end"))
         join = check_join(values.get("join") or "all")
@@ -149,6 +159,7 @@ def _item(row: _Row, *, folder: Path) -> Item:
         caption=values.get("caption"),
         question=values.get("question"),
         join=join,
+        subtitles=subtitles,
         start_seconds=values.get("start"),
         end_seconds=values.get("end"),
     )

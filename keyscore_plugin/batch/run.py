@@ -8,8 +8,7 @@ from typing import Any
 from keyscore_plugin.batch.journal import Journal
 from keyscore_plugin.batch.manifest import Item
 from keyscore_plugin.errors import InputError, KeyScoreError, MemoryEndedError, VideoError, shown
-from keyscore_plugin.samplers.base import Sampler, join_keyword
-from keyscore_plugin.samplers.kframes import judge_of
+from keyscore_plugin.samplers.base import Sampler, text_keywords
 from keyscore_plugin.samplers.within import within
 from keyscore_plugin.types import one_text, texts_of
 
@@ -86,7 +85,7 @@ def answer(item: Item, sampler: Sampler, budget: Budget) -> Record:
             threshold=budget.threshold,
             caption=item.caption,
             question=item.question,
-            **join_keyword(item.join),
+            **text_keywords(item.join, item.subtitles),
         )
     except (VideoError, InputError, MemoryEndedError) as error:
         return error_record(item, error)
@@ -189,13 +188,9 @@ def _answer_pairs(record: Record, item: Item, settings: RunSettings) -> dict[str
     pairs["end"] = (record.get("end_seconds"), item.end_seconds)
     pairs["encoder"] = (record.get("encoder"), settings.encoder)
     pairs["decoder"] = (record.get("decoder"), settings.decoder)
-    clips = record.get("clips") or {}
-    if clips.get("origin") == "predicted":
-        pairs["captioner"] = (clips.get("model"), settings.captioner)
-    if (judge := judge_of(record.get("fallback") or "")) is not None:
-        pairs["captioner"] = (judge, settings.captioner)
-    if caption and not is_given:
-        pairs["captioner"] = (caption.get("model"), settings.captioner)
+    # Version 0.3 and older recorded a captioner only in the caption that it wrote.
+    if (captioner := record.get("captioner") or caption.get("model")) is not None:
+        pairs["captioner"] = (captioner, settings.captioner)
     # Baselines record more settings than they are given; the additional ones are not compared.
     then, now = (_flat(config) for config in (record.get("config") or {}, settings.config))
     return pairs | {name: (then.get(name), value) for name, value in now.items()}

@@ -42,10 +42,12 @@ class Job:
         make_sampler: Function that makes the sampler and loads its models. A new process imports
             it, so it must be defined in a module.
         budget: Number of frames or threshold for each video.
+        answer: Function that answers a line; it too must be defined in a module.
     """
 
     make_sampler: Callable[[], Sampler]
     budget: Budget
+    answer: Callable[[Item, Sampler, Budget], Record] = answer
 
 
 class Worker:
@@ -185,7 +187,7 @@ def _work(channel: socket, job: Job) -> None:
             values = json.loads(line)
             item = Item(**{**values, "path": Path(values["path"])})
             try:
-                channel.sendall(_message({"record": answer(item, sampler, job.budget)}))
+                channel.sendall(_message({"record": job.answer(item, sampler, job.budget)}))
             except KeyScoreError as error:
                 channel.sendall(_message({"stop": str(error)}))
 

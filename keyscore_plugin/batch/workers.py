@@ -16,7 +16,7 @@ from contextlib import closing
 from multiprocessing import connection
 
 from keyscore_plugin.batch.manifest import Item
-from keyscore_plugin.batch.run import Records
+from keyscore_plugin.batch.run import Record, Records
 from keyscore_plugin.batch.worker import Job, Outcome, Worker
 from keyscore_plugin.errors import InputError, KeyScoreError, ModelError
 
@@ -57,6 +57,42 @@ def answers_of_workers(
             if isinstance(outcome, KeyScoreError):
                 raise outcome
             yield item, outcome
+
+
+class OneWorker:
+    """A worker process that answers one line at a time, and is replaced when it ends.
+
+    Args:
+        job: Work of the process.
+        limit_seconds: Time limit for one line in seconds, once the models are loaded.
+
+    Raises:
+        InputError: The system's limit of processes or open files is reached.
+    """
+
+    def __init__(self, job: Job, *, limit_seconds: float) -> None:
+        self._workers = _Workers(job, limit_seconds=limit_seconds)
+        self._workers.start(1)
+
+    def answer(self, item: Item) -> Record:
+        """Return the record of a line; a video on which the worker hangs or ends gets an error.
+
+        Raises:
+            KeyScoreError: The line cannot be answered for a reason other than its video.
+        """
+        while not self._workers.hand_out(0, item):
+            list(self._workers.wait(replace=True))
+        outcomes: list[tuple[int, Outcome]] = []
+        while not outcomes:
+            outcomes = list(self._workers.wait(replace=True))
+        _, outcome = outcomes[0]
+        if isinstance(outcome, KeyScoreError):
+            raise outcome
+        return outcome
+
+    def close(self) -> None:
+        """Kill the process."""
+        self._workers.close()
 
 
 class _Workers:

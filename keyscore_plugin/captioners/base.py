@@ -31,3 +31,24 @@ class Captioner(Protocol):
             InputError: There are no frames.
             ModelError: The model gives no sentence.
         """
+
+
+@runtime_checkable
+class FrameCaptioner(Protocol):
+    """A captioner that describes frames one by one, for `keyscore_plugin.Importance`.
+
+    Attributes:
+        name: Name that `FrameCaptions.model` records.
+    """
+
+    name: str
+
+    def caption_each(self, frames: Frames) -> list[str]:
+        """Describe each frame in one sentence.
+
+        Args:
+            frames: Frames of one video. Their pixels may lie on any device.
+
+        Returns:
+            The sentence on each frame; ``""`` for a frame of which the model says nothing.
+        """

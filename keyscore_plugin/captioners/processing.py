@@ -1,6 +1,7 @@
 """Calling a Video-LLM of transformers: what differs between processors, and generation."""
 
 import inspect
+import re
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -74,7 +75,7 @@ def call_processor(
 
 def generate_texts(
     model: GenerativeModel, processor: Any, inputs: Any, *, max_new_tokens: int
-) -> list[str]:
+) -> tuple[list[str], int]:
     """Let a model answer prompts, by greedy decoding.
 
     Args:
@@ -84,14 +85,18 @@ def generate_texts(
         max_new_tokens: Most tokens of an answer.
 
     Returns:
-        The answer to each prompt.
+        The answer to each prompt, and the number of tokens read and written, without padding.
     """
     inputs = inputs.to(model.device, dtype=model.dtype)
     with torch.inference_mode():
         tokens = model.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False)
-    answers = tokens[:, inputs["input_ids"].shape[1] :]
+    n_prompt = inputs["input_ids"].shape[1] if "input_ids" in inputs else 0
+    answers = tokens[:, n_prompt:]
     texts: list[str] = processor.batch_decode(answers, skip_special_tokens=True)
-    return texts
+    n_written = (answers != processor.tokenizer.pad_token_id).sum()
+    # A model that describes pictures unasked, such as BLIP, reads no tokens.
+    n_read = inputs["attention_mask"].sum() if "attention_mask" in inputs else 0
+    return texts, int(n_read + n_written)
 
 
 def append_completions(inputs: Any, tokenizer: Any, completions: Sequence[str]) -> None:
@@ -132,3 +137,14 @@ def append_completions(inputs: Any, tokenizer: Any, completions: Sequence[str]) 
             tail = added.get(name, torch.zeros_like(labels)).to(tensor.dtype)
             inputs[name] = torch.cat([tensor, tail], dim=1)
     inputs["labels"] = torch.cat([torch.full(shape, _IGNORED), labels], dim=1)
+
+
+def first_sentence(text: str) -> str:
+    """Return the first sentence of the first line that is not blank.
+
+    Example:
+        >>> first_sentence("  A dog runs. It barks.")
+        'A dog runs.'
+    """
+    lines = text.strip().splitlines()
+    return re.split(r"(?<=[.!?])\s", lines[0].strip(), maxsplit=1)[0] if lines else ""

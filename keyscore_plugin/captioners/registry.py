@@ -55,6 +55,41 @@ def load_captioner(
         return load_vlm(base, where, adapter=adapter or own, local_files_only=local)
 
 
+def load_frame_captioner(captioner: str | Captioner, *, device: str = "auto") -> Captioner:
+    """Load a captioner that describes frames one by one: one more kind than `load_captioner` knows.
+
+    Args:
+        captioner: As `load_captioner` takes it; or the folder or hub model id of a model that reads
+            pictures and no videos, such as LLaVA-1.5, which LLMVS uses.
+        device: Device, as `load_captioner` takes it.
+
+    Returns:
+        A captioner, which need not be a `FrameCaptioner`: `caption_frames` takes both.
+
+    Raises:
+        InputError: The device does not exist, or the object is not a captioner.
+        ModelError: Neither this machine nor the hub has the model, or it does not load.
+        MissingDependencyError: A package that the captioner needs is not installed.
+    """
+    known = names("captioner")
+    if not isinstance(captioner, str):
+        return _require_captioner(captioner)
+    where = resolve_device(device)
+    with progress.loading(f"captioner {captioner}"):
+        if captioner in known:
+            return _require_captioner(load("captioner", captioner)(where))
+        from keyscore_plugin.captioners.adapter import with_adapter
+        from keyscore_plugin.captioners.pictures import PictureCaptioner
+        from keyscore_plugin.captioners.vlm import load_image_text_model
+
+        base, adapter = base_of(captioner)
+        local = is_local(base, kind="captioner", remedy=_REMEDY, names=known)
+        network, processor = load_image_text_model(base, where, local_files_only=local)
+        if adapter is not None:
+            network = with_adapter(network, adapter, model=base, device=where)
+        return PictureCaptioner(network, processor, name=name_of(base, adapter))
+
+
 def _require_captioner(captioner: object) -> Captioner:
     """Return the object if it is a captioner."""
     if isinstance(captioner, type) or not isinstance(captioner, Captioner):

@@ -1,14 +1,12 @@
 """How much captions say about a text: the marks of a language model, as expected values."""
 
 from collections.abc import Sequence
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
-from keyscore_plugin._runtime.hub import first_line, is_local
+from keyscore_plugin.captioners.language_model import load_language_model
 from keyscore_plugin.errors import ModelError, shown
 
 # Ours: K-frames lets a language model mark each scene from 1 to 5, and does not give its prompt.
@@ -18,7 +16,6 @@ PROMPT = (
 )
 MARKS = (1, 2, 3, 4, 5)
 _BATCH = 16  # ours: captions at a time
-_REMEDY = "give the folder or the hub model id of a language model of transformers"
 
 
 class RelevanceScorer:
@@ -106,17 +103,4 @@ def load_scorer(model: str, device: torch.device) -> RelevanceScorer:
     Raises:
         ModelError: Neither this machine nor the hub has the model, or it does not load.
     """
-    import transformers
-
-    local = is_local(model, kind="language model", remedy=_REMEDY)
-    dtype = torch.float32 if device.type == "cpu" else "auto"
-    models: Any = transformers.AutoModelForCausalLM
-    tokenizers: Any = transformers.AutoTokenizer
-    try:
-        loaded = models.from_pretrained(model, dtype=dtype, local_files_only=local)
-        tokenizer = tokenizers.from_pretrained(model, local_files_only=local)
-        return RelevanceScorer(loaded.eval().to(device), tokenizer)
-    except (OSError, ValueError, RuntimeError, UnpicklingError, SafetensorError) as error:
-        raise ModelError(
-            f"cannot load the language model {shown(model)}: {first_line(error)}; {_REMEDY}"
-        ) from error
+    return RelevanceScorer(*load_language_model(model, device))

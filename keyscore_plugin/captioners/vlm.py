@@ -1,7 +1,6 @@
 """Any Video-LLM of transformers, asked for a caption or for clips: usually the one that answers."""
 
 import hashlib
-import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pickle import UnpicklingError
@@ -14,9 +13,11 @@ from keyscore_plugin._runtime.hub import first_line
 from keyscore_plugin._runtime.optional import require
 from keyscore_plugin.captioners.adapter import name_of, with_adapter
 from keyscore_plugin.captioners.judge import ClipQuestion, clip_prompt
+from keyscore_plugin.captioners.pictures import describe_pictures
 from keyscore_plugin.captioners.processing import (
     GenerativeModel,
     call_processor,
+    first_sentence,
     frames_per_token,
     generate_texts,
 )
@@ -45,6 +46,7 @@ class VlmCaptioner:
 
     Attributes:
         name: Name or path of the model, or its class if it has none.
+        n_tokens: Number of tokens that the model has read and written so far, visual ones included.
 
     Raises:
         InputError: The prompt is blank, or a limit is less than 1.
@@ -71,6 +73,7 @@ class VlmCaptioner:
         self.prompt = prompt
         self.max_new_tokens = max_new_tokens
         self.max_frames = max_frames
+        self.n_tokens = 0
         self._model = model
         self._processor = processor
         self._cache: dict[str, Caption] = {}
@@ -117,6 +120,10 @@ class VlmCaptioner:
         _forget_oldest(self._cache)
         return captions
 
+    def caption_each(self, frames: Frames) -> list[str]:
+        """Describe each frame on its own, as a picture, by `describe_pictures`."""
+        return describe_pictures(self._model, self._processor, frames)
+
     def judge(self, question: ClipQuestion, *, max_new_tokens: int) -> str:
         """What the model answers when it is asked for clips: `clip_prompt`, greedy decoding.
 
@@ -129,9 +136,7 @@ class VlmCaptioner:
         key = (content_key(frames), *facts)
         if key not in self._answers:
             inputs = clip_prompt(self._processor, [question])
-            (self._answers[key],) = generate_texts(
-                self._model, self._processor, inputs, max_new_tokens=max_new_tokens
-            )
+            (self._answers[key],) = self._texts(inputs, max_new_tokens=max_new_tokens)
             _forget_oldest(self._answers)
         return self._answers[key]
 
@@ -158,9 +163,14 @@ class VlmCaptioner:
             [[frames.pixels.permute(0, 3, 1, 2).contiguous()] for frames in shown],
             [clock_metadata(frames.pts_seconds, float(frames.pts_seconds[-1])) for frames in shown],
         )
-        return generate_texts(
-            self._model, self._processor, inputs, max_new_tokens=self.max_new_tokens
+        return self._texts(inputs, max_new_tokens=self.max_new_tokens)
+
+    def _texts(self, inputs: Any, *, max_new_tokens: int) -> list[str]:
+        texts, n_tokens = generate_texts(
+            self._model, self._processor, inputs, max_new_tokens=max_new_tokens
         )
+        self.n_tokens += n_tokens
+        return texts
 
     def _shown(self, frames: Frames) -> Frames:
         n_shown = min(len(frames), self.max_frames)
@@ -201,6 +211,34 @@ def load_vlm(
         MissingDependencyError: torchvision, which video processors need, is not installed, or PEFT
             for an adapter.
     """
+    network, processor = load_image_text_model(model, device, local_files_only=local_files_only)
+    if getattr(processor, "video_processor", None) is None:
+        raise ModelError(
+            f"{shown(model)} is a {type(network).__name__} whose processor reads no videos; give a "
+            "Video-LLM of transformers, or use captioner='labels'"
+        )
+    if adapter is None:
+        return VlmCaptioner(network, processor)
+    network = with_adapter(network, adapter, model=model, device=device)
+    captioner = VlmCaptioner(network, processor)
+    captioner.name = name_of(model, adapter)
+    return captioner
+
+
+def load_image_text_model(
+    model: str, device: torch.device, *, local_files_only: bool
+) -> tuple[Any, Any]:
+    """Load a model that reads pictures and writes text, and its processor.
+
+    Args:
+        model: Folder or hub model id.
+        device: Device on which the model runs, in float32 on a CPU, else as its weights.
+        local_files_only: Whether the model is loaded without asking the hub.
+
+    Raises:
+        ModelError: The model cannot be loaded.
+        MissingDependencyError: torchvision is not installed.
+    """
     require("torchvision", extra="transformers")
     import transformers
 
@@ -216,17 +254,7 @@ def load_vlm(
             f"cannot load the captioner {shown(model)}: {first_line(error)}; give a Video-LLM of "
             "transformers with its processor, or use captioner='labels'"
         ) from error
-    if getattr(processor, "video_processor", None) is None:
-        raise ModelError(
-            f"{shown(model)} is a {type(network).__name__} whose processor reads no videos; give a "
-            "Video-LLM of transformers, or use captioner='labels'"
-        )
-    if adapter is None:
-        return VlmCaptioner(network, processor)
-    network = with_adapter(network, adapter, model=model, device=device)
-    captioner = VlmCaptioner(network, processor)
-    captioner.name = name_of(model, adapter)
-    return captioner
+    return network, processor
 
 
 def content_key(frames: Frames) -> str:
@@ -235,14 +263,3 @@ def content_key(frames: Frames) -> str:
     digest.update(frames.pixels.contiguous().numpy().tobytes())
     digest.update(frames.pts_seconds.numpy().tobytes())
     return digest.hexdigest()
-
-
-def first_sentence(text: str) -> str:
-    """Return the first sentence of the first line that is not blank.
-
-    Example:
-        >>> first_sentence("  A dog runs. It barks.")
-        'A dog runs.'
-    """
-    lines = text.strip().splitlines()
-    return re.split(r"(?<=[.!?])\s", lines[0].strip(), maxsplit=1)[0] if lines else ""

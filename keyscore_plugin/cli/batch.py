@@ -6,6 +6,7 @@ from contextlib import closing
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from pkgutil import resolve_name
 
 from keyscore_plugin.batch.journal import Journal
 from keyscore_plugin.batch.manifest import STDIN, Item, read_manifest
@@ -61,6 +62,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="time limit for one video in a worker, in seconds (implies --workers 1; "
         f"default: {_TIMEOUT_SECONDS:g})",
     )
+    parser.add_argument(
+        "--engine",
+        choices=("here", "ray"),
+        default="here",
+        help="what answers the lines: processes of this machine, or actors of a Ray cluster, of "
+        "which --workers is the number; the output is the same (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--address",
+        metavar="HOST:PORT",
+        help="head of the Ray cluster; without it, the one of RAY_ADDRESS, or one that is started "
+        "here",
+    )
+    parser.add_argument(
+        "--gpus-per-worker",
+        type=partial(amount, unit="GPUs"),
+        metavar="SHARE",
+        help="share of a GPU for each actor of Ray, such as 0.25 (default: none)",
+    )
     add_sampler_options(parser)
 
 
@@ -79,6 +99,11 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(
             "--workers and --timeout-seconds need a POSIX system, which this one is not; leave "
             "them out, or run the command under Linux, macOS or WSL"
+        )
+    if args.engine != "ray" and (args.address or args.gpus_per_worker):
+        raise InputError(
+            "--address and --gpus-per-worker belong to a Ray cluster; add --engine ray, or leave "
+            "them out"
         )
     with own_stdout():
         sampler = make_sampler(args)
@@ -131,17 +156,28 @@ def _reported(answers: Answers, items: Sequence[Item]) -> Records:
 
 
 def _answers(args: argparse.Namespace, sampler: Sampler, budget: Budget) -> Answers:
-    """Return the function that answers lines: in this process, or in workers with a time limit."""
+    """Return the function that answers lines: here, in workers with a time limit, or in Ray."""
+    make = partial(make_sampler, args, load_models=True)
+    if args.engine == "ray":
+        return partial(
+            resolve_name("keyscore_ray.engine:answers_of_ray"),
+            make_sampler=make,
+            budget=budget,
+            n_workers=args.workers,
+            num_gpus=args.gpus_per_worker or 0,
+            limit_seconds=args.timeout_seconds or _TIMEOUT_SECONDS,
+            address=args.address,
+        )
     if args.workers is None and args.timeout_seconds is None:
         # The models are loaded late, after the output was checked.
-        return lambda items: answers_here(make_sampler(args, load_models=True), budget)(items)
+        return lambda items: answers_here(make(), budget)(items)
     n_workers = args.workers or 1
     if sampler.needs_text:
         announce(f"models in {n_workers} worker{'s' if n_workers > 1 else ''}")
     return partial(
         answers_of_workers,
         job=Job(
-            make_sampler=partial(make_sampler, args, load_models=True),
+            make_sampler=make,
             budget=budget,
         ),
         n_workers=n_workers,

@@ -7,6 +7,7 @@ from keyscore_plugin.cli.meter import stage_bars
 from keyscore_plugin.cli.options import (
     add_choice_options,
     add_part_options,
+    add_subtitle_option,
     add_text_options,
     add_video_options,
     make_samplers,
@@ -16,7 +17,7 @@ from keyscore_plugin.cli.streams import own_stdout, tell
 from keyscore_plugin.cli.words import whole_number
 from keyscore_plugin.report import require_picture_suffix, write_comparison
 from keyscore_plugin.report.text import facts, times
-from keyscore_plugin.samplers.base import join_keyword
+from keyscore_plugin.samplers.base import text_keywords
 from keyscore_plugin.samplers.within import within
 
 _SAMPLERS = "uniform,topk,keyscore"
@@ -27,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to its parser."""
     add_video_options(parser)
     add_text_options(parser)
+    add_subtitle_option(parser)
     add_part_options(parser)
     parser.add_argument(
         "--num-frames",
@@ -70,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
                         num_frames=args.num_frames,
                         caption=args.caption,
                         question=args.question,
-                        **join_keyword(args.join),
+                        **text_keywords(args.join, args.subtitles),
                         fps=args.fps,
                     )
                 )

@@ -31,7 +31,7 @@ _ENCODERS = {
 }
 _CAPTIONERS = {**CAPTIONERS, "MODEL_ID or FOLDER": "keyscore_plugin.captioners.vlm"}
 # Reading `needs_text` from the classes would load torch; a test compares this list with them.
-_NO_TEXT = ("iframes", "katna", "katna-fixed", "maxinfo", "random", "stacfp", "uniform")
+_NO_TEXT = ("iframes", "katna", "katna-fixed", "llmvs", "maxinfo", "random", "stacfp", "uniform")
 _NOT_TRIED = "keyscore list --check loads it to see whether it works"
 
 

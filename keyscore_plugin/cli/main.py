@@ -1,4 +1,4 @@
-"""The command line: ``keyscore demo | select | compare | batch | proxy | list``.
+"""The command line: ``keyscore demo | select | compare | batch | index | proxy | list | doctor``.
 
 Exit codes: 0 done; 2 bad usage, or something is not installed; 3 the video cannot be read; 4 some
 lines of a batch hold an error; 130 stopped by Ctrl-C; 141 the reader of standard output is gone.
@@ -37,11 +37,13 @@ _COMMANDS = {
         "batch",
         "choose frames of every video of a folder, a list or a table; resumable",
     ),
+    "index": ("index", "look at videos once, so that questions about them are answered at once"),
     "proxy": (
         "proxy",
         "choose frames for the clients of an OpenAI-compatible server, and forward their requests",
     ),
     "list": ("listing", "list the samplers, encoders, captioners and decoders"),
+    "doctor": ("doctor", "show what is installed, what auto means here, and the hooks of hosts"),
 }
 
 

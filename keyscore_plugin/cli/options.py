@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
@@ -60,9 +60,9 @@ def add_choice_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--captioner",
         metavar="NAME",
-        help="model that writes a caption if you give no text, and that kframes asks for clips: "
-        "the model id or folder of a Video-LLM, or the folder of a PEFT adapter for one; for "
-        "captions also labels (no download)",
+        help="model that writes a caption if you give no text, that kframes asks for clips, and "
+        "that describes the frames for llmvs: the model id or folder of a Video-LLM, or the folder "
+        "of a PEFT adapter for one; for captions also labels (no download)",
     )
     parser.add_argument(
         "--adapter",
@@ -78,6 +78,12 @@ def add_choice_options(parser: argparse.ArgumentParser) -> None:
         help=f"decoder: {', '.join(decoders)} (default: auto, which is {AUTO_DECODER})",
     )
     add_settings_options(parser)
+    parser.add_argument(
+        "--index",
+        metavar="DIR",
+        help="folder in which looks at videos are kept for the next question; auto is the one in "
+        "the user's cache",
+    )
     parser.add_argument(
         "--device",
         default="auto",
@@ -111,6 +117,22 @@ def add_text_options(parser: argparse.ArgumentParser) -> None:
         help="how several texts are joined: the best moments of each, the same but less for a text "
         "without a clear moment, one after the other, or all in one frame (default: all)",
     )
+
+
+def add_subtitle_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option of the subtitles of one video."""
+    parser.add_argument(
+        "--subtitles",
+        type=_subtitles,
+        metavar="FILE",
+        help="subtitles whose lines score, too: a file, or true for those beside the video or in "
+        "it, false for none (default: those beside it, if the text is about what is said)",
+    )
+
+
+def _subtitles(text: str) -> str | bool:
+    """Read a path, ``true`` or ``false`` (an argparse type)."""
+    return {"true": True, "false": False}.get(text, text)
 
 
 def add_video_options(parser: argparse.ArgumentParser) -> None:
@@ -179,9 +201,12 @@ def make_samplers(
         device=args.device,
     )
     samplers = [make(name, encoder=args.encoder, captioner=args.captioner) for name in names]
-    if not (load_models and any(sampler.needs_text for sampler in samplers)):
+    read_text = any(sampler.needs_text for sampler in samplers)
+    read_captions = any(getattr(sampler, "reads_captions", False) for sampler in samplers)
+    # Alone, a sampler of captions loads what it needs itself: also a model that reads no videos.
+    if not (load_models and (read_text or (read_captions and args.adapter is not None))):
         return samplers
-    encoder = load_encoder(args.encoder, device=args.device)
+    encoder = load_encoder(args.encoder, device=args.device) if read_text else args.encoder
     captioner = load_captioner(args.captioner, device=args.device, adapter=args.adapter)
     return [make(name, encoder=encoder, captioner=captioner) for name in names]
 
@@ -210,6 +235,17 @@ def add_settings_options(parser: argparse.ArgumentParser) -> None:
         "outside as well (default: auto, which is focused below 16 frames, else hybrid)",
     )
     parser.add_argument(
+        "--language-model",
+        metavar="NAME",
+        help="model id or folder of a language model that chats, which reads the captions of "
+        "frames for llmvs; the same as --set llmvs.model=NAME",
+    )
+    parser.add_argument(
+        "--head",
+        metavar="DIR",
+        help="folder of a trained head for llmvs; the same as --set llmvs.head=DIR",
+    )
+    parser.add_argument(
         "--config",
         type=_settings_file,
         metavar="FILE",
@@ -223,7 +259,7 @@ def add_settings_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME=VALUE",
         help="one setting, such as grid.sample_fps=4 or proposal.bins=8,4,4; it may be repeated, "
-        "and overrides --config (--grid, --guide and --clip-mode override both)",
+        "and overrides --config (the options for single settings override both)",
     )
 
 
@@ -233,8 +269,15 @@ def make_config(args: argparse.Namespace) -> SamplerConfig:
     Raises:
         InputError: A setting is unknown, or a value is out of range.
     """
-    values = SamplerConfig.of(args.config).to_dict()
-    named = [("grid.kind", args.grid), ("guide", args.guide), ("clips.mode", args.clip_mode)]
+    config = SamplerConfig.of(args.config)
+    values = {**config.to_dict(), "index": config.index}
+    named = [
+        ("grid.kind", args.grid),
+        ("guide", args.guide),
+        ("clips.mode", args.clip_mode),
+        ("llmvs.model", args.language_model),
+        ("llmvs.head", args.head),
+    ]
     for name, value in [*args.set, *(one for one in named if one[1] is not None)]:
         stage, _, field = name.rpartition(".")
         if stage:
@@ -242,14 +285,14 @@ def make_config(args: argparse.Namespace) -> SamplerConfig:
             values[stage] = {**(inner if isinstance(inner, dict) else {}), field: value}
         else:
             values[field] = value
-    return SamplerConfig.from_dict(values)
+    return SamplerConfig.from_dict(values).with_index(args.index)
 
 
-def _settings_file(name: str) -> Mapping[str, Any]:
+def _settings_file(name: str) -> SamplerConfig:
     """Read the settings of a JSON file, once for all workers (an argparse type)."""
     try:
         values = json.loads(Path(name).read_text(encoding="utf-8-sig"))
-        return SamplerConfig.from_dict(values).to_dict()
+        return SamplerConfig.from_dict(values)
     except OSError as error:
         raise argparse.ArgumentTypeError(
             f"cannot read {name}: {error.strerror or error}; give a JSON file of settings"

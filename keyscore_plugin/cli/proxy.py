@@ -133,7 +133,8 @@ def _add_bounds(parser: argparse.ArgumentParser) -> None:
         type=whole_number,
         default=2,
         metavar="N",
-        help="videos that frames are chosen of at once, on one core each (default: 2)",
+        help="videos that frames are chosen of at once, each in a process with its own encoder "
+        "(default: 2)",
     )
     parser.add_argument(
         "--max-waiting",

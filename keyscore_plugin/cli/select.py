@@ -7,6 +7,7 @@ from keyscore_plugin.cli.meter import stage_bars
 from keyscore_plugin.cli.options import (
     add_part_options,
     add_sampler_options,
+    add_subtitle_option,
     add_text_options,
     add_video_options,
     make_sampler,
@@ -19,7 +20,7 @@ from keyscore_plugin.cli.outputs import (
 from keyscore_plugin.cli.streams import detail, own_stdout, tell
 from keyscore_plugin.report import require_report_suffix, write_report
 from keyscore_plugin.report.text import facts, summary
-from keyscore_plugin.samplers.base import join_keyword
+from keyscore_plugin.samplers.base import text_keywords
 from keyscore_plugin.samplers.within import within
 
 
@@ -27,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to its parser."""
     add_video_options(parser)
     add_text_options(parser)
+    add_subtitle_option(parser)
     add_part_options(parser)
     add_sampler_options(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
@@ -62,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
                 threshold=args.threshold,
                 caption=args.caption,
                 question=args.question,
-                **join_keyword(args.join),
+                **text_keywords(args.join, args.subtitles),
                 fps=args.fps,
             )
         if args.save_frames is not None:

@@ -12,7 +12,10 @@ from keyscore_plugin._runtime.names import unknown
 from keyscore_plugin._runtime.optional import package_file, require
 from keyscore_plugin._runtime.processes import end_with_parent, ending, sigint_blocked
 from keyscore_plugin.batch.journal import Journal
-from keyscore_plugin.batch.manifest import read_manifest
+from keyscore_plugin.batch.manifest import Item, read_manifest
+from keyscore_plugin.batch.run import Budget, Record, Records, answer, error_record
+from keyscore_plugin.batch.worker import Job
+from keyscore_plugin.batch.workers import OneWorker
 from keyscore_plugin.captioners.judge import require_judge
 from keyscore_plugin.captioners.processing import append_completions, left_padding, takes_times
 from keyscore_plugin.config import ClipMode, Guide
@@ -27,6 +30,7 @@ from keyscore_plugin.hosts.download import (
     open_anywhere,
 )
 from keyscore_plugin.hosts.download_cache import DownloadCache, DownloadedVideo
+from keyscore_plugin.hosts.given import GivenFrames, selection_of_frames, split_frames
 from keyscore_plugin.hosts.pairing import Fold, Pair, check_pair
 from keyscore_plugin.hosts.pool import SamplerPool
 from keyscore_plugin.hosts.query import QUERY_RULES, TextGuide, own_guide
@@ -43,6 +47,7 @@ __all__ = [
     "BACKEND",
     "IMAGE_SUFFIXES",
     "QUERY_RULES",
+    "Budget",
     "Bytes",
     "Chosen",
     "ClipMode",
@@ -52,17 +57,24 @@ __all__ = [
     "DownloadedVideo",
     "Fold",
     "ForwardedVideo",
+    "GivenFrames",
     "Guide",
     "HostProfile",
     "HostRequest",
+    "Item",
+    "Job",
     "Journal",
+    "OneWorker",
     "Pair",
     "Readable",
+    "Record",
+    "Records",
     "SamplerPool",
     "SceneLabeller",
     "SelectionCache",
     "TextGuide",
     "TrimmedVideo",
+    "answer",
     "append_completions",
     "asks_judge",
     "check_clip_mode",
@@ -73,6 +85,7 @@ __all__ = [
     "encoder_weights",
     "end_with_parent",
     "ending",
+    "error_record",
     "identity_of",
     "is_data_url",
     "is_remote",
@@ -87,7 +100,9 @@ __all__ = [
     "require_judge",
     "require_sampler",
     "resolve_device",
+    "selection_of_frames",
     "sigint_blocked",
+    "split_frames",
     "takes_times",
     "unknown",
     "whole",

@@ -11,7 +11,8 @@ from keyscore_plugin._runtime.files import read_sealed, user_cache, write_sealed
 from keyscore_plugin._runtime.version import VERSION
 from keyscore_plugin.errors import CacheError
 from keyscore_plugin.index.content import content_digest
-from keyscore_plugin.types import Selection
+from keyscore_plugin.timed_texts.subtitles import subtitles_beside
+from keyscore_plugin.types import Selection, SubtitleInput
 
 
 class SelectionCache:
@@ -79,3 +80,20 @@ def selection_key(video: str | os.PathLike[str], asked: Mapping[str, Any]) -> st
     question = {"video": content_digest(video), "asked": dict(asked), "version": VERSION}
     text = json.dumps(question, sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def subtitles_key(video: str | os.PathLike[str], given: SubtitleInput) -> list[str | bool | None]:
+    """What subtitles decide of a selection: how they were given, and the content of their file.
+
+    Args:
+        video: Path of the video.
+        given: Subtitles as `keyscore_plugin.Sampler` takes them.
+    """
+    if given is False:
+        return [False, None]
+    kind: str | bool | None
+    if given is None or given is True:
+        kind, file = given, subtitles_beside(os.fspath(video))
+    else:
+        kind, file = "file", Path(given)
+    return [kind, content_digest(file) if file is not None and file.is_file() else None]

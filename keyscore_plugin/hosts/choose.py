@@ -8,14 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from keyscore_plugin.hosts.cache import SelectionCache, selection_key
+from keyscore_plugin.hosts.cache import SelectionCache, selection_key, subtitles_key
 from keyscore_plugin.hosts.opening import file_of, open_part, video_identity
 from keyscore_plugin.hosts.pairing import Fold, keyframes_for_budget, pair_frames
 from keyscore_plugin.hosts.pool import SamplerPool, load_models
 from keyscore_plugin.hosts.query import Texts
 from keyscore_plugin.hosts.request import HostProfile, HostRequest
-from keyscore_plugin.samplers.base import Sampler, join_keyword
-from keyscore_plugin.types import Frames, Selection
+from keyscore_plugin.samplers.base import Sampler, text_keywords
+from keyscore_plugin.samplers.said import subtitles_of
+from keyscore_plugin.types import Frames, Selection, TimedText
 from keyscore_plugin.video.copies import is_data_url
 from keyscore_plugin.video.metadata import frame_clock
 from keyscore_plugin.video.source import VideoSource
@@ -40,6 +41,7 @@ class Chosen:
         width: Pixels, after rotation.
         height: Pixels, after rotation.
         frames: The frames themselves; None if they were left unread.
+        lines: What is said at each of the ``n`` frames; empty unless the request asks for it.
         cached: Whether the selection came from the cache.
     """
 
@@ -53,6 +55,7 @@ class Chosen:
     height: int
     frames: Frames | None
     cached: bool
+    lines: tuple[tuple[TimedText, ...], ...] = ()
 
     @property
     def seconds(self) -> Tensor:
@@ -97,7 +100,7 @@ def choose(
         CacheError: The folder of the cache cannot be used.
     """
     sampler, texts = samplers.resolve(request, host)
-    with open_part(request, host) as part:
+    with open_part(request, host, index=samplers.config.index) as part:
         tokens = request.token_budget if budget is None else budget(part)
         n_keyframes = request.num_frames
         if tokens is not None:
@@ -120,7 +123,20 @@ def choose(
             height=part.height,
             frames=frames,
             cached=cached,
+            lines=_lines(part, request, pts_seconds) if request.with_texts else (),
         )
+
+
+def _lines(
+    part: TrimmedVideo, request: HostRequest, pts_seconds: Tensor
+) -> tuple[tuple[TimedText, ...], ...]:
+    """What the subtitles say at each of ``(n,)`` times."""
+    given = True if request.subtitles is None else request.subtitles
+    last = float(part.pts_seconds()[-1]) - part.start_pts_seconds
+    subtitles = subtitles_of(part, given, (), end_seconds=last + 1)
+    return tuple(
+        subtitles.near(seconds) for seconds in (pts_seconds - part.start_pts_seconds).tolist()
+    )
 
 
 def identity_of(request: HostRequest, texts: Texts) -> Hashable:
@@ -141,6 +157,8 @@ def identity_of(request: HostRequest, texts: Texts) -> Hashable:
         request.pair,
         texts,
         request.join,
+        request.subtitles,
+        request.with_texts,
     )
 
 
@@ -179,7 +197,7 @@ class _Call:
             threshold=self.request.threshold,
             caption=self.texts.caption,
             question=self.texts.question,
-            **join_keyword(self.request.join),
+            **text_keywords(self.request.join, self.request.subtitles),
         )
 
     def _key(self, samplers: SamplerPool) -> str | None:
@@ -195,6 +213,7 @@ class _Call:
             "n_keyframes": self.n_keyframes,
             "threshold": request.threshold,
             "join": request.join,
+            "subtitles": subtitles_key(file, request.subtitles),
             "span": [request.start_seconds, request.end_seconds],
         }
         return selection_key(file, settings | asked)

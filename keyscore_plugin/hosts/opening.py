@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from keyscore_plugin.config import IndexConfig
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.hosts.download import is_remote, local_path, open_anywhere
 from keyscore_plugin.hosts.request import HostProfile, HostRequest
+from keyscore_plugin.index.video_index import recalled_frames
 from keyscore_plugin.video.copies import is_data_url
 from keyscore_plugin.video.images import Array, ArrayPictures, ImageVideo
 from keyscore_plugin.video.source import VideoInput, VideoSource, open_video
@@ -22,15 +24,22 @@ _TIMES = ("fps", "frames_indices", "duration")  # what the metadata of pixels sa
 
 
 @contextmanager
-def open_part(request: HostRequest, host: HostProfile) -> Iterator[TrimmedVideo]:
+def open_part(
+    request: HostRequest, host: HostProfile, *, index: IndexConfig | None = None
+) -> Iterator[TrimmedVideo]:
     """Open the video, or the part of it that the request asks for.
+
+    Args:
+        request: What the host asks for.
+        host: The words of the host's users.
+        index: An index that may know the frames of a file, which then needs no scan.
 
     Raises:
         VideoError: The video cannot be read.
         InputError: The times of pixels are unknown, the video is a URL and URLs are not allowed,
             or no frame is on show in the part.
     """
-    with _opened(request, host) as source:
+    with recalled_frames(file_of(request.video), index), _opened(request, host) as source:
         yield TrimmedVideo.between(source, request.start_seconds, request.end_seconds)
 
 

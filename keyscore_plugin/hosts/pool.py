@@ -6,7 +6,7 @@ from typing import Any
 from keyscore_plugin._runtime.hub import weights_identity
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.captioners.registry import captioner_weights
-from keyscore_plugin.config import ClipMode, SamplerConfig
+from keyscore_plugin.config import ClipMode, LlmvsConfig, SamplerConfig
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.encoders.registry import encoder_weights
 from keyscore_plugin.errors import InputError, ModelError
@@ -67,7 +67,7 @@ class SamplerPool:
             user_text=request.user_text,
             needs_text=sampler.needs_text,
             has_captioner=writes,
-            remedy=host.give_text,
+            remedy=_remedy(host, sampler),
         )
         if isinstance(given, str):
             return self.named(given, texts.guide, request.clip_mode), texts
@@ -113,7 +113,9 @@ class SamplerPool:
         config = self._config(texts.guide, clip_mode)
         captioned_by, scorer = None, config.clips.scorer
         # A scorer of `clips` marks captions of the scenes, whatever texts are given.
-        if texts.want_generated or asks_judge(sampler) or scorer is not None:
+        reads = scorer is not None or getattr(sampler, "reads_captions", False)
+        reads = reads or config.guide == "importance"
+        if texts.want_generated or asks_judge(sampler) or reads:
             captioner = self.captioner
             captioner = captioner.name if isinstance(captioner, Captioner) else captioner
             captioned_by = [captioner, captioner_weights(captioner or "")]
@@ -124,6 +126,7 @@ class SamplerPool:
             "weights": self._weights_of(self.encoder, sampler),
             "captioner": captioned_by,
             "scorer": None if scorer is None else weights_identity(scorer),
+            "importance": _importance_weights(config.llmvs) if reads else None,
             "decoder": self.decoder,
             "caption": texts.caption,
             "question": texts.question,
@@ -161,6 +164,17 @@ def load_models(sampler: Sampler) -> None:
             getattr(sampler, part, None)
     except InputError as error:
         raise ModelError(str(error)) from error
+
+
+def _importance_weights(config: LlmvsConfig) -> list[str | None]:
+    """Identify the language model and the head."""
+    return [weights_identity(name) if name else None for name in (config.model, config.head)]
+
+
+def _remedy(host: HostProfile, sampler: Sampler) -> str:
+    """What a user of the host can do about a missing text of this sampler, one clause."""
+    makes = host.make_text and not asks_judge(sampler)
+    return f"{host.give_text}; or {host.make_text}" if makes else host.give_text
 
 
 def _refuse_other_mode(sampler: Sampler, mode: ClipMode | None) -> None:

@@ -25,7 +25,7 @@ from keyscore_plugin.errors import InputError
 from keyscore_plugin.samplers.base import Sampler
 from keyscore_plugin.types import TextInput
 
-TextGuide = Literal["caption", "question", "both"]
+TextGuide = Literal["caption", "question", "both", "importance"]
 Source = Literal["caption", "question", "generated", "user text"]
 
 
@@ -61,7 +61,7 @@ class Texts:
     """The texts that a sampler gets.
 
     Attributes:
-        guide: The text that scores; None for a sampler that needs none.
+        guide: The text that scores, or ``"importance"``; None for a sampler that needs none.
         caption: The caption, or several; None lets the captioner write it where the guide wants
             one.
         question: The question, or several.
@@ -106,6 +106,8 @@ def decide_texts(
     if not needs_text:
         return Texts(None, caption, question) if rule.passes_all else Texts(None)
     named = rule.guide if guide is None else guide
+    if named == "importance":  # no text scores
+        return Texts(named, caption, question) if rule.passes_all else Texts(named)
     exists: dict[Source, bool] = {
         "caption": caption is not None,
         "question": question is not None,
@@ -145,7 +147,7 @@ def refuse_other_guide(sampler: Sampler, guide: TextGuide | None) -> None:
         InputError: The sampler was made for another guide.
     """
     own = own_guide(sampler)
-    if guide is None or own == guide or (own == "given" and guide != "both"):
+    if guide is None or own == guide or (own == "given" and guide not in ("both", "importance")):
         return
     raise InputError(
         f"guide={guide!r} is asked of a sampler object made for guide={own!r}; "

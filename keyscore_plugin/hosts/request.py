@@ -10,7 +10,7 @@ from keyscore_plugin.hosts.download import DownloadLimits
 from keyscore_plugin.hosts.pairing import Pair, check_pair
 from keyscore_plugin.hosts.query import QueryRule
 from keyscore_plugin.samplers.base import Sampler
-from keyscore_plugin.types import Join, TextInput, texts_of
+from keyscore_plugin.types import Join, SubtitleInput, TextInput, texts_of
 from keyscore_plugin.video.source import VideoInput
 from keyscore_plugin.video.trim import check_part
 
@@ -23,12 +23,15 @@ class HostProfile:
         rule: The host's row of `keyscore_plugin.hosts.query.QUERY_RULES`.
         allowed_by: What a user writes to allow URLs, such as ``"enable(processor, limits=...)"``.
         give_text: What a user can do who gave no text, one clause.
+        make_text: What a user can do instead to have a caption made, one clause; empty if nothing.
+            A sampler that asks a Video-LLM for clips has none made.
         give_times: What a user can do who gave pixels or pictures without their rate, one clause.
     """
 
     rule: QueryRule
     allowed_by: str
     give_text: str
+    make_text: str = ""
     give_times: str = "give fps=, the pictures per second"
 
 
@@ -47,6 +50,8 @@ class HostRequest:
         caption: A sentence about the video, or a list of them.
         question: A question to score with, or a list of them.
         join: How several texts of one kind are joined, see `keyscore_plugin.Sampler`.
+        subtitles: Subtitles that score, too, as `keyscore_plugin.Sampler` takes them.
+        with_texts: Whether to read what the subtitles say at the chosen frames; there must be some.
         user_text: What the user asks about the video in the host's messages.
         guide: The text that scores; None leaves that to `keyscore_plugin.hosts.query`.
         clip_mode: Where a sampler that chooses clips takes its frames (`ClipsConfig.mode`); None
@@ -72,6 +77,8 @@ class HostRequest:
     caption: TextInput | None = None
     question: TextInput | None = None
     join: Join = "all"
+    subtitles: SubtitleInput = None
+    with_texts: bool = False
     user_text: str | None = None
     guide: Guide | None = None
     clip_mode: ClipMode | None = None

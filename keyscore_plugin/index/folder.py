@@ -108,8 +108,9 @@ class IndexFolder:
                 if there is not None:
                     look = replace(look, look=look.look.joined(there.look))
             write_whole(path, _packed(path, look))
+            _mark_used(path)
             _REMEMBERED.put(path, look)
-            self._make_room(keep=path)
+            self._make_room()
 
     def scan(self, content: str) -> Scan | None:
         """The frames of a video as FFmpeg's own choice of its streams shows them.
@@ -153,16 +154,19 @@ class IndexFolder:
                 self._delete(entry.path)
             return useless + self._make_room()
 
-    def _make_room(self, *, keep: Path | None = None) -> list[Entry]:
-        """Delete the least recently used files beyond the limit, and what dead writers left."""
+    def _make_room(self) -> list[Entry]:
+        """Delete the least recently used files beyond the limit, and what dead writers left.
+
+        The file that was used last stays, however large it is.
+        """
         for part in self.path.glob("*/.*.part"):
             with suppress(OSError):
                 if time.time() - part.stat().st_mtime > _PART_SECONDS:
                     part.unlink()
         n_bytes, deleted = 0, []
-        for entry in self.entries():
+        for place, entry in enumerate(self.entries()):
             n_bytes += entry.n_bytes
-            if n_bytes > self._max_bytes and entry.path != keep:
+            if n_bytes > self._max_bytes and place > 0:
                 self._delete(entry.path)
                 deleted.append(entry)
         return deleted

@@ -23,7 +23,8 @@ def pack(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> bytes:
         tensors: Tensors on any device.
         facts: Plain JSON values.
     """
-    metadata = {"facts": json.dumps(facts, allow_nan=False), "seal": _BLANK.decode()}
+    text = json.dumps(facts, allow_nan=False)
+    metadata = {"facts": text, "check": _check(text), "seal": _BLANK.decode()}
     content = save({name: one.cpu().contiguous() for name, one in tensors.items()}, metadata)
     place = content.index(_MARK) + len(_MARK)
     return content[:place] + _seal(content, place) + content[place + len(_BLANK) :]
@@ -46,17 +47,25 @@ def unpack(content: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def facts_of(content: bytes) -> dict[str, Any]:
-    """The facts of a file, or of its beginning that holds the whole header, without the seal.
+    """The facts of a file, or of its beginning that holds the whole header.
 
     Raises:
-        InputError: There is no such header.
+        InputError: There is no such header, or the facts were changed.
     """
     header = content[_LENGTH_BYTES : _LENGTH_BYTES + _header_bytes(content)]
     try:
-        facts: dict[str, Any] = json.loads(json.loads(header)["__metadata__"]["facts"])
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        metadata = json.loads(header)["__metadata__"]
+        if metadata["check"] != _check(metadata["facts"]):
+            raise ValueError("the facts were changed")
+        facts: dict[str, Any] = json.loads(metadata["facts"])
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise InputError("the file has no header of an index; delete it") from error
     return facts
+
+
+def _check(text: str) -> str:
+    """A checksum of the facts alone, which are read without the rest of the file."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def _header_bytes(content: bytes) -> int:

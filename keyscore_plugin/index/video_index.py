@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
@@ -200,7 +200,7 @@ class VideoIndex:
                 return None
         indices = grid.indices.numpy().tobytes()
         return {
-            **usable_facts(self._source.decoder),
+            **_version_facts(self._source.decoder),
             "content": content_digest(self._file.path),
             "decoder": self._source.decoder,
             "stream": self._source.stream,
@@ -243,14 +243,20 @@ def recalled_frames(video: object, config: IndexConfig | None) -> Iterator[None]
         yield
 
 
-def usable_facts(decoder: str) -> dict[str, Any]:
-    """The version of what computes a look with a decoder: facts of every file it can use."""
+def _version_facts(decoder: str) -> dict[str, Any]:
+    """The version of what computes a look with a decoder."""
     packages = [*_PACKAGES, decoder.partition("-")[0]]
     return {
         "format": _FORMAT,
         "version": VERSION,
         "packages": {name: _version(name) for name in packages},
     }
+
+
+def is_of_this_version(facts: Mapping[str, Any]) -> bool:
+    """Whether what is installed here computes what a file with these facts holds."""
+    wanted = _version_facts(facts["decoder"])
+    return all(facts[name] == value for name, value in wanted.items())
 
 
 def _key(facts: dict[str, Any]) -> str:

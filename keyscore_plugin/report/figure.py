@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from keyscore_plugin.report import panels, style
 from keyscore_plugin.report.sheet import CONTENT_INCHES, Sheet, Title, wrapped
 from keyscore_plugin.report.stills import Still, StripLayout, draw_still, lay_out
-from keyscore_plugin.report.text import facts
+from keyscore_plugin.report.text import facts, format_time
 from keyscore_plugin.types import Clips, QueryText, Selection
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ _TOTAL, _COMPONENTS, _CLUSTERS, _CLIPS, _TIMELINE = 1.35, 0.85, 0.15, 0.15, 0.15
 _PANEL_GAP, _AXIS, _CONNECTORS, _NO_CONNECTORS = 0.08, 0.26, 0.30, 0.08
 
 _HEADING_CHARACTERS, _MAX_NAMED = 100, 6  # of one line: characters, and texts in it
+_MAX_CAPTIONS = 16  # more would make the page longer than its picture; the .html report has all
 _MAX_CONNECTED = 16  # lines from the time axis to the frames; more would hide each other
 # Parts of a heading, each with its colour.
 _Heading = tuple[tuple[str, str], ...]
@@ -58,6 +59,7 @@ def draw(selection: Selection, chosen: list[Still], uniform: list[Still]) -> "Fi
     start, end = limits(selection)
     title = Title.of(selection)
     said = wrapped(f"{Path(selection.video).name}: {facts(selection)}", size=style.SMALL)
+    captions = _caption_lines(selection)
     stack = _panels(selection, uniform, start, end)
     shows_uniform = selection.sampler != "uniform"
     is_connected = strip.n_rows == 1 and len(chosen) <= _MAX_CONNECTED
@@ -70,6 +72,7 @@ def draw(selection: Selection, chosen: list[Still], uniform: list[Still]) -> "Fi
         + (_CONNECTORS if is_connected else _NO_CONNECTORS)
         + _HEADING * (not is_connected)
         + strip.total_height
+        + len(captions) * _FACTS_LINE
     )
     title.draw(sheet)
     _draw_facts(sheet, said)
@@ -90,7 +93,20 @@ def draw(selection: Selection, chosen: list[Still], uniform: list[Still]) -> "Fi
         sheet.skip(_AXIS + _NO_CONNECTORS)
         sheet.text(_chosen_heading(selection, chosen), size=style.BODY, height=_HEADING)
     _draw_strip(sheet, strip, chosen, colour=style.CHOSEN)
+    for line in captions:
+        sheet.text(((line, style.INK),), size=style.SMALL, height=_FACTS_LINE)
     return sheet.figure
+
+
+def _caption_lines(selection: Selection) -> list[str]:
+    """The captions of the chosen frames after their times, as lines that fit the page."""
+    times = map(format_time, selection.pts_seconds[:_MAX_CAPTIONS])
+    captions = zip(times, selection.frame_captions, strict=False)
+    return [
+        line
+        for time, caption in captions
+        for line in wrapped(f"{time}  {caption}", size=style.SMALL)
+    ]
 
 
 def limits(selection: Selection) -> tuple[float, float]:
@@ -139,7 +155,8 @@ def _panels(selection: Selection, uniform: list[Still], start: float, end: float
             )
         )
     if any(frame.total is not None for frame in frames):
-        name = "score" if frames[0].drop is None else "KeyScore"
+        name = "importance" if selection.frame_captions else "score"
+        name = name if frames[0].drop is None else "KeyScore"
         stack.append(
             _Panel(
                 ((f"{name},", style.INK), ("\u25cf chosen", style.CHOSEN)),

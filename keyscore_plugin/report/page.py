@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 
 from keyscore_plugin.report.text import (
+    chosen_captions,
     chosen_scores,
     container_clock,
     facts,
@@ -75,12 +76,19 @@ def html_page(selection: Selection, picture: bytes) -> str:
 
 def _chosen_table(selection: Selection) -> str:
     rows = [
-        (str(index), format_time(seconds), _figure(score))
-        for index, seconds, score in zip(
-            selection.indices, selection.pts_seconds, chosen_scores(selection), strict=True
+        (str(index), format_time(seconds), _figure(score), caption)
+        for index, seconds, score, caption in zip(
+            selection.indices,
+            selection.pts_seconds,
+            chosen_scores(selection),
+            chosen_captions(selection),
+            strict=True,
         )
     ]
-    return _table(("index", "time", "score"), rows, chosen=set())
+    header = ("index", "time", "score", "caption")
+    if not selection.frame_captions:
+        return _table(header[:-1], [row[:-1] for row in rows], chosen=set())
+    return _table(header, rows, chosen=set())
 
 
 def _clips_table(clips: Clips | None) -> str:

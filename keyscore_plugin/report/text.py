@@ -59,14 +59,20 @@ def chosen_scores(selection: Selection) -> Sequence[float | None]:
     return [None] * len(selection) if selection.scores is None else selection.scores
 
 
+def chosen_captions(selection: Selection) -> Sequence[str]:
+    """Return the caption of each chosen frame; empty texts if the sampler reads no captions."""
+    return selection.frame_captions or [""] * len(selection)
+
+
 def table(selection: Selection) -> str:
-    """List the chosen frames, one per line: index, time from the first frame, score, text."""
+    """List the chosen frames, one per line: index, time, score, text and caption if there are."""
     selection = from_first_frame(selection)
-    places = selection.chosen_for
+    places, captions = selection.chosen_for, chosen_captions(selection)
     lines = [f"{'index':>8}  {'time':>12}  {'score':>6}" + ("  text" if places else "")]
     lines += [
         f"{index:>8}  {format_time(seconds):>12}  {'-' if score is None else f'{score:.3f}':>6}"
         + (f"  {places[row] + 1:>4}" if places else "")
+        + (f"  {captions[row]}" if captions[row] else "")
         for row, (index, seconds, score) in enumerate(
             zip(selection.indices, selection.pts_seconds, chosen_scores(selection), strict=True)
         )

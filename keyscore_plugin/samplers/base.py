@@ -2,16 +2,15 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
 from keyscore_plugin.captioners.base import Captioner
-from keyscore_plugin.config import IndexConfig, SamplerConfig
+from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.index.video_index import index_folder
 from keyscore_plugin.registries import load, names
-from keyscore_plugin.types import Join, Selection, TextInput
+from keyscore_plugin.types import Join, Selection, SubtitleInput, TextInput
 from keyscore_plugin.video.source import VideoInput
 
 
@@ -36,6 +35,7 @@ class Sampler(Protocol):
         caption: TextInput | None = None,
         question: TextInput | None = None,
         join: Join = "all",
+        subtitles: SubtitleInput = None,
         fps: float | None = None,
     ) -> Selection:
         """Choose frames of a video.
@@ -55,6 +55,10 @@ class Sampler(Protocol):
                 ``"any"`` does too, but fewer of a text that no frame stands out with; ``"then"``
                 shows moments of each text that follow each other in this order; ``"at_once"``
                 shows frames that all texts fit.
+            subtitles: The path of a subtitle file (.srt, .vtt, .ass): what is said scores, too.
+                True takes the file beside the video, or else the first stream of text inside of it;
+                False takes none. None takes the file beside the video if a text has a word about
+                speaking, such as "says".
             fps: Pictures per second, if the video is a folder, a list or an array of pictures.
 
         Returns:
@@ -83,12 +87,13 @@ def require_sampler(sampler: object) -> None:
         )
 
 
-def join_keyword(join: Join) -> dict[str, Any]:
-    """The keyword ``join`` of a sampler's call; none for ``"all"``.
+def text_keywords(join: Join, subtitles: SubtitleInput) -> dict[str, Any]:
+    """The keywords ``join`` and ``subtitles`` of a sampler's call, without those at their default.
 
-    A sampler of another package may not have the keyword, and most calls do not need it.
+    A sampler of another package may not have them, and most calls do not need them.
     """
-    return {} if join == "all" else {"join": join}
+    keywords: dict[str, Any] = {} if join == "all" else {"join": join}
+    return keywords if subtitles is None else {**keywords, "subtitles": subtitles}
 
 
 def refuse_threshold(sampler: Sampler) -> None:
@@ -153,9 +158,7 @@ def get_sampler(
         CacheError: The folder of the index is a file.
         MissingDependencyError: The sampler needs a package that is not installed.
     """
-    config = SamplerConfig.of(config)
-    if index is not None:
-        config = replace(config, index=IndexConfig.given(index))
+    config = SamplerConfig.of(config).with_index(index)
     if config.index is not None:
         index_folder(config.index)  # refused here, not at the first video
     sampler: Sampler = load("sampler", name)(

@@ -1,6 +1,6 @@
 """Key clips without a Video-LLM: scenes, those that a text is about, and any k frames of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from keyscore_plugin._runtime.stopwatch import stage
 from keyscore_plugin.algorithm.segments import score_segments
+from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.captioners.relevance import RelevanceScorer, load_scorer
 from keyscore_plugin.errors import ModelError, shown
 from keyscore_plugin.samplers.grid import ThumbnailStore
@@ -16,10 +17,11 @@ from keyscore_plugin.samplers.query import Query, cosines_with
 from keyscore_plugin.samplers.refine import Refined, coarse_grid, refine_grid
 from keyscore_plugin.samplers.run import Run
 from keyscore_plugin.samplers.template import Choice, SamplerTemplate, scored_choice
-from keyscore_plugin.types import Candidates, Clips
+from keyscore_plugin.types import Candidates, Clips, Frames
 from keyscore_plugin.types.spacing import uniform_indices
 
 _CAPTIONED_FRAMES = 4  # ours: of a scene, which is one shot of at most 10 s
+_CAPTION_BATCH = 8  # ours: stretches of a generation; 32 frames, as many as of a caption of a video
 _ALIKE = (
     "no scene of the video scores above the others with the text, so the frames are spread evenly"
 )
@@ -45,6 +47,9 @@ class ClipsSampler(SamplerTemplate):
     name = "clips"
     needs_text = True
 
+    def _fill(self, run: Run) -> None:
+        run.fill(run.as_encoded(coarse_grid(run).grid))
+
     def _choose(self, run: Run) -> Choice:
         run.require_text()
         self._require_captioner(run)
@@ -69,6 +74,8 @@ class ClipsSampler(SamplerTemplate):
             )
         chosen = run.take(clips)  # any k frames, appendix D.2
         choice = _choice(run, query, looked, candidates, clusters, cosines, by_text, chosen)
+        captioner = None if marks is None else run.get_captioner()
+        choice = replace(choice, captioner=None if captioner is None else captioner.name)
         if len(clips) == 0:
             return replace(choice, clips=scenes, fallback=_ALIKE)
         return replace(choice, clips=clips)
@@ -101,31 +108,55 @@ class ClipsSampler(SamplerTemplate):
         scorer, captioner = self.scorer, run.get_captioner()
         if scorer is None or captioner is None:
             return scenes, None
-        start_pts = run.source.start_pts_seconds
         with stage("caption"):
-            captions = [
-                captioner.caption(grid[rows].since(start_pts)).text
-                for rows in rows_of(scenes, grid.pts_seconds - start_pts)
-            ]
+            captioned = captioned_stretches(scenes, captioner, run, grid)
         with stage("score"):
-            return replace(scenes, reasons=tuple(captions)), scorer.score(query.text, captions)
+            return captioned, scorer.score(query.text, captioned.reasons)
 
 
-def rows_of(scenes: Clips, times: Tensor, *, n_frames: int | None = None) -> Iterator[Tensor]:
-    """For each scene some of its rows among the ``(n,)`` times, evenly; at least one.
+def captioned_stretches(
+    stretches: Clips,
+    captioner: Captioner,
+    run: Run,
+    grid: ThumbnailStore,
+    *,
+    n_frames: int = _CAPTIONED_FRAMES,
+) -> Clips:
+    """Describe stretches of a video; the captions are their reasons.
 
     Args:
-        scenes: Scenes, or other stretches of the video.
-        times: ``(n,)`` times of the frames, rising.
-        n_frames: Most rows of a scene; None gives as many as a captioner sees of a scene.
+        stretches: Scenes, or other stretches of the video.
+        captioner: Captioner. One that has a ``caption_batch`` describes several stretches at once.
+        run: The call.
+        grid: Frames that were looked at.
+        n_frames: Frames of a stretch that the captioner sees.
+
+    Raises:
+        ModelError: The captioner wrote nothing about a stretch.
     """
-    for start, end in zip(scenes.starts, scenes.ends, strict=True):
+    start_pts = run.source.start_pts_seconds
+    rows = list(_rows_of(stretches, grid.pts_seconds - start_pts, n_frames=n_frames))
+    captions: list[str] = []
+    for start in range(0, len(rows), _CAPTION_BATCH):
+        shown = [grid[some].since(start_pts) for some in rows[start : start + _CAPTION_BATCH]]
+        captions += _captions(captioner, shown)
+    return replace(stretches, reasons=tuple(captions))
+
+
+def _captions(captioner: Captioner, videos: Sequence[Frames]) -> list[str]:
+    describe_all = getattr(captioner, "caption_batch", None)
+    if describe_all is not None:
+        return [caption.text for caption in describe_all(videos)]
+    return [captioner.caption(frames).text for frames in videos]
+
+
+def _rows_of(stretches: Clips, times: Tensor, *, n_frames: int) -> Iterator[Tensor]:
+    """For each stretch at most ``n_frames`` even rows among ``(n,)`` rising times, at least one."""
+    for start, end in zip(stretches.starts, stretches.ends, strict=True):
         bounds = torch.tensor([start, end], dtype=torch.float64)
         first, stop = torch.searchsorted(times, bounds).tolist()
         first = min(first, len(times) - 1)
-        yield first + uniform_indices(
-            times[first : max(stop, first + 1)], n_frames or _CAPTIONED_FRAMES
-        )
+        yield first + uniform_indices(times[first : max(stop, first + 1)], n_frames)
 
 
 def _choice(

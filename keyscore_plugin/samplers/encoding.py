@@ -89,14 +89,21 @@ def encode_candidates_first(
         return everything, encode_rows(grid, everything, encoder)
     first = encode_rows(grid, candidates.rows, encoder)
     cosines = cosines_with(first, query)[0]
-    rows = rows_worth_encoding(candidates, cosines, n_more=n_encoded - len(candidates))
+    rows = rows_worth_encoding(
+        candidates,
+        cosines,
+        n_more=n_encoded - len(candidates),
+        first=query.heard(grid.pts_seconds),
+    )
     if not len(rows):
         return candidates.rows, first
     more = encode_rows(grid, rows, encoder)
     return torch.cat([candidates.rows, rows]).sort().values, join_embeddings([first, more])
 
 
-def rows_worth_encoding(candidates: Candidates, cosines: Tensor, *, n_more: int) -> Tensor:
+def rows_worth_encoding(
+    candidates: Candidates, cosines: Tensor, *, n_more: int, first: Tensor | None = None
+) -> Tensor:
     """Share further frames out over the clusters by the score of their candidates.
 
     Ours; the paper scores the candidates alone. A cluster's share grows with its size and with
@@ -107,6 +114,7 @@ def rows_worth_encoding(candidates: Candidates, cosines: Tensor, *, n_more: int)
         candidates: The representatives, and the cluster of every frame of the grid.
         cosines: ``(n_candidates,)`` cosine of each representative with the text.
         n_more: Number of frames wanted.
+        first: ``(n_grid,)`` bool mask of frames that come before all others; None for none.
 
     Returns:
         ``(min(n_more, frames left),)`` rising rows of the grid, without the candidates.
@@ -124,6 +132,8 @@ def rows_worth_encoding(candidates: Candidates, cosines: Tensor, *, n_more: int)
     for cluster in range(len(candidates)):
         members = (left & (labels == cluster)).nonzero().squeeze(1)
         turn[members] = (_even_order(len(members)) + 1) / (len(members) * share[cluster])
+    if first is not None:
+        turn[first & left] *= 0  # in the order of time
     n_more = max(0, min(n_more, len(labels) - len(candidates)))
     return turn.argsort(stable=True)[:n_more].sort().values
 

@@ -1,16 +1,25 @@
 """The pipeline of the paper on one screen: STACFP proposes, KeyScore scores, the best are kept."""
 
 from dataclasses import replace
+from functools import cached_property
 
 from torch import Tensor
 
 from keyscore_plugin._runtime.stopwatch import stage
 from keyscore_plugin.algorithm.selection import rank, select
+from keyscore_plugin.samplers.by_importance import choose_by_importance
+from keyscore_plugin.samplers.importance import ImportanceScorer
 from keyscore_plugin.samplers.query import Query, score_texts
 from keyscore_plugin.samplers.refine import Refined, coarse_grid, refine_grid
 from keyscore_plugin.samplers.run import Run
 from keyscore_plugin.samplers.template import Choice, SamplerTemplate, scored_choice
-from keyscore_plugin.types import Candidates, FrameScores
+from keyscore_plugin.samplers.uniform import even_choice
+from keyscore_plugin.types import Candidates, FrameScores, one_text
+
+_WHOLE = (
+    "the question is about the video as a whole, so the frames are spread evenly; "
+    "SamplerConfig(route=False) scores them with it instead"
+)
 
 
 class KeyScoreSampler(SamplerTemplate):
@@ -22,6 +31,9 @@ class KeyScoreSampler(SamplerTemplate):
     caption or the question of the call, or a caption that the captioner writes from the candidates.
     Exactly the budget is chosen, by score and by coverage of the video; `SelectConfig.policy`
     ``"top"`` is the paper's plain ranking. Memory does not grow with the video's resolution.
+
+    A question about the video as a whole ("How does it end?") gets even frames, unless
+    `SamplerConfig.route` is off.
 
     The `Selection` of a call holds the candidates, the scores of every embedded frame and the time
     of each stage. The same video, text, settings and device give the same frames, bit for bit.
@@ -37,8 +49,25 @@ class KeyScoreSampler(SamplerTemplate):
     needs_text = True
     ranks = True
 
+    def _fill(self, run: Run) -> None:
+        run.fill(run.as_encoded(coarse_grid(run).grid))
+
+    @cached_property
+    def scorer(self) -> ImportanceScorer:
+        """What finds the importance of frames (guide ``"importance"``), loaded at the first use.
+
+        Raises:
+            ModelError: No language model is named, or it does not load.
+        """
+        return ImportanceScorer.load(self.config.llmvs, self.device)
+
     def _choose(self, run: Run) -> Choice:
+        if self.config.guide == "importance":
+            return choose_by_importance(run, self.scorer)
         run.require_text()
+        if run.asks_about_the_whole:  # ours
+            query = Query(question=one_text(run.request.questions))
+            return replace(even_choice(run), query=query, notes=(_WHOLE,))
         coarse = coarse_grid(run)
         grid, histograms = run.look_with_histograms(run.as_encoded(coarse.grid))  # lines 1-3
         candidates = run.propose(grid, histograms)  # Algorithm 1, lines 4-12

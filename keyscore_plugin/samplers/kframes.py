@@ -24,8 +24,6 @@ from keyscore_plugin.samplers.template import Choice
 from keyscore_plugin.types import Caption, ClipAnswer, Clips, Frames, GridInfo, one_text
 from keyscore_plugin.types.spacing import uniform_indices
 
-_NAMED_NO_CLIP = " named no clip that can be used "  # between the judge's name and the problem
-
 
 class KFramesSampler(ClipsSampler):
     """K-frames: clips that a Video-LLM names for the question, and any k frames of them.
@@ -55,7 +53,9 @@ class KFramesSampler(ClipsSampler):
         if answer.problem is not None:
             return self._chosen_by_clips(
                 run,
-                f"{judge.name}{_NAMED_NO_CLIP}({answer.problem}), it answered {shown(text)}",
+                f"{judge.name} named no clip that can be used ({answer.problem}), it answered "
+                f"{shown(text)}",
+                judge=judge.name,
             )
         predicted = answer.to_clips(
             start_seconds=run.start_seconds,
@@ -72,15 +72,16 @@ class KFramesSampler(ClipsSampler):
             pts_seconds=run.source.pts_seconds(indices),
             looked_at=GridInfo(self.config.grid.kind, n_first=n_grid + len(frames)),
             query=query,
+            captioner=judge.name,
             clips=clips,
             notes=answer.notes,
         )
 
-    def _chosen_by_clips(self, run: Run, reason: str) -> Choice:
+    def _chosen_by_clips(self, run: Run, reason: str, *, judge: str) -> Choice:
         """What the sampler ``clips`` chooses, with the reason why it does."""
         choice = super()._choose(run)
         reasons = [f"{reason}; the sampler clips chose instead", choice.fallback]
-        return replace(choice, fallback="; ".join(filter(None, reasons)))
+        return replace(choice, captioner=judge, fallback="; ".join(filter(None, reasons)))
 
     def _frames_to_judge(self, run: Run) -> Frames:
         """Even frames of the video, or of the part of it that is chosen from."""
@@ -115,12 +116,6 @@ class KFramesSampler(ClipsSampler):
         grid = coarse_grid(run).grid
         looked_at, histograms = run.histograms(grid)
         return run.scenes(looked_at, histograms, kind=grid.kind), len(looked_at)
-
-
-def judge_of(fallback: str) -> str | None:
-    """The name of the judge that a `Selection.fallback` is about; None if it is about none."""
-    judge, named_no_clip, _ = fallback.partition(_NAMED_NO_CLIP)
-    return judge if named_no_clip else None
 
 
 def _query(request: SelectionRequest, guide: Guide) -> Query:

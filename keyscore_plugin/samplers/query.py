@@ -12,6 +12,8 @@ from keyscore_plugin.algorithm.scoring import score
 from keyscore_plugin.algorithm.texts import join_scores, stretch_each, text_weights
 from keyscore_plugin.config import Guide, ScoreConfig
 from keyscore_plugin.errors import InputError, shown
+from keyscore_plugin.timed_texts.line_scores import LineScores
+from keyscore_plugin.timed_texts.speech_words import asks_about_speech
 from keyscore_plugin.types import (
     Caption,
     Embeddings,
@@ -19,11 +21,15 @@ from keyscore_plugin.types import (
     Join,
     QueryText,
     Reading,
+    SubtitleInput,
     TextEmbedding,
     check_join,
 )
 from keyscore_plugin.types.numbers import is_real, is_whole, plain
 
+# Ours: what the picture's score of a question about speech counts, next to what is said.
+_SEEN_OF_SPEECH = 0.5
+_HEARD = 0.5  # ours: a line is heard where its score is more than this share of the best line's
 DEFAULT_NUM_FRAMES = 8  # N_UFP of sec. 4.1.4, the usual budget of a Video-LLM
 
 
@@ -37,6 +43,7 @@ class SelectionRequest:
         captions: Sentences about the video; most calls give one or none.
         questions: Questions that the model will be asked.
         join: How several texts of one kind are joined.
+        subtitles: Subtitles that score, too, as `keyscore_plugin.Sampler` takes them.
 
     Raises:
         InputError: A value is out of range, or the budget and the threshold are both given.
@@ -47,6 +54,7 @@ class SelectionRequest:
     captions: tuple[str, ...] = ()
     questions: tuple[str, ...] = ()
     join: Join = "all"
+    subtitles: SubtitleInput = None
 
     def __post_init__(self) -> None:
         if self.num_frames is not None and self.threshold is not None:
@@ -114,8 +122,14 @@ class SelectionRequest:
         """Whether a caption scores the frames under ``guide``, and whether the question does.
 
         Raises:
-            InputError: The guide needs a question, and the call gives none.
+            InputError: The guide needs a question, and the call gives none; or it scores without
+                a text.
         """
+        if guide == "importance":
+            raise InputError(
+                "guide='importance' scores without a text, which only the sampler keyscore does; "
+                "use that sampler or llmvs, or another guide"
+            )
         if guide == "given":
             by_question = bool(self.questions) and not self.captions
             return not by_question, by_question
@@ -135,8 +149,11 @@ class Query:
         caption: The caption that scores, or None; several captions are one, a line each.
         question: The question that scores, or None; several questions likewise.
         embeddings: The texts that score, embedded, captions first; none if no text scores.
-        texts: The same texts in words, if there are several; none for one.
+        texts: The same texts in words, and then once more for what is said, if several rows of
+            scores are joined; none for one.
         join: How several texts of one kind are joined.
+        said: The lines of the video compared with the texts; None if none score.
+        said_notes: Notes on the subtitles.
     """
 
     caption: Caption | None = None
@@ -144,6 +161,8 @@ class Query:
     embeddings: tuple[TextEmbedding, ...] = ()
     texts: tuple[QueryText, ...] = ()
     join: Join = "all"
+    said: LineScores | None = None
+    said_notes: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -161,7 +180,34 @@ class Query:
             if text.n_tokens_cut
         ]
         read = ((text.model, text.reading) for text in self.embeddings if text.reading is not None)
-        return (*cuts, *(_unread(model, reading) for model, reading in read if reading.unread))
+        unread = (_unread(model, reading) for model, reading in read if reading.unread)
+        return (*cuts, *unread, *self.said_notes)
+
+    @property
+    def seen_texts(self) -> tuple[QueryText, ...]:
+        """The texts that the picture is compared with."""
+        return self.texts[: len(self.embeddings)]
+
+    def heard(self, pts_seconds: Tensor) -> Tensor:
+        """``(n,)`` bool, whether a line that answers a text is heard at each of ``(n,)`` times."""
+        if self.said is None:
+            return torch.zeros(len(pts_seconds), dtype=torch.bool)
+        best = (self.said.weights[:, None] * self.said.at(pts_seconds)).max(dim=0).values
+        return best > _HEARD * self.said.cosines.max()
+
+    def with_said(self, seen: Tensor, pts_seconds: Tensor) -> Tensor:
+        """``(n_rows, n)`` scores in 0..1 by the picture, and then by what is said if lines score.
+
+        Args:
+            seen: ``(n_texts, n)`` scores in 0..1 by the picture.
+            pts_seconds: ``(n,)`` times of the frames.
+        """
+        if self.said is None:
+            return seen
+        said = self.said.weights[:, None] * stretch_each(self.said.at(pts_seconds))
+        asked = torch.tensor([asks_about_speech(text.text) for text in self.seen_texts])
+        seen = torch.where(asked[:, None].to(seen.device), _SEEN_OF_SPEECH * seen, seen)
+        return torch.cat([seen, said.to(seen)])
 
     def weigh(self, cosines: Tensor) -> Tensor:
         """``(n_texts,)`` how much each text counts: all fully, unless their worth is unknown.
@@ -169,15 +215,17 @@ class Query:
         Args:
             cosines: ``(n_texts, n)`` cosines of texts and frames.
         """
-        if self.join == "any" or len({text.role for text in self.texts}) > 1:
+        if self.join == "any" or len({text.role for text in self.seen_texts}) > 1:
             return text_weights(cosines)
         return torch.ones_like(cosines[:, 0])
 
     def joined(self, scores: Tensor) -> Tensor:
-        """``(n,)`` joined scores of ``(n_texts, n)`` in 0..1; of caption and question the best."""
-        n_captions = sum(text.role == "caption" for text in self.texts)
-        sides = (side for side in (scores[:n_captions], scores[n_captions:]) if len(side))
-        return torch.stack([join_scores(side, self.join) for side in sides]).max(dim=0).values
+        """``(n,)`` best of captions, questions and what is said, of `with_said`'s rows."""
+        n_captions = sum(text.role == "caption" for text in self.seen_texts)
+        n_seen = len(self.embeddings)
+        sides = (scores[:n_captions], scores[n_captions:n_seen])
+        joined = [join_scores(side, self.join) for side in sides if len(side)]
+        return torch.stack([*joined, *scores[n_seen:]]).max(dim=0).values
 
 
 def score_texts(
@@ -191,7 +239,7 @@ def score_texts(
         averaged.
     """
     each = [score(frames, text, config) for text in query.embeddings]
-    if len(each) == 1:
+    if len(each) == 1 and query.said is None:
         return each[0], None
     rows = {
         name: torch.stack([getattr(one, name) for one in each])
@@ -199,7 +247,7 @@ def score_texts(
     }
     weights = query.weigh(rows["semantic_raw"])[:, None]
     by_text = {
-        name: weights * stretch_each(values)
+        name: query.with_said(weights * stretch_each(values), frames.pts_seconds)
         for name, values in rows.items()
         if not name.endswith("_raw")
     }
@@ -218,9 +266,10 @@ def cosines_with(frames: Embeddings, query: Query) -> tuple[Tensor, Tensor | Non
     """
     with exact_arithmetic(frames.vectors.device):
         cosines = torch.stack([frames.vectors @ text.vector for text in query.embeddings]).cpu()
-    if len(cosines) == 1:
+    if len(cosines) == 1 and query.said is None:
         return cosines[0], None
-    by_text = query.weigh(cosines)[:, None] * stretch_each(cosines)
+    seen = query.weigh(cosines)[:, None] * stretch_each(cosines)
+    by_text = query.with_said(seen, frames.pts_seconds)
     low, high = cosines.min(dim=1).values.mean(), cosines.max(dim=1).values.mean()
     return low + (high - low) * query.joined(by_text), by_text
 

@@ -88,6 +88,8 @@ def refine_grid(run: Run, coarse: Embeddings, query: Query, *, n_coarse: int) ->
             coarse.pts_seconds,
             cosines_with(coarse, query)[0],
         )
+        heard = query.heard(run.source.pts_seconds(even)) & (worth > -torch.inf)
+        worth = worth.masked_fill(heard, torch.inf)
         best = worth.argsort(descending=True, stable=True)[: _n_closer(run.config)]
         indices = even[best[worth[best] > -torch.inf]].sort().values
     if not len(indices):

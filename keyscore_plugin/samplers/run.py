@@ -39,6 +39,9 @@ from keyscore_plugin.samplers.query import (
     Query,
     SelectionRequest,
 )
+from keyscore_plugin.samplers.routing import is_about_the_whole
+from keyscore_plugin.samplers.said import subtitles_of
+from keyscore_plugin.timed_texts.line_scores import LineScores
 from keyscore_plugin.types import (
     Candidates,
     Caption,
@@ -67,6 +70,7 @@ class Run:
         get_encoder: Returns the encoder; the first call loads it.
         get_captioner: Returns the captioner, or None if the sampler has none; the first call loads
             it.
+        captioner_name: Name that the captioner was given by; None if it was given as an object.
         index: What the index keeps of the video; None without an index.
     """
 
@@ -76,6 +80,7 @@ class Run:
     tensor_device: torch.device
     get_encoder: Callable[[], Encoder]
     get_captioner: Callable[[], Captioner | None]
+    captioner_name: str | None = None
     index: VideoIndex | None = None
 
     @property
@@ -105,6 +110,17 @@ class Run:
                 "or name a captioner (captioner='labels' needs no download)"
             )
         self.request.require_texts_to_join(self.config.guide)
+
+    @property
+    def asks_about_the_whole(self) -> bool:
+        """Whether the text that scores is one question about the video as a whole.
+
+        A threshold needs scores, so a call with one is never about the whole.
+        """
+        wants_caption, wants_question = self.request.texts(self.config.guide)
+        is_one = wants_question and not wants_caption and len(self.request.questions) == 1
+        may_route = self.config.route and self.request.threshold is None
+        return may_route and is_one and is_about_the_whole(self.request.questions[0])
 
     @contextmanager
     def read_grid(
@@ -221,6 +237,13 @@ class Run:
         if store.kept is not None:
             store.kept.add_vectors(torch.arange(len(store)), frames.vectors)
         return store, frames
+
+    def fill(self, grid: GridConfig) -> None:
+        """Look at a grid, embed every frame of it and propose candidates, for the index alone."""
+        frames, histograms = self.look_with_histograms(grid)
+        self.propose(frames, histograms)
+        with stage("encode"):
+            encode_rows(frames, torch.arange(len(frames)), self.encoder)
 
     def _colours(self, n_most: int) -> HistogramBuffer:
         return HistogramBuffer(n_most, self.config.proposal.bins)
@@ -382,10 +405,31 @@ class Run:
             *(QueryText(text, "question") for text in questions),
         )
         with stage("encode"):
-            return Query(
-                caption,
-                question,
-                tuple(self.encoder.encode_text(text.text) for text in texts),
-                texts if len(texts) > 1 else (),
-                join,
-            )
+            embeddings = tuple(self.encoder.encode_text(text.text) for text in texts)
+            said, notes = self._said(tuple(text.text for text in texts))
+        if said is not None:
+            texts += tuple(replace(text, origin="said") for text in texts)
+        elif len(texts) == 1:
+            texts = ()
+        return Query(caption, question, embeddings, texts, join, said, notes)
+
+    def _said(self, texts: tuple[str, ...]) -> tuple[LineScores | None, tuple[str, ...]]:
+        """The lines of the subtitles compared with the texts, and notes on them."""
+        subtitles = subtitles_of(
+            self.source,
+            self.request.subtitles,
+            texts,
+            end_seconds=self.start_seconds + self.source.duration_seconds,
+        )
+        if not subtitles.lines:
+            return None, subtitles.notes
+        said = LineScores.of(
+            texts,
+            subtitles.lines,
+            start_pts_seconds=self.source.start_pts_seconds,
+            device=self.encoder.device,
+        )
+        if bool((said.weights > 0).any()):
+            return said, subtitles.notes
+        note = "no line of the subtitles is about the text, so the picture alone scores"
+        return None, (*subtitles.notes, note)

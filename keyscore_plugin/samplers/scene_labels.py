@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -19,8 +18,7 @@ from keyscore_plugin.captioners.relevance import RelevanceScorer
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.samplers.clips import ClipsSampler, rows_of
-from keyscore_plugin.samplers.grid import ThumbnailStore
+from keyscore_plugin.samplers.clips import ClipsSampler, captioned_stretches
 from keyscore_plugin.samplers.query import Query, SelectionRequest, mean_cosine
 from keyscore_plugin.samplers.run import Run
 from keyscore_plugin.samplers.template import one_memory_error
@@ -53,6 +51,7 @@ class SceneLabeller:
         encoder: An `Encoder`, or a name as `keyscore_plugin.load_encoder` takes it.
         scorer_share: Share of the marks in the relevance; the rest is the encoder's.
         seed: Seed of STACFP's k-means, which helps to find the borders of scenes.
+        decoder: Name of the decoder, as `keyscore_plugin.open_video` takes it.
         device: Name of the device of all models.
 
     Raises:
@@ -67,6 +66,7 @@ class SceneLabeller:
         encoder: str | Encoder = "auto",
         scorer_share: float = 0.5,
         seed: int = 0,
+        decoder: str = "auto",
         device: str = "auto",
     ) -> None:
         config = SamplerConfig.of(
@@ -75,7 +75,9 @@ class SceneLabeller:
                 "proposal": {"seed": seed},
             }
         )
-        self._sampler = ClipsSampler(config, encoder=encoder, captioner=captioner, device=device)
+        self._sampler = ClipsSampler(
+            config, encoder=encoder, captioner=captioner, decoder=decoder, device=device
+        )
 
     @property
     def settings(self) -> dict[str, object]:
@@ -113,7 +115,7 @@ class SceneLabeller:
             raise InputError("there is no query to label the scenes for; give at least one")
         asked = [texts_of(query, "question") for query in queries]  # checks each
         with ExitStack() as stack:
-            source = open_video(video)
+            source = open_video(video, decoder=self._sampler.decoder)
             if source is not video:
                 stack.enter_context(source)
             stack.enter_context(one_memory_error("SceneLabeller", source.path))
@@ -131,12 +133,15 @@ class SceneLabeller:
         _, frames = run.encode(grid, candidates, asked, n_most=n_most)
         start, end = scenes.starts[0], scenes.ends[-1]
         joined = _joined(scenes, chapters(_scene_vectors(scenes, frames, run)))
-        scenes = self._captioned(scenes, run, grid)
+        captioner, _ = self._models()
+        scenes = captioned_stretches(scenes, captioner, run, grid)
+        joined = captioned_stretches(joined, captioner, run, grid, n_frames=_CHAPTER_FRAMES)
         whole = _stretches([start], [end])
+        whole = captioned_stretches(whole, captioner, run, grid, n_frames=_VIDEO_FRAMES)
         return VideoLabels(
             duration_seconds=run.source.duration_seconds,
-            caption=self._captioned(whole, run, grid, n_frames=_VIDEO_FRAMES).reasons[0],
-            chapters=self._captioned(joined, run, grid, n_frames=_CHAPTER_FRAMES),
+            caption=whole.reasons[0],
+            chapters=joined,
             scenes=scenes,
             queries=tuple(
                 self._labels(query, text, scenes, frames, run)
@@ -144,18 +149,6 @@ class SceneLabeller:
             ),
             notes=run.source.notes + asked.notes,
         )
-
-    def _captioned(
-        self, stretches: Clips, run: Run, grid: ThumbnailStore, *, n_frames: int | None = None
-    ) -> Clips:
-        """The stretches with captions as their reasons."""
-        captioner, _ = self._models()
-        start_pts = run.source.start_pts_seconds
-        captions = [
-            captioner.caption(grid[rows].since(start_pts)).text
-            for rows in rows_of(stretches, grid.pts_seconds - start_pts, n_frames=n_frames)
-        ]
-        return replace(stretches, reasons=tuple(captions))
 
     def _labels(
         self, query: str, text: TextEmbedding, scenes: Clips, frames: Embeddings, run: Run

@@ -19,6 +19,10 @@ class StacfpSampler(SamplerTemplate):
     name = "stacfp"
     default_num_frames = None  # k* of Algorithm 1, line 11
 
+    def _fill(self, run: Run) -> None:
+        grid, histograms = run.histograms(self.config.grid)
+        run.propose(grid, histograms, self._proposal(len(grid), None))
+
     def _choose(self, run: Run) -> Choice:
         num_frames = run.request.num_frames
         grid, histograms = run.histograms(self.config.grid)

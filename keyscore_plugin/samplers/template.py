@@ -17,7 +17,7 @@ from keyscore_plugin.captioners.registry import load_captioner
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.encoders import load_encoder
 from keyscore_plugin.encoders.base import Encoder
-from keyscore_plugin.errors import MemoryEndedError
+from keyscore_plugin.errors import InputError, MemoryEndedError
 from keyscore_plugin.index.video_index import VideoIndex, index_folder, recalled_frames
 from keyscore_plugin.samplers.base import Sampler, refuse_threshold
 from keyscore_plugin.samplers.query import DEFAULT_NUM_FRAMES, Query, SelectionRequest
@@ -30,6 +30,7 @@ from keyscore_plugin.types import (
     Join,
     ScoredFrame,
     Selection,
+    SubtitleInput,
     TextInput,
     texts_of,
 )
@@ -50,10 +51,13 @@ class Choice:
         chosen_for: ``(k,)`` int64 place of the text that each chosen frame scores most with; None
             if there are not several texts.
         encoder: Name of the encoder, or None if none was used.
+        captioner: Name of the model that was asked for clips or for captions of scenes; None if
+            there was none. The model that wrote the caption of the query is known from the query.
         candidates: STACFP's representatives, in time order.
         curves: Every scored frame, in time order.
         clips: The clips that the frames were taken from; None if there were none.
         fallback: Why the frames were chosen by another rule than the sampler's own; None if not.
+        frame_captions: Sentence on each chosen frame, if the sampler reads captions of frames.
         notes: Facts that a reader of the selection must know.
     """
 
@@ -65,10 +69,12 @@ class Choice:
     query: Query = field(default_factory=Query)
     chosen_for: Tensor | None = None
     encoder: str | None = None
+    captioner: str | None = None
     candidates: tuple[ScoredFrame, ...] = ()
     curves: tuple[ScoredFrame, ...] = ()
     clips: Clips | None = None
     fallback: str | None = None
+    frame_captions: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -164,6 +170,7 @@ class SamplerTemplate(Sampler, ABC):
         ranks: Whether frames get a total score that a threshold can be compared with.
         asks_judge: Whether a call asks the captioner, a Video-LLM, which clips matter, instead of
             letting it write a caption.
+        reads_captions: Whether a call needs a caption of every frame, whatever texts are given.
         default_num_frames: The budget of a call that names none; None leaves it to the sampler.
         config: The settings.
         decoder: Name of the decoder.
@@ -173,6 +180,7 @@ class SamplerTemplate(Sampler, ABC):
     needs_text = False
     ranks: bool = False
     asks_judge: bool = False
+    reads_captions: bool = False
     default_num_frames: int | None = DEFAULT_NUM_FRAMES
 
     def __init__(
@@ -208,6 +216,7 @@ class SamplerTemplate(Sampler, ABC):
         self.device = resolve_device(device)
         self._encoder = encoder
         self._captioner = captioner
+        self._captioner_name = captioner if isinstance(captioner, str) else None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(encoder={self._encoder!r}, captioner={self._captioner!r})"
@@ -240,6 +249,7 @@ class SamplerTemplate(Sampler, ABC):
         caption: TextInput | None = None,
         question: TextInput | None = None,
         join: Join = "all",
+        subtitles: SubtitleInput = None,
         fps: float | None = None,
     ) -> Selection:
         if threshold is not None:
@@ -252,6 +262,7 @@ class SamplerTemplate(Sampler, ABC):
             captions=texts_of(caption, "caption"),
             questions=texts_of(question, "question"),
             join=join,
+            subtitles=subtitles,
         )
         with counting() as stopwatch, ExitStack() as stack:
             with stage("decode"), recalled_frames(video, self.config.index):
@@ -266,6 +277,42 @@ class SamplerTemplate(Sampler, ABC):
                 choice = replace(choice, notes=(*choice.notes, *index.notes))
             return self._selection(source, request, choice, stopwatch.seconds())
 
+    def fill_index(self, video: VideoInput) -> tuple[str, ...]:
+        """Look at a video as a call does, embed every frame of the grid, and keep it all.
+
+        A call embeds only the frames that it needs; after this, no call by the same settings
+        decodes or embeds a frame, but for the second look of the grid ``"refine"``.
+
+        Args:
+            video: Anything that `open_video` takes and that has a file.
+
+        Returns:
+            Notes, such as why nothing could be kept.
+
+        Raises:
+            VideoError: The video cannot be read.
+            InputError: The sampler has no index, or looks at no frames that one keeps.
+        """
+        with ExitStack() as stack:
+            with recalled_frames(video, self.config.index):
+                source = open_video(video, decoder=self.decoder)
+            if source is not video:
+                stack.enter_context(source)
+            index = self._index_of(source)
+            if index is None:
+                raise InputError(f"{self.name} was made without an index; make it with index=True")
+            with one_memory_error(self.name, source.path):
+                self._fill(self.run_on(source, SelectionRequest(), index))
+            index.write()
+            return (*source.notes, *index.notes)
+
+    def _fill(self, run: Run) -> None:
+        """Look at the open video of a run for the index alone."""
+        raise InputError(
+            f"{self.name} looks at no frames that an index keeps; give keyscore, clips, stacfp or "
+            "a sampler that compares every frame with the text, such as topk"
+        )
+
     def run_on(
         self, source: VideoSource, request: SelectionRequest, index: VideoIndex | None = None
     ) -> Run:
@@ -277,6 +324,7 @@ class SamplerTemplate(Sampler, ABC):
             self.tensor_device,
             get_encoder=lambda: self.encoder,
             get_captioner=lambda: self.captioner,
+            captioner_name=self._captioner_name,
             index=index,
         )
 
@@ -291,7 +339,7 @@ class SamplerTemplate(Sampler, ABC):
         choice: Choice,
         seconds: Mapping[str, float],
     ) -> Selection:
-        looked_at = choice.looked_at
+        looked_at, caption = choice.looked_at, choice.query.caption
         return Selection(
             video=source.path,
             sampler=self.name,
@@ -302,12 +350,13 @@ class SamplerTemplate(Sampler, ABC):
             pts_seconds=choice.pts_seconds.tolist(),
             scores=None if choice.scores is None else choice.scores.tolist(),
             rank=None if choice.rank is None else choice.rank.tolist(),
-            caption=choice.query.caption,
+            caption=caption,
             question=choice.query.question,
             texts=choice.query.texts,
             join=choice.query.join if choice.query.texts else None,
             chosen_for=None if choice.chosen_for is None else choice.chosen_for.tolist(),
             encoder=choice.encoder,
+            captioner=choice.captioner or (caption.model if caption else None),
             decoder=source.decoder,
             stream=source.stream,
             start_pts_seconds=source.start_pts_seconds,
@@ -321,6 +370,7 @@ class SamplerTemplate(Sampler, ABC):
             curves=choice.curves,
             clips=choice.clips,
             fallback=choice.fallback,
+            frame_captions=choice.frame_captions,
             seconds=seconds,
             notes=(
                 source.notes

@@ -76,6 +76,9 @@ class TextSampler(SamplerTemplate):
 
     needs_text = True
 
+    def _fill(self, run: Run) -> None:
+        run.look_and_encode(coarse_grid(run))
+
     def _choose(self, run: Run) -> Choice:
         run.require_text()
         grid, coarse = run.look_and_encode(coarse_grid(run))

@@ -12,11 +12,16 @@ class UniformSampler(SamplerTemplate):
     name = "uniform"
 
     def _choose(self, run: Run) -> Choice:
-        source = run.source
-        with stage("select"):
-            indices = uniform_indices(
-                source.pts_seconds(),
-                run.request.at_least,
-                duration_seconds=source.duration_seconds,
-            )
-        return Choice(indices=indices, pts_seconds=source.pts_seconds(indices))
+        return even_choice(run)
+
+
+def even_choice(run: Run) -> Choice:
+    """Even frames; nothing is decoded for them."""
+    source = run.source
+    with stage("select"):
+        indices = uniform_indices(
+            source.pts_seconds(),
+            run.request.at_least,
+            duration_seconds=source.duration_seconds,
+        )
+    return Choice(indices=indices, pts_seconds=source.pts_seconds(indices))

@@ -4,8 +4,10 @@ import time
 from contextlib import ExitStack
 from dataclasses import replace
 
-from keyscore_plugin.samplers.base import Sampler, join_keyword
-from keyscore_plugin.types import Join, Selection, TextInput
+from keyscore_plugin.config import SamplerConfig
+from keyscore_plugin.index.video_index import recalled_frames
+from keyscore_plugin.samplers.base import Sampler, text_keywords
+from keyscore_plugin.types import Join, Selection, SubtitleInput, TextInput
 from keyscore_plugin.video.source import VideoInput, open_video
 from keyscore_plugin.video.trim import TrimmedVideo, check_part
 
@@ -53,11 +55,17 @@ class _PartSampler:
         caption: TextInput | None = None,
         question: TextInput | None = None,
         join: Join = "all",
+        subtitles: SubtitleInput = None,
         fps: float | None = None,
     ) -> Selection:
         start = time.perf_counter()
         with ExitStack() as stack:
-            source = open_video(video, decoder=getattr(self._sampler, "decoder", "auto"), fps=fps)
+            config = getattr(self._sampler, "config", None)
+            index = config.index if isinstance(config, SamplerConfig) else None
+            with recalled_frames(video, index):
+                source = open_video(
+                    video, decoder=getattr(self._sampler, "decoder", "auto"), fps=fps
+                )
             if source is not video:
                 stack.enter_context(source)
             part = TrimmedVideo.between(source, *self._bounds)
@@ -68,7 +76,7 @@ class _PartSampler:
                 threshold=threshold,
                 caption=caption,
                 question=question,
-                **join_keyword(join),
+                **text_keywords(join, subtitles),
             )
         seconds = dict(selection.seconds)
         for stage in ("decode", "total"):

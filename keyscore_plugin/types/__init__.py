@@ -8,8 +8,10 @@ from keyscore_plugin.types.clips import ClipOrigin, Clips
 from keyscore_plugin.types.frames import (
     Candidates,
     Embeddings,
+    FrameCaptions,
     Frames,
     FrameScores,
+    Importance,
     Reading,
     TextEmbedding,
 )
@@ -25,12 +27,14 @@ from keyscore_plugin.types.texts import (
     Join,
     Origin,
     QueryText,
+    SubtitleInput,
     TextInput,
     TextRole,
     check_join,
     one_text,
     texts_of,
 )
+from keyscore_plugin.types.timed_texts import TimedText
 from keyscore_plugin.types.video import VideoFacts
 
 __all__ = [
@@ -41,9 +45,11 @@ __all__ = [
     "ClipOrigin",
     "Clips",
     "Embeddings",
+    "FrameCaptions",
     "FrameScores",
     "Frames",
     "GridInfo",
+    "Importance",
     "Join",
     "Origin",
     "PredictedClip",
@@ -52,9 +58,11 @@ __all__ = [
     "Reading",
     "ScoredFrame",
     "Selection",
+    "SubtitleInput",
     "TextEmbedding",
     "TextInput",
     "TextRole",
+    "TimedText",
     "VideoFacts",
     "VideoLabels",
     "check_join",

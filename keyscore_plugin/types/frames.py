@@ -226,3 +226,73 @@ class FrameScores:
         return len(self.total)
 
     __repr__ = _repr_shapes
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class FrameCaptions:
+    """One sentence about each of some frames of a video, in time order.
+
+    Attributes:
+        texts: Sentence on each of ``n`` frames; ``""`` for a frame of which the captioner wrote
+            nothing, such as a blank picture.
+        indices: ``(n,)`` int64 frame indices.
+        pts_seconds: ``(n,)`` float64 presentation times in seconds.
+        model: Name of the captioner.
+
+    Raises:
+        InputError: The fields differ in length, or times fall.
+    """
+
+    texts: tuple[str, ...]
+    indices: Tensor
+    pts_seconds: Tensor
+    model: str
+
+    def __post_init__(self) -> None:
+        _require_rows(self, len(self.texts), ("indices", "pts_seconds"))
+        _require_time_order(self)
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    __repr__ = _repr_shapes
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Importance:
+    """How much each of some frames matters in its video when nobody asks anything.
+
+    Attributes:
+        scores: ``(n,)`` floating-point scores, finite; 1 is the most that a model can give.
+        indices: ``(n,)`` int64 frame indices.
+        pts_seconds: ``(n,)`` float64 presentation times in seconds.
+        model: Name of what scored: a language model, and a head if there is one.
+
+    Raises:
+        InputError: The scores have another shape or type or are not finite, the fields differ in
+            length, or times fall.
+    """
+
+    scores: Tensor
+    indices: Tensor
+    pts_seconds: Tensor
+    model: str
+
+    def __post_init__(self) -> None:
+        if self.scores.ndim != 1 or not self.scores.is_floating_point():
+            raise InputError(
+                f"Importance.scores must be (n,) floating point, "
+                f"got {tuple(self.scores.shape)} {self.scores.dtype}"
+            )
+        if not bool(self.scores.isfinite().all()):
+            raise InputError(
+                f"Importance.scores must be finite, got {int((~self.scores.isfinite()).sum())} "
+                f"of {len(self.scores)} that are not; look for NaN in the embeddings or the head"
+            )
+        _require_rows(self, len(self.scores), ("indices", "pts_seconds"))
+        _require_time_order(self)
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    __repr__ = _repr_shapes

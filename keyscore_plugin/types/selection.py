@@ -111,6 +111,8 @@ class Selection:
         chosen_for: For each chosen frame the place in `texts` of the text that it scores most with;
             None where one text scored, or none.
         encoder: Name of the encoder, or None.
+        captioner: Name of the model that wrote captions, or was asked for clips; None if there was
+            none, or where an older version wrote.
         decoder: Name of the decoder.
         stream: Number of the stream that was read, among the video streams of the file; None in a
             selection of an older version.
@@ -129,6 +131,8 @@ class Selection:
         clips: The clips that the frames were taken from; None where the sampler makes none.
         fallback: Why another rule than the sampler's own chose the frames, in one line; None if
             its own rule did.
+        frame_captions: Sentence on each chosen frame that the sampler judged it by, ``""`` where
+            the captioner wrote nothing; empty if the sampler reads no captions of frames.
         seconds: Seconds spent in each of `STAGES`, and ``"total"``.
         notes: Notes that a reader must know: a text that was cut, a stream that ended early ...
 
@@ -152,6 +156,7 @@ class Selection:
     join: Join | None = None
     chosen_for: list[int] | None = None
     encoder: str | None = None
+    captioner: str | None = None
     decoder: str
     stream: int | None = None
     start_pts_seconds: float = 0.0
@@ -167,6 +172,7 @@ class Selection:
     curves: tuple[ScoredFrame, ...] = ()
     clips: Clips | None = None
     fallback: str | None = None
+    frame_captions: tuple[str, ...] = ()
     seconds: Mapping[str, float]
     notes: tuple[str, ...] = ()
 
@@ -194,6 +200,11 @@ class Selection:
             raise InputError(
                 f"Selection.chosen_for must hold a place in its {len(self.texts)} texts for each "
                 f"of {len(self.indices)} indices, got {self.chosen_for}; give one each, or None"
+            )
+        if self.frame_captions and len(self.frame_captions) != len(self.indices):
+            raise InputError(
+                f"Selection needs a caption for every index or none, got {len(self.indices)} "
+                f"indices and {len(self.frame_captions)} frame_captions"
             )
         if any(later <= earlier for earlier, later in pairwise(self.indices)):
             raise InputError(f"Selection.indices must be unique and rising, got {self.indices}")
@@ -329,7 +340,8 @@ class Selection:
                 values["clips"] = Clips(**values["clips"])
             if values.get("looked_at") is not None:
                 values["looked_at"] = GridInfo(**values["looked_at"])
-            values["notes"] = tuple(values.get("notes", ()))
+            for lines in ("notes", "frame_captions"):
+                values[lines] = tuple(values.get(lines, ()))
             return cls(**values)
         except TypeError as error:
             raise InputError(

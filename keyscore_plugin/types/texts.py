@@ -2,15 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, get_args
 
 from keyscore_plugin.errors import InputError, shown
 
-Origin = Literal["given", "generated"]
+Origin = Literal["given", "generated", "said"]
 Join = Literal["all", "any", "then", "at_once"]
 TextRole = Literal["caption", "question"]
 # What a caption or a question may be: one text, or several about one video.
 TextInput = str | Sequence[str]
+# The path of a subtitle file; True for the subtitles beside the video or in it; False for none;
+# None for those beside it if a text is about speech.
+SubtitleInput = str | Path | bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,8 @@ class QueryText:
     Attributes:
         text: The text.
         role: Whether it was given as a ``"caption"`` or as a ``"question"``.
-        origin: Origin of the text: ``"given"`` by the caller or ``"generated"`` by a captioner.
+        origin: Origin of the score: the picture compared with a text that was ``"given"`` by the
+            caller or ``"generated"`` by a captioner, or what is ``"said"`` compared with it.
     """
 
     text: str

@@ -49,7 +49,7 @@ def test_a_mutated_request_is_answered_or_refused_in_one_line(tmp_path: Path) ->
 
 def mutated(video: Path, chance: random.Random) -> bytes:
     """A chat about two videos, changed in up to three places, and sometimes in its bytes."""
-    in_url = f"keyscore:sampler=topk&num_frames=2&question=red;{video}"
+    in_url = f"keyscore:sampler=topk&num_frames=2&question=red;file://{video}"
     first = {"type": "video_url", "video_url": {"url": in_url}, "uuid": "u"}
     second = {"type": "video_url", "video_url": {"url": f"file://{video}"}, "sampler": "topk"}
     body = {

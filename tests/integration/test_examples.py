@@ -9,13 +9,17 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from nbclient import NotebookClient
+from PIL import Image
 
 from keyscore_plugin import KeyScoreSampler, Selection
 from keyscore_plugin.cli import main as cli
 from keyscore_plugin.video.samples import sample_video
 from tests.support.tiny import save
+from tests.support.tiny.videos import frame_numbers, numbered_video
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -38,7 +42,7 @@ def run(name: str, *words: str) -> None:
 def test_every_example_is_run_here() -> None:
     source = Path(__file__).read_text()
     names = [path.name for path in EXAMPLES.iterdir() if path.suffix in (".py", ".ipynb")]
-    assert len(names) == 6
+    assert len(names) == 7
     assert [name for name in names if f'"{name}"' not in source] == []
     assert all(len(path.read_text().splitlines()) <= 40 for path in EXAMPLES.glob("*.py"))
 
@@ -68,6 +72,24 @@ def test_a_batch_is_written_and_read_back(capsys: pytest.CaptureFixture[str]) ->
     ride, call, lost = capsys.readouterr().out.splitlines()
     assert len(ride.split(",")) == len(call.split(",")) == 8
     assert lost.startswith("lost: cannot read ")
+
+
+def test_selections_become_the_frames_of_vlmevalkit(
+    elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    numbered_video("clip.mp4", n=24)
+    numbered_video("short.mp4", n=2)
+    Path("all.csv").write_text("video\nclip.mp4\nshort.mp4\nlost.mp4\n")
+    asked = ["batch", "all.csv", "--out", "chosen.jsonl", "--sampler", "uniform"]
+    assert cli.main([*asked, "--num-frames", "4"]) == 4
+    run("vlmevalkit_frames.py", "chosen.jsonl", "images/Video-MME")
+    found = sorted(path.relative_to("images").as_posix() for path in Path("images").rglob("*.jpg"))
+    assert found == [f"Video-MME/clip/frame-{i}-of-4.jpg" for i in (1, 2, 3, 4)]
+    first = np.asarray(Image.open(f"images/{found[0]}").convert("RGB")).mean(axis=(0, 1))
+    assert frame_numbers(torch.from_numpy(first)[None]) == [3]
+    short, lost = capsys.readouterr().out.splitlines()
+    assert short == "short.mp4: left out, it has too few frames"
+    assert lost.startswith("lost.mp4: left out, cannot read ")
 
 
 @pytest.mark.slow

@@ -190,7 +190,10 @@ def element(**keywords: Any) -> Callable[[str], Any]:
 
 
 HOSTS: dict[str, tuple[Callable[[str], Any], str]] = {
-    "a model, not its processor": (lambda v: enable("Qwen/Qwen3-VL-2B"), "can be enabled are"),
+    "a model, not its processor": (
+        lambda v: enable("Qwen/Qwen3-VL-2B"),
+        "is no processor that takes",
+    ),
     "URLs are allowed by a yes": (
         lambda v: enable(FAMILIES["qwen3_vl"].processor(), limits=wrong(True)),
         "limits=DownloadLimits",

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def encoded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[int] | str]:
+def encoded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the real package makes of each row of `tests.support.ms_swift.encode`."""
     aside = aside_or_skip("ms-swift")
     folder = tmp_path_factory.mktemp("swift")
@@ -36,18 +37,31 @@ def encoded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[int] | s
         timeout=280,
     )
     assert done.returncode == 0, done.stderr[-6000:]
-    frames: dict[str, list[int] | str] = json.loads(done.stdout.splitlines()[-1])
+    frames: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return frames
 
 
 @pytest.mark.timeout(300)
 def test_ms_swift_gets_the_frames_that_the_sampler_chose(
-    encoded: dict[str, list[int] | str],
+    encoded: dict[str, Any],
 ) -> None:
     assert encoded["chosen"] == [15, 45, 75, 105]
     assert encoded["without"] == [0, 40, 79, 119]
 
 
 @pytest.mark.timeout(300)
-def test_a_misspelt_sampler_is_an_error_in_ms_swift(encoded: dict[str, list[int] | str]) -> None:
+def test_ms_swift_gets_the_frames_that_a_row_names(encoded: dict[str, Any]) -> None:
+    assert encoded["named"] == [3, 4, 40, 101]
+
+
+@pytest.mark.timeout(300)
+def test_a_misspelt_sampler_is_an_error_in_ms_swift(encoded: dict[str, Any]) -> None:
     assert str(encoded["misspelt"]).startswith("unknown sampler 'uniforn'")
+
+
+@pytest.mark.timeout(300)
+def test_ms_swift_is_named_as_what_replaced_the_readers(encoded: dict[str, Any]) -> None:
+    assert any(
+        one.startswith("VIDEO_READER_BACKENDS['torchvision'] by swift.")
+        for one in encoded["replaced"]
+    )

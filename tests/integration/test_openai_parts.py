@@ -53,6 +53,22 @@ def pictures_of(parts: FrameParts) -> list[Image.Image]:
     return [decoded(url.partition(",")[2]) for url in urls]
 
 
+def test_what_is_said_is_written_before_its_frame(video: Path) -> None:
+    chooser = FixedSampler(KEYFRAMES)
+    with pytest.raises(InputError, match="has no subtitles"):
+        frames(video, sampler=chooser, settings=SMALL, with_texts=True)
+    subtitles = video.with_name("other.srt")
+    subtitles.write_text("1\n00:00:00,000 --> 00:00:00,100\nHello <b>there</b>\n")
+    parts = frames(
+        video, sampler=chooser, settings=SMALL, subtitles=subtitles, with_texts=True
+    ).content
+    labels = [part["text"].split("\n") for part in parts if part["type"] == "text"]
+    assert labels[0] == ["<0.0 seconds>", "[0.0-0.1 s] Hello there"]
+    assert labels[-1] == [f"<{float(labels[-1][0][1:-9]):.1f} seconds>"]
+    with pytest.raises(InputError, match="with_texts=True is for form='images'"):
+        frames(video, sampler=chooser, form="video", with_texts=True)
+
+
 def as_transformers(parts: FrameParts) -> list[dict[str, Any]]:
     """The parts in the words of transformers, as a server decodes them."""
     pictures = iter(pictures_of(parts))

@@ -322,6 +322,31 @@ def test_an_upstream_that_is_killed_breaks_its_streams_and_nothing_else(folder: 
 
 
 @pytest.mark.slow
+def test_nothing_is_left_of_a_proxy_that_is_killed(
+    upstream: Process, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    content = (folder / "clip.mp4").read_bytes()
+    url = f"data:video/mp4;base64,{base64.b64encode(content).decode()}"
+    body = {"messages": messages(video(url)), "sampler": "topk", "model": "endless", "stream": True}
+    before = httpx.get(f"{upstream.address}/v1/models").json()["hung_up"]
+    with proxy_process(upstream.address) as proxy:
+        pid = proxy.process.pid
+        workers = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        address = f"{proxy.address}{CHAT}"
+        with httpx.stream("POST", address, json=body, timeout=60) as answer:
+            chunks = answer.iter_raw()
+            assert next(chunks)
+            proxy.process.kill()
+            with pytest.raises(httpx.TransportError):
+                list(chunks)
+    assert workers
+    eventually(lambda: not any(Path("/proc", worker).exists() for worker in workers))
+    eventually(lambda: httpx.get(f"{upstream.address}/v1/models").json()["hung_up"] == before + 1)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.slow
 def test_a_running_answer_comes_to_its_end_when_the_proxy_is_stopped(
     upstream: Process, folder: Path
 ) -> None:

@@ -12,7 +12,7 @@ from qwen_vl_utils import fetch_video, process_vision_info, vision_process
 from torch import Tensor
 
 from keyscore_plugin.errors import InputError
-from keyscore_qwen_vl_utils import install, uninstall
+from keyscore_qwen_vl_utils import install, replaced, uninstall
 from tests.support.fixed_sampler import FixedSampler
 from tests.support.tiny.videos import frame_numbers, numbered_video
 
@@ -91,6 +91,17 @@ def test_the_sampler_chooses_whatever_is_patched_afterwards(
     asked = element(video, sampler=FixedSampler(CHOSEN), nframes=4, pair="plain")
     assert frame_numbers(fetch(asked).mean(dim=(2, 3))) == CHOSEN
     assert torch.equal(fetch(element(video, nframes=4)), BLACK.float())  # theirs, as they wish
+
+
+def test_what_others_replaced_is_told_with_its_author(video: str) -> None:
+    assert replaced() == []
+    replace_entries()
+    by_process_vision_info(element(video, sampler=FixedSampler(CHOSEN), nframes=4))
+    found = {one.name: one.by for one in replaced()}
+    assert found == {
+        f"VIDEO_READER_BACKENDS[{name!r}]": f"{__name__}.read_black"
+        for name in vision_process.VIDEO_READER_BACKENDS
+    }
 
 
 def test_a_fetch_video_that_reads_by_itself_is_refused(video: str) -> None:

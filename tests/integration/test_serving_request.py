@@ -224,9 +224,10 @@ def test_an_environment_that_cannot_be_used_is_refused(
 
 def test_the_environment_sets_what_the_server_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEYSCORE_ENCODER", "conse")
+    monkeypatch.setenv("KEYSCORE_INDEX", "auto")
     monkeypatch.setenv("KEYSCORE_MAX_FRAMES", "12")
     monkeypatch.setenv("KEYSCORE_DEFAULT", '{"sampler": "keyscore", "num_frames": 12}')
     settings = ServerSettings.from_environment()
     assert (settings.encoder, settings.device) == ("conse", "cpu")
-    assert settings.limits.max_frames == 12
+    assert (settings.index, settings.limits.max_frames) == ("auto", 12)
     assert settings.default == {"sampler": "keyscore", "num_frames": 12}

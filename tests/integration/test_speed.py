@@ -42,7 +42,8 @@ def results(folder: Path) -> dict[str, Any]:
     out = folder / "out"
     # Less than --quick: each size of a grid costs a process more.
     few = ["--sizes=60", "--k-max=6", "--scored=16", "--clips=0.1@96", "--repeats=1"]
-    parts = "--only=clustering,grids,scoring,select,gpu"
+    few.append("--window-seconds=2")
+    parts = "--only=clustering,grids,scoring,select,gpu,windows"
     assert main([parts, *few, f"--root={folder}", f"--out={out}", f"--peers={no_peers}"]) == 0
     values: dict[str, Any] = json.loads((out / "speed.json").read_text())
     return values
@@ -56,7 +57,7 @@ def lines(results: dict[str, Any], name: str) -> list[dict[str, Any]]:
 
 def test_every_figure_is_there_and_finite(results: dict[str, Any], folder: Path) -> None:
     names = [table["name"] for table in results["tables"]]
-    assert names == ["clustering", "grids", "scoring", "select", "stages", "gpu"]
+    assert names == ["clustering", "grids", "scoring", "select", "stages", "gpu", "windows"]
     for table in results["tables"]:
         assert table["lines"] or table["name"] == "gpu"
         for before, line in pairwise(table["lines"]):
@@ -82,6 +83,14 @@ def test_both_sides_solve_the_same_task(results: dict[str, Any]) -> None:
     assert all(line["largest difference"] < 1e-6 for line in lines(results, "scoring"))
     by_job = {line["what"]: line["frames"] for line in lines(results, "select")}
     assert by_job["stacfp"] == by_job["decode the 2 fps grid: the floor"] == 12
+
+
+def test_each_cheaper_form_of_llmvs_reads_fewer_tokens(results: dict[str, Any]) -> None:
+    shares = [line["tokens, of the published"] for line in lines(results, "windows")]
+    assert shares[0] == 1
+    assert shares[1] < 0.5
+    assert shares[1] > shares[2] > shares[3]
+    assert shares[5] < shares[2]
 
 
 def test_without_a_gpu_its_part_says_so_in_one_line(results: dict[str, Any]) -> None:
@@ -203,3 +212,11 @@ def test_a_table_shows_three_digits() -> None:
     assert table.to_markdown() == (
         "### Title\n\n| a | b | c | d |\n|---|---|---|---|\n| 0.123 | 1234 | x | 7 |\n\n- a note\n"
     )
+
+
+def test_questions_with_an_index_are_measured(folder: Path) -> None:
+    out = folder / "out-index"
+    assert main(["--quick", "--only=index", f"--root={folder}", f"--out={out}"]) == 0
+    (table,) = json.loads((out / "speed.json").read_text())["tables"]
+    assert [line["questions"] for line in table["lines"]] == [1, 1, 1, 2]
+    assert all(line["s"] > 0 and line["MB an hour"] > 0 for line in table["lines"])

@@ -12,8 +12,11 @@ from keyscore_trl import ShownVideo, VideoPrompts
 from tests.support.requires import require_or_skip
 from tests.support.tiny import build, save
 
-# TRL 1.16 asks transformers for names that version 5.23 renamed.
-pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*:FutureWarning")
+pytestmark = [
+    pytest.mark.slow,  # to import TRL takes seconds
+    # TRL 1.16 asks transformers for names that version 5.23 renamed.
+    pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*:FutureWarning"),
+]
 
 LENGTHS = {"dark": 2, "bright": 4}
 
@@ -106,7 +109,6 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     return calls
 
 
-@pytest.mark.slow
 def test_the_vision_tower_is_called_with_gradient_and_gets_some(
     tmp_path: Path, seen: list[bool]
 ) -> None:
@@ -119,7 +121,6 @@ def test_the_vision_tower_is_called_with_gradient_and_gets_some(
     assert not torch.equal(tower.patch_embed.proj.weight, before)
 
 
-@pytest.mark.slow
 def test_the_trainer_of_trl_computes_the_loss_without_the_video(
     tmp_path: Path, seen: list[bool]
 ) -> None:
@@ -158,7 +159,6 @@ def test_the_trainer_of_trl_computes_the_loss_without_the_video(
     assert seen == [False]  # generation only
 
 
-@pytest.mark.slow
 def test_the_log_probabilities_depend_on_the_video(tmp_path: Path) -> None:
     run = trainer(tmp_path, reward=varied)
     ids, _, _ = run._tokenize_prompts([chat("dark")])
@@ -174,7 +174,6 @@ def test_the_log_probabilities_depend_on_the_video(tmp_path: Path) -> None:
     assert not torch.allclose(found[0], found[255])
 
 
-@pytest.mark.slow
 def test_a_kl_of_zero_at_the_first_step(tmp_path: Path) -> None:
     folder = save("qwen2_5_vl", tmp_path / "model")
     from transformers import AutoModelForImageTextToText, AutoProcessor
@@ -198,7 +197,6 @@ def test_a_kl_of_zero_at_the_first_step(tmp_path: Path) -> None:
     assert kl == pytest.approx(0, abs=1e-6)
 
 
-@pytest.mark.slow
 def test_a_policy_learns_a_reward_that_depends_on_the_video(tmp_path: Path) -> None:
     def agrees(completion_ids: list[list[int]], want: list[str], **_: Any) -> list[float]:
         return [

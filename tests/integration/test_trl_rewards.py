@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 import torch
+from tokenizers import normalizers
 from torch import Tensor
 
 from keyscore_plugin.errors import InputError, ModelError
-from keyscore_trl import ClipReward, FrozenAnswerer, ShownVideo, option_reward
-from keyscore_trl.rewards import by_letters
-from tests.support.bright_second import Brightness, write_videos
+from keyscore_trl import ClipReward, FrozenAnswerer, ShownVideo, VideoPrompts, option_reward
+from keyscore_trl.rewards import lettered
+from tests.support.bright_second import write_videos
 from tests.support.tiny import build
 
 
@@ -32,6 +33,20 @@ def test_a_question_without_a_right_and_a_wrong_option_is_refused(
 ) -> None:
     with pytest.raises(InputError, match="two options"):
         option_reward(torch.zeros(n_options), answer)
+
+
+class Brightness:
+    """An answerer that is sure of the first option as far as the frames are bright."""
+
+    def log_probs(
+        self, videos: Sequence[ShownVideo], question: str, options: Sequence[str]
+    ) -> Tensor:
+        light = [
+            float((video.pixels.float().mean((1, 2, 3)) > 90).float().mean()) for video in videos
+        ]
+        sure = torch.tensor(light) * 0.9 + 0.05
+        columns = [sure if option == "light" else 1 - sure for option in options]
+        return torch.stack(columns, 1).log()
 
 
 class Recording(Brightness):
@@ -69,7 +84,7 @@ def rewards_of(
 @pytest.fixture(scope="module")
 def bright_at_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     videos = write_videos(tmp_path_factory.mktemp("rewards"), 1)
-    return next(path for path, second in videos if second == 2)
+    return next(video.path for video in videos if video.second == 2)
 
 
 def clip(start: float, end: float) -> str:
@@ -114,6 +129,7 @@ def test_options_are_shuffled_alike_for_a_group_and_change_from_step_to_step(
     assert {frozenset(order) for order in orders} == {frozenset(OPTIONS)}
 
 
+@pytest.mark.slow
 def test_a_frozen_model_gives_the_probabilities_of_its_next_token() -> None:
     processor, model = build("qwen2_5_vl")
     pixels = torch.zeros(2, 56, 56, 3, dtype=torch.uint8)
@@ -125,17 +141,33 @@ def test_a_frozen_model_gives_the_probabilities_of_its_next_token() -> None:
     assert not any(parameter.requires_grad for parameter in model.parameters())
 
 
-def test_answers_that_begin_alike_are_one_clear_line() -> None:
+@pytest.mark.slow
+def test_an_option_without_a_letter_is_as_likely_as_its_text_and_the_end_of_it() -> None:
     processor, model = build("qwen2_5_vl")
     video = ShownVideo(torch.zeros(2, 56, 56, 3, dtype=torch.uint8), torch.arange(2).double(), 2.0)
-    answerer = FrozenAnswerer(model, processor, ask=lambda question, options: (question, options))
-    with pytest.raises(ModelError, match="one first token"):
-        answerer.log_probs([video], "?", ["red", "rose"])
+    options = ["red", "a rose"]
+    found = FrozenAnswerer(model, processor, by_words=True).log_probs([video], "?", options)
+    asked = [{"type": "video", "video": video}, {"type": "text", "text": "?"}]
+    for option, log_prob in zip(options, found[0], strict=True):
+        chats = [[{"role": "user", "content": asked}]]
+        batch = VideoPrompts(processor)(chats, completions=[option])
+        n_tokens = int((batch["labels"] != -100).sum())
+        assert float(log_prob) == pytest.approx(-float(model(**batch).loss) * n_tokens, abs=1e-3)
+
+
+@pytest.mark.slow
+def test_letters_that_begin_alike_are_one_clear_line() -> None:
+    processor, model = build("qwen2_5_vl")
+    video = ShownVideo(torch.zeros(2, 56, 56, 3, dtype=torch.uint8), torch.arange(2).double(), 2.0)
+    answerer = FrozenAnswerer(model, processor)
     with pytest.raises(InputError, match="two options"):
         answerer.log_probs([video], "?", ["red"])
+    processor.tokenizer.backend_tokenizer.normalizer = normalizers.Prepend("_")
+    with pytest.raises(ModelError, match="one first token"):
+        answerer.log_probs([video], "?", ["red", "rose"])
 
 
 def test_options_get_letters() -> None:
-    text, letters = by_letters("Which?", ["x", "y"])
+    text, letters = lettered("Which?", ["x", "y"])
     assert letters == ["A", "B"]
     assert "B. y" in text

@@ -1,5 +1,6 @@
 """A whole vLLM server with the plugin: answers, under load, and to clients that hang up."""
 
+import json
 import resource
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from tests.support.vllm import models
 from tests.support.vllm.chats import chat, video
 from tests.support.vllm.servers import MODEL, PLUGIN, SERVE, VllmServer, vllm_server
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 CHAT = "/v1/chat/completions"
 ONE_TOKEN: dict[str, Any] = {"max_tokens": 1, "temperature": 0, "logprobs": True, "top_logprobs": 5}
@@ -79,9 +80,9 @@ def test_no_answer_comes_from_the_frames_of_another_request(
 
 
 def test_the_client_of_openai_gets_its_answer_streamed_or_whole(
-    server: httpx.Client, clip: Path
+    process: VllmServer, clip: Path
 ) -> None:
-    with OpenAI(base_url=f"{server.base_url}v1", api_key="none", max_retries=0) as client:
+    with OpenAI(base_url=f"{process.address}/v1", api_key="none", max_retries=0) as client:
         call: dict[str, Any] = {
             "model": MODEL,
             "messages": chat(video(clip))["messages"],
@@ -106,17 +107,19 @@ def test_requests_at_once_get_the_answers_of_requests_alone(
         assert found == pytest.approx(asked(n), abs=1e-4)
 
 
-def test_a_client_that_is_killed_leaves_nothing_behind(server: httpx.Client, clip: Path) -> None:
+def test_a_client_that_is_killed_leaves_nothing_behind(
+    server: httpx.Client, process: VllmServer, clip: Path
+) -> None:
     body = chat(video(clip), sampler="keyscore", num_frames=8, max_tokens=3000, stream=True)
-    code = "import httpx, sys; httpx.post(sys.argv[1], content=sys.stdin.read(), timeout=60)"
+    code = (
+        "import httpx, json, sys; "
+        "httpx.post(sys.argv[1], json=json.load(sys.stdin), timeout=60).raise_for_status()"
+    )
     for _ in range(3):
-        command = [sys.executable, "-c", code, f"{server.base_url}{CHAT}"]
-        with subprocess.Popen(command, stdin=subprocess.PIPE) as client:
-            assert client.stdin is not None
-            client.stdin.write(httpx.Request("POST", "http://x", json=body).content)
-            client.stdin.close()
+        command = [sys.executable, "-c", code, f"{process.address}{CHAT}"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, text=True) as client:
             with pytest.raises(subprocess.TimeoutExpired):
-                client.wait(3)
+                client.communicate(json.dumps(body), timeout=3)
             client.kill()
     assert answer(server, video(clip))
     for _ in range(60):

@@ -1,8 +1,10 @@
 """What vLLM's renderer makes of a request: tokens, the frames of each video, and their times."""
 
 import base64
+import json
+import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import httpx
 import pytest
 
 from keyscore_plugin import get_sampler, open_video
+from tests.fuzz.test_proxy_requests import FIRST_SEED, N_REQUESTS, mutated
 from tests.support.colour_encoder import ColourEncoder
 from tests.support.http_servers import serving, unvisited
 from tests.support.tiny.videos import numbered_video
@@ -17,7 +20,7 @@ from tests.support.vllm import models
 from tests.support.vllm.chats import chat, video
 from tests.support.vllm.servers import PLUGIN, READ_BACK, RENDER, vllm_server
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 UNEVEN = [i / 10 if i < 40 else 4 + (i - 40) / 4 for i in range(80)]
 
@@ -50,10 +53,18 @@ class Renderer:
     """A server that renders chats for one model."""
 
     model: str
+    folder: Path
     address: str
 
     def post(self, body: Any) -> httpx.Response:
-        return httpx.post(f"{self.address}/v1/chat/completions/render", json=body, timeout=120)
+        """The answer to a chat, or to what is sent in its place."""
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return httpx.post(
+            f"{self.address}/v1/chat/completions/render",
+            content=content,
+            headers={"content-type": "application/json"},
+            timeout=120,
+        )
 
     def render(self, body: Any) -> dict[str, Any]:
         answer = self.post(body)
@@ -79,7 +90,7 @@ def renderer(
     with vllm_server(
         RENDER, model, *options, *domains, log=log, VLLM_MEDIA_CONNECTOR="keyscore"
     ) as server:
-        yield Renderer(request.param, server.address)
+        yield Renderer(request.param, model, server.address)
 
 
 def keyframes(path: Path, sampler: str, num_frames: int) -> tuple[list[int], list[float]]:
@@ -172,7 +183,7 @@ def test_a_server_that_the_operator_has_not_allowed_is_not_contacted(renderer: R
         ("even.mp4", {"sampler": "topk", "num_frames": "x"}, "from 1 to 256, got 'x'"),
         ("even.mp4", {"num_frames": 3}, "without a sampler"),
         ("even.mp4", {"sampler": "topk", "encoder": "clip"}, "chosen by the server"),
-        ("even.mp4", {"sampler": "topk", "text": ""}, "needs"),
+        ("even.mp4", {"sampler": "topk", "text": ""}, "no text to choose the frames by"),
         ("none.mp4", {"sampler": "topk"}, "no such file exists"),
         ("text.mp4", {"sampler": "topk"}, "cannot read"),
         ("../outside.mp4", {"sampler": "topk"}, "must be a subpath"),
@@ -201,6 +212,21 @@ def test_a_sampler_without_a_video_is_refused(renderer: Renderer) -> None:
     assert "no message has a video" in answer.json()["error"]["message"]
 
 
+@pytest.mark.fuzz
+@pytest.mark.parametrize("renderer", ["Qwen3VL"], indirect=True)
+def test_a_mutated_request_is_answered_or_refused_in_one_line(
+    renderer: Renderer, clips: Clips
+) -> None:
+    """``KEYSCORE_FUZZ_REQUESTS`` says how many there are, ``KEYSCORE_FUZZ_SEED`` which is first."""
+    for seed in range(FIRST_SEED, FIRST_SEED + N_REQUESTS):
+        answer = renderer.post(mutated(clips.even, random.Random(seed)))
+        message = "" if answer.is_success else answer.json()["error"]["message"]
+        if "keyscore" in message:
+            assert answer.status_code == 400, (seed, message)
+            assert "\n" not in message, (seed, message)
+    assert httpx.get(f"{renderer.address}/health", timeout=120).is_success
+
+
 @pytest.mark.parametrize("renderer", ["Qwen2_5_VL"], indirect=True)
 def test_without_the_plugin_requests_for_frames_are_refused_and_others_are_the_same(
     renderer: Renderer, clips: Clips, tmp_path: Path
@@ -208,10 +234,9 @@ def test_without_the_plugin_requests_for_frames_are_refused_and_others_are_the_s
     stock = chat(video(clips.even))
     expected = renderer.render(stock)
     expected["videos"][0].pop("keyscore_patch_seconds")
-    model = models.save(renderer.model, tmp_path / "model")
     options = ("--allowed-local-media-path", str(clips.folder), *READ_BACK)
-    with vllm_server(RENDER, model, *options, log=tmp_path / "log.txt") as server:
-        without = Renderer(renderer.model, server.address)
+    with vllm_server(RENDER, renderer.folder, *options, log=tmp_path / "log.txt") as server:
+        without = replace(renderer, address=server.address)
         assert without.render(stock) == expected
         asked = video(f"keyscore:sampler=uniform;file://{clips.even}")
         assert without.post(chat(asked)).status_code == 400

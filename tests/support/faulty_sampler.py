@@ -11,7 +11,15 @@ from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import MemoryEndedError, ModelError, VideoError
-from keyscore_plugin.types import Caption, Join, Selection, TextInput, one_text, texts_of
+from keyscore_plugin.types import (
+    Caption,
+    Join,
+    Selection,
+    SubtitleInput,
+    TextInput,
+    one_text,
+    texts_of,
+)
 from keyscore_plugin.video.source import VideoInput, open_video
 from tests.support.selections import SELECTION
 
@@ -43,6 +51,7 @@ class FaultySampler:
         caption: TextInput | None = None,
         question: TextInput | None = None,
         join: Join = "all",
+        subtitles: SubtitleInput = None,
         fps: float | None = None,
     ) -> Selection:
         assert isinstance(video, Path)
@@ -100,6 +109,7 @@ class ThreadCounter(FaultySampler):
         caption: TextInput | None = None,
         question: TextInput | None = None,
         join: Join = "all",
+        subtitles: SubtitleInput = None,
         fps: float | None = None,
     ) -> Selection:
         assert isinstance(video, Path)

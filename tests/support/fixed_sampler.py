@@ -8,6 +8,7 @@ from keyscore_plugin.types import (
     Caption,
     Join,
     Selection,
+    SubtitleInput,
     TextInput,
     one_text,
     texts_of,
@@ -39,6 +40,7 @@ class FixedSampler:
         caption: TextInput | None = None,
         question: TextInput | None = None,
         join: Join = "all",
+        subtitles: SubtitleInput = None,
         fps: float | None = None,
     ) -> Selection:
         """See `keyscore_plugin.samplers.base.Sampler`."""

@@ -49,9 +49,9 @@ def upstream_process(*options: str) -> Iterator[Process]:
 
 @contextmanager
 def proxy_process(upstream: str, *options: str) -> Iterator[Process]:
-    """``keyscore proxy`` in a process, with the encoder ``colour``."""
-    words = ("proxy", "--upstream", upstream, "--encoder", "colour", "--port", "0", *options)
-    with _started("tests.support.colour_cli", *words) as process:
+    """``keyscore proxy`` in a process, with the encoder ``colour`` and one worker."""
+    words = ("proxy", "--upstream", upstream, "--encoder", "colour", "--port", "0", "--jobs", "1")
+    with _started("tests.support.colour_cli", *words, *options) as process:
         assert process.stderr is not None
         first = process.stderr.readline()
         assert first.startswith("{"), first + process.stderr.read()

@@ -51,7 +51,7 @@ class Video:
         picks = np.arange(0, self.n_frames, STEP, dtype=np.int32)
         values = {
             "features": np.zeros((len(picks), 1024), dtype=np.float32),
-            "gtscore": np.zeros(len(picks), dtype=np.float32),
+            "gtscore": self.user_summary.mean(axis=0)[picks].astype(np.float32),
             "gtsummary": np.zeros(len(picks), dtype=np.float32),
             "change_points": np.array(self.shots, dtype=np.int32),
             "n_frame_per_seg": np.array([b - a + 1 for a, b in self.shots], dtype=np.int32),

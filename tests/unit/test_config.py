@@ -14,6 +14,7 @@ from keyscore_plugin.config import (
     EncodeConfig,
     GridConfig,
     JudgeConfig,
+    LlmvsConfig,
     ProposalConfig,
     SamplerConfig,
     ScoreConfig,
@@ -96,6 +97,13 @@ NAN, INF = math.nan, math.inf
         (JudgeConfig, {"num_frames": 0}),
         (JudgeConfig, {"short_side": 15}),
         (JudgeConfig, {"max_new_tokens": 0}),
+        (LlmvsConfig, {"model": 7}),
+        (LlmvsConfig, {"head": 7}),
+        (LlmvsConfig, {"window": 4}),
+        (LlmvsConfig, {"window": -1}),
+        (LlmvsConfig, {"reading": "backwards"}),
+        (LlmvsConfig, {"answer": "yes"}),
+        (LlmvsConfig, {"short_side": 15}),
         (SamplerConfig, {"guide": "answer"}),
         (SamplerConfig, {"split": "all"}),
     ],
@@ -119,6 +127,7 @@ def test_json_keeps_every_setting() -> None:
         select=SelectConfig(policy="top", near_seconds=0.1),
         clips=ClipsConfig(mode="hybrid", scorer="a model"),
         judge=JudgeConfig(num_frames=256),
+        llmvs=LlmvsConfig(model="a model", reading="pass"),
         guide="both",
     )
     again = SamplerConfig.from_dict(json.loads(json.dumps(config.to_dict())))
@@ -139,7 +148,8 @@ def test_what_is_absent_keeps_its_default() -> None:
         (
             {"scores": {}},
             r"SamplerConfig: unknown setting 'scores' \(did you mean 'score'\?\); the settings "
-            "are: grid, proposal, encode, score, select, clips, judge, guide, split, index$",
+            "are: grid, proposal, encode, score, select, clips, judge, llmvs, guide, split, "
+            "route, index$",
         ),
         ({"sample_fps": 4}, r"unknown setting 'sample_fps' \(did you mean 'grid.sample_fps'\?\)"),
         (

@@ -94,31 +94,39 @@ class Workers:
 
         Raises:
             RefusedError: The request cannot be met.
+            ModelError: No worker can load its encoder any more.
             LateError: The time is over.
             VideoError: The worker died.
         """
         worker = self._idle.get()
         try:
+            if worker.has_ended:  # none could be started in its place
+                worker = self._replaced(worker)
             return worker.choose(video, request, name, max_seconds)
         finally:
             if worker.has_ended:
-                worker = self._replaced(worker)
+                try:
+                    worker = self._replaced(worker)
+                except KeyScoreError as error:  # the next video tries again
+                    log("worker failed", error=str(error))
             self._idle.put(worker)
 
     def close(self) -> None:
         """Kill all workers."""
-        for worker in self._workers:
+        for worker in list(self._workers):
             worker.kill()
 
     def _replaced(self, ended: "_Worker") -> "_Worker":
+        """A new worker in the place of one that ended.
+
+        Raises:
+            ModelError: It cannot load its encoder.
+        """
         log("worker replaced", how_it_ended=ended.ending)
-        self._workers.remove(ended)
         worker = _Worker(self._job)
+        worker.wait_until_ready()
+        self._workers.discard(ended)
         self._workers.add(worker)
-        try:
-            worker.wait_until_ready()
-        except KeyScoreError as error:  # the next video starts one more
-            log("worker failed", error=str(error))
         return worker
 
 

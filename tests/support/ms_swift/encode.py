@@ -2,7 +2,8 @@
 
     python -m tests.support.ms_swift.encode MODEL VIDEO
 
-Prints one JSON object: the frames that reach the model's tensors, by what stands in the row.
+Prints one JSON object: the frames that reach the model's tensors, by what stands in the row, and
+what of ours ms-swift replaced.
 """
 
 import importlib
@@ -12,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from keyscore_plugin.errors import InputError
-from keyscore_qwen_vl_utils import install
+from keyscore_qwen_vl_utils import install, replaced
 from tests.support.tiny import FAMILIES
 
 FAMILY = "qwen2_5_vl"
@@ -21,6 +22,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "without": {},
     "chosen": {"sampler": "uniform", "pair": "plain"},
     "misspelt": {"sampler": "uniforn"},
+    "named": {"pair": "plain"},
 }
 
 
@@ -31,7 +33,7 @@ def frames_of(template: Any, video: str, keys: Mapping[str, Any]) -> list[int] |
             {"role": "user", "content": "<video>Which?"},
             {"role": "assistant", "content": "A"},
         ],
-        "videos": [video],
+        "videos": [f"{video}#frames=3,4,40,101" if keys == ROWS["named"] else video],
         "chat_template_kwargs": {**SIZE, **keys},
     }
     try:
@@ -48,7 +50,8 @@ def main(model: str, video: str) -> None:
         swift.get_processor(model, model_type=FAMILY), template_type=FAMILY
     )
     template.set_mode("train")
-    print(json.dumps({name: frames_of(template, video, keys) for name, keys in ROWS.items()}))
+    found = {name: frames_of(template, video, keys) for name, keys in ROWS.items()}
+    print(json.dumps({**found, "replaced": [f"{one.name} by {one.by}" for one in replaced()]}))
 
 
 if __name__ == "__main__":

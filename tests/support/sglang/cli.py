@@ -1,7 +1,8 @@
-"""``python -m tests.support.sglang.cli OPTIONS``: SGLang's server on a CPU, which writes what it saw.
+"""``python -m tests.support.sglang.cli OPTIONS``: a server that writes what it saw.
 
-For each request with a video, a line of JSON goes to the file that ``KEYSCORE_TEST_SEEN`` names: the
-ids of the prompt, the temporal position of each visual token, and the mean colour of each frame.
+For each request with a video, a line of JSON goes to the file of ``KEYSCORE_TEST_SEEN``: the
+prompt, the temporal position of each patch, and the mean colour of each frame. A function of Qwen's
+processor that ``KEYSCORE_TEST_LACKS`` names is not there.
 """
 
 import json
@@ -23,13 +24,15 @@ if __name__ in ("__main__", "__mp_main__"):
 def main() -> None:
     """Serve until the process is stopped."""
     from sglang.launch_server import run_server
-    from sglang.srt.multimodal.processors.qwen_vl import QwenVLImageProcessor
+    from sglang.srt.multimodal.processors import qwen_vl
     from sglang.srt.plugins import load_plugins
     from sglang.srt.server_args import prepare_server_args
 
     args = prepare_server_args(sys.argv[1:])
+    if lacking := os.environ.get("KEYSCORE_TEST_LACKS"):
+        delattr(qwen_vl, lacking)
     load_plugins()
-    original = QwenVLImageProcessor.process_mm_data_async
+    original = qwen_vl.QwenVLImageProcessor.process_mm_data_async
 
     async def process(self: Any, *given: Any, **more: Any) -> Any:
         made = await original(self, *given, **more)
@@ -37,7 +40,7 @@ def main() -> None:
             file.write(json.dumps(seen(self, made)) + "\n")
         return made
 
-    QwenVLImageProcessor.process_mm_data_async = process
+    qwen_vl.QwenVLImageProcessor.process_mm_data_async = process
     run_server(args)
 
 
@@ -47,7 +50,7 @@ def seen(processor: Any, made: Any) -> dict[str, Any]:
     is_video = [token == processor.mm_tokens.video_token_id for token in ids]
     rows = made.mrope_positions.reshape(3, -1)[0].tolist()
     return {
-        "ids": ids,
+        "prompt": processor._processor.tokenizer.decode(ids),
         "positions": sorted({row for row, wanted in zip(rows, is_video, strict=True) if wanted}),
         "colours": [
             colour

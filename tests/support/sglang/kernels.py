@@ -19,8 +19,6 @@ _PACKAGE = "sgl_kernel"
 class _Kernels(ModuleType):
     """A module that has every name."""
 
-    __path__: list[str] = []
-
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
@@ -40,7 +38,9 @@ class _Finder(MetaPathFinder, Loader):
         return ModuleSpec(name, self, is_package=True)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        return _Kernels(spec.name)
+        made = _Kernels(spec.name)
+        made.__path__ = []
+        return made
 
     def exec_module(self, module: ModuleType) -> None:
         """Let torch know every operator of the package for CPUs."""

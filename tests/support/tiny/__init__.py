@@ -12,8 +12,11 @@ from tests.support.tiny.family import Family
 from tests.support.tiny.glm4v import GLM4V, GLM46V
 from tests.support.tiny.internvl import INTERNVL
 from tests.support.tiny.llava import LLAVA_NEXT_VIDEO, LLAVA_ONEVISION, VIDEO_LLAVA
+from tests.support.tiny.newer_frames import IN_FRAMES
+from tests.support.tiny.newer_patches import IN_PATCHES
+from tests.support.tiny.newer_qwen import QWEN_KIN
 from tests.support.tiny.qwen import QWEN2_5_VL, QWEN2_VL, QWEN3_VL
-from tests.support.tiny.qwen_omni import QWEN2_5_OMNI
+from tests.support.tiny.qwen_omni import QWEN2_5_OMNI, QWEN3_OMNI
 from tests.support.tiny.smolvlm import SMOLVLM
 from tests.support.tiny.video_llama_3 import VIDEO_LLAMA_3
 
@@ -33,6 +36,11 @@ FAMILIES: dict[str, Family] = {
         GLM4V,
         GLM46V,
     )
+}
+
+# Held to fewer laws, each once: there are many, and they differ in little.
+NEWER_FAMILIES: dict[str, Family] = {
+    family.name: family for family in (*QWEN_KIN, *IN_PATCHES, *IN_FRAMES, QWEN3_OMNI)
 }
 
 

@@ -1,4 +1,4 @@
-"""Qwen2.5-Omni's thinker: the position ids hold the time, 25 to the second."""
+"""The thinkers of Qwen2.5-Omni and Qwen3-Omni: the position ids hold the time."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,8 +21,8 @@ NAMED = {
 SIZE = {"shortest_edge": 28 * 28, "longest_edge": 28 * 28 * 64}
 
 
-def _processor() -> Any:
-    return hf("Qwen2_5OmniProcessor")(
+def _processor(name: str = "Qwen2_5OmniProcessor") -> Any:
+    return hf(name)(
         image_processor=hf("Qwen2VLImageProcessor")(size=SIZE),
         video_processor=hf("Qwen2VLVideoProcessor")(size=SIZE),
         feature_extractor=hf("WhisperFeatureExtractor")(feature_size=8),
@@ -75,7 +75,9 @@ def _read_back(inputs: Inputs) -> list[int]:
     return read_back.from_patches(inputs, mean=CLIP_MEAN, std=CLIP_STD, frames_per_patch=2)
 
 
-def _read_times(inputs: Inputs, processor: Any, model: Any) -> list[float]:
+def _read_times(
+    inputs: Inputs, processor: Any, model: Any, *, per_second: int = PER_SECOND
+) -> list[float]:
     """Temporal positions of the visual tokens, from each video's first, in seconds."""
     positions, _ = model.get_rope_index(
         inputs["input_ids"],
@@ -83,14 +85,14 @@ def _read_times(inputs: Inputs, processor: Any, model: Any) -> list[float]:
         attention_mask=inputs["attention_mask"],
         second_per_grids=inputs["video_second_per_grid"],
     )
-    is_video = inputs["input_ids"] == model.config.video_token_index
+    is_video = inputs["input_ids"] == model.config.video_token_id
     temporal = positions[0][is_video].tolist()
     times: list[float] = []
     start = 0
     for steps, height, width in inputs["video_grid_thw"].tolist():
         tokens = height * width // model.config.vision_config.spatial_merge_size**2
         first = [temporal[start + step * tokens] for step in range(steps)]
-        times += [(position - first[0]) / PER_SECOND for position in first]
+        times += [(position - first[0]) / per_second for position in first]
         start += steps * tokens
     return times
 
@@ -109,4 +111,69 @@ QWEN2_5_OMNI = Family(
     read_back=_read_back,
     read_times=_read_times,
     expected_times=_expected,
+)
+
+
+PER_SECOND_3 = 13
+MOE = {"moe_intermediate_size": 32, "num_experts": 4, "num_experts_per_tok": 2}
+
+
+def _model_3(processor: Any) -> Any:
+    tokenizer = processor.tokenizer
+    ids = {name: tokenizer.convert_tokens_to_ids(token) for name, token in NAMED.items()}
+    config = hf("Qwen3OmniMoeThinkerConfig")(
+        text_config=language_config(tokenizer, mrope_section=(4, 2, 2), head_dim=16, **MOE),
+        vision_config={
+            "depth": 2,
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_heads": 2,
+            "out_hidden_size": 64,
+            "patch_size": 14,
+            "num_position_embeddings": 64,
+            "deepstack_visual_indexes": [0],
+        },
+        audio_config={
+            "d_model": 32,
+            "encoder_layers": 1,
+            "encoder_attention_heads": 2,
+            "encoder_ffn_dim": 32,
+            "num_mel_bins": 8,
+            "output_dim": 64,
+            "max_source_positions": 64,
+            "downsample_hidden_size": 8,
+        },
+        position_id_per_seconds=PER_SECOND_3,
+        image_token_id=ids["image_token"],
+        audio_token_id=ids["audio_token"],
+        video_token_id=ids["video_token"],
+        vision_start_token_id=ids["vision_bos_token"],
+        vision_end_token_id=ids["vision_eos_token"],
+        audio_start_token_id=ids["audio_bos_token"],
+        audio_end_token_id=ids["audio_eos_token"],
+        user_token_id=tokenizer.convert_tokens_to_ids("u"),
+    )
+    return hf("Qwen3OmniMoeThinkerForConditionalGeneration")(config)
+
+
+def _read_milliseconds(inputs: Inputs, processor: Any, model: Any) -> list[float]:
+    """As for Qwen2.5-Omni; positions of Qwen3-Omni are not cut, so what float32 keeps is read."""
+    times = _read_times(inputs, processor, model, per_second=PER_SECOND_3)
+    return [round(time, 3) for time in times]
+
+
+def _expected_milliseconds(seconds: Sequence[float]) -> list[float]:
+    starts = [(seconds[i] + seconds[i + 1]) / 2 for i in range(0, len(seconds), 2)]
+    return [round(start - starts[0], 3) for start in starts]
+
+
+QWEN3_OMNI = Family(
+    name="qwen3_omni_moe",
+    classes=("Qwen3OmniMoeThinkerForConditionalGeneration", "Qwen2VLVideoProcessor"),
+    frames_per_patch=2,
+    processor=lambda: _processor("Qwen3OmniMoeProcessor"),
+    model=_model_3,
+    read_back=_read_back,
+    read_times=_read_milliseconds,
+    expected_times=_expected_milliseconds,
 )

@@ -11,6 +11,7 @@ from tests.support.tiny.family import Inputs
 from tests.support.tiny.videos import frame_numbers
 
 Channels = Sequence[float]
+HALF = (0.5, 0.5, 0.5)
 
 
 def from_patches(
@@ -44,6 +45,13 @@ def from_frames(pixels: Tensor, *, mean: Channels, std: Channels) -> list[int]:
     """Frame numbers from ``(..., 3, height, width)`` normalised frames."""
     colours = pixels.mean(dim=(-2, -1)).reshape(-1, 3)
     return frame_numbers(_denormalise(colours, mean, std))
+
+
+def from_colours(
+    colours: Sequence[Tensor], *, mean: Channels = HALF, std: Channels = HALF
+) -> list[int]:
+    """Frame numbers from the mean normalised colour of each frame."""
+    return frame_numbers(_denormalise(torch.stack(list(colours)), mean, std))
 
 
 def _denormalise(colours: Tensor, mean: Channels, std: Channels) -> Tensor:

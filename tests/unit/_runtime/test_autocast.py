@@ -18,6 +18,7 @@ from keyscore_plugin.video.samples import sample_video
 from tests.support.clips import join
 from tests.support.colour_encoder import ColourEncoder
 from tests.support.colour_judge import ColourJudge
+from tests.support.importance import config_of
 
 CPU = torch.device("cpu")
 
@@ -89,7 +90,7 @@ def test_a_whole_call_does_not_depend_on_autocast(video: Path) -> None:
 
 @pytest.mark.parametrize("name", list_samplers())
 def test_no_sampler_depends_on_autocast(name: str, video: Path) -> None:
-    config = SamplerConfig(grid=GridConfig(sample_fps=4))
+    config = config_of(name, SamplerConfig(grid=GridConfig(sample_fps=4)))
     sampler = get_sampler(
         name, config=config, encoder=ColourEncoder(), captioner=ColourJudge(), device="cpu"
     )

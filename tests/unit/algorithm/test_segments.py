@@ -147,6 +147,18 @@ def test_relevance_does_not_depend_on_the_scale_of_the_scores() -> None:
     assert scaled.weights == pytest.approx(clips.weights, abs=1e-5)
 
 
+def test_marks_that_hardly_differ_hardly_count() -> None:
+    scenes, scores, times = tenths(0.1, 0.5, 0.2, 0.32, 0.1)
+    clips = score_segments(scenes, scores, times, model="an encoder")
+    marks = torch.tensor([3.1, 3.0, 3.1, 3.0, 3.0])
+    marked = score_segments(scenes, scores, times, model="an encoder", marks=marks)
+    assert marked.starts == clips.starts
+    assert marked.weights == pytest.approx(clips.weights, abs=0.05)
+    certain = torch.tensor([1.0, 1.0, 5.0, 1.0, 1.0])
+    asked = score_segments(scenes, scores, times, model="an encoder", marks=certain)
+    assert set(asked.starts) - set(clips.starts) == {6.0}
+
+
 def test_scenes_that_score_alike_give_no_clip() -> None:
     scenes, scores, times = tenths(0.3, 0.3, 0.3)
     assert len(score_segments(scenes, scores, times, model="an encoder")) == 0

@@ -194,7 +194,7 @@ def test_max_encoded_bounds_the_encoder_here_too(name: str, video: Path) -> None
     assert encoder.n_encoded == 20
 
 
-@pytest.mark.parametrize("name", sorted(set(list_samplers()) - {"keyscore", "topk"}))
+@pytest.mark.parametrize("name", sorted(set(list_samplers()) - {"keyscore", "llmvs", "topk"}))
 def test_a_method_that_needs_a_budget_refuses_a_threshold(name: str, video: Path) -> None:
     with pytest.raises(InputError, match=f"{name} ranks no frames"):
         get_sampler(name, encoder=ColourEncoder())(video, threshold=0.5, caption="red")

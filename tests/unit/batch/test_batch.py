@@ -99,10 +99,20 @@ def test_a_line_may_have_several_texts_and_their_join(tmp_path: Path) -> None:
     assert (item.caption, item.question, item.join) == (None, ["a dog", "a cat"], "then")
 
 
+def test_subtitles_of_a_line_lie_where_its_video_does(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    path.write_text(
+        '{"video": "a.mp4", "subtitles": "a.srt"}\n{"video": "b.mp4", "subtitles": true}'
+    )
+    first, second = read_manifest(path)
+    assert (first.subtitles, second.subtitles) == (str(tmp_path / "a.srt"), True)
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
         ('{"video": "a.mp4", "question": []}', "line 2: the question is an empty list"),
+        ('{"video": "a.mp4", "subtitles": 3}', "line 2: 'subtitles' must be a path, true or false"),
         ('{"video": "a.mp4", "join": "or"}', "line 2: join 'or' is not all"),
         ('{"video": "a.mp4"', r"line 2: not JSON \(Expecting ',' delimiter at column 18\)"),
         ('["a.mp4"]', "line 2: expected an object such as .*, got list"),
@@ -319,14 +329,14 @@ def test_a_run_that_is_refused_leaves_the_output_as_it_was(tmp_path: Path, torn:
     assert out.read_bytes() == before
 
 
-def test_answers_of_another_judge_are_not_mixed_in_though_it_named_no_clip(tmp_path: Path) -> None:
+def test_answers_of_another_captioner_are_not_mixed_in(tmp_path: Path) -> None:
     manifest, out = tmp_path / "m.jsonl", tmp_path / "out.jsonl"
     write_lines(manifest, {"video": "a.mp4"})
     run(manifest, out)
     [record] = read_lines(out)
-    write_lines(out, {**record, "fallback": "a/judge named no clip that can be used (empty), ..."})
-    run(manifest, out, changed={"captioner": "a/judge"})
-    with pytest.raises(InputError, match="captioner 'a/judge', this run asks for 'another'"):
+    write_lines(out, {**record, "captioner": "a/model"})
+    run(manifest, out, changed={"captioner": "a/model"})
+    with pytest.raises(InputError, match="captioner 'a/model', this run asks for 'another'"):
         run(manifest, out, changed={"captioner": "another"})
 
 

@@ -105,6 +105,8 @@ def test_an_answer_is_generated_once_for_one_question() -> None:
     processor, model = tiny.build("qwen2_5_vl")
     captioner = VlmCaptioner(model, processor)
     first = captioner.judge(question(), max_new_tokens=4)
+    prompt = clip_prompt(processor, [question()])["input_ids"]
+    assert captioner.n_tokens - prompt.numel() in range(5)
     model.generate = None  # calling it again would fail
     assert captioner.judge(question(), max_new_tokens=4) == first
     with pytest.raises(TypeError):

@@ -83,7 +83,9 @@ def test_clips_get_the_captions_as_reasons_and_a_share_of_the_marks(folder: Path
             captioner=ColourCaptioner(),
             config={"clips": {"scorer": str(folder), "scorer_share": share}},
         )
-        chosen[share] = sampler(pixels, num_frames=4, caption="green", fps=10).clips
+        selection = sampler(pixels, num_frames=4, caption="green", fps=10)
+        assert selection.captioner == ColourCaptioner.name
+        chosen[share] = selection.clips
     by_encoder, by_marks = chosen[0.0], chosen[1.0]
     assert by_encoder is not None
     assert by_marks is not None

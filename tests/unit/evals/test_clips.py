@@ -95,7 +95,8 @@ def test_the_control_asks_what_the_video_does_not_show(tmp_path: Path) -> None:
     }
     asked = [(name, one) for name in ("clips", "kframes") for one in (OWN, EQUAL, OTHER)]
     assert set(rows) == {("uniform", OWN), *asked}
-    assert set(rows["uniform", OWN]) == {"hit", "1 s", "2 s", "5 s"}
+    assert set(rows["uniform", OWN]) == {"hit", "1 s", "2 s", "5 s", "seconds", "tokens"}
+    assert rows["clips", OWN]["seconds"] > rows["uniform", OWN]["seconds"] > 0
     own = rows["clips", OWN]
     # The first and the last scene are alike: both are clips of either query, and one comes first.
     assert (own["hit"], own["fallback"]) == (1, 0)

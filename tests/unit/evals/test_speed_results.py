@@ -73,7 +73,7 @@ def test_results_of_another_form_are_refused_in_one_line(text: str, tmp_path: Pa
 
 def test_nothing_measured_meets_nothing() -> None:
     lines = goals({}).lines
-    assert len(lines) == 8
+    assert len(lines) == 12
     assert {line["met"] for line in lines} == {"not measured"}
 
 

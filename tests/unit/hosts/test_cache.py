@@ -12,7 +12,7 @@ import pytest
 from keyscore_plugin._runtime.files import write_whole
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.errors import CacheError, VideoError
-from keyscore_plugin.hosts.cache import SelectionCache, selection_key
+from keyscore_plugin.hosts.cache import SelectionCache, selection_key, subtitles_key
 from keyscore_plugin.hosts.pool import SamplerPool
 from keyscore_plugin.hosts.query import Texts
 from keyscore_plugin.index.content import content_digest
@@ -101,6 +101,17 @@ def test_the_key_follows_content_and_question_not_the_name(tmp_path: Path) -> No
     assert selection_key(moved, asked) == key
     assert selection_key(other, asked) != key
     assert selection_key(first, {**asked, "question": "what?"}) != key
+
+
+def test_the_key_follows_the_content_of_subtitles_wherever_they_lie(tmp_path: Path) -> None:
+    video, beside, other = (tmp_path / name for name in ("a.mp4", "a.srt", "b.srt"))
+    alone = subtitles_key(video, None)
+    for file in (beside, other):
+        file.write_text("1")
+    assert alone != subtitles_key(video, None) != subtitles_key(video, False)
+    assert subtitles_key(video, other) == subtitles_key(video, str(beside))
+    other.write_text("2")
+    assert subtitles_key(video, other) != subtitles_key(video, beside)
 
 
 def test_a_file_that_changed_in_place_is_read_again(tmp_path: Path) -> None:

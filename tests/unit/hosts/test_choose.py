@@ -26,6 +26,7 @@ HOST = HostProfile(
     rule=QUERY_RULES["transformers"],
     allowed_by="allow(urls)",
     give_text="say a text",
+    make_text="have one made",
     give_times="say a rate",
 )
 FOLD = Fold(frames_per_patch=2, spacing_seconds=0.5)
@@ -165,7 +166,8 @@ class AnyEncoder:
         ({"clip_mode": "hybrid"}, r"ClipsConfig\(mode='hybrid'\), or give the sampler's name"),
         ({"pair": "twins"}, "unknown pair 'twins'"),
         ({"start_seconds": 3.0, "end_seconds": 1.0}, "must end after it starts"),
-        ({"sampler": "topk"}, "no text to choose the frames by; say a text"),
+        ({"sampler": "topk"}, "no text to choose the frames by; say a text; or have one made"),
+        ({"sampler": "kframes"}, "no text to choose the frames by; say a text$"),
         ({"sampler": "unifrom"}, "unknown sampler 'unifrom'"),
         ({"sampler": FixedSampler}, "a sampler is a name"),
         ({"video": "https://a.b/c.mp4"}, r"allow URLs by allow\(urls\)"),

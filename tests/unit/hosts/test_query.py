@@ -37,6 +37,8 @@ CASES: list[tuple[str, set[str], bool, Guide | None, Texts | None]] = [
     (QWEN, {"caption", "question"}, False, "question", Texts("question", "c", "q")),
     (QWEN, {"caption", "question"}, False, "both", Texts("both", "c", "q")),
     (QWEN, {"caption"}, False, "both", None),
+    (QWEN, {"caption"}, False, "importance", Texts("importance", caption="c")),
+    (HF, {"caption", "user_text"}, True, "importance", Texts("importance")),
     (LMMS, {"question"}, True, None, Texts("question", question="q")),
     (LMMS, set(), True, None, None),
     (LMMS, {"question"}, True, "given", Texts("question", question="q")),

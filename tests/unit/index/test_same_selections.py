@@ -6,12 +6,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from keyscore_plugin import Sampler, Selection, get_sampler, list_samplers, sample_video
 from keyscore_plugin.config import SamplerConfig
+from keyscore_plugin.hosts import QUERY_RULES, Fold, HostProfile, HostRequest, SamplerPool, choose
+from keyscore_plugin.samplers.template import SamplerTemplate
 from keyscore_plugin.samplers.within import within
 from keyscore_plugin.video.decoders.base import ScannedSource
+from keyscore_plugin.video.decoders.scan import Scan, scan
+from tests.support.colour_encoder import ColourEncoder
 from tests.support.tiny.encoders import save_clip
 
 # Fewer frames are embedded than the grid has: which ones depends on the text.
@@ -43,6 +48,20 @@ def counted_decodes() -> Iterator[list[int]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ScannedSource, "_thumbnails", counting)
         yield asked
+
+
+@contextmanager
+def counted_scans() -> Iterator[list[str]]:
+    """The files that are scanned inside the block."""
+    scanned: list[str] = []
+
+    def counting(path: str, number: int | None = None) -> Scan:
+        scanned.append(path)
+        return scan(path, number)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("keyscore_plugin.video.decoders.base.scan", counting)
+        yield scanned
 
 
 def told(selection: Selection) -> dict[str, Any]:
@@ -80,3 +99,91 @@ def test_a_part_of_a_video_is_kept_as_a_part(encoder: str, tmp_path: Path) -> No
         first, second = (part(video, num_frames=3, question=TEXTS[0]) for part in parts)
         assert told(first) == told(second)
     assert len(list(tmp_path.glob("*/*.safetensors"))) == 2
+
+
+def test_a_harmed_file_is_made_anew_and_a_note_says_so(encoder: str, tmp_path: Path) -> None:
+    plain, indexed = (sampler("topk", encoder, "fps", index) for index in (None, tmp_path))
+    video = sample_video("bikes")
+    wanted = told(plain(video, num_frames=3, question=TEXTS[0]))
+    indexed(video, num_frames=3, question=TEXTS[0])
+    (file,) = tmp_path.glob("*/*.safetensors")
+    file.write_bytes(file.read_bytes()[:-100])
+    second, third = (told(indexed(video, num_frames=3, question=TEXTS[0])) for _ in range(2))
+    assert second.pop("notes") == [f"the index file {file} was cut or changed: it was made anew"]
+    assert third == wanted
+    assert {**second, "notes": wanted["notes"]} == wanted
+
+
+def test_another_video_under_the_same_name_is_another_video(encoder: str, tmp_path: Path) -> None:
+    plain, indexed = (sampler("topk", encoder, "fps", index) for index in (None, tmp_path / "i"))
+    video = tmp_path / "video.mp4"
+    for name in ("bikes", "carphone"):
+        video.write_bytes(sample_video(name).read_bytes())
+        first, second = (one(video, num_frames=3, question=TEXTS[0]) for one in (plain, indexed))
+        assert told(first) == told(second)
+
+
+def test_a_folder_that_cannot_be_written_costs_a_note(
+    encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, content: bytes) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("keyscore_plugin.index.folder.write_whole", refuse)
+    plain, indexed = (sampler("topk", encoder, "fps", index) for index in (None, tmp_path))
+    first, second = (
+        told(one(sample_video("bikes"), num_frames=3, question=TEXTS[0]))
+        for one in (plain, indexed)
+    )
+    (note,) = second.pop("notes")
+    assert note.startswith(f"the index {tmp_path} cannot be written (Permission denied)")
+    assert {**second, "notes": first["notes"]} == first
+
+
+def test_what_has_no_file_or_no_name_is_looked_at_without_an_index(
+    encoder: str, tmp_path: Path
+) -> None:
+    pixels = np.zeros((3, 40, 60, 3), dtype=np.uint8)
+    indexed = sampler("topk", encoder, "fps", tmp_path)
+    notes = indexed(pixels, fps=2, num_frames=2, question=TEXTS[0]).notes
+    assert any("the index keeps videos of files" in note for note in notes)
+    own = get_sampler("topk", encoder=ColourEncoder(), index=tmp_path)
+    (note,) = own(sample_video("bikes"), num_frames=2, question="a red car").notes
+    assert "the index keeps no embeddings of colour: it was given as an object" in note
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_bytes_of_a_video_are_found_by_their_content(encoder: str, tmp_path: Path) -> None:
+    indexed = sampler("topk", encoder, "fps", tmp_path)
+    indexed(sample_video("bikes"), num_frames=3, question=TEXTS[0])
+    with counted_decodes() as decoded:
+        indexed(sample_video("bikes").read_bytes(), num_frames=3, question=TEXTS[1])
+    assert decoded == []
+
+
+def test_a_filled_index_answers_every_first_question(encoder: str, tmp_path: Path) -> None:
+    for name in ("keyscore", "topk", "stacfp"):
+        filling = sampler(name, encoder, "fps", tmp_path)
+        assert isinstance(filling, SamplerTemplate)
+        assert filling.fill_index(sample_video("bikes")) == ()
+        with counted_decodes() as decoded:
+            for text in TEXTS:
+                filling(sample_video("bikes"), num_frames=3, question=text)
+        assert decoded == []
+
+
+def test_a_host_opens_and_answers_from_the_index(encoder: str, tmp_path: Path) -> None:
+    host = HostProfile(rule=QUERY_RULES["transformers"], allowed_by="", give_text="")
+    asked = HostRequest(
+        video=str(sample_video("bikes")), sampler="keyscore", num_frames=3, question=TEXTS[0]
+    )
+    chosen = []
+    for index in (None, tmp_path, tmp_path):
+        config = SamplerConfig.of(CONFIG).with_index(index)
+        pool = SamplerPool(encoder=encoder, config=config, device="cpu")
+        fold = Fold(frames_per_patch=1, spacing_seconds=0.5)
+        with counted_decodes() as decoded, counted_scans() as scanned:
+            chosen.append(choose(asked, host=host, samplers=pool, fold=fold))
+    assert (decoded, scanned) == ([], [])
+    assert told(chosen[0].selection) == told(chosen[1].selection) == told(chosen[2].selection)
+    assert chosen[0].pixels.equal(chosen[2].pixels)

@@ -114,6 +114,14 @@ def with_clips(full: Selection) -> Selection:
     return replace(cosines_only(full), sampler="clips", clips=clips, fallback=HOSTILE)
 
 
+def with_captions(full: Selection) -> Selection:
+    captions = tuple(f"{HOSTILE} {number} " + "long " * 40 for number in range(len(full)))
+    curves = tuple(ScoredFrame(one.index, one.pts_seconds, total=0.4) for one in full.curves)
+    return replace(
+        full, sampler="llmvs", caption=None, candidates=(), curves=curves, frame_captions=captions
+    )
+
+
 def png_size(path: Path) -> tuple[int, int]:
     with Image.open(path) as image:
         assert image.format == "PNG"
@@ -138,6 +146,7 @@ def test_any_number_of_chosen_frames_fits_a_page_of_one_width(
         lambda full: unscored(full, "stacfp"),
         cosines_only,
         with_clips,
+        with_captions,
         lambda full: Selection.from_json(full.to_json()),
         lambda full: replace(full, caption=None, question="what is petted?"),
         lambda full: replace(full, caption=Caption(HOSTILE, "generated", "labels")),
@@ -150,6 +159,7 @@ def test_any_number_of_chosen_frames_fits_a_page_of_one_width(
         "stacfp",
         "topk",
         "clips",
+        "llmvs",
         "from-json",
         "question",
         "hostile",

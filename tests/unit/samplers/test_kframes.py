@@ -8,7 +8,6 @@ import pytest
 from keyscore_plugin import Sampler, Selection, VlmCaptioner, get_sampler
 from keyscore_plugin.captioners import load_captioner
 from keyscore_plugin.errors import InputError, ModelError
-from keyscore_plugin.samplers.kframes import judge_of
 from keyscore_plugin.samplers.within import within
 from tests.support.colour_encoder import ColourEncoder
 from tests.support.tiny.scripted import scripted
@@ -96,7 +95,7 @@ def test_an_answer_without_a_clip_is_no_error_but_a_fallback_that_says_why(
     assert fallen.fallback is not None
     assert f"({problem})" in fallen.fallback
     assert "the sampler clips chose instead" in fallen.fallback
-    assert judge_of(fallen.fallback) == captioner.name
+    assert fallen.captioner == captioner.name
     clips = get_sampler("clips", config=CONFIG, encoder=ColourEncoder())
     same = clips(video, num_frames=6, question=QUESTION, fps=FPS)
     assert (fallen.indices, fallen.clips) == (same.indices, same.clips)

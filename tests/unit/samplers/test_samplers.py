@@ -22,6 +22,7 @@ from keyscore_plugin.types import STAGES, Candidates, Caption, Embeddings, Frame
 from keyscore_plugin.video.source import open_video
 from tests.support.colour_encoder import ColourEncoder
 from tests.support.colour_judge import ColourJudge
+from tests.support.importance import config_of
 
 COLOURS = {"red": (220, 20, 20), "green": (20, 200, 20), "blue": (20, 20, 220)}
 FPS = 10
@@ -55,7 +56,9 @@ GUIDED = [name for name in list_samplers() if get_sampler(name).needs_text]
 def sample(
     name: str, video: Path, config: SamplerConfig | dict[str, Any] | None = None, **call: Any
 ) -> Selection:
-    sampler = get_sampler(name, encoder=ColourEncoder(), captioner=ColourJudge(), config=config)
+    sampler = get_sampler(
+        name, encoder=ColourEncoder(), captioner=ColourJudge(), config=config_of(name, config)
+    )
     return sampler(video, **call)
 
 
@@ -101,7 +104,9 @@ def test_every_stage_is_timed(name: str, traffic_light: Path) -> None:
 @pytest.mark.parametrize("name", list_samplers())
 def test_an_open_video_stays_open(name: str, traffic_light: Path) -> None:
     with open_video(traffic_light) as source:
-        sampler = get_sampler(name, encoder=ColourEncoder(), captioner=ColourJudge())
+        sampler = get_sampler(
+            name, encoder=ColourEncoder(), captioner=ColourJudge(), config=config_of(name)
+        )
         selection = sampler(source, num_frames=3, caption="red")
         assert source.read(selection.indices).indices.tolist() == selection.indices
 

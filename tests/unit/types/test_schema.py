@@ -52,7 +52,8 @@ def test_it_describes_a_choice_among_pictures_from_a_part_by_a_generated_caption
         pictures = list(video.read(range(0, 90, 10)).pixels.numpy())
     check(get_sampler("stacfp")(pictures, num_frames=3, fps=10))
     caption = Caption("a man in a car", "generated", "labels")
-    check(replace(SELECTION, start_seconds=1.5, end_seconds=3.0, caption=caption))
+    part = replace(SELECTION, start_seconds=1.5, end_seconds=3.0)
+    check(replace(part, caption=caption, captioner="labels"))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,90 @@
+"""``keyscore batch --engine ray``: the lines of a manifest, answered by actors of a cluster."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from keyscore_plugin.errors import InputError, KeyScoreError, one_line
+from keyscore_plugin.hosts import Budget, DownloadLimits, Item, Record, Records, require
+from keyscore_ray.answering import Answerer
+
+
+class _Actor:
+    """Body of an actor. An error of ours comes back as text: its class may differ there."""
+
+    def __init__(self, make: Callable[[], Answerer]) -> None:
+        self._answer = make()
+
+    def answer(self, item: Item) -> tuple[Record | None, str | None]:
+        """Return the record of a line; or None and why no line can be answered."""
+        try:
+            return self._answer(item), None
+        except KeyScoreError as error:
+            return None, str(error)
+
+
+def answers_of_ray(
+    items: Sequence[Item],
+    make_sampler: Callable[[], Any],
+    budget: Budget,
+    *,
+    n_workers: int | None,
+    num_gpus: float,
+    limit_seconds: float,
+    address: str | None,
+) -> Records:
+    """Answer lines in actors of Ray, and yield the records in the order of the lines.
+
+    An actor that dies, alone or with its node, is started again, and its line is given to it again:
+    each line is yielded once.
+
+    Args:
+        items: Lines of the manifest; a video is a path that every node sees, or an fsspec address.
+        make_sampler: Function that makes the sampler and loads its models.
+        budget: Number of frames or threshold for each video.
+        n_workers: Number of actors, of one core each; None takes the cores of the cluster.
+        num_gpus: Share of a GPU for each actor.
+        limit_seconds: Time limit for one line in seconds, once the models are loaded.
+        address: Address of the cluster; None takes the one of the environment, or starts one here.
+
+    Raises:
+        InputError: The cluster cannot be reached.
+        KeyScoreError: A line cannot be answered for a reason other than its video.
+    """
+    ray: Any = require("ray", extra="ray")
+    actor_pool: Any = require("ray.util.actor_pool", extra="ray").ActorPool
+
+    def make() -> Answerer:
+        return Answerer(make_sampler, budget, limit_seconds=limit_seconds, limits=DownloadLimits())
+
+    with _cluster(ray, address):
+        n_actors = n_workers or int(ray.cluster_resources().get("CPU", 1))
+        remote = ray.remote(num_cpus=1, num_gpus=num_gpus, max_restarts=-1, max_task_retries=-1)(
+            _Actor
+        )
+        actors = [remote.remote(make) for _ in range(min(n_actors, max(1, len(items))))]
+        results = actor_pool(actors).map(lambda actor, item: actor.answer.remote(item), items)
+        for item in items:
+            record, stop = next(results)
+            if stop is not None:
+                raise KeyScoreError(stop)
+            yield item, record
+
+
+@contextmanager
+def _cluster(ray: Any, address: str | None) -> Iterator[None]:
+    """Connect to a cluster, or start one here; leave it afterwards, unless it was joined before."""
+    joined = ray.is_initialized()
+    if not joined:
+        try:
+            ray.init(address=address, log_to_driver=False, configure_logging=False)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise InputError(
+                f"cannot reach a Ray cluster at {address}: {one_line(str(error), most=150)}; give "
+                "--address HOST:PORT of its head, or leave it out to start one here"
+            ) from error
+    try:
+        yield
+    finally:
+        if not joined:
+            ray.shutdown()

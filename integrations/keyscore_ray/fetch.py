@@ -1,0 +1,76 @@
+"""A local copy of a video at an fsspec address, within limits of size and time."""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from keyscore_plugin.errors import InputError, VideoError
+from keyscore_plugin.hosts import DownloadLimits, require
+
+_CHUNK = 1 << 20
+
+
+def is_address(video: str) -> bool:
+    """Whether this is an address of fsspec, such as ``s3://bucket/clip.mp4``.
+
+    Example:
+        >>> is_address("gs://bucket/clip.mp4"), is_address("videos/clip.mp4")
+        (True, False)
+    """
+    return "://" in video
+
+
+@contextmanager
+def local_copy(address: str, limits: DownloadLimits) -> Iterator[Path]:
+    """Copy a file to a temporary folder, which is deleted afterwards.
+
+    The credentials are those that fsspec finds for the protocol. The time is looked at between
+    chunks of a MiB, so a server that sends nothing is left by fsspec's own limit.
+
+    Args:
+        address: Address of the file.
+        limits: Limits of size and time.
+
+    Raises:
+        InputError: The package for the protocol is not installed.
+        VideoError: The file cannot be read, or exceeds a limit.
+    """
+    fsspec: Any = require("fsspec", extra="ray")
+    end = time.monotonic() + limits.max_seconds
+    more = "raise the limit by limits=DownloadLimits(...), or copy the file yourself"
+    with tempfile.TemporaryDirectory(prefix="keyscore-") as folder:
+        # The suffix helps FFmpeg to recognise some formats.
+        path = Path(folder, f"video{PurePosixPath(address.partition('::')[0]).suffix}")
+        n_bytes = 0
+        try:
+            with fsspec.open(address, "rb") as remote, path.open("wb") as local:
+                while chunk := remote.read(_CHUNK):
+                    n_bytes += len(chunk)
+                    if n_bytes > limits.max_bytes:
+                        raise VideoError(
+                            address, f"it is larger than {limits.max_bytes:,} bytes", more
+                        )
+                    if time.monotonic() > end:
+                        cause = f"it did not arrive within {limits.max_seconds:g} s"
+                        raise VideoError(address, cause, more)
+                    local.write(chunk)
+        except VideoError:
+            raise
+        except (
+            ImportError,
+            ValueError,
+        ) as error:  # an unknown protocol, or one without its package
+            raise InputError(
+                f"cannot open {address}: {_one(error)}; install what fsspec needs for this "
+                "protocol on every node, or give a path"
+            ) from error
+        except Exception as error:  # each protocol has errors of its own
+            raise VideoError(address, _one(error), "check the address and its rights") from error
+        yield path
+
+
+def _one(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

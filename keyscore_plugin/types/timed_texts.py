@@ -1,0 +1,35 @@
+"""What is said or written in a video, with its time."""
+
+import math
+from dataclasses import dataclass
+
+from keyscore_plugin.errors import InputError, shown
+
+
+@dataclass(frozen=True, slots=True)
+class TimedText:
+    """A line of text on the clock of a video.
+
+    Attributes:
+        start: Start in seconds from the video's first frame.
+        end: End in seconds from the video's first frame, not before the start.
+        text: Words of the line.
+        origin: Origin of the words, such as ``"subtitles"``.
+
+    Raises:
+        InputError: The text is empty, or the times are not finite or are reversed.
+    """
+
+    start: float
+    end: float
+    text: str
+    origin: str = "subtitles"
+
+    def __post_init__(self) -> None:
+        if not self.text.strip():
+            raise InputError("a TimedText has no text; give its words, or leave it out")
+        if not (math.isfinite(self.start) and self.start <= self.end < math.inf):
+            raise InputError(
+                f"the TimedText {shown(self.text)} lasts from {self.start} to {self.end} s; give "
+                "finite times, the end not before the start"
+            )

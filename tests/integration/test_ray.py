@@ -1,0 +1,164 @@
+"""Ray: rows with their frames, and a batch whose records are those of one machine.
+
+The tests that start a cluster need the package ray: `make test-ray`.
+"""
+
+import io
+import json
+import os
+import signal
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from keyscore_plugin.cli.main import main
+from keyscore_plugin.errors import InputError, VideoError
+from keyscore_plugin.hosts import DownloadLimits
+from keyscore_ray import SelectFrames
+from keyscore_ray.fetch import local_copy
+from tests.support.requires import require_or_skip
+from tests.support.tiny.videos import frame_numbers, numbered_video
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+EVEN = [15, 45, 75, 105]  # of `numbered_video`
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Videos with 120 numbered frames, one of them in a zip file, and a file that is no video."""
+    folder = tmp_path_factory.mktemp("videos")
+    first = numbered_video(folder / "0.mp4")
+    for name in "12345":
+        (folder / f"{name}.mp4").write_bytes(first.read_bytes())
+    (folder / "broken.mp4").write_bytes(b"no video")
+    with zipfile.ZipFile(folder / "videos.zip", "w") as archive:
+        archive.write(first, "inside.mp4")
+    return folder
+
+
+def test_rows_get_their_frames_or_an_error_each(folder: Path) -> None:
+    video = str(folder / "0.mp4")
+    inside = f"zip://inside.mp4::{folder}/videos.zip"
+    select = SelectFrames("uniform", num_frames=4, frames=True)
+    rows = select({"video": [video, str(folder / "broken.mp4"), None, inside], "key": [1, 2, 3, 4]})
+    assert rows["key"] == [1, 2, 3, 4]
+    assert [indices.tolist() for indices in rows["indices"]] == [EVEN, [], [], EVEN]
+    assert rows["seconds"][3] == pytest.approx([1.5, 4.5, 7.5, 10.5])
+    assert [error == "" for error in rows["error"]] == [True, False, False, True]
+    assert str(folder / "broken.mp4") in rows["error"][1]
+    assert rows["error"][2].startswith("a row has no video: its column 'video' holds None")
+    for frames in (rows["frames"][0], rows["frames"][3]):
+        images = [Image.open(io.BytesIO(jpeg)).convert("RGB") for jpeg in frames]
+        colours = [np.asarray(image).mean(axis=(0, 1)) for image in images]
+        assert frame_numbers(torch.from_numpy(np.stack(colours))) == EVEN
+    record = json.loads(rows["selection"][3])
+    assert (record["video"], record["indices"]) == (inside, EVEN)
+
+
+def test_map_of_datasets_takes_it_too(folder: Path) -> None:
+    datasets: Any = pytest.importorskip("datasets")
+    rows = datasets.Dataset.from_dict(
+        {"video": [str(folder / "0.mp4"), str(folder / "broken.mp4")]}
+    )
+    chosen = rows.map(SelectFrames("uniform", num_frames=4), batched=True, batch_size=1)
+    assert chosen["indices"][:] == [EVEN, []]
+    assert chosen["video"][:] == rows["video"][:]
+
+
+def test_an_address_is_fetched_within_limits(folder: Path) -> None:
+    inside = f"zip://inside.mp4::{folder}/videos.zip"
+    with local_copy(inside, DownloadLimits()) as path:
+        assert path.read_bytes() == (folder / "0.mp4").read_bytes()
+    assert not path.exists()
+    for address, limits, message in (
+        (inside, DownloadLimits(max_bytes=100), "it is larger than 100 bytes"),
+        (f"zip://no.mp4::{folder}/videos.zip", DownloadLimits(), "check the address"),
+    ):
+        with pytest.raises(VideoError, match=message), local_copy(address, limits):
+            pass
+    with pytest.raises(InputError, match="on every node"), local_copy("no://a", DownloadLimits()):
+        pass
+
+
+@pytest.fixture(scope="module")
+def ray() -> Iterator[Any]:
+    """A cluster of two cores on this machine."""
+    require_or_skip("ray")
+    import ray
+
+    os.environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    ray.init(num_cpus=2, object_store_memory=100 << 20, include_dashboard=False)
+    yield ray
+    ray.shutdown()
+
+
+def records(path: Path) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
+
+
+def test_the_records_of_ray_are_those_of_one_machine(
+    ray: Any, folder: Path, tmp_path: Path
+) -> None:
+    asked = ["batch", str(folder), "--sampler", "stacfp", "--num-frames", "4", "--out"]
+    assert main([*asked, str(tmp_path / "here.jsonl")]) == 4  # one file is no video
+    assert main([*asked, str(tmp_path / "ray.jsonl"), "--engine", "ray", "--workers", "2"]) == 4
+    assert records(tmp_path / "ray.jsonl") == records(tmp_path / "here.jsonl")
+
+
+def test_a_killed_actor_costs_no_row(ray: Any, folder: Path) -> None:
+    from keyscore_plugin.hosts import Budget, read_manifest
+    from keyscore_ray.answering import sampler_maker
+    from keyscore_ray.engine import answers_of_ray
+
+    items = read_manifest(folder)
+    answered = answers_of_ray(
+        items,
+        sampler_maker("uniform"),
+        Budget(num_frames=4, threshold=None),
+        n_workers=1,
+        num_gpus=0,
+        limit_seconds=60,
+        address=None,
+    )
+    found = []
+    for item, record in answered:
+        found.append((item.id, record.get("indices")))
+        if len(found) == 2:
+            kill_an_actor()
+    assert found == [(item.id, None if "broken" in item.video else EVEN) for item in items]
+
+
+def kill_an_actor() -> None:
+    """Kill the process of an actor, as the system does that runs out of memory."""
+    from ray.util.state import list_actors
+
+    (pid,) = [actor.pid for actor in list_actors() if actor.state == "ALIVE"]
+    os.kill(pid, signal.SIGKILL)
+    time.sleep(0.5)
+
+
+def test_a_data_set_gets_the_frames(ray: Any, folder: Path) -> None:
+    rows = [{"video": str(folder / f"{name}.mp4"), "key": name} for name in "012345"]
+    chosen = (
+        ray.data.from_items(rows)
+        .map_batches(
+            SelectFrames,
+            fn_constructor_args=("uniform",),
+            fn_constructor_kwargs={"num_frames": 4, "frames": True},
+            concurrency=1,
+            batch_size=2,
+        )
+        .take_all()
+    )
+    assert sorted(row["key"] for row in chosen) == list("012345")
+    assert all(list(row["indices"]) == EVEN and len(row["frames"]) == 4 for row in chosen)

@@ -1,0 +1,1 @@
+"""Stands in for torchaudio, whose wheel needs CUDA; nothing here reads sound."""

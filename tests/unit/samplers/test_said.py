@@ -1,0 +1,104 @@
+"""Subtitles that score: where they are heard, and when the picture alone scores."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from keyscore_plugin import Selection, get_sampler
+from keyscore_plugin.errors import InputError
+from keyscore_plugin.timed_texts.line_scores import LineScores
+from keyscore_plugin.types import TextEmbedding, TimedText
+from keyscore_plugin.video.samples import sample_video
+from tests.support.colour_encoder import ColourEncoder
+
+WORDS = {
+    (1, 3): "We sold the bakery to my cousin in March.",
+    (5, 7): "The train to Lyon leaves from platform nine.",
+}
+SAID = "Who says that the train leaves?"
+SRT = "".join(
+    f"1\n00:00:0{start},000 --> 00:00:0{end},000\n{words}\n\n"
+    for (start, end), words in WORDS.items()
+)
+
+
+class AnyWord(ColourEncoder):
+    """Reads a text without a colour word as "white"."""
+
+    def encode_text(self, text: str) -> TextEmbedding:
+        return super().encode_text(f"{text} white")
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    """Ten seconds of traffic, without anything beside them."""
+    return Path(shutil.copy(sample_video("bikes"), tmp_path / "bikes.mp4"))
+
+
+def choose(video: Path, name: str = "keyscore", **call: Any) -> Selection:
+    return get_sampler(name, encoder=AnyWord())(video, **{"num_frames": 2, **call})
+
+
+def heard(selection: Selection, start: float, end: float) -> bool:
+    times = (seconds - selection.start_pts_seconds for seconds in selection.pts_seconds)
+    return any(start - 0.5 <= seconds <= end + 0.5 for seconds in times)
+
+
+@pytest.mark.parametrize("name", ["keyscore", "topk", "bolt", "clips"])
+def test_the_moment_in_which_a_thing_is_said_is_chosen(video: Path, name: str) -> None:
+    subtitles = video.with_name("other.srt")
+    subtitles.write_text(SRT)
+    selection = choose(video, name, question=SAID, subtitles=subtitles)
+    assert heard(selection, 5, 7)
+    assert [text.origin for text in selection.texts] == ["given", "said"]
+    assert Selection.from_json(selection.to_json()).texts == selection.texts
+
+
+def test_a_file_beside_the_video_scores_only_if_the_text_is_about_speech(video: Path) -> None:
+    picture = {"question": "a white train on the left"}
+    without = choose(video, **picture)
+    video.with_suffix(".srt").write_text(SRT)
+    assert choose(video, question=SAID).texts
+    assert not choose(video, question=SAID, subtitles=False).texts
+    assert choose(video, **picture).to_dict() | {"seconds": {}} == without.to_dict() | {
+        "seconds": {}
+    }
+
+
+def test_lines_about_something_else_leave_the_picture_alone(video: Path) -> None:
+    picture = {"question": "a white cup of coffee"}
+    without = choose(video, **picture)
+    video.with_suffix(".srt").write_text(SRT)
+    selection = choose(video, **picture, subtitles=True)
+    assert selection.indices == without.indices
+    assert "no line of the subtitles is about the text, so the picture alone scores" in (
+        selection.notes
+    )
+
+
+def test_frames_that_are_heard_are_embedded_though_few_are(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (400, 16, 16, 3), dtype=np.uint8)
+    subtitles = tmp_path / "a.srt"
+    subtitles.write_text(SRT.replace("00:00:05", "00:02:35").replace("00:00:07", "00:02:37"))
+    sampler = get_sampler("keyscore", encoder=AnyWord(), config={"encode": {"max_encoded": 20}})
+    selection = sampler(pixels, fps=2, num_frames=4, question=SAID, subtitles=subtitles)
+    assert heard(selection, 155, 157)
+
+
+def test_the_score_of_a_line_fades_outside_of_it() -> None:
+    lines = [TimedText(start, end, words) for (start, end), words in WORDS.items()]
+    scores = LineScores.of([SAID], lines, start_pts_seconds=10.0, device=torch.device("cpu"))
+    inside, end, after, far = scores.at(torch.tensor([16.0, 17.0, 18.0, 30.0]))[0].tolist()
+    assert inside == end > after > far
+    assert after == pytest.approx(end * np.exp(-1), abs=0.02)
+    assert scores.weights.tolist() == [1]
+
+
+@pytest.mark.parametrize("subtitles", [3, b"a.srt", ["a.srt"]])
+def test_what_is_no_subtitle_file_is_named(video: Path, subtitles: object) -> None:
+    with pytest.raises(InputError, match="subtitles must be a path, True or False, got"):
+        choose(video, question=SAID, subtitles=subtitles)

@@ -1,0 +1,148 @@
+"""Subtitles as files and streams: the lines and their times, and what is refused or noted."""
+
+from pathlib import Path
+
+import pytest
+
+from keyscore_plugin.errors import InputError
+from keyscore_plugin.timed_texts.subtitles import (
+    Subtitles,
+    read_embedded,
+    read_subtitle_file,
+    subtitles_beside,
+    within_video,
+)
+from keyscore_plugin.types import TimedText
+from keyscore_plugin.video.samples import sample_video
+from tests.support.ffmpeg import make, require_ffmpeg
+
+SRT = """1
+00:00:05,500 --> 00:00:08,000
+The train to Lyon leaves
+from platform nine.
+
+2
+00:00:01,000 --> 00:00:03,000
+We sold the <i>bakery</i>.
+"""
+VTT = """WEBVTT
+
+00:01.000 --> 00:03.000 align:start
+We sold the <b>bakery</b>.
+
+00:05.500 --> 00:08.000
+The train to Lyon leaves
+from platform nine.
+"""
+ASS = """[Script Info]
+ScriptType: v4.00+
+
+[Events]
+Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
+Comment: 0,0:00:00.00,0:00:09.00,Default,,0,0,0,,a note of the author
+Dialogue: 0,0:00:01.00,0:00:03.00,Default,,0,0,0,,We sold the {\\i1}bakery{\\i0}.
+Dialogue: 0,0:00:05.50,0:00:08.00,Default,,0,0,0,,The train to Lyon leaves\\Nfrom platform nine.
+"""
+LINES = (
+    TimedText(1.0, 3.0, "We sold the bakery."),
+    TimedText(5.5, 8.0, "The train to Lyon leaves from platform nine."),
+)
+
+
+def write(path: Path, text: str, encoding: str = "utf-8") -> Path:
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+@pytest.mark.parametrize(("suffix", "text"), [("srt", SRT), ("vtt", VTT), ("ass", ASS)])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_all_formats_and_encodings_give_the_same_lines_in_time_order(
+    tmp_path: Path, suffix: str, text: str, encoding: str
+) -> None:
+    found = read_subtitle_file(write(tmp_path / f"a.{suffix}", text, encoding))
+    assert found == Subtitles(LINES)
+
+
+@pytest.mark.parametrize("codec", ["srt", "ass", "webvtt"])
+def test_a_stream_in_the_video_gives_the_lines_of_the_file(tmp_path: Path, codec: str) -> None:
+    require_ffmpeg()
+    subtitles = write(tmp_path / "a.vtt", VTT)
+    options = ("-c:v", "copy", "-c:s", codec, "-map", "0:v", "-map", "1:s")
+    video = make(tmp_path / "b.mkv", "-i", sample_video("bikes"), "-i", subtitles, *options)
+    assert read_embedded(str(video)).lines == LINES
+
+
+def test_a_video_without_subtitles_says_where_they_are_looked_for() -> None:
+    with pytest.raises(InputError, match="has no subtitles, neither as a stream nor as a file"):
+        read_embedded(str(sample_video("bikes")))
+
+
+def test_the_file_of_the_same_name_is_found(tmp_path: Path) -> None:
+    assert subtitles_beside(str(tmp_path / "film.mp4")) is None
+    file = write(tmp_path / "film.vtt", VTT)
+    assert subtitles_beside(str(tmp_path / "film.mp4")) == file
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("Größe".encode("latin-1"), "byte 2 of the subtitles .* is not utf-8; save the file as"),
+        (b"no subtitles at all", "hold no line of text"),
+        (b"", "hold no line of text"),
+        (b"1\n00:00:01,000 --> 00:00:02,000\n<i></i>\n\n", "hold no line of text"),
+        (b"\xff\xfe\x00", "is not utf-16"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_one_clear_line(
+    tmp_path: Path, data: bytes, message: str
+) -> None:
+    path = tmp_path / "a.srt"
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=message) as caught:
+        read_subtitle_file(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_path_without_a_file_is_named(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "none.srt"):
+        with pytest.raises(InputError, match="are not a file; give the path of a subtitle file"):
+            read_subtitle_file(path)
+
+
+def cue(start: int, end: int, text: str) -> str:
+    times = (f"{n // 3600:02}:{n // 60 % 60:02}:{n % 60:02},000" for n in (start, end))
+    return f"1\n{' --> '.join(times)}\n{text}\n\n"
+
+
+def test_overlapping_lines_are_kept_and_reversed_ones_are_left_out(tmp_path: Path) -> None:
+    text = cue(5, 2, "late") + cue(0, 9, "one") + cue(3, 6, "two")
+    found = read_subtitle_file(write(tmp_path / "a.srt", text))
+    assert [line.text for line in found.lines] == ["one", "two"]
+    assert found.notes == ("1 lines of the subtitles end before they start, and are left out",)
+
+
+def test_of_very_many_lines_neighbours_are_joined(tmp_path: Path) -> None:
+    text = "".join(cue(n, n + 1, f"line{n}") for n in range(50_000))
+    found = read_subtitle_file(write(tmp_path / "a.srt", text))
+    assert len(found.lines) == 4096
+    assert found.notes == ("the 50000 lines of the subtitles were joined to 4096",)
+    assert (found.lines[0].start, found.lines[-1].end) == (0, 50_000)
+    words = " ".join(line.text for line in found.lines).split()
+    assert words == [f"line{n}" for n in range(50_000)]
+
+
+def test_lines_after_the_end_of_the_video_are_noted_or_refused() -> None:
+    found = within_video(Subtitles(LINES), 4.0, "a.mp4")
+    assert found.lines == LINES[:1]
+    assert "1 of 2 lines of the subtitles begin after the video ends" in found.notes[0]
+    with pytest.raises(InputError, match=r"all 2 lines of the subtitles begin after a\.mp4 ends"):
+        within_video(Subtitles(LINES), 0.5, "a.mp4")
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "text"),
+    [(2, 1, "a"), (0, float("inf"), "a"), (float("nan"), 1, "a"), (0, 1, " ")],
+)
+def test_a_timed_text_checks_itself(start: float, end: float, text: str) -> None:
+    with pytest.raises(InputError, match="TimedText"):
+        TimedText(start, end, text)
