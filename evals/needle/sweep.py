@@ -51,7 +51,7 @@ _PROPOSAL: dict[str, tuple[Any, ...]] = {
 }
 _WEIGHTS = ((1.0, 0.0, 0.0), (0.0, 0.0, 1.0), (0.8, 0.2, 0.0), (0.5, 0.0, 0.5), (0.4, 0.2, 0.4))
 _SELECT: dict[str, tuple[float, ...]] = {
-    "sharpness": (2.0, 3.0, 4.0),
+    "sharpness": (1.5, 2.5, 3.5),
     "near_seconds": (0.5, 1.5, 2.0),
 }
 
