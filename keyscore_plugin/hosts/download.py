@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ from keyscore_plugin.video.copies import UnnamedFile, named
 from keyscore_plugin.video.source import VideoSource, open_video
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
 _USERINFO = re.compile(r"\w+:/*[^/?#]*@")
@@ -290,7 +293,7 @@ class _Download:
 
         # No connection is kept, so that each one is checked.
         alone = httpx.Limits(max_keepalive_connections=0)
-        async with httpx.AsyncClient(timeout=None, limits=alone) as client:
+        async with httpx.AsyncClient(timeout=None, limits=alone, verify=_trusted()) as client:
             headers = {**_AS_IT_IS, **self._conditions}
             request = client.build_request("GET", self._url, headers=headers)
             for _ in range(_MOST_REDIRECTS + 1):
@@ -356,6 +359,14 @@ class _Download:
                     cause = f"it is larger than {self._limits.max_bytes:,} bytes"
                     raise VideoError(self._url, cause, self._more)
                 file.write(chunk)
+
+
+@cache
+def _trusted() -> "ssl.SSLContext":
+    """The certificates that are trusted; to read them takes longer than a small file."""
+    import httpx
+
+    return httpx.create_ssl_context()
 
 
 def _version_of(response: "httpx.Response") -> FileVersion:
