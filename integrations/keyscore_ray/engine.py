@@ -78,10 +78,11 @@ def _cluster(ray: Any, address: str | None) -> Iterator[None]:
     if not joined:
         try:
             ray.init(address=address, log_to_driver=False, configure_logging=False)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except Exception as error:  # Ray raises errors of no class of its own
+            where = "on this machine" if address is None else f"at {address}"
             raise InputError(
-                f"cannot reach a Ray cluster at {address}: {one_line(str(error), most=150)}; give "
-                "--address HOST:PORT of its head, or leave it out to start one here"
+                f"no Ray cluster {where}: {one_line(str(error), most=150)}; give --address "
+                "HOST:PORT of its head, or leave it out to join or start one here"
             ) from error
     try:
         yield
