@@ -211,7 +211,7 @@ def test_a_grid_that_a_sampler_cannot_use_is_one_line(video: str, capsys: Captur
         (["--grid", "keyframe"], "unknown grid 'keyframe' (did you mean 'keyframes'?); the grids"),
         (
             ["--guide", "text"],
-            "unknown guide 'text'; the guides are: both, caption, given, question",
+            "unknown guide 'text'; the guides are: both, caption, given, importance, question",
         ),
         (["--frames", "3"], "unrecognized arguments: --frames 3 (did you mean '--num-frames'?)"),
         (["--num", "3"], "unrecognized arguments: --num 3 (did you mean '--num-frames'?)"),
