@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from keyscore_plugin.errors import InputError, MissingDependencyError, shown
+from keyscore_plugin.errors import MissingDependencyError
 from keyscore_plugin.timed_texts.speech_words import asks_about_speech
 from keyscore_plugin.timed_texts.subtitles import (
     Subtitles,
@@ -45,8 +45,6 @@ def subtitles_of(source: VideoSource, given: SubtitleInput, texts: tuple[str, ..
     if given is False:
         return Subtitles(())
     if given is not True:
-        if not isinstance(given, (str, Path)):
-            raise InputError(f"subtitles must be a path, True or False, got {shown(given)}")
         found = read_subtitle_file(Path(given))
     else:
         found = read_embedded(source.path) if beside is None else read_subtitle_file(beside)
