@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keyscore_plugin.errors import InputError, shown
-from keyscore_plugin.hosts import DownloadLimits, is_data_url, is_remote, local_path
+from keyscore_plugin.hosts import (
+    DownloadLimits,
+    is_data_url,
+    is_remote,
+    local_path,
+    subtitles_key,
+)
 
 _PICTURES = ("data:video/jpeg", "data:video/png", "data:image/")
 
@@ -62,6 +68,8 @@ class VideoSources:
     def identity(self, video: str) -> str | None:
         """A text that is equal for two videos only if they are the same; None if that is unknown.
 
+        The subtitles in the folder of a file count, because they score.
+
         Args:
             video: What `require` returned.
         """
@@ -73,4 +81,4 @@ class VideoSources:
             facts = Path(video).stat()
         except OSError:
             return None
-        return f"{video}:{facts.st_size}:{facts.st_mtime_ns}"
+        return f"{video}:{facts.st_size}:{facts.st_mtime_ns}:{subtitles_key(video, None)}"
