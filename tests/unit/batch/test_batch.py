@@ -104,8 +104,11 @@ def test_subtitles_of_a_line_lie_where_its_video_does(tmp_path: Path) -> None:
     path.write_text(
         '{"video": "a.mp4", "subtitles": "a.srt"}\n{"video": "b.mp4", "subtitles": true}'
     )
-    first, second = read_manifest(path)
-    assert (first.subtitles, second.subtitles) == (str(tmp_path / "a.srt"), True)
+    table = tmp_path / "m.csv"
+    table.write_text("video,subtitles\na.mp4,a.srt\nb.mp4,true\n")
+    for manifest in (path, table):
+        first, second = read_manifest(manifest)
+        assert (first.subtitles, second.subtitles) == (str(tmp_path / "a.srt"), True)
 
 
 @pytest.mark.parametrize(
