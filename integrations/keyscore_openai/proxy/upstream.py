@@ -51,6 +51,7 @@ class Upstream:
         Raises:
             httpx.HTTPError: The server cannot be reached, is silent for too long, or does not
                 speak HTTP.
+            httpx.InvalidURL: The path or the query of the request is no part of a URL.
         """
         headers = _passed_on(request.headers.raw, also=_OF_THE_REQUEST)
         length = request.headers.get("content-length")
@@ -77,11 +78,18 @@ class Upstream:
         await self._client.aclose()
 
     def _target(self, request: Request) -> bytes:
-        """Path and query of the request below the server's address, as the client wrote them."""
+        """Path and query of the request below the server's address, as the client wrote them.
+
+        Raises:
+            httpx.InvalidURL: They hold bytes that are not ASCII, which some HTTP parsers let pass.
+        """
         path: bytes = request.scope.get("raw_path") or request.url.path.encode()
         query: bytes = request.scope["query_string"]
         prefix = self._address.raw_path.rstrip(b"/")
-        return prefix + path + (b"?" + query if query else b"")
+        target = prefix + path + (b"?" + query if query else b"")
+        if not target.isascii():
+            raise httpx.InvalidURL("the target of the request is not ASCII")
+        return target
 
 
 def body_of(request: Request) -> bytes | AsyncIterable[bytes]:
