@@ -5,6 +5,7 @@ The tests that start a cluster need the package ray: `make test-ray`.
 
 import io
 import json
+import math
 import os
 import signal
 import sys
@@ -24,6 +25,7 @@ from keyscore_plugin.errors import InputError, VideoError
 from keyscore_plugin.hosts import DownloadLimits
 from keyscore_ray import SelectFrames
 from keyscore_ray.fetch import local_copy
+from keyscore_ray.select_frames import item_of
 from tests.support.requires import require_or_skip
 from tests.support.tiny.videos import frame_numbers, numbered_video
 
@@ -62,6 +64,20 @@ def test_rows_get_their_frames_or_an_error_each(folder: Path) -> None:
         assert frame_numbers(torch.from_numpy(np.stack(colours))) == EVEN
     record = json.loads(rows["selection"][3])
     assert (record["video"], record["indices"]) == (inside, EVEN)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("question", 5), ("caption", True), ("start", "x"), ("end", [1, 2])]
+)
+def test_a_value_that_cannot_be_used_costs_its_own_row(name: str, value: Any) -> None:
+    rows = SelectFrames("uniform", num_frames=4)({"video": ["a.mp4"], name: [value]})
+    assert rows["error"][0].startswith(f"'{name}' of a row must be a ")
+
+
+def test_a_column_of_numbers_says_by_nan_where_a_row_has_none() -> None:
+    row = {"video": "a.mp4", "start": np.float64("nan"), "end": 2, "question": math.nan}
+    item = item_of(row, needs_text=False)
+    assert (item.start_seconds, item.end_seconds, item.question) == (None, 2.0, None)
 
 
 def test_map_of_datasets_takes_it_too(folder: Path) -> None:
