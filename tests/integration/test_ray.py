@@ -24,6 +24,7 @@ from keyscore_plugin.cli.main import main
 from keyscore_plugin.errors import InputError, VideoError
 from keyscore_plugin.hosts import DownloadLimits
 from keyscore_ray import SelectFrames
+from keyscore_ray.engine import number_of_actors
 from keyscore_ray.fetch import local_copy
 from keyscore_ray.select_frames import item_of
 from tests.support.requires import require_or_skip
@@ -103,6 +104,15 @@ def test_an_address_is_fetched_within_limits(folder: Path) -> None:
             pass
     with pytest.raises(InputError, match="on every node"), local_copy("no://a", DownloadLimits()):
         pass
+
+
+def test_no_more_actors_are_started_than_the_cluster_holds() -> None:
+    cluster = {"CPU": 64.0, "GPU": 4.0}
+    for wanted, num_gpus, expected in ((None, 0, 64), (None, 0.3, 12), (None, 2, 2), (8, 0.5, 8)):
+        assert number_of_actors(cluster, wanted, num_gpus=num_gpus) == expected
+    for resources, wanted, num_gpus in ((cluster, 65, 0), (cluster, 9, 0.5), ({"CPU": 2}, None, 1)):
+        with pytest.raises(InputError, match="do not fit into the cluster"):
+            number_of_actors(resources, wanted, num_gpus=num_gpus)
 
 
 @pytest.fixture(scope="module")
