@@ -131,7 +131,16 @@ def test_a_server_that_keeps_the_line_open_is_not_waited_for() -> None:
 ONLY_PUBLIC = DownloadLimits(max_seconds=30, public_only=True)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "[::ffff:127.0.0.1]"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "[::ffff:127.0.0.1]",
+        "[64:ff9b::7f00:1]",
+        "[2002:7f00:1::]",
+        "[fec0::1]",
+    ],
+)
 def test_an_address_that_is_not_public_is_not_contacted_if_only_public_ones_may(host: str) -> None:
     with (
         unvisited() as url,
