@@ -512,7 +512,8 @@ def test_an_upstream_without_an_answer_is_a_gateway_error(says: bytes | None, st
             thread = threading.Thread(target=answer)
             thread.start()
             stack.callback(thread.join)
-        with proxy_here(f"http://127.0.0.1:{port}", n_workers=0, answer_seconds=1.0) as address:
+        seconds = 1.0 if status == 504 else 60.0
+        with proxy_here(f"http://127.0.0.1:{port}", n_workers=0, answer_seconds=seconds) as address:
             asked: Json = {"messages": []}
             refused(httpx.post(f"{address}{CHAT}", json=asked, timeout=60), status, "upstream")
 
