@@ -154,6 +154,7 @@ def test_a_request_that_asks_for_no_frames_passes_byte_for_byte(client: httpx.Cl
 def test_other_paths_pass_with_bodies_of_any_size(client: httpx.Client) -> None:
     answer = client.get("/v1/models?x=1")
     assert (answer.json()["object"], answer.headers["x-query"]) == ("list", "x=1")
+    assert len(answer.headers.get_list("date")) == 1
     assert answer.headers["x-got"] == "accept,accept-encoding,host,user-agent"
     assert client.post("/v1/files", content=bytes(5 << 20)).json() == {"size": 5 << 20}
     chunks = (bytes(1000) for _ in range(100))

@@ -20,6 +20,7 @@ _HOP_BY_HOP = {
     b"upgrade",
 }
 _OF_THE_REQUEST = {b"host", b"content-length"}  # httpx writes them for the body that is sent
+_OF_THE_ANSWER = {b"date"}  # uvicorn writes it; a message has only one
 _CONNECT_SECONDS = 10.0
 
 Headers = list[tuple[bytes, bytes]]
@@ -70,7 +71,7 @@ class Upstream:
             status_code=incoming.status_code,
             background=BackgroundTask(incoming.aclose),
         )
-        answer.raw_headers = _passed_on(incoming.headers.raw)
+        answer.raw_headers = _passed_on(incoming.headers.raw, also=_OF_THE_ANSWER)
         return answer
 
     async def close(self) -> None:
@@ -107,10 +108,10 @@ async def _chunks(incoming: httpx.Response) -> AsyncIterator[bytes]:
         await incoming.aclose()
 
 
-def _passed_on(headers: Headers, *, also: set[bytes] | None = None) -> Headers:
-    """The headers of a message that are not about its connection."""
+def _passed_on(headers: Headers, *, also: set[bytes]) -> Headers:
+    """The headers of a message that are not about its connection, without ``also``."""
     lowered = [(name.lower(), value) for name, value in headers]
     named = b",".join(value for name, value in lowered if name == b"connection")
     dropped = {word.strip().lower() for word in named.split(b",")} | _HOP_BY_HOP
-    dropped |= also or set()
+    dropped |= also
     return [(name, value) for name, value in lowered if name not in dropped]
