@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keyscore_plugin.errors import InputError, shown
-from keyscore_plugin.hosts import DownloadLimits, is_data_url, is_remote, local_path
+from keyscore_plugin.hosts import (
+    DownloadLimits,
+    is_data_url,
+    is_remote,
+    local_path,
+    subtitles_beside,
+)
 
 _PICTURES = ("data:video/jpeg", "data:video/png", "data:image/")
 
@@ -50,7 +56,9 @@ class VideoSources:
         try:
             path = Path(local_path(video)).resolve()
             is_allowed = any(path.is_relative_to(folder.resolve()) for folder in self.folders)
-        except (ValueError, OSError):  # a null character, a loop of links, a name that is too long
+        # A null character, a name that is too long; a loop of links, which is a RuntimeError before
+        # Python 3.13.
+        except (ValueError, OSError, RuntimeError):
             is_allowed = False
         if not is_allowed:
             raise InputError(
@@ -62,6 +70,8 @@ class VideoSources:
     def identity(self, video: str) -> str | None:
         """A text that is equal for two videos only if they are the same; None if that is unknown.
 
+        The subtitles next to a file belong to it, since they may score.
+
         Args:
             video: What `require` returned.
         """
@@ -69,8 +79,9 @@ class VideoSources:
             return hashlib.sha256(video.encode("utf-8", "surrogatepass")).hexdigest()
         if is_remote(video):
             return None
+        files = [file for file in (Path(video), subtitles_beside(video)) if file is not None]
         try:
-            facts = Path(video).stat()
+            facts = [(str(file), file.stat()) for file in files]
         except OSError:
             return None
-        return f"{video}:{facts.st_size}:{facts.st_mtime_ns}"
+        return ":".join(f"{name}:{one.st_size}:{one.st_mtime_ns}" for name, one in facts)

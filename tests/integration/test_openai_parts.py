@@ -181,6 +181,8 @@ def test_sizes_are_those_of_the_models_own_image_processor(
     [
         ({"form": "gif"}, "unknown form"),
         ({"form": "url", "num_frames": 0}, "num_frames"),
+        ({"form": "url", "join": "any"}, "a URL has no key for join='any'"),
+        ({"form": "url", "subtitles": False}, "a URL has no key for .*subtitles=False"),
         ({"form": "url", "sampler": FixedSampler([0])}, "stays on this machine"),
         ({"sampler": "keyscore"}, "no text to choose the frames by"),
     ],
