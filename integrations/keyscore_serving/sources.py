@@ -11,7 +11,7 @@ from keyscore_plugin.hosts import (
     is_data_url,
     is_remote,
     local_path,
-    subtitles_beside,
+    subtitles_key,
 )
 
 _PICTURES = ("data:video/jpeg", "data:video/png", "data:image/")
@@ -70,7 +70,7 @@ class VideoSources:
     def identity(self, video: str) -> str | None:
         """A text that is equal for two videos only if they are the same; None if that is unknown.
 
-        The subtitles next to a file belong to it, since they may score.
+        The subtitles in the folder of a file count, because they score.
 
         Args:
             video: What `require` returned.
@@ -79,9 +79,8 @@ class VideoSources:
             return hashlib.sha256(video.encode("utf-8", "surrogatepass")).hexdigest()
         if is_remote(video):
             return None
-        files = [file for file in (Path(video), subtitles_beside(video)) if file is not None]
         try:
-            facts = [(str(file), file.stat()) for file in files]
+            facts = Path(video).stat()
         except OSError:
             return None
-        return ":".join(f"{name}:{one.st_size}:{one.st_mtime_ns}" for name, one in facts)
+        return f"{video}:{facts.st_size}:{facts.st_mtime_ns}:{subtitles_key(video, None)}"

@@ -20,7 +20,7 @@ from keyscore_plugin.captioners.judge import require_judge
 from keyscore_plugin.captioners.processing import append_completions, left_padding, takes_times
 from keyscore_plugin.config import ClipMode, Guide
 from keyscore_plugin.encoders.registry import encoder_weights
-from keyscore_plugin.hosts.cache import SelectionCache
+from keyscore_plugin.hosts.cache import SelectionCache, subtitles_key
 from keyscore_plugin.hosts.choose import BACKEND, Chosen, choose, identity_of
 from keyscore_plugin.hosts.download import (
     DownloadLimits,
@@ -37,7 +37,6 @@ from keyscore_plugin.hosts.query import QUERY_RULES, TextGuide, own_guide
 from keyscore_plugin.hosts.request import HostProfile, HostRequest, check_clip_mode
 from keyscore_plugin.samplers.base import asks_judge, require_sampler
 from keyscore_plugin.samplers.scene_labels import SceneLabeller
-from keyscore_plugin.timed_texts.subtitles import subtitles_beside
 from keyscore_plugin.video.base import ForwardedVideo
 from keyscore_plugin.video.copies import Bytes, Copy, Readable, is_data_url, named
 from keyscore_plugin.video.images import IMAGE_SUFFIXES
@@ -104,7 +103,7 @@ __all__ = [
     "selection_of_frames",
     "sigint_blocked",
     "split_frames",
-    "subtitles_beside",
+    "subtitles_key",
     "takes_times",
     "unknown",
     "whole",

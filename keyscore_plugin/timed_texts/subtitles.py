@@ -99,11 +99,12 @@ def read_embedded(video: str) -> Subtitles:
     container, picture = open_stream(video)
     events = []
     with closing(container):
-        found = [stream for stream in container.streams.subtitles if stream.codec_context]
+        streams = container.streams.subtitles
+        found = [one for one in streams if one.codec_context and one.codec_context.codec.text_sub]
         if not found:
             raise InputError(
-                f"{video} has no subtitles, neither as a stream nor as a file of its name beside "
-                f"it ({', '.join(SUFFIXES)}); give the path of a subtitle file"
+                f"{video} has no subtitles, neither as a stream of text nor as a file of its name "
+                f"beside it ({', '.join(SUFFIXES)}); give the path of a subtitle file"
             )
         start = float((picture.start_time or 0) * (picture.time_base or 0))
         try:
@@ -174,7 +175,7 @@ def _text_of(path: Path) -> str:
 
 
 def _subtitles(events: Iterable[Any], name: str) -> Subtitles:
-    """The lines of pysubs2's events, in time order, without those that say or last nothing."""
+    """The lines of pysubs2's events, in time order, without those without words or reversed."""
     lines, n_reversed = [], 0
     for event in events:
         words = " ".join(event.plaintext.split())

@@ -158,6 +158,8 @@ def test_the_url_asks_the_server(video: Path) -> None:
         video.as_uri(),
     )
     assert parts.selection is None
+    with pytest.raises(InputError, match="a URL has no key for join"):
+        frames(video, question="Who says it?", subtitles=True, form="url")
 
 
 @given(height=st.integers(28, 4000), width=st.integers(28, 4000), side=st.sampled_from([28, 32]))

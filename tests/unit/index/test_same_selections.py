@@ -114,6 +114,18 @@ def test_a_harmed_file_is_made_anew_and_a_note_says_so(encoder: str, tmp_path: P
     assert {**second, "notes": wanted["notes"]} == wanted
 
 
+def test_nothing_of_another_version_is_used(
+    encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even the table of frames, by which the video would be opened."""
+    video = sample_video("bikes")
+    sampler("topk", encoder, "fps", tmp_path)(video, num_frames=3, question=TEXTS[0])
+    monkeypatch.setattr("keyscore_plugin.index.video_index.VERSION", "another")
+    with counted_decodes() as decoded, counted_scans() as scanned:
+        sampler("topk", encoder, "fps", tmp_path)(video, num_frames=3, question=TEXTS[0])
+    assert len(decoded) == len(scanned) == 1
+
+
 def test_another_video_under_the_same_name_is_another_video(encoder: str, tmp_path: Path) -> None:
     plain, indexed = (sampler("topk", encoder, "fps", index) for index in (None, tmp_path / "i"))
     video = tmp_path / "video.mp4"

@@ -73,7 +73,7 @@ def test_a_stream_in_the_video_gives_the_lines_of_the_file(tmp_path: Path, codec
 
 
 def test_a_video_without_subtitles_says_where_they_are_looked_for() -> None:
-    with pytest.raises(InputError, match="has no subtitles, neither as a stream nor as a file"):
+    with pytest.raises(InputError, match="neither as a stream of text nor as a file of its name"):
         read_embedded(str(sample_video("bikes")))
 
 
