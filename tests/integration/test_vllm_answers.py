@@ -112,8 +112,11 @@ def test_a_client_that_is_killed_leaves_nothing_behind(
 ) -> None:
     body = chat(
         video(clip),
-        **{"sampler": "keyscore", "num_frames": 8},
-        **{"max_tokens": 3000, "ignore_eos": True, "stream": True},
+        sampler="keyscore",
+        num_frames=8,
+        max_tokens=3000,
+        ignore_eos=True,
+        stream=True,
     )
     code = (
         "import httpx, json, sys\n"
