@@ -85,8 +85,8 @@ def frames(
     if form == "url":
         if join != "all" or subtitles is not None:
             raise InputError(
-                "join and subtitles do not reach the server that chooses for form='url'; leave "
-                "them out, or give another form"
+                f"a URL has no key for join={shown(join)} or subtitles={shown(subtitles)}; leave "
+                "them out, or give another form than 'url'"
             )
         return _request(video, question, caption, num_frames, sampler)
     request = HostRequest(

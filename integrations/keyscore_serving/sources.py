@@ -56,7 +56,9 @@ class VideoSources:
         try:
             path = Path(local_path(video)).resolve()
             is_allowed = any(path.is_relative_to(folder.resolve()) for folder in self.folders)
-        except (ValueError, OSError):  # a null character, a loop of links, a name that is too long
+        # A null character, a name that is too long; a loop of links, which is a RuntimeError before
+        # Python 3.13.
+        except (ValueError, OSError, RuntimeError):
             is_allowed = False
         if not is_allowed:
             raise InputError(

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -24,6 +24,7 @@ _USERINFO = re.compile(r"\w+:/*[^/?#]*@")
 _AS_IT_IS = {"Accept-Encoding": "identity"}  # compressed, its size would be unknown
 _NOT_MODIFIED = 304
 _MOST_REDIRECTS = 10
+_NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: an IPv4 address in the last four bytes
 _MOST_SECONDS = (1 << 31) // 1000  # poll(2), by which sockets wait, counts milliseconds in 31 bits
 
 
@@ -385,5 +386,15 @@ def _is_address(host: str) -> bool:
 
 def _is_public(address: str) -> bool:
     found = ip_address(address.partition("%")[0])  # a link-local one may name its interface
-    found = getattr(found, "ipv4_mapped", None) or found
+    if isinstance(found, IPv6Address):
+        if found.is_site_local:  # `is_global` counts it as global
+            return False
+        found = _ipv4_in(found) or found
     return found.is_global and not found.is_multicast
+
+
+def _ipv4_in(address: IPv6Address) -> IPv4Address | None:
+    """The IPv4 address to which this one leads; None if it leads to no IPv4 address."""
+    if address in _NAT64:
+        return IPv4Address(address.packed[-4:])
+    return address.ipv4_mapped or address.sixtofour

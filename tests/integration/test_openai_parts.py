@@ -158,7 +158,7 @@ def test_the_url_asks_the_server(video: Path) -> None:
         video.as_uri(),
     )
     assert parts.selection is None
-    with pytest.raises(InputError, match="join and subtitles do not reach the server"):
+    with pytest.raises(InputError, match="a URL has no key for join"):
         frames(video, question="Who says it?", subtitles=True, form="url")
 
 
@@ -183,6 +183,8 @@ def test_sizes_are_those_of_the_models_own_image_processor(
     [
         ({"form": "gif"}, "unknown form"),
         ({"form": "url", "num_frames": 0}, "num_frames"),
+        ({"form": "url", "join": "any"}, "a URL has no key for join='any'"),
+        ({"form": "url", "subtitles": False}, "a URL has no key for .*subtitles=False"),
         ({"form": "url", "sampler": FixedSampler([0])}, "stays on this machine"),
         ({"sampler": "keyscore"}, "no text to choose the frames by"),
     ],

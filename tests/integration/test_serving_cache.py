@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from keyscore_plugin import InputError
 from keyscore_serving import VideoSources
 from keyscore_serving.cache import MemoryCache
 
@@ -17,12 +20,19 @@ def test_the_cache_drops_what_was_not_asked_for_longest() -> None:
     assert [cache.get(name) for name in "abcd"] == ["a", None, "c", None]
 
 
-def test_a_video_whose_subtitles_change_is_another_one(tmp_path: Path) -> None:
-    video, sources = tmp_path / "a.mp4", VideoSources(folders=[tmp_path])
-    video.write_bytes(b"video")
-    found = [sources.identity(str(video))]
-    for words in ("one", "three"):
-        video.with_suffix(".srt").write_text(words)
-        found += [sources.identity(str(video)), sources.identity(str(video))]
-    assert found[1:] == [found[1], found[1], found[3], found[3]]
-    assert len(set(found)) == 3
+def test_a_file_is_another_video_when_it_or_its_subtitles_change(tmp_path: Path) -> None:
+    video, subtitles = tmp_path / "clip.mp4", tmp_path / "clip.srt"
+    video.write_bytes(b"1")
+    found = [VideoSources().identity(str(video))]
+    for file, content in ((subtitles, b"1"), (subtitles, b"12"), (video, b"12")):
+        file.write_bytes(content)
+        found.append(VideoSources().identity(str(video)))
+    assert None not in found
+    assert len(set(found)) == len(found)
+
+
+def test_a_loop_of_links_is_no_file_that_clients_may_read(tmp_path: Path) -> None:
+    loop = tmp_path / "loop.mp4"
+    loop.symlink_to(loop)
+    with pytest.raises(InputError, match="is not a file that clients"):
+        VideoSources(folders=[tmp_path]).require(str(loop))

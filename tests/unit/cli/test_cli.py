@@ -575,6 +575,11 @@ def test_what_does_not_load_is_told_with_what_helps(
     assert str(raised.value) == message
 
 
+def test_a_host_that_no_extra_installs_is_named_itself() -> None:
+    with pytest.raises(MissingDependencyError, match=r"with: pip install keyscore_no_such_host$"):
+        require("keyscore_no_such_host.cli", extra=None)
+
+
 def test_progress_reaches_who_listens_and_nobody_else() -> None:
     heard: list[tuple[str, int, int]] = []
     with progress.listening(lambda *event: heard.append(event)):
