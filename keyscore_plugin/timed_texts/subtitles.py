@@ -4,6 +4,7 @@ pysubs2 reads the files, and FFmpeg the streams, which it turns into lines of .a
 milliseconds from the start of the video.
 """
 
+import re
 import warnings
 from collections.abc import Iterable
 from contextlib import closing
@@ -26,8 +27,9 @@ _MOST_BYTES = 2**26  # ours: 64 MiB; the subtitles of a film take 0.1
 # costs the sentence model about a millisecond.
 _MOST_LINES = 4096
 _BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
-
-
+# A bracket after which another one opens before it is closed. pysubs2 looks for the end of each, so
+# that the time grows with the square of their number: 64 MiB of them would take days.
+_UNCLOSED = re.compile(r"[{<](?=[^{}<>]*[{<])")
 _NEAR_SECONDS = 1.0  # ours: a frame shows what is said up to this long before and after it
 
 
@@ -67,7 +69,7 @@ def read_subtitle_file(path: Path) -> Subtitles:
         MissingDependencyError: pysubs2 is not installed.
     """
     pysubs2 = require("pysubs2", extra=_EXTRA)
-    text = _text_of(path)
+    text = _UNCLOSED.sub("", _text_of(path))
     try:
         suffix = path.suffix.lower()
         named = suffix[1:] if suffix in SUFFIXES else None
@@ -115,7 +117,7 @@ def read_embedded(video: str) -> Subtitles:
                 end = begin + float((packet.duration or 0) * packet.time_base)
                 for rect in packet.decode():
                     dialogue = getattr(rect, "dialogue", b"")
-                    words = dialogue.decode("utf-8", "replace")
+                    words = _UNCLOSED.sub("", dialogue.decode("utf-8", "replace"))
                     events.append(pysubs2.SSAEvent(round(1000 * begin), round(1000 * end), words))
         except av.FFmpegError as error:
             raise InputError(

@@ -121,6 +121,14 @@ def test_overlapping_lines_are_kept_and_reversed_ones_are_left_out(tmp_path: Pat
     assert found.notes == ("1 lines of the subtitles end before they start, and are left out",)
 
 
+@pytest.mark.parametrize("bracket", ["{", "<c."])
+def test_brackets_that_nothing_closes_do_not_hold_up_a_call(tmp_path: Path, bracket: str) -> None:
+    text = "WEBVTT\n\n00:01.000 --> 00:03.000\n" + bracket * 500_000 + " the end"
+    (line,) = read_subtitle_file(write(tmp_path / "a.vtt", text)).lines
+    assert (line.start, line.end) == (1, 3)
+    assert line.text.endswith("the end")
+
+
 def test_of_very_many_lines_neighbours_are_joined(tmp_path: Path) -> None:
     text = "".join(cue(n, n + 1, f"line{n}") for n in range(50_000))
     found = read_subtitle_file(write(tmp_path / "a.srt", text))
