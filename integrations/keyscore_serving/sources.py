@@ -84,3 +84,10 @@ class VideoSources:
         except OSError:
             return None
         return f"{video}:{facts.st_size}:{facts.st_mtime_ns}:{subtitles_key(video, None)}"
+
+
+def identity_of_fetched(video: bytes | str | Path) -> str | None:
+    """As `VideoSources.identity`, of a video that the server has fetched: its content or path."""
+    if isinstance(video, bytes):
+        return hashlib.sha256(video).hexdigest()
+    return VideoSources().identity(str(video))
