@@ -145,6 +145,7 @@ class _Worker:
         with theirs, sigint_blocked():
             self._process = get_context("spawn").Process(target=_work, args=(theirs, job))
             self._process.start()
+        self._kill_lock = Lock()
         self.has_ended = False
 
     @property
@@ -193,11 +194,15 @@ class _Worker:
         return ChosenParts(**answer)
 
     def kill(self) -> None:
-        """End the process at once."""
-        self._process.kill()
-        self._process.join(_END_SECONDS)
-        self._channel.close()
-        self.has_ended = True
+        """End the process at once. A thread that waits for its answer learns that it died.
+
+        The channel is left to the garbage collector: that thread may be about to read from it, and
+        its number could belong to another file by then.
+        """
+        with self._kill_lock:  # of two threads that join a process, one would not learn its end
+            self._process.kill()
+            self._process.join(_END_SECONDS)
+            self.has_ended = True
 
 
 def _work(channel: Connection, job: WorkerJob) -> None:
