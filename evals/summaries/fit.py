@@ -5,8 +5,9 @@ import json
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -37,6 +38,8 @@ from evals.summaries.training import RATES, Example, Recipe
 from keyscore_plugin import HeadCard, HeadShape, get_sampler
 from keyscore_plugin.errors import InputError, KeyScoreError
 from keyscore_plugin.hosts import resolve_device, write_whole
+
+T = TypeVar("T", Recipe, HeadShape)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -124,21 +127,22 @@ def _run(options: argparse.Namespace, command: str) -> str:
         left_out=left_out,
         with_videos=options.embeddings is None,
     )
-    recipe = Recipe(**{"rate": RATES[options.dataset]} | _json(options, "recipe"))
+    recipe = _made(Recipe, options, "recipe", {"rate": RATES[options.dataset]})
+    shape = _made(HeadShape, options, "shape", {})
     settings = _settings(options, data, recipe)
     claim(options.out, settings)
     embedded, card = _embedded(options, data, left_out)
-    card_shape = HeadShape(**_json(options, "shape") | {"d_in": _width(embedded)})
+    shape = replace(shape, d_in=_width(embedded))
     job = Job(
         data=data,
         protocol=options.splits,
         seeds=_seeds(options),
         examples=_examples(options, root, data, embedded),
         embedded=embedded,
-        shape=card_shape,
+        shape=shape,
         recipe=recipe,
         select_on=options.select_on,
-        card=HeadCard(shape=card_shape, command=command, **card),
+        card=HeadCard(shape=shape, command=command, **card),
         device=resolve_device(options.device),
     )
     rows = rows_of(job, train_all(job, options.out), seed=0)
@@ -173,6 +177,17 @@ def _json(options: argparse.Namespace, name: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise InputError(f"--{name} is not a JSON object; give one such as '{{}}'")
     return values
+
+
+def _made(kind: type[T], options: argparse.Namespace, name: str, defaults: dict[str, Any]) -> T:
+    """Settings of a kind from the JSON of an option."""
+    try:
+        return kind(**defaults | _json(options, name))
+    except TypeError as error:  # an unknown name, or a value of another type
+        raise InputError(
+            f"--{name} does not fit a {kind.__name__} ({error}); give numbers by the names "
+            f"{', '.join(kind.__dataclass_fields__)}"
+        ) from error
 
 
 def _seeds(options: argparse.Namespace) -> list[int]:

@@ -163,7 +163,7 @@ def _one_epoch(
             if not bool(loss.isfinite()):
                 raise InputError(
                     "the loss is not finite; look for NaN in the embeddings, or give a smaller "
-                    "--rate"
+                    "rate, such as --recipe '{\"rate\": 1e-5}'"
                 )
             torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(head.parameters(), recipe.clip)

@@ -16,7 +16,7 @@ def main() -> int:
     """
     try:
         register()
-        tuner: Any = require("llamafactory.train.tuner", extra="llamafactory")
+        tuner: Any = require("llamafactory.train.tuner", extra=None)
         tuner.run_exp()
     except KeyScoreError as error:
         print(f"keyscore_llamafactory: {error}", file=sys.stderr)

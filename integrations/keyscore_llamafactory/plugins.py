@@ -121,14 +121,14 @@ def register() -> None:
         if not issubclass(stock, NamedFrames):
             own = {"_keyscore_name": name, "__module__": stock.__module__}
             made[stock] = plugins[name] = type(stock.__name__, (NamedFrames, stock), own)
-    templates: Any = require("llamafactory.data.template", extra="llamafactory")
+    templates: Any = require("llamafactory.data.template", extra=None)
     for template in templates.TEMPLATES.values():  # they hold plugins made at their import
         plugin = template.mm_plugin
         plugin.__class__ = made.get(type(plugin), type(plugin))
 
 
 def _plugins() -> dict[str, Any]:
-    module: Any = require("llamafactory.data.mm_plugin", extra="llamafactory")
+    module: Any = require("llamafactory.data.mm_plugin", extra=None)
     plugins: dict[str, Any] = module.PLUGINS
     return plugins
 

@@ -64,8 +64,8 @@ def frames(
         question: The question that the model will be asked about the video, or a list of them; a
             list is not for ``form="url"``.
         caption: A sentence about the video, or a list; it scores instead of the question.
-        join: How several texts are joined, see `keyscore_plugin.Sampler`.
-        subtitles: Subtitles that score, too, see `keyscore_plugin.Sampler`.
+        join: How several texts are joined, see `keyscore_plugin.Sampler`; not for ``form="url"``.
+        subtitles: Subtitles that score, too, see `keyscore_plugin.Sampler`; not for ``form="url"``.
         with_texts: Whether what is said is written before each frame of the form ``"images"``: the
             lines of the subtitles within a second of it.
         num_frames: The budget of keyframes.
@@ -83,6 +83,11 @@ def frames(
     if with_texts and form != "images":
         raise InputError(f"with_texts=True is for form='images', got {shown(form)}; leave one out")
     if form == "url":
+        if join != "all" or subtitles is not None:
+            raise InputError(
+                f"a URL has no key for join={shown(join)} or subtitles={shown(subtitles)}; leave "
+                "them out, or give another form than 'url'"
+            )
         return _request(video, question, caption, num_frames, sampler)
     request = HostRequest(
         video=video,

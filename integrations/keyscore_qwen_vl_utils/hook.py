@@ -158,12 +158,14 @@ def install() -> None:
 
     - ``sampler``: a name of `keyscore_plugin.list_samplers`, or a sampler;
     - ``caption``, ``question``: the texts, and ``guide``: which of them scores;
+    - ``join``: how a list of texts is joined, and ``subtitles``: what is said scores, too, as
+      `keyscore_plugin.Sampler` takes them;
     - ``clip_mode``: where ``clips`` and ``kframes`` take their frames, ``"auto"``, ``"focused"`` or
       ``"hybrid"``;
     - ``pair``: what the two frames of a visual token are, ``"duplicate"``, ``"neighbor"``,
       ``"pack"`` or ``"plain"``;
-    - ``encoder``, ``captioner``, ``decoder``, ``device``: as `keyscore_plugin.get_sampler` takes
-      them;
+    - ``encoder``, ``captioner``, ``decoder``, ``device``, ``index``: as
+      `keyscore_plugin.get_sampler` takes them;
     - ``limits``: a `DownloadLimits`, which allows an ``http(s):`` URL; without it URLs are refused.
 
     ``nframes`` remains the number of frames that the model gets. One visual token holds two frames,

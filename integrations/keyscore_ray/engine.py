@@ -1,6 +1,6 @@
 """``keyscore batch --engine ray``: the lines of a manifest, answered by actors of a cluster."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -42,13 +42,13 @@ def answers_of_ray(
         items: Lines of the manifest; a video is a path that every node sees, or an fsspec address.
         make_sampler: Function that makes the sampler and loads its models.
         budget: Number of frames or threshold for each video.
-        n_workers: Number of actors, of one core each; None takes the cores of the cluster.
+        n_workers: Number of actors, of one core each; None takes as many as the cluster holds.
         num_gpus: Share of a GPU for each actor.
         limit_seconds: Time limit for one line in seconds, once the models are loaded.
         address: Address of the cluster; None takes the one of the environment, or starts one here.
 
     Raises:
-        InputError: The cluster cannot be reached.
+        InputError: The cluster cannot be reached, or does not hold the actors.
         KeyScoreError: A line cannot be answered for a reason other than its video.
     """
     ray: Any = require("ray", extra="ray")
@@ -58,7 +58,8 @@ def answers_of_ray(
         return Answerer(make_sampler, budget, limit_seconds=limit_seconds, limits=DownloadLimits())
 
     with _cluster(ray, address):
-        n_actors = n_workers or int(ray.cluster_resources().get("CPU", 1))
+        wanted = None if n_workers is None else min(n_workers, max(1, len(items)))
+        n_actors = number_of_actors(ray.cluster_resources(), wanted, num_gpus=num_gpus)
         remote = ray.remote(num_cpus=1, num_gpus=num_gpus, max_restarts=-1, max_task_retries=-1)(
             _Actor
         )
@@ -71,6 +72,32 @@ def answers_of_ray(
             yield item, record
 
 
+def number_of_actors(resources: Mapping[str, float], wanted: int | None, *, num_gpus: float) -> int:
+    """How many actors to start. One without a place would get a line and never answer it.
+
+    Args:
+        resources: Resources of the cluster, by the names of Ray.
+        wanted: Number of actors; None takes as many as there are places.
+        num_gpus: Share of a GPU for each actor, or a number of GPUs.
+
+    Raises:
+        InputError: The cluster has fewer places, or none.
+    """
+    n_places = int(resources.get("CPU", 0))
+    if num_gpus:
+        n_gpus = int(resources.get("GPU", 0))
+        of_gpus = n_gpus * int(1 / num_gpus) if num_gpus <= 1 else int(n_gpus / num_gpus)
+        n_places = min(n_places, of_gpus)
+    n_actors = n_places if wanted is None else wanted
+    if not 1 <= n_actors <= n_places:
+        raise InputError(
+            f"{max(1, n_actors)} workers of one core and {num_gpus:g} GPUs each do not fit into "
+            f"the cluster, which has places for {n_places}; give fewer --workers, or a smaller "
+            "--gpus-per-worker"
+        )
+    return n_actors
+
+
 @contextmanager
 def _cluster(ray: Any, address: str | None) -> Iterator[None]:
     """Connect to a cluster, or start one here; leave it afterwards, unless it was joined before."""
@@ -78,10 +105,11 @@ def _cluster(ray: Any, address: str | None) -> Iterator[None]:
     if not joined:
         try:
             ray.init(address=address, log_to_driver=False, configure_logging=False)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except Exception as error:  # Ray raises errors of no class of its own
+            where = "on this machine" if address is None else f"at {address}"
             raise InputError(
-                f"cannot reach a Ray cluster at {address}: {one_line(str(error), most=150)}; give "
-                "--address HOST:PORT of its head, or leave it out to start one here"
+                f"no Ray cluster {where}: {one_line(str(error), most=150)}; give --address "
+                "HOST:PORT of its head, or leave it out to join or start one here"
             ) from error
     try:
         yield

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -115,24 +116,26 @@ class SelectFrames:
 
 
 def item_of(row: Mapping[str, Any], *, needs_text: bool) -> Item:
-    """A row as a line of a batch.
+    """A row as a line of a batch. NaN stands for no value, as in a column of numbers.
 
     Raises:
-        InputError: The row has no video, or no text where the sampler needs one.
+        InputError: The row has no video, no text where the sampler needs one, or a value that
+            cannot be used.
     """
+    row = {name: None if _is_nan(value) else value for name, value in row.items()}
     video = row.get("video")
     if not isinstance(video, str) or not video:
         raise InputError(
             f"a row has no video: its column 'video' holds {shown(video)}; give a path or an "
             "address in each row"
         )
-    caption, question = _text(row.get("caption")), _text(row.get("question"))
+    caption, question = (_text(name, row.get(name)) for name in ("caption", "question"))
     if needs_text and not (caption or question):
         raise InputError(
             f"the row of {video} has no text, and this sampler needs one; fill the column "
             "'caption' or 'question', or give settings={'captioner': ...}"
         )
-    start, end = (None if row.get(name) is None else float(row[name]) for name in ("start", "end"))
+    start, end = (_time(name, row.get(name)) for name in ("start", "end"))
     return Item(
         id=0,
         video=video,
@@ -145,11 +148,30 @@ def item_of(row: Mapping[str, Any], *, needs_text: bool) -> Item:
     )
 
 
-def _text(value: Any) -> str | list[str] | None:
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, (float, np.floating)) and math.isnan(value)
+
+
+def _text(name: str, value: Any) -> str | list[str] | None:
     """A text of a row, or a list of texts, which a column may hold as an array."""
     if value is None or isinstance(value, str):
         return value or None
+    if not isinstance(value, (list, tuple, np.ndarray)):
+        raise InputError(
+            f"{name!r} of a row must be a text or a list of texts, got {shown(value)}; give one, "
+            "or None"
+        )
     return [str(text) for text in value] or None
+
+
+def _time(name: str, value: Any) -> float | None:
+    """Seconds of a row, which a column may hold as a number of NumPy."""
+    try:
+        return None if value is None else float(value)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{name!r} of a row must be a number of seconds, got {shown(value)}; give one, or None"
+        ) from error
 
 
 def _seconds(record: Record) -> list[float]:

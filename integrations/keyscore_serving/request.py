@@ -12,7 +12,9 @@ from keyscore_plugin.hosts import Pair, check_pair, unknown
 
 SCHEME = "keyscore:"
 CLIENT_KEYS = ("sampler", "num_frames", "question", "caption", "pair")
-SERVER_KEYS = ("encoder", "captioner", "decoder", "device", "limits")
+SERVER_KEYS = ("encoder", "captioner", "config", "decoder", "device", "index", "limits")
+# Arguments of other hosts. A client that gives one with a sampler must not be ignored.
+OTHER_KEYS = ("clip_mode", "guide", "join", "subtitles", "threshold", "token_budget", "with_texts")
 _FORM = "keyscore:sampler=NAME&num_frames=K&question=TEXT;URL"
 _MOST_DIGITS = 9  # of a number of frames
 

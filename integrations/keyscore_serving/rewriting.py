@@ -8,6 +8,7 @@ from typing import Any
 from keyscore_plugin.errors import InputError
 from keyscore_serving.request import (
     CLIENT_KEYS,
+    OTHER_KEYS,
     SERVER_KEYS,
     FrameRequest,
     RequestLimits,
@@ -75,7 +76,7 @@ def rewrite(
     messages = chat.get("messages")
     if not isinstance(messages, list):
         return None
-    names = (*CLIENT_KEYS, *SERVER_KEYS) if "sampler" in chat else CLIENT_KEYS
+    names = (*CLIENT_KEYS, *SERVER_KEYS, *OTHER_KEYS) if "sampler" in chat else CLIENT_KEYS
     shared = {name: chat[name] for name in names if name in chat}
     given = {**(default or {}), **shared}
     questions = _questions(messages)

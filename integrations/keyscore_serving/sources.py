@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keyscore_plugin.errors import InputError, shown
-from keyscore_plugin.hosts import DownloadLimits, is_data_url, is_remote, local_path
+from keyscore_plugin.hosts import (
+    DownloadLimits,
+    is_data_url,
+    is_remote,
+    local_path,
+    subtitles_key,
+)
 
 _PICTURES = ("data:video/jpeg", "data:video/png", "data:image/")
 
@@ -50,7 +56,9 @@ class VideoSources:
         try:
             path = Path(local_path(video)).resolve()
             is_allowed = any(path.is_relative_to(folder.resolve()) for folder in self.folders)
-        except (ValueError, OSError):  # a null character, a loop of links, a name that is too long
+        # A null character, a name that is too long; a loop of links, which is a RuntimeError before
+        # Python 3.13.
+        except (ValueError, OSError, RuntimeError):
             is_allowed = False
         if not is_allowed:
             raise InputError(
@@ -61,6 +69,8 @@ class VideoSources:
 
     def identity(self, video: str) -> str | None:
         """A text that is equal for two videos only if they are the same; None if that is unknown.
+
+        The subtitles in the folder of a file count, because they score.
 
         Args:
             video: What `require` returned.
@@ -73,4 +83,11 @@ class VideoSources:
             facts = Path(video).stat()
         except OSError:
             return None
-        return f"{video}:{facts.st_size}:{facts.st_mtime_ns}"
+        return f"{video}:{facts.st_size}:{facts.st_mtime_ns}:{subtitles_key(video, None)}"
+
+
+def identity_of_fetched(video: bytes | str | Path) -> str | None:
+    """As `VideoSources.identity`, of a video that the server has fetched: its content or path."""
+    if isinstance(video, bytes):
+        return hashlib.sha256(video).hexdigest()
+    return VideoSources().identity(str(video))

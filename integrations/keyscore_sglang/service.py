@@ -1,6 +1,5 @@
 """What chooses frames in this process: one encoder, some threads, and the frames of before."""
 
-import hashlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -9,9 +8,10 @@ import torch
 
 from keyscore_plugin.errors import KeyScoreError
 from keyscore_plugin.hosts import Chosen, Fold
-from keyscore_serving import FrameChooser, FrameRequest, ServerSettings, VideoSources, split_url
+from keyscore_serving import FrameChooser, FrameRequest, ServerSettings, split_url
 from keyscore_serving.cache import MemoryCache
 from keyscore_serving.settings import whole_number
+from keyscore_serving.sources import identity_of_fetched
 
 _FOLD = Fold(frames_per_patch=2)  # of every Qwen-VL
 _CACHE_BYTES = 256 << 20  # ours: some hundred frames of 640 x 360
@@ -54,7 +54,7 @@ class FrameService:
         """
         try:
             request = FrameRequest.of(keys, self._settings.limits)
-            key = f"{request.digest()}:{_identity(source)}"
+            key = f"{request.digest()}:{identity_of_fetched(source)}"
             chosen = self._cache.get(key)
             if chosen is None:
                 job = self._threads.submit(self._chooser.choose, source, request, fold=_FOLD)
@@ -93,9 +93,3 @@ def asked_of(url: object) -> tuple[dict[str, str], str] | None:
         return split_url(url)
     except KeyScoreError as error:
         raise ValueError(f"keyscore: {error}") from error
-
-
-def _identity(source: str | bytes) -> str | None:
-    if isinstance(source, bytes):
-        return hashlib.sha256(source).hexdigest()
-    return VideoSources().identity(source)

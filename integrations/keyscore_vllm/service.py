@@ -1,6 +1,5 @@
 """What chooses frames in this process: one encoder, some threads, and the frames of before."""
 
-import hashlib
 import threading
 from functools import cache, partial
 from pathlib import Path
@@ -16,10 +15,10 @@ from keyscore_serving import (
     FrameRequest,
     RequestLimits,
     ServerSettings,
-    VideoSources,
 )
 from keyscore_serving.cache import MemoryCache
 from keyscore_serving.jobs import Jobs
+from keyscore_serving.sources import identity_of_fetched
 
 VideoItem = tuple[npt.NDArray[np.uint8], dict[str, Any]]
 
@@ -64,7 +63,7 @@ class FrameService:
             VideoError: The video cannot be read.
             InputError: The request cannot be met.
         """
-        key = f"{request.digest()}:{fold.frames_per_patch}:{_identity(video)}"
+        key = f"{request.digest()}:{fold.frames_per_patch}:{identity_of_fetched(video)}"
         found = self._cache.get(key)
         if found is None:
             found = item_of(self._chooser.choose(video, request, fold=fold))
@@ -109,9 +108,3 @@ def frame_service() -> FrameService:
 @cache
 def _made() -> FrameService:
     return FrameService(ServerSettings.from_environment())
-
-
-def _identity(video: bytes | Path) -> str | None:
-    if isinstance(video, bytes):
-        return hashlib.sha256(video).hexdigest()
-    return VideoSources().identity(str(video))

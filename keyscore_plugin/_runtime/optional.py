@@ -16,12 +16,12 @@ _REMEDIES = {
 }
 
 
-def require(module: str, *, extra: str) -> ModuleType:
+def require(module: str, *, extra: str | None) -> ModuleType:
     """Import an optional package, or say how to install it.
 
     Args:
         module: Module to import, such as ``"torchcodec.decoders"``.
-        extra: Extra of this project that installs it.
+        extra: Extra of this project that installs it; None for a host that no extra installs.
 
     Raises:
         MissingDependencyError: The package is not installed, or does not load.
@@ -32,8 +32,9 @@ def require(module: str, *, extra: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is not None and error.name.partition(".")[0] != package:
             raise  # the package is installed, but one of its dependencies is not: name that one
+        wanted = package if extra is None else f"'keyscore-plugin[{extra}]'"
         raise MissingDependencyError(
-            f"{package} is not installed; install it with: pip install 'keyscore-plugin[{extra}]'"
+            f"{package} is not installed; install it with: pip install {wanted}"
         ) from error
     except (ImportError, OSError, RuntimeError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]

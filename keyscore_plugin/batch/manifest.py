@@ -263,8 +263,10 @@ def _table_rows(text: str, name: str) -> Iterator[_Row]:
         ) from error
 
 
-def _cell(column: str, text: str) -> str | float:
-    """Return the value of a field; ``start`` and ``end`` become numbers if they are numbers."""
+def _cell(column: str, text: str) -> str | float | bool:
+    """Return the value of a field: a time as a number, true or false of subtitles as a bool."""
+    if column == "subtitles" and text in ("true", "false"):
+        return text == "true"
     if column in ("start", "end"):
         with suppress(ValueError):
             return float(text)

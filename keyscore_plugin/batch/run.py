@@ -176,14 +176,14 @@ def _answer_pairs(record: Record, item: Item, settings: RunSettings) -> dict[str
     if settings.budget != Budget(num_frames=None, threshold=None):
         pairs["num_frames"] = (record.get("num_frames"), settings.budget.num_frames)
         pairs["threshold"] = (record.get("threshold"), settings.budget.threshold)
+    captions, questions = texts_of(item.caption, "caption"), texts_of(item.question, "question")
     caption = record.get("caption") or {}
     is_given = caption.get("origin") == "given"
-    pairs["caption"] = (
-        caption.get("text") if is_given else None,
-        one_text(texts_of(item.caption, "caption")),
-    )
-    pairs["question"] = (record.get("question"), one_text(texts_of(item.question, "question")))
-    pairs["join"] = (record.get("join"), item.join)
+    pairs["caption"] = (caption.get("text") if is_given else None, one_text(captions))
+    pairs["question"] = (record.get("question"), one_text(questions))
+    # The options of one text, and subtitles, are joined by "any" although the line asks for "all".
+    if (is_given and len(captions) > 1) or (record.get("question") and len(questions) > 1):
+        pairs["join"] = (record.get("join"), item.join)
     pairs["start"] = (record.get("start_seconds"), item.start_seconds)
     pairs["end"] = (record.get("end_seconds"), item.end_seconds)
     pairs["encoder"] = (record.get("encoder"), settings.encoder)

@@ -27,7 +27,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "compare every frame with the text (default: keyscore)",
     )
     add_choice_options(parser)
-    parser.set_defaults(index="auto")
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--list", action="store_true", help="list what the index holds")
     instead.add_argument(
@@ -53,8 +52,10 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(
             "keyscore index takes videos to look at, or one of --list and --prune; give either"
         )
+    if make_config(args).index is None:
+        args.index = "auto"
     config = make_config(args).index
-    assert config is not None  # the option has a default
+    assert config is not None  # the line above has named one
     folder = index_folder(config)
     with own_stdout() as print_result:
         if args.videos:

@@ -3,6 +3,7 @@
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
@@ -270,22 +271,25 @@ def make_config(args: argparse.Namespace) -> SamplerConfig:
         InputError: A setting is unknown, or a value is out of range.
     """
     config = SamplerConfig.of(args.config)
-    values = {**config.to_dict(), "index": config.index}
-    named = [
+    values = {**config.to_dict(), "index": config.index and asdict(config.index)}
+    options = [
         ("grid.kind", args.grid),
         ("guide", args.guide),
         ("clips.mode", args.clip_mode),
         ("llmvs.model", args.language_model),
         ("llmvs.head", args.head),
     ]
-    for name, value in [*args.set, *(one for one in named if one[1] is not None)]:
+    named = [(name, value) for name, value in options if value is not None]
+    if args.index is not None:
+        named.append(("index.folder", None if args.index == "auto" else args.index))
+    for name, value in [*args.set, *named]:
         stage, _, field = name.rpartition(".")
         if stage:
             inner = values.get(stage)
             values[stage] = {**(inner if isinstance(inner, dict) else {}), field: value}
         else:
             values[field] = value
-    return SamplerConfig.from_dict(values).with_index(args.index)
+    return SamplerConfig.from_dict(values)
 
 
 def _settings_file(name: str) -> SamplerConfig:

@@ -20,7 +20,7 @@ from keyscore_plugin.captioners.judge import require_judge
 from keyscore_plugin.captioners.processing import append_completions, left_padding, takes_times
 from keyscore_plugin.config import ClipMode, Guide
 from keyscore_plugin.encoders.registry import encoder_weights
-from keyscore_plugin.hosts.cache import SelectionCache
+from keyscore_plugin.hosts.cache import SelectionCache, subtitles_key
 from keyscore_plugin.hosts.choose import BACKEND, Chosen, choose, identity_of
 from keyscore_plugin.hosts.download import (
     DownloadLimits,
@@ -103,6 +103,7 @@ __all__ = [
     "selection_of_frames",
     "sigint_blocked",
     "split_frames",
+    "subtitles_key",
     "takes_times",
     "unknown",
     "whole",

@@ -132,8 +132,7 @@ def _lines(
 ) -> tuple[tuple[TimedText, ...], ...]:
     """What the subtitles say at each of ``(n,)`` times."""
     given = True if request.subtitles is None else request.subtitles
-    last = float(part.pts_seconds()[-1]) - part.start_pts_seconds
-    subtitles = subtitles_of(part, given, (), end_seconds=last + 1)
+    subtitles = subtitles_of(part, given, ())
     return tuple(
         subtitles.near(seconds) for seconds in (pts_seconds - part.start_pts_seconds).tolist()
     )

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from ipaddress import ip_address
+from functools import cache
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -15,12 +16,15 @@ from keyscore_plugin.video.copies import UnnamedFile, named
 from keyscore_plugin.video.source import VideoSource, open_video
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
 _USERINFO = re.compile(r"\w+:/*[^/?#]*@")
 _AS_IT_IS = {"Accept-Encoding": "identity"}  # compressed, its size would be unknown
 _NOT_MODIFIED = 304
 _MOST_REDIRECTS = 10
+_NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: an IPv4 address in the last four bytes
 _MOST_SECONDS = (1 << 31) // 1000  # poll(2), by which sockets wait, counts milliseconds in 31 bits
 
 
@@ -290,7 +294,7 @@ class _Download:
 
         # No connection is kept, so that each one is checked.
         alone = httpx.Limits(max_keepalive_connections=0)
-        async with httpx.AsyncClient(timeout=None, limits=alone) as client:
+        async with httpx.AsyncClient(timeout=None, limits=alone, verify=_trusted()) as client:
             headers = {**_AS_IT_IS, **self._conditions}
             request = client.build_request("GET", self._url, headers=headers)
             for _ in range(_MOST_REDIRECTS + 1):
@@ -358,6 +362,14 @@ class _Download:
                 file.write(chunk)
 
 
+@cache
+def _trusted() -> "ssl.SSLContext":
+    """The certificates that are trusted; to read them takes longer than a small file."""
+    import httpx
+
+    return httpx.create_ssl_context()
+
+
 def _version_of(response: "httpx.Response") -> FileVersion:
     headers = response.headers
     may_be_kept = "no-store" not in headers.get("cache-control", "").lower()
@@ -374,5 +386,15 @@ def _is_address(host: str) -> bool:
 
 def _is_public(address: str) -> bool:
     found = ip_address(address.partition("%")[0])  # a link-local one may name its interface
-    found = getattr(found, "ipv4_mapped", None) or found
+    if isinstance(found, IPv6Address):
+        if found.is_site_local:  # `is_global` counts it as global
+            return False
+        found = _ipv4_in(found) or found
     return found.is_global and not found.is_multicast
+
+
+def _ipv4_in(address: IPv6Address) -> IPv4Address | None:
+    """The IPv4 address to which this one leads; None if it leads to no IPv4 address."""
+    if address in _NAT64:
+        return IPv4Address(address.packed[-4:])
+    return address.ipv4_mapped or address.sixtofour

@@ -10,7 +10,14 @@ from keyscore_plugin.hosts.download import DownloadLimits
 from keyscore_plugin.hosts.pairing import Pair, check_pair
 from keyscore_plugin.hosts.query import QueryRule
 from keyscore_plugin.samplers.base import Sampler
-from keyscore_plugin.types import Join, SubtitleInput, TextInput, texts_of
+from keyscore_plugin.types import (
+    Join,
+    SubtitleInput,
+    TextInput,
+    check_join,
+    check_subtitles,
+    texts_of,
+)
 from keyscore_plugin.video.source import VideoInput
 from keyscore_plugin.video.trim import check_part
 
@@ -95,6 +102,8 @@ class HostRequest:
         for name in ("caption", "question"):  # a list cannot be hashed
             if isinstance(given := getattr(self, name), (list, tuple)):
                 object.__setattr__(self, name, texts_of(given, name))
+        check_join(self.join)
+        check_subtitles(self.subtitles)
         check_part(self.start_seconds, self.end_seconds)
         budgets = (self.num_frames, self.threshold, self.token_budget)
         if sum(budget is not None for budget in budgets) > 1:

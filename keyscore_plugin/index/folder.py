@@ -109,19 +109,27 @@ class IndexFolder:
                     look = replace(look, look=look.look.joined(there.look))
             write_whole(path, _packed(path, look))
             _mark_used(path)
-            _REMEMBERED.put(path, look)
+            _REMEMBERED.put(path, look, _state(path))
             self._make_room()
 
-    def scan(self, content: str) -> Scan | None:
+    def scan(self, content: str, is_usable: Callable[[Mapping[str, Any]], bool]) -> Scan | None:
         """The frames of a video as FFmpeg's own choice of its streams shows them.
 
+        Args:
+            content: Digest of the video's content.
+            is_usable: Function of a file's facts.
+
         Returns:
-            None if no file of this content can be read, or a number of a stream was asked for.
+            None if no file of this content is usable and can be read, or a number of a stream was
+            asked for.
         """
         for path in sorted((self.path / content).glob(f"*{SUFFIX}")):
             with suppress(InputError, OSError):
+                facts = _facts(path)
+                if facts is None or not (is_usable(facts) and facts["is_default_stream"]):
+                    continue
                 found = _read(path)
-                if found is not None and found.facts["is_default_stream"]:
+                if found is not None:
                     return found.scan
         return None
 
@@ -194,10 +202,10 @@ class _Remembered:
             self._files.move_to_end(path)
             return file
 
-    def put(self, path: Path, file: IndexFile) -> None:
-        """Remember the content of a file as it is now."""
+    def put(self, path: Path, file: IndexFile, state: tuple[int, ...]) -> None:
+        """Remember the content of a file, which had this state before it was read."""
         with self._lock:
-            self._files[path] = (_state(path), file)
+            self._files[path] = (state, file)
             self._files.move_to_end(path)
             while len(self._files) > 1 and self._n_bytes() > _MEMORY_BYTES:
                 self._files.popitem(last=False)
@@ -224,8 +232,9 @@ def _read(path: Path) -> IndexFile | None:
     try:
         file = _REMEMBERED.get(path)
         if file is None:
+            state = _state(path)
             file = _unpacked(path, path.read_bytes())
-            _REMEMBERED.put(path, file)
+            _REMEMBERED.put(path, file, state)
     except FileNotFoundError:
         return None
     _mark_used(path)
@@ -267,9 +276,10 @@ def _facts(path: Path) -> Mapping[str, Any] | None:
 
 
 def _is_usable(entry: Entry, is_usable: Callable[[Mapping[str, Any]], bool]) -> bool:
-    """Whether a file is as it was written, and of use."""
+    """Whether a file is of use, and as it was written."""
+    if entry.facts is None or not is_usable(entry.facts):
+        return False
     try:
-        file = _read(entry.path)
+        return _read(entry.path) is not None
     except InputError:
         return False
-    return file is not None and is_usable(file.facts)

@@ -107,7 +107,7 @@ class VideoIndex:
         self._looks: dict[str, KeptLook] = {}
         self._facts: dict[str, dict[str, Any]] = {}
         if self._file is None:
-            self._note(f"the index keeps videos of files, and {source.path} is none")
+            self._note(f"the index keeps videos of files, and {source.path} is not a file")
         elif self._file.scanned.damage is not None:
             self._file = None
             self._note("the index keeps no video that is damaged")
@@ -238,7 +238,7 @@ def recalled_frames(video: object, config: IndexConfig | None) -> Iterator[None]
     path = _path_of(video)
     scan = None
     if config is not None and path is not None:
-        scan = index_folder(config).scan(content_digest(path))
+        scan = index_folder(config).scan(content_digest(path), is_of_this_version)
     with nullcontext() if path is None or scan is None else opened_as(path, scan):
         yield
 

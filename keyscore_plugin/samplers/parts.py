@@ -10,7 +10,8 @@ from keyscore_plugin.config import Split
 # "A. a dog", "(B) a cat" or "c) a car" at the start of a line, or in one line after a blank.
 _OPTION = re.compile(r"(?:^|\s)\(?([A-Ha-h])[.):]\s+")
 _QUOTED = re.compile('["\u201c\u00ab]([^"\u201c\u201d\u00ab\u00bb]{2,80})["\u201d\u00bb]')
-_CONJUNCTION = re.compile(r"[,;]?\s+(?:and then|and|then|before|after|while|or)\s+", re.IGNORECASE)
+# For a text of single blanks: a search for runs of them takes minutes in a text of blanks alone.
+_CONJUNCTION = re.compile(r"[,;]? (?:and then|and|then|before|after|while|or) ", re.IGNORECASE)
 _FEWEST_WORDS = 2  # ours: of a part; "red and blue" is no list of two things
 
 
@@ -54,5 +55,5 @@ def _options(text: str) -> list[str]:
 
 def _clauses(text: str) -> list[str]:
     """What conjunctions join, if each part has words enough to name a thing."""
-    parts = [part.strip(" ,;.?!") for part in _CONJUNCTION.split(text)]
+    parts = [part.strip(" ,;.?!") for part in _CONJUNCTION.split(" ".join(text.split()))]
     return parts if min(len(part.split()) for part in parts) >= _FEWEST_WORDS else []

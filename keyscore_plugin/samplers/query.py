@@ -24,6 +24,7 @@ from keyscore_plugin.types import (
     SubtitleInput,
     TextEmbedding,
     check_join,
+    check_subtitles,
 )
 from keyscore_plugin.types.numbers import is_real, is_whole, plain
 
@@ -70,6 +71,7 @@ class SelectionRequest:
         for name in ("num_frames", "threshold"):
             object.__setattr__(self, name, plain(getattr(self, name)))
         check_join(self.join)
+        check_subtitles(self.subtitles)
 
     @property
     def at_least(self) -> int:

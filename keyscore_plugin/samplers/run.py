@@ -415,12 +415,7 @@ class Run:
 
     def _said(self, texts: tuple[str, ...]) -> tuple[LineScores | None, tuple[str, ...]]:
         """The lines of the subtitles compared with the texts, and notes on them."""
-        subtitles = subtitles_of(
-            self.source,
-            self.request.subtitles,
-            texts,
-            end_seconds=self.start_seconds + self.source.duration_seconds,
-        )
+        subtitles = subtitles_of(self.source, self.request.subtitles, texts)
         if not subtitles.lines:
             return None, subtitles.notes
         said = LineScores.of(

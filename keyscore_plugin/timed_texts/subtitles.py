@@ -4,6 +4,7 @@ pysubs2 reads the files, and FFmpeg the streams, which it turns into lines of .a
 milliseconds from the start of the video.
 """
 
+import re
 import warnings
 from collections.abc import Iterable
 from contextlib import closing
@@ -26,8 +27,9 @@ _MOST_BYTES = 2**26  # ours: 64 MiB; the subtitles of a film take 0.1
 # costs the sentence model about a millisecond.
 _MOST_LINES = 4096
 _BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
-
-
+# A bracket after which another one opens before it is closed. pysubs2 looks for the end of each, so
+# that the time grows with the square of their number: 64 MiB of them would take days.
+_UNCLOSED = re.compile(r"[{<](?=[^{}<>]*[{<])")
 _NEAR_SECONDS = 1.0  # ours: a frame shows what is said up to this long before and after it
 
 
@@ -67,7 +69,7 @@ def read_subtitle_file(path: Path) -> Subtitles:
         MissingDependencyError: pysubs2 is not installed.
     """
     pysubs2 = require("pysubs2", extra=_EXTRA)
-    text = _text_of(path)
+    text = _UNCLOSED.sub("", _text_of(path))
     try:
         suffix = path.suffix.lower()
         named = suffix[1:] if suffix in SUFFIXES else None
@@ -99,11 +101,12 @@ def read_embedded(video: str) -> Subtitles:
     container, picture = open_stream(video)
     events = []
     with closing(container):
-        found = [stream for stream in container.streams.subtitles if stream.codec_context]
+        streams = container.streams.subtitles
+        found = [one for one in streams if one.codec_context and one.codec_context.codec.text_sub]
         if not found:
             raise InputError(
-                f"{video} has no subtitles, neither as a stream nor as a file of its name beside "
-                f"it ({', '.join(SUFFIXES)}); give the path of a subtitle file"
+                f"{video} has no subtitles, neither as a stream of text nor as a file of its name "
+                f"beside it ({', '.join(SUFFIXES)}); give the path of a subtitle file"
             )
         start = float((picture.start_time or 0) * (picture.time_base or 0))
         try:
@@ -114,7 +117,7 @@ def read_embedded(video: str) -> Subtitles:
                 end = begin + float((packet.duration or 0) * packet.time_base)
                 for rect in packet.decode():
                     dialogue = getattr(rect, "dialogue", b"")
-                    words = dialogue.decode("utf-8", "replace")
+                    words = _UNCLOSED.sub("", dialogue.decode("utf-8", "replace"))
                     events.append(pysubs2.SSAEvent(round(1000 * begin), round(1000 * end), words))
         except av.FFmpegError as error:
             raise InputError(
@@ -174,7 +177,7 @@ def _text_of(path: Path) -> str:
 
 
 def _subtitles(events: Iterable[Any], name: str) -> Subtitles:
-    """The lines of pysubs2's events, in time order, without those that say or last nothing."""
+    """The lines of pysubs2's events, in time order, without those without words or reversed."""
     lines, n_reversed = [], 0
     for event in events:
         words = " ".join(event.plaintext.split())

@@ -31,6 +31,7 @@ from keyscore_plugin.types.texts import (
     TextInput,
     TextRole,
     check_join,
+    check_subtitles,
     one_text,
     texts_of,
 )
@@ -66,6 +67,7 @@ __all__ = [
     "VideoFacts",
     "VideoLabels",
     "check_join",
+    "check_subtitles",
     "one_text",
     "texts_of",
 ]

@@ -72,6 +72,18 @@ def check_join(join: str) -> Join:
     raise InputError(f"join {shown(join)} is not {'|'.join(get_args(Join))}; give one of these")
 
 
+def check_subtitles(given: object) -> None:
+    """Check what a caller gives as subtitles.
+
+    Raises:
+        InputError: It is no `SubtitleInput`.
+    """
+    if not (given is None or isinstance(given, (str, Path, bool))):
+        raise InputError(
+            f"subtitles must be a path, True or False, got {shown(given)}; give one of these"
+        )
+
+
 def one_text(texts: Sequence[str]) -> str | None:
     """Several texts as one, a line each; None if there are none."""
     return "\n".join(texts) or None

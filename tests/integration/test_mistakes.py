@@ -110,9 +110,9 @@ CALLS: dict[str, tuple[Callable[[str], Any], str]] = {
     ),
     "no text": (lambda v: choose("topk", v), "give a caption, give a question"),
     "an empty text": (lambda v: UNIFORM(v, caption=" "), "give a sentence, or leave it out"),
-    "several texts": (
-        lambda v: UNIFORM(v, caption=wrong(["a", "b"])),
-        "must be a text",
+    "a text that is a number": (
+        lambda v: UNIFORM(v, caption=wrong(["a", 2])),
+        "must be a text or a list of texts",
     ),
     "no frames": (lambda v: UNIFORM(v, num_frames=0), "whole number >= 1"),
     "half a frame": (
@@ -206,7 +206,7 @@ HOSTS: dict[str, tuple[Callable[[str], Any], str]] = {
     "a budget in words": (template(sampler="uniform", token_budget="4"), "frames >= 1"),
     "a guide that is mistyped": (template(sampler="uniform", guide="text"), "caption|question"),
     "a pair that is mistyped": (template(sampler="uniform", pair="twice"), "duplicate"),
-    "captions of other videos": (template(sampler="uniform", caption=["a", "b"]), "for 1 videos"),
+    "samplers of other videos": (template(sampler=["uniform", "topk"]), "for 1 videos"),
     "no file": (template(sampler="uniform", video="/no.mp4"), "check the path"),
     "an image": (template(sampler="uniform", video="a.png"), "a list of all its frames"),
     "an address": (template(sampler="uniform", video="https://a.b/c.mp4"), "DownloadLimits("),

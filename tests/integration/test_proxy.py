@@ -1,5 +1,6 @@
 """``keyscore proxy`` in front of a real server: what the server is shown, and what is refused."""
 
+import asyncio
 import base64
 import io
 import json
@@ -9,8 +10,10 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +23,13 @@ import openai
 import pytest
 import torch
 from PIL import Image
+from starlette.requests import Request
 
 from keyscore_openai import frames
 from keyscore_openai.parts import PartSettings
 from keyscore_openai.proxy.app import Proxy
 from keyscore_openai.proxy.settings import ProxySettings
+from keyscore_openai.proxy.upstream import Upstream
 from keyscore_openai.proxy.workers import ChosenParts, WorkerJob, Workers
 from keyscore_plugin import InputError, get_sampler
 from keyscore_plugin.cli import main as cli
@@ -149,6 +154,7 @@ def test_a_request_that_asks_for_no_frames_passes_byte_for_byte(client: httpx.Cl
 def test_other_paths_pass_with_bodies_of_any_size(client: httpx.Client) -> None:
     answer = client.get("/v1/models?x=1")
     assert (answer.json()["object"], answer.headers["x-query"]) == ("list", "x=1")
+    assert len(answer.headers.get_list("date")) == 1
     assert answer.headers["x-got"] == "accept,accept-encoding,host,user-agent"
     assert client.post("/v1/files", content=bytes(5 << 20)).json() == {"size": 5 << 20}
     chunks = (bytes(1000) for _ in range(100))
@@ -472,6 +478,21 @@ def test_a_video_that_hangs_or_kills_its_worker_costs_no_other(folder: Path, gat
         assert choose("red").content
 
 
+@pytest.mark.slow
+def test_no_worker_is_started_after_they_were_closed(folder: Path, gate: Path) -> None:
+    """The process of the proxy would wait for it for ever."""
+    before = active_children()
+    request = FrameRequest(sampler="topk", question="red")
+    workers = Workers(WorkerJob(make_gated, PartSettings()), n_workers=1)
+    with ThreadPoolExecutor() as threads:
+        choose = partial(workers.choose, f"{folder}/clip.mp4", request, name="v", max_seconds=60)
+        chosen = threads.submit(choose)
+        workers.close()
+        with pytest.raises(VideoError, match="was killed by SIGKILL"):
+            chosen.result()
+    assert active_children() == before
+
+
 @pytest.mark.parametrize(
     ("says", "status"), [(None, 502), (b"garbage\r\n\r\n", 502), (b"", 502), (b"HTTP/1.1 ", 504)]
 )
@@ -492,9 +513,19 @@ def test_an_upstream_without_an_answer_is_a_gateway_error(says: bytes | None, st
             thread = threading.Thread(target=answer)
             thread.start()
             stack.callback(thread.join)
-        with proxy_here(f"http://127.0.0.1:{port}", n_workers=0, answer_seconds=1.0) as address:
+        seconds = 1.0 if status == 504 else 60.0
+        with proxy_here(f"http://127.0.0.1:{port}", n_workers=0, answer_seconds=seconds) as address:
             asked: Json = {"messages": []}
             refused(httpx.post(f"{address}{CHAT}", json=asked, timeout=60), status, "upstream")
+
+
+def test_a_path_with_bytes_that_no_url_has_is_refused() -> None:
+    """With the parser httptools, uvicorn lets them pass."""
+    raw = {"path": "/\u00e9", "raw_path": "/\u00e9".encode(), "query_string": b"", "headers": []}
+    request = Request({"type": "http", "method": "GET", **raw})
+    answer = Upstream("http://127.0.0.1:1", answer_seconds=1.0).answer(request, b"")
+    with pytest.raises(httpx.InvalidURL):
+        asyncio.run(answer)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ The tests that start a cluster need the package ray: `make test-ray`.
 
 import io
 import json
+import math
 import os
 import signal
 import sys
@@ -23,7 +24,9 @@ from keyscore_plugin.cli.main import main
 from keyscore_plugin.errors import InputError, VideoError
 from keyscore_plugin.hosts import DownloadLimits
 from keyscore_ray import SelectFrames
+from keyscore_ray.engine import number_of_actors
 from keyscore_ray.fetch import local_copy
+from keyscore_ray.select_frames import item_of
 from tests.support.requires import require_or_skip
 from tests.support.tiny.videos import frame_numbers, numbered_video
 
@@ -64,6 +67,20 @@ def test_rows_get_their_frames_or_an_error_each(folder: Path) -> None:
     assert (record["video"], record["indices"]) == (inside, EVEN)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("question", 5), ("caption", True), ("start", "x"), ("end", [1, 2])]
+)
+def test_a_value_that_cannot_be_used_costs_its_own_row(name: str, value: Any) -> None:
+    rows = SelectFrames("uniform", num_frames=4)({"video": ["a.mp4"], name: [value]})
+    assert rows["error"][0].startswith(f"'{name}' of a row must be a ")
+
+
+def test_a_column_of_numbers_says_by_nan_where_a_row_has_none() -> None:
+    row = {"video": "a.mp4", "start": np.float64("nan"), "end": 2, "question": math.nan}
+    item = item_of(row, needs_text=False)
+    assert (item.start_seconds, item.end_seconds, item.question) == (None, 2.0, None)
+
+
 def test_map_of_datasets_takes_it_too(folder: Path) -> None:
     datasets: Any = pytest.importorskip("datasets")
     rows = datasets.Dataset.from_dict(
@@ -87,6 +104,15 @@ def test_an_address_is_fetched_within_limits(folder: Path) -> None:
             pass
     with pytest.raises(InputError, match="on every node"), local_copy("no://a", DownloadLimits()):
         pass
+
+
+def test_no_more_actors_are_started_than_the_cluster_holds() -> None:
+    cluster = {"CPU": 64.0, "GPU": 4.0}
+    for wanted, num_gpus, expected in ((None, 0, 64), (None, 0.3, 12), (None, 2, 2), (8, 0.5, 8)):
+        assert number_of_actors(cluster, wanted, num_gpus=num_gpus) == expected
+    for resources, wanted, num_gpus in ((cluster, 65, 0), (cluster, 9, 0.5), ({"CPU": 2}, None, 1)):
+        with pytest.raises(InputError, match="do not fit into the cluster"):
+            number_of_actors(resources, wanted, num_gpus=num_gpus)
 
 
 @pytest.fixture(scope="module")
@@ -140,13 +166,17 @@ def test_a_killed_actor_costs_no_row(ray: Any, folder: Path) -> None:
 
 def kill_an_actor() -> None:
     """Kill the process of an actor, as the system does that runs out of memory."""
-    from ray.util.state import list_actors
-
-    (pid,) = [actor.pid for actor in list_actors() if actor.state == "ALIVE"]
+    names = {
+        folder.name: (folder / "cmdline").read_bytes()
+        for folder in Path("/proc").iterdir()
+        if folder.name.isdecimal() and (folder / "cmdline").exists()
+    }
+    (pid,) = [int(pid) for pid, name in names.items() if name.startswith(b"ray::_Actor")]
     os.kill(pid, signal.SIGKILL)
     time.sleep(0.5)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context")
 def test_a_data_set_gets_the_frames(ray: Any, folder: Path) -> None:
     rows = [{"video": str(folder / f"{name}.mp4"), "key": name} for name in "012345"]
     chosen = (

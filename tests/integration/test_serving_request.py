@@ -102,6 +102,12 @@ def test_keys_that_cannot_be_used_are_refused_in_one_line(keys: Json, what: str)
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["index", "join", "subtitles", "threshold", "token_budget"])
+def test_a_key_of_another_host_is_not_ignored(name: str) -> None:
+    with pytest.raises(InputError, match=f"'{name}'"):
+        rewrite(chat([video(), text("q")], sampler="topk", **{name: 1}), limits=LIMITS)
+
+
 def test_a_chat_that_asks_nothing_stays_byte_for_byte() -> None:
     body = json.dumps(chat([video(), text("q")], temperature=0.5)).encode()
     assert rewrite_json(body, limits=LIMITS) is None

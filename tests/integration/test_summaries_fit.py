@@ -106,6 +106,16 @@ def test_the_figures_are_those_of_the_heads_on_disk(root: Path, finished: Path) 
     assert rows(finished)["head"]["tau sd"] == pytest.approx(float(np.std(taus, ddof=1)), abs=1e-9)
 
 
+@pytest.mark.parametrize("option", ["shape", "recipe"])
+def test_an_unknown_name_is_one_line_before_any_caption(
+    option: str, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*options(root, tmp_path), f"--{option}", '{"depth": 2}']) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"--{option} does not fit a " in line
+    assert "keyword argument 'depth'" in line
+
+
 def test_an_interrupted_run_goes_on_where_it_stopped(
     root: Path, finished: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -220,8 +220,8 @@ def test_a_mutated_request_is_answered_or_refused_in_one_line(
     """``KEYSCORE_FUZZ_REQUESTS`` says how many there are, ``KEYSCORE_FUZZ_SEED`` which is first."""
     for seed in range(FIRST_SEED, FIRST_SEED + N_REQUESTS):
         answer = renderer.post(mutated(clips.even, random.Random(seed)))
-        message = "" if answer.is_success else answer.json()["error"]["message"]
-        if "keyscore" in message:
+        message = answer.json().get("error", {}).get("message", "")
+        if message.startswith("keyscore:"):  # otherwise it is vLLM that answers
             assert answer.status_code == 400, (seed, message)
             assert "\n" not in message, (seed, message)
     assert httpx.get(f"{renderer.address}/health", timeout=120).is_success

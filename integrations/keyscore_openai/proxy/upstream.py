@@ -20,6 +20,7 @@ _HOP_BY_HOP = {
     b"upgrade",
 }
 _OF_THE_REQUEST = {b"host", b"content-length"}  # httpx writes them for the body that is sent
+_OF_THE_ANSWER = {b"date"}  # uvicorn writes it; a message has only one
 _CONNECT_SECONDS = 10.0
 
 Headers = list[tuple[bytes, bytes]]
@@ -51,6 +52,7 @@ class Upstream:
         Raises:
             httpx.HTTPError: The server cannot be reached, is silent for too long, or does not
                 speak HTTP.
+            httpx.InvalidURL: The path or the query of the request is no part of a URL.
         """
         headers = _passed_on(request.headers.raw, also=_OF_THE_REQUEST)
         length = request.headers.get("content-length")
@@ -69,7 +71,7 @@ class Upstream:
             status_code=incoming.status_code,
             background=BackgroundTask(incoming.aclose),
         )
-        answer.raw_headers = _passed_on(incoming.headers.raw)
+        answer.raw_headers = _passed_on(incoming.headers.raw, also=_OF_THE_ANSWER)
         return answer
 
     async def close(self) -> None:
@@ -77,11 +79,18 @@ class Upstream:
         await self._client.aclose()
 
     def _target(self, request: Request) -> bytes:
-        """Path and query of the request below the server's address, as the client wrote them."""
+        """Path and query of the request below the server's address, as the client wrote them.
+
+        Raises:
+            httpx.InvalidURL: They hold bytes that are not ASCII, which some HTTP parsers let pass.
+        """
         path: bytes = request.scope.get("raw_path") or request.url.path.encode()
         query: bytes = request.scope["query_string"]
         prefix = self._address.raw_path.rstrip(b"/")
-        return prefix + path + (b"?" + query if query else b"")
+        target = prefix + path + (b"?" + query if query else b"")
+        if not target.isascii():
+            raise httpx.InvalidURL("the target of the request is not ASCII")
+        return target
 
 
 def body_of(request: Request) -> bytes | AsyncIterable[bytes]:
@@ -99,10 +108,10 @@ async def _chunks(incoming: httpx.Response) -> AsyncIterator[bytes]:
         await incoming.aclose()
 
 
-def _passed_on(headers: Headers, *, also: set[bytes] | None = None) -> Headers:
-    """The headers of a message that are not about its connection."""
+def _passed_on(headers: Headers, *, also: set[bytes]) -> Headers:
+    """The headers of a message that are not about its connection, without ``also``."""
     lowered = [(name.lower(), value) for name, value in headers]
     named = b",".join(value for name, value in lowered if name == b"connection")
     dropped = {word.strip().lower() for word in named.split(b",")} | _HOP_BY_HOP
-    dropped |= also or set()
+    dropped |= also
     return [(name, value) for name, value in lowered if name not in dropped]

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from multiprocessing import Pipe, get_context
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
+from threading import Lock
 from typing import Any
 
 import torch
@@ -71,6 +72,8 @@ class Workers:
         self._job = job
         self._idle: SimpleQueue[_Worker] = SimpleQueue()
         self._workers: set[_Worker] = set()
+        self._lock = Lock()
+        self._is_closed = False
         try:
             self._workers.update(_Worker(job) for _ in range(n_workers))
             for worker in self._workers:
@@ -112,21 +115,25 @@ class Workers:
             self._idle.put(worker)
 
     def close(self) -> None:
-        """Kill all workers."""
-        for worker in list(self._workers):
-            worker.kill()
+        """Kill all workers, and start no others in their places."""
+        with self._lock:
+            self._is_closed = True
+            for worker in self._workers:
+                worker.kill()
 
     def _replaced(self, ended: "_Worker") -> "_Worker":
         """A new worker in the place of one that ended.
 
         Raises:
-            ModelError: It cannot load its encoder.
+            ModelError: It cannot load its encoder, or all workers were closed.
         """
-        log("worker replaced", how_it_ended=ended.ending)
-        worker = _Worker(self._job)
+        with self._lock:  # a worker started after `close` would keep this process from ending
+            if self._is_closed:
+                raise ModelError("the proxy is stopping; ask again when it has started again")
+            log("worker replaced", how_it_ended=ended.ending)
+            worker = _Worker(self._job)
+            self._workers = {one for one in self._workers if not one.has_ended} | {worker}
         worker.wait_until_ready()
-        self._workers.discard(ended)
-        self._workers.add(worker)
         return worker
 
 
@@ -138,6 +145,7 @@ class _Worker:
         with theirs, sigint_blocked():
             self._process = get_context("spawn").Process(target=_work, args=(theirs, job))
             self._process.start()
+        self._kill_lock = Lock()
         self.has_ended = False
 
     @property
@@ -186,11 +194,15 @@ class _Worker:
         return ChosenParts(**answer)
 
     def kill(self) -> None:
-        """End the process at once."""
-        self._process.kill()
-        self._process.join(_END_SECONDS)
-        self._channel.close()
-        self.has_ended = True
+        """End the process at once. A thread that waits for its answer learns that it died.
+
+        The channel is left to the garbage collector: that thread may be about to read from it, and
+        its number could belong to another file by then.
+        """
+        with self._kill_lock:  # of two threads that join a process, one would not learn its end
+            self._process.kill()
+            self._process.join(_END_SECONDS)
+            self.has_ended = True
 
 
 def _work(channel: Connection, job: WorkerJob) -> None:

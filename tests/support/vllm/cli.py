@@ -19,9 +19,15 @@ def version(distribution_name: str) -> str:
     return _version(distribution_name)
 
 
-# Not only in the main process: those that it spawns import this module too.
-metadata.version = version
-ENCODERS["colour"] = "tests.support.colour_cli:make"
+def install() -> None:
+    """Give vLLM its version, and the plugin the encoder ``colour``, in this process."""
+    metadata.version = version
+    ENCODERS["colour"] = "tests.support.colour_cli:make"
+
+
+# The second is what the processes that it spawns call the main module.
+if __name__ in ("__main__", "__mp_main__"):
+    install()
 
 if __name__ == "__main__":
     importlib.import_module("vllm.entrypoints.cli.main").main()

@@ -27,7 +27,7 @@ PROMPT = (
 
 def main(model: str, video: str) -> None:
     """Ask an `LLM` in several ways."""
-    assert cli.version("vllm")
+    cli.install()
     keyscore_vllm.register()
     found: dict[str, Any] = {"pruning": refusal(model)}
     llm = make(model)

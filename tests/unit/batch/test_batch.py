@@ -4,7 +4,7 @@ import json
 import os
 import resource
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -104,8 +104,11 @@ def test_subtitles_of_a_line_lie_where_its_video_does(tmp_path: Path) -> None:
     path.write_text(
         '{"video": "a.mp4", "subtitles": "a.srt"}\n{"video": "b.mp4", "subtitles": true}'
     )
-    first, second = read_manifest(path)
-    assert (first.subtitles, second.subtitles) == (str(tmp_path / "a.srt"), True)
+    table = tmp_path / "m.csv"
+    table.write_text("video,subtitles\na.mp4,a.srt\nb.mp4,true\n")
+    for manifest in (path, table):
+        first, second = read_manifest(manifest)
+        assert (first.subtitles, second.subtitles) == (str(tmp_path / "a.srt"), True)
 
 
 @pytest.mark.parametrize(
@@ -338,6 +341,26 @@ def test_answers_of_another_captioner_are_not_mixed_in(tmp_path: Path) -> None:
     run(manifest, out, changed={"captioner": "a/model"})
     with pytest.raises(InputError, match="captioner 'a/model', this run asks for 'another'"):
         run(manifest, out, changed={"captioner": "another"})
+
+
+@pytest.mark.parametrize(
+    ("question", "then", "goes_on"),
+    [
+        ("What is shown? A. a dog B. a cat", "any", True),  # its options are joined
+        (["a dog", "a cat"], "all", True),
+        (["a dog", "a cat"], "any", False),
+    ],
+)
+def test_a_line_goes_on_with_the_join_that_it_asked_for(
+    question: str | list[str], then: str, goes_on: bool, tmp_path: Path
+) -> None:
+    manifest, out = tmp_path / "m.jsonl", tmp_path / "out.jsonl"
+    write_lines(manifest, {"video": "a.mp4", "question": question})
+    run(manifest, out)
+    [record] = read_lines(out)
+    write_lines(out, {**record, "join": then})
+    with nullcontext() if goes_on else pytest.raises(InputError, match="join 'any', this run"):
+        assert run(manifest, out)[0].calls == []
 
 
 def test_a_missing_model_ends_the_run_and_leaves_the_line_open(tmp_path: Path) -> None:

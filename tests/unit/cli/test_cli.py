@@ -211,7 +211,7 @@ def test_a_grid_that_a_sampler_cannot_use_is_one_line(video: str, capsys: Captur
         (["--grid", "keyframe"], "unknown grid 'keyframe' (did you mean 'keyframes'?); the grids"),
         (
             ["--guide", "text"],
-            "unknown guide 'text'; the guides are: both, caption, given, question",
+            "unknown guide 'text'; the guides are: both, caption, given, importance, question",
         ),
         (["--frames", "3"], "unrecognized arguments: --frames 3 (did you mean '--num-frames'?)"),
         (["--num", "3"], "unrecognized arguments: --num 3 (did you mean '--num-frames'?)"),
@@ -573,6 +573,11 @@ def test_what_does_not_load_is_told_with_what_helps(
     with pytest.raises(MissingDependencyError) as raised:
         require(module, extra="evals")
     assert str(raised.value) == message
+
+
+def test_a_host_that_no_extra_installs_is_named_itself() -> None:
+    with pytest.raises(MissingDependencyError, match=r"with: pip install keyscore_no_such_host$"):
+        require("keyscore_no_such_host.cli", extra=None)
 
 
 def test_progress_reaches_who_listens_and_nobody_else() -> None:

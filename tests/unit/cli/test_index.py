@@ -2,12 +2,15 @@
 
 import json
 import re
+from argparse import ArgumentParser
 from pathlib import Path
 
 import pytest
 
 from keyscore_plugin import sample_video
 from keyscore_plugin.cli.main import main as cli
+from keyscore_plugin.cli.options import add_choice_options, make_config
+from keyscore_plugin.config import IndexConfig
 from tests.support.tiny.encoders import save_clip
 
 Capture = pytest.CaptureFixture[str]
@@ -46,6 +49,24 @@ def test_what_is_looked_at_is_used_listed_and_pruned(
     assert cli(["index", "--prune", "--index", index]) == 0
     assert capsys.readouterr().out.startswith("deleted bikes")
     assert list(Path(index).glob("*")) == [Path(index) / ".lock"]
+
+
+def test_other_settings_of_the_index_stay_when_a_folder_is_named(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    folder, settings = tmp_path / "index", tmp_path / "settings.json"
+    settings.write_text(json.dumps({"index": {"folder": str(folder)}}))
+    parser = ArgumentParser()
+    add_choice_options(parser)
+    limit = ["--set", "index.max_gb=5"]
+    for words, wanted in (
+        (["--index", "D"], IndexConfig("D", 5)),
+        (["--index", "auto"], IndexConfig(None, 5)),
+        (["--config", str(settings)], IndexConfig(str(folder), 5)),
+    ):
+        assert make_config(parser.parse_args([*words, *limit])).index == wanted
+    assert cli(["index", "--list", "--config", str(settings)]) == 0
+    assert capsys.readouterr().out == f"{folder}: 0 files, 0.0 MB\n"
 
 
 @pytest.mark.parametrize(

@@ -165,6 +165,8 @@ class AnyEncoder:
         ({"clip_mode": "dense"}, "clip_mode 'dense' is not auto|focused|hybrid"),
         ({"clip_mode": "hybrid"}, r"ClipsConfig\(mode='hybrid'\), or give the sampler's name"),
         ({"pair": "twins"}, "unknown pair 'twins'"),
+        ({"join": ["then"]}, r"join \['then'\] is not all"),
+        ({"subtitles": ["a.srt"]}, r"subtitles must be a path, True or False, got \['a\.srt'\]"),
         ({"start_seconds": 3.0, "end_seconds": 1.0}, "must end after it starts"),
         ({"sampler": "topk"}, "no text to choose the frames by; say a text; or have one made"),
         ({"sampler": "kframes"}, "no text to choose the frames by; say a text$"),

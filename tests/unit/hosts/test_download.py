@@ -15,7 +15,7 @@ from keyscore_plugin.errors import InputError, VideoError
 from keyscore_plugin.hosts.download import DownloadLimits, downloaded, open_anywhere
 from tests.support.http_servers import unvisited
 
-AMPLE = DownloadLimits(max_seconds=5)
+AMPLE = DownloadLimits(max_seconds=60)
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
 
 
@@ -70,24 +70,19 @@ def test_the_longest_time_is_one_that_a_socket_can_wait() -> None:
 
 
 def test_a_slow_server_meets_the_deadline_between_two_bytes() -> None:
-    stop = threading.Event()
-
     def drip(connection: socket.socket) -> None:
-        connection.sendall(HEAD % 1000)
+        connection.sendall(HEAD % (1 << 30))
         with suppress(ConnectionError):  # the client gives up
-            while not stop.wait(0.02):
+            while True:
+                time.sleep(0.02)
                 connection.sendall(b"x")
 
-    with answering(drip) as url:
-        start = time.monotonic()
-        with (
-            pytest.raises(VideoError, match=r"not arrive within 0\.2 s"),
-            downloaded(url, DownloadLimits(max_seconds=0.2), allowed_by="it"),
-        ):
-            pass
-        waited = time.monotonic() - start
-        stop.set()
-    assert waited < 5
+    with (
+        answering(drip) as url,
+        pytest.raises(VideoError, match="not arrive within 1 s"),
+        downloaded(url, DownloadLimits(max_seconds=1), allowed_by="it"),
+    ):
+        pass
 
 
 def test_a_part_of_a_file_is_refused() -> None:
@@ -121,7 +116,7 @@ def test_a_server_that_keeps_the_line_open_is_not_waited_for() -> None:
 
     def keep_open(connection: socket.socket) -> None:
         connection.sendall(HEAD % 3 + b"abc")
-        assert done.wait(10)
+        assert done.wait(60)
 
     with answering(keep_open) as url, downloaded(url, AMPLE, allowed_by="it") as path:
         assert Path(path).read_bytes() == b"abc"
@@ -131,7 +126,16 @@ def test_a_server_that_keeps_the_line_open_is_not_waited_for() -> None:
 ONLY_PUBLIC = DownloadLimits(max_seconds=30, public_only=True)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "[::ffff:127.0.0.1]"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "[::ffff:127.0.0.1]",
+        "[64:ff9b::7f00:1]",
+        "[2002:7f00:1::]",
+        "[fec0::1]",
+    ],
+)
 def test_an_address_that_is_not_public_is_not_contacted_if_only_public_ones_may(host: str) -> None:
     with (
         unvisited() as url,

@@ -22,8 +22,8 @@ from tests.support.tiny.encoders import save_clip
 # Fewer frames are embedded than the grid has: which ones depends on the text.
 CONFIG = {"grid": {"sample_fps": 6}, "encode": {"max_encoded": 13}, "proposal": {"k_max": 6}}
 TEXTS = ("a dog on a bike", "two red cars", "a dog on a bike")
-NOT_INDEXED = ("iframes", "katna", "katna-fixed", "random", "uniform")
-CASES = [(name, "fps") for name in list_samplers() if name not in (*NOT_INDEXED, "kframes")]
+NOT_INDEXED = ("iframes", "katna", "katna-fixed", "kframes", "llmvs", "random", "uniform")
+CASES = [(name, "fps") for name in list_samplers() if name not in NOT_INDEXED]
 CASES += [("keyscore", "keyframes"), ("stacfp", "keyframes"), ("topk", "keyframes")]
 CASES += [("clips", "refine"), ("keyscore", "refine"), ("topk", "refine")]
 
@@ -112,6 +112,18 @@ def test_a_harmed_file_is_made_anew_and_a_note_says_so(encoder: str, tmp_path: P
     assert second.pop("notes") == [f"the index file {file} was cut or changed: it was made anew"]
     assert third == wanted
     assert {**second, "notes": wanted["notes"]} == wanted
+
+
+def test_nothing_of_another_version_is_used(
+    encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even the table of frames, by which the video would be opened."""
+    video = sample_video("bikes")
+    sampler("topk", encoder, "fps", tmp_path)(video, num_frames=3, question=TEXTS[0])
+    monkeypatch.setattr("keyscore_plugin.index.video_index.VERSION", "another")
+    with counted_decodes() as decoded, counted_scans() as scanned:
+        sampler("topk", encoder, "fps", tmp_path)(video, num_frames=3, question=TEXTS[0])
+    assert len(decoded) == len(scanned) == 1
 
 
 def test_another_video_under_the_same_name_is_another_video(encoder: str, tmp_path: Path) -> None:

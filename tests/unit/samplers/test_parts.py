@@ -39,6 +39,7 @@ def test_what_is_no_list_of_options_stays_whole(text: str) -> None:
     ("text", "parts"),
     [
         ("a dog runs, and then a red car stops", ("a dog runs", "a red car stops")),
+        ("a dog  runs\n and   a red car stops", ("a dog runs", "a red car stops")),
         ("What does he do after the car stops?", ("What does he do", "the car stops")),
         ("the sign “Exit” beside the sign “No way”", ("Exit", "No way")),
         ("red and blue", ("red and blue",)),

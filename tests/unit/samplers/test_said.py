@@ -10,6 +10,7 @@ import torch
 
 from keyscore_plugin import Selection, get_sampler
 from keyscore_plugin.errors import InputError
+from keyscore_plugin.samplers.within import within
 from keyscore_plugin.timed_texts.line_scores import LineScores
 from keyscore_plugin.types import TextEmbedding, TimedText
 from keyscore_plugin.video.samples import sample_video
@@ -67,6 +68,20 @@ def test_a_file_beside_the_video_scores_only_if_the_text_is_about_speech(video: 
     assert choose(video, **picture).to_dict() | {"seconds": {}} == without.to_dict() | {
         "seconds": {}
     }
+
+
+def test_only_the_lines_of_a_part_score_in_it(video: Path) -> None:
+    """The lines after its end do not belong to another video."""
+    video.with_suffix(".srt").write_text(SRT)
+    sampler = get_sampler("keyscore", encoder=AnyWord())
+    about, after = (
+        within(sampler, start_seconds=start, end_seconds=end)(video, num_frames=2, question=SAID)
+        for start, end in ((4, 8), (0, 0.9))
+    )
+    assert heard(about, 5, 7)
+    assert about.notes == ()
+    assert after.texts == ()
+    assert [note for note in after.notes if "no line of the subtitles is heard from 0.0 to" in note]
 
 
 def test_lines_about_something_else_leave_the_picture_alone(video: Path) -> None:

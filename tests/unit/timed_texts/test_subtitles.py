@@ -73,7 +73,7 @@ def test_a_stream_in_the_video_gives_the_lines_of_the_file(tmp_path: Path, codec
 
 
 def test_a_video_without_subtitles_says_where_they_are_looked_for() -> None:
-    with pytest.raises(InputError, match="has no subtitles, neither as a stream nor as a file"):
+    with pytest.raises(InputError, match="neither as a stream of text nor as a file of its name"):
         read_embedded(str(sample_video("bikes")))
 
 
@@ -119,6 +119,14 @@ def test_overlapping_lines_are_kept_and_reversed_ones_are_left_out(tmp_path: Pat
     found = read_subtitle_file(write(tmp_path / "a.srt", text))
     assert [line.text for line in found.lines] == ["one", "two"]
     assert found.notes == ("1 lines of the subtitles end before they start, and are left out",)
+
+
+@pytest.mark.parametrize("bracket", ["{", "<c."])
+def test_brackets_that_nothing_closes_do_not_hold_up_a_call(tmp_path: Path, bracket: str) -> None:
+    text = "WEBVTT\n\n00:01.000 --> 00:03.000\n" + bracket * 500_000 + " the end"
+    (line,) = read_subtitle_file(write(tmp_path / "a.vtt", text)).lines
+    assert (line.start, line.end) == (1, 3)
+    assert line.text.endswith("the end")
 
 
 def test_of_very_many_lines_neighbours_are_joined(tmp_path: Path) -> None:
