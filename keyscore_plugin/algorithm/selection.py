@@ -174,14 +174,13 @@ def _cover(task: _Task) -> FadingCover:
 
     Then the timeline alone decides, and frames reach as far as even ones have to.
     """
-    timeline = _timeline(task.times)
-    relevance = _relevance(task, timeline)
+    relevance = _relevance(task)
     total = relevance.sum()
     near = task.config.near_seconds
     even = max(near, task.duration_seconds / task.num_frames / 2)
     return FadingCover.build(
         task.times / torch.where(total > 0, near, even),
-        torch.where(total > 0, relevance / total, timeline),
+        torch.where(total > 0, relevance / total, _timeline(task.times, reach=even)),
     )
 
 
@@ -230,23 +229,30 @@ def _given_bound(bound: Bound, task: _Task) -> Bound:
 _POLICIES: dict[Policy, Callable[[_Task], Tensor]] = {"coverage": _coverage, "top": _top}
 
 
-def _relevance(task: _Task, timeline: Tensor) -> Tensor:
+def _relevance(task: _Task) -> Tensor:
     """``(n,)`` float64 weight of each moment; all are zero if the scores are constant."""
     scores = task.scores.double()
     stretched = min_max(scores, tolerance=_SCORE_NOISE * float(scores.abs().max()))
+    timeline = _timeline(task.times, reach=task.config.near_seconds)
     return stretched**task.config.sharpness * timeline
 
 
-def _timeline(times: Tensor) -> Tensor:
-    """``(n,)`` share of the time nearest to each frame: half the gap on either side.
+def _timeline(times: Tensor, *, reach: float) -> Tensor:
+    """``(n,)`` share of the time that each frame stands for, in a video looked at unevenly.
 
-    With it a part of the video with a denser grid does not weigh more. The first and the last frame
-    get their only gap on both sides.
+    A frame stands for half the gap on either side, as far as it covers it: for exp(-|t| / reach) of
+    a moment t seconds away. So a part with a denser grid does not weigh more, and neither does a
+    frame whose neighbours were not looked at. The first and the last frame get their only gap on
+    both sides.
+
+    Args:
+        times: ``(n,)`` times, not falling.
+        reach: Reach of a frame, in seconds.
     """
     if len(times) == 1:
         return torch.ones_like(times)
-    gaps = times.diff()
-    stretches = (torch.cat([gaps[:1], gaps]) + torch.cat([gaps, gaps[-1:]])) / 2
+    covered = -torch.expm1(-times.diff() / (2 * reach))
+    stretches = torch.cat([covered[:1], covered]) + torch.cat([covered, covered[-1:]])
     stretches = torch.where(times[-1] > times[0], stretches, torch.ones_like(times))
     return stretches / stretches.sum()
 

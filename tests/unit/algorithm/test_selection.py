@@ -120,8 +120,8 @@ def test_a_threshold_is_kept_and_so_is_the_most(
 
 def objective(scores: Array, times: Array) -> Array:
     """``(n, n)`` cover of moment i by frame j under `COVERAGE`, as documented; n >= 2."""
-    edges = np.concatenate([[1.5 * times[0] - 0.5 * times[1]], (times[1:] + times[:-1]) / 2])
-    timeline = np.diff(np.append(edges, 1.5 * times[-1] - 0.5 * times[-2]))
+    halves = np.diff(times, prepend=2 * times[0] - times[1], append=2 * times[-1] - times[-2]) / 2
+    timeline = 2 - np.exp(-halves[:-1]) - np.exp(-halves[1:])
     relevance = ((scores - scores.min()) / (scores.max() - scores.min())) ** 3 * timeline
     relevance /= relevance.sum()
     cover: Array = relevance[:, None] * np.exp(-np.abs(times[:, None] - times[None, :]))
@@ -317,6 +317,13 @@ def test_a_gap_that_no_budget_keeps_is_one_clear_line(
     with pytest.raises(InputError, match=message) as caught:
         select(torch.rand(4), times, config=SelectConfig(max_gap_seconds=10), **arguments)
     assert "\n" not in str(caught.value)
+
+
+def test_a_frame_without_neighbours_stands_for_no_more_than_it_covers() -> None:
+    """Most of a minute was not looked at: that makes the frame in its middle no better."""
+    times = torch.tensor([*torch.arange(10) / 2, 30.0, 60.0], dtype=torch.float64)
+    scores = torch.tensor([0.9] * 10 + [0.8, 0.0])
+    assert int(select(scores, times, num_frames=1)) < 10
 
 
 @settings(max_examples=40)
