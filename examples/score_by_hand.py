@@ -22,7 +22,6 @@ rows = select(
     frames.pts_seconds,
     num_frames=4,
     duration_seconds=duration_seconds,
-    clusters=candidates.labels,
 )
 for row in rows.tolist():
     print(f"{frames.pts_seconds[row]:6.2f} s  KeyScore {scores.total[row]:.2f}")

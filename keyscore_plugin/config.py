@@ -171,12 +171,11 @@ class SelectConfig(Settings):
         policy: Rule: ``"coverage"``, relevance-weighted temporal coverage (ours), or ``"top"``, the
             paper's plain ranking.
         sharpness: Power on the normalised score that gives the relevance of a moment. Ours.
-        near_seconds: Reach of the narrow cover, in seconds. Ours.
-        scene_factor: Factor on the wide cover for each change of STACFP's cluster in between; 1
-            ignores scenes. Ours.
-        timeline_share: Weight of leaving no part of the video far from a frame; the rest is the
-            weight of covering the moments that score. Ours. All four are in the middle of a flat
-            optimum, swept in evals/needle/README.md.
+        near_seconds: Reach of a frame, in seconds: a moment this far away is covered 1/e as well.
+            Ours. Both are swept in evals/needle/README.md.
+        max_gap_seconds: Longest gap between two neighbouring frames of a selection; its first and
+            its last frame are at most half of it from the ends of the video. None: the rule's own
+            bound (`algorithm/selection.py`). It needs a budget that can keep it.
         max_frames: Most frames that a threshold may return.
 
     Raises:
@@ -184,16 +183,15 @@ class SelectConfig(Settings):
     """
 
     policy: Policy = "coverage"
-    sharpness: float = 3.5
+    sharpness: float = 2.0
     near_seconds: float = 1.0
-    scene_factor: float = 0.5
-    timeline_share: float = 0.2
+    max_gap_seconds: float | None = None
     max_frames: int = 64
 
     def __post_init__(self) -> None:
         require_one_of(self, "policy", Policy)
         take_whole(self, "max_frames")
-        take_real(self, "sharpness", "near_seconds", "scene_factor", "timeline_share")
+        take_real(self, "sharpness", "near_seconds")
         expect(self, "sharpness", 0 < self.sharpness < float("inf"), "is not > 0")
         expect(
             self,
@@ -201,8 +199,14 @@ class SelectConfig(Settings):
             1e-6 <= self.near_seconds < float("inf"),
             "is not a millionth or more",
         )
-        expect(self, "scene_factor", 0 < self.scene_factor <= 1, "is not in (0, 1]")
-        expect(self, "timeline_share", 0 <= self.timeline_share <= 1, "is not in [0, 1]")
+        if self.max_gap_seconds is not None:
+            take_real(self, "max_gap_seconds")
+            expect(self, "max_gap_seconds", 0 < self.max_gap_seconds < float("inf"), "is not > 0")
+            require(
+                self.policy == "coverage",
+                self,
+                'max_gap_seconds is kept by the policy "coverage" alone',
+            )
         expect(self, "max_frames", self.max_frames >= 1, "is not >= 1")
 
 

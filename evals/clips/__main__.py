@@ -21,6 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         encoder="conse",
     )
     add_dataset(parser)
+    parser.set_defaults(dataset="held-out")  # the split of evals/clips/README.md
     return run_main(parser.parse_args(argv), _make)
 
 

@@ -17,7 +17,7 @@ from evals.harness.plot import Plot
 from evals.harness.records import Record
 from evals.harness.result import Row
 from evals.needle.protocol import NeedleEvaluation, judge_selection
-from evals.needle.sources import SPLITS
+from evals.needle.sources import SPLITS, unlike
 from keyscore_plugin import any_k, get_sampler
 from keyscore_plugin.types import Selection
 from keyscore_plugin.video.samples.joined import Needle, NeedleVideo
@@ -107,8 +107,7 @@ class ClipsEvaluation(NeedleEvaluation):
     def _others(self, video: NeedleVideo) -> list[str]:
         """For each needle a sentence that the video does not show; drawn, the same each time."""
         if self.dataset in SPLITS:
-            others = [split for name, split in SPLITS.items() if name != self.dataset]
-            pool = [source.caption for split in others for source in split.sources]
+            pool = [source.caption for split in unlike(self.dataset) for source in split.sources]
         else:
             shown = {needle.caption for needle in video.needles}
             sentences = {needle.caption for other in self.videos for needle in other.needles}

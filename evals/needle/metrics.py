@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from statistics import fmean
 
+from evals.needle.asks import Ask
 from keyscore_plugin.video.samples.joined import Needle
 
 REACHES_SECONDS = (1.0, 2.0, 5.0)
@@ -15,7 +16,7 @@ class Figures:
 
     Attributes:
         precision: Share of the chosen frames that lie in a span of the needle.
-        hit: 1 if at least one of them does, else 0.
+        hit: 1 if at least one of them does, else 0; `judge` says what it is for several spans.
         coverage_1s: Share of the needle's half-seconds with a chosen frame within 1 s.
         coverage_2s: Share of the needle's half-seconds with a chosen frame within 2 s.
         coverage_5s: Share of the needle's half-seconds with a chosen frame within 5 s.
@@ -28,12 +29,15 @@ class Figures:
     coverage_5s: float
 
 
-def judge(pts_seconds: Sequence[float], needle: Needle) -> Figures:
+def judge(pts_seconds: Sequence[float], needle: Needle, *, ask: Ask = "one") -> Figures:
     """Compare a selection with the needle it should find.
 
     Args:
         pts_seconds: Times of the chosen frames from the video's first frame on, at least one.
         needle: Caption and spans of the query.
+        ask: What the query asks for. With ``"two"`` and ``"three"`` the hit is 1 if every span has
+            a frame, with ``"every"`` it is the share of the spans that have one, else it is 1 if
+            any span has one.
 
     Example:
         >>> judge([1.0, 9.0], Needle("a cat", spans=((0.0, 4.0),)))
@@ -41,7 +45,14 @@ def judge(pts_seconds: Sequence[float], needle: Needle) -> Figures:
     """
     n_inside = needle.n_inside(pts_seconds)
     near, wide, far = (needle.share_within(pts_seconds, seconds=reach) for reach in REACHES_SECONDS)
-    return Figures(n_inside / len(pts_seconds), float(n_inside > 0), near, wide, far)
+    return Figures(n_inside / len(pts_seconds), _hit(pts_seconds, needle, ask), near, wide, far)
+
+
+def _hit(times: Sequence[float], needle: Needle, ask: Ask) -> float:
+    found = [any(start <= time < end for time in times) for start, end in needle.spans]
+    if ask in ("two", "three"):
+        return float(all(found))
+    return fmean(found) if ask == "every" else float(any(found))
 
 
 def mean_figures(rows: Sequence[Figures]) -> Figures:

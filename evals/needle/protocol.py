@@ -15,6 +15,7 @@ from evals.harness.figures import Ints, clustered_mean
 from evals.harness.plot import Plot
 from evals.harness.records import Record
 from evals.harness.result import Row
+from evals.needle.asks import Ask
 from evals.needle.metrics import Figures, judge
 from evals.needle.sources import SPLITS
 from keyscore_plugin.errors import VideoError
@@ -35,11 +36,13 @@ class NeedleEvaluation:
         dataset: Name of the set in the result.
         videos: Videos and their needles.
         seed: Seed of the bootstrap.
+        ask: What the queries ask for.
     """
 
     dataset: str
     videos: Sequence[NeedleVideo]
     seed: int = 0
+    ask: Ask = "one"
     name: ClassVar[str] = "needle"
     plot: ClassVar[Plot] = Plot("1 s", by=("sampler", "threshold"))
 
@@ -55,7 +58,7 @@ class NeedleEvaluation:
     def settings(self) -> dict[str, Any]:
         """The data set, its sentences and their spans."""
         needles = [[asdict(needle) for needle in video.needles] for video in self.videos]
-        return {"dataset": self.dataset, "needles_sha256": digest(needles)}
+        return {"dataset": self.dataset, "ask": self.ask, "needles_sha256": digest(needles)}
 
     def measure(self, unit: Unit, bench: Bench, cells: Sequence[Cell]) -> Record:
         """The figures of every needle, for every cell."""
@@ -64,7 +67,7 @@ class NeedleEvaluation:
         return {"figures": self._figures(video, bench, cells)}
 
     def _figures(self, video: NeedleVideo, bench: Bench, cells: Sequence[Cell]) -> dict[str, Any]:
-        return {cell.key: _search(bench, cell, video) for cell in cells}
+        return {cell.key: _search(bench, cell, video, self.ask) for cell in cells}
 
     def rows(self, records: Mapping[str, Record], cells: Sequence[Cell]) -> list[Row]:
         """Means over all needles, in the order of the budgets, so that samplers can be compared."""
@@ -94,7 +97,7 @@ class NeedleEvaluation:
         """
         measured = [video for video in self.videos if video.path.stem in records]
         names = [
-            needle.caption if self.dataset in SPLITS else video.path.stem
+            " ".join(needle.texts) if self.dataset in SPLITS else video.path.stem
             for video in measured
             for needle in video.needles
         ]
@@ -116,20 +119,20 @@ def _require_inside(video: NeedleVideo, duration_seconds: float) -> None:
         )
 
 
-def _search(bench: Bench, cell: Cell, video: NeedleVideo) -> list[list[float]]:
+def _search(bench: Bench, cell: Cell, video: NeedleVideo, ask: Ask) -> list[list[float]]:
     """The figures of every needle of one video; a sampler that reads no text is called once."""
     if not cell.needs_text:
         selection = bench.select(cell)
-        figures = [judge_selection(selection, needle) for needle in video.needles]
+        figures = [judge_selection(selection, needle, ask) for needle in video.needles]
     else:
         figures = [
-            judge_selection(bench.select(cell, caption=needle.caption), needle)
+            judge_selection(bench.select(cell, caption=needle.texts), needle, ask)
             for needle in video.needles
         ]
     return [list(astuple(one)) for one in figures]
 
 
-def judge_selection(selection: Selection, needle: Needle) -> Figures:
+def judge_selection(selection: Selection, needle: Needle, ask: Ask = "one") -> Figures:
     """`judge` with times from the video's first frame on, as annotations have them."""
     start = selection.start_pts_seconds
-    return judge([seconds - start for seconds in selection.pts_seconds], needle)
+    return judge([seconds - start for seconds in selection.pts_seconds], needle, ask=ask)

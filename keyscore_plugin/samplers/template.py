@@ -45,6 +45,7 @@ class Choice:
         indices: ``(k,)`` int64 frame indices, rising.
         pts_seconds: ``(k,)`` float64 times.
         scores: ``(k,)`` scores that the frames were ranked by, or None.
+        rank: ``(k,)`` int64 place of each frame, 0 first; None if the sampler orders none.
         looked_at: The frames that were decoded to choose from; None if there were none.
         query: The texts that scored.
         chosen_for: ``(k,)`` int64 place of the text that each chosen frame scores most with; None
@@ -63,6 +64,7 @@ class Choice:
     indices: Tensor
     pts_seconds: Tensor
     scores: Tensor | None = None
+    rank: Tensor | None = None
     looked_at: GridInfo | None = None
     query: Query = field(default_factory=Query)
     chosen_for: Tensor | None = None
@@ -347,6 +349,7 @@ class SamplerTemplate(Sampler, ABC):
             indices=choice.indices.tolist(),
             pts_seconds=choice.pts_seconds.tolist(),
             scores=None if choice.scores is None else choice.scores.tolist(),
+            rank=None if choice.rank is None else choice.rank.tolist(),
             caption=caption,
             question=choice.query.question,
             texts=choice.query.texts,

@@ -4,7 +4,7 @@ import importlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from operator import index
 from typing import TYPE_CHECKING, Any
@@ -102,6 +102,8 @@ class Selection:
         indices: Indices of the chosen frames, 0-based in display order, unique and rising.
         pts_seconds: Presentation times of the chosen frames in seconds, from the container.
         scores: Scores by which the sampler ranked the chosen frames; None when it ranks nothing.
+        rank: Place of each chosen frame, 0 for the first: the first k of them are a selection too,
+            see `prefix`. None when the sampler orders none.
         caption: Caption that scored the frames, or None; several captions are one, a line each.
         question: Question that scored the frames, or None; several questions likewise.
         texts: The texts that scored the frames, if there were several; empty for one.
@@ -147,6 +149,7 @@ class Selection:
     indices: list[int]
     pts_seconds: list[float]
     scores: list[float] | None
+    rank: list[int] | None = None
     caption: Caption | None = None
     question: str | None = None
     texts: tuple[QueryText, ...] = ()
@@ -184,6 +187,11 @@ class Selection:
             raise InputError(
                 f"Selection needs a score for every index or none, "
                 f"got {len(self.indices)} indices and {len(self.scores)} scores"
+            )
+        if self.rank is not None and sorted(self.rank) != list(range(len(self.indices))):
+            raise InputError(
+                f"Selection.rank must hold each of the places 0 to {len(self.indices) - 1} once, "
+                f"got {self.rank}; give one to each index, or None"
             )
         if self.chosen_for is not None and not (
             len(self.chosen_for) == len(self.indices)
@@ -224,6 +232,35 @@ class Selection:
 
     def __repr__(self) -> str:
         return repr_selection(self)
+
+    def prefix(self, k: int) -> "Selection":
+        """The selection of the first k frames by `rank`, without choosing again.
+
+        Args:
+            k: Number of frames, at least 1; no more than there are come back.
+
+        Returns:
+            This selection with min(k, n) of its n frames. Every prefix holds all shorter ones.
+            Bounds on the gaps between frames hold for the whole selection alone.
+
+        Raises:
+            InputError: ``k`` is no whole number of at least 1, or the sampler orders no frames.
+        """
+        if not is_whole(k) or plain(k) < 1:
+            raise InputError(f"prefix needs a whole number >= 1, got {shown(k)}; give one")
+        if self.rank is None:
+            raise InputError(
+                f"{self.sampler} does not order its frames, so there is no prefix of {k}; choose "
+                "again with this num_frames, or use the sampler keyscore"
+            )
+        kept = [row for row, place in enumerate(self.rank) if place < k]
+
+        def of(column: list[Any] | None) -> Any:
+            return None if column is None else [column[row] for row in kept]
+
+        columns = ("indices", "pts_seconds", "scores", "rank", "chosen_for")
+        picked = {name: of(getattr(self, name)) for name in columns}
+        return replace(self, num_frames=int(plain(k)), threshold=None, **picked)
 
     def frames(self, *, size: tuple[int, int] | None = None) -> "Frames":
         """Read the chosen frames, with their times, from the video that `video` names.

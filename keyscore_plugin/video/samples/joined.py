@@ -27,10 +27,17 @@ class Needle:
     Attributes:
         caption: Sentence that serves as the query.
         spans: Start of each stretch, and end of its last frame, in seconds.
+        more: Further sentences of the same query.
     """
 
     caption: str
     spans: tuple[tuple[float, float], ...]
+    more: tuple[str, ...] = ()
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All sentences of the query."""
+        return (self.caption, *self.more)
 
     @property
     def moments(self) -> list[float]:

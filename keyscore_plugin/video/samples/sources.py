@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import Protocol
 
 import av
@@ -56,15 +57,7 @@ class Footage:
 
     def render(self, n_frames: int, rng: np.random.Generator) -> Iterator[Image.Image]:
         """The stretch, slowed down until it fills ``n_frames``; ``rng`` is not used."""
-        first, stop = self.frames
-        with av.open(str(sample_video(self.sample))) as container:
-            shown = [
-                Image.fromarray(frame.to_ndarray(format="rgb24"))
-                for frame in islice(container.decode(video=0), first, stop)
-            ]
-        for i in range(n_frames):
-            image = shown[i * len(shown) // n_frames]
-            yield image.resize(SIZE, box=crop_around(image.size, self.focus, scale=1.0))
+        return stretch(sample_video(self.sample), self.frames, self.focus, n_frames)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +82,28 @@ class Still:
         """One or two shots that pan and zoom over the picture."""
         image = Image.open(package_file(self.package, self.file, extra=self.extra)).convert("RGB")
         return pan(image, self.focus, n_frames, rng)
+
+
+def stretch(
+    path: Path, frames: tuple[int, int], focus: Point, n_frames: int
+) -> Iterator[Image.Image]:
+    """A stretch of a video, slowed down until it fills ``n_frames`` pictures of `SIZE`.
+
+    Args:
+        path: The video.
+        frames: First frame, and one past the last frame.
+        focus: Point ``(x, y)`` in 0..1 that the 16:9 crop keeps in the middle.
+        n_frames: Number of pictures.
+    """
+    first, stop = frames
+    with av.open(str(path)) as container:
+        shown = [
+            Image.fromarray(frame.to_ndarray(format="rgb24"))
+            for frame in islice(container.decode(video=0), first, stop)
+        ]
+    for i in range(n_frames):
+        image = shown[i * len(shown) // n_frames]
+        yield image.resize(SIZE, box=crop_around(image.size, focus, scale=1.0))
 
 
 def crop_around(size: tuple[int, int], focus: Point, *, scale: float) -> Box:

@@ -8,14 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from keyscore_plugin.baselines.adaq import AdaqSettings, adaq
 from keyscore_plugin.baselines.aks import AksSettings, aks
 from keyscore_plugin.baselines.bolt import BoltSettings, bolt
 from keyscore_plugin.baselines.focus import FocusSettings, focus
+from keyscore_plugin.baselines.gift import GiftSettings, gift
 from keyscore_plugin.baselines.katna import KatnaSettings
 from keyscore_plugin.baselines.maxinfo import MaxInfoSettings, maxinfo
 from keyscore_plugin.baselines.mdp3 import Mdp3Settings, mdp3
 from keyscore_plugin.baselines.qframe import QFrameSettings, qframe
 from keyscore_plugin.baselines.random_frames import RandomSettings, random_rows
+from keyscore_plugin.baselines.segments import SegmentsSettings, segments
 from keyscore_plugin.baselines.wfs_sb import WfsSbSettings, wfs_sb
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.samplers.pad_selection import pad_by_score
@@ -41,10 +44,16 @@ def _mdp3(scores: Tensor, vectors: Tensor, k: int) -> Tensor:
     return mdp3(vectors, vectors[scores.argmax()], num_frames=k, settings=Mdp3Settings()).rows
 
 
+def _adaq(scores: Tensor, vectors: Tensor, k: int) -> Tensor:
+    return pad_by_score(adaq(scores, num_frames=k, settings=AdaqSettings()), scores, k)
+
+
 RULES: dict[str, Rule] = {
+    "adaq": _adaq,
     "aks": _aks,
     "bolt": lambda scores, vectors, k: bolt(scores, num_frames=k, settings=BoltSettings()),
     "focus": _focus,
+    "gift": lambda scores, vectors, k: gift(scores, vectors, num_frames=k, settings=GiftSettings()),
     "maxinfo": lambda scores, vectors, k: (
         maxinfo(vectors, num_frames=k, settings=MaxInfoSettings()).rows
     ),
@@ -52,6 +61,9 @@ RULES: dict[str, Rule] = {
     "qframe": lambda scores, vectors, k: qframe(scores, num_frames=k, settings=QFrameSettings()),
     "random": lambda scores, vectors, k: random_rows(
         len(scores), num_frames=k, settings=RandomSettings()
+    ),
+    "segments": lambda scores, vectors, k: segments(
+        scores, vectors, num_frames=k, settings=SegmentsSettings()
     ),
     "wfs-sb": lambda scores, vectors, k: (
         wfs_sb(scores, vectors, num_frames=k, settings=WfsSbSettings()).rows
@@ -97,7 +109,7 @@ def test_the_global_generator_neither_matters_nor_moves(name: str) -> None:
     assert answers[0] == answers[1]
 
 
-@pytest.mark.parametrize("name", ["aks", "bolt", "focus", "wfs-sb"])
+@pytest.mark.parametrize("name", ["adaq", "aks", "bolt", "focus", "gift", "segments", "wfs-sb"])
 @given(seed=st.integers(0, 99), k=st.integers(1, 40))
 @settings(max_examples=20)
 def test_the_scale_of_the_scores_does_not_matter(name: str, seed: int, k: int) -> None:

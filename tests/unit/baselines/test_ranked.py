@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from keyscore_plugin.baselines.adaq import AdaqSettings, adaq
 from keyscore_plugin.baselines.aks import PUBLISHED, AksSettings, aks
 from keyscore_plugin.baselines.bolt import BoltSettings, bolt, bolt_draws
 from keyscore_plugin.baselines.focus import (
@@ -17,7 +18,9 @@ from keyscore_plugin.baselines.focus import (
     focus,
     upper_bounds,
 )
+from keyscore_plugin.baselines.gift import GiftSettings, gift
 from keyscore_plugin.baselines.qframe import QFrameSettings, qframe
+from keyscore_plugin.baselines.segments import SegmentsSettings, segments
 
 
 @pytest.mark.parametrize(
@@ -209,3 +212,39 @@ def test_focus_misses_what_lies_between_its_looks() -> None:
     unseen = set(range(640)) - set(focused(score_rows, k=8).scored.tolist())
     scores[min(unseen)] = 1.0
     assert min(unseen) not in focused(Counting(scores), k=8).scored.tolist()
+
+
+def test_gift_by_hand() -> None:
+    # Angles of 0, 10, 90 and 100 degrees; squared distances 2 - 2 cos.
+    angles = torch.deg2rad(torch.tensor([0.0, 10.0, 90.0, 100.0], dtype=torch.float64))
+    vectors = torch.stack([angles.cos(), angles.sin()], dim=1)
+    scores = torch.tensor([1.0, 0.9, 0.6, 0.0])
+    # Worth: 1 x 2.35 (its largest), .9 x .03 (from the first), .6 x 1.65 (from the second), 0.
+    for k, rows in ((1, [0]), (2, [0, 2]), (3, [0, 1, 2])):
+        assert gift(scores, vectors, num_frames=k, settings=GiftSettings()).tolist() == rows
+    # One at a time: the frame next to a chosen one loses its worth, even if it is more relevant.
+    few = GiftSettings(at_once=1)
+    near = torch.tensor([1.0, 0.9, 0.6, 0.59])
+    assert gift(near, vectors, num_frames=3, settings=few).tolist() == [0, 1, 2]
+
+
+def test_adaq_draws_as_often_as_the_softmax_says_and_only_from_the_share() -> None:
+    scores = torch.tensor([0.0, 0.5, 1.0])  # variance 1/6: logits 0, 6, 12 at a half of it
+    narrow, wide = AdaqSettings(), AdaqSettings(temperature=6.0)
+    assert adaq(scores, num_frames=3, settings=narrow).tolist() == [2]  # p = .9975 above .9973
+    assert adaq(scores, num_frames=3, settings=wide).tolist() == [0, 1, 2]
+    counts = [0, 0, 0]
+    for seed in range(600):
+        drawn = AdaqSettings(temperature=6.0, seed=seed)  # logits 0, .5, 1
+        counts[int(adaq(scores, num_frames=1, settings=drawn))] += 1
+    weights = [math.exp(logit) for logit in (0.0, 0.5, 1.0)]
+    assert counts == pytest.approx([600 * w / sum(weights) for w in weights], abs=50)
+
+
+def test_segments_takes_the_best_frame_of_the_best_segments() -> None:
+    # Four kinds of content, three frames each.
+    vectors = torch.eye(4).repeat_interleave(3, dim=0)
+    scores = torch.tensor([0.1, 0.2, 0.3, 0.9, 0.8, 0.7, 0.0, 0.1, 0.0, 0.4, 0.6, 0.5])
+    two = SegmentsSettings(per_frame=2)
+    assert segments(scores, vectors, num_frames=2, settings=two).tolist() == [3, 10]
+    assert segments(scores, vectors, num_frames=1, settings=two).tolist() == [3]

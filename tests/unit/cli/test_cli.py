@@ -200,7 +200,7 @@ def test_a_grid_that_a_sampler_cannot_use_is_one_line(video: str, capsys: Captur
         (["--caption", "a", "--question", "b"], "--question: not allowed with argument"),
         (["--caption", " "], "argument --caption: the text is empty; give a sentence"),
         (["--question", ""], "argument --question: the text is empty"),
-        (["--sampler", "best"], "unknown sampler 'best'; the samplers are: aks, "),
+        (["--sampler", "best"], "unknown sampler 'best'; the samplers are: adaq, aks, "),
         (
             ["--sampler", "unifrom"],
             "unknown sampler 'unifrom' (did you mean 'uniform'?); the sampl",

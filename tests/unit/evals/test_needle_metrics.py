@@ -1,14 +1,17 @@
 """The needle evaluation: its figures by hand, its splits, its camera."""
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from evals.harness.cells import Cell
+from evals.needle.asks import ASKS, Ask, ask_for
 from evals.needle.metrics import Figures, judge, mean_figures
 from evals.needle.protocol import NeedleEvaluation
-from evals.needle.sources import HELD_OUT, TUNING
+from evals.needle.sources import FOOTAGE, HELD_OUT, HELD_OUT_2, SPLITS, TUNING, Split
 from evals.needle.sweep import settings
+from evals.needle.unpacked import Unpacked
 from keyscore_plugin.config import EncodeConfig, SamplerConfig
 from keyscore_plugin.video.samples.joined import Needle, NeedleVideo
 from keyscore_plugin.video.samples.sources import Footage, Still, crop_around
@@ -80,16 +83,45 @@ def test_mean_figures_are_means_of_each_column() -> None:
     assert mean == Figures(0.75, 0.5, 0.25, 0.75, 1.0)
 
 
-def test_the_splits_share_no_caption_and_no_frame() -> None:
-    def shown(source: Footage | Still) -> set[tuple[str, object]]:
+def test_the_asks_by_hand() -> None:
+    clips = tuple(Needle(name, ((start, start + 5.0),)) for start, name in enumerate("abcdabcd"))
+    video = NeedleVideo(Path("a.mp4"), clips)
+    assert ask_for(video, "one") == video
+    for ask, n in (("two", 2), ("three", 3)):
+        asked = ask_for(video, cast(Ask, ask)).needles
+        assert len(asked) == 8
+        assert all(len(set(one.spans)) == len(one.texts) == n for one in asked)
+        assert ask_for(video, cast(Ask, ask)).needles == asked
+    every = ask_for(video, "every").needles
+    assert [one.caption for one in every] == ["a", "b", "c", "d"]
+    assert every[0].spans == ((0.0, 5.0), (4.0, 9.0))
+    assert {one.spans for one in ask_for(video, "global").needles} == {((0.0, 12.0),)}
+
+
+def test_a_hit_of_several_clips_is_all_of_them_and_of_appearances_their_share() -> None:
+    two = Needle("a", ((0.0, 5.0), (20.0, 25.0)), more=("b",))
+    times = [1.0, 9.0]
+    hits = [judge(times, two, ask=ask).hit for ask in ASKS]
+    assert dict(zip(ASKS, hits, strict=True)) == {
+        "one": 1.0, "two": 0.0, "three": 0.0, "every": 0.5, "global": 1.0
+    }  # fmt: skip
+    assert judge([1.0, 21.0], two, ask="two").hit == 1.0
+
+
+def test_the_splits_share_no_caption_and_no_frame_with_those_of_tuning() -> None:
+    def shown(source: Footage | Still | Unpacked) -> set[tuple[str, object]]:
+        if isinstance(source, Unpacked):
+            return {(source.file, frame) for frame in range(*(source.frames or (0, 1)))}
         if isinstance(source, Still):
             return {(source.package, source.file)}
         return {(source.sample, frame) for frame in range(*source.frames)}
 
-    held_out = set().union(*(shown(source) for source in HELD_OUT.sources))
-    tuning = set().union(*(shown(source) for source in TUNING.sources))
-    assert not held_out & tuning
-    captions = [source.caption for split in (HELD_OUT, TUNING) for source in split.sources]
+    def all_shown(*splits: Split) -> set[tuple[str, object]]:
+        return {one for split in splits for source in split.sources for one in shown(source)}
+
+    assert not all_shown(HELD_OUT) & all_shown(TUNING)
+    assert not all_shown(HELD_OUT_2) & all_shown(TUNING, FOOTAGE, HELD_OUT)
+    captions = [source.caption for split in SPLITS.values() for source in split.sources]
     assert len(set(captions)) == len(captions)
 
 

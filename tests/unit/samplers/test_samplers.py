@@ -291,7 +291,7 @@ def test_frames_are_read_by_indices_of_any_kind_of_whole_number(traffic_light: P
 def test_unknown_sampler_lists_the_known() -> None:
     with pytest.raises(InputError, match=r"unknown sampler 'topp' \(did you mean 'topk'\?\); the "):
         get_sampler("topp")
-    with pytest.raises(InputError, match="unknown sampler 'magic'; the samplers are: aks, "):
+    with pytest.raises(InputError, match="unknown sampler 'magic'; the samplers are: adaq, aks, "):
         get_sampler("magic")
 
 

@@ -146,6 +146,9 @@ THREE = torch.arange(3)
         (lambda: Caption("  \n", "given"), "caption is empty"),
         (lambda: selection(indices=[3]), "1 indices and 2 times"),
         (lambda: selection(scores=[0.5]), "2 indices and 1 scores"),
+        (lambda: selection(rank=[0, 2]), r"places 0 to 1 once, got \[0, 2\]"),
+        (lambda: selection(rank=[1, 0]).prefix(0), "whole number >= 1, got 0"),
+        (lambda: selection(rank=None).prefix(1), "does not order its frames"),
         (lambda: selection(indices=[70, 3]), r"unique and rising, got \[70, 3\]"),
         (lambda: selection(indices=[3, 3]), "unique and rising"),
         (lambda: selection(pts_seconds=[0.1, math.nan]), "pts_seconds must be finite"),
@@ -168,6 +171,19 @@ def test_a_selection_takes_the_numbers_of_arrays_and_writes_them_as_json() -> No
         average_fps=np.float64(plain.average_fps),
     )
     assert given.to_json() == plain.to_json()
+
+
+def test_a_prefix_keeps_the_first_frames_in_time_order() -> None:
+    whole = selection(
+        indices=[3, 70, 90], pts_seconds=[0.25, 7.5, 9.0], scores=[0.5, 0.75, 0.1], rank=[1, 0, 2]
+    )
+    assert whole.prefix(1).indices == [70]
+    two = whole.prefix(2)
+    assert (two.indices, two.pts_seconds, two.scores) == ([3, 70], [0.25, 7.5], [0.5, 0.75])
+    assert (two.num_frames, two.rank) == (2, [1, 0])
+    assert two.prefix(1) == whole.prefix(1)
+    assert whole.prefix(9).indices == whole.indices
+    assert Selection.from_json(two.to_json()).rank == [1, 0]
 
 
 def test_a_selection_of_a_long_video_is_shown_in_a_few_lines() -> None:
