@@ -8,6 +8,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 from keyscore_plugin._runtime.optional import require
+from keyscore_plugin.cli.options import add_settings_options, make_config
 from keyscore_plugin.cli.words import amount, one_of, whole_number
 from keyscore_plugin.errors import shown
 from keyscore_plugin.hosts.download import DownloadLimits
@@ -74,6 +75,13 @@ def _add_choosing(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="decoder of the videos (default: auto)",
     )
+    parser.add_argument(
+        "--captioner",
+        metavar="NAME",
+        help="model that describes frames for llmvs and names clips for kframes: the model id or "
+        "folder of a Video-LLM; for llmvs also labels (default: none)",
+    )
+    add_settings_options(parser)
     parser.add_argument(
         "--default",
         type=_json_object,
@@ -173,6 +181,8 @@ def _settings(args: argparse.Namespace) -> Any:
             encoder=args.encoder,
             device=args.device,
             decoder=args.decoder,
+            captioner=args.captioner,
+            config=make_config(args),
             limits=serving.RequestLimits(max_frames=args.max_frames),
             default=args.default,
         ),

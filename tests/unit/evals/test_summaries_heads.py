@@ -27,8 +27,10 @@ from keyscore_plugin.errors import InputError
 from tests.support.summary_files import Video, write_h5
 from tests.support.tiny.llama import language_model
 
-SHAPE = HeadShape(d_in=32, width=32, heads=2, feed_forward=32, hidden=(32, 32, 16, 16), dropout=0.0)
-RECIPE = Recipe(rate=3e-3, epochs=150, period=150, accumulate=2, clip=1.0)
+SHAPE = HeadShape(
+    d_in=32, width=32, layers=1, heads=2, feed_forward=32, hidden=(32, 16), dropout=0.0
+)
+RECIPE = Recipe(rate=5e-3, epochs=40, period=40, accumulate=2, clip=1.0)
 WORDS = ("Nothing.", "A man sits.", "A man runs!", "He scores a goal!!")
 CPU = torch.device("cpu")
 
@@ -93,9 +95,7 @@ def noise(n: int, seed: int) -> list[Example]:
     ]
 
 
-def dishonesty(
-    *, seeds: int, n: int = 10, n_test: int = 3, epochs: int = 40
-) -> tuple[float, float]:
+def dishonesty(*, seeds: int, n: int = 4, n_test: int = 1, epochs: int = 12) -> tuple[float, float]:
     """Mean test tau on random targets: checkpoint chosen on training videos, and on the test's."""
     recipe = replace(RECIPE, epochs=epochs, rate=1e-3)
     found: dict[str, list[float]] = {"train": [], "test": []}
