@@ -110,7 +110,7 @@ def test_the_figures_are_those_of_the_heads_on_disk(root: Path, finished: Path) 
 def test_tvsum_goes_from_the_videos_to_the_table_too(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root = animal_videos.write(tmp_path / "data", n_videos=4, n_animals=1, n_things=1, seconds=2)
+    root = animal_videos.write(tmp_path / "data")
     run = from_videos(root, tmp_path / "out")
     run[run.index("summe")] = "tvsum"
     assert main(run) == 0

@@ -21,7 +21,7 @@ N_USERS = 20
 
 
 def write(
-    root: Path | str, *, n_videos: int = 6, n_animals: int = 3, n_things: int = 4, seconds: int = 2
+    root: Path | str, *, n_videos: int = 4, n_animals: int = 1, n_things: int = 1, seconds: int = 1
 ) -> Path:
     """Write videos of real clips, their annotation and one split, which tests the first half.
 
