@@ -51,7 +51,6 @@ def scores(video: Path, samplers: str, **config: Any) -> dict[str, Floats]:
 def test_with_a_text_the_cosine_ranks(video: Path) -> None:
     found = scores(video, "keyscore:S,topk,uniform")
     assert found["keyscore:S"].tolist() == pytest.approx(found["topk"].tolist())
-    assert found["topk"].argsort()[-4:].tolist() != [2, 3, 4, 5]
     assert set(found["topk"].round(2)[[0, 1, 6, 7]]) == {1.0}  # the red picks
     assert set(found["uniform"]) == {1.0}
 

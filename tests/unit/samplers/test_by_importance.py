@@ -51,7 +51,7 @@ def trained_head(folder: Path, seeds: range) -> Path:
     return save_head(fitted.head, folder, card)
 
 
-def compare(folder: Path, *, n_train: int = 4, n_test: int = 4) -> dict[str, float]:
+def compare(folder: Path, *, n_train: int = 4, n_test: int = 20) -> dict[str, float]:
     """Mean Kendall's tau of scores and true importance, on videos that no head was trained on."""
     llmvs = {"model": language_model_folder(), "window": READING["window"]}
     head = {**llmvs, "head": str(trained_head(folder, range(n_train)))}
@@ -84,13 +84,12 @@ def test_importance_that_was_learned_ranks_frames_where_a_generated_caption_does
     tmp_path: Path,
 ) -> None:
     found = compare(tmp_path)
-    assert found["importance, head"] > found["generated caption"] + 0.3
-    assert found["importance, head"] > found["importance, no head"]
-    assert found["llmvs, head"] >= found["importance, head"] > 0.6
+    assert min(found["importance, head"], found["llmvs, head"]) > 0.6
+    assert max(found["generated caption"], found["importance, no head"]) < 0.2
 
 
 if __name__ == "__main__":
     import tempfile
 
-    for name, tau in compare(Path(tempfile.mkdtemp()), n_test=20).items():
+    for name, tau in compare(Path(tempfile.mkdtemp())).items():
         print(f"{name:22s} {tau:5.2f}")
