@@ -63,6 +63,12 @@ class Chosen:
         return self.pts_seconds - self.selection.start_pts_seconds
 
     @property
+    def said(self) -> tuple[TimedText, ...]:
+        """Each line of `lines` once, in time order."""
+        lines = dict.fromkeys(line for of_frame in self.lines for line in of_frame)
+        return tuple(sorted(lines, key=lambda line: (line.start, line.end)))
+
+    @property
     def pixels(self) -> Tensor:
         """``(n, 3, h, w)`` uint8 RGB."""
         if self.frames is None:

@@ -33,3 +33,12 @@ class TimedText:
                 f"the TimedText {shown(self.text)} lasts from {self.start} to {self.end} s; give "
                 "finite times, the end not before the start"
             )
+
+    def __str__(self) -> str:
+        """The line after its time, as a model reads it.
+
+        Example:
+            >>> print(TimedText(12.0, 13.5, "Mind the gap."))
+            [12.0-13.5 s] Mind the gap.
+        """
+        return f"[{self.start:.1f}-{self.end:.1f} s] {self.text}"
