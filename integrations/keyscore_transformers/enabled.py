@@ -88,7 +88,9 @@ class EnabledProcessor(ProcessorMixin):
                 if any(request.with_texts for request in requests):
                     chosen = self._choose([block.video for block in blocks], requests, ours)
                     conversation = with_lines(conversation, [one.said for one in chosen])
-            elif any(one.get("with_texts") for one in (ours, *(block.keywords for block in blocks))):
+            elif any(
+                one.get("with_texts") for one in (ours, *(block.keywords for block in blocks))
+            ):
                 raise _no_prompt("tokenize=False chooses none", "give tokenize=True")
         else:
             rest = without_sampler(kwargs, blocks=blocks if reads_videos else ())

@@ -15,7 +15,9 @@ from keyscore_plugin.hosts.pool import SamplerPool, load_models
 from keyscore_plugin.hosts.query import Texts
 from keyscore_plugin.hosts.request import HostProfile, HostRequest
 from keyscore_plugin.samplers.base import Sampler, text_keywords
-from keyscore_plugin.samplers.said import subtitles_of
+from keyscore_plugin.samplers.said import heard_in, said_in
+from keyscore_plugin.samplers.template import SamplerTemplate
+from keyscore_plugin.timed_texts.lines import Lines
 from keyscore_plugin.types import Frames, Selection, TimedText
 from keyscore_plugin.video.copies import is_data_url
 from keyscore_plugin.video.metadata import frame_clock
@@ -129,19 +131,21 @@ def choose(
             height=part.height,
             frames=frames,
             cached=cached,
-            lines=_lines(part, request, pts_seconds) if request.with_texts else (),
+            lines=_lines(part, request, sampler, pts_seconds) if request.with_texts else (),
         )
 
 
 def _lines(
-    part: TrimmedVideo, request: HostRequest, pts_seconds: Tensor
+    part: TrimmedVideo, request: HostRequest, sampler: Sampler, pts_seconds: Tensor
 ) -> tuple[tuple[TimedText, ...], ...]:
-    """What the subtitles say at each of ``(n,)`` times."""
-    given = True if request.subtitles is None else request.subtitles
-    subtitles = subtitles_of(part, given, ())
-    return tuple(
-        subtitles.near(seconds) for seconds in (pts_seconds - part.start_pts_seconds).tolist()
-    )
+    """What is said at each of ``(n,)`` times: in the subtitles, or as the sampler hears it."""
+    given, heard = request.subtitles, Lines()
+    if isinstance(sampler, SamplerTemplate) and sampler.config.heard is not None:
+        heard = heard_in(part, sampler.config.heard, sampler.device)
+    elif given is None:
+        given = True
+    said = said_in(part, given, ()).joined(heard)
+    return tuple(said.near(seconds) for seconds in (pts_seconds - part.start_pts_seconds).tolist())
 
 
 def identity_of(request: HostRequest, texts: Texts) -> Hashable:
