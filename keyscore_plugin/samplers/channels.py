@@ -1,5 +1,6 @@
 """What is said and written in a video, compared with the texts of a call."""
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -7,6 +8,7 @@ from functools import partial
 import torch
 
 from keyscore_plugin.config import SamplerConfig
+from keyscore_plugin.index.content import content_digest
 from keyscore_plugin.samplers.grid import ThumbnailStore
 from keyscore_plugin.samplers.said import heard_by, heard_in, said_in, subtitles_read
 from keyscore_plugin.samplers.written import Decode, read_by, written_in
@@ -19,6 +21,9 @@ _ABOUT_ELSE: dict[Channel, str] = {
     "said": "no line that is said is about the text, so what is said does not score",
     "written": "nothing that is written is about the text, so what is written does not score",
 }
+# The lines of the last videos, for the next question on one without an index: a few kilobytes each.
+_READ: OrderedDict[tuple[str, str, float, bytes], Lines] = OrderedDict()
+_MOST_READ = 64  # ours
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,4 +113,15 @@ class LineSources:
         return Channels(tuple(scores), read, tuple(notes))
 
     def _kept(self, origin: str, make: Callable[[], Lines]) -> Lines:
-        return make() if self.grid.kept is None else self.grid.kept.lines(origin, make)
+        """The lines that the index or this process holds, or else new ones."""
+        if self.grid.kept is not None:
+            return self.grid.kept.lines(origin, make)
+        if self.source.path.startswith("<"):
+            return make()
+        grid = self.grid.indices.numpy().tobytes()
+        key = content_digest(self.source.path), origin, float(self.source.pts_seconds([0])), grid
+        if key not in _READ:
+            _READ[key] = make()
+            if len(_READ) > _MOST_READ:
+                _READ.popitem(last=False)
+        return _READ[key]
