@@ -23,7 +23,7 @@ _ABOUT_ELSE: dict[Channel, str] = {
 }
 # The lines of the last videos, for the next question on one without an index: a few kilobytes each.
 _READ: OrderedDict[tuple[str, str, float, bytes], Lines] = OrderedDict()
-_MOST_READ = 64  # ours
+_MOST_KEPT = 64  # ours
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,8 +120,9 @@ class LineSources:
             return make()
         grid = self.grid.indices.numpy().tobytes()
         key = content_digest(self.source.path), origin, float(self.source.pts_seconds([0])), grid
-        if key not in _READ:
-            _READ[key] = make()
-            if len(_READ) > _MOST_READ:
+        lines = _READ.get(key)
+        if lines is None:
+            lines = _READ[key] = make()
+            if len(_READ) > _MOST_KEPT:
                 _READ.popitem(last=False)
-        return _READ[key]
+        return lines
