@@ -130,7 +130,7 @@ def with_subtitles(video: NeedleVideo, lines: Sequence[Line]) -> NeedleVideo:
     The file does not have the name of the video, so that it counts only where it is given.
     """
     path = Path(f"{video.path}.said.srt")
-    cues = []
+    cues: list[str] = []
     for needle, line in zip(video.needles, lines, strict=True):
         ((start, end),) = needle.spans
         quarter = (end - start) / 4

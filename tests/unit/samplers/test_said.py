@@ -16,6 +16,8 @@ from keyscore_plugin.timed_texts.line_scores import LineScores
 from keyscore_plugin.types import SubtitleFile, TextEmbedding, TimedText
 from keyscore_plugin.video.samples import sample_video
 from tests.support.colour_encoder import ColourEncoder
+from tests.support.spoken import TRAIN, speech_model, spoken_video
+from tests.support.tiny.encoders import save_clip
 
 WORDS = {
     (1, 3): "We sold the bakery to my cousin in March.",
@@ -122,6 +124,22 @@ def test_frames_that_are_heard_are_embedded_though_few_are(tmp_path: Path) -> No
     sampler = get_sampler("keyscore", encoder=AnyWord(), config={"encode": {"max_encoded": 20}})
     selection = sampler(pixels, fps=2, num_frames=4, question=SAID, subtitles=subtitles)
     assert heard(selection, 155, 157)
+
+
+@pytest.mark.slow
+def test_what_is_heard_scores_and_an_index_keeps_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_clip(tmp_path)
+    video, config = spoken_video(tmp_path / "a.mkv"), {"heard": speech_model()}
+    sampler = get_sampler(
+        "topk", encoder=str(tmp_path), config=config, index=tmp_path / "index", device="cpu"
+    )
+    selection = sampler(video, num_frames=2, question=SAID)
+    assert heard(selection, *TRAIN)
+    assert [text.origin for text in selection.texts] == ["given", "said"]
+    monkeypatch.setattr("keyscore_plugin.samplers.said.hear", None)
+    assert sampler(video, num_frames=2, question=SAID).indices == selection.indices
 
 
 def test_the_score_of_a_line_fades_outside_of_it() -> None:
