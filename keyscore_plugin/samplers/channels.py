@@ -10,10 +10,12 @@ import torch
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.index.content import content_digest
 from keyscore_plugin.samplers.grid import ThumbnailStore
-from keyscore_plugin.samplers.said import heard_by, heard_in, said_in, subtitles_read
+from keyscore_plugin.samplers.said import file_of, heard_by, heard_in, said_in, subtitles_read
 from keyscore_plugin.samplers.written import Decode, read_by, written_in
+from keyscore_plugin.timed_texts.heard import require_speech
 from keyscore_plugin.timed_texts.line_scores import Channel, LineScores
 from keyscore_plugin.timed_texts.lines import Lines
+from keyscore_plugin.timed_texts.written import require_ocr
 from keyscore_plugin.types import SubtitleFile, SubtitleInput
 from keyscore_plugin.video.source import VideoSource
 
@@ -40,6 +42,18 @@ class Channels:
     scores: tuple[LineScores, ...] = ()
     subtitles: SubtitleFile | None = None
     notes: tuple[str, ...] = ()
+
+
+def require_readers(config: SamplerConfig) -> None:
+    """Check that what reads the lines is installed, before anything is decoded.
+
+    Raises:
+        MissingDependencyError: A package is not installed.
+    """
+    if config.heard is not None:
+        require_speech()
+    if config.written:
+        require_ocr()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,10 +130,11 @@ class LineSources:
         """The lines that the index or this process holds, or else new ones."""
         if self.grid.kept is not None:
             return self.grid.kept.lines(origin, make)
-        if self.source.path.startswith("<"):
+        file = file_of(self.source)
+        if file is None:
             return make()
         grid = self.grid.indices.numpy().tobytes()
-        key = content_digest(self.source.path), origin, float(self.source.pts_seconds([0])), grid
+        key = content_digest(file), origin, float(self.source.pts_seconds([0])), grid
         lines = _READ.get(key)
         if lines is None:
             lines = _READ[key] = make()

@@ -19,7 +19,7 @@ from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.index.look import Look
 from keyscore_plugin.index.video_index import Grid, KeptLook, VideoIndex
-from keyscore_plugin.samplers.channels import LineSources
+from keyscore_plugin.samplers.channels import LineSources, require_readers
 from keyscore_plugin.samplers.encoding import (
     encode_candidates_first,
     encode_in_blocks,
@@ -99,7 +99,9 @@ class Run:
         Raises:
             InputError: A text is wanted, the caller gave none, and there is no captioner; or the
                 texts are too few for their join.
+            MissingDependencyError: What reads the lines of the video is not installed.
         """
+        require_readers(self.config)
         with stage("caption"):
             captioner = self.get_captioner()
         wants_caption, _ = self.request.texts(self.config.guide)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from keyscore_plugin._runtime.files import is_file
 from keyscore_plugin._runtime.hub import weights_identity
 from keyscore_plugin._runtime.optional import package_version
 from keyscore_plugin.errors import InputError, MissingDependencyError
@@ -19,6 +20,7 @@ from keyscore_plugin.timed_texts.subtitles import (
     within_video,
 )
 from keyscore_plugin.types import SubtitleFile, SubtitleInput
+from keyscore_plugin.video.copies import CopiedVideo, named
 from keyscore_plugin.video.source import VideoSource
 from keyscore_plugin.video.trim import TrimmedVideo
 
@@ -88,14 +90,26 @@ def heard_in(source: VideoSource, model: str, device: torch.device) -> Lines:
         ModelError: The model cannot be loaded.
         MissingDependencyError: faster-whisper is not installed.
     """
-    if source.path.startswith("<"):
+    file = file_of(source)
+    if file is None:
         raise InputError(
-            f"the sound of {source.path} is not heard, because it is not a file; give the path of "
-            "a video file, or leave out heard"
+            f"{source.path} is not a file, so nothing is heard in it; give the path of a video "
+            "file, or leave out heard"
         )
     start, end = _bounds(source)
-    content = content_digest(source.path)
-    return Lines(hear(source.path, content, model=model, device=device, start=start, end=end))
+    with named(source.path):
+        content = content_digest(file)
+        lines = hear(
+            file, content, name=source.path, model=model, device=device, start=start, end=end
+        )
+    return Lines(lines)
+
+
+def file_of(source: VideoSource) -> str | None:
+    """Path of the file behind an open video or a part of one, or of its copy; None for pictures."""
+    while isinstance(source, (TrimmedVideo, CopiedVideo)):
+        source = source.whole
+    return source.path if is_file(source.path) else None
 
 
 def _place(video: str, given: SubtitleInput, texts: Sequence[str]) -> tuple[bool, Path | None]:

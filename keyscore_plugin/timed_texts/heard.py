@@ -16,13 +16,19 @@ from keyscore_plugin.types import TimedText
 from keyscore_plugin.video.decoders.container import open_stream
 
 WEIGHTS = "model.bin"  # file of every model of CTranslate2
-_EXTRA = "speech"
 _RATE = 16_000  # samples a second, as Whisper hears them
 
 
 @lru_cache(maxsize=16)  # ours: the second question on a video hears nothing again
 def hear(
-    video: str, content: str, *, model: str, device: torch.device, start: float, end: float
+    video: str,
+    content: str,
+    *,
+    name: str,
+    model: str,
+    device: torch.device,
+    start: float,
+    end: float,
 ) -> tuple[TimedText, ...]:
     """Write down what is spoken in a video, or in a part of it.
 
@@ -32,6 +38,7 @@ def hear(
     Args:
         video: Path of the video.
         content: Digest of the video's content, by which the result is kept in memory.
+        name: Name of the video, for errors.
         model: Folder of a Whisper model converted for CTranslate2, or a name that faster-whisper
             downloads, such as ``"small"``.
         device: Device of the model.
@@ -48,7 +55,7 @@ def hear(
         MissingDependencyError: faster-whisper is not installed.
     """
     whisper = _load(model, device, torch.get_num_threads())
-    sound, begin = read_sound(video)
+    sound, begin = read_sound(video, name)
     first = max(0, round((start - begin) * _RATE))
     part = sound[first : max(0, round((end - begin) * _RATE))]
     if not len(part):
@@ -69,11 +76,12 @@ def hear(
     )
 
 
-def read_sound(video: str) -> "tuple[np.ndarray[Any, Any], float]":
+def read_sound(video: str, name: str) -> tuple[np.ndarray[Any, Any], float]:
     """Decode the first sound of a video.
 
     Args:
         video: Path of the video.
+        name: Name of the video, for errors.
 
     Returns:
         ``(n,)`` float32 samples, 16,000 a second, of one channel; and the time of the first one in
@@ -84,10 +92,11 @@ def read_sound(video: str) -> "tuple[np.ndarray[Any, Any], float]":
         VideoError: The video cannot be opened.
     """
     container, picture = open_stream(video)
+    start = float((picture.start_time or 0) * (picture.time_base or 0))
     parts, begin = [], None
-    with closing(container):
+    with closing(container), suppress(av.FFmpegError):  # what comes before the damage is heard
         if not container.streams.audio:
-            raise InputError(f"{video} has no sound, so nothing is heard in it; leave out heard")
+            raise InputError(f"{name} has no sound, so nothing is heard in it; leave out heard")
         sound = container.streams.audio[0]
         resampler = av.AudioResampler("flt", "mono", _RATE)
         for packet in container.demux(sound):
@@ -95,18 +104,26 @@ def read_sound(video: str) -> "tuple[np.ndarray[Any, Any], float]":
                 for frame in sound.decode(packet):
                     begin = frame.time if begin is None else begin
                     parts += [one.to_ndarray()[0] for one in resampler.resample(frame)]
-        start = float((picture.start_time or 0) * (picture.time_base or 0))
     if not parts:
         raise InputError(
-            f"the sound of {video} does not decode; repair the file, or leave out heard"
+            f"the sound of {name} does not decode; repair the file, or leave out heard"
         )
     return np.concatenate(parts), (begin or 0.0) - start
+
+
+def require_speech() -> Any:
+    """faster-whisper, imported.
+
+    Raises:
+        MissingDependencyError: It is not installed.
+    """
+    return require("faster_whisper", extra="speech")
 
 
 @lru_cache(maxsize=1)
 def _load(model: str, device: torch.device, n_threads: int) -> Any:
     """The model, kept for the next video."""
-    whisper = require("faster_whisper", extra=_EXTRA)
+    whisper = require_speech()
     on_gpu = device.type == "cuda"
     with progress.loading(f"speech model {model}"):
         try:

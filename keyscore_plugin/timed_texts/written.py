@@ -12,8 +12,17 @@ from keyscore_plugin.types import TimedText
 
 # Ours: pixels of a frame's shorter side as it is read. RapidOCR's own 736 takes twice as long.
 SHORT_SIDE = 480
-_EXTRA = "ocr"
 _NEAR_HEIGHTS = 0.8  # ours: lines of one sign are less than this many of their heights apart
+
+
+def require_ocr() -> Any:
+    """RapidOCR, imported.
+
+    Raises:
+        MissingDependencyError: It is not installed, or ONNX Runtime is not.
+    """
+    require("onnxruntime", extra="ocr")
+    return require("rapidocr", extra="ocr")
 
 
 class PictureReader:
@@ -24,9 +33,7 @@ class PictureReader:
     """
 
     def __init__(self) -> None:
-        rapidocr: Any = require("rapidocr", extra=_EXTRA)
-        require("onnxruntime", extra=_EXTRA)
-        self._reader = rapidocr.RapidOCR(
+        self._reader = require_ocr().RapidOCR(
             params={
                 "Global.log_level": "critical",  # it warns of pictures without text
                 "Global.use_cls": False,  # text that stands upside down is left out

@@ -138,6 +138,8 @@ def test_what_is_heard_scores_and_an_index_keeps_it(
     selection = sampler(video, num_frames=2, question=SAID)
     assert heard(selection, *TRAIN)
     assert [text.origin for text in selection.texts] == ["given", "said"]
+    content = video.read_bytes()
+    assert sampler(content, num_frames=2, question=SAID).indices == selection.indices
     monkeypatch.setattr("keyscore_plugin.samplers.said.hear", None)
     assert sampler(video, num_frames=2, question=SAID).indices == selection.indices
 

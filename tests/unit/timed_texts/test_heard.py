@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 
 def heard(video: Path, start: float = 0.0, end: float = 20.0) -> tuple[TimedText, ...]:
     model = speech_model()
-    return hear(str(video), str(video), model=model, device=CPU, start=start, end=end)
+    return hear(str(video), str(video), name="a", model=model, device=CPU, start=start, end=end)
 
 
 def assert_at(line: TimedText, word: str, span: tuple[float, float], later: float = 0.0) -> None:
@@ -49,7 +49,9 @@ def test_silence_says_nothing(tmp_path: Path) -> None:
 def test_a_sound_that_begins_later_has_a_later_start(tmp_path: Path) -> None:
     """The loudest tenth of a second is in the sentences, not in the pause between them."""
     for later in (0.0, 2.0):
-        samples, begin = read_sound(str(spoken_video(tmp_path / f"{later:.0f}.mkv", later=later)))
+        samples, begin = read_sound(
+            str(spoken_video(tmp_path / f"{later:.0f}.mkv", later=later)), "a"
+        )
         assert begin == pytest.approx(later, abs=0.03)
         assert len(samples) / 16_000 == pytest.approx(10, abs=0.1)
         loudness = np.abs(samples)
@@ -57,11 +59,13 @@ def test_a_sound_that_begins_later_has_a_later_start(tmp_path: Path) -> None:
 
 
 def test_a_video_without_sound_is_one_clear_error() -> None:
-    with pytest.raises(InputError, match="has no sound, so nothing is heard in it; leave out hear"):
-        read_sound(str(sample_video("bikes")))
+    with pytest.raises(
+        InputError, match=r"a\.mp4 has no sound, so nothing is heard in it; leave out hear"
+    ):
+        read_sound(str(sample_video("bikes")), "a.mp4")
 
 
 def test_a_model_that_is_none_is_named() -> None:
     speech_model()
     with pytest.raises(ModelError, match="no speech model 'huge': Invalid model size"):
-        hear("a.mp4", "", model="huge", device=CPU, start=0, end=1)
+        hear("a.mp4", "", name="a", model="huge", device=CPU, start=0, end=1)
