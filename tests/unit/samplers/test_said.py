@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 
 from keyscore_plugin import Selection, get_sampler
 from keyscore_plugin.errors import InputError
+from keyscore_plugin.samplers.template import SamplerTemplate
 from keyscore_plugin.samplers.within import within
 from keyscore_plugin.timed_texts.line_scores import LineScores
 from keyscore_plugin.types import SubtitleFile, TextEmbedding, TimedText
@@ -132,16 +134,15 @@ def test_what_is_heard_scores_and_an_index_keeps_it(
 ) -> None:
     save_clip(tmp_path)
     video, config = spoken_video(tmp_path / "a.mkv"), {"heard": speech_model()}
-    sampler = get_sampler(
-        "topk", encoder=str(tmp_path), config=config, index=tmp_path / "index", device="cpu"
-    )
-    selection = sampler(video, num_frames=2, question=SAID)
+    make = partial(get_sampler, "topk", encoder=str(tmp_path), config=config, device="cpu")
+    selection = make()(video.read_bytes(), num_frames=2, question=SAID)
     assert heard(selection, *TRAIN)
     assert [text.origin for text in selection.texts] == ["given", "said"]
-    content = video.read_bytes()
-    assert sampler(content, num_frames=2, question=SAID).indices == selection.indices
+    indexed = make(index=tmp_path / "index")
+    assert isinstance(indexed, SamplerTemplate)
+    assert indexed.fill_index(video) == ()
     monkeypatch.setattr("keyscore_plugin.samplers.said.hear", None)
-    assert sampler(video, num_frames=2, question=SAID).indices == selection.indices
+    assert indexed(video, num_frames=2, question=SAID).indices == selection.indices
 
 
 def test_the_score_of_a_line_fades_outside_of_it() -> None:
