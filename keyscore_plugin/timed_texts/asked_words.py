@@ -13,7 +13,7 @@ _SPEECH = re.compile(
 )
 _WRITING = re.compile(
     r"""\b(
-    signs? | signpost | written | writing | writes | texts? | words? | label(s|l?ed)?
+    signs? | signpost | written | writing | writes | label(s|l?ed)?
     | title[sd]? | headlines? | banners? | posters? | inscription | inscribed | reads
     | spell(s|ed) | billboards? | placards? | slides?
     )\b""",
