@@ -10,8 +10,7 @@ import torch
 from evals.harness.bench import CAPTION_FRAMES, Bench
 from evals.harness.cells import Cell
 from evals.harness.figures import Floats, Ints
-from keyscore_plugin import SamplerConfig, score
-from keyscore_plugin.algorithm.scoring import score_by_importance
+from keyscore_plugin import SamplerConfig, score, score_by_importance
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.types import (
     Caption,
