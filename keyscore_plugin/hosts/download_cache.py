@@ -59,6 +59,11 @@ class DownloadCache:
         self._kept: OrderedDict[str, DownloadedVideo] = OrderedDict()
         self._lock = threading.Lock()
 
+    def holds(self, url: str) -> bool:
+        """Whether the video at a URL was downloaded before, and is kept."""
+        with self._lock:
+            return url in self._kept
+
     def get(self, url: str) -> DownloadedVideo:
         """The video at a URL, as its server has it now. Hold the value while the file is read.
 

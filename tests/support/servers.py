@@ -48,10 +48,17 @@ def upstream_process(*options: str) -> Iterator[Process]:
 
 
 @contextmanager
-def proxy_process(upstream: str, *options: str) -> Iterator[Process]:
-    """``keyscore proxy`` in a process, with the encoder ``colour`` and one worker."""
+def starting_proxy(upstream: str, *options: str) -> Iterator["subprocess.Popen[str]"]:
+    """``keyscore proxy`` in a process that has just begun, with `proxy_process`'s encoder."""
     words = ("proxy", "--upstream", upstream, "--encoder", "colour", "--port", "0", "--jobs", "1")
     with _started("tests.support.colour_cli", *words, *options) as process:
+        yield process
+
+
+@contextmanager
+def proxy_process(upstream: str, *options: str) -> Iterator[Process]:
+    """``keyscore proxy`` in a process, with the encoder ``colour`` and one worker."""
+    with starting_proxy(upstream, *options) as process:
         assert process.stderr is not None
         first = process.stderr.readline()
         assert first.startswith("{"), first + process.stderr.read()
