@@ -10,7 +10,6 @@ from contextlib import closing, contextmanager
 from functools import partial
 from multiprocessing import active_children
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -29,12 +28,21 @@ from tests.support.proxies import (
     Json,
     data_url,
     eventually,
+    health,
+    held,
     messages,
     proxy_here,
     refused,
     video,
 )
-from tests.support.servers import Process, proxy_process, starting_proxy, upstream_process
+from tests.support.servers import (
+    Process,
+    have_ended,
+    proxy_process,
+    starting_proxy,
+    upstream_process,
+    workers_of,
+)
 from tests.support.tiny.videos import numbered_video
 
 MIB = 1 << 20
@@ -62,21 +70,15 @@ def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "gate"
 
 
-def asking(address: str, question: str = "red") -> Json:
-    """A chat about the video at an address."""
-    return {"messages": messages(video(address), question=question), "sampler": "topk"}
-
-
-def health(address: str) -> tuple[int, int]:
-    """The selections of a proxy that run, and those that wait."""
-    found = httpx.get(f"{address}/health").json()
-    return found["running"], found["waiting"]
-
-
 def gone(upstream: Process) -> int:
     """How many clients of the server hung up."""
     count: int = httpx.get(f"{upstream.address}/v1/models").json()["hung_up"]
     return count
+
+
+def asking(address: str, question: str = "red") -> Json:
+    """A chat about the video at an address."""
+    return {"messages": messages(video(address), question=question), "sampler": "topk"}
 
 
 @contextmanager
@@ -159,12 +161,6 @@ def test_what_needs_no_worker_is_answered_where_the_queue_is_full(
     assert health(address) == (1, 1)
 
 
-def held(address: str) -> float:
-    """Bytes of the large bodies that a proxy holds."""
-    lines = httpx.get(f"{address}/metrics").text.splitlines()
-    return next(float(x.split()[1]) for x in lines if x.startswith("keyscore_large_bodies_bytes "))
-
-
 def test_large_bodies_share_one_room(upstream: Process) -> None:
     bounds: Json = {"max_body_bytes": 3 * MIB}  # and twice that for all of them
     large = json.dumps({**TEXT_CHAT, "x": "a" * 2 * MIB}).encode()
@@ -208,7 +204,7 @@ def test_the_server_learns_that_a_client_hung_up_before_the_answer(
         client = http.client.HTTPConnection(urlsplit(address).netloc)
         client.request(method, path, None if body is None else json.dumps(body))
         models = f"{upstream.address}/v1/models"
-        eventually(lambda: httpx.get(models).json()["n_slow"] == 1)
+        eventually(lambda: httpx.get(models).json()["n_open"] == 1)
         client.close()
         eventually(lambda: gone(upstream) == before + 1)
 
@@ -297,18 +293,6 @@ def test_an_upstream_that_is_killed_breaks_its_streams_and_nothing_else() -> Non
         assert health(address) == (0, 0)
 
 
-def children(process: Any) -> list[str]:
-    """The processes that a process has started and that are there."""
-    try:
-        return Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    except OSError:  # it has ended
-        return []
-
-
-def have_ended(processes: list[str]) -> bool:
-    return not any(Path("/proc", process).exists() for process in processes)
-
-
 @pytest.mark.slow
 def test_nothing_is_left_of_a_proxy_that_is_killed(
     upstream: Process, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -317,7 +301,7 @@ def test_nothing_is_left_of_a_proxy_that_is_killed(
     body = {**asking(data_url(folder / "clip.mp4")), "model": "endless", "stream": True}
     before = gone(upstream)
     with proxy_process(upstream.address) as proxy:
-        workers = children(proxy.process)
+        workers = workers_of(proxy.process)
         with httpx.stream("POST", f"{proxy.address}{CHAT}", json=body, timeout=60) as answer:
             chunks = answer.iter_raw()
             assert next(chunks)
@@ -334,8 +318,8 @@ def test_nothing_is_left_of_a_proxy_that_is_killed(
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_nothing_is_left_of_a_proxy_that_is_stopped_while_it_starts(end: signal.Signals) -> None:
     with starting_proxy("http://127.0.0.1:1") as process:
-        eventually(lambda: len(children(process)) == 2)  # its worker, and what tidies for both
-        left = children(process)
+        eventually(lambda: len(workers_of(process)) == 1)
+        left = workers_of(process)
         process.send_signal(end)
         process.wait(60)
         assert process.stderr is not None
@@ -355,7 +339,7 @@ def test_a_running_answer_comes_to_its_end_when_the_proxy_is_stopped(
         with httpx.stream("POST", url, json=body, headers=key, timeout=60) as answer:
             chunks = answer.iter_raw()
             text = next(chunks)
-            for worker in (proxy.process.pid, *map(int, children(proxy.process))):
+            for worker in (proxy.process.pid, *map(int, workers_of(proxy.process))):
                 os.kill(worker, signal.SIGTERM)
             proxy.process.send_signal(signal.SIGTERM)
             text += b"".join(chunks)

@@ -22,7 +22,7 @@ from starlette.routing import Route
 from keyscore_serving import FrameRequestMiddleware, RequestLimits, ServerSettings
 
 hung_up = 0
-n_slow = 0  # requests that wait for their client to go
+n_open = 0  # streams, and requests that wait for their client to go
 N_CHUNKS = 5
 
 
@@ -47,11 +47,11 @@ async def chat(request: Request) -> Response:
 
 async def until_hung_up(request: Request) -> None:
     """Wait for the client to go."""
-    global hung_up, n_slow
-    n_slow += 1
+    global hung_up, n_open
+    n_open += 1
     while not await request.is_disconnected():
         await asyncio.sleep(0.02)
-    n_slow -= 1
+    n_open -= 1
     hung_up += 1
 
 
@@ -64,9 +64,10 @@ async def complete(request: Request) -> Response:
 
 async def stream(body: dict[str, Any], said: dict[str, Any]) -> AsyncIterator[bytes]:
     """The answer in chunks."""
-    global hung_up
+    global hung_up, n_open
     text = json.dumps(said)
     step = -(-len(text) // N_CHUNKS)
+    n_open += 1
     try:
         for start in range(0, len(text), step):
             if body.get("model") == "broken" and start:
@@ -80,6 +81,8 @@ async def stream(body: dict[str, Any], said: dict[str, Any]) -> AsyncIterator[by
     except asyncio.CancelledError:
         hung_up += 1
         raise
+    finally:
+        n_open -= 1
     yield b"data: [DONE]\n\n"
 
 
@@ -95,9 +98,9 @@ def completion(kind: str, choice: dict[str, Any]) -> dict[str, Any]:
 
 
 async def models(request: Request) -> Response:
-    """The models, how many clients hung up, and how many are waited for."""
+    """The models, how many clients hung up, and how many answers have not ended."""
     headers = {"x-query": request.url.query, "x-got": ",".join(sorted(request.headers))}
-    said = {"object": "list", "data": [], "hung_up": hung_up, "n_slow": n_slow}
+    said = {"object": "list", "data": [], "hung_up": hung_up, "n_open": n_open}
     return JSONResponse(said, headers=headers)
 
 

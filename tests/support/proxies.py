@@ -48,6 +48,18 @@ def eventually(holds: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+def health(address: str) -> tuple[int, int]:
+    """The selections of a proxy that run, and those that wait."""
+    found = httpx.get(f"{address}/health").json()
+    return found["running"], found["waiting"]
+
+
+def held(address: str) -> float:
+    """Bytes of the large bodies that a proxy holds."""
+    lines = httpx.get(f"{address}/metrics").text.splitlines()
+    return next(float(x.split()[1]) for x in lines if x.startswith("keyscore_large_bodies_bytes "))
+
+
 @contextmanager
 def proxy_here(upstream: str, *, n_workers: int = 1, **settings: Any) -> Iterator[str]:
     """Address of a proxy in this process, whose worker waits for a gate before it chooses."""

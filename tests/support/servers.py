@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,6 +69,17 @@ def proxy_process(upstream: str, *options: str) -> Iterator[Process]:
         yield found
         process.kill()
         reader.join()
+
+
+def workers_of(process: "subprocess.Popen[str]") -> list[str]:
+    """The worker processes that a process has started and that are there."""
+    found = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [one for one in found if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()]
+
+
+def have_ended(processes: Sequence[str]) -> bool:
+    """Whether none of these processes is there."""
+    return not any(Path("/proc", process).exists() for process in processes)
 
 
 @contextmanager

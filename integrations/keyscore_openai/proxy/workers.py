@@ -107,7 +107,7 @@ class Workers:
         """
         worker = self._idle.get()
         try:
-            if worker.has_ended:  # none could be started in its place
+            if worker.has_died():  # also one in whose place none could be started
                 worker = self._replaced(worker)
             return worker.choose(video, request, name, max_seconds)
         finally:
@@ -183,6 +183,12 @@ class _Worker:
     def ending(self) -> str:
         """How it ended."""
         return ending(self._process.exitcode)
+
+    def has_died(self) -> bool:
+        """Whether its process is not there any more, such as one that was killed for its memory."""
+        with _PROCESSES:
+            self.has_ended |= self._process.exitcode is not None
+        return self.has_ended
 
     def wait_until_ready(self) -> None:
         """Wait until its encoder is loaded.
