@@ -91,8 +91,12 @@ def mutated(video: Path, chance: random.Random, forbidden: Sequence[str] = ()) -
         forbidden: Addresses that may not be; half of the chats ask for the frames of one.
     """
     in_url = f"keyscore:sampler=topk&num_frames=2&question=red;file://{video}"
-    first = {"type": "video_url", "video_url": {"url": in_url}, "uuid": "u"}
-    second = {"type": "video_url", "video_url": {"url": f"file://{video}"}, "sampler": "topk"}
+    first: dict[str, Any] = {"type": "video_url", "video_url": {"url": in_url}, "uuid": "u"}
+    second: dict[str, Any] = {
+        "type": "video_url",
+        "video_url": {"url": f"file://{video}"},
+        "sampler": "topk",
+    }
     body = {
         "messages": [
             {"role": "user", "content": [first, {"type": "text", "text": "red"}]},
@@ -101,10 +105,11 @@ def mutated(video: Path, chance: random.Random, forbidden: Sequence[str] = ()) -
         "num_frames": 3,
     }
     if forbidden and chance.random() < 0.5:
-        head, _, _ = in_url.partition(";")
-        place = chance.choice([first, second])["video_url"]
         address = chance.choice(forbidden)
-        place["url"] = f"{head};{address}" if chance.random() < 0.5 else address
+        in_other_form = f"{in_url.partition(';')[0]};{address}"
+        chance.choice([first, second])["video_url"] = {
+            "url": chance.choice([address, in_other_form])
+        }
     for _ in range(chance.randint(1, 3)):
         change(body, chance)
     text = bytearray(json.dumps(body).encode())

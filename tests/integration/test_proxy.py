@@ -5,12 +5,14 @@ import base64
 import io
 import json
 import os
+import re
 import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -28,7 +30,7 @@ from keyscore_plugin.cli import main as cli
 from tests.support.colour_encoder import ColourEncoder
 from tests.support.http_servers import serving, unvisited
 from tests.support.proxies import CHAT, Json, data_url, messages, proxy_here, refused, video
-from tests.support.servers import Process, proxy_process, upstream_process
+from tests.support.servers import ROOT, Process, proxy_process, upstream_process
 from tests.support.tiny.videos import frame_numbers, numbered_video
 
 
@@ -108,6 +110,33 @@ def test_the_openai_client_gets_an_answer_about_the_chosen_frames(
     assert seen["headers"]["authorization"] == "Bearer secret-key"
     assert seen["headers"]["user-agent"].startswith("OpenAI/Python")
     assert set(seen["body"]) == {"model", "messages"}
+
+
+@pytest.mark.slow
+def test_the_examples_of_the_page_get_answers(
+    proxy: Process, upstream: Process, folder: Path
+) -> None:
+    """With a server that answers with what it was shown, and a sampler that needs no hub."""
+    stands_for = {
+        "http://localhost:11434": upstream.address,
+        "http://localhost:8000": upstream.address,
+        "http://localhost:8010": proxy.address,
+        "https://host/match.mp4": f"file://{folder}/clip.mp4",
+        "match.mp4": f"{folder}/clip.mp4",
+        "Who scores the second goal?": "red",
+        "num_frames=8)": "num_frames=8, sampler=sampler)",
+    }
+    page = ROOT / "docs" / "hosts" / "servers.md"
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.DOTALL)
+    assert len(blocks) == 3
+    names: dict[str, Any] = {}
+    for code in blocks:
+        for written, meant in stands_for.items():
+            code = code.replace(written, meant)
+        exec(compile(code, str(page), "exec"), names)
+        texts, numbers = shown(names["answer"].choices[0].message.content)
+        assert texts == [*(f"<{i / 10:.1f} seconds>" for i in numbers), "red"]
+        assert len(numbers) == 8
 
 
 def test_the_proxy_shows_what_the_client_would_have_sent(

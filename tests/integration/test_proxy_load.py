@@ -70,6 +70,10 @@ def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "gate"
 
 
+def is_at(address: str, state: tuple[int, int]) -> bool:
+    return health(address) == state
+
+
 def gone(upstream: Process) -> int:
     """How many clients of the server hung up."""
     count: int = httpx.get(f"{upstream.address}/v1/models").json()["hung_up"]
@@ -131,7 +135,7 @@ def full(
             waiting = []
             for question, state in (("green", (1, 0)), ("blue", (1, 1))):
                 waiting.append(threads.submit(post, json=asking(f"{folder}/clip.mp4", question)))
-                eventually(lambda state=state: health(address) == state)
+                eventually(partial(is_at, address, state))
             yield address, f"{videos}/clip.mp4"
             gate.touch()
             assert [future.result().status_code for future in waiting] == [200, 200]

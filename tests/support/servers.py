@@ -66,9 +66,11 @@ def proxy_process(upstream: str, *options: str) -> Iterator[Process]:
         # The pipe is read on: a full one would stop the server.
         reader = threading.Thread(target=found.lines.extend, args=[process.stderr])
         reader.start()
-        yield found
-        process.kill()
-        reader.join()
+        try:
+            yield found
+        finally:
+            process.kill()
+            reader.join()
 
 
 def workers_of(process: "subprocess.Popen[str]") -> list[str]:
@@ -100,6 +102,8 @@ def serving_app(app: Any) -> Iterator[str]:
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server.should_exit = True
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()

@@ -104,21 +104,26 @@ class Selecting:
             return None
         keys, video = split
         request = FrameRequest.of(keys, self._settings.choosing.limits)
-        kept = await self._lookups.run(partial(self._kept, video, request))
-        return kept or await self._jobs.run(partial(self._chosen, video, request))
+        found, is_checked = await self._lookups.run(partial(self._made, video, request))
+        if found is not None:
+            return found
+        return await self._jobs.run(partial(self._chosen, video, request, is_checked=is_checked))
 
-    def _kept(self, video: str, request: FrameRequest) -> Parts | None:
-        """The parts of one video that were made before; None if a job has to make them."""
+    def _made(self, video: str, request: FrameRequest) -> tuple[Parts | None, bool]:
+        """The parts of one video if they were made before; and whether its server was asked."""
         video = self._settings.sources.require(video)
-        if is_remote(video) and not self._downloads.holds(video):
-            return None
-        downloaded = self._downloads.get(video) if is_remote(video) else None
-        return self._found(self._key(video, downloaded, request))
+        if not is_remote(video):
+            return self._found(self._key(video, None, request)), False
+        if self._downloads.kept(video) is None:
+            return None, False
+        return self._found(self._key(video, self._downloads.get(video), request)), True
 
-    def _chosen(self, video: str, request: FrameRequest) -> Parts:
-        """The parts of one video; runs in a thread."""
+    def _chosen(self, video: str, request: FrameRequest, *, is_checked: bool) -> Parts:
+        """The parts of one video; a URL whose server was asked is not checked again."""
         video = self._settings.sources.require(video)
-        downloaded = self._downloads.get(video) if is_remote(video) else None
+        downloaded = self._downloads.kept(video) if is_checked else None
+        if downloaded is None and is_remote(video):
+            downloaded = self._downloads.get(video)
         key = self._key(video, downloaded, request)
         found = self._found(key)  # an equal request may have waited before this one
         if found is not None:
