@@ -133,11 +133,14 @@ def full(
             gate.unlink()
             post = partial(httpx.post, f"{address}{CHAT}", timeout=None)
             waiting = []
-            for question, state in (("green", (1, 0)), ("blue", (1, 1))):
-                waiting.append(threads.submit(post, json=asking(f"{folder}/clip.mp4", question)))
-                eventually(partial(is_at, address, state))
-            yield address, f"{videos}/clip.mp4"
-            gate.touch()
+            try:
+                for question, state in (("green", (1, 0)), ("blue", (1, 1))):
+                    body = asking(f"{folder}/clip.mp4", question)
+                    waiting.append(threads.submit(post, json=body))
+                    eventually(partial(is_at, address, state))
+                yield address, f"{videos}/clip.mp4"
+            finally:
+                gate.touch()
             assert [future.result().status_code for future in waiting] == [200, 200]
             assert health(address) == (0, 0)
 
