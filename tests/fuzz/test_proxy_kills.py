@@ -60,7 +60,7 @@ def test_nothing_hangs_and_nothing_is_left_of_what_is_killed(
     victim, chance = VICTIMS[number % len(VICTIMS)], random.Random(SEED + number)
     with (
         upstream_process() as upstream,
-        proxy_process(upstream.address, "--allow-folder", str(tmp_path), "--jobs", "2") as proxy,
+        proxy_process(upstream.address, "--allow-folder", str(tmp_path)) as proxy,
         ExitStack() as stack,
     ):
         workers = workers_of(proxy.process)

@@ -19,8 +19,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from keyscore_serving import FrameRequestMiddleware, RequestLimits, ServerSettings
-
 hung_up = 0
 n_open = 0  # streams, and requests that wait for their client to go
 N_CHUNKS = 5
@@ -123,6 +121,9 @@ def main() -> None:
         ]
     )
     if "--middleware" in sys.argv:
+        # It imports torch, which makes the start of all the others long.
+        from keyscore_serving import FrameRequestMiddleware, RequestLimits, ServerSettings
+
         limits = RequestLimits(max_frames=64)
         app = FrameRequestMiddleware(app, ServerSettings(limits=limits), max_body_bytes=1 << 20)
     with socket.create_server(("127.0.0.1", 0)) as listener:
