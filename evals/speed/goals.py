@@ -78,11 +78,6 @@ def _of_the_floor(tables: Tables) -> Iterator[float]:
             yield float(line["of the floor"])
 
 
-def _llmvs_of_the_floor(tables: Tables) -> Iterator[float]:
-    for line in _lines(tables, "select", what=CALLED["llmvs"]):
-        yield float(line["of the floor, CPU"])
-
-
 def _seconds(tables: Tables, job: str) -> dict[Cell, float]:
     """The seconds of a job, by clip."""
     return {line["clip"]: float(line["s"]) for line in _lines(tables, "select", what=CALLED[job])}
@@ -152,12 +147,6 @@ _GOALS = (
         _of_the_floor,
     ),
     Goal("`clips`: times the seconds of `keyscore`, any clip", 1.1, False, _clips_of_keyscore),
-    Goal(
-        "`llmvs`, models that cost nothing: times the CPU seconds of decoding, any clip",
-        1.05,
-        False,
-        _llmvs_of_the_floor,
-    ),
     Goal(
         "`stacfp` on the grid of keyframes: times decord at 1 fps, 5 min of 720p",
         0.2,

@@ -18,7 +18,8 @@ from tests.support.importance import language_model_folder
 CPU = torch.device("cpu")
 WORTH = {"red": 0.0, "green": 1.0, "blue": 0.5}
 SHAPE = HeadShape(d_in=32, width=32, layers=1, heads=2, feed_forward=32, hidden=(16,), dropout=0.0)
-READING = {"reading": "windows", "answer": "none", "window": 3}
+WINDOW = 3
+READING = {"reading": "windows", "answer": "none", "window": WINDOW}
 N_FRAMES = 24  # two a second, each colour for three frames
 
 
@@ -29,7 +30,7 @@ def colours_of(seed: int) -> list[str]:
 
 def trained_head(folder: Path, seeds: range) -> Path:
     """A head that was trained on videos of these seeds."""
-    reader = load_window_reader(language_model_folder(), CPU, window=READING["window"])
+    reader = load_window_reader(language_model_folder(), CPU, window=WINDOW)
     times = torch.arange(N_FRAMES).double() / 2
     examples = [
         Example(
@@ -53,7 +54,7 @@ def trained_head(folder: Path, seeds: range) -> Path:
 
 def compare(folder: Path, *, n_train: int = 4, n_test: int = 20) -> dict[str, float]:
     """Mean Kendall's tau of scores and true importance, on videos that no head was trained on."""
-    llmvs = {"model": language_model_folder(), "window": READING["window"]}
+    llmvs = {"model": language_model_folder(), "window": WINDOW}
     head = {**llmvs, "head": str(trained_head(folder, range(n_train)))}
     forms: dict[str, tuple[str, dict[str, Any]]] = {
         "generated caption": ("keyscore", {}),
