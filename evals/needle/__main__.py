@@ -10,6 +10,7 @@ from evals.harness.bench import Setup
 from evals.harness.main import eval_parser, names
 from evals.harness.main import main as run_main
 from evals.needle.asks import APPEARANCES, ASKS, ask_for
+from evals.needle.hour import N_HOURS, make_hours
 from evals.needle.protocol import NeedleEvaluation
 from evals.needle.qvhighlights import read_qvhighlights
 from evals.needle.sources import CACHE, SPLITS, get_split, make_videos
@@ -37,17 +38,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         choices=ASKS,
         default="one",
         help="what a query asks for: one clip, two or three at once, every appearance of a clip "
-        "that comes four times, or the whole video (default: one)",
+        "that comes four times, one clip of an hour, or the whole video (default: one)",
     )
     return run_main(parser.parse_args(argv), _make)
 
 
 def _make(options: argparse.Namespace, setup: Setup) -> NeedleEvaluation:
-    every = options.ask == "every"
-    videos = [
-        ask_for(video, options.ask, seed=order)
-        for order, video in enumerate(read_videos(options, appearances=APPEARANCES if every else 1))
-    ]
+    if options.ask == "hour":
+        found = _read_hours(options)
+    else:
+        found = read_videos(options, appearances=APPEARANCES if options.ask == "every" else 1)
+    videos = [ask_for(video, options.ask, seed=order) for order, video in enumerate(found)]
     return NeedleEvaluation(options.dataset, videos, seed=setup.seed, ask=options.ask)
 
 
@@ -78,6 +79,11 @@ def read_videos(options: argparse.Namespace, *, appearances: int = 1) -> list[Ne
     split = get_split(options.dataset)
     making = make_videos(split, options.root, appearances=appearances)
     return list(tqdm(making, total=split.n_videos, desc="join", unit="video"))
+
+
+def _read_hours(options: argparse.Namespace) -> list[NeedleVideo]:
+    making = make_hours(get_split(options.dataset), options.root)
+    return list(tqdm(making, total=N_HOURS, desc="join", unit="video"))
 
 
 if __name__ == "__main__":

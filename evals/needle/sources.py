@@ -15,7 +15,7 @@ import numpy as np
 from evals.needle.unpacked import Unpacked
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.video.samples.joined import NeedleVideo, join
-from keyscore_plugin.video.samples.sources import Footage, Point, Still
+from keyscore_plugin.video.samples.sources import Footage, Point, Source, Still
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Split:
     """
 
     name: str
-    sources: tuple[Footage | Still | Unpacked, ...]
+    sources: tuple[Source, ...]
     n_videos: int
     seed: int
 
@@ -283,14 +283,18 @@ def make_videos(split: Split, root: Path, *, appearances: int = 1) -> Iterator[N
         appearances: How often each clip appears in a video: 16 clips are chosen for 1, 4 for 4.
     """
     root.mkdir(parents=True, exist_ok=True)
+    clips = sources_in(split, root)
     for order in range(split.n_videos):
         rng = np.random.default_rng([split.seed, order])
-        rows = rng.permutation(len(split.sources))[: CLIPS_PER_VIDEO // appearances]
+        rows = rng.permutation(len(clips))[: CLIPS_PER_VIDEO // appearances]
         if appearances > 1:
             rows = rng.permutation(np.tile(rows, appearances))
-        sources = [_in_folder(split.sources[row], root / "packages") for row in rows]
-        yield join(sources, root=root, name=f"{split.name}-{order}", rng=rng)
+        yield join([clips[row] for row in rows], root=root, name=f"{split.name}-{order}", rng=rng)
 
 
-def _in_folder(source: Footage | Still | Unpacked, folder: Path) -> Footage | Still | Unpacked:
-    return replace(source, folder=folder) if isinstance(source, Unpacked) else source
+def sources_in(split: Split, root: Path) -> list[Source]:
+    """The clips of a split, with the folder of their packages below ``root``."""
+    return [
+        replace(source, folder=root / "packages") if isinstance(source, Unpacked) else source
+        for source in split.sources
+    ]
