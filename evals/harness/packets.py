@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import av
+from av.video.stream import VideoStream
 
 from keyscore_plugin.hosts import whole
 
@@ -18,20 +19,20 @@ def append(clips: Iterable[Path], out: Path, *, n_frames: int) -> None:
             so that one of the last may be missing.
     """
     with whole(out) as unfinished, av.open(str(unfinished), "w", format="mp4") as target:
-        copy: av.VideoStream | None = None
-        for packet in _packets(clips, n_frames):
+        copy: VideoStream | None = None
+        for stream, packet in _packets(clips, n_frames):
             if copy is None:
-                copy = target.add_stream_from_template(packet.stream)
+                copy = target.add_stream_from_template(stream)
             packet.stream = copy
             target.mux(packet)
 
 
-def _packets(clips: Iterable[Path], n_frames: int) -> Iterator[av.Packet]:
-    """The first packets of all clips, each clip later than the one before it."""
+def _packets(clips: Iterable[Path], n_frames: int) -> Iterator[tuple[VideoStream, av.Packet]]:
+    """The first packets of all clips and their streams, each clip later than the one before it."""
     offset = 0
     for clip in clips:
         with av.open(str(clip)) as source:
-            stream = source.streams.video[0]
+            stream: VideoStream = source.streams.video[0]
             ticks = 0
             for packet in source.demux(stream):
                 if not packet.size:
@@ -39,7 +40,7 @@ def _packets(clips: Iterable[Path], n_frames: int) -> Iterator[av.Packet]:
                 ticks += packet.duration or 0
                 packet.pts = (packet.pts or 0) + offset
                 packet.dts = (packet.dts or 0) + offset
-                yield packet
+                yield stream, packet
                 n_frames -= 1
                 if n_frames == 0:
                     return
