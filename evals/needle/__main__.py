@@ -11,9 +11,11 @@ from evals.harness.main import eval_parser, names
 from evals.harness.main import main as run_main
 from evals.needle.asks import APPEARANCES, ASKS, ask_for
 from evals.needle.hour import N_HOURS, make_hours
+from evals.needle.lines import Kind
 from evals.needle.protocol import NeedleEvaluation
 from evals.needle.qvhighlights import read_qvhighlights
 from evals.needle.sources import CACHE, SPLITS, get_split, make_videos
+from keyscore_plugin.errors import InputError
 from keyscore_plugin.video.samples.joined import NeedleVideo
 
 # All but katna and katna-fixed, which read every frame again for every budget.
@@ -38,18 +40,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         choices=ASKS,
         default="one",
         help="what a query asks for: one clip, two or three at once, every appearance of a clip "
-        "that comes four times, one clip of an hour, or the whole video (default: one)",
+        "that comes four times, one clip of an hour, the whole video, or a line that is said, or "
+        "written, in a clip (default: one)",
+    )
+    parser.add_argument(
+        "--lines",
+        choices=("said", "written"),
+        help="let a line be said, or written, in each clip although the queries do not ask for it",
     )
     return run_main(parser.parse_args(argv), _make)
 
 
 def _make(options: argparse.Namespace, setup: Setup) -> NeedleEvaluation:
+    lines = options.ask if options.ask in ("said", "written") else options.lines
     if options.ask == "hour":
-        found = _read_hours(options)
+        given = _read_hours(options)
     else:
-        found = read_videos(options, appearances=APPEARANCES if options.ask == "every" else 1)
-    videos = [ask_for(video, options.ask, seed=order) for order, video in enumerate(found)]
-    return NeedleEvaluation(options.dataset, videos, seed=setup.seed, ask=options.ask)
+        every = options.ask == "every"
+        given = read_videos(options, appearances=APPEARANCES if every else 1, lines=lines)
+    videos = [ask_for(video, options.ask, seed=order) for order, video in enumerate(given)]
+    return NeedleEvaluation(options.dataset, videos, seed=setup.seed, ask=options.ask, lines=lines)
 
 
 def add_dataset(parser: argparse.ArgumentParser) -> None:
@@ -64,24 +74,32 @@ def add_dataset(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(root=CACHE)
 
 
-def read_videos(options: argparse.Namespace, *, appearances: int = 1) -> list[NeedleVideo]:
+def read_videos(
+    options: argparse.Namespace, *, appearances: int = 1, lines: Kind | None = None
+) -> list[NeedleVideo]:
     """The videos of a data set, joined if it is a split.
 
     Args:
         options: The options of `add_dataset`.
         appearances: How often each clip of a split appears in a video.
+        lines: Whether a line is said, or written, in each clip of a split; None for neither.
 
     Raises:
-        InputError: A file is missing, or a line has another format.
+        InputError: A file is missing, a line has another format, or lines are asked of videos that
+            are not joined here.
     """
+    if options.dataset == "qvhighlights" and lines is not None:
+        raise InputError(f"no line is {lines} in qvhighlights; give one of: {', '.join(SPLITS)}")
     if options.dataset == "qvhighlights":
         return read_qvhighlights(options.root, left_out=names(options.leave_out))
     split = get_split(options.dataset)
-    making = make_videos(split, options.root, appearances=appearances)
+    making = make_videos(split, options.root, appearances=appearances, lines=lines)
     return list(tqdm(making, total=split.n_videos, desc="join", unit="video"))
 
 
 def _read_hours(options: argparse.Namespace) -> list[NeedleVideo]:
+    if options.lines is not None:
+        raise InputError(f"no line is {options.lines} in an hour; leave --lines or --ask hour out")
     making = make_hours(get_split(options.dataset), options.root)
     return list(tqdm(making, total=N_HOURS, desc="join", unit="video"))
 
