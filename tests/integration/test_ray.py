@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,14 @@ import torch
 from PIL import Image
 
 from keyscore_plugin.cli.main import main
-from keyscore_plugin.errors import InputError, VideoError
-from keyscore_plugin.hosts import DownloadLimits
+from keyscore_plugin.errors import InputError, KeyScoreError, VideoError
+from keyscore_plugin.hosts import Budget, DownloadLimits, Item, read_manifest
 from keyscore_ray import SelectFrames
-from keyscore_ray.engine import number_of_actors
+from keyscore_ray.answering import sampler_maker
+from keyscore_ray.engine import answers_of_ray, number_of_actors
 from keyscore_ray.fetch import local_copy
 from keyscore_ray.select_frames import item_of
+from tests.support.faulty_sampler import faulty, without_model
 from tests.support.requires import require_or_skip
 from tests.support.tiny.videos import frame_numbers, numbered_video
 
@@ -102,7 +104,7 @@ def test_an_address_is_fetched_within_limits(folder: Path) -> None:
     ):
         with pytest.raises(VideoError, match=message), local_copy(address, limits):
             pass
-    with pytest.raises(InputError, match="on every node"), local_copy("no://a", DownloadLimits()):
+    with pytest.raises(InputError, match="fsspec knows"), local_copy("no://a", DownloadLimits()):
         pass
 
 
@@ -141,25 +143,20 @@ def test_the_records_of_ray_are_those_of_one_machine(
     assert records(tmp_path / "ray.jsonl") == records(tmp_path / "here.jsonl")
 
 
-def test_a_killed_actor_costs_no_row(ray: Any, folder: Path) -> None:
-    from keyscore_plugin.hosts import Budget, read_manifest
-    from keyscore_ray.answering import sampler_maker
-    from keyscore_ray.engine import answers_of_ray
+def answered(items: list[Item], make: Callable[[], Any]) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """The id of each line and its record, from one actor."""
+    budget = Budget(num_frames=4, threshold=None)
+    options: dict[str, Any] = {"n_workers": 1, "num_gpus": 0, "limit_seconds": 60, "address": None}
+    for item, record in answers_of_ray(items, make, budget, **options):
+        yield item.id, record
 
+
+def test_killed_actors_cost_no_row(ray: Any, folder: Path) -> None:
     items = read_manifest(folder)
-    answered = answers_of_ray(
-        items,
-        sampler_maker("uniform"),
-        Budget(num_frames=4, threshold=None),
-        n_workers=1,
-        num_gpus=0,
-        limit_seconds=60,
-        address=None,
-    )
     found = []
-    for item, record in answered:
-        found.append((item.id, record.get("indices")))
-        if len(found) == 2:
+    for item_id, record in answered(items, sampler_maker("uniform")):
+        found.append((item_id, record.get("indices")))
+        if len(found) in (2, 4):
             kill_an_actor()
     assert found == [(item.id, None if "broken" in item.video else EVEN) for item in items]
 
@@ -174,6 +171,21 @@ def kill_an_actor() -> None:
     (pid,) = [int(pid) for pid, name in names.items() if name.startswith(b"ray::_Actor")]
     os.kill(pid, signal.SIGKILL)
     time.sleep(0.5)
+
+
+def test_a_line_that_kills_every_actor_costs_itself_alone(ray: Any, tmp_path: Path) -> None:
+    names = ["good-1.mp4", "parent.mp4", "segfault.mp4", "good-2.mp4"]
+    (tmp_path / "list.txt").write_text("\n".join(names))
+    found = dict(answered(read_manifest(tmp_path / "list.txt"), faulty))
+    assert [found[line].get("indices") for line in (1, 4)] == [[1, 2], [1, 2]]
+    assert found[2]["error"].startswith("cannot read parent.mp4: 3 actors of Ray died while")
+    assert "was killed by SIGSEGV" in found[3]["error"]
+
+
+def test_what_no_actor_can_answer_ends_the_job_in_one_line(ray: Any, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("a.mp4")
+    with pytest.raises(KeyScoreError, match=r"^no model here$"):
+        list(answered(read_manifest(tmp_path / "list.txt"), without_model))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context")
