@@ -67,7 +67,8 @@ def local_copy(address: str, limits: DownloadLimits) -> Iterator[Path]:
             ) from error
         except ValueError as error:  # an unknown protocol
             raise InputError(
-                f"cannot open {address}: {_one(error)}; give an address that fsspec knows, or a path"
+                f"cannot open {address}: {_one(error)}; give an address that fsspec knows, or a "
+                "path"
             ) from error
         except Exception as error:  # each protocol has errors of its own
             raise VideoError(address, _one(error), "check the address and its rights") from error
