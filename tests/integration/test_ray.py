@@ -1,6 +1,6 @@
 """Ray: rows with their frames, and a batch whose records are those of one machine.
 
-The tests that start a cluster need the package ray: `make test-ray`.
+The tests that start a cluster need the package ray, and one needs Daft: `make test-ray`.
 """
 
 import io
@@ -8,6 +8,7 @@ import json
 import math
 import os
 import signal
+import subprocess
 import sys
 import time
 import zipfile
@@ -29,7 +30,7 @@ from keyscore_ray.engine import answers_of_ray, number_of_actors
 from keyscore_ray.fetch import local_copy
 from keyscore_ray.select_frames import item_of
 from tests.support.faulty_sampler import faulty, without_model
-from tests.support.requires import require_or_skip
+from tests.support.requires import aside_or_skip, require_or_skip
 from tests.support.tiny.videos import frame_numbers, numbered_video
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -88,9 +89,28 @@ def test_map_of_datasets_takes_it_too(folder: Path) -> None:
     rows = datasets.Dataset.from_dict(
         {"video": [str(folder / "0.mp4"), str(folder / "broken.mp4")]}
     )
-    chosen = rows.map(SelectFrames("uniform", num_frames=4), batched=True, batch_size=1)
+    select = SelectFrames("uniform", num_frames=4)
+    chosen = rows.map(select, batched=True, batch_size=1, num_proc=2)
     assert chosen["indices"][:] == [EVEN, []]
     assert chosen["video"][:] == rows["video"][:]
+
+
+def test_a_udf_of_daft_takes_it_too(folder: Path) -> None:
+    paths = [*filter(None, sys.path), str(aside_or_skip("daft"))]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.daft.choose", "0.mp4", "broken.mp4"],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr[-6000:]
+    first, second = json.loads(done.stdout.splitlines()[-1])
+    assert (first["indices"], first["error"]) == (EVEN, "")
+    assert first["seconds"] == pytest.approx([1.5, 4.5, 7.5, 10.5])
+    assert second["indices"] == []
+    assert "cannot read broken.mp4" in second["error"]
 
 
 def test_an_address_is_fetched_within_limits(folder: Path) -> None:
