@@ -13,7 +13,14 @@ from typing import Any
 from keyscore_ray import SelectFrames
 
 
-def chosen_by(daft: Any) -> Any:
+def frames(self: Any, video: Any) -> list[dict[str, Any]]:
+    """What was chosen for each video of a batch; a method of the UDF."""
+    rows = self.select({"video": video.to_pylist()})
+    names = ("indices", "seconds", "error")
+    return [{name: rows[name][i] for name in names} for i in range(len(video))]
+
+
+def udf(daft: Any) -> Any:
     """The UDF: a method of a class, whose object is made once in each process."""
     kind = daft.DataType
     chosen = kind.struct(
@@ -28,12 +35,7 @@ def chosen_by(daft: Any) -> Any:
         def __init__(self) -> None:
             self.select = SelectFrames("uniform", num_frames=4)
 
-        @daft.method.batch(return_dtype=chosen)
-        def frames(self, video: Any) -> list[dict[str, Any]]:
-            """What was chosen for each video of a batch."""
-            rows = self.select({"video": video.to_pylist()})
-            names = ("indices", "seconds", "error")
-            return [{name: rows[name][i] for name in names} for i in range(len(video))]
+        frames: Any = daft.method.batch(return_dtype=chosen)(frames)
 
     return daft.cls(Choose)().frames
 
@@ -42,7 +44,7 @@ def main(videos: list[str]) -> None:
     """Run the UDF over the videos."""
     daft: Any = import_module("daft")
     table = daft.from_pydict({"video": videos})
-    found = table.with_column("chosen", chosen_by(daft)(table["video"])).to_pydict()
+    found = table.with_column("chosen", udf(daft)(table["video"])).to_pydict()
     print(json.dumps(found["chosen"]))
 
 
