@@ -100,10 +100,11 @@ class EnabledProcessor(ProcessorMixin):
             return self._with_times(stock.__call__(*args, **rest), before)
         self._keyscore.memory.selections = []  # those of another call are not of this one
         ours, rest = sort_keywords(kwargs)
-        gets_times = takes_times(stock)
+        gets_times = takes_times(self)
         if not gets_times and rest.get("audio") is None:
             rest.pop("audio", None)  # the template passes one on to processors that take none
-        call = inspect.signature(stock.__call__).bind_partial(*args, **rest)
+        # By the signature that the method had at `enable`: a later patch may have another one.
+        call = inspect.signature(self.__call__).bind_partial(*args, **rest)
         if call.arguments.get("videos") is None:
             return stock.__call__(*args, **rest)
         refuse_stock_sampling(call.kwargs)
