@@ -1,5 +1,7 @@
 """``keyscore batch --engine ray``: the lines of a manifest, answered by actors of a cluster."""
 
+import os
+import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -8,6 +10,8 @@ from keyscore_plugin.errors import InputError, one_line
 from keyscore_plugin.hosts import Budget, DownloadLimits, Item, Records, require
 from keyscore_ray.actors import Actors
 from keyscore_ray.answering import Answerer
+
+_CONNECT_SECONDS = 10.0  # ours: for a head in another building
 
 
 def answers_of_ray(
@@ -82,7 +86,9 @@ def _cluster(ray: Any, address: str | None) -> Iterator[None]:
     """Connect to a cluster, or start one here; leave it afterwards, unless it was joined before."""
     joined = ray.is_initialized()
     if not joined:
+        address = address or os.environ.get("RAY_ADDRESS")
         try:
+            _require_listener(address)
             ray.init(address=address, log_to_driver=False, configure_logging=False)
         except Exception as error:  # Ray raises errors of no class of its own
             where = "on this machine" if address is None else f"at {address}"
@@ -95,3 +101,14 @@ def _cluster(ray: Any, address: str | None) -> Iterator[None]:
     finally:
         if not joined:
             ray.shutdown()
+
+
+def _require_listener(address: str | None) -> None:
+    """Check that a process listens at an address; Ray itself gives up after minutes only.
+
+    Raises:
+        OSError: None does.
+    """
+    host, _, port = (address or "").rpartition(":")
+    if port.isdecimal() and "/" not in host:  # not ray://HOST:PORT, "auto" or "local"
+        socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()

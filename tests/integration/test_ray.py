@@ -137,6 +137,14 @@ def test_no_more_actors_are_started_than_the_cluster_holds() -> None:
             number_of_actors(resources, wanted, num_gpus=num_gpus)
 
 
+def test_a_cluster_that_is_not_there_is_named_within_seconds() -> None:
+    require_or_skip("ray")
+    budget = Budget(num_frames=4, threshold=None)
+    options: dict[str, Any] = {"n_workers": 1, "num_gpus": 0, "limit_seconds": 60}
+    with pytest.raises(InputError, match=r"no Ray cluster at 127\.0\.0\.1:1: .*refused"):
+        list(answers_of_ray([], sampler_maker("uniform"), budget, address="127.0.0.1:1", **options))
+
+
 @pytest.fixture(scope="module")
 def ray() -> Iterator[Any]:
     """A cluster of two cores on this machine."""

@@ -70,12 +70,16 @@ def main(folder: str, video: str) -> int:
 
 
 def read(family: Family, batch: dict[str, Any]) -> dict[str, Any]:
-    """The frames and the seconds in a batch."""
-    assert family.read_times is not None
-    return {
-        "frames": family.read_back(batch),
-        "seconds": family.read_times(batch, *family.build()),
-    }
+    """The frames and the seconds in a batch: in the prompt, or else in the position ids."""
+    processor, model = family.build()
+    if family.name != "qwen2_5_vl":
+        assert family.read_times is not None
+        seconds = family.read_times(batch, processor, model)
+    else:
+        # The three rows before the end: time, height and width; two positions a second.
+        temporal = batch["position_ids"][-3][batch["input_ids"] == model.config.video_token_id]
+        seconds = ((temporal - temporal[0]).unique_consecutive() / 2).tolist()
+    return {"frames": family.read_back(batch), "seconds": seconds}
 
 
 def watch(trainer: Any) -> list[dict[str, Any]]:
