@@ -71,7 +71,8 @@ def local_copy(address: str, limits: DownloadLimits) -> Iterator[Path]:
                 "path"
             ) from error
         except Exception as error:  # each protocol has errors of its own
-            raise VideoError(address, _one(error), "check the address and its rights") from error
+            cause = _one(error).replace(address, "").strip() or type(error).__name__
+            raise VideoError(address, cause, "check the address and its rights") from error
         yield path
 
 
