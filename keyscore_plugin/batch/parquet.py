@@ -147,6 +147,7 @@ def _schema(pyarrow: Any, *, has_numbers: bool) -> Any:
         "texts": many(group(text=text, role=text, origin=text)),
         "join": text,
         "chosen_for": many(whole_number),
+        "subtitles": group(name=text, digest=text),
         "fallback": text,
         "frame_captions": many(text),
         "seconds": pyarrow.map_(text, number),
