@@ -44,8 +44,8 @@ class TimedTemplate:
 def install() -> None:
     """Let rows of ms-swift name frames or a sampler, see `keyscore_qwen_vl_utils.install`.
 
-    Qwen2.5-VL gets each patch at its true time; ms-swift itself gives it one interval for a video. A
-    second call does nothing.
+    Qwen2.5-VL gets each patch at its true time; ms-swift itself gives it one interval for a video.
+    A second call does nothing.
 
     Raises:
         MissingDependencyError: ms-swift or qwen-vl-utils is not installed.
