@@ -32,9 +32,9 @@ test-versions:  ## the integration tests with transformers 4.57.6, 5.0.0 and the
 test-sglang: setup .venv-sglang  ## a real SGLang server, in an environment of its own (3 GB); not in the gate
 	KEYSCORE_REQUIRE=sglang $(BIN)/python -m pytest tests/integration/test_sglang.py
 
-test-ray: setup  ## the tests of Ray, on a cluster that they start on this machine
+test-ray: setup $(VENV)/daft  ## the tests of Ray and Daft, on a cluster that they start on this machine
 	$(PIP) -e '.[ray]'
-	KEYSCORE_REQUIRE=ray $(BIN)/python -m pytest tests/integration/test_ray.py
+	KEYSCORE_REQUIRE=ray,daft $(BIN)/python -m pytest tests/integration/test_ray.py
 
 fuzz: setup  ## 1,000 damaged files a decoder, 1,000 requests a server, all containers, 50 kills a test; KEYSCORE_FUZZ_SEED=1000 for the next
 	KEYSCORE_FUZZ_FILES=1000 KEYSCORE_FUZZ_REQUESTS=1000 KEYSCORE_FUZZ_KILLS=50 $(BIN)/python -m pytest -s tests/fuzz \
@@ -99,6 +99,10 @@ $(VENV)/ms-swift: tests/support/ms_swift/requirements.txt | $(VENV)/.test
 	touch $@
 
 $(VENV)/llama-factory: tests/support/llama_factory/requirements.txt | $(VENV)/.test
+	PIP_CONSTRAINT= $(PIP) --no-deps --upgrade --target $@ -r $<
+	touch $@
+
+$(VENV)/daft: tests/support/daft/requirements.txt | $(VENV)/.test
 	PIP_CONSTRAINT= $(PIP) --no-deps --upgrade --target $@ -r $<
 	touch $@
 

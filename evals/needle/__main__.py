@@ -10,6 +10,7 @@ from evals.harness.bench import Setup
 from evals.harness.main import eval_parser, names
 from evals.harness.main import main as run_main
 from evals.needle.asks import APPEARANCES, ASKS, ask_for
+from evals.needle.hour import N_HOURS, make_hours
 from evals.needle.lines import Kind
 from evals.needle.protocol import NeedleEvaluation
 from evals.needle.qvhighlights import read_qvhighlights
@@ -39,8 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         choices=ASKS,
         default="one",
         help="what a query asks for: one clip, two or three at once, every appearance of a clip "
-        "that comes four times, the whole video, or a line that is said, or written, in a clip "
-        "(default: one)",
+        "that comes four times, one clip of an hour, the whole video, or a line that is said, or "
+        "written, in a clip (default: one)",
     )
     parser.add_argument(
         "--lines",
@@ -51,9 +52,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _make(options: argparse.Namespace, setup: Setup) -> NeedleEvaluation:
-    every = options.ask == "every"
     lines = options.ask if options.ask in ("said", "written") else options.lines
-    given = read_videos(options, appearances=APPEARANCES if every else 1, lines=lines)
+    if options.ask == "hour":
+        given = _read_hours(options)
+    else:
+        every = options.ask == "every"
+        given = read_videos(options, appearances=APPEARANCES if every else 1, lines=lines)
     videos = [ask_for(video, options.ask, seed=order) for order, video in enumerate(given)]
     return NeedleEvaluation(options.dataset, videos, seed=setup.seed, ask=options.ask, lines=lines)
 
@@ -91,6 +95,13 @@ def read_videos(
     split = get_split(options.dataset)
     making = make_videos(split, options.root, appearances=appearances, lines=lines)
     return list(tqdm(making, total=split.n_videos, desc="join", unit="video"))
+
+
+def _read_hours(options: argparse.Namespace) -> list[NeedleVideo]:
+    if options.lines is not None:
+        raise InputError(f"no line is {options.lines} in an hour; leave --lines or --ask hour out")
+    making = make_hours(get_split(options.dataset), options.root)
+    return list(tqdm(making, total=N_HOURS, desc="join", unit="video"))
 
 
 if __name__ == "__main__":

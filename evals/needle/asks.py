@@ -9,7 +9,7 @@ import numpy as np
 from evals.needle.lines import lines_of
 from keyscore_plugin.video.samples.joined import Needle, NeedleVideo
 
-Ask = Literal["one", "two", "three", "every", "global", "said", "written"]
+Ask = Literal["one", "two", "three", "every", "hour", "global", "said", "written"]
 ASKS: tuple[Ask, ...] = get_args(Ask)
 APPEARANCES = 4  # of each clip in a video of the ask "every"
 _N_CLIPS: dict[Ask, int] = {"two": 2, "three": 3}
@@ -26,9 +26,10 @@ def ask_for(video: NeedleVideo, ask: Ask, *, seed: int = 0) -> NeedleVideo:
 
     Args:
         video: A video with one needle a clip.
-        ask: ``"one"`` keeps the needles. ``"two"`` and ``"three"`` ask for so many clips at once,
-            in 16 random groups a video. ``"every"`` asks for all clips of a sentence. ``"global"``
-            asks for the whole video. ``"said"`` and ``"written"`` ask for the lines of `LINES`.
+        ask: ``"one"`` and ``"hour"`` keep the needles. ``"two"`` and ``"three"`` ask for so many
+            clips at once, in 16 random groups a video. ``"every"`` asks for all clips of a
+            sentence. ``"global"`` asks for the whole video. ``"said"`` and ``"written"`` ask for
+            the lines of `LINES`.
         seed: Seed of the groups, and number of the video.
     """
     needles = video.needles

@@ -16,7 +16,7 @@ from evals.needle.lines import Kind, Signed, lines_of, with_subtitles
 from evals.needle.unpacked import Unpacked
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.video.samples.joined import NeedleVideo, join
-from keyscore_plugin.video.samples.sources import Footage, Point, Still
+from keyscore_plugin.video.samples.sources import Footage, Point, Source, Still
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Split:
     """
 
     name: str
-    sources: tuple[Footage | Still | Unpacked, ...]
+    sources: tuple[Source, ...]
     n_videos: int
     seed: int
 
@@ -287,12 +287,13 @@ def make_videos(
         lines: Whether a line is said, or written, in each clip; None for neither.
     """
     root.mkdir(parents=True, exist_ok=True)
+    clips = sources_in(split, root)
     for order in range(split.n_videos):
         rng = np.random.default_rng([split.seed, order])
-        rows = rng.permutation(len(split.sources))[: CLIPS_PER_VIDEO // appearances]
+        rows = rng.permutation(len(clips))[: CLIPS_PER_VIDEO // appearances]
         if appearances > 1:
             rows = rng.permutation(np.tile(rows, appearances))
-        sources = [_in_folder(split.sources[row], root / "packages") for row in rows]
+        sources = [clips[row] for row in rows]
         name = f"{split.name}-{order}"
         if lines is None:
             yield join(sources, root=root, name=name, rng=rng)
@@ -305,5 +306,9 @@ def make_videos(
         yield join(signed, root=root, name=f"{name}-written", rng=rng)
 
 
-def _in_folder(source: Footage | Still | Unpacked, folder: Path) -> Footage | Still | Unpacked:
-    return replace(source, folder=folder) if isinstance(source, Unpacked) else source
+def sources_in(split: Split, root: Path) -> list[Source]:
+    """The clips of a split, with the folder of their packages below ``root``."""
+    return [
+        replace(source, folder=root / "packages") if isinstance(source, Unpacked) else source
+        for source in split.sources
+    ]

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import repeat
 from pathlib import Path
 
 import av
-from av.video.stream import VideoStream
 
+from evals.harness.packets import append
 from keyscore_plugin import sample_video
 from keyscore_plugin.hosts import whole
 from keyscore_plugin.video.samples import SAMPLES
@@ -27,8 +28,7 @@ def long_video(folder: Path, *, seconds: float, height: int) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{height}p-{seconds:g}s.mp4"
     if not path.is_file():
-        with whole(path) as unfinished:
-            _repeat(_reel(folder, height), unfinished, n_frames=round(seconds * FPS))
+        append(repeat(_reel(folder, height)), path, n_frames=round(seconds * FPS))
     return path
 
 
@@ -54,24 +54,3 @@ def _frames() -> Iterator[av.VideoFrame]:
     for name in SAMPLES:
         with av.open(str(sample_video(name))) as container:
             yield from container.decode(video=0)
-
-
-def _repeat(reel: Path, out: Path, *, n_frames: int) -> None:
-    """Mux the packets of the reel repeatedly, each time later, up to the number of frames."""
-    with av.open(str(reel)) as source, av.open(str(out), "w", format="mp4") as target:
-        stream: VideoStream = source.streams.video[0]
-        copy = target.add_stream_from_template(stream)
-        left, offset = n_frames, 0
-        while left > 0:
-            source.seek(0)
-            ticks = 0
-            for packet in source.demux(stream):
-                if not packet.size or left == 0:
-                    break
-                ticks += packet.duration or 0
-                left -= 1
-                packet.pts = (packet.pts or 0) + offset
-                packet.dts = (packet.dts or 0) + offset
-                packet.stream = copy
-                target.mux(packet)
-            offset += ticks

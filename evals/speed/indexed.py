@@ -11,11 +11,13 @@ from typing import Any
 import torch
 
 from evals.speed.clips import long_video
+from evals.speed.jobs import FreeEncoder
 from evals.speed.table import Line, Table
 from evals.speed.whole import Setting
-from keyscore_plugin import IndexConfig, KeyScoreSampler, SamplerConfig
+from keyscore_plugin import GridConfig, IndexConfig, KeyScoreSampler, SamplerConfig
 
 FIRST = "first question, without an index"
+REFINED = "first question by the grid `refine`, an encoder that costs nothing"
 FILL = "`keyscore index`: every frame of the grid"
 SECOND = "a further question"
 MANY = "further questions, in all"
@@ -26,7 +28,7 @@ _RIVAL = (
 
 
 def table(minutes: float, height: int, n_questions: int, setting: Setting) -> Table:
-    """`keyscore` with the encoder `conse`, from the call to the selection, in one process.
+    """`keyscore`, from the call to the selection, in one process; mostly with the encoder `conse`.
 
     Args:
         minutes: Length of the video.
@@ -40,10 +42,17 @@ def table(minutes: float, height: int, n_questions: int, setting: Setting) -> Ta
         plain, indexed = (_sampler(setting, index) for index in (None, IndexConfig(folder)))
         plain.encoder.encode_text("loads what the first text loads")
         first = _seconds(partial(_ask, plain, video, 0))
+        refined = _seconds(partial(_ask, _refining(setting), video, 0))
         fill = _seconds(partial(indexed.fill_index, video))
         further = [_seconds(partial(_ask, indexed, video, n)) for n in range(n_questions)]
         n_bytes = sum(file.stat().st_size for file in Path(folder).rglob("*.safetensors"))
-    seconds = {FIRST: first, FILL: fill, SECOND: median(further), MANY: sum(further)}
+    seconds = {
+        FIRST: first,
+        REFINED: refined,
+        FILL: fill,
+        SECOND: median(further),
+        MANY: sum(further),
+    }
     clip = f"{minutes:g} min, {height}p"
     lines: list[Line] = [
         {"clip": clip, "what": what, "questions": n_questions if what == MANY else 1, "s": s}
@@ -62,6 +71,14 @@ def table(minutes: float, height: int, n_questions: int, setting: Setting) -> Ta
 def _sampler(setting: Setting, index: IndexConfig | None) -> KeyScoreSampler:
     config = SamplerConfig(index=index)
     return KeyScoreSampler(config, encoder="conse", decoder=setting.decoder, device="cpu")
+
+
+def _refining(setting: Setting) -> KeyScoreSampler:
+    """A sampler that decodes keyframes and frames around those that score."""
+    config = SamplerConfig(grid=GridConfig("refine"))
+    return KeyScoreSampler(
+        config, encoder=FreeEncoder(), decoder=setting.decoder, device=FreeEncoder.device.type
+    )
 
 
 def _ask(sampler: KeyScoreSampler, video: Path, number: int) -> None:

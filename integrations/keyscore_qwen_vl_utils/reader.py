@@ -12,6 +12,17 @@ from keyscore_qwen_vl_utils.request import HOST, request_of, samplers_of
 # (n, 3, h, w) uint8 pixels, metadata, mean frames per second of what was chosen.
 Read = tuple[Tensor, dict[str, Any], float]
 
+
+class ChosenRate(float):
+    """Mean frames per second of chosen frames, with their times, for hosts that pass on only it.
+
+    Attributes:
+        patch_seconds: ``(n_patches,)`` seconds of the temporal patches, from the first frame.
+    """
+
+    patch_seconds: Tensor
+
+
 FRAMES_PER_PATCH = 2  # FRAME_FACTOR of qwen-vl-utils: two frames make one visual token
 _METADATA = ("fps", "frames_indices", "total_num_frames")
 
@@ -41,7 +52,9 @@ def read(element: dict[str, Any]) -> Read:
         budget=partial(_budget, module, element),
     )
     metadata = {name: chosen.metadata[name] for name in _METADATA} | {"video_backend": BACKEND}
-    return chosen.pixels, metadata, len(chosen.indices) / chosen.metadata["duration"]
+    rate = ChosenRate(len(chosen.indices) / chosen.metadata["duration"])
+    rate.patch_seconds = chosen.patch_seconds
+    return chosen.pixels, metadata, rate
 
 
 def _budget(module: Any, element: dict[str, Any], video: VideoSource) -> int:

@@ -1,26 +1,17 @@
 """``keyscore batch --engine ray``: the lines of a manifest, answered by actors of a cluster."""
 
+import os
+import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from keyscore_plugin.errors import InputError, KeyScoreError, one_line
-from keyscore_plugin.hosts import Budget, DownloadLimits, Item, Record, Records, require
+from keyscore_plugin.errors import InputError, one_line
+from keyscore_plugin.hosts import Budget, DownloadLimits, Item, Records, require
+from keyscore_ray.actors import Actors
 from keyscore_ray.answering import Answerer
 
-
-class _Actor:
-    """Body of an actor. An error of ours comes back as text: its class may differ there."""
-
-    def __init__(self, make: Callable[[], Answerer]) -> None:
-        self._answer = make()
-
-    def answer(self, item: Item) -> tuple[Record | None, str | None]:
-        """Return the record of a line; or None and why no line can be answered."""
-        try:
-            return self._answer(item), None
-        except KeyScoreError as error:
-            return None, str(error)
+_CONNECT_SECONDS = 10.0  # ours: for a head in another building
 
 
 def answers_of_ray(
@@ -35,8 +26,8 @@ def answers_of_ray(
 ) -> Records:
     """Answer lines in actors of Ray, and yield the records in the order of the lines.
 
-    An actor that dies, alone or with its node, is started again, and its line is given to it again:
-    each line is yielded once.
+    An actor that dies, alone or with its node, is replaced, and its line is given to another one:
+    each line is yielded once. A line that several actors died of gets an error.
 
     Args:
         items: Lines of the manifest; a video is a path that every node sees, or an fsspec address.
@@ -49,10 +40,10 @@ def answers_of_ray(
 
     Raises:
         InputError: The cluster cannot be reached, or does not hold the actors.
-        KeyScoreError: A line cannot be answered for a reason other than its video.
+        KeyScoreError: A line cannot be answered for a reason other than its video, or no actor
+            starts.
     """
     ray: Any = require("ray", extra="ray")
-    actor_pool: Any = require("ray.util.actor_pool", extra="ray").ActorPool
 
     def make() -> Answerer:
         return Answerer(make_sampler, budget, limit_seconds=limit_seconds, limits=DownloadLimits())
@@ -60,16 +51,8 @@ def answers_of_ray(
     with _cluster(ray, address):
         wanted = None if n_workers is None else min(n_workers, max(1, len(items)))
         n_actors = number_of_actors(ray.cluster_resources(), wanted, num_gpus=num_gpus)
-        remote = ray.remote(num_cpus=1, num_gpus=num_gpus, max_restarts=-1, max_task_retries=-1)(
-            _Actor
-        )
-        actors = [remote.remote(make) for _ in range(min(n_actors, max(1, len(items))))]
-        results = actor_pool(actors).map(lambda actor, item: actor.answer.remote(item), items)
-        for item in items:
-            record, stop = next(results)
-            if stop is not None:
-                raise KeyScoreError(stop)
-            yield item, record
+        actors = Actors(ray, make, num_gpus=num_gpus)
+        yield from actors.answer(items, n_actors=min(n_actors, max(1, len(items))))
 
 
 def number_of_actors(resources: Mapping[str, float], wanted: int | None, *, num_gpus: float) -> int:
@@ -103,7 +86,9 @@ def _cluster(ray: Any, address: str | None) -> Iterator[None]:
     """Connect to a cluster, or start one here; leave it afterwards, unless it was joined before."""
     joined = ray.is_initialized()
     if not joined:
+        address = address or os.environ.get("RAY_ADDRESS")
         try:
+            _require_listener(address)
             ray.init(address=address, log_to_driver=False, configure_logging=False)
         except Exception as error:  # Ray raises errors of no class of its own
             where = "on this machine" if address is None else f"at {address}"
@@ -116,3 +101,14 @@ def _cluster(ray: Any, address: str | None) -> Iterator[None]:
     finally:
         if not joined:
             ray.shutdown()
+
+
+def _require_listener(address: str | None) -> None:
+    """Check that a process listens at an address; Ray itself gives up after minutes only.
+
+    Raises:
+        OSError: None does.
+    """
+    host, _, port = (address or "").rpartition(":")
+    if port.isdecimal() and "/" not in host:  # not ray://HOST:PORT, "auto" or "local"
+        socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from keyscore_plugin.errors import InputError, VideoError
+from keyscore_plugin.errors import InputError, MissingDependencyError, VideoError
 from keyscore_plugin.hosts import DownloadLimits, require
 
 _CHUNK = 1 << 20
@@ -35,7 +35,8 @@ def local_copy(address: str, limits: DownloadLimits) -> Iterator[Path]:
         limits: Limits of size and time.
 
     Raises:
-        InputError: The package for the protocol is not installed.
+        InputError: The address has a protocol that fsspec does not know.
+        MissingDependencyError: The package for the protocol is not installed.
         VideoError: The file cannot be read, or exceeds a limit.
     """
     fsspec: Any = require("fsspec", extra="ray")
@@ -59,16 +60,19 @@ def local_copy(address: str, limits: DownloadLimits) -> Iterator[Path]:
                     local.write(chunk)
         except VideoError:
             raise
-        except (
-            ImportError,
-            ValueError,
-        ) as error:  # an unknown protocol, or one without its package
-            raise InputError(
+        except ImportError as error:
+            raise MissingDependencyError(
                 f"cannot open {address}: {_one(error)}; install what fsspec needs for this "
-                "protocol on every node, or give a path"
+                "protocol on every node"
+            ) from error
+        except ValueError as error:  # an unknown protocol
+            raise InputError(
+                f"cannot open {address}: {_one(error)}; give an address that fsspec knows, or a "
+                "path"
             ) from error
         except Exception as error:  # each protocol has errors of its own
-            raise VideoError(address, _one(error), "check the address and its rights") from error
+            cause = _one(error).replace(address, "").strip() or type(error).__name__
+            raise VideoError(address, cause, "check the address and its rights") from error
         yield path
 
 

@@ -118,10 +118,11 @@ class EnabledProcessor(ProcessorMixin):
         ours, rest = sort_keywords(kwargs)
         if ours.get("with_texts"):
             raise _no_prompt("here it is written already", "call apply_chat_template")
-        gets_times = takes_times(stock)
+        gets_times = takes_times(self)
         if not gets_times and rest.get("audio") is None:
             rest.pop("audio", None)  # the template passes one on to processors that take none
-        call = inspect.signature(stock.__call__).bind_partial(*args, **rest)
+        # By the signature that the method had at `enable`: a later patch may have another one.
+        call = inspect.signature(self.__call__).bind_partial(*args, **rest)
         if call.arguments.get("videos") is None:
             return stock.__call__(*args, **rest)
         refuse_stock_sampling(call.kwargs)

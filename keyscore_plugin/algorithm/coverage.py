@@ -39,12 +39,14 @@ class FadingCover:
         weights: ``(n,)`` worth of each moment.
         before: ``(n + 1,)`` sums; entry m is sum_{i < m} w_i exp(-(x_{m-1} - x_i)).
         after: ``(n + 1,)`` sums; entry m is sum_{i >= m} w_i exp(-(x_i - x_m)).
+        fenced: ``(n + 2,)`` positions between one infinitely early and one infinitely late.
     """
 
     positions: Tensor
     weights: Tensor
     before: Tensor
     after: Tensor
+    fenced: Tensor
 
     @classmethod
     def build(cls, positions: Tensor, weights: Tensor) -> "FadingCover":
@@ -53,7 +55,9 @@ class FadingCover:
         nothing = positions.new_zeros(1)
         before = torch.cat([nothing, _decayed_sums(weights, decay)])
         backward = _decayed_sums(weights.flip(0), decay.flip(0)).flip(0)
-        return cls(positions, weights, before, torch.cat([backward, nothing]))
+        edge = positions.new_full((1,), torch.inf)
+        fenced = torch.cat([-edge, positions, edge])
+        return cls(positions, weights, before, torch.cat([backward, nothing]), fenced)
 
     def gains(self, chosen: Tensor) -> Tensor:
         """``(n,)`` growth of F by each frame.
@@ -79,9 +83,8 @@ class FadingCover:
 
     def _covered_by_each(self, first: Tensor, end: Tensor) -> Tensor:
         """``(n,)`` sum of w_i exp(-|x_i - x_j|) over first[j] <= i < end[j], for every frame j."""
-        edge = self.positions.new_full((1,), torch.inf)
-        back_to = self.positions - torch.cat([-edge, self.positions])[first]
-        on_to = torch.cat([self.positions, edge])[end] - self.positions
+        back_to = self.positions - self.fenced[first]  # the last frame before the stretch
+        on_to = self.fenced[end + 1] - self.positions  # the first one after it
         before = self.before[1:] - torch.exp(-back_to) * self.before[first]
         after = self.after[:-1] - torch.exp(-on_to) * self.after[end]
         return before + after - self.weights  # frame j itself is in both sums
@@ -137,10 +140,10 @@ def most_coverage(
     even = _spread_evenly(eligible, num_frames=num_frames)
     if bound is not None:
         greedy = torch.tensor(bound.kept(greedy.tolist(), num_frames)).to(greedy.device)
-        even = even if bound.missing(even.tolist()) == [] else greedy
-    greedy, even = (
-        _move_each(cover, rows.sort().values, eligible, bound) for rows in (greedy, even)
-    )
+    greedy = _move_each(cover, greedy.sort().values, eligible, bound)
+    if bound is not None and bound.missing(even.tolist()) != []:
+        return greedy
+    even = _move_each(cover, even, eligible, bound)
     by_greedy, by_even = (_covered(cover, rows, len(eligible)) for rows in (greedy, even))
     return torch.where(by_even > by_greedy + _TIE, even, greedy)
 

@@ -10,6 +10,7 @@ from pkgutil import resolve_name
 
 from keyscore_plugin.batch.journal import Journal
 from keyscore_plugin.batch.manifest import STDIN, Item, read_manifest
+from keyscore_plugin.batch.parquet import LINES, require_writer, write_parquet
 from keyscore_plugin.batch.run import Answers, Budget, Records, RunSettings, answers_here, run_batch
 from keyscore_plugin.batch.worker import Job
 from keyscore_plugin.batch.workers import answers_of_workers
@@ -41,11 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--out",
-        type=Path,
         required=True,
-        metavar="FILE.jsonl",
-        help="the output, one JSON object per line; run the same command again to go on where it "
-        "stopped",
+        metavar="FILE.jsonl|DIR/",
+        help="the output, one JSON object per line; or a folder for one Parquet file with the same "
+        "columns; run the same command again to go on where it stopped",
     )
     parser.add_argument(
         "--workers",
@@ -115,7 +115,9 @@ def run(args: argparse.Namespace) -> int:
         )
         budget = Budget(num_frames=args.num_frames, threshold=args.threshold)
         name = "standard input" if args.manifest == STDIN else str(args.manifest)
-        with Journal(args.out) as journal, line_meter(name) as on_answer:
+        folder = _table_folder(args.out)
+        lines = Path(args.out) if folder is None else folder / LINES
+        with Journal(lines) as journal, line_meter(name) as on_answer:
             summary = run_batch(
                 items,
                 journal,
@@ -123,11 +125,26 @@ def run(args: argparse.Namespace) -> int:
                 settings=_run_settings(args, sampler, budget),
                 on_answer=on_answer,
             )
+            if folder is not None:
+                write_parquet(folder)
     tell(
         f"{args.out}: {summary.n_lines} lines, {summary.n_before} of them from before, "
         f"{summary.n_errors} with an error"
     )
     return EXIT_LINES if summary.n_errors else 0
+
+
+def _table_folder(out: str) -> Path | None:
+    """Return the folder that gets a Parquet file; None if the output is a file of JSON lines.
+
+    Raises:
+        MissingDependencyError: Parquet is asked for, and pyarrow is not installed.
+    """
+    folder = Path(out)
+    if not (out.endswith("/") or folder.is_dir()):
+        return None
+    require_writer()
+    return folder
 
 
 def _run_settings(args: argparse.Namespace, sampler: Sampler, budget: Budget) -> RunSettings:

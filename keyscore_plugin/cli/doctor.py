@@ -74,14 +74,15 @@ HOSTS = {
     ),
     "ms-swift": Host(
         "ms-swift",
-        "it replaces the readers of qwen-vl-utils; after install() they are wrapped again at the "
-        "next call",
+        "keyscore_qwen_vl_utils.swift.install() in a file of --external_plugins; ms-swift replaces "
+        "the readers of qwen-vl-utils, and they are wrapped again at the next call",
     ),
     "llamafactory": Host(
         "llamafactory",
         "python -m keyscore_llamafactory trains on rows that name their frames; without it such a "
         "row is an error of a missing file",
     ),
+    "daft": Host("daft", "keyscore_ray.SelectFrames in a UDF"),
     "ray": Host("ray", "keyscore_ray.SelectFrames, and keyscore batch --engine ray"),
     "trl": Host("trl", "keyscore_trl.VideoCollator makes batches of the videos that rows name"),
 }

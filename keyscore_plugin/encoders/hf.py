@@ -40,6 +40,46 @@ def require_sound_torchvision() -> None:
         require("torchvision", extra="transformers")
 
 
+def load_parts(
+    name: str, dtype: torch.dtype, device: torch.device, *, local_files_only: bool
+) -> tuple[Any, Any, Any]:
+    """Load a model without its heads, its tokenizer and its image processor.
+
+    Args:
+        name: Folder or hub model id.
+        dtype: Number format of the weights.
+        device: Device on which the model runs.
+        local_files_only: Whether the model is loaded without asking the hub.
+
+    Raises:
+        ModelError: One of them cannot be loaded.
+    """
+    import transformers
+
+    # The PIL processors need no torchvision and give the same pixels on every machine. Their
+    # argument was renamed within transformers 5.
+    by_backend = importlib.util.find_spec("transformers.image_processing_backends") is not None
+    pil: dict[str, Any] = {"backend": "pil"} if by_backend else {"use_fast": False}
+    auto_image_processor: Any = transformers.AutoImageProcessor
+    try:
+        loaded: Any = transformers.AutoModel.from_pretrained(
+            name, dtype=dtype, local_files_only=local_files_only
+        )
+        model = loaded.eval().to(device)  # fails if the device's memory is too small
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            name, local_files_only=local_files_only
+        )
+        image_processor = auto_image_processor.from_pretrained(
+            name, local_files_only=local_files_only, **pil
+        )
+    except (OSError, ValueError, RuntimeError, UnpicklingError, SafetensorError) as error:
+        raise ModelError(
+            f"cannot load the encoder {shown(name)}: {first_line(error)}; give a model "
+            "with image processor and tokenizer, or use encoder='conse'"
+        ) from error
+    return model, tokenizer, image_processor
+
+
 class HFEncoder(DualEncoder):
     """A dual encoder of transformers, with its own preprocessing.
 
@@ -70,7 +110,16 @@ class HFEncoder(DualEncoder):
     ) -> None:
         require_sound_torchvision()
         super().__init__(model, device, dtype)
-        self._load(local_files_only=local_files_only)
+        self._model, self._tokenizer, self._image_processor = load_parts(
+            model, self._dtype, device, local_files_only=local_files_only
+        )
+        towers = ("get_image_features", "get_text_features")
+        if not all(hasattr(self._model, tower) for tower in towers):
+            raise ModelError(
+                f"{shown(model)} is a {type(self._model).__name__}, which does not embed images "
+                "and texts into one space; give a CLIP- or SigLIP-style model, or use "
+                "encoder='conse'"
+            )
         self._prepare = Preparation.of(self._image_processor) if device.type == "cuda" else None
         self.short_side = _short_side(self._image_processor)
         self._max_tokens = min(
@@ -79,37 +128,6 @@ class HFEncoder(DualEncoder):
         self._padding = (
             "max_length" if self._model.config.model_type in _READ_PADDING else "do_not_pad"
         )
-
-    def _load(self, *, local_files_only: bool) -> None:
-        import transformers
-
-        # The PIL processors need no torchvision and give the same pixels on every machine. Their
-        # argument was renamed within transformers 5.
-        by_backend = importlib.util.find_spec("transformers.image_processing_backends") is not None
-        pil: dict[str, Any] = {"backend": "pil"} if by_backend else {"use_fast": False}
-        auto_image_processor: Any = transformers.AutoImageProcessor
-        try:
-            loaded: Any = transformers.AutoModel.from_pretrained(
-                self.name, dtype=self._dtype, local_files_only=local_files_only
-            )
-            model = loaded.eval().to(self.device)  # fails if the device's memory is too small
-            self._tokenizer = transformers.AutoTokenizer.from_pretrained(
-                self.name, local_files_only=local_files_only
-            )
-            self._image_processor = auto_image_processor.from_pretrained(
-                self.name, local_files_only=local_files_only, **pil
-            )
-        except (OSError, ValueError, RuntimeError, UnpicklingError, SafetensorError) as error:
-            raise ModelError(
-                f"cannot load the encoder {shown(self.name)}: {first_line(error)}; give a model "
-                "with image processor and tokenizer, or use encoder='conse'"
-            ) from error
-        if not hasattr(model, "get_image_features") or not hasattr(model, "get_text_features"):
-            raise ModelError(
-                f"{shown(self.name)} is a {type(model).__name__}, which does not embed images and "
-                "texts into one space; give a CLIP- or SigLIP-style model, or use encoder='conse'"
-            )
-        self._model = model
 
     @override
     def _image_features(self, pixels: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ def load_encoder(encoder: str | Encoder, *, device: str = "auto") -> Encoder:
         encoder: Name ``"conse"``, or one that an installed package adds; ``"auto"``, which is
             SigLIP 2; a folder or a hub model id, of transformers or, after ``"open_clip:"``, of
             OpenCLIP (``"open_clip:timm/PE-Core-bigG-14-448"``); or an `Encoder`, which is returned
-            unchanged.
+            unchanged. A model with ``Qwen3-VL-Embedding`` in its name is loaded as one.
         device: Name of a device: ``"auto"`` (the GPU if there is one), ``"cpu"``, ``"cuda"``,
             ``"cuda:1"`` ...
 
@@ -73,8 +73,11 @@ def _loaded(name: str, where: torch.device) -> Encoder:
             local = is_local(model, kind="OpenCLIP encoder", remedy=_REMEDY, layout=OPEN_CLIP)
             return OpenClipEncoder(model, where, local_files_only=local)
         from keyscore_plugin.encoders.hf import HFEncoder
+        from keyscore_plugin.encoders.qwen3_vl import QWEN3_VL_EMBEDDING, Qwen3VLEncoder
 
         local = is_local(name, kind="encoder", remedy=_REMEDY, names=("auto", *known))
+        if QWEN3_VL_EMBEDDING in name.lower():
+            return Qwen3VLEncoder(name, where, local_files_only=local)
         return HFEncoder(name, where, local_files_only=local)
 
 

@@ -49,13 +49,13 @@ class Entry:
         path: Path of the file.
         n_bytes: Size of the file.
         used: Time of its last use, in seconds since 1970.
-        facts: Facts of the file; None if its header cannot be read.
+        facts: Facts of the file; None if its header cannot be read, or was not read.
     """
 
     path: Path
     n_bytes: int
     used: float
-    facts: Mapping[str, Any] | None
+    facts: Mapping[str, Any] | None = None
 
 
 class IndexFolder:
@@ -134,12 +134,16 @@ class IndexFolder:
         return None
 
     def entries(self) -> list[Entry]:
-        """The files, the most recently used one first."""
+        """The files with their facts, the most recently used one first."""
+        return [entry for entry in map(_with_facts, self._files()) if entry is not None]
+
+    def _files(self) -> list[Entry]:
+        """The files without their facts, which only reading them gives, in the same order."""
         found = []
         for path in self.path.glob(f"*/*{SUFFIX}"):
             with suppress(OSError):  # another process has deleted it
                 state = path.stat()
-                found.append(Entry(path, state.st_size, state.st_atime, _facts(path)))
+                found.append(Entry(path, state.st_size, state.st_atime))
         return sorted(found, key=lambda entry: entry.used, reverse=True)
 
     def prune(self, is_usable: Callable[[Mapping[str, Any]], bool]) -> list[Entry]:
@@ -165,18 +169,19 @@ class IndexFolder:
     def _make_room(self) -> list[Entry]:
         """Delete the least recently used files beyond the limit, and what dead writers left.
 
-        The file that was used last stays, however large it is.
+        The file that was used last stays, however large it is. No file is read but those that are
+        deleted, since this is done at each write.
         """
         for part in self.path.glob("*/.*.part"):
             with suppress(OSError):
                 if time.time() - part.stat().st_mtime > _PART_SECONDS:
                     part.unlink()
         n_bytes, deleted = 0, []
-        for place, entry in enumerate(self.entries()):
+        for place, entry in enumerate(self._files()):
             n_bytes += entry.n_bytes
             if n_bytes > self._max_bytes and place > 0:
+                deleted.append(_with_facts(entry) or entry)
                 self._delete(entry.path)
-                deleted.append(entry)
         return deleted
 
     def _delete(self, path: Path) -> None:
@@ -267,6 +272,13 @@ def _unpacked(path: Path, content: bytes) -> IndexFile:
         raise InputError(f"{path} was written under the name {facts['name'][1]}; delete it")
     look = Look.from_tensors(tensors, facts["proposals"])
     return IndexFile(look, scan_from_tensors(tensors, facts["scan"]), facts)
+
+
+def _with_facts(entry: Entry) -> Entry | None:
+    """A file with its facts; None if another process has deleted it."""
+    with suppress(OSError):
+        return replace(entry, facts=_facts(entry.path))
+    return None
 
 
 def _facts(path: Path) -> Mapping[str, Any] | None:

@@ -1,6 +1,7 @@
 """Which frames of the grid are worth the encoder's time."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -138,10 +139,12 @@ def rows_worth_encoding(
     return turn.argsort(stable=True)[:n_more].sort().values
 
 
+@lru_cache(maxsize=4096)
 def _even_order(n: int) -> Tensor:
     """The turn of each of ``n`` places in an order of which every beginning is spread evenly.
 
-    Van der Corput's sequence in base 2 (Niederreiter 1992, ch. 3).
+    Van der Corput's sequence in base 2 (Niederreiter 1992, ch. 3). It is kept: all questions about
+    a video need the same ones.
 
     Example:
         >>> _even_order(7)

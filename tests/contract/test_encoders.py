@@ -10,10 +10,11 @@ from keyscore_plugin.errors import InputError
 from keyscore_plugin.registries import OPEN_CLIP_PREFIX
 from keyscore_plugin.types import Frames
 from tests.support.requires import require_or_skip
-from tests.support.tiny.encoders import SAVE
+from tests.support.tiny.encoders import SAVE, SAVE_QWEN
 from tests.support.tiny.open_clip import SAVE_OPEN_CLIP
 
-ENCODERS = ("conse", *SAVE, *(OPEN_CLIP_PREFIX + name for name in SAVE_OPEN_CLIP))
+HF = {**SAVE, **SAVE_QWEN}
+ENCODERS = ("conse", *HF, *(OPEN_CLIP_PREFIX + name for name in SAVE_OPEN_CLIP))
 
 
 @pytest.fixture(scope="module", params=ENCODERS)
@@ -24,9 +25,9 @@ def encoder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         folder = tmp_path_factory.mktemp("open_clip")
         SAVE_OPEN_CLIP[name.removeprefix(OPEN_CLIP_PREFIX)](folder)
         name = f"{OPEN_CLIP_PREFIX}{folder}"
-    if name in SAVE:
+    if name in HF:
         folder = tmp_path_factory.mktemp(name)
-        SAVE[name](folder)
+        HF[name](folder)
         name = str(folder)
     return load_encoder(name, device="cpu")
 

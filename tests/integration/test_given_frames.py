@@ -74,8 +74,9 @@ def test_a_batch_for_sft_has_the_frames_that_the_rows_name(video: str) -> None:
 @pytest.mark.timeout(300)
 def test_llama_factory_trains_on_the_frames_that_a_row_names(video: str, tmp_path: Path) -> None:
     aside = aside_or_skip("llama-factory")
-    for part in FAMILIES["qwen3_vl"].build():
-        part.save_pretrained(tmp_path / "model")
+    for name in ("qwen3_vl", "qwen2_5_vl"):
+        for part in FAMILIES[name].build():
+            part.save_pretrained(tmp_path / name)
     support = ROOT / "tests" / "support"
     paths = [ROOT, ROOT / "integrations", support / "site", support / "llama_factory/sound", aside]
     command = [sys.executable, "-m", "tests.support.llama_factory.train", str(tmp_path)]
@@ -89,5 +90,8 @@ def test_llama_factory_trains_on_the_frames_that_a_row_names(video: str, tmp_pat
     )
     assert done.returncode == 0, done.stderr[-6000:]
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    assert found["frames"] == [frame for frame in CHOSEN for _ in range(2)]
-    assert found["seconds"] == [0.3, 0.4, 4.0, 10.1]
+    for of_family in found.values():
+        assert of_family["frames"] == [frame for frame in CHOSEN for _ in range(2)]
+    assert found["qwen3_vl"]["seconds"] == [0.3, 0.4, 4.0, 10.1]
+    # Cut to halves, from the first frame; the second shares its position.
+    assert found["qwen2_5_vl"]["seconds"] == [0.0, 3.5, 9.5]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tests.support.ms_swift.encode import FAMILY
 from tests.support.requires import aside_or_skip
@@ -17,28 +18,84 @@ from tests.support.tiny.videos import numbered_video
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
+SUPPORT = ROOT / "tests" / "support"
+TRAIN = {
+    "model": "model",
+    "model_type": FAMILY,
+    "template": FAMILY,
+    "dataset": "rows.jsonl",
+    "external_plugins": str(SUPPORT / "ms_swift" / "plugin.py"),
+    "max_steps": "1",
+    "tuner_type": "full",
+    "torch_dtype": "float32",
+    "split_dataset_ratio": "0",
+    "dataloader_num_workers": "0",
+    "save_strategy": "no",
+    "report_to": "none",
+    "output_dir": "out",
+    "use_hf": "true",
+    "use_cpu": "true",
+}
 
 
 @pytest.fixture(scope="module")
-def encoded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What the real package makes of each row of `tests.support.ms_swift.encode`."""
-    aside = aside_or_skip("ms-swift")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny model and a video."""
     folder = tmp_path_factory.mktemp("swift")
     for part in FAMILIES[FAMILY].build():
         part.save_pretrained(folder / "model")
-    video = numbered_video(folder / "numbered.mp4")
-    paths = [ROOT, ROOT / "integrations", ROOT / "tests" / "support" / "site", aside]
+    numbered_video(folder / "numbered.mp4")
+    return folder
+
+
+def run(folder: Path, *command: str) -> str:
+    """Standard output of a Python that finds ms-swift, in a process of its own."""
+    paths = [ROOT, ROOT / "integrations", SUPPORT / "site", aside_or_skip("ms-swift")]
+    own = {
+        "PYTHONPATH": os.pathsep.join(map(str, paths)),
+        "HF_HUB_OFFLINE": "1",
+        "KEYSCORE_BATCH": str(folder / "batch.pt"),
+    }
     done = subprocess.run(
-        [sys.executable, "-m", "tests.support.ms_swift.encode", str(folder / "model"), str(video)],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths)), "HF_HUB_OFFLINE": "1"},
+        [sys.executable, "-m", *command],
+        env=os.environ | own,
         cwd=folder,
         capture_output=True,
         text=True,
         timeout=280,
     )
     assert done.returncode == 0, done.stderr[-6000:]
-    frames: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def encoded(folder: Path) -> dict[str, Any]:
+    """What the real package makes of each row of `tests.support.ms_swift.encode`."""
+    printed = run(folder, "tests.support.ms_swift.encode", "model", "numbered.mp4")
+    frames: dict[str, Any] = json.loads(printed.splitlines()[-1])
     return frames
+
+
+@pytest.mark.timeout(300)
+def test_swift_sft_trains_on_the_frames_that_a_row_names_at_their_times(folder: Path) -> None:
+    row = {
+        "messages": [
+            {"role": "user", "content": "<video>Which?"},
+            {"role": "assistant", "content": "A"},
+        ],
+        "videos": [f"{folder}/numbered.mp4#frames=3,4,40,101"],
+    }
+    (folder / "rows.jsonl").write_text(json.dumps(row))
+    options = [word for name, value in TRAIN.items() for word in (f"--{name}", value)]
+    run(folder, "swift.cli.main", "sft", *options)
+    batch = torch.load(folder / "batch.pt")
+    family = FAMILIES[FAMILY]
+    processor, _ = family.build()
+    assert family.read_back(batch) == [3, 3, 4, 4, 40, 40, 101, 101]
+    pad = processor.tokenizer.convert_tokens_to_ids("<|video_pad|>")
+    temporal = batch["position_ids"][0][batch["input_ids"] == pad]
+    # Two positions a second, from the first frame: .3, .4, 4 and 10.1 s, cut.
+    assert (temporal - temporal[0]).unique_consecutive().tolist() == [0, 7, 19]
 
 
 @pytest.mark.timeout(300)

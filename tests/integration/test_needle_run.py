@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from accelerate import PartialState
 from PIL import Image
 
@@ -16,8 +17,10 @@ from evals.harness.cells import make_cells
 from evals.harness.result import Result
 from evals.harness.run import run
 from evals.needle.__main__ import main
+from evals.needle.hour import make_hours
 from evals.needle.metrics import judge
 from evals.needle.protocol import NeedleEvaluation
+from evals.needle.sources import Split
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.video.samples.joined import FPS, Needle, NeedleVideo, join
@@ -73,6 +76,26 @@ def test_the_same_seed_joins_the_same_video(video: NeedleVideo, tmp_path: Path) 
 def test_a_joined_video_is_not_made_twice(video: NeedleVideo) -> None:
     made = video.path.stat().st_mtime_ns
     assert _join(video.path.parent).path.stat().st_mtime_ns == made
+
+
+@pytest.mark.slow
+def test_each_clip_is_asked_for_in_a_long_video_where_it_comes_once(tmp_path: Path) -> None:
+    split = Split("colours", tuple(map(Colour, COLOURS)), n_videos=3, seed=0)
+    videos = list(make_hours(split, tmp_path, seconds=40, n_videos=3, n_takes=1))
+    assert {needle.caption for video in videos for needle in video.needles} == set(COLOURS)
+    for video in videos:
+        (needle,) = video.needles
+        ((start, end),) = needle.spans
+        with open_video(video.path) as source:
+            times = source.pts_seconds()
+            assert source.n_frames in (40 * FPS - 1, 40 * FPS)
+            frames = source.read(range(0, source.n_frames, 5))
+        seen = frames.pixels.float().mean((1, 2)).argmax(-1)
+        inside = (frames.pts_seconds >= start) & (frames.pts_seconds < end)
+        assert torch.equal(seen == list(COLOURS).index(needle.caption), inside)
+        assert bool((times.diff() - 1 / FPS < 1e-4).all())
+    again = make_hours(split, tmp_path, seconds=40, n_videos=3, n_takes=1)
+    assert [video.needles for video in again] == [video.needles for video in videos]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Ray: rows with their frames, and a batch whose records are those of one machine.
 
-The tests that start a cluster need the package ray: `make test-ray`.
+The tests that start a cluster need the package ray, and one needs Daft: `make test-ray`.
 """
 
 import io
@@ -8,10 +8,11 @@ import json
 import math
 import os
 import signal
+import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,15 @@ import torch
 from PIL import Image
 
 from keyscore_plugin.cli.main import main
-from keyscore_plugin.errors import InputError, VideoError
-from keyscore_plugin.hosts import DownloadLimits
+from keyscore_plugin.errors import InputError, KeyScoreError, VideoError
+from keyscore_plugin.hosts import Budget, DownloadLimits, Item, read_manifest
 from keyscore_ray import SelectFrames
-from keyscore_ray.engine import number_of_actors
+from keyscore_ray.answering import sampler_maker
+from keyscore_ray.engine import answers_of_ray, number_of_actors
 from keyscore_ray.fetch import local_copy
 from keyscore_ray.select_frames import item_of
-from tests.support.requires import require_or_skip
+from tests.support.faulty_sampler import faulty, without_model
+from tests.support.requires import aside_or_skip, require_or_skip
 from tests.support.tiny.videos import frame_numbers, numbered_video
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -92,9 +95,28 @@ def test_map_of_datasets_takes_it_too(folder: Path) -> None:
     rows = datasets.Dataset.from_dict(
         {"video": [str(folder / "0.mp4"), str(folder / "broken.mp4")]}
     )
-    chosen = rows.map(SelectFrames("uniform", num_frames=4), batched=True, batch_size=1)
+    select = SelectFrames("uniform", num_frames=4)
+    chosen = rows.map(select, batched=True, batch_size=1, num_proc=2)
     assert chosen["indices"][:] == [EVEN, []]
     assert chosen["video"][:] == rows["video"][:]
+
+
+def test_a_udf_of_daft_takes_it_too(folder: Path) -> None:
+    paths = [*filter(None, sys.path), str(aside_or_skip("daft"))]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.daft.choose", "0.mp4", "broken.mp4"],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr[-6000:]
+    first, second = json.loads(done.stdout.splitlines()[-1])
+    assert (first["indices"], first["error"]) == (EVEN, "")
+    assert first["seconds"] == pytest.approx([1.5, 4.5, 7.5, 10.5])
+    assert second["indices"] == []
+    assert "cannot read broken.mp4" in second["error"]
 
 
 def test_an_address_is_fetched_within_limits(folder: Path) -> None:
@@ -108,7 +130,7 @@ def test_an_address_is_fetched_within_limits(folder: Path) -> None:
     ):
         with pytest.raises(VideoError, match=message), local_copy(address, limits):
             pass
-    with pytest.raises(InputError, match="on every node"), local_copy("no://a", DownloadLimits()):
+    with pytest.raises(InputError, match="fsspec knows"), local_copy("no://a", DownloadLimits()):
         pass
 
 
@@ -119,6 +141,14 @@ def test_no_more_actors_are_started_than_the_cluster_holds() -> None:
     for resources, wanted, num_gpus in ((cluster, 65, 0), (cluster, 9, 0.5), ({"CPU": 2}, None, 1)):
         with pytest.raises(InputError, match="do not fit into the cluster"):
             number_of_actors(resources, wanted, num_gpus=num_gpus)
+
+
+def test_a_cluster_that_is_not_there_is_named_within_seconds() -> None:
+    require_or_skip("ray")
+    budget = Budget(num_frames=4, threshold=None)
+    options: dict[str, Any] = {"n_workers": 1, "num_gpus": 0, "limit_seconds": 60}
+    with pytest.raises(InputError, match=r"no Ray cluster at 127\.0\.0\.1:1: .*refused"):
+        list(answers_of_ray([], sampler_maker("uniform"), budget, address="127.0.0.1:1", **options))
 
 
 @pytest.fixture(scope="module")
@@ -147,25 +177,20 @@ def test_the_records_of_ray_are_those_of_one_machine(
     assert records(tmp_path / "ray.jsonl") == records(tmp_path / "here.jsonl")
 
 
-def test_a_killed_actor_costs_no_row(ray: Any, folder: Path) -> None:
-    from keyscore_plugin.hosts import Budget, read_manifest
-    from keyscore_ray.answering import sampler_maker
-    from keyscore_ray.engine import answers_of_ray
+def answered(items: list[Item], make: Callable[[], Any]) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """The id of each line and its record, from one actor."""
+    budget = Budget(num_frames=4, threshold=None)
+    options: dict[str, Any] = {"n_workers": 1, "num_gpus": 0, "limit_seconds": 60, "address": None}
+    for item, record in answers_of_ray(items, make, budget, **options):
+        yield item.id, record
 
+
+def test_killed_actors_cost_no_row(ray: Any, folder: Path) -> None:
     items = read_manifest(folder)
-    answered = answers_of_ray(
-        items,
-        sampler_maker("uniform"),
-        Budget(num_frames=4, threshold=None),
-        n_workers=1,
-        num_gpus=0,
-        limit_seconds=60,
-        address=None,
-    )
     found = []
-    for item, record in answered:
-        found.append((item.id, record.get("indices")))
-        if len(found) == 2:
+    for item_id, record in answered(items, sampler_maker("uniform")):
+        found.append((item_id, record.get("indices")))
+        if len(found) in (2, 4):
             kill_an_actor()
     assert found == [(item.id, None if "broken" in item.video else EVEN) for item in items]
 
@@ -180,6 +205,21 @@ def kill_an_actor() -> None:
     (pid,) = [int(pid) for pid, name in names.items() if name.startswith(b"ray::_Actor")]
     os.kill(pid, signal.SIGKILL)
     time.sleep(0.5)
+
+
+def test_a_line_that_kills_every_actor_costs_itself_alone(ray: Any, tmp_path: Path) -> None:
+    names = ["good-1.mp4", "parent.mp4", "segfault.mp4", "good-2.mp4"]
+    (tmp_path / "list.txt").write_text("\n".join(names))
+    found = dict(answered(read_manifest(tmp_path / "list.txt"), faulty))
+    assert [found[line].get("indices") for line in (1, 4)] == [[1, 2], [1, 2]]
+    assert found[2]["error"].startswith("cannot read parent.mp4: 3 actors of Ray died while")
+    assert "was killed by SIGSEGV" in found[3]["error"]
+
+
+def test_what_no_actor_can_answer_ends_the_job_in_one_line(ray: Any, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("a.mp4")
+    with pytest.raises(KeyScoreError, match=r"^no model here$"):
+        list(answered(read_manifest(tmp_path / "list.txt"), without_model))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context")

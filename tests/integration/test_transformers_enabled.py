@@ -93,6 +93,27 @@ def test_its_repr_says_how_it_was_enabled() -> None:
     )
 
 
+def test_a_later_patch_of_its_class_undoes_nothing(
+    video: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processor = enable(QWEN3.processor())
+    stock = type(QWEN3.processor())
+    called = []
+
+    def patch(original: Any) -> Any:
+        def patched(self: Any, *args: Any, **kwargs: Any) -> Any:
+            called.append(original.__name__)
+            return original(self, *args, **kwargs)
+
+        return patched
+
+    for name in ("__call__", "apply_chat_template"):
+        monkeypatch.setattr(stock, name, patch(getattr(stock, name)))
+    inputs = processor.apply_chat_template(messages(video), sampler=FixedSampler([3, 40]), **ANSWER)
+    assert called == ["apply_chat_template", "__call__"]
+    assert QWEN3.read_back(inputs) == [3, 3, 40, 40]
+
+
 def test_each_thread_sees_its_own_selections(video: str) -> None:
     processor = enable(QWEN3.processor())
     together = Barrier(4, timeout=60)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -17,8 +18,8 @@ from keyscore_transformers import enable
 from keyscore_transformers.positions import reads_rows
 from keyscore_transformers.times import grid_intervals
 from tests.support.fixed_sampler import FixedSampler
-from tests.support.tiny import FAMILIES, build
-from tests.support.tiny.family import installed_before
+from tests.support.tiny import FAMILIES, NEWER_FAMILIES, build
+from tests.support.tiny.family import Family, installed_before
 from tests.support.tiny.videos import numbered_frames, numbered_video
 
 QWEN2_5 = FAMILIES["qwen2_5_vl"]
@@ -154,15 +155,50 @@ def test_another_model_of_the_class_is_untouched(video: Path) -> None:
     assert type(model.model).get_rope_index is type(other.model).get_rope_index
 
 
+@pytest.fixture(params=["qwen2_5_omni", "qwen3_omni_moe"])
+def omni(request: pytest.FixtureRequest) -> Family:
+    """Each family that hears."""
+    family = {**FAMILIES, **NEWER_FAMILIES}[request.param]
+    if family.missing or (family.name in NEWER_FAMILIES and installed_before("5.23")):
+        pytest.skip("its tiny model is that of transformers 5.23")
+    return family
+
+
 @pytest.mark.parametrize("nested", [False, True])
-def test_the_sound_of_a_video_and_a_sampler_exclude_each_other(video: Path, nested: bool) -> None:
-    processor = enable(FAMILIES["qwen2_5_omni"].processor())
-    keywords: dict[str, Any] = {"use_audio_in_video": True}
-    if nested:
-        keywords = {"videos_kwargs": keywords}
+@pytest.mark.parametrize("name", ["use_audio_in_video", "load_audio_from_video"])
+def test_the_sound_of_a_video_and_a_sampler_exclude_each_other(
+    omni: Family, video: Path, name: str, nested: bool
+) -> None:
+    processor = enable(omni.processor())
+    keywords: dict[str, Any] = {"videos_kwargs": {name: True}} if nested else {name: True}
     text = processor.apply_chat_template(messages({"path": str(video)}))
-    with pytest.raises(InputError, match="use_audio_in_video=True needs evenly spaced frames"):
+    with pytest.raises(InputError, match=f"{name}=True needs evenly spaced frames"):
         processor(text=[text], videos=[str(video)], sampler=FixedSampler([0, 8]), **keywords)
+
+
+def test_the_whole_sound_goes_with_chosen_frames_as_a_separate_audio(
+    omni: Family, video: Path
+) -> None:
+    processor, model = omni.build()
+    enable(processor, model=model)
+    keyframes = [0, 8, 30, 68]
+    text = processor.apply_chat_template(messages({"path": str(video)}), add_generation_prompt=True)
+    inputs = processor(
+        text=[f"<|audio_bos|><|AUDIO|><|audio_eos|>{text}"],
+        videos=[str(video)],
+        audio=[np.zeros(16_000, np.float32)],
+        sampler=FixedSampler(keyframes),
+        return_tensors="pt",
+    )
+    shown = [frame for frame in keyframes for _ in range(2)]
+    assert omni.read_back(inputs) == shown
+    assert omni.read_times is not None
+    assert omni.expected_times is not None
+    expected = omni.expected_times([frame / 10 for frame in shown])
+    assert omni.read_times(inputs, processor, model) == expected
+    assert int(inputs["feature_attention_mask"].sum()) == 100  # a hundred steps a second
+    answer = model.generate(**inputs, max_new_tokens=2)
+    assert answer.shape == (1, inputs["input_ids"].shape[1] + 2)
 
 
 @pytest.fixture(scope="module")

@@ -91,6 +91,8 @@ def misbehave(video: Path) -> None:
         os.kill(os.getpid(), signal.SIGSEGV)
     if kind == "memory":
         os.kill(os.getpid(), signal.SIGKILL)  # as the system does when memory runs out
+    if kind == "parent":
+        os.kill(os.getppid(), signal.SIGKILL)
     if kind == "exit":
         os._exit(3)
     if kind == "hang":

@@ -1,9 +1,10 @@
-"""One training step by LLaMA-Factory, in a separate process, with what reached the model.
+"""One training step by LLaMA-Factory for each family, in a separate process.
 
     python -m tests.support.llama_factory.train FOLDER VIDEO
 
-FOLDER holds the folder ``model``; the data set and the settings are written there. Prints one JSON
-object: the frames and the seconds in the batch that the model was called with.
+FOLDER holds a model in a folder of its family's name; the data set and the settings are written
+there. Prints one JSON object: by family, the frames and the seconds in the batch that the model was
+called with.
 """
 
 import json
@@ -14,14 +15,13 @@ from typing import Any
 
 from keyscore_llamafactory.__main__ import main as train
 from tests.support.tiny import FAMILIES
-from tests.support.tiny.family import hf
+from tests.support.tiny.family import Family, hf
 
-FAMILY = "qwen3_vl"
+TEMPLATES = {"qwen3_vl": "qwen3_vl_nothink", "qwen2_5_vl": "qwen2_vl"}
 SETTINGS = {
     "stage": "sft",
     "do_train": True,
     "finetuning_type": "full",
-    "template": "qwen3_vl_nothink",
     "dataset": "rows",
     "cutoff_len": 4096,
     "max_steps": 1,
@@ -35,7 +35,7 @@ SETTINGS = {
 
 
 def main(folder: str, video: str) -> int:
-    """Write the row, train a step, and print what the model got."""
+    """Write the row, train a step of each family, and print what the models got."""
     place = Path(folder)
     row = {
         "messages": [
@@ -50,23 +50,36 @@ def main(folder: str, video: str) -> int:
     about = {"file_name": "rows.json", "formatting": "sharegpt", "columns": columns, "tags": tags}
     (place / "rows.json").write_text(json.dumps([row]))
     (place / "dataset_info.json").write_text(json.dumps({"rows": about}))
-    settings = SETTINGS | {
-        "model_name_or_path": str(place / "model"),
-        "dataset_dir": str(place),
-        "output_dir": str(place / "out"),
-    }
-    (place / "train.yaml").write_text(json.dumps(settings))
-    batches = watch(hf("Trainer"))
-    sys.argv = ["keyscore_llamafactory", str(place / "train.yaml")]
     os.chdir(place)
-    if code := train():
-        return code
-    family = FAMILIES[FAMILY]
-    processor = hf("AutoProcessor").from_pretrained(place / "model")
-    assert family.read_times is not None
-    seconds = family.read_times(batches[0], processor, None)
-    print(json.dumps({"frames": family.read_back(batches[0]), "seconds": seconds}))
+    batches = watch(hf("Trainer"))
+    found = {}
+    for name, template in TEMPLATES.items():
+        settings = SETTINGS | {
+            "template": template,
+            "model_name_or_path": str(place / name),
+            "dataset_dir": str(place),
+            "output_dir": str(place / "out" / name),
+        }
+        (place / "train.yaml").write_text(json.dumps(settings))
+        sys.argv = ["keyscore_llamafactory", str(place / "train.yaml")]
+        if code := train():
+            return code
+        found[name] = read(FAMILIES[name], batches.pop())
+    print(json.dumps(found))
     return 0
+
+
+def read(family: Family, batch: dict[str, Any]) -> dict[str, Any]:
+    """The frames and the seconds in a batch: in the prompt, or else in the position ids."""
+    processor, model = family.build()
+    if family.name != "qwen2_5_vl":
+        assert family.read_times is not None
+        seconds = family.read_times(batch, processor, model)
+    else:
+        # The three rows before the end: time, height and width; two positions a second.
+        temporal = batch["position_ids"][-3][batch["input_ids"] == model.config.video_token_id]
+        seconds = ((temporal - temporal[0]).unique_consecutive() / 2).tolist()
+    return {"frames": family.read_back(batch), "seconds": seconds}
 
 
 def watch(trainer: Any) -> list[dict[str, Any]]:

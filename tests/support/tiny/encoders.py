@@ -8,6 +8,8 @@ import torch
 import transformers
 from tokenizers import Tokenizer, models, normalizers, processors
 
+from tests.support.tiny.qwen import QWEN3_VL
+
 TEXT_TOKENS = 32  # positions of every tiny text model
 # A token a letter, as a tokenizer of any class of transformers makes it from this vocabulary.
 _TOKENS = ["<pad>", "<s>", "</s>", "<unk>", "▁", *string.ascii_lowercase]
@@ -66,6 +68,19 @@ def save_siglip2(folder: Path) -> None:
 
 
 SAVE = {"clip": save_clip, "siglip": save_siglip, "siglip2": save_siglip2}
+
+
+def save_qwen3_vl_embedding(folder: Path) -> None:
+    """Qwen3-VL-Embedding: a whole Qwen3-VL, as published; texts of up to 256 tokens."""
+    processor, model = QWEN3_VL.build()
+    tokenizer = processor.tokenizer
+    tokenizer.model_max_length = 256
+    pictures = image_processor("Qwen2VL")(**processor.image_processor.to_dict())
+    _save(folder, model, pictures, tokenizer)
+
+
+# A folder of it needs this name, or another one with this in it.
+SAVE_QWEN = {"qwen3-vl-embedding": save_qwen3_vl_embedding}
 
 
 def image_processor(family: str) -> Any:

@@ -79,11 +79,13 @@ def _read_times(
     inputs: Inputs, processor: Any, model: Any, *, per_second: int = PER_SECOND
 ) -> list[float]:
     """Temporal positions of the visual tokens, from each video's first, in seconds."""
+    heard = inputs.get("feature_attention_mask")
     positions, _ = model.get_rope_index(
         inputs["input_ids"],
         video_grid_thw=inputs["video_grid_thw"],
         attention_mask=inputs["attention_mask"],
         second_per_grids=inputs["video_second_per_grid"],
+        audio_seqlens=heard.sum(-1) if heard is not None else None,
     )
     is_video = inputs["input_ids"] == model.config.video_token_id
     temporal = positions[0][is_video].tolist()

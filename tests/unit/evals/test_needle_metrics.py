@@ -16,7 +16,7 @@ from evals.needle.unpacked import Unpacked
 from keyscore_plugin.config import EncodeConfig, SamplerConfig
 from keyscore_plugin.timed_texts.subtitles import read_subtitle_file
 from keyscore_plugin.video.samples.joined import Needle, NeedleVideo
-from keyscore_plugin.video.samples.sources import Footage, Still, crop_around
+from keyscore_plugin.video.samples.sources import Footage, Source, Still, crop_around
 
 NEEDLE = Needle("a cat", spans=((10.0, 12.0),))
 
@@ -120,18 +120,19 @@ def test_a_hit_of_several_clips_is_all_of_them_and_of_appearances_their_share() 
     times = [1.0, 9.0]
     hits = [judge(times, two, ask=ask).hit for ask in ASKS]
     assert dict(zip(ASKS, hits, strict=True)) == {
-        "one": 1.0, "two": 0.0, "three": 0.0, "every": 0.5, "global": 1.0,
+        "one": 1.0, "two": 0.0, "three": 0.0, "every": 0.5, "hour": 1.0, "global": 1.0,
         "said": 1.0, "written": 1.0,
     }  # fmt: skip
     assert judge([1.0, 21.0], two, ask="two").hit == 1.0
 
 
 def test_the_splits_share_no_caption_and_no_frame_with_those_of_tuning() -> None:
-    def shown(source: Footage | Still | Unpacked) -> set[tuple[str, object]]:
+    def shown(source: Source) -> set[tuple[str, object]]:
         if isinstance(source, Unpacked):
             return {(source.file, frame) for frame in range(*(source.frames or (0, 1)))}
         if isinstance(source, Still):
             return {(source.package, source.file)}
+        assert isinstance(source, Footage)
         return {(source.sample, frame) for frame in range(*source.frames)}
 
     def all_shown(*splits: Split) -> set[tuple[str, object]]:
