@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         HeadShape,
         ImportanceHead,
     )
-    from keyscore_plugin.algorithm.scoring import score
+    from keyscore_plugin.algorithm.scoring import score, score_by_importance
     from keyscore_plugin.algorithm.selection import select
     from keyscore_plugin.algorithm.stacfp import propose
     from keyscore_plugin.captioners.base import (
@@ -164,6 +164,7 @@ __all__ = [
     "sample_video",
     "save_head",
     "score",
+    "score_by_importance",
     "select",
     "write_comparison",
     "write_report",
@@ -233,6 +234,7 @@ _PLACES = {
     "sample_video": "keyscore_plugin.video.samples:sample_video",
     "save_head": "keyscore_plugin.samplers.head_files:save_head",
     "score": "keyscore_plugin.algorithm.scoring:score",
+    "score_by_importance": "keyscore_plugin.algorithm.scoring:score_by_importance",
     "select": "keyscore_plugin.algorithm.selection:select",
     "write_comparison": "keyscore_plugin.report.write:write_comparison",
     "write_report": "keyscore_plugin.report.write:write_report",

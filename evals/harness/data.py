@@ -9,6 +9,7 @@ from typing import Any
 from keyscore_plugin.errors import InputError, VideoError
 
 _SHOWN = 3
+_CHUNK = 1 << 20
 
 
 def part_of(name: str, n: int, n_published: int, unit: str) -> str:
@@ -122,6 +123,24 @@ def require_once(named: Iterable[tuple[str, str]], *, what: str) -> None:
 def digest(values: Any) -> str:
     """The SHA-256 of plain JSON values."""
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """The SHA-256 of the content of a file.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+    except OSError as error:
+        raise InputError(
+            f"cannot read {path}: {error.strerror or error}; give a file that can be read"
+        ) from error
+    return digest.hexdigest()
 
 
 def parse_json(text: str, *, where: str) -> Any:

@@ -32,9 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _make(options: argparse.Namespace, setup: Setup) -> SummaryEvaluation:
-    require_ranking(setup.cells)
+    require_ranking(setup.cells, setup.config)
     captions = "captioner" if options.captioner else "titles"
-    if not read_texts(setup.cells):
+    if not read_texts(setup.cells, setup.config):
         captions = "none"
     data = read_data_set(
         options.dataset,

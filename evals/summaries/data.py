@@ -1,6 +1,6 @@
 """TVSum and SumMe: all files of a data set, read and checked."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,12 +85,11 @@ def read_data_set(
         InputError: A file is missing, broken, or contradicts another one.
     """
     title = DATASETS[name]
-    h5 = h5_path(name)
     splits = [Path("splits", f"{name}_splits.json"), Path("splits", f"{title}_splits.txt")]
-    tables = [_ANNOTATORS, *([TITLES] if with_titles else [])] if name == "tvsum" else []
-    _require(root, [h5, *tables, *(splits if with_splits else [])])
+    titles = [TITLES] if with_titles and name == "tvsum" else []
+    _require(root, [*annotation_files(name), *titles, *(splits if with_splits else [])])
     n_users = range(N_USERS, N_USERS + 1) if name == "tvsum" else range(15, 19)
-    annotations = read_h5(root / h5, n_users=n_users)
+    annotations = read_h5(root / h5_path(name), n_users=n_users)
     read = _tvsum if name == "tvsum" else _summe
     videos = read(root, annotations, with_titles)
     wanted = [video.video for key, video in videos.items() if key not in left_out]
@@ -109,7 +108,12 @@ def h5_path(name: str) -> Path:
     return Path(f"eccv16_dataset_{name}_google_pool5.h5")
 
 
-def _require(root: Path, files: list[Path | str]) -> None:
+def annotation_files(name: str) -> list[Path]:
+    """The files that hold the annotations of a data set, in its folder."""
+    return [h5_path(name), *([Path(_ANNOTATORS)] if name == "tvsum" else [])]
+
+
+def _require(root: Path, files: Sequence[Path | str]) -> None:
     require_files(root, files, source=SOURCE, layout=LAYOUT)
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from evals.harness.data import parse_json
+from evals.harness.data import file_digest, parse_json
 from evals.harness.main import names, root_of
 from evals.harness.records import claim
 from evals.harness.result import Result
@@ -23,6 +23,7 @@ from evals.summaries.data import (
     PGL_SUM,
     SOURCE,
     DataSet,
+    annotation_files,
     h5_path,
     read_data_set,
 )
@@ -129,7 +130,7 @@ def _run(options: argparse.Namespace, command: str) -> str:
     )
     recipe = _made(Recipe, options, "recipe", {"rate": RATES[options.dataset]})
     shape = _made(HeadShape, options, "shape", {})
-    settings = _settings(options, data, recipe)
+    settings = _settings(options, root, data, recipe)
     claim(options.out, settings)
     embedded, card = _embedded(options, data, left_out)
     shape = replace(shape, d_in=_width(embedded))
@@ -153,8 +154,11 @@ def _run(options: argparse.Namespace, command: str) -> str:
     return result.to_markdown()
 
 
-def _settings(options: argparse.Namespace, data: DataSet, recipe: Recipe) -> dict[str, Any]:
-    """All that decides the figures, as plain JSON values."""
+def _settings(
+    options: argparse.Namespace, root: Path, data: DataSet, recipe: Recipe
+) -> dict[str, Any]:
+    """All that decides the figures, as plain JSON values; files by their content."""
+    embeddings: Path | None = options.embeddings
     return {
         "dataset": data.name,
         "videos": list(data.videos),
@@ -162,7 +166,11 @@ def _settings(options: argparse.Namespace, data: DataSet, recipe: Recipe) -> dic
         "captioner": options.captioner,
         "language_model": options.language_model,
         "llmvs": _json(options, "llmvs"),
-        "embeddings": None if options.embeddings is None else str(options.embeddings),
+        "annotations_sha256": {
+            file.name: file_digest(root / file) for file in annotation_files(data.name)
+        },
+        "embeddings": None if embeddings is None else embeddings.name,
+        "embeddings_sha256": None if embeddings is None else file_digest(embeddings),
         "shape": _json(options, "shape"),
         "recipe": recipe.to_dict(),
         "seeds": _seeds(options),

@@ -1,6 +1,7 @@
 """The score that a sampler gives to every pick of a video."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,16 @@ import torch
 from evals.harness.bench import CAPTION_FRAMES, Bench
 from evals.harness.cells import Cell
 from evals.harness.figures import Floats, Ints
-from keyscore_plugin import score
+from keyscore_plugin import SamplerConfig, score, score_by_importance
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.types import Caption, Embeddings, FrameCaptions, Frames, TextEmbedding
+from keyscore_plugin.types import (
+    Caption,
+    Embeddings,
+    FrameCaptions,
+    Frames,
+    Importance,
+    TextEmbedding,
+)
 from keyscore_plugin.types.spacing import uniform_indices
 
 _READS_CAPTIONS = "llmvs"
@@ -20,11 +28,12 @@ _READS_NOTHING = ("random", "uniform")
 _READ_AT_ONCE = 64
 
 
-def require_ranking(cells: Sequence[Cell]) -> None:
+def require_ranking(cells: Sequence[Cell], config: SamplerConfig) -> None:
     """Check that every cell ranks all frames of a video.
 
     Raises:
-        InputError: A sampler chooses frames without a score for the others, or has a budget.
+        InputError: A sampler chooses frames without a score for the others, has a budget, or
+            cannot follow the guide of the settings.
     """
     for cell in cells:
         if cell.name not in (*_READS_TEXT, *_READS_NOTHING, _READS_CAPTIONS):
@@ -37,11 +46,16 @@ def require_ranking(cells: Sequence[Cell]) -> None:
                 f"{cell.key}: every frame is ranked, there is no budget; "
                 "leave out --num-frames and --threshold"
             )
+        if cell.name == "topk" and config.guide == "importance":
+            raise InputError(
+                "topk scores with a text, and guide='importance' scores without one; leave topk "
+                "out, or give another guide"
+            )
 
 
-def read_texts(cells: Sequence[Cell]) -> bool:
+def read_texts(cells: Sequence[Cell], config: SamplerConfig) -> bool:
     """Whether some cell compares frames with a text."""
-    return any(cell.name in _READS_TEXT for cell in cells)
+    return config.guide != "importance" and any(cell.name in _READS_TEXT for cell in cells)
 
 
 def predict(
@@ -50,7 +64,8 @@ def predict(
     """Score every pick with every cell.
 
     All picks are embedded and scored together, without STACFP and without a selection rule.
-    ``topk`` is the cosine, like ``keyscore:S``; ``uniform`` gives all picks the same score.
+    ``topk`` is the cosine, like ``keyscore:S``; ``uniform`` gives all picks the same score. With
+    guide ``"importance"`` the importance of a pick stands in for the cosine in ``keyscore``.
 
     Args:
         cells: Cells that `require_ranking` accepts.
@@ -63,16 +78,24 @@ def predict(
         ``(n_steps,)`` scores in [0, 1], by the key of the cell.
     """
     found: dict[str, Floats] = {}
-    embedded = _embed(picks, bench, caption) if read_texts(cells) else None
+    config = bench.setup.config
+    # Each is made once, when a cell first needs it.
+    frames = cache(lambda: _embed(picks, bench))
+    text = cache(lambda: _embed_text(picks, bench, caption))
+    importance = cache(lambda: _importance(picks, bench))
     for cell in cells:
         if cell.name == "random":
             found[cell.key] = np.random.default_rng(list(seed)).random(len(picks))
         elif cell.name == "uniform":
             found[cell.key] = np.ones(len(picks))
         elif cell.name == _READS_CAPTIONS:
-            found[cell.key] = stretched(_importance(picks, bench))
-        elif embedded is not None:
-            scores = score(*embedded, cell.config(bench.setup.config).score)
+            found[cell.key] = stretched(importance().scores.double().numpy())
+        else:
+            settings = cell.config(config).score
+            if config.guide == "importance":
+                scores = score_by_importance(frames(), importance(), settings)
+            else:
+                scores = score(frames(), text(), settings)
             ranked = scores.semantic if cell.name == "topk" else scores.total
             found[cell.key] = stretched(ranked.double().cpu().numpy())
     return found
@@ -91,7 +114,7 @@ def stretched(scores: Floats) -> Floats:
     return between
 
 
-def _importance(picks: Ints, bench: Bench) -> Floats:
+def _importance(picks: Ints, bench: Bench) -> Importance:
     """Importance of every pick, by its caption among those of its neighbours."""
     sampler: Any = bench.setup.importance_sampler
     side = sampler.config.llmvs.short_side
@@ -106,11 +129,11 @@ def _importance(picks: Ints, bench: Bench) -> Floats:
         bench.source.pts_seconds(picks.tolist()),
         sampler.describer.model,
     )
-    scores: Floats = sampler.scorer.score(captions).scores.double().numpy()
-    return scores
+    importance: Importance = sampler.scorer.score(captions)
+    return importance
 
 
-def _embed(picks: Ints, bench: Bench, caption: str | None) -> tuple[Embeddings, TextEmbedding]:
+def _embed(picks: Ints, bench: Bench) -> Embeddings:
     """Embed the picks a few at a time, so that memory does not grow with the video."""
     parts = [
         bench.encoder.encode_frames(
@@ -118,14 +141,17 @@ def _embed(picks: Ints, bench: Bench, caption: str | None) -> tuple[Embeddings, 
         )
         for start in range(0, len(picks), _READ_AT_ONCE)
     ]
-    embedded = Embeddings(
+    return Embeddings(
         torch.cat([part.vectors for part in parts]),
         torch.cat([part.indices for part in parts]),
         torch.cat([part.pts_seconds for part in parts]),
         bench.encoder.name,
     )
+
+
+def _embed_text(picks: Ints, bench: Bench, caption: str | None) -> TextEmbedding:
     text = caption if caption is not None else _make_caption(picks, bench).text
-    return embedded, bench.encoder.encode_text(text)
+    return bench.encoder.encode_text(text)
 
 
 def _read(bench: Bench, picks: Ints, short_side: int) -> Frames:

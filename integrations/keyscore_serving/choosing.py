@@ -1,6 +1,6 @@
 """Frames for the requests of a server's clients, by an encoder that is loaded once."""
 
-from keyscore_plugin import SamplerConfig, VideoInput, load_encoder
+from keyscore_plugin import VideoInput, load_encoder
 from keyscore_plugin.hosts import (
     QUERY_RULES,
     Chosen,
@@ -25,11 +25,12 @@ class FrameChooser:
     """Chooses frames for the requests of clients.
 
     Args:
-        settings: What the server decides. The encoder is loaded at once, so that no request waits
-            for it and a wrong name is an error at the start.
+        settings: What the server decides. The encoder is loaded at once, and so are the models of
+            ``llmvs`` if the settings name its language model, so that no request waits for them and
+            a wrong name is an error at the start.
 
     Raises:
-        ModelError: The encoder cannot be loaded.
+        ModelError: A model cannot be loaded.
         InputError: The device does not exist.
     """
 
@@ -37,10 +38,13 @@ class FrameChooser:
         self._decoder = settings.decoder
         self._samplers = SamplerPool(
             encoder=load_encoder(settings.encoder, device=settings.device),
-            config=SamplerConfig().with_index(settings.index),
+            captioner=settings.captioner,
+            config=settings.config.with_index(settings.index),
             decoder=settings.decoder,
             device=settings.device,
         )
+        if settings.config.llmvs.model is not None:
+            self._samplers.load("llmvs")
 
     def choose(
         self,

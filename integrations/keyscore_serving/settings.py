@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from keyscore_plugin import SamplerConfig
 from keyscore_plugin.errors import InputError, shown
 from keyscore_serving.request import FrameRequest, RequestLimits
 
@@ -18,6 +19,9 @@ class ServerSettings:
         encoder: Name of the encoder, see `keyscore_plugin.load_encoder`.
         device: Device of the encoder. The default leaves the GPU to the server's own model.
         decoder: Name of the decoder, see `keyscore_plugin.open_video`.
+        captioner: Name of the captioner of ``llmvs`` and ``kframes``, see
+            `keyscore_plugin.load_captioner`; None leaves these samplers out.
+        config: Settings of the samplers, such as the language model of ``llmvs``.
         index: Folder in which looks at videos are kept for the next question, or ``"auto"`` for the
             usual one, see `keyscore_plugin.get_sampler`; None keeps none.
         limits: Upper bounds of a request.
@@ -31,6 +35,8 @@ class ServerSettings:
     encoder: str = "auto"
     device: str = "cpu"
     decoder: str = "auto"
+    captioner: str | None = None
+    config: SamplerConfig = field(default_factory=SamplerConfig)
     index: str | None = None
     limits: RequestLimits = field(default_factory=RequestLimits)
     default: Mapping[str, Any] | None = None
@@ -41,19 +47,27 @@ class ServerSettings:
 
     @classmethod
     def from_environment(cls) -> "ServerSettings":
-        """The settings of ``KEYSCORE_ENCODER``, ``_DEVICE``, ``_DECODER``, ``_INDEX``,
-        ``_MAX_FRAMES`` and ``_DEFAULT`` (a JSON object). A variable that is not set keeps the
-        default.
+        """The settings of ``KEYSCORE_ENCODER``, ``_DEVICE``, ``_DECODER``, ``_CAPTIONER``,
+        ``_INDEX``, ``_MAX_FRAMES``, and ``_CONFIG`` and ``_DEFAULT`` (JSON objects). A variable
+        that is not set keeps the default.
 
         Raises:
             InputError: A variable cannot be used.
         """
         named = {
             name: os.environ[f"KEYSCORE_{name.upper()}"]
-            for name in ("encoder", "device", "decoder", "index")
+            for name in ("encoder", "device", "decoder", "captioner", "index")
             if f"KEYSCORE_{name.upper()}" in os.environ
         }
-        return cls(**named, limits=_limits(), default=_default())
+        config = _json_object("KEYSCORE_CONFIG", example='{"llmvs": {"model": "FOLDER"}}')
+        return cls(
+            **named,
+            config=SamplerConfig.from_dict(config or {}),
+            limits=_limits(),
+            default=_json_object(
+                "KEYSCORE_DEFAULT", example='{"sampler": "keyscore", "num_frames": 16}'
+            ),
+        )
 
 
 def whole_number(name: str) -> int | None:
@@ -75,17 +89,15 @@ def _limits() -> RequestLimits:
     return RequestLimits() if most is None else RequestLimits(max_frames=most)
 
 
-def _default() -> dict[str, Any] | None:
-    given = os.environ.get("KEYSCORE_DEFAULT")
+def _json_object(name: str, *, example: str) -> dict[str, Any] | None:
+    """The JSON object that a variable of the environment holds; None if it is not set."""
+    given = os.environ.get(name)
     if given is None:
         return None
     try:
-        default = json.loads(given)
+        values = json.loads(given)
     except ValueError:
-        default = None
-    if not isinstance(default, dict):
-        raise InputError(
-            f"KEYSCORE_DEFAULT={shown(given)} is no JSON object; give one such as "
-            '{"sampler": "keyscore", "num_frames": 16}'
-        )
-    return default
+        values = None
+    if not isinstance(values, dict):
+        raise InputError(f"{name}={shown(given)} is no JSON object; give one such as {example}")
+    return values

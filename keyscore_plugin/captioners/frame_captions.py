@@ -139,7 +139,8 @@ def caption_frames(
     kept = cache.get(keys) if cache is not None and identity is not None else {}
     new = {key: row for row, key in enumerate(keys) if key not in kept}
     if new:
-        texts = _describe(captioner, frames[list(new.values())])
+        rows = list(new.values())
+        texts = _describe(captioner, frames if len(rows) == len(frames) else frames[rows])
         written = dict(zip(new, texts, strict=True))
         if cache is not None and identity is not None:
             cache.put(written)
@@ -155,6 +156,6 @@ def _describe(captioner: Captioner, frames: Frames) -> list[str]:
 
 def _key(pixels: Tensor, identity: str | None) -> str:
     about = f"{identity}\n{tuple(pixels.shape)}\n".encode()
-    digest = hashlib.blake2b(about, digest_size=32)  # twice as fast as SHA-256
+    digest = hashlib.sha256(about)  # which processors have instructions for
     digest.update(pixels.contiguous().numpy().data)
     return digest.hexdigest()

@@ -80,12 +80,6 @@ def add_choice_options(parser: argparse.ArgumentParser) -> None:
     )
     add_settings_options(parser)
     parser.add_argument(
-        "--index",
-        metavar="DIR",
-        help="folder in which looks at videos are kept for the next question; auto is the one in "
-        "the user's cache",
-    )
-    parser.add_argument(
         "--device",
         default="auto",
         metavar="D",
@@ -226,7 +220,8 @@ def add_settings_options(parser: argparse.ArgumentParser) -> None:
         type=one_of("guide", get_args(Guide)),
         metavar="|".join(get_args(Guide)),
         help="text that scores: the one that was given, a caption (given or generated), the "
-        "question, or both (default: given)",
+        "question, or both; or, with keyscore, no text but the importance of each frame "
+        "(default: given)",
     )
     parser.add_argument(
         "--clip-mode",
@@ -273,6 +268,12 @@ def add_settings_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="one setting, such as grid.sample_fps=4 or proposal.bins=8,4,4; it may be repeated, "
         "and overrides --config (the options for single settings override both)",
+    )
+    parser.add_argument(
+        "--index",
+        metavar="DIR",
+        help="folder in which looks at videos are kept for the next question; auto is the one in "
+        "the user's cache",
     )
 
 

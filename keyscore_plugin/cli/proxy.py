@@ -9,6 +9,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 from keyscore_plugin._runtime.optional import require
+from keyscore_plugin.cli.options import add_settings_options, make_config
 from keyscore_plugin.cli.words import amount, one_of, whole_number
 from keyscore_plugin.config import IndexConfig
 from keyscore_plugin.errors import CacheError, shown
@@ -79,11 +80,12 @@ def _add_choosing(parser: argparse.ArgumentParser) -> None:
         help="decoder of the videos (default: auto)",
     )
     parser.add_argument(
-        "--index",
-        metavar="DIR",
-        help="folder in which looks at videos are kept for the next question; auto is the one in "
-        "the user's cache (default: none is kept)",
+        "--captioner",
+        metavar="NAME",
+        help="model that describes frames for llmvs and names clips for kframes: the model id or "
+        "folder of a Video-LLM; for llmvs also labels (default: none)",
     )
+    add_settings_options(parser)
     parser.add_argument(
         "--default",
         type=_json_object,
@@ -184,7 +186,8 @@ def _settings(args: argparse.Namespace) -> Any:
             encoder=args.encoder,
             device=args.device,
             decoder=args.decoder,
-            index=args.index,
+            captioner=args.captioner,
+            config=make_config(args),
             limits=serving.RequestLimits(max_frames=args.max_frames),
             default=args.default,
         ),

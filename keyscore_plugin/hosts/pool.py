@@ -94,6 +94,15 @@ class SamplerPool:
             )
         return self._made[name, guide, clip_mode]
 
+    def load(self, name: str) -> None:
+        """Load the models of the sampler of this name now, and not at its first call.
+
+        Raises:
+            InputError: The sampler or the device is unknown.
+            ModelError: A model cannot be loaded.
+        """
+        load_models(self.named(name))
+
     def cache_settings(
         self, name: str, texts: Texts, clip_mode: ClipMode | None = None
     ) -> dict[str, Any] | None:
@@ -158,10 +167,11 @@ def load_models(sampler: Sampler) -> None:
     """Load the models that a sampler works with.
 
     Raises:
-        ModelError: The encoder or the captioner cannot be loaded.
+        ModelError: A model cannot be loaded.
     """
+    reads_captions = getattr(sampler, "reads_captions", False)
     try:
-        for part in ("encoder", "captioner"):
+        for part in ("captioner", "scorer") if reads_captions else ("encoder", "captioner"):
             getattr(sampler, part, None)
     except InputError as error:
         raise ModelError(str(error)) from error

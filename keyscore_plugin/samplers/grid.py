@@ -76,6 +76,8 @@ def rebatch(batches: Iterable[Frames], size: int) -> Iterator[Frames]:
 
 def join_frames(parts: list[Frames]) -> Frames:
     """Join frames of one video, one part after the other; at least one part."""
+    if len(parts) == 1:  # without a copy
+        return parts[0]
     return Frames(
         torch.cat([part.pixels for part in parts]),
         torch.cat([part.indices for part in parts]),

@@ -1,6 +1,7 @@
 """LLMVS from the command line and in a host: real clips, real captions, a tiny language model."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from keyscore_plugin.cli.main import main
 from keyscore_plugin.config import SamplerConfig
+from keyscore_plugin.errors import ModelError
 from keyscore_plugin.hosts import (
     Fold,
     HostProfile,
@@ -18,6 +20,7 @@ from keyscore_plugin.hosts import (
 )
 from keyscore_plugin.hosts.query import QUERY_RULES
 from keyscore_plugin.video.samples import sample_video
+from keyscore_serving import FrameChooser, FrameRequest, ServerSettings
 from tests.support.importance import language_model_folder
 
 pytestmark = pytest.mark.slow
@@ -87,3 +90,18 @@ def test_a_host_keeps_a_selection_by_its_language_model(tmp_path: Path) -> None:
     assert (first.cached, again.cached, other.cached) == (False, True, False)
     assert again.selection.frame_captions == first.selection.frame_captions
     assert first.selection.caption is None  # a text changes nothing
+
+
+def test_a_server_chooses_with_the_models_of_its_operator() -> None:
+    llmvs = {"model": language_model_folder()}
+    config = SamplerConfig.from_dict({"grid": {"sample_fps": 1}, "llmvs": llmvs})
+    settings = ServerSettings(encoder="conse", captioner="labels", config=config)
+    chosen = FrameChooser(settings).choose(
+        str(sample_video("bikes")),
+        FrameRequest(sampler="llmvs", num_frames=4),
+        fold=Fold(frames_per_patch=1),
+    )
+    assert len(chosen.selection.frame_captions) == 4
+    wrong = replace(config, llmvs=replace(config.llmvs, model="nowhere/nothing"))
+    with pytest.raises(ModelError, match="language model 'nowhere/nothing'"):
+        FrameChooser(replace(settings, config=wrong))

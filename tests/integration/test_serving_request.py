@@ -214,6 +214,8 @@ def test_the_servers_default_chooses_for_clients_that_ask_nothing() -> None:
     [
         ("MAX_FRAMES", "many"),
         ("MAX_FRAMES", "0"),
+        ("CONFIG", "llmvs"),
+        ("CONFIG", '{"llvms": {"model": "chat"}}'),
         ("DEFAULT", "keyscore"),
         ("DEFAULT", '["keyscore"]'),
         ("DEFAULT", '{"sampler": "keyscores"}'),
@@ -230,10 +232,13 @@ def test_an_environment_that_cannot_be_used_is_refused(
 
 def test_the_environment_sets_what_the_server_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEYSCORE_ENCODER", "conse")
+    monkeypatch.setenv("KEYSCORE_CAPTIONER", "labels")
+    monkeypatch.setenv("KEYSCORE_CONFIG", '{"llmvs": {"model": "chat"}}')
     monkeypatch.setenv("KEYSCORE_INDEX", "auto")
     monkeypatch.setenv("KEYSCORE_MAX_FRAMES", "12")
     monkeypatch.setenv("KEYSCORE_DEFAULT", '{"sampler": "keyscore", "num_frames": 12}')
     settings = ServerSettings.from_environment()
     assert (settings.encoder, settings.device) == ("conse", "cpu")
+    assert (settings.captioner, settings.config.llmvs.model) == ("labels", "chat")
     assert (settings.index, settings.limits.max_frames) == ("auto", 12)
     assert settings.default == {"sampler": "keyscore", "num_frames": 12}

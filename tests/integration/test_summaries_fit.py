@@ -13,6 +13,7 @@ from evals.summaries.fit import main
 from evals.summaries.h5 import read_h5
 from evals.summaries.shots import summarise
 from keyscore_plugin import head_scores, load_head
+from tests.support import animal_videos
 from tests.support.importance import language_model_folder
 from tests.support.real_clips import write_clip
 from tests.support.summary_files import Video, write_h5, write_splits
@@ -106,6 +107,19 @@ def test_the_figures_are_those_of_the_heads_on_disk(root: Path, finished: Path) 
     assert rows(finished)["head"]["tau sd"] == pytest.approx(float(np.std(taus, ddof=1)), abs=1e-9)
 
 
+def test_tvsum_goes_from_the_videos_to_the_table_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = animal_videos.write(tmp_path / "data")
+    run = from_videos(root, tmp_path / "out")
+    run[run.index("summe")] = "tvsum"
+    assert main(run) == 0
+    assert "| tvsum, 4 of 50 videos | head | PGL-SUM | train |" in capsys.readouterr().out
+    found = rows(tmp_path / "out")
+    assert found["human (each left out in turn)"]["tau"] > 0  # users agree on animals
+    assert set(found) >= {"head", "head, captions shuffled", "random", "uniform"}
+
+
 @pytest.mark.parametrize("option", ["shape", "recipe"])
 def test_an_unknown_name_is_one_line_before_any_caption(
     option: str, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -142,8 +156,13 @@ def test_embeddings_of_an_h5_file_need_no_videos_and_no_models(
             file[f"{key}/features"] = rng.normal(size=(len(annotation.picks), 8))
             file[f"{key}/picks"] = annotation.picks
     h5 = ["--embeddings", str(tmp_path / "own.h5"), "--random-targets", "--splits", "CSTA"]
-    assert main([*options(root, tmp_path / "out"), *h5, "--select-on", "test"]) == 0
+    run = [*options(root, tmp_path / "out"), *h5, "--select-on", "test"]
+    assert main(run) == 0
     assert "| head | CSTA | test |" in capsys.readouterr().out
+    with h5py.File(tmp_path / "own.h5", "r+") as file:
+        file["video_1/features"][0, 0] += 1  # in place: the name and the size stay
+    assert main(run) == 2
+    assert "holds a run with embeddings_sha256" in capsys.readouterr().err
     assert main([*options(root, tmp_path / "other"), "--captioner", "labels"]) == 2
     assert "set llmvs.model (--language-model)" in capsys.readouterr().err
 
@@ -152,9 +171,15 @@ def test_the_sampler_ranks_in_the_usual_table_with_a_trained_head(
     root: Path, finished: Path, tmp_path: Path
 ) -> None:
     head = finished / "heads" / "split0-seed0"
-    config = {"llmvs": {"model": language_model_folder(), "head": str(head)}}
+    config = {
+        "llmvs": {"model": language_model_folder(), "head": str(head)},
+        "guide": "importance",
+    }
     command = ["--root", str(root), "--dataset", "summe", "--out", str(tmp_path / "run")]
-    command += ["--sampler", "llmvs,random", "--captioner", "labels", "--device", "cpu"]
+    command += ["--captioner", "labels", "--encoder", "conse", "--device", "cpu"]
+    command += ["--sampler", "llmvs,keyscore:S,keyscore,random"]
     assert evaluate([*command, "--config", json.dumps(config)]) == 0
     found = json.loads((tmp_path / "run" / "result.json").read_text())["rows"]
-    assert {row["labels"]["sampler"] for row in found} >= {"llmvs", "random"}
+    taus = {row["labels"]["sampler"]: row["figures"]["tau"]["value"] for row in found}
+    assert set(taus) >= {"llmvs", "keyscore", "random"}
+    assert taus["keyscore:S"] == taus["llmvs"]  # importance stands in for the cosine

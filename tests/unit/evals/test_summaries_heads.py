@@ -27,8 +27,10 @@ from keyscore_plugin.errors import InputError
 from tests.support.summary_files import Video, write_h5
 from tests.support.tiny.llama import language_model
 
-SHAPE = HeadShape(d_in=32, width=32, heads=2, feed_forward=32, hidden=(32, 32, 16, 16), dropout=0.0)
-RECIPE = Recipe(rate=3e-3, epochs=150, period=150, accumulate=2, clip=1.0)
+SHAPE = HeadShape(
+    d_in=32, width=32, layers=1, heads=2, feed_forward=32, hidden=(32, 16), dropout=0.0
+)
+RECIPE = Recipe(rate=5e-3, epochs=40, period=40, accumulate=2, clip=1.0)
 WORDS = ("Nothing.", "A man sits.", "A man runs!", "He scores a goal!!")
 CPU = torch.device("cpu")
 
@@ -93,33 +95,38 @@ def noise(n: int, seed: int) -> list[Example]:
     ]
 
 
-def dishonesty(
-    *, seeds: int, n: int = 10, n_test: int = 3, epochs: int = 40
-) -> tuple[float, float]:
-    """Mean test tau on random targets: checkpoint chosen on training videos, and on the test's."""
-    recipe = replace(RECIPE, epochs=epochs, rate=1e-3)
-    found: dict[str, list[float]] = {"train": [], "test": []}
+def dishonesty(*, seeds: int, n: int = 5, n_test: int = 2, epochs: int = 15) -> tuple[float, float]:
+    """Mean test tau on random targets: checkpoint chosen on training videos, and on the test's.
+
+    Both choose from the epochs of the same training.
+    """
+    recipe = replace(RECIPE, epochs=epochs)
+    found = []
     for seed in range(seeds):
         videos = noise(n, seed)
-        train, test = videos[n_test:], videos[:n_test]
-        learned, held = divide(train, recipe, seed=seed)
-        for name, some, chooses in (("train", learned, held), ("test", train, test)):
-            fitted = fit(
-                SHAPE,
-                some,
-                recipe,
-                judge=partial(mean_tau, chooses),
-                seed=seed,
-                device=CPU,
-            )
-            found[name].append(mean_tau(test, fitted.head))
-    return float(np.mean(found["train"])), float(np.mean(found["test"]))
+        test = videos[:n_test]
+        learned, held = divide(videos[n_test:], recipe, seed=seed)
+        looks: list[float] = []
+
+        def judge(
+            head: ImportanceHead,
+            test: list[Example] = test,
+            held: list[Example] = held,
+            looks: list[float] = looks,
+        ) -> float:
+            looks.append(mean_tau(test, head))
+            return mean_tau(held, head)
+
+        fitted = fit(SHAPE, learned, recipe, judge=judge, seed=seed, device=CPU)
+        found.append((looks[fitted.epoch - 1], max(looks)))
+    honest, published = np.mean(found, axis=0).tolist()
+    return honest, published
 
 
 @pytest.mark.slow
 def test_a_checkpoint_chosen_on_the_test_videos_finds_something_in_random_targets() -> None:
-    honest, published = dishonesty(seeds=4)
-    assert abs(honest) < 0.1
+    honest, published = dishonesty(seeds=6)
+    assert abs(honest) < 0.15
     assert published > honest + 0.05
 
 

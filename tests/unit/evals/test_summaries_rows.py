@@ -14,6 +14,7 @@ from evals.summaries.evaluation import HUMAN, SummaryEvaluation
 from evals.summaries.h5 import Annotation
 from evals.summaries.predict import require_ranking, stretched
 from evals.summaries.splits import protocols
+from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.errors import InputError
 from tests.support.summary_files import (
     Video,
@@ -35,9 +36,12 @@ from tests.support.summary_files import (
     ],
 )
 def test_what_ranks_nothing_is_refused(cell: Cell, message: str) -> None:
-    require_ranking([Cell(name) for name in ("keyscore", "keyscore:S", "topk", "random")])
+    ranking = [Cell(name) for name in ("keyscore", "keyscore:S", "topk", "random")]
+    require_ranking(ranking, SamplerConfig())
     with pytest.raises(InputError, match=message):
-        require_ranking([Cell("uniform"), cell])
+        require_ranking([Cell("uniform"), cell], SamplerConfig())
+    with pytest.raises(InputError, match="leave topk out, or give another guide"):
+        require_ranking(ranking, SamplerConfig(guide="importance"))
 
 
 def test_scores_are_stretched_and_constant_ones_are_one() -> None:
