@@ -36,8 +36,8 @@ test-ray: setup  ## the tests of Ray, on a cluster that they start on this machi
 	$(PIP) -e '.[ray]'
 	KEYSCORE_REQUIRE=ray $(BIN)/python -m pytest tests/integration/test_ray.py
 
-fuzz: setup  ## 1,000 damaged files a decoder, all containers, 50 kills a test; KEYSCORE_FUZZ_SEED=1000 for the next
-	KEYSCORE_FUZZ_FILES=1000 KEYSCORE_FUZZ_KILLS=50 $(BIN)/python -m pytest -s tests/fuzz \
+fuzz: setup  ## 1,000 damaged files a decoder, 1,000 requests a server, all containers, 50 kills a test; KEYSCORE_FUZZ_SEED=1000 for the next
+	KEYSCORE_FUZZ_FILES=1000 KEYSCORE_FUZZ_REQUESTS=1000 KEYSCORE_FUZZ_KILLS=50 $(BIN)/python -m pytest -s tests/fuzz \
 		tests/contract/test_containers.py tests/integration/test_vllm_render.py \
 		tests/integration/test_shared_outputs.py tests/integration/test_batch_workers.py \
 		tests/unit/index/test_folder.py

@@ -184,6 +184,7 @@ def test_a_server_that_the_operator_has_not_allowed_is_not_contacted(renderer: R
         ("even.mp4", {"num_frames": 3}, "without a sampler"),
         ("even.mp4", {"sampler": "topk", "encoder": "clip"}, "chosen by the server"),
         ("even.mp4", {"sampler": "topk", "text": ""}, "no text to choose the frames by"),
+        ("even.mp4", {"sampler": "topk", "question": []}, "empty list"),
         ("none.mp4", {"sampler": "topk"}, "no such file exists"),
         ("text.mp4", {"sampler": "topk"}, "cannot read"),
         ("../outside.mp4", {"sampler": "topk"}, "must be a subpath"),
@@ -204,6 +205,23 @@ def test_what_cannot_be_met_is_refused_in_one_line(
     error = answer.json()["error"]["message"]
     assert message in error
     assert "\n" not in error
+
+
+@pytest.mark.parametrize("body", [b'{"sampler": "topk", "messages": ', b'{"sampler": "topk"}'])
+def test_what_is_no_chat_gets_vllms_own_answer(renderer: Renderer, body: bytes) -> None:
+    answer = renderer.post(body)
+    assert answer.status_code == 400
+    assert "keyscore" not in answer.json()["error"]["message"]
+
+
+def test_a_video_that_its_server_does_not_give_gets_vllms_own_answer(
+    renderer: Renderer, clips: Clips
+) -> None:
+    with serving(clips.folder) as address:
+        stock = renderer.post(chat(video(f"{address}/none.mp4")))
+        answer = renderer.post(chat(video(f"{address}/none.mp4"), sampler="topk"))
+    assert "404" in stock.text
+    assert answer.json() == stock.json()
 
 
 def test_a_sampler_without_a_video_is_refused(renderer: Renderer) -> None:
@@ -231,6 +249,7 @@ def test_a_mutated_request_is_answered_or_refused_in_one_line(
 def test_without_the_plugin_requests_for_frames_are_refused_and_others_are_the_same(
     renderer: Renderer, clips: Clips, tmp_path: Path
 ) -> None:
+    """Keys without a ``keyscore:`` URL are among the others: vLLM drops what it does not know."""
     stock = chat(video(clips.even))
     expected = renderer.render(stock)
     expected["videos"][0].pop("keyscore_patch_seconds")
@@ -240,3 +259,4 @@ def test_without_the_plugin_requests_for_frames_are_refused_and_others_are_the_s
         assert without.render(stock) == expected
         asked = video(f"keyscore:sampler=uniform;file://{clips.even}")
         assert without.post(chat(asked)).status_code == 400
+        assert without.render(chat(video(clips.even), sampler="uniform")) == expected
