@@ -170,7 +170,8 @@ class SelectConfig(Settings):
     Attributes:
         policy: Rule: ``"coverage"``, relevance-weighted temporal coverage (ours), or ``"top"``, the
             paper's plain ranking.
-        sharpness: Power on the normalised score that gives the relevance of a moment. Ours.
+        sharpness: Power on the normalised score that gives the relevance of a moment; `keyscore`
+            takes two thirds of it for several texts. Ours.
         near_seconds: Reach of a frame, in seconds: a moment this far away is covered 1/e as well.
             Ours. Both are swept in evals/needle/README.md.
         max_gap_seconds: Longest gap between two neighbouring frames of a selection; its first and

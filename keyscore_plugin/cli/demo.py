@@ -18,7 +18,7 @@ from keyscore_plugin.video.samples.joined import Needle, NeedleVideo, join
 from keyscore_plugin.video.samples.sources import Footage, Point, Still
 
 _SENTENCES = (
-    "a fat grey cartoon rabbit comes out of its burrow and stretches",
+    "a man in a bow tie talks in the back of a car",
     "a rocket waits on the launch pad at night",
 )
 _NUM_FRAMES = 8  # the usual budget of a Video-LLM, for both samplers
