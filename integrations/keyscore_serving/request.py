@@ -157,9 +157,9 @@ def split_url(url: str) -> tuple[dict[str, str | list[str]], str] | None:
     return {key: values if len(values) > 1 else values[0] for key, values in given.items()}, video
 
 
-def is_request_url(url: str) -> bool:
-    """Whether this URL asks for chosen frames."""
-    return url[: len(SCHEME)].lower() == SCHEME
+def is_request_url(url: object) -> bool:
+    """Whether this is a URL that asks for chosen frames; hosts also pass on what is no text."""
+    return isinstance(url, str) and url[: len(SCHEME)].lower() == SCHEME
 
 
 def _budget(given: object, most: int) -> int:

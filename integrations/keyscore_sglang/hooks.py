@@ -133,8 +133,7 @@ async def preprocess_video(
 
 def _is_asked(video: Any) -> bool:
     """Whether a client asks for chosen frames of a video, as SGLang holds it."""
-    url = getattr(video, "url", video)
-    return isinstance(url, str) and is_request_url(url)
+    return is_request_url(getattr(video, "url", video))
 
 
 async def _shown(video: Any, service: FrameService) -> Any:

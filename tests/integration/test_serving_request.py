@@ -18,6 +18,7 @@ from keyscore_serving import (
     rewrite_json,
     split_url,
 )
+from keyscore_serving.request import is_request_url
 
 LIMITS = RequestLimits(max_frames=64, max_characters=1000)
 Json = dict[str, Any]
@@ -188,6 +189,11 @@ def test_the_closest_key_counts() -> None:
         ("topk", 3),
         ("uniform", 7),
     ]
+
+
+@pytest.mark.parametrize("url", [["keyscore:"], {}, None, 3, b"keyscore:a=b;c"])
+def test_what_is_no_text_asks_for_no_frames(url: object) -> None:
+    assert not is_request_url(url)
 
 
 def test_several_texts_are_joined_as_the_client_says() -> None:

@@ -3,6 +3,7 @@
 import base64
 import json
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,8 @@ from tests.support.vllm.servers import PLUGIN, READ_BACK, RENDER, vllm_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
+# The file of a traceback's last frame, which the line with the error follows.
+LAST_FRAME = re.compile(r'^  File "([^"]+)".*\n(?:    .*\n)*(?=\S)', re.MULTILINE)
 UNEVEN = [i / 10 if i < 40 else 4 + (i - 40) / 4 for i in range(80)]
 
 
@@ -243,6 +246,9 @@ def test_a_mutated_request_is_answered_or_refused_in_one_line(
             assert answer.status_code == 400, (seed, message)
             assert "\n" not in message, (seed, message)
     assert httpx.get(f"{renderer.address}/health", timeout=120).is_success
+    log = renderer.folder.with_name("log.txt").read_text(errors="replace")
+    files = [file for file in LAST_FRAME.findall(log) if "site-packages" not in file]
+    assert not [file for file in files if "keyscore" in file]
 
 
 @pytest.mark.parametrize("renderer", ["Qwen2_5_VL"], indirect=True)
