@@ -401,6 +401,10 @@ class SamplerConfig(Settings):
             cost one thing whose sentence has an "and" .08 within 1 s.
         route: Whether ``keyscore`` gives even frames to a question about the video as a whole, such
             as "How does it end?", instead of scoring them with it. Ours.
+        heard: Speech model whose words score, too, as subtitles do: the folder of a Whisper model
+            converted for CTranslate2, or a name that faster-whisper downloads, such as ``"small"``.
+            None hears nothing. Ours; needs the extra ``speech``.
+        written: Whether what is written in the picture scores, too. Ours; needs the extra ``ocr``.
         index: Where looks at videos are kept, as `IndexConfig.given` takes it; None keeps nothing.
             It changes no selection.
 
@@ -419,6 +423,8 @@ class SamplerConfig(Settings):
     guide: Guide = "given"
     split: Split = "options"
     route: bool = True
+    heard: str | None = None
+    written: bool = False
     index: IndexConfig | None = None
 
     def __post_init__(self) -> None:
@@ -430,6 +436,9 @@ class SamplerConfig(Settings):
         require_one_of(self, "guide", Guide)
         require_one_of(self, "split", Split)
         expect(self, "route", isinstance(self.route, bool), "is not true or false")
+        is_model = self.heard is None or (isinstance(self.heard, str) and bool(self.heard))
+        expect(self, "heard", is_model, "is not a folder or a name of a speech model")
+        expect(self, "written", isinstance(self.written, bool), "is not true or false")
 
     def to_dict(self) -> dict[str, Any]:
         """The settings that decide a selection, as plain JSON values: all but the index."""

@@ -20,7 +20,7 @@ from keyscore_plugin import (
     open_video,
 )
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.types import Selection, TextEmbedding, TextInput
+from keyscore_plugin.types import Selection, SubtitleInput, TextEmbedding, TextInput
 
 # Ours: the paper does not say what its captioner sees. Even frames favour no sampler, so all cells
 # can share the caption.
@@ -119,7 +119,12 @@ class Bench:
         )
 
     def select(
-        self, cell: Cell, *, caption: TextInput | None = None, question: TextInput | None = None
+        self,
+        cell: Cell,
+        *,
+        caption: TextInput | None = None,
+        question: TextInput | None = None,
+        subtitles: SubtitleInput = None,
     ) -> Selection:
         """Choose frames of this video with one cell; `Sampler` explains the texts.
 
@@ -134,6 +139,7 @@ class Bench:
             threshold=cell.threshold,
             caption=caption,
             question=question,
+            subtitles=subtitles,
         )
 
 

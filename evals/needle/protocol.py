@@ -16,6 +16,7 @@ from evals.harness.plot import Plot
 from evals.harness.records import Record
 from evals.harness.result import Row
 from evals.needle.asks import Ask
+from evals.needle.lines import Kind
 from evals.needle.metrics import Figures, judge
 from evals.needle.sources import SPLITS
 from keyscore_plugin.errors import VideoError
@@ -37,12 +38,14 @@ class NeedleEvaluation:
         videos: Videos and their needles.
         seed: Seed of the bootstrap.
         ask: What the queries ask for.
+        lines: Whether a line is said, or written, in each clip; None for neither.
     """
 
     dataset: str
     videos: Sequence[NeedleVideo]
     seed: int = 0
     ask: Ask = "one"
+    lines: Kind | None = None
     name: ClassVar[str] = "needle"
     plot: ClassVar[Plot] = Plot("1 s", by=("sampler", "threshold"))
 
@@ -58,7 +61,8 @@ class NeedleEvaluation:
     def settings(self) -> dict[str, Any]:
         """The data set, its sentences and their spans."""
         needles = [[asdict(needle) for needle in video.needles] for video in self.videos]
-        return {"dataset": self.dataset, "ask": self.ask, "needles_sha256": digest(needles)}
+        settings = {"dataset": self.dataset, "ask": self.ask, "needles_sha256": digest(needles)}
+        return settings if self.lines is None else {**settings, "lines": self.lines}
 
     def measure(self, unit: Unit, bench: Bench, cells: Sequence[Cell]) -> Record:
         """The figures of every needle, for every cell."""
@@ -126,7 +130,9 @@ def _search(bench: Bench, cell: Cell, video: NeedleVideo, ask: Ask) -> list[list
         figures = [judge_selection(selection, needle, ask) for needle in video.needles]
     else:
         figures = [
-            judge_selection(bench.select(cell, caption=needle.texts), needle, ask)
+            judge_selection(
+                bench.select(cell, caption=needle.texts, subtitles=video.subtitles), needle, ask
+            )
             for needle in video.needles
         ]
     return [list(astuple(one)) for one in figures]

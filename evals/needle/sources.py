@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from evals.needle.lines import Kind, Signed, lines_of, with_subtitles
 from evals.needle.unpacked import Unpacked
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.video.samples.joined import NeedleVideo, join
@@ -274,13 +275,16 @@ CACHE = Path(tempfile.gettempdir(), "keyscore-needle")  # the default folder of 
 CLIPS_PER_VIDEO = 16
 
 
-def make_videos(split: Split, root: Path, *, appearances: int = 1) -> Iterator[NeedleVideo]:
+def make_videos(
+    split: Split, root: Path, *, appearances: int = 1, lines: Kind | None = None
+) -> Iterator[NeedleVideo]:
     """Join the videos of a split; those that are in the folder already are not made again.
 
     Args:
         split: Clips to join.
         root: Folder of the videos, and of the packages of `Unpacked` clips.
         appearances: How often each clip appears in a video: 16 clips are chosen for 1, 4 for 4.
+        lines: Whether a line is said, or written, in each clip; None for neither.
     """
     root.mkdir(parents=True, exist_ok=True)
     for order in range(split.n_videos):
@@ -289,7 +293,16 @@ def make_videos(split: Split, root: Path, *, appearances: int = 1) -> Iterator[N
         if appearances > 1:
             rows = rng.permutation(np.tile(rows, appearances))
         sources = [_in_folder(split.sources[row], root / "packages") for row in rows]
-        yield join(sources, root=root, name=f"{split.name}-{order}", rng=rng)
+        name = f"{split.name}-{order}"
+        if lines is None:
+            yield join(sources, root=root, name=name, rng=rng)
+            continue
+        own = lines_of(lines, len(sources), order=order)
+        if lines == "said":
+            yield with_subtitles(join(sources, root=root, name=name, rng=rng), own)
+            continue
+        signed = [Signed(clip, line.words) for clip, line in zip(sources, own, strict=True)]
+        yield join(signed, root=root, name=f"{name}-written", rng=rng)
 
 
 def _in_folder(source: Footage | Still | Unpacked, folder: Path) -> Footage | Still | Unpacked:

@@ -21,6 +21,7 @@ from keyscore_plugin.hosts import (
     check_clip_mode,
     check_pair,
     encoder_weights,
+    subtitles_beside,
     unknown,
 )
 from keyscore_plugin.types.numbers import is_real, is_whole, plain
@@ -42,6 +43,7 @@ _RENAMED = {
     "sampler_cache": "cache",
     "sampler_log": "log",
     "sampler_index": "index",
+    "sampler_subtitles": "subtitles",
     "sampler_max_download_gb": "max_download_gb",
     "sampler_max_download_seconds": "max_download_seconds",
 }
@@ -50,6 +52,7 @@ _RENAMED = {
 _DECIDE_NO_FRAME = (
     "sampler_config",
     "sampler_file",
+    "subtitles",
     "cache",
     "log",
     "index",
@@ -86,6 +89,9 @@ class SamplerArguments:
         index: (``sampler_index``) Folder in which looks at videos are kept, so that further
             questions about a video decode and embed nothing; ``"auto"`` is the usual one, see
             `keyscore_plugin.get_sampler`. None keeps no looks.
+        subtitles: (``sampler_subtitles``) Folder of subtitle files with the names of the videos,
+            such as ``subtitle`` of Video-MME; their lines score, too. None takes a file in the
+            folder of the video, for questions about what is said.
         max_download_gb: (``sampler_max_download_gb``) Largest video that may be fetched from an
             ``http(s):`` URL; None refuses URLs.
         max_download_seconds: (``sampler_max_download_seconds``) Longest time for one such video.
@@ -108,6 +114,7 @@ class SamplerArguments:
     cache: str | None = None
     log: str | None = None
     index: str | None = None
+    subtitles: str | None = None
     max_download_gb: float | None = None
     max_download_seconds: float | None = None
 
@@ -128,6 +135,11 @@ class SamplerArguments:
             check_pair(self.pair)
         if (self.sampler == PRECOMPUTED) != (self.sampler_file is not None):
             raise InputError("sampler=precomputed and sampler_file=FILE go together; give both")
+        if self.subtitles is not None and not Path(self.subtitles).is_dir():
+            raise InputError(
+                f"sampler_subtitles={shown(self.subtitles)} is not a folder; give the folder of "
+                "the task's subtitle files"
+            )
         if self.max_download_seconds is not None and self.max_download_gb is None:
             raise InputError(
                 "sampler_max_download_seconds is given and URLs are not allowed; allow them by "
@@ -196,7 +208,16 @@ class SamplerArguments:
         values["weights"] = encoder_weights(self.encoder)
         if self.sampler_file is not None:
             values["selections"] = hashlib.sha256(_content(Path(self.sampler_file))).hexdigest()
+        if self.subtitles is not None:
+            values["subtitles"] = _state_of(Path(self.subtitles))
         return values
+
+    def subtitles_of(self, video: str) -> str | None:
+        """The subtitle file of a video in the folder of subtitles; None if it has none there."""
+        if self.subtitles is None:
+            return None
+        file = subtitles_beside(str(Path(self.subtitles, Path(video).name)))
+        return None if file is None else str(file)
 
     def config_hash(self) -> str:
         """16 hexadecimal digits that change with every change of `settings`."""
@@ -232,6 +253,13 @@ def _content(path: str | os.PathLike[str]) -> bytes:
         raise InputError(
             f"cannot read {path}: {error.strerror or error}; check the name of the file"
         ) from error
+
+
+def _state_of(folder: Path) -> str:
+    """A hash of the names, sizes and times of the files of a folder."""
+    files = sorted((file.name, file.stat()) for file in folder.iterdir() if file.is_file())
+    facts = [(name, state.st_size, state.st_mtime_ns) for name, state in files]
+    return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 
 def _json_object(path: Path) -> dict[str, Any]:

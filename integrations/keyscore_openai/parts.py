@@ -160,8 +160,7 @@ def _labelled(pictures: list[str], chosen: Chosen, settings: PartSettings) -> li
     lines = chosen.lines or [()] * len(pictures)
     for picture, time, said in zip(pictures, chosen.seconds.tolist(), lines, strict=True):
         url = f"data:image/{settings.image_format};base64,{picture}"
-        label = [settings.label.format(seconds=time)]
-        label += [f"[{line.start:.1f}-{line.end:.1f} s] {line.text}" for line in said]
+        label = [settings.label.format(seconds=time), *map(str, said)]
         content.append({"type": "text", "text": "\n".join(label)})
         content.append({"type": "image_url", "image_url": {"url": url}})
     return content

@@ -13,7 +13,7 @@ import numpy as np
 from keyscore_plugin import get_sampler
 from keyscore_plugin.errors import InputError, require_kind, shown
 from keyscore_plugin.hosts import Budget, DownloadLimits, Item, Record
-from keyscore_plugin.types import check_join
+from keyscore_plugin.types import check_join, check_subtitles
 from keyscore_ray.answering import JPEG, Answerer, sampler_maker
 
 
@@ -25,8 +25,9 @@ class SelectFrames:
     Each actor loads its models once, in a process that it starts for its first row: a video on
     which a decoder hangs or crashes costs its own row. A row needs the column ``video``, a path
     that every node sees or an address of fsspec (``s3://``, ``gs://`` ...); it may have
-    ``caption`` and ``question`` (a sentence or a list), ``join``, ``start`` and ``end`` (seconds
-    from the first frame). The row keeps its columns and gets these:
+    ``caption`` and ``question`` (a sentence or a list), ``join``, ``subtitles`` (a path, true or
+    false), ``start`` and ``end`` (seconds from the first frame). The row keeps its columns and
+    gets these:
 
     - ``indices``: chosen frames, rising; none if there is an error;
     - ``seconds``: their times from the video's first frame;
@@ -143,6 +144,7 @@ def item_of(row: Mapping[str, Any], *, needs_text: bool) -> Item:
         caption=caption,
         question=question,
         join=check_join(row.get("join") or "all"),
+        subtitles=_subtitles(row.get("subtitles")),
         start_seconds=start,
         end_seconds=end,
     )
@@ -162,6 +164,13 @@ def _text(name: str, value: Any) -> str | list[str] | None:
             "or None"
         )
     return [str(text) for text in value] or None
+
+
+def _subtitles(value: Any) -> str | bool | None:
+    """Subtitles of a row; a column of NumPy holds its own booleans."""
+    value = bool(value) if isinstance(value, np.bool_) else value
+    check_subtitles(value)
+    return value or None if isinstance(value, str) else value
 
 
 def _time(name: str, value: Any) -> float | None:

@@ -40,9 +40,10 @@ def enable(
     Such a call takes these keywords, flat, in ``processor_kwargs``, in ``videos_kwargs`` or in a
     video's content block: ``sampler``, ``num_frames`` (keyframes, 8 by default), ``threshold``,
     ``token_budget`` (as many visual tokens as this many uniform frames), ``caption``, ``question``,
-    ``guide``, ``join`` and ``subtitles`` (as `keyscore_plugin.Sampler` takes them), ``clip_mode``
-    (of a sampler that chooses clips: ``"auto"``, ``"focused"`` or ``"hybrid"``), ``pair`` (what
-    fills a visual token of two frames: ``"duplicate"``, ``"neighbor"``, ``"pack"`` or ``"plain"``),
+    ``guide``, ``join`` and ``subtitles`` (as `keyscore_plugin.Sampler` takes them), ``with_texts``
+    (True writes what is said at the chosen frames before the video, in a chat), ``clip_mode`` (of a
+    sampler that chooses clips: ``"auto"``, ``"focused"`` or ``"hybrid"``), ``pair`` (what fills a
+    visual token of two frames: ``"duplicate"``, ``"neighbor"``, ``"pack"`` or ``"plain"``),
     ``video_start`` and ``video_end`` (seconds from the first frame).
     In a chat, the question about a video is the text of the video's own message; later messages do
     not change it. After the call ``processor.last_selections`` holds what was chosen; each thread

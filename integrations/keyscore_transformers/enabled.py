@@ -26,6 +26,7 @@ from keyscore_transformers.request import (
     says_to_sample,
     sort_keywords,
     video_blocks,
+    with_lines,
     without_sampler,
 )
 from keyscore_transformers.state import Memory, State
@@ -40,9 +41,13 @@ from keyscore_transformers.videos import check_one_video, flat_videos, same_nest
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """What `apply_chat_template` wants of the `__call__` inside it; None for no sampler."""
+    """What `apply_chat_template` wants of the `__call__` inside it; None for no sampler.
+
+    The frames themselves are there if what is said at them is in the prompt.
+    """
 
     requests: list[HostRequest] | None
+    chosen: list[Chosen] | None = None
 
 
 _METADATA = "return_metadata"  # some processors write times only if asked for the metadata
@@ -75,12 +80,21 @@ class EnabledProcessor(ProcessorMixin):
         blocks = video_blocks(conversation)
         reads_videos = _tokenizes(stock.apply_chat_template, conversation, *args, **kwargs)
         requests: list[HostRequest] | None = None
+        chosen: list[Chosen] | None = None
         if self._asks(kwargs) or any(block.keywords.get("sampler") is not None for block in blocks):
             ours, rest = sort_keywords(kwargs)
-            requests = self._requests_of(blocks, ours) if reads_videos else None
+            if reads_videos:
+                requests = self._requests_of(blocks, ours)
+                if any(request.with_texts for request in requests):
+                    chosen = self._choose([block.video for block in blocks], requests, ours)
+                    conversation = with_lines(conversation, [one.said for one in chosen])
+            elif any(
+                one.get("with_texts") for one in (ours, *(block.keywords for block in blocks))
+            ):
+                raise _no_prompt("tokenize=False chooses none", "give tokenize=True")
         else:
             rest = without_sampler(kwargs, blocks=blocks if reads_videos else ())
-        pending = _PENDING.set(_Pending(requests))
+        pending = _PENDING.set(_Pending(requests, chosen))
         try:
             return stock.apply_chat_template(conversation, *args, **rest)
         finally:
@@ -98,8 +112,12 @@ class EnabledProcessor(ProcessorMixin):
             if before is not None and says_to_sample(rest) is None:
                 rest["do_sample_frames"] = False
             return self._with_times(stock.__call__(*args, **rest), before)
-        self._keyscore.memory.selections = []  # those of another call are not of this one
+        chosen = pending.chosen
+        if chosen is None:
+            self._keyscore.memory.selections = []  # those of another call are not of this one
         ours, rest = sort_keywords(kwargs)
+        if ours.get("with_texts"):
+            raise _no_prompt("here it is written already", "call apply_chat_template")
         gets_times = takes_times(stock)
         if not gets_times and rest.get("audio") is None:
             rest.pop("audio", None)  # the template passes one on to processors that take none
@@ -108,7 +126,8 @@ class EnabledProcessor(ProcessorMixin):
             return stock.__call__(*args, **rest)
         refuse_stock_sampling(call.kwargs)
         refuse_audio_of_videos(call.kwargs)
-        chosen = self._choose(call.arguments["videos"], pending.requests, ours)
+        if chosen is None:
+            chosen = self._choose(call.arguments["videos"], pending.requests, ours)
         pixels = iter([one.pixels for one in chosen])
         call.arguments["videos"] = same_nesting(call.arguments["videos"], pixels)
         metadata = [frame_metadata(one) for one in chosen]
@@ -199,6 +218,13 @@ class EnabledProcessor(ProcessorMixin):
         samplers = replace(samplers, captioner=named)
         state = replace(self._keyscore, samplers=samplers, model=None, memory=Memory())
         return attach, (stock_copy(self), state)
+
+
+def _no_prompt(why: str, remedy: str) -> InputError:
+    return InputError(
+        "with_texts=True writes what is said into the prompt once the frames are chosen, and "
+        f"{why}; {remedy}, or leave it out"
+    )
 
 
 def _tokenizes(template: Callable[..., Any], *args: Any, **kwargs: Any) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 from keyscore_plugin import Sampler
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.hosts import ClipMode, Pair, TextGuide, left_padding
+from keyscore_plugin.types import Join, SubtitleInput
 from keyscore_transformers.enable import add_model, enable
 from keyscore_transformers.enabled import EnabledProcessor, stock_copy
 
@@ -25,6 +26,9 @@ def generate(
     guide: TextGuide | None = None,
     caption: str | Sequence[str] | None = None,
     question: str | Sequence[str] | None = None,
+    join: Join = "all",
+    subtitles: SubtitleInput = None,
+    with_texts: bool = False,
     clip_mode: ClipMode | None = None,
     pair: Pair = "duplicate",
     **generation_kwargs: Any,
@@ -52,6 +56,10 @@ def generate(
             text.
         caption: Sentence about the video, or a list with one for each video.
         question: Question to choose by, or a list with one for each video.
+        join: How several texts of one video are joined, see `keyscore_plugin.Sampler`.
+        subtitles: Subtitles that score, too, see `keyscore_plugin.Sampler`.
+        with_texts: Whether what is said within a second of the chosen frames is written before the
+            video, each line after its time.
         clip_mode: Where ``clips`` and ``kframes`` take their frames: ``"focused"`` on the clips,
             ``"hybrid"`` with some outside, or ``"auto"``.
         pair: What fills a visual token of two frames: ``"duplicate"``, ``"neighbor"``, ``"pack"``
@@ -81,6 +89,9 @@ def generate(
         guide=guide,
         caption=caption,
         question=question,
+        join=join,
+        subtitles=subtitles,
+        with_texts=with_texts,
         clip_mode=clip_mode,
         pair=pair,
         add_generation_prompt=True,

@@ -6,6 +6,7 @@ from typing import Any
 
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.hosts import HostRequest
+from keyscore_plugin.types import TimedText
 
 _NESTS = ("processor_kwargs", "videos_kwargs")
 _SAMPLING = ("num_frames", "fps", "do_sample_frames", "video_metadata")  # also transformers' own
@@ -18,6 +19,7 @@ _ONLY_OURS = (
     "guide",
     "join",
     "subtitles",
+    "with_texts",
     "clip_mode",
     "pair",
     "video_start",
@@ -228,6 +230,35 @@ def video_blocks(conversation: Sequence[Any]) -> list[Block]:
         for key in _VIDEO_KEYS
         if key in block
     ]
+
+
+def with_lines(conversation: Sequence[Any], lines: Sequence[Sequence[TimedText]]) -> list[Any]:
+    """The conversation, or conversations, with what is said in each video as a text before it.
+
+    A processor writes the times of a video's frames itself, if at all, so that no text can come
+    between them; each line has its own time.
+
+    Args:
+        conversation: Conversation as `video_blocks` takes it.
+        lines: Lines of each of its videos, in order.
+    """
+    left = iter(lines)
+
+    def said_before(block: Any) -> list[Any]:
+        is_video = isinstance(block, Mapping) and block.get("type") == "video"
+        said = next(left) if is_video and any(key in block for key in _VIDEO_KEYS) else ()
+        text = "".join(f"{line}\n" for line in said)
+        return [{"type": "text", "text": text}, block] if text else [block]
+
+    def rewritten(message: Any) -> Any:
+        if not _blocks(message):
+            return message
+        content = [part for block in message["content"] for part in said_before(block)]
+        return {**message, "content": content}
+
+    if conversation and isinstance(conversation[0], (list, tuple)):
+        return [[rewritten(message) for message in messages] for messages in conversation]
+    return [rewritten(message) for message in conversation]
 
 
 def user_text(messages: Sequence[Any], at: int) -> str | None:

@@ -2,7 +2,8 @@
 
 import importlib
 import importlib.util
-from importlib.metadata import distributions
+from functools import cache
+from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 from types import ModuleType
 
@@ -54,6 +55,15 @@ def _reinstall(package: str) -> str:
         if any(file.parts[0] == package for file in found.files or ())
     )
     return f"reinstall it with: pip install --force-reinstall --no-deps {next(holders, package)}"
+
+
+@cache
+def package_version(package: str) -> str | None:
+    """The version of an installed distribution; None if it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def package_file(package: str, pattern: str, *, extra: str) -> Path:

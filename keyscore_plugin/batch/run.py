@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from keyscore_plugin.batch.journal import Journal
 from keyscore_plugin.batch.manifest import Item
 from keyscore_plugin.errors import InputError, KeyScoreError, MemoryEndedError, VideoError, shown
 from keyscore_plugin.samplers.base import Sampler, text_keywords
+from keyscore_plugin.samplers.said import subtitles_read
 from keyscore_plugin.samplers.within import within
 from keyscore_plugin.types import one_text, texts_of
 
@@ -184,6 +185,11 @@ def _answer_pairs(record: Record, item: Item, settings: RunSettings) -> dict[str
     # The options of one text, and subtitles, are joined by "any" although the line asks for "all".
     if (is_given and len(captions) > 1) or (record.get("question") and len(questions) > 1):
         pairs["join"] = (record.get("join"), item.join)
+    # Older versions recorded no subtitles, and a sampler that reads no text reads none.
+    if "subtitles" in record and record.get("encoder") is not None:
+        texts = (caption.get("text") or "", record.get("question") or "")
+        read = subtitles_read(str(item.path), item.subtitles, texts)
+        pairs["subtitles"] = (record["subtitles"], None if read is None else asdict(read))
     pairs["start"] = (record.get("start_seconds"), item.start_seconds)
     pairs["end"] = (record.get("end_seconds"), item.end_seconds)
     pairs["encoder"] = (record.get("encoder"), settings.encoder)

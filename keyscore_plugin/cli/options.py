@@ -247,6 +247,18 @@ def add_settings_options(parser: argparse.ArgumentParser) -> None:
         help="folder of a trained head for llmvs; the same as --set llmvs.head=DIR",
     )
     parser.add_argument(
+        "--heard",
+        metavar="MODEL",
+        help="speech model whose words score, too: the folder of a Whisper model for CTranslate2, "
+        "or a name of faster-whisper such as small; the same as --set heard=MODEL",
+    )
+    parser.add_argument(
+        "--written",
+        action="store_const",
+        const=True,
+        help="let what is written in the picture score, too; the same as --set written=true",
+    )
+    parser.add_argument(
         "--config",
         type=_settings_file,
         metavar="FILE",
@@ -278,6 +290,8 @@ def make_config(args: argparse.Namespace) -> SamplerConfig:
         ("clips.mode", args.clip_mode),
         ("llmvs.model", args.language_model),
         ("llmvs.head", args.head),
+        ("heard", args.heard),
+        ("written", args.written),
     ]
     named = [(name, value) for name, value in options if value is not None]
     if args.index is not None:

@@ -15,7 +15,9 @@ from keyscore_plugin.hosts.pool import SamplerPool, load_models
 from keyscore_plugin.hosts.query import Texts
 from keyscore_plugin.hosts.request import HostProfile, HostRequest
 from keyscore_plugin.samplers.base import Sampler, text_keywords
-from keyscore_plugin.samplers.said import subtitles_of
+from keyscore_plugin.samplers.said import heard_in, said_in
+from keyscore_plugin.samplers.template import SamplerTemplate
+from keyscore_plugin.timed_texts.lines import Lines
 from keyscore_plugin.types import Frames, Selection, TimedText
 from keyscore_plugin.video.copies import is_data_url
 from keyscore_plugin.video.metadata import frame_clock
@@ -61,6 +63,12 @@ class Chosen:
     def seconds(self) -> Tensor:
         """``(n,)`` float64 times of the frames, in seconds from the video's first frame."""
         return self.pts_seconds - self.selection.start_pts_seconds
+
+    @property
+    def said(self) -> tuple[TimedText, ...]:
+        """Each line of `lines` once, in time order."""
+        lines = dict.fromkeys(line for of_frame in self.lines for line in of_frame)
+        return tuple(sorted(lines, key=lambda line: (line.start, line.end)))
 
     @property
     def pixels(self) -> Tensor:
@@ -123,19 +131,21 @@ def choose(
             height=part.height,
             frames=frames,
             cached=cached,
-            lines=_lines(part, request, pts_seconds) if request.with_texts else (),
+            lines=_lines(part, request, sampler, pts_seconds) if request.with_texts else (),
         )
 
 
 def _lines(
-    part: TrimmedVideo, request: HostRequest, pts_seconds: Tensor
+    part: TrimmedVideo, request: HostRequest, sampler: Sampler, pts_seconds: Tensor
 ) -> tuple[tuple[TimedText, ...], ...]:
-    """What the subtitles say at each of ``(n,)`` times."""
-    given = True if request.subtitles is None else request.subtitles
-    subtitles = subtitles_of(part, given, ())
-    return tuple(
-        subtitles.near(seconds) for seconds in (pts_seconds - part.start_pts_seconds).tolist()
-    )
+    """What is said at each of ``(n,)`` times: in the subtitles, or as the sampler hears it."""
+    given, heard = request.subtitles, Lines()
+    if isinstance(sampler, SamplerTemplate) and sampler.config.heard is not None:
+        heard = heard_in(part, sampler.config.heard, sampler.device)
+    elif given is None:
+        given = True
+    said = said_in(part, given, ()).joined(heard)
+    return tuple(said.near(seconds) for seconds in (pts_seconds - part.start_pts_seconds).tolist())
 
 
 def identity_of(request: HostRequest, texts: Texts) -> Hashable:

@@ -127,6 +127,7 @@ class SamplerPool:
             "captioner": captioned_by,
             "scorer": None if scorer is None else weights_identity(scorer),
             "importance": _importance_weights(config.llmvs) if reads else None,
+            "heard": config.heard and weights_identity(config.heard, config="model.bin"),
             "decoder": self.decoder,
             "caption": texts.caption,
             "question": texts.question,

@@ -1,11 +1,13 @@
 """What a look at a grid gave: times, histograms, embeddings and proposals."""
 
+import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import torch
 from torch import Tensor
 
+from keyscore_plugin.timed_texts.lines import Lines
 from keyscore_plugin.types import Candidates, Embeddings
 
 _NARROW = (torch.int8, torch.int16, torch.int32)
@@ -22,6 +24,7 @@ class Look:
         rows: ``(m,)`` int64 rising rows of the grid that were embedded.
         vectors: ``(m, d)`` float32 their embeddings; ``(0, 0)`` if there is none.
         proposals: STACFP's candidates, by the settings that they were made with, as JSON.
+        lines: What is heard, or written in the picture, by what wrote it down.
     """
 
     indices: Tensor
@@ -30,6 +33,7 @@ class Look:
     rows: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
     vectors: Tensor = field(default_factory=lambda: torch.empty(0, 0))
     proposals: Mapping[str, Candidates] = field(default_factory=dict)
+    lines: Mapping[str, Lines] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -71,12 +75,20 @@ class Look:
         """The look with the candidates that STACFP proposes by these settings."""
         return replace(self, proposals={**self.proposals, settings: candidates})
 
+    def with_lines(self, origin: str, lines: Lines) -> "Look":
+        """The look with the lines that something wrote down."""
+        return replace(self, lines={**self.lines, origin: lines})
+
     def joined(self, other: "Look") -> "Look":
         """This look with what another one of the same grid and encoder holds besides."""
         more = self.without_vector(other.rows)
         places = torch.searchsorted(other.rows, more)
         look = self.with_vectors(more, other.vectors[places]) if len(more) else self
-        return replace(look, proposals={**other.proposals, **self.proposals})
+        return replace(
+            look,
+            proposals={**other.proposals, **self.proposals},
+            lines={**other.lines, **self.lines},
+        )
 
     def to_tensors(self) -> tuple[dict[str, Tensor], list[str]]:
         """The look as named tensors, and the settings of its proposals."""
@@ -87,6 +99,11 @@ class Look:
             "rows": narrowed(self.rows),
             "vectors": self.vectors,
         }
+        if self.lines:
+            values = {origin: asdict(lines) for origin, lines in self.lines.items()}
+            tensors["lines"] = torch.frombuffer(
+                bytearray(json.dumps(values).encode()), dtype=torch.uint8
+            )
         for place, candidates in enumerate(self.proposals.values()):
             tried = candidates.k_silhouettes
             tensors[f"proposal.{place}.rows"] = narrowed(candidates.rows)
@@ -107,7 +124,11 @@ class Look:
             rows=tensors["rows"].long(),
             vectors=tensors["vectors"],
         )
-        return replace(look, proposals=dict(look._proposals(tensors, settings)))
+        lines = {}
+        if "lines" in tensors:
+            values = json.loads(bytes(tensors["lines"].tolist()))
+            lines = {origin: Lines.from_dict(one) for origin, one in values.items()}
+        return replace(look, proposals=dict(look._proposals(tensors, settings)), lines=lines)
 
     def _proposals(
         self, tensors: Mapping[str, Tensor], settings: list[str]

@@ -3,11 +3,9 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import torch
 from torch import Tensor
 
 from keyscore_plugin._runtime.files import is_file, user_cache
+from keyscore_plugin._runtime.optional import package_version
 from keyscore_plugin._runtime.version import VERSION
 from keyscore_plugin.config import IndexConfig
 from keyscore_plugin.encoders.base import Encoder
@@ -23,6 +22,7 @@ from keyscore_plugin.errors import InputError
 from keyscore_plugin.index.content import content_digest
 from keyscore_plugin.index.folder import IndexFile, IndexFolder
 from keyscore_plugin.index.look import Look
+from keyscore_plugin.timed_texts.lines import Lines
 from keyscore_plugin.types import Candidates, Embeddings
 from keyscore_plugin.video.base import VideoSource
 from keyscore_plugin.video.copies import CopiedVideo
@@ -78,6 +78,17 @@ class KeptLook:
     def add_proposal(self, settings: str, candidates: Candidates) -> None:
         """Add the candidates that STACFP proposes by these settings."""
         self._change(self.look.with_proposal(settings, candidates))
+
+    def lines(self, origin: str, make: Callable[[], Lines]) -> Lines:
+        """The lines that something wrote down; they are made and added if there are none.
+
+        Args:
+            origin: Name of what writes them down, with all that decides its words.
+            make: Function that writes them down.
+        """
+        if origin not in self.look.lines:
+            self._change(self.look.with_lines(origin, make()))
+        return self.look.lines[origin]
 
     def _change(self, look: Look) -> None:
         self.look, self.is_changed = look, True
@@ -249,7 +260,7 @@ def _version_facts(decoder: str) -> dict[str, Any]:
     return {
         "format": _FORMAT,
         "version": VERSION,
-        "packages": {name: _version(name) for name in packages},
+        "packages": {name: package_version(name) for name in packages},
     }
 
 
@@ -278,14 +289,6 @@ def _path_of(video: object) -> str | None:
     """The path of a file; None for anything else."""
     path = os.fspath(video) if isinstance(video, (str, os.PathLike)) else None
     return path if isinstance(path, str) and is_file(path) else None
-
-
-@cache
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _machine(device: torch.device) -> str:

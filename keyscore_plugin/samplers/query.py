@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -12,8 +12,8 @@ from keyscore_plugin.algorithm.scoring import score
 from keyscore_plugin.algorithm.texts import join_scores, stretch_each, text_weights
 from keyscore_plugin.config import Guide, ScoreConfig
 from keyscore_plugin.errors import InputError, shown
-from keyscore_plugin.timed_texts.line_scores import LineScores
-from keyscore_plugin.timed_texts.speech_words import asks_about_speech
+from keyscore_plugin.samplers.channels import Channels
+from keyscore_plugin.timed_texts.line_scores import asks_about
 from keyscore_plugin.types import (
     Caption,
     Embeddings,
@@ -28,8 +28,8 @@ from keyscore_plugin.types import (
 )
 from keyscore_plugin.types.numbers import is_real, is_whole, plain
 
-# Ours: what the picture's score of a question about speech counts, next to what is said.
-_SEEN_OF_SPEECH = 0.5
+# Ours: what the picture's score of a question about what is said, or written, counts next to that.
+_SEEN_OF_ASKED = 0.5
 _HEARD = 0.5  # ours: a line is heard where its score is more than this share of the best line's
 DEFAULT_NUM_FRAMES = 8  # N_UFP of sec. 4.1.4, the usual budget of a Video-LLM
 
@@ -151,11 +151,10 @@ class Query:
         caption: The caption that scores, or None; several captions are one, a line each.
         question: The question that scores, or None; several questions likewise.
         embeddings: The texts that score, embedded, captions first; none if no text scores.
-        texts: The same texts in words, and then once more for what is said, if several rows of
-            scores are joined; none for one.
+        texts: The same texts in words, and then once more for what is said, and for what is
+            written, if several rows of scores are joined; none for one.
         join: How several texts of one kind are joined.
-        said: The lines of the video compared with the texts; None if none score.
-        said_notes: Notes on the subtitles.
+        channels: What is said and written in the video, compared with the texts.
     """
 
     caption: Caption | None = None
@@ -163,8 +162,7 @@ class Query:
     embeddings: tuple[TextEmbedding, ...] = ()
     texts: tuple[QueryText, ...] = ()
     join: Join = "all"
-    said: LineScores | None = None
-    said_notes: tuple[str, ...] = ()
+    channels: Channels = field(default_factory=Channels)
 
     @property
     def text(self) -> str:
@@ -183,7 +181,7 @@ class Query:
         ]
         read = ((text.model, text.reading) for text in self.embeddings if text.reading is not None)
         unread = (_unread(model, reading) for model, reading in read if reading.unread)
-        return (*cuts, *unread, *self.said_notes)
+        return (*cuts, *unread, *self.channels.notes)
 
     @property
     def seen_texts(self) -> tuple[QueryText, ...]:
@@ -191,25 +189,26 @@ class Query:
         return self.texts[: len(self.embeddings)]
 
     def heard(self, pts_seconds: Tensor) -> Tensor:
-        """``(n,)`` bool, whether a line that answers a text is heard at each of ``(n,)`` times."""
-        if self.said is None:
-            return torch.zeros(len(pts_seconds), dtype=torch.bool)
-        best = (self.said.weights[:, None] * self.said.at(pts_seconds)).max(dim=0).values
-        return best > _HEARD * self.said.cosines.max()
+        """``(n,)`` bool, whether a line that answers a text is there at each of ``(n,)`` times."""
+        heard = torch.zeros(len(pts_seconds), dtype=torch.bool)
+        for lines in self.channels.scores:
+            best = (lines.weights[:, None] * lines.at(pts_seconds)).max(dim=0).values
+            heard |= best > _HEARD * lines.cosines.max()
+        return heard
 
     def with_said(self, seen: Tensor, pts_seconds: Tensor) -> Tensor:
-        """``(n_rows, n)`` scores in 0..1 by the picture, and then by what is said if lines score.
+        """``(n_rows, n)`` scores in 0..1 by the picture, then by what is said and what is written.
 
         Args:
             seen: ``(n_texts, n)`` scores in 0..1 by the picture.
             pts_seconds: ``(n,)`` times of the frames.
         """
-        if self.said is None:
-            return seen
-        said = self.said.weights[:, None] * stretch_each(self.said.at(pts_seconds))
-        asked = torch.tensor([asks_about_speech(text.text) for text in self.seen_texts])
-        seen = torch.where(asked[:, None].to(seen.device), _SEEN_OF_SPEECH * seen, seen)
-        return torch.cat([seen, said.to(seen)])
+        rows = [seen]
+        for lines in self.channels.scores:
+            asked = torch.tensor([asks_about(lines.channel, one.text) for one in self.seen_texts])
+            rows[0] = torch.where(asked[:, None].to(seen.device), _SEEN_OF_ASKED * seen, rows[0])
+            rows.append((lines.weights[:, None] * stretch_each(lines.at(pts_seconds))).to(seen))
+        return torch.cat(rows)
 
     def weigh(self, cosines: Tensor) -> Tensor:
         """``(n_texts,)`` how much each text counts: all fully, unless their worth is unknown.
@@ -222,7 +221,7 @@ class Query:
         return torch.ones_like(cosines[:, 0])
 
     def joined(self, scores: Tensor) -> Tensor:
-        """``(n,)`` best of captions, questions and what is said, of `with_said`'s rows."""
+        """``(n,)`` best of captions, questions, what is said and written, of `with_said`'s."""
         n_captions = sum(text.role == "caption" for text in self.seen_texts)
         n_seen = len(self.embeddings)
         sides = (scores[:n_captions], scores[n_captions:n_seen])
@@ -241,7 +240,7 @@ def score_texts(
         averaged.
     """
     each = [score(frames, text, config) for text in query.embeddings]
-    if len(each) == 1 and query.said is None:
+    if len(each) == 1 and not query.channels.scores:
         return each[0], None
     rows = {
         name: torch.stack([getattr(one, name) for one in each])
@@ -268,7 +267,7 @@ def cosines_with(frames: Embeddings, query: Query) -> tuple[Tensor, Tensor | Non
     """
     with exact_arithmetic(frames.vectors.device):
         cosines = torch.stack([frames.vectors @ text.vector for text in query.embeddings]).cpu()
-    if len(cosines) == 1 and query.said is None:
+    if len(cosines) == 1 and not query.channels.scores:
         return cosines[0], None
     seen = query.weigh(cosines)[:, None] * stretch_each(cosines)
     by_text = query.with_said(seen, frames.pts_seconds)

@@ -19,6 +19,7 @@ from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.index.look import Look
 from keyscore_plugin.index.video_index import Grid, KeptLook, VideoIndex
+from keyscore_plugin.samplers.channels import LineSources, require_readers
 from keyscore_plugin.samplers.encoding import (
     encode_candidates_first,
     encode_in_blocks,
@@ -40,8 +41,6 @@ from keyscore_plugin.samplers.query import (
     SelectionRequest,
 )
 from keyscore_plugin.samplers.routing import is_about_the_whole
-from keyscore_plugin.samplers.said import subtitles_of
-from keyscore_plugin.timed_texts.line_scores import LineScores
 from keyscore_plugin.types import (
     Candidates,
     Caption,
@@ -100,7 +99,9 @@ class Run:
         Raises:
             InputError: A text is wanted, the caller gave none, and there is no captioner; or the
                 texts are too few for their join.
+            MissingDependencyError: What reads the lines of the video is not installed.
         """
+        require_readers(self.config)
         with stage("caption"):
             captioner = self.get_captioner()
         wants_caption, _ = self.request.texts(self.config.guide)
@@ -239,11 +240,12 @@ class Run:
         return store, frames
 
     def fill(self, grid: GridConfig) -> None:
-        """Look at a grid, embed every frame of it and propose candidates, for the index alone."""
+        """Look at a grid, embed all, propose candidates and read lines, for the index alone."""
         frames, histograms = self.look_with_histograms(grid)
         self.propose(frames, histograms)
         with stage("encode"):
             encode_rows(frames, torch.arange(len(frames)), self.encoder)
+            self.lines(frames).fill()
 
     def _colours(self, n_most: int) -> HistogramBuffer:
         return HistogramBuffer(n_most, self.config.proposal.bins)
@@ -406,25 +408,15 @@ class Run:
         )
         with stage("encode"):
             embeddings = tuple(self.encoder.encode_text(text.text) for text in texts)
-            said, notes = self._said(tuple(text.text for text in texts))
-        if said is not None:
-            texts += tuple(replace(text, origin="said") for text in texts)
-        elif len(texts) == 1:
+            channels = self.lines(grid).compared_with(
+                tuple(text.text for text in texts), self.request.subtitles
+            )
+        by_lines = (replace(one, origin=of.channel) for of in channels.scores for one in texts)
+        texts = (*texts, *by_lines)
+        if len(texts) == 1:
             texts = ()
-        return Query(caption, question, embeddings, texts, join, said, notes)
+        return Query(caption, question, embeddings, texts, join, channels)
 
-    def _said(self, texts: tuple[str, ...]) -> tuple[LineScores | None, tuple[str, ...]]:
-        """The lines of the subtitles compared with the texts, and notes on them."""
-        subtitles = subtitles_of(self.source, self.request.subtitles, texts)
-        if not subtitles.lines:
-            return None, subtitles.notes
-        said = LineScores.of(
-            texts,
-            subtitles.lines,
-            start_pts_seconds=self.source.start_pts_seconds,
-            device=self.encoder.device,
-        )
-        if bool((said.weights > 0).any()):
-            return said, subtitles.notes
-        note = "no line of the subtitles is about the text, so the picture alone scores"
-        return None, (*subtitles.notes, note)
+    def lines(self, grid: ThumbnailStore) -> LineSources:
+        """Where the lines of the video are read: its sound, and its picture."""
+        return LineSources(self.source, grid, self.config, self.decode, self.encoder.device)

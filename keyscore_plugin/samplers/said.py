@@ -1,22 +1,31 @@
-"""Which subtitles score in a call: those given, or those beside the video for what is said."""
+"""What is said in a video: subtitles given, or beside it; or its sound, as a model hears it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from keyscore_plugin.errors import MissingDependencyError
-from keyscore_plugin.timed_texts.speech_words import asks_about_speech
+import torch
+
+from keyscore_plugin._runtime.files import is_file
+from keyscore_plugin._runtime.hub import weights_identity
+from keyscore_plugin._runtime.optional import package_version
+from keyscore_plugin.errors import InputError, MissingDependencyError
+from keyscore_plugin.index.content import content_digest
+from keyscore_plugin.timed_texts.asked_words import asks_about_speech
+from keyscore_plugin.timed_texts.heard import WEIGHTS, hear
+from keyscore_plugin.timed_texts.lines import Lines
 from keyscore_plugin.timed_texts.subtitles import (
-    Subtitles,
     read_embedded,
     read_subtitle_file,
     subtitles_beside,
     within_video,
 )
-from keyscore_plugin.types import SubtitleInput
+from keyscore_plugin.types import SubtitleFile, SubtitleInput
+from keyscore_plugin.video.copies import CopiedVideo, named
 from keyscore_plugin.video.source import VideoSource
 from keyscore_plugin.video.trim import TrimmedVideo
 
 
-def subtitles_of(source: VideoSource, given: SubtitleInput, texts: tuple[str, ...]) -> Subtitles:
+def said_in(source: VideoSource, given: SubtitleInput, texts: Sequence[str]) -> Lines:
     """Find and read the subtitles of a call.
 
     Args:
@@ -26,32 +35,94 @@ def subtitles_of(source: VideoSource, given: SubtitleInput, texts: tuple[str, ..
         texts: The texts that score.
 
     Returns:
-        The subtitles; without lines if none score.
+        The subtitles; without lines if none score, with a note if a file beside the video that was
+        not asked for cannot be used.
 
     Raises:
-        InputError: The subtitles cannot be used, or True is given and there are none.
+        InputError: The subtitles that are asked for cannot be used, or there are none.
         MissingDependencyError: pysubs2 is not installed, and subtitles are asked for.
     """
-    beside = None if source.path.startswith("<") else subtitles_beside(source.path)
+    is_read, file = _place(source.path, given, texts)
+    if not is_read:
+        return Lines()
+    try:
+        found = read_embedded(source.path) if file is None else read_subtitle_file(file)
+        return _in_part(source, found)
+    except (InputError, MissingDependencyError) as error:
+        if given is not None or file is None:
+            raise
+        note = f"the subtitles {file.name} beside the video do not score: {error}"
+        return Lines((), (note,))
+
+
+def subtitles_read(video: str, given: SubtitleInput, texts: Sequence[str]) -> SubtitleFile | None:
+    """The subtitles that `said_in` reads for a call; None if it reads none.
+
+    Args:
+        video: Path of the video.
+        given: Subtitles as `said_in` takes them.
+        texts: The texts that score.
+    """
+    is_read, file = _place(video, given, texts)
+    if not is_read:
+        return None
+    if file is None:
+        return SubtitleFile()
+    return SubtitleFile(file.name, content_digest(file) if file.is_file() else None)
+
+
+def heard_by(model: str) -> str:
+    """Name of what hears, with all that decides its words."""
+    weights = weights_identity(model, config=WEIGHTS)
+    return f"faster-whisper {package_version('faster-whisper')} {model} {weights}"
+
+
+def heard_in(source: VideoSource, model: str, device: torch.device) -> Lines:
+    """What is spoken in a video, or in a part of one.
+
+    Args:
+        source: The open video, or an open part of one.
+        model: Model as `keyscore_plugin.timed_texts.heard.hear` takes it.
+        device: Device of the model.
+
+    Raises:
+        InputError: The video has no sound, or it is not a file.
+        ModelError: The model cannot be loaded.
+        MissingDependencyError: faster-whisper is not installed.
+    """
+    file = file_of(source)
+    if file is None:
+        raise InputError(
+            f"{source.path} is not a file, so nothing is heard in it; give the path of a video "
+            "file, or leave out heard"
+        )
+    start, end = _bounds(source)
+    with named(source.path):
+        content = content_digest(file)
+        lines = hear(
+            file, content, name=source.path, model=model, device=device, start=start, end=end
+        )
+    return Lines(lines)
+
+
+def file_of(source: VideoSource) -> str | None:
+    """Path of the file behind an open video or a part of one, or of its copy; None for pictures."""
+    while isinstance(source, (TrimmedVideo, CopiedVideo)):
+        source = source.whole
+    return source.path if is_file(source.path) else None
+
+
+def _place(video: str, given: SubtitleInput, texts: Sequence[str]) -> tuple[bool, Path | None]:
+    """Whether subtitles are read, and their file; None for a stream inside of the video."""
+    if not (given is None or isinstance(given, bool)):
+        return True, Path(given)
+    beside = None if video.startswith("<") else subtitles_beside(video)
     if given is None:
-        if beside is None or not any(asks_about_speech(text) for text in texts):
-            return Subtitles(())
-        try:
-            found = read_subtitle_file(beside)
-        except MissingDependencyError as error:
-            note = f"the subtitles {beside.name} beside the video were not read: {error}"
-            return Subtitles((), (note,))
-        return _heard_in(source, found)
-    if given is False:
-        return Subtitles(())
-    if given is not True:
-        found = read_subtitle_file(Path(given))
-    else:
-        found = read_embedded(source.path) if beside is None else read_subtitle_file(beside)
-    return _heard_in(source, found)
+        return beside is not None and any(map(asks_about_speech, texts)), beside
+    return given, beside
 
 
-def _heard_in(source: VideoSource, subtitles: Subtitles) -> Subtitles:
+def _in_part(source: VideoSource, subtitles: Lines) -> Lines:
     """The lines that are heard in a video, or in a part of one.
 
     Raises:
@@ -61,10 +132,15 @@ def _heard_in(source: VideoSource, subtitles: Subtitles) -> Subtitles:
     while isinstance(whole, TrimmedVideo):
         whole = whole.whole
     subtitles = within_video(subtitles, whole.duration_seconds, source.path)
-    start = float(source.pts_seconds([0])) - source.start_pts_seconds
-    end = start + source.duration_seconds
+    start, end = _bounds(source)
     lines = tuple(line for line in subtitles.lines if line.end >= start and line.start < end)
     if lines:
-        return Subtitles(lines, subtitles.notes)
+        return Lines(lines, subtitles.notes)
     note = f"no line of the subtitles is heard from {start:.1f} to {end:.1f} s"
-    return Subtitles((), (*subtitles.notes, note))
+    return Lines((), (*subtitles.notes, note))
+
+
+def _bounds(source: VideoSource) -> tuple[float, float]:
+    """Start and end of a video or a part of one, in seconds from the whole video's first frame."""
+    start = float(source.pts_seconds([0])) - source.start_pts_seconds
+    return start, start + source.duration_seconds

@@ -355,6 +355,7 @@ class SamplerTemplate(Sampler, ABC):
             texts=choice.query.texts,
             join=choice.query.join if choice.query.texts else None,
             chosen_for=None if choice.chosen_for is None else choice.chosen_for.tolist(),
+            subtitles=choice.query.channels.subtitles,
             encoder=choice.encoder,
             captioner=choice.captioner or (caption.model if caption else None),
             decoder=source.decoder,

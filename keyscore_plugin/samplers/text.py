@@ -77,7 +77,9 @@ class TextSampler(SamplerTemplate):
     needs_text = True
 
     def _fill(self, run: Run) -> None:
-        run.look_and_encode(coarse_grid(run))
+        grid, _ = run.look_and_encode(coarse_grid(run))
+        with stage("encode"):
+            run.lines(grid).fill()
 
     def _choose(self, run: Run) -> Choice:
         run.require_text()

@@ -8,7 +8,6 @@ import re
 import warnings
 from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import av
 
 from keyscore_plugin._runtime.optional import require
 from keyscore_plugin.errors import InputError
+from keyscore_plugin.timed_texts.lines import Lines
 from keyscore_plugin.types import TimedText
 from keyscore_plugin.video.decoders.container import open_stream
 
@@ -30,28 +30,6 @@ _BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 # A bracket after which another one opens before it is closed. pysubs2 looks for the end of each, so
 # that the time grows with the square of their number: 64 MiB of them would take days.
 _UNCLOSED = re.compile(r"[{<](?=[^{}<>]*[{<])")
-_NEAR_SECONDS = 1.0  # ours: a frame shows what is said up to this long before and after it
-
-
-@dataclass(frozen=True, slots=True)
-class Subtitles:
-    """The lines of a video.
-
-    Attributes:
-        lines: Lines by their start; they may overlap.
-        notes: Facts that a reader of the selection must know.
-    """
-
-    lines: tuple[TimedText, ...]
-    notes: tuple[str, ...] = ()
-
-    def near(self, seconds: float) -> tuple[TimedText, ...]:
-        """The lines that are heard at a time, or within a second of it."""
-        return tuple(
-            line
-            for line in self.lines
-            if line.start - _NEAR_SECONDS <= seconds <= line.end + _NEAR_SECONDS
-        )
 
 
 def subtitles_beside(video: str) -> Path | None:
@@ -61,7 +39,7 @@ def subtitles_beside(video: str) -> Path | None:
     return next((file for file in files if file.is_file()), None)
 
 
-def read_subtitle_file(path: Path) -> Subtitles:
+def read_subtitle_file(path: Path) -> Lines:
     """Read a subtitle file (.srt, .vtt, .ass or .ssa) in UTF-8 or UTF-16.
 
     Raises:
@@ -86,7 +64,7 @@ def read_subtitle_file(path: Path) -> Subtitles:
     return _subtitles(events, str(path))
 
 
-def read_embedded(video: str) -> Subtitles:
+def read_embedded(video: str) -> Lines:
     """Read the first subtitle stream of text in a video file.
 
     Args:
@@ -127,7 +105,7 @@ def read_embedded(video: str) -> Subtitles:
     return _subtitles(events, f"in {video}")
 
 
-def within_video(subtitles: Subtitles, duration_seconds: float, name: str) -> Subtitles:
+def within_video(subtitles: Lines, duration_seconds: float, name: str) -> Lines:
     """The lines that begin before the video ends, with a note on the others.
 
     Args:
@@ -151,7 +129,7 @@ def within_video(subtitles: Subtitles, duration_seconds: float, name: str) -> Su
         f"{n_after} of {len(subtitles.lines)} lines of the subtitles begin after the video ends, "
         "and are left out; they may belong to another video"
     )
-    return Subtitles(lines, (*subtitles.notes, note))
+    return Lines(lines, (*subtitles.notes, note))
 
 
 def _text_of(path: Path) -> str:
@@ -176,7 +154,7 @@ def _text_of(path: Path) -> str:
         ) from error
 
 
-def _subtitles(events: Iterable[Any], name: str) -> Subtitles:
+def _subtitles(events: Iterable[Any], name: str) -> Lines:
     """The lines of pysubs2's events, in time order, without those without words or reversed."""
     lines, n_reversed = [], 0
     for event in events:
@@ -196,7 +174,7 @@ def _subtitles(events: Iterable[Any], name: str) -> Subtitles:
     if len(lines) > _MOST_LINES:
         notes.append(f"the {len(lines)} lines of the subtitles were joined to {_MOST_LINES}")
         lines = _joined(lines)
-    return Subtitles(tuple(lines), tuple(notes))
+    return Lines(tuple(lines), tuple(notes))
 
 
 def _joined(lines: list[TimedText]) -> list[TimedText]:

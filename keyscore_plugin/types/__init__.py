@@ -35,7 +35,7 @@ from keyscore_plugin.types.texts import (
     one_text,
     texts_of,
 )
-from keyscore_plugin.types.timed_texts import TimedText
+from keyscore_plugin.types.timed_texts import LineOrigin, SubtitleFile, TimedText
 from keyscore_plugin.types.video import VideoFacts
 
 __all__ = [
@@ -52,6 +52,7 @@ __all__ = [
     "GridInfo",
     "Importance",
     "Join",
+    "LineOrigin",
     "Origin",
     "PredictedClip",
     "QueryLabels",
@@ -59,6 +60,7 @@ __all__ = [
     "Reading",
     "ScoredFrame",
     "Selection",
+    "SubtitleFile",
     "SubtitleInput",
     "TextEmbedding",
     "TextInput",

@@ -14,6 +14,7 @@ from keyscore_plugin.types.clips import Clips
 from keyscore_plugin.types.numbers import is_whole, plain
 from keyscore_plugin.types.showing import repr_selection
 from keyscore_plugin.types.texts import Join, Origin, QueryText
+from keyscore_plugin.types.timed_texts import SubtitleFile
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -110,6 +111,7 @@ class Selection:
         join: How they were joined; None for one text.
         chosen_for: For each chosen frame the place in `texts` of the text that it scores most with;
             None where one text scored, or none.
+        subtitles: Subtitles that were read; None if none were, or where an older version wrote.
         encoder: Name of the encoder, or None.
         captioner: Name of the model that wrote captions, or was asked for clips; None if there was
             none, or where an older version wrote.
@@ -155,6 +157,7 @@ class Selection:
     texts: tuple[QueryText, ...] = ()
     join: Join | None = None
     chosen_for: list[int] | None = None
+    subtitles: SubtitleFile | None = None
     encoder: str | None = None
     captioner: str | None = None
     decoder: str
@@ -336,6 +339,8 @@ class Selection:
             values["texts"] = tuple(QueryText(**text) for text in values.get("texts", ()))
             if values.get("caption") is not None:
                 values["caption"] = Caption(**values["caption"])
+            if values.get("subtitles") is not None:
+                values["subtitles"] = SubtitleFile(**values["subtitles"])
             if values.get("clips") is not None:
                 values["clips"] = Clips(**values["clips"])
             if values.get("looked_at") is not None:

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from keyscore_plugin.errors import InputError, shown
 
-Origin = Literal["given", "generated", "said"]
+Origin = Literal["given", "generated", "said", "written"]
 Join = Literal["all", "any", "then", "at_once"]
 TextRole = Literal["caption", "question"]
 # What a caption or a question may be: one text, or several about one video.
@@ -25,7 +25,8 @@ class QueryText:
         text: The text.
         role: Whether it was given as a ``"caption"`` or as a ``"question"``.
         origin: Origin of the score: the picture compared with a text that was ``"given"`` by the
-            caller or ``"generated"`` by a captioner, or what is ``"said"`` compared with it.
+            caller or ``"generated"`` by a captioner, or what is ``"said"`` in the video, or
+            ``"written"`` in the picture, compared with it.
     """
 
     text: str

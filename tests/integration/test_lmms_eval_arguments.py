@@ -81,6 +81,17 @@ def test_the_hash_follows_everything_that_decides_and_nothing_else(tmp_path: Pat
     assert same.config_hash() == several[0].config_hash()
 
 
+def test_subtitles_are_found_by_the_name_of_a_video_and_count_in_the_hash(tmp_path: Path) -> None:
+    (tmp_path / "a.srt").write_text("1")
+    given = split(sampler="keyscore", sampler_subtitles=str(tmp_path))
+    assert given.subtitles_of("/videos/a.mp4") == str(tmp_path / "a.srt")
+    assert given.subtitles_of("/videos/b.mp4") is None
+    assert split(sampler="keyscore").subtitles_of("/videos/a.mp4") is None
+    before = given.config_hash()
+    (tmp_path / "a.srt").write_text("22")
+    assert len({before, given.config_hash(), split(sampler="keyscore").config_hash()}) == 3
+
+
 def test_urls_are_allowed_by_a_size() -> None:
     assert split(sampler="keyscore").limits is None
     limits = split(sampler="keyscore", sampler_max_download_gb=0.5).limits
@@ -109,6 +120,7 @@ def test_an_encoder_that_is_saved_again_is_another_one(tmp_path: Path) -> None:
         ({"sampler": "keyscore", "pair": "triple"}, "unknown pair"),
         ({"sampler": "keyscore", "sampler_file": "f.json"}, "go together"),
         ({"sampler_cache": "x"}, "sampler_cache is given without a sampler"),
+        ({"sampler": "topk", "sampler_subtitles": "none"}, "'none' is not a folder; give the fo"),
         (
             {"sampler": "topk", "sampler_max_download_gb": 0},
             "sampler_max_download_gb must be .* got 0",

@@ -16,10 +16,11 @@ from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 
 from keyscore_openai import FrameParts, PartSettings, frames
 from keyscore_openai.parts import patch_size
-from keyscore_plugin import InputError
+from keyscore_plugin import InputError, get_sampler
 from keyscore_serving import split_url
 from keyscore_transformers import enable
 from tests.support.fixed_sampler import FixedSampler
+from tests.support.spoken import speech_model, spoken_video
 from tests.support.tiny import build
 from tests.support.tiny.videos import frame_numbers, numbered_video
 
@@ -67,6 +68,16 @@ def test_what_is_said_is_written_before_its_frame(video: Path) -> None:
     assert labels[-1] == [f"<{float(labels[-1][0][1:-9]):.1f} seconds>"]
     with pytest.raises(InputError, match="with_texts=True is for form='images'"):
         frames(video, sampler=chooser, form="video", with_texts=True)
+
+
+@pytest.mark.slow
+def test_what_is_heard_is_written_before_its_frame(tmp_path: Path) -> None:
+    chooser = get_sampler("uniform", config={"heard": speech_model()})
+    video = spoken_video(tmp_path / "a.mkv")
+    parts = frames(video, sampler=chooser, num_frames=4, settings=SMALL, with_texts=True).content
+    labels = [part["text"] for part in parts if part["type"] == "text"]
+    assert "bakery" in labels[0]
+    assert "platform" in labels[-1]
 
 
 def as_transformers(parts: FrameParts) -> list[dict[str, Any]]:

@@ -81,6 +81,12 @@ def test_a_column_of_numbers_says_by_nan_where_a_row_has_none() -> None:
     assert (item.start_seconds, item.end_seconds, item.question) == (None, 2.0, None)
 
 
+def test_a_column_may_name_subtitles() -> None:
+    for value, wanted in (("a.srt", "a.srt"), (np.bool_(False), False), (None, None), ("", None)):
+        row = {"video": "a.mp4", "subtitles": value}
+        assert item_of(row, needs_text=False).subtitles == wanted
+
+
 def test_map_of_datasets_takes_it_too(folder: Path) -> None:
     datasets: Any = pytest.importorskip("datasets")
     rows = datasets.Dataset.from_dict(

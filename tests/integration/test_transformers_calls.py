@@ -79,6 +79,30 @@ def fixed() -> FixedSampler:
     return FixedSampler(KEYFRAMES)
 
 
+def test_what_is_said_at_the_chosen_frames_is_written_before_the_video(
+    processor: Any, video: str, tmp_path: Path
+) -> None:
+    subtitles = tmp_path / "a.srt"
+    subtitles.write_text(
+        "1\n00:00:00,000 --> 00:00:00,400\nHello <b>there</b>\n\n"
+        "2\n00:00:06,000 --> 00:00:07,000\nNo frame\n\n"
+        "3\n00:00:10,000 --> 00:00:11,000\nGood bye\n"
+    )
+    asked = {"sampler": fixed(), "subtitles": subtitles}
+    silent = processor.apply_chat_template(messages(video), **asked, **ANSWER)
+    inputs = processor.apply_chat_template(messages(video), **asked, with_texts=True, **ANSWER)
+    before, _, after = processor.decode(inputs["input_ids"][0]).partition("<0.3 seconds>")
+    assert "[0.0-0.4 s] Hello there\n[10.0-11.0 s] Good bye\n" in before
+    assert "there" not in after
+    assert torch.equal(inputs["pixel_values_videos"], silent["pixel_values_videos"])
+    assert processor.last_selections[0].indices == KEYFRAMES
+    refused = "with_texts=True writes what is said into the prompt"
+    with pytest.raises(InputError, match=refused):
+        processor.apply_chat_template(messages(video), with_texts=True, **asked)
+    with pytest.raises(InputError, match=refused):
+        processor(text=["a"], videos=[video], with_texts=True, **asked)
+
+
 WAYS: dict[str, Callable[[Any, str], Any]] = {
     "flat": lambda p, v: p.apply_chat_template(messages(v), sampler=fixed(), **ANSWER),
     "processor_kwargs": lambda p, v: p.apply_chat_template(

@@ -149,7 +149,7 @@ def test_what_is_absent_keeps_its_default() -> None:
             {"scores": {}},
             r"SamplerConfig: unknown setting 'scores' \(did you mean 'score'\?\); the settings "
             "are: grid, proposal, encode, score, select, clips, judge, llmvs, guide, split, "
-            "route, index$",
+            "route, heard, written, index$",
         ),
         ({"sample_fps": 4}, r"unknown setting 'sample_fps' \(did you mean 'grid.sample_fps'\?\)"),
         (
@@ -166,6 +166,8 @@ def test_what_is_absent_keeps_its_default() -> None:
         ({"score": "text"}, "ScoreConfig: expected a dict of settings, got 'text'"),
         ({"score": GridConfig()}, "ScoreConfig: expected a dict of settings, got GridConfig"),
         ({"guide": "answer"}, "guide 'answer'"),
+        ({"heard": True}, "heard True is not a folder or a name of a speech model"),
+        ({"written": 1}, "written 1 is not true or false"),
     ],
 )
 def test_what_is_no_config_is_one_clear_line(values: dict[str, Any], message: str) -> None:

@@ -65,10 +65,17 @@ class Needle:
 
 @dataclass(frozen=True, slots=True)
 class NeedleVideo:
-    """A video and its needles."""
+    """A video and its needles.
+
+    Attributes:
+        path: Path of the video.
+        needles: Sentences, and the stretches that they describe.
+        subtitles: Subtitles that are given with it; None for none.
+    """
 
     path: Path
     needles: tuple[Needle, ...]
+    subtitles: Path | None = None
 
 
 def join(

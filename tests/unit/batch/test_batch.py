@@ -1,5 +1,6 @@
 """Laws of the batch runner: a manifest is refused as a whole, a line is answered once."""
 
+import hashlib
 import json
 import os
 import resource
@@ -290,6 +291,28 @@ def test_answers_of_other_settings_are_not_mixed_in(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=f"holds id 1 with {words}; give another --out"):
             run(manifest, out, changed={**same, **other})
     assert len(read_lines(out)) == 1
+
+
+def test_answers_by_other_subtitles_are_not_mixed_in(tmp_path: Path) -> None:
+    manifest, out = tmp_path / "m.jsonl", tmp_path / "out.jsonl"
+    write_lines(manifest, {"video": "a.mp4", "question": "Who says so?"})
+    run(manifest, out)
+    [record] = read_lines(out)
+    digest = hashlib.sha256(b"one").hexdigest()
+    read = {"name": "a.srt", "digest": digest}
+    write_lines(out, {**record, "encoder": "conse", "subtitles": read})
+    same = {"encoder": "conse"}
+    beside = tmp_path / "a.srt"
+    beside.write_bytes(b"one")
+    run(manifest, out, changed=same)
+    beside.write_bytes(b"two")
+    with pytest.raises(InputError, match=r"subtitles .*7692c3ad35.*, this run asks for .*3fc4cc"):
+        run(manifest, out, changed=same)
+    beside.unlink()
+    with pytest.raises(InputError, match=r"with subtitles .*, this run asks for None"):
+        run(manifest, out, changed=same)
+    write_lines(out, {**record, "subtitles": None})  # of a sampler that reads no text
+    run(manifest, out)
 
 
 @pytest.mark.parametrize("content", [b"my notes", b'{"a": 1}\n', b"\xff\xfe\n", b"[]\n{", b"\0\0"])

@@ -7,12 +7,14 @@ import pytest
 
 from evals.harness.cells import Cell
 from evals.needle.asks import ASKS, Ask, ask_for
+from evals.needle.lines import SAID, lines_of, with_subtitles
 from evals.needle.metrics import Figures, judge, mean_figures
 from evals.needle.protocol import NeedleEvaluation
 from evals.needle.sources import FOOTAGE, HELD_OUT, HELD_OUT_2, SPLITS, TUNING, Split
 from evals.needle.sweep import settings
 from evals.needle.unpacked import Unpacked
 from keyscore_plugin.config import EncodeConfig, SamplerConfig
+from keyscore_plugin.timed_texts.subtitles import read_subtitle_file
 from keyscore_plugin.video.samples.joined import Needle, NeedleVideo
 from keyscore_plugin.video.samples.sources import Footage, Still, crop_around
 
@@ -98,12 +100,28 @@ def test_the_asks_by_hand() -> None:
     assert {one.spans for one in ask_for(video, "global").needles} == {((0.0, 12.0),)}
 
 
+def test_a_line_is_said_in_the_clip_that_its_question_is_about(tmp_path: Path) -> None:
+    clips = tuple(Needle("a", ((4.0 * n, 4.0 * n + 4.0),)) for n in range(16))
+    video = NeedleVideo(tmp_path / "a.mp4", clips)
+    said = with_subtitles(video, lines_of("said", 16, order=3))
+    assert said.subtitles is not None
+    lines = read_subtitle_file(said.subtitles).lines
+    asked = ask_for(said, "said", seed=3).needles
+    questions = {line.words: line.question for line in SAID}
+    assert len({needle.caption for needle in asked}) == 16
+    for line, needle in zip(lines, asked, strict=True):
+        ((start, end),) = needle.spans
+        assert (line.start, line.end) == (start + 1, end - 1)
+        assert questions[line.text] == needle.caption
+
+
 def test_a_hit_of_several_clips_is_all_of_them_and_of_appearances_their_share() -> None:
     two = Needle("a", ((0.0, 5.0), (20.0, 25.0)), more=("b",))
     times = [1.0, 9.0]
     hits = [judge(times, two, ask=ask).hit for ask in ASKS]
     assert dict(zip(ASKS, hits, strict=True)) == {
-        "one": 1.0, "two": 0.0, "three": 0.0, "every": 0.5, "global": 1.0
+        "one": 1.0, "two": 0.0, "three": 0.0, "every": 0.5, "global": 1.0,
+        "said": 1.0, "written": 1.0,
     }  # fmt: skip
     assert judge([1.0, 21.0], two, ask="two").hit == 1.0
 

@@ -22,7 +22,8 @@ from keyscore_plugin.index.folder import IndexFile, IndexFolder
 from keyscore_plugin.index.frame_table import scan_from_tensors, scan_to_tensors
 from keyscore_plugin.index.look import Look
 from keyscore_plugin.index.sealed import pack, unpack
-from keyscore_plugin.types import Frames
+from keyscore_plugin.timed_texts.lines import Lines
+from keyscore_plugin.types import Frames, TimedText
 from keyscore_plugin.video.decoders.base import ScannedSource
 from keyscore_plugin.video.decoders.frame_index import FrameIndex, PacketMarks
 from keyscore_plugin.video.decoders.scan import Scan
@@ -49,7 +50,8 @@ def some_look(rows: list[int], seed: int = 0) -> Look:
     if rows:
         where = torch.tensor(rows)
         look = look.with_vectors(where, where[:, None] + torch.arange(6.0))
-    return look.with_proposal("{}", propose(frames))
+    lines = Lines((TimedText(0.5, 2.0, "Größe 9", "written"),), ("a note",))
+    return look.with_proposal("{}", propose(frames)).with_lines("a reader", lines)
 
 
 def file_of(look: Look) -> IndexFile:
@@ -78,6 +80,7 @@ def test_what_is_put_is_got(tmp_path: Path) -> None:
         found = folder_at(tmp_path).get(CONTENT, KEY)
         assert found is not None
         assert same(found.look, look)
+        assert found.look.lines == look.lines
     assert folder_at(tmp_path).get(CONTENT, "other") is None
 
 

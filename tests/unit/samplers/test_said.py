@@ -1,6 +1,8 @@
 """Subtitles that score: where they are heard, and when the picture alone scores."""
 
+import hashlib
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,14 @@ import torch
 
 from keyscore_plugin import Selection, get_sampler
 from keyscore_plugin.errors import InputError
+from keyscore_plugin.samplers.template import SamplerTemplate
 from keyscore_plugin.samplers.within import within
 from keyscore_plugin.timed_texts.line_scores import LineScores
-from keyscore_plugin.types import TextEmbedding, TimedText
+from keyscore_plugin.types import SubtitleFile, TextEmbedding, TimedText
 from keyscore_plugin.video.samples import sample_video
 from tests.support.colour_encoder import ColourEncoder
+from tests.support.spoken import TRAIN, speech_model, spoken_video
+from tests.support.tiny.encoders import save_clip
 
 WORDS = {
     (1, 3): "We sold the bakery to my cousin in March.",
@@ -70,6 +75,21 @@ def test_a_file_beside_the_video_scores_only_if_the_text_is_about_speech(video: 
     }
 
 
+@pytest.mark.parametrize("content", [b"no subtitles at all", SRT.replace("00:00:0", "09:00:0")])
+def test_a_file_that_lies_beside_the_video_and_cannot_be_used_is_noted(
+    video: Path, content: bytes | str
+) -> None:
+    """It was not asked for; a file that was given is an error."""
+    beside = video.with_suffix(".srt")
+    beside.write_bytes(content.encode() if isinstance(content, str) else content)
+    selection = choose(video, question=SAID)
+    assert selection.texts == ()
+    assert [n for n in selection.notes if "bikes.srt beside the video do not score: " in n]
+    for given in (True, beside):
+        with pytest.raises(InputError, match="subtitles"):
+            choose(video, question=SAID, subtitles=given)
+
+
 def test_only_the_lines_of_a_part_score_in_it(video: Path) -> None:
     """The lines after its end do not belong to another video."""
     video.with_suffix(".srt").write_text(SRT)
@@ -90,9 +110,13 @@ def test_lines_about_something_else_leave_the_picture_alone(video: Path) -> None
     video.with_suffix(".srt").write_text(SRT)
     selection = choose(video, **picture, subtitles=True)
     assert selection.indices == without.indices
-    assert "no line of the subtitles is about the text, so the picture alone scores" in (
+    assert "no line that is said is about the text, so what is said does not score" in (
         selection.notes
     )
+    assert selection.subtitles == SubtitleFile(
+        "bikes.srt", hashlib.sha256(SRT.encode()).hexdigest()
+    )
+    assert Selection.from_json(selection.to_json()).subtitles == selection.subtitles
 
 
 def test_frames_that_are_heard_are_embedded_though_few_are(tmp_path: Path) -> None:
@@ -104,9 +128,27 @@ def test_frames_that_are_heard_are_embedded_though_few_are(tmp_path: Path) -> No
     assert heard(selection, 155, 157)
 
 
+@pytest.mark.slow
+def test_what_is_heard_scores_and_an_index_keeps_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_clip(tmp_path)
+    video, config = spoken_video(tmp_path / "a.mkv"), {"heard": speech_model()}
+    make = partial(get_sampler, "topk", encoder=str(tmp_path), config=config, device="cpu")
+    selection = make()(video.read_bytes(), num_frames=2, question=SAID)
+    assert heard(selection, *TRAIN)
+    assert [text.origin for text in selection.texts] == ["given", "said"]
+    indexed = make(index=tmp_path / "index")
+    assert isinstance(indexed, SamplerTemplate)
+    assert indexed.fill_index(video) == ()
+    monkeypatch.setattr("keyscore_plugin.samplers.said.hear", None)
+    assert indexed(video, num_frames=2, question=SAID).indices == selection.indices
+
+
 def test_the_score_of_a_line_fades_outside_of_it() -> None:
     lines = [TimedText(start, end, words) for (start, end), words in WORDS.items()]
-    scores = LineScores.of([SAID], lines, start_pts_seconds=10.0, device=torch.device("cpu"))
+    device = torch.device("cpu")
+    scores = LineScores.of([SAID], lines, channel="said", start_pts_seconds=10.0, device=device)
     inside, end, after, far = scores.at(torch.tensor([16.0, 17.0, 18.0, 30.0]))[0].tolist()
     assert inside == end > after > far
     assert after == pytest.approx(end * np.exp(-1), abs=0.02)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from keyscore_plugin.errors import InputError
+from keyscore_plugin.timed_texts.lines import Lines
 from keyscore_plugin.timed_texts.subtitles import (
-    Subtitles,
     read_embedded,
     read_subtitle_file,
     subtitles_beside,
@@ -60,7 +60,7 @@ def test_all_formats_and_encodings_give_the_same_lines_in_time_order(
     tmp_path: Path, suffix: str, text: str, encoding: str
 ) -> None:
     found = read_subtitle_file(write(tmp_path / f"a.{suffix}", text, encoding))
-    assert found == Subtitles(LINES)
+    assert found == Lines(LINES)
 
 
 @pytest.mark.parametrize("codec", ["srt", "ass", "webvtt"])
@@ -140,11 +140,11 @@ def test_of_very_many_lines_neighbours_are_joined(tmp_path: Path) -> None:
 
 
 def test_lines_after_the_end_of_the_video_are_noted_or_refused() -> None:
-    found = within_video(Subtitles(LINES), 4.0, "a.mp4")
+    found = within_video(Lines(LINES), 4.0, "a.mp4")
     assert found.lines == LINES[:1]
     assert "1 of 2 lines of the subtitles begin after the video ends" in found.notes[0]
     with pytest.raises(InputError, match=r"all 2 lines of the subtitles begin after a\.mp4 ends"):
-        within_video(Subtitles(LINES), 0.5, "a.mp4")
+        within_video(Lines(LINES), 0.5, "a.mp4")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,141 @@
+"""What is spoken in a video, as a Whisper model of faster-whisper writes it down."""
+
+from contextlib import closing, suppress
+from functools import lru_cache
+from typing import Any
+
+import av
+import numpy as np
+import torch
+
+from keyscore_plugin._runtime import progress
+from keyscore_plugin._runtime.hub import first_line
+from keyscore_plugin._runtime.optional import require
+from keyscore_plugin.errors import InputError, ModelError, shown
+from keyscore_plugin.types import TimedText
+from keyscore_plugin.video.decoders.container import open_stream
+
+WEIGHTS = "model.bin"  # file of every model of CTranslate2
+_RATE = 16_000  # samples a second, as Whisper hears them
+
+
+@lru_cache(maxsize=16)  # ours: the second question on a video hears nothing again
+def hear(
+    video: str,
+    content: str,
+    *,
+    name: str,
+    model: str,
+    device: torch.device,
+    start: float,
+    end: float,
+) -> tuple[TimedText, ...]:
+    """Write down what is spoken in a video, or in a part of it.
+
+    The words are those of the likeliest beam, without the random tries of Whisper, so that a video
+    gives the same ones again. Stretches without speech are left out by Silero's detector first.
+
+    Args:
+        video: Path of the video.
+        content: Digest of the video's content, by which the result is kept in memory.
+        name: Name of the video, for errors.
+        model: Folder of a Whisper model converted for CTranslate2, or a name that faster-whisper
+            downloads, such as ``"small"``.
+        device: Device of the model.
+        start: Start of the part in seconds from the video's first frame.
+        end: End of the part.
+
+    Returns:
+        Lines by their start, on the clock of the video's first frame.
+
+    Raises:
+        InputError: The video has no sound, or it does not decode.
+        VideoError: The video cannot be opened.
+        ModelError: The model cannot be loaded.
+        MissingDependencyError: faster-whisper is not installed.
+    """
+    whisper = _load(model, device, torch.get_num_threads())
+    sound, begin = read_sound(video, name)
+    first = max(0, round((start - begin) * _RATE))
+    part = sound[first : max(0, round((end - begin) * _RATE))]
+    if not len(part):
+        return ()
+    segments, _ = whisper.transcribe(
+        part,
+        temperature=0.0,
+        condition_on_previous_text=False,
+        vad_filter=True,
+        word_timestamps=True,  # without them a line lasts to the beginning of the next one
+    )
+    since = begin + first / _RATE
+    spoken = ((one, " ".join(one.text.split())) for one in segments)
+    return tuple(
+        TimedText(float(since + one.start), float(since + one.end), words, "heard")
+        for one, words in spoken
+        if words
+    )
+
+
+def read_sound(video: str, name: str) -> tuple[np.ndarray[Any, Any], float]:
+    """Decode the first sound of a video.
+
+    Args:
+        video: Path of the video.
+        name: Name of the video, for errors.
+
+    Returns:
+        ``(n,)`` float32 samples, 16,000 a second, of one channel; and the time of the first one in
+        seconds from the video's first frame.
+
+    Raises:
+        InputError: The video has no sound, or it does not decode.
+        VideoError: The video cannot be opened.
+    """
+    container, picture = open_stream(video)
+    start = float((picture.start_time or 0) * (picture.time_base or 0))
+    parts, begin = [], None
+    with closing(container), suppress(av.FFmpegError):  # what comes before the damage is heard
+        if not container.streams.audio:
+            raise InputError(f"{name} has no sound, so nothing is heard in it; leave out heard")
+        sound = container.streams.audio[0]
+        resampler = av.AudioResampler("flt", "mono", _RATE)
+        for packet in container.demux(sound):
+            with suppress(av.FFmpegError):  # a damaged packet: the others are heard
+                for frame in sound.decode(packet):
+                    begin = frame.time if begin is None else begin
+                    parts += [one.to_ndarray()[0] for one in resampler.resample(frame)]
+    if not parts:
+        raise InputError(
+            f"the sound of {name} does not decode; repair the file, or leave out heard"
+        )
+    return np.concatenate(parts), (begin or 0.0) - start
+
+
+def require_speech() -> Any:
+    """faster-whisper, imported.
+
+    Raises:
+        MissingDependencyError: It is not installed.
+    """
+    return require("faster_whisper", extra="speech")
+
+
+@lru_cache(maxsize=1)
+def _load(model: str, device: torch.device, n_threads: int) -> Any:
+    """The model, kept for the next video."""
+    whisper = require_speech()
+    on_gpu = device.type == "cuda"
+    with progress.loading(f"speech model {model}"):
+        try:
+            return whisper.WhisperModel(
+                model,
+                device="cuda" if on_gpu else "cpu",
+                device_index=device.index or 0,
+                compute_type="default" if on_gpu else "int8",  # ours: half of float32's time
+                cpu_threads=n_threads,
+            )
+        except Exception as error:  # ctranslate2 and the hub have errors of no class of their own
+            raise ModelError(
+                f"no speech model {shown(model)}: {first_line(error)}; give the folder of a "
+                "Whisper model for CTranslate2, or a name of faster-whisper such as 'small'"
+            ) from error
