@@ -3,12 +3,11 @@
     python -m tests.support.vllm.offline MODEL VIDEO
 
 Prints one JSON object: the log-probabilities of the first token that each call generates, by the
-token's id, once without the plugin; and the error of a start that is refused.
+token's id; and the error of a start that is refused.
 """
 
 import importlib
 import json
-import os
 import sys
 from typing import Any
 
@@ -29,16 +28,9 @@ PROMPT = (
 def main(model: str, video: str) -> None:
     """Ask an `LLM` in several ways."""
     cli.install()
-    found: dict[str, Any] = {}
-    llm = make(model)
-    found["without the plugin"] = chat(llm, f"file://{video}")
-    del llm
-    importlib.import_module("vllm.distributed").cleanup_dist_env_and_memory()
-    os.environ["VLLM_MEDIA_CONNECTOR"] = keyscore_vllm.CONNECTOR
     keyscore_vllm.register()
-    found["pruning"] = refusal(model)
+    found: dict[str, Any] = {"pruning": refusal(model)}
     llm = make(model)
-    found["with the plugin"] = chat(llm, f"file://{video}")
     asked = f"keyscore:sampler=topk&num_frames={NUM_FRAMES}&caption={CAPTION};file://{video}"
     found["chat"] = chat(llm, asked)
     item = keyscore_vllm.frames(
