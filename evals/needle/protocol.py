@@ -129,9 +129,10 @@ def _search(bench: Bench, cell: Cell, video: NeedleVideo, ask: Ask) -> list[list
         selection = bench.select(cell)
         figures = [judge_selection(selection, needle, ask) for needle in video.needles]
     else:
+        kind = "question" if ask == "global" else "caption"
         figures = [
             judge_selection(
-                bench.select(cell, caption=needle.texts, subtitles=video.subtitles), needle, ask
+                bench.select(cell, subtitles=video.subtitles, **{kind: needle.texts}), needle, ask
             )
             for needle in video.needles
         ]

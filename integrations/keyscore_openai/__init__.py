@@ -7,7 +7,7 @@ Example:
     question = "Who scores the second goal?"
     parts = frames("match.mp4", question=question, num_frames=8)
     content = [*parts.content, {"type": "text", "text": question}]
-    answer = OpenAI(base_url="http://localhost:8000/v1").chat.completions.create(
+    answer = OpenAI(base_url="http://localhost:8000/v1", api_key="none").chat.completions.create(
         model="Qwen/Qwen3-VL-8B-Instruct",
         messages=[{"role": "user", "content": content}],
         extra_body=parts.extra_body,

@@ -42,7 +42,7 @@ def rewrite_json(
     return None if rewritten is None else json.dumps(rewritten).encode()
 
 
-def chat_of(body: bytes) -> dict[str, Any] | None:
+def chat_of(body: bytes | bytearray) -> dict[str, Any] | None:
     """The chat request in a body; None if it is none, or has neither a video nor a sampler."""
     if not any(sign in body for sign in _SIGNS):
         return None

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import tempfile
 from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
@@ -9,7 +10,8 @@ from typing import Any
 
 from keyscore_plugin._runtime.optional import require
 from keyscore_plugin.cli.words import amount, one_of, whole_number
-from keyscore_plugin.errors import shown
+from keyscore_plugin.config import IndexConfig
+from keyscore_plugin.errors import CacheError, shown
 from keyscore_plugin.hosts.download import DownloadLimits
 from keyscore_plugin.registries import names
 
@@ -43,9 +45,11 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         MissingDependencyError: The extra ``serve`` is not installed.
         InputError: An option cannot be used, or the port is taken.
+        CacheError: The folder of the index cannot be used.
         ModelError: The encoder cannot be loaded.
     """
     require("starlette", extra="serve")
+    _require_index(args.index)
     # The proxy is part of an integration, and those lie above the core: the core names it, and
     # imports it only here.
     serve = resolve_name("keyscore_openai.proxy.server:serve")
@@ -73,6 +77,12 @@ def _add_choosing(parser: argparse.ArgumentParser) -> None:
         default="auto",
         metavar="NAME",
         help="decoder of the videos (default: auto)",
+    )
+    parser.add_argument(
+        "--index",
+        metavar="DIR",
+        help="folder in which looks at videos are kept for the next question; auto is the one in "
+        "the user's cache (default: none is kept)",
     )
     parser.add_argument(
         "--default",
@@ -155,7 +165,8 @@ def _add_bounds(parser: argparse.ArgumentParser) -> None:
         type=seconds,
         default=600.0,
         metavar="S",
-        help="longest silence of the server that answers (default: 600)",
+        help="longest silence of the server that answers, and longest time until a chat has "
+        "arrived (default: 600)",
     )
 
 
@@ -173,6 +184,7 @@ def _settings(args: argparse.Namespace) -> Any:
             encoder=args.encoder,
             device=args.device,
             decoder=args.decoder,
+            index=args.index,
             limits=serving.RequestLimits(max_frames=args.max_frames),
             default=args.default,
         ),
@@ -185,6 +197,29 @@ def _settings(args: argparse.Namespace) -> Any:
         select_seconds=args.select_seconds,
         answer_seconds=args.answer_seconds,
     )
+
+
+def _require_index(index: str | None) -> None:
+    """Refuse a folder that cannot be used now, and not in each answer.
+
+    Raises:
+        CacheError: The folder of the index cannot be used.
+    """
+    config = IndexConfig.given(index)
+    if config is None:
+        return
+    from keyscore_plugin.index.video_index import index_folder  # it imports torch
+
+    folder = index_folder(config).path
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise CacheError(
+            f"the index {folder} cannot be written ({error.strerror or error}); give another "
+            "folder with --index"
+        ) from error
 
 
 def _port(text: str) -> int:

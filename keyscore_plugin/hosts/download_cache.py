@@ -59,6 +59,11 @@ class DownloadCache:
         self._kept: OrderedDict[str, DownloadedVideo] = OrderedDict()
         self._lock = threading.Lock()
 
+    def kept(self, url: str) -> DownloadedVideo | None:
+        """The video at a URL as it was downloaded before; None if it is not kept."""
+        with self._lock:
+            return self._kept.get(url)
+
     def get(self, url: str) -> DownloadedVideo:
         """The video at a URL, as its server has it now. Hold the value while the file is read.
 
@@ -67,8 +72,7 @@ class DownloadCache:
             VideoError: The video cannot be fetched within the limits.
         """
         refuse_user(url)
-        with self._lock:
-            kept = self._kept.get(url)
+        kept = self.kept(url)
         file, known = UnnamedFile(), None if kept is None else kept.version
         version = fetch(url, file, self._limits, allowed_by=self._allowed_by, unless=known)
         if version is not None:

@@ -5,15 +5,12 @@ import base64
 import io
 import json
 import os
-import signal
+import re
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
-from functools import partial
-from multiprocessing import active_children
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -26,24 +23,15 @@ from PIL import Image
 from starlette.requests import Request
 
 from keyscore_openai import frames
-from keyscore_openai.parts import PartSettings
-from keyscore_openai.proxy.app import Proxy
 from keyscore_openai.proxy.settings import ProxySettings
 from keyscore_openai.proxy.upstream import Upstream
-from keyscore_openai.proxy.workers import ChosenParts, WorkerJob, Workers
 from keyscore_plugin import InputError, get_sampler
 from keyscore_plugin.cli import main as cli
-from keyscore_plugin.errors import VideoError
-from keyscore_serving import FrameRequest, VideoSources
-from keyscore_serving.jobs import LateError
 from tests.support.colour_encoder import ColourEncoder
-from tests.support.gated_encoder import GATE, make_gated
 from tests.support.http_servers import serving, unvisited
-from tests.support.servers import Process, proxy_process, serving_app, upstream_process
+from tests.support.proxies import CHAT, Json, data_url, messages, proxy_here, refused, video
+from tests.support.servers import ROOT, Process, proxy_process, upstream_process
 from tests.support.tiny.videos import frame_numbers, numbered_video
-
-CHAT = "/v1/chat/completions"
-Json = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
@@ -75,14 +63,6 @@ def proxy(upstream: Process, folder: Path) -> Iterator[Process]:
 def client(proxy: Process) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=proxy.address, timeout=60) as made:
         yield made
-
-
-def video(url: str, **keys: Any) -> Json:
-    return {"type": "video_url", "video_url": {"url": url}, **keys}
-
-
-def messages(*content: Json, question: str = "red") -> list[Json]:
-    return [{"role": "user", "content": [*content, {"type": "text", "text": question}]}]
 
 
 def shown(text: str) -> tuple[list[str], list[int]]:
@@ -130,6 +110,33 @@ def test_the_openai_client_gets_an_answer_about_the_chosen_frames(
     assert seen["headers"]["authorization"] == "Bearer secret-key"
     assert seen["headers"]["user-agent"].startswith("OpenAI/Python")
     assert set(seen["body"]) == {"model", "messages"}
+
+
+@pytest.mark.slow
+def test_the_examples_of_the_page_get_answers(
+    proxy: Process, upstream: Process, folder: Path
+) -> None:
+    """With a server that answers with what it was shown, and a sampler that needs no hub."""
+    stands_for = {
+        "http://localhost:11434": upstream.address,
+        "http://localhost:8000": upstream.address,
+        "http://localhost:8010": proxy.address,
+        "https://host/match.mp4": f"file://{folder}/clip.mp4",
+        "match.mp4": f"{folder}/clip.mp4",
+        "Who scores the second goal?": "red",
+        "num_frames=8)": "num_frames=8, sampler=sampler)",
+    }
+    page = ROOT / "docs" / "hosts" / "servers.md"
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.DOTALL)
+    assert len(blocks) == 3
+    names: dict[str, Any] = {}
+    for code in blocks:
+        for written, meant in stands_for.items():
+            code = code.replace(written, meant)
+        exec(compile(code, str(page), "exec"), names)
+        texts, numbers = shown(names["answer"].choices[0].message.content)
+        assert texts == [*(f"<{i / 10:.1f} seconds>" for i in numbers), "red"]
+        assert len(numbers) == 8
 
 
 def test_the_proxy_shows_what_the_client_would_have_sent(
@@ -239,21 +246,12 @@ def test_of_a_body_of_a_gigabyte_only_what_fits_is_read(client: httpx.Client, st
     assert n_sent < 100 << 20  # the rest was in the buffers of the connection
 
 
-def refused(answer: httpx.Response, status: int, what: str) -> None:
-    """The answer is an error of one line in the form of the API."""
-    assert answer.status_code == status, answer.text
-    message = answer.json()["error"]["message"]
-    assert what in message
-    assert "\n" not in message
-
-
 def test_a_video_as_data_is_found_again_in_the_cache(client: httpx.Client, folder: Path) -> None:
     def hits() -> float:
         lines = client.get("/metrics").text.splitlines()
         return next(float(x.split()[1]) for x in lines if x.startswith("keyscore_cache_hits_total"))
 
-    content = (folder / "clip.mp4").read_bytes()
-    url = f"data:video/mp4;base64,{base64.b64encode(content).decode()}"
+    url = data_url(folder / "clip.mp4")
     before = hits()
     answers = [
         said(client.post(CHAT, json={"messages": messages(video(url)), "sampler": "topk"}))
@@ -291,15 +289,22 @@ def test_a_url_is_downloaded_again_only_if_it_has_changed(
         assert statuses == [200, 304, 304, 200]
 
 
-def test_a_stream_ends_where_the_client_hangs_up(proxy: Process, upstream: Process) -> None:
-    before = httpx.get(f"{upstream.address}/v1/models").json()["hung_up"]
-    body = {"messages": [], "model": "endless", "stream": True}
-    with httpx.stream("POST", f"{proxy.address}{CHAT}", json=body, timeout=60) as answer:
-        assert next(answer.iter_raw()).startswith(b"data: ")
-    body = {"messages": [], "model": "slow"}
-    with pytest.raises(httpx.ReadTimeout):
-        httpx.post(f"{proxy.address}{CHAT}", json=body, timeout=1)
-    eventually(lambda: httpx.get(f"{upstream.address}/v1/models").json()["hung_up"] == before + 2)
+@pytest.mark.slow
+def test_workers_share_one_index_and_show_the_same_frames(
+    client: httpx.Client, upstream: Process, folder: Path, tmp_path: Path
+) -> None:
+    asked = messages(video(f"{folder}/clip.mp4"))
+    bodies = [{"messages": asked, "sampler": "stacfp", "num_frames": n} for n in (2, 3, 4, 5)]
+    options = ("--allow-folder", str(folder), "--jobs", "2", "--index", str(tmp_path / "index"))
+    with (
+        proxy_process(upstream.address, *options) as proxy,
+        httpx.Client(base_url=proxy.address, timeout=60) as indexed,
+        ThreadPoolExecutor() as threads,
+    ):
+        answers = list(threads.map(lambda body: indexed.post(CHAT, json=body), bodies))
+    for body, answer in zip(bodies, answers, strict=True):
+        assert shown(said(answer)) == shown(said(client.post(CHAT, json=body)))
+    assert len(list((tmp_path / "index").glob("*/*.safetensors"))) == 1
 
 
 def test_a_stream_that_breaks_upstream_breaks_for_the_client(proxy: Process) -> None:
@@ -310,187 +315,6 @@ def test_a_stream_that_breaks_upstream_breaks_for_the_client(proxy: Process) -> 
     ):
         answer.read()
     assert httpx.get(f"{proxy.address}/health").json()["status"] == "ok"
-
-
-@pytest.mark.slow
-def test_an_upstream_that_is_killed_breaks_its_streams_and_nothing_else(folder: Path) -> None:
-    body = {"messages": [], "model": "endless", "stream": True}
-    with upstream_process() as upstream, proxy_process(upstream.address) as proxy:
-        url = f"{proxy.address}{CHAT}"
-        with httpx.stream("POST", url, json=body, timeout=60) as answer:
-            chunks = answer.iter_raw()
-            assert next(chunks)
-            upstream.process.kill()
-            with pytest.raises(httpx.RemoteProtocolError):
-                list(chunks)
-        refused(httpx.post(url, json=body, timeout=60), 502, "upstream")
-        assert httpx.get(f"{proxy.address}/health").json()["status"] == "ok"
-
-
-@pytest.mark.slow
-def test_nothing_is_left_of_a_proxy_that_is_killed(
-    upstream: Process, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    content = (folder / "clip.mp4").read_bytes()
-    url = f"data:video/mp4;base64,{base64.b64encode(content).decode()}"
-    body = {"messages": messages(video(url)), "sampler": "topk", "model": "endless", "stream": True}
-    before = httpx.get(f"{upstream.address}/v1/models").json()["hung_up"]
-    with proxy_process(upstream.address) as proxy:
-        pid = proxy.process.pid
-        workers = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        address = f"{proxy.address}{CHAT}"
-        with httpx.stream("POST", address, json=body, timeout=60) as answer:
-            chunks = answer.iter_raw()
-            assert next(chunks)
-            proxy.process.kill()
-            with pytest.raises(httpx.TransportError):
-                list(chunks)
-    assert workers
-    eventually(lambda: not any(Path("/proc", worker).exists() for worker in workers))
-    eventually(lambda: httpx.get(f"{upstream.address}/v1/models").json()["hung_up"] == before + 1)
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
-
-
-@pytest.mark.slow
-def test_a_running_answer_comes_to_its_end_when_the_proxy_is_stopped(
-    upstream: Process, folder: Path
-) -> None:
-    body = {
-        "messages": messages(video(f"{folder}/clip.mp4"), question="blue"),
-        "sampler": "topk",
-        "model": "long",
-        "stream": True,
-    }
-    key = {"authorization": "Bearer secret-key"}
-    with proxy_process(upstream.address, "--allow-folder", str(folder)) as proxy:
-        url = f"{proxy.address}{CHAT}"
-        with httpx.stream("POST", url, json=body, headers=key, timeout=60) as answer:
-            chunks = answer.iter_raw()
-            text = next(chunks)
-            proxy.process.send_signal(signal.SIGTERM)
-            text += b"".join(chunks)
-        assert text.endswith(b"data: [DONE]\n\n")
-        proxy.process.wait(60)
-    lines = [json.loads(line) for line in proxy.lines]
-    assert [line["event"] for line in lines] == ["request", "stopped"]
-    assert (lines[0]["status"], lines[0]["videos"]) == (200, 1)
-    logged = "".join(proxy.lines)
-    assert "secret-key" not in logged
-    assert "blue" not in logged
-
-
-@contextmanager
-def proxy_here(upstream: str, *, n_workers: int = 1, **settings: Any) -> Iterator[str]:
-    """Address of a proxy in this process, whose worker waits for a gate before it chooses."""
-    made = ProxySettings(upstream=upstream, n_jobs=1, **settings)
-    job = WorkerJob(make_gated, made.parts)
-    with (
-        closing(Workers(job, n_workers=n_workers)) as workers,
-        serving_app(Proxy(made, workers).app()) as address,
-    ):
-        yield address
-
-
-@pytest.fixture
-def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A gate for worker processes, closed as long as the file is missing."""
-    monkeypatch.setenv(GATE, str(tmp_path / "gate"))
-    return tmp_path / "gate"
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    """Wait until it holds; the suite's own time limit ends the waiting."""
-    while not holds():
-        time.sleep(0.02)
-
-
-def test_more_than_can_wait_is_refused_and_what_waits_is_answered(
-    upstream: Process, folder: Path, gate: Path
-) -> None:
-    body = {"messages": messages(video(f"{folder}/clip.mp4")), "sampler": "topk"}
-    bounds: Json = {"n_waiting": 1, "sources": VideoSources(folders=[folder])}
-    answers: list[httpx.Response] = []
-    with proxy_here(upstream.address, **bounds) as address, ExitStack() as stack:
-        client = stack.enter_context(httpx.Client(base_url=address, timeout=120))
-
-        def state() -> tuple[int, int]:
-            found = client.get("/health").json()
-            return found["running"], found["waiting"]
-
-        def is_in(expected: tuple[int, int]) -> bool:
-            return state() == expected
-
-        def ask() -> None:
-            answers.append(client.post(CHAT, json=body))
-
-        threads = [threading.Thread(target=ask) for _ in range(2)]
-        for thread, expected in zip(threads, [(1, 0), (1, 1)], strict=True):
-            thread.start()
-            eventually(partial(is_in, expected))
-        busy = client.post(CHAT, json=body)
-        refused(busy, 429, "wait")
-        assert busy.headers["retry-after"]
-        gate.touch()
-        for thread in threads:
-            thread.join()
-        assert [answer.status_code for answer in answers] == [200, 200]
-        assert state() == (0, 0)
-
-
-def test_a_client_that_hangs_up_no_longer_waits(
-    upstream: Process, folder: Path, gate: Path
-) -> None:
-    body = {"messages": messages(video(f"{folder}/clip.mp4")), "sampler": "topk"}
-    bounds: Json = {"sources": VideoSources(folders=[folder])}
-    with proxy_here(upstream.address, **bounds) as address:
-        for _ in range(3):
-            with pytest.raises(httpx.ReadTimeout):
-                httpx.post(f"{address}{CHAT}", json=body, timeout=1)
-        eventually(lambda: httpx.get(f"{address}/health").json()["waiting"] == 0)
-        gate.touch()
-        eventually(lambda: httpx.get(f"{address}/health").json()["running"] == 0)
-
-
-def test_a_selection_that_hangs_is_given_up_and_frees_its_place(
-    upstream: Process, folder: Path, gate: Path
-) -> None:
-    body = {"messages": messages(video(f"{folder}/clip.mp4")), "sampler": "topk"}
-    bounds: Json = {"select_seconds": 0.5, "sources": VideoSources(folders=[folder])}
-    with proxy_here(upstream.address, **bounds) as address:
-        refused(httpx.post(f"{address}{CHAT}", json=body, timeout=60), 504, "in time")
-        eventually(lambda: httpx.get(f"{address}/health").json()["running"] == 0)
-
-
-@pytest.mark.slow
-def test_a_video_that_hangs_or_kills_its_worker_costs_no_other(folder: Path, gate: Path) -> None:
-    def choose(question: str, seconds: float = 120.0) -> ChosenParts:
-        request = FrameRequest(sampler="topk", question=question)
-        return workers.choose(f"{folder}/clip.mp4", request, name="v", max_seconds=seconds)
-
-    with closing(Workers(WorkerJob(make_gated, PartSettings()), n_workers=1)) as workers:
-        with pytest.raises(LateError):
-            choose("red", seconds=0.1)
-        gate.touch()
-        assert choose("red").content
-        with pytest.raises(VideoError, match="was killed by SIGKILL"):
-            choose("die")
-        assert choose("red").content
-
-
-@pytest.mark.slow
-def test_no_worker_is_started_after_they_were_closed(folder: Path, gate: Path) -> None:
-    """The process of the proxy would wait for it for ever."""
-    before = active_children()
-    request = FrameRequest(sampler="topk", question="red")
-    workers = Workers(WorkerJob(make_gated, PartSettings()), n_workers=1)
-    with ThreadPoolExecutor() as threads:
-        choose = partial(workers.choose, f"{folder}/clip.mp4", request, name="v", max_seconds=60)
-        chosen = threads.submit(choose)
-        workers.close()
-        with pytest.raises(VideoError, match="was killed by SIGKILL"):
-            chosen.result()
-    assert active_children() == before
 
 
 @pytest.mark.parametrize(
@@ -555,6 +379,8 @@ def test_an_upstream_that_cannot_be_asked_is_refused(upstream: str) -> None:
         ["--upstream", "http://h", "--default", '{"sampler": "none"}'],
         ["--upstream", "http://h", "--urls", "some"],
         ["--upstream", "http://h", "--allow-folder", "/no/such/folder"],
+        ["--upstream", "http://h", "--index", __file__],
+        ["--upstream", "http://h", "--index", f"{__file__}/index"],
     ],
 )
 def test_a_wrong_option_is_one_line(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:

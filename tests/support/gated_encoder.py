@@ -1,5 +1,6 @@
 """An encoder for worker processes that waits for a file before it encodes a text.
 
+It makes a second file, of that name and ``.reached``, when it waits.
 The text ``die`` ends its process at once, as a decoder does that crashes.
 """
 
@@ -26,7 +27,9 @@ class GatedEncoder(ColourEncoder):
     def encode_text(self, text: str) -> TextEmbedding:
         if text == "die":
             os.kill(os.getpid(), signal.SIGKILL)
-        while not Path(os.environ[GATE]).exists():
+        gate = Path(os.environ[GATE])
+        while not gate.exists():
+            gate.with_suffix(".reached").touch()
             time.sleep(0.01)
         return super().encode_text(text)
 

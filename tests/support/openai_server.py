@@ -3,7 +3,7 @@
 ``python -m tests.support.openai_server`` prints its port. The answer to a chat is a JSON text: the
 body, the path, the query and the headers. The model that is asked says how it behaves: ``slow``
 answers when its client is gone, ``long`` streams for a second, ``endless`` streams until its client
-is gone, and ``broken`` ends a stream in its middle.
+is gone, and ``broken`` ends a stream in its middle. ``/v1/completions`` is always slow.
 """
 
 import asyncio
@@ -19,9 +19,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from keyscore_serving import FrameRequestMiddleware, RequestLimits, ServerSettings
-
 hung_up = 0
+n_open = 0  # streams, and requests that wait for their client to go
 N_CHUNKS = 5
 
 
@@ -46,17 +45,27 @@ async def chat(request: Request) -> Response:
 
 async def until_hung_up(request: Request) -> None:
     """Wait for the client to go."""
-    global hung_up
+    global hung_up, n_open
+    n_open += 1
     while not await request.is_disconnected():
         await asyncio.sleep(0.02)
+    n_open -= 1
     hung_up += 1
+
+
+async def complete(request: Request) -> Response:
+    """Answer when the client is gone."""
+    await request.body()
+    await until_hung_up(request)
+    return JSONResponse({})
 
 
 async def stream(body: dict[str, Any], said: dict[str, Any]) -> AsyncIterator[bytes]:
     """The answer in chunks."""
-    global hung_up
+    global hung_up, n_open
     text = json.dumps(said)
     step = -(-len(text) // N_CHUNKS)
+    n_open += 1
     try:
         for start in range(0, len(text), step):
             if body.get("model") == "broken" and start:
@@ -70,6 +79,8 @@ async def stream(body: dict[str, Any], said: dict[str, Any]) -> AsyncIterator[by
     except asyncio.CancelledError:
         hung_up += 1
         raise
+    finally:
+        n_open -= 1
     yield b"data: [DONE]\n\n"
 
 
@@ -85,9 +96,10 @@ def completion(kind: str, choice: dict[str, Any]) -> dict[str, Any]:
 
 
 async def models(request: Request) -> Response:
-    """The models, and how many clients hung up."""
+    """The models, how many clients hung up, and how many answers have not ended."""
     headers = {"x-query": request.url.query, "x-got": ",".join(sorted(request.headers))}
-    return JSONResponse({"object": "list", "data": [], "hung_up": hung_up}, headers=headers)
+    said = {"object": "list", "data": [], "hung_up": hung_up, "n_open": n_open}
+    return JSONResponse(said, headers=headers)
 
 
 async def upload(request: Request) -> Response:
@@ -103,11 +115,15 @@ def main() -> None:
     app: Any = Starlette(
         routes=[
             Route("/v1/chat/completions", chat, methods=["POST"]),
+            Route("/v1/completions", complete, methods=["GET", "POST"]),
             Route("/v1/models", models),
             Route("/v1/files", upload, methods=["POST"]),
         ]
     )
     if "--middleware" in sys.argv:
+        # It imports torch, which makes the start of all the others long.
+        from keyscore_serving import FrameRequestMiddleware, RequestLimits, ServerSettings
+
         limits = RequestLimits(max_frames=64)
         app = FrameRequestMiddleware(app, ServerSettings(limits=limits), max_body_bytes=1 << 20)
     with socket.create_server(("127.0.0.1", 0)) as listener:

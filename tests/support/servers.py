@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,10 +48,17 @@ def upstream_process(*options: str) -> Iterator[Process]:
 
 
 @contextmanager
-def proxy_process(upstream: str, *options: str) -> Iterator[Process]:
-    """``keyscore proxy`` in a process, with the encoder ``colour`` and one worker."""
+def starting_proxy(upstream: str, *options: str) -> Iterator["subprocess.Popen[str]"]:
+    """``keyscore proxy`` in a process that has just begun, with `proxy_process`'s encoder."""
     words = ("proxy", "--upstream", upstream, "--encoder", "colour", "--port", "0", "--jobs", "1")
     with _started("tests.support.colour_cli", *words, *options) as process:
+        yield process
+
+
+@contextmanager
+def proxy_process(upstream: str, *options: str) -> Iterator[Process]:
+    """``keyscore proxy`` in a process, with the encoder ``colour`` and one worker."""
+    with starting_proxy(upstream, *options) as process:
         assert process.stderr is not None
         first = process.stderr.readline()
         assert first.startswith("{"), first + process.stderr.read()
@@ -59,9 +66,22 @@ def proxy_process(upstream: str, *options: str) -> Iterator[Process]:
         # The pipe is read on: a full one would stop the server.
         reader = threading.Thread(target=found.lines.extend, args=[process.stderr])
         reader.start()
-        yield found
-        process.kill()
-        reader.join()
+        try:
+            yield found
+        finally:
+            process.kill()
+            reader.join()
+
+
+def workers_of(process: "subprocess.Popen[str]") -> list[str]:
+    """The worker processes that a process has started and that are there."""
+    found = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [one for one in found if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()]
+
+
+def have_ended(processes: Sequence[str]) -> bool:
+    """Whether none of these processes is there."""
+    return not any(Path("/proc", process).exists() for process in processes)
 
 
 @contextmanager
@@ -82,6 +102,8 @@ def serving_app(app: Any) -> Iterator[str]:
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server.should_exit = True
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()

@@ -1,27 +1,25 @@
 """The ASGI application of the proxy."""
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from keyscore_openai.proxy.bodies import ChatBodies, PassedBody, hung_up, unless
 from keyscore_openai.proxy.logs import log
 from keyscore_openai.proxy.metrics import Metrics
 from keyscore_openai.proxy.refusals import refusal
 from keyscore_openai.proxy.selecting import Selecting
 from keyscore_openai.proxy.settings import ProxySettings
-from keyscore_openai.proxy.upstream import Upstream, body_of
+from keyscore_openai.proxy.upstream import Upstream
 from keyscore_openai.proxy.workers import Workers
 from keyscore_serving.jobs import Jobs
-from keyscore_serving.middleware import Receive, is_chat, read_body
-
-T = TypeVar("T")
+from keyscore_serving.middleware import is_chat
 
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
@@ -41,7 +39,13 @@ class Proxy:
             n_waiting=settings.n_waiting,
             max_seconds=settings.select_seconds,
         )
-        self._metrics = Metrics(self._jobs)
+        self._bodies = ChatBodies(
+            max_bytes=settings.max_body_bytes,
+            max_total_bytes=2 * settings.max_body_bytes,  # ours: two of the largest
+            max_seconds=settings.answer_seconds,
+            is_full=self._is_full,
+        )
+        self._metrics = Metrics(self._jobs, self._bodies)
         self._selecting = Selecting(settings, workers, self._jobs, self._metrics)
         self._upstream = Upstream(settings.upstream, answer_seconds=settings.answer_seconds)
 
@@ -62,6 +66,11 @@ class Proxy:
         await self._upstream.close()
         log("stopped")
 
+    def _is_full(self) -> bool:
+        """Whether one more video would be refused."""
+        is_running = self._jobs.running >= self._settings.n_jobs
+        return is_running and self._jobs.waiting >= self._settings.n_waiting
+
     async def _health(self, _: Request) -> Response:
         return JSONResponse(
             {"status": "ok", "running": self._jobs.running, "waiting": self._jobs.waiting}
@@ -78,7 +87,9 @@ class Proxy:
             if is_chat(request.scope):
                 answer = await self._chat(request, facts)
             else:
-                answer = await self._upstream.answer(request, body_of(request))
+                body = PassedBody(request)
+                work = self._upstream.answer(request, body.content)
+                answer = await unless(body.hung_up(), work)
             self._metrics.answered(answer.status_code)
         except Exception as error:
             answer = refusal(error)
@@ -95,39 +106,9 @@ class Proxy:
 
     async def _chat(self, request: Request, facts: dict[str, Any]) -> Response:
         """Forward a chat with the frames it asks for, and note facts for the log."""
-        start = time.perf_counter()
-        body = await read_body(request.receive, self._settings.max_body_bytes)
-        if body is None:
-            raise ClientDisconnect
-        work = self._selecting.forwardable(body)
-        forwarded, facts["videos"] = await unless_hung_up(request.receive, work)
-        facts["select_seconds"] = round(time.perf_counter() - start, 3)
-        return await unless_hung_up(request.receive, self._upstream.answer(request, forwarded))
-
-
-async def unless_hung_up(receive: Receive, work: Awaitable[T]) -> T:
-    """The result of work for a client, which is cancelled if the client hangs up.
-
-    Args:
-        receive: Channel of ASGI whose body was read.
-        work: Work to do.
-
-    Raises:
-        ClientDisconnect: The client is gone.
-    """
-    task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_hung_up(receive))
-    try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ClientDisconnect
-        return task.result()
-    finally:
-        task.cancel()
-        gone.cancel()
-        await asyncio.gather(task, gone, return_exceptions=True)
-
-
-async def _hung_up(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+        async with self._bodies.read(request) as body:
+            start = time.perf_counter()
+            work = self._selecting.forwardable(body)
+            forwarded, facts["videos"] = await unless(hung_up(request), work)
+            facts["select_seconds"] = round(time.perf_counter() - start, 3)
+            return await unless(hung_up(request), self._upstream.answer(request, forwarded))

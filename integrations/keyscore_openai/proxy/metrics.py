@@ -10,6 +10,7 @@ from prometheus_client import (
     generate_latest,
 )
 
+from keyscore_openai.proxy.bodies import ChatBodies
 from keyscore_serving.jobs import Jobs
 
 _SECONDS = (0.005, 0.02, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0)
@@ -20,9 +21,10 @@ class Metrics:
 
     Args:
         jobs: Jobs whose numbers are shown.
+        bodies: Bodies whose size is shown.
     """
 
-    def __init__(self, jobs: Jobs) -> None:
+    def __init__(self, jobs: Jobs, bodies: ChatBodies) -> None:
         self._registry = registry = CollectorRegistry()
         self._selections = Counter(
             "keyscore_selections",
@@ -50,6 +52,12 @@ class Metrics:
         running.set_function(lambda: jobs.running)
         waiting = Gauge("keyscore_jobs_waiting", "Selections that wait.", registry=registry)
         waiting.set_function(lambda: jobs.waiting)
+        held = Gauge(
+            "keyscore_large_bodies_bytes",
+            "Size of the chats above 1 MiB that are held.",
+            registry=registry,
+        )
+        held.set_function(lambda: bodies.held_bytes)
 
     def selected(self, sampler: str, seconds: Mapping[str, float]) -> None:
         """Count a selection.

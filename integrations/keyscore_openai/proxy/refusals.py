@@ -9,10 +9,8 @@ from keyscore_serving.jobs import BusyError, LateError
 from keyscore_serving.middleware import BodyTooLargeError, error_body
 
 _CLOSED_REQUEST = 499  # nginx's status for a client that hung up; it is only logged
-_HEADERS = {
-    413: {"connection": "close"},  # the rest of the body is not read
-    429: {"retry-after": "5"},
-}
+_CLOSE = {"connection": "close"}  # the rest of the body is not read
+_HEADERS = {408: _CLOSE, 413: _CLOSE, 429: _CLOSE | {"retry-after": "5"}}
 # The first row that fits counts. Where a row has no text, the answer holds the error's message.
 _ROWS: tuple[tuple[type[Exception], int, str | None], ...] = (
     (InputError, 400, None),

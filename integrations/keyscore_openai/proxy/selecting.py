@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -23,6 +24,10 @@ from keyscore_serving.cache import MemoryCache
 from keyscore_serving.jobs import Jobs
 from keyscore_serving.rewriting import chat_of
 
+Parts = list[dict[str, Any]]
+
+_N_LOOKUPS = 8  # ours: they read no video, but may ask a server whether its video has changed
+
 
 class Selecting:
     """Chooses the frames of chats, for one proxy.
@@ -41,20 +46,24 @@ class Selecting:
         self._workers = workers
         self._jobs = jobs
         self._metrics = metrics
-        self._cache = MemoryCache[list[dict[str, Any]]](settings.cache_bytes)
+        # What is kept needs no worker, and waits for none. The number of chats bounds this queue.
+        self._lookups = Jobs(
+            n_running=_N_LOOKUPS, n_waiting=sys.maxsize, max_seconds=settings.select_seconds
+        )
+        self._cache = MemoryCache[Parts](settings.cache_bytes)
         self._downloads = DownloadCache(
             settings.sources.limits or DownloadLimits(),
             max_bytes=settings.download_cache_bytes,
             allowed_by="the settings of the server",
         )
 
-    async def forwardable(self, body: bytes) -> tuple[bytes, int]:
+    async def forwardable(self, body: bytearray) -> tuple[bytes, int]:
         """The body to forward, and the number of videos that frames were chosen of.
 
         A chat that asks for no frames stays byte for byte.
 
         Args:
-            body: Body of a chat request.
+            body: Body of a chat request. It is emptied, since it may be large.
 
         Raises:
             KeyScoreError: The request cannot be met.
@@ -62,8 +71,10 @@ class Selecting:
             LateError: A selection took too long.
         """
         chat = await asyncio.to_thread(self._asked, body)
+        unchanged = bytes(body) if chat is None else b""
+        body.clear()
         if chat is None:
-            return body, 0
+            return unchanged, 0
         n_videos = 0
         for message in chat["messages"]:
             content = message.get("content") if isinstance(message, dict) else None
@@ -76,7 +87,7 @@ class Selecting:
                 message["content"] = made
         return await asyncio.to_thread(lambda: json.dumps(chat).encode()), n_videos
 
-    def _asked(self, body: bytes) -> dict[str, Any] | None:
+    def _asked(self, body: bytearray) -> dict[str, Any] | None:
         """The chat with its requests as URLs; None if it asks for no frames."""
         chat = chat_of(body)
         choosing = self._settings.choosing
@@ -84,7 +95,7 @@ class Selecting:
             return None
         return rewrite(chat, limits=choosing.limits, default=choosing.default)
 
-    async def _shown(self, part: Any) -> list[dict[str, Any]] | None:
+    async def _shown(self, part: Any) -> Parts | None:
         """The frames of a part that asks for some; None for every other part."""
         place = part.get("video_url") if isinstance(part, dict) else None
         url = place.get("url") if isinstance(place, dict) else None
@@ -93,19 +104,29 @@ class Selecting:
             return None
         keys, video = split
         request = FrameRequest.of(keys, self._settings.choosing.limits)
-        return await self._jobs.run(partial(self._chosen, video, request))
+        found, is_checked = await self._lookups.run(partial(self._made, video, request))
+        if found is not None:
+            return found
+        return await self._jobs.run(partial(self._chosen, video, request, is_checked=is_checked))
 
-    def _chosen(self, video: str, request: FrameRequest) -> list[dict[str, Any]]:
-        """The parts of one video; runs in a thread."""
+    def _made(self, video: str, request: FrameRequest) -> tuple[Parts | None, bool]:
+        """The parts of one video if they were made before; and whether its server was asked."""
         video = self._settings.sources.require(video)
-        downloaded = self._downloads.get(video) if is_remote(video) else None
-        if downloaded is None:
-            identity = self._settings.sources.identity(video)
-        else:
-            identity = downloaded.digest
-        key = None if identity is None else f"{request.digest()}:{identity}"
-        if key is not None and (found := self._cache.get(key)) is not None:
-            self._metrics.hit()
+        if not is_remote(video):
+            return self._found(self._key(video, None, request)), False
+        if self._downloads.kept(video) is None:
+            return None, False
+        return self._found(self._key(video, self._downloads.get(video), request)), True
+
+    def _chosen(self, video: str, request: FrameRequest, *, is_checked: bool) -> Parts:
+        """The parts of one video; a URL whose server was asked is not checked again."""
+        video = self._settings.sources.require(video)
+        downloaded = self._downloads.kept(video) if is_checked else None
+        if downloaded is None and is_remote(video):
+            downloaded = self._downloads.get(video)
+        key = self._key(video, downloaded, request)
+        found = self._found(key)  # an equal request may have waited before this one
+        if found is not None:
             return found
         with _file_of(video, downloaded) as (path, name):
             seconds = self._settings.select_seconds
@@ -115,6 +136,22 @@ class Selecting:
             size = sum(len(part.get("image_url", {}).get("url", "")) for part in made.content)
             self._cache.put(key, made.content, n_bytes=size)
         return made.content
+
+    def _key(
+        self, video: str, downloaded: DownloadedVideo | None, request: FrameRequest
+    ) -> str | None:
+        """Key of the parts in the cache; None if nothing says that a video is the same."""
+        if downloaded is None:
+            identity = self._settings.sources.identity(video)
+        else:
+            identity = downloaded.digest
+        return None if identity is None else f"{request.digest()}:{identity}"
+
+    def _found(self, key: str | None) -> Parts | None:
+        found = None if key is None else self._cache.get(key)
+        if found is not None:
+            self._metrics.hit()
+        return found
 
 
 @contextmanager

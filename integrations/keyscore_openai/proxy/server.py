@@ -1,8 +1,10 @@
 """The process of the proxy: models first, then the port, and a clean end."""
 
+import signal
 import socket
 from contextlib import closing, suppress
 from functools import partial
+from types import FrameType
 
 import httpx
 
@@ -12,6 +14,8 @@ from keyscore_openai.proxy.workers import WorkerJob, Workers
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.hosts import require
 from keyscore_serving import FrameChooser
+
+_ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 def serve(settings: ProxySettings, *, host: str, port: int) -> None:
@@ -33,6 +37,8 @@ def serve(settings: ProxySettings, *, host: str, port: int) -> None:
     from keyscore_openai.proxy.app import Proxy
 
     start_logs()
+    for number in _ENDING:
+        signal.signal(number, _end)
     job = WorkerJob(partial(FrameChooser, settings.choosing), settings.parts)
     with (
         _listening(host, port) as listener,
@@ -50,6 +56,19 @@ def serve(settings: ProxySettings, *, host: str, port: int) -> None:
         )
         with suppress(KeyboardInterrupt):  # uvicorn raises it again after a clean end
             uvicorn.Server(config).run(sockets=[listener])
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    """End the process while it starts, and when uvicorn has ended, which raises the signal again.
+
+    A second signal is ignored: it would come while the workers are ended, and those left over would
+    be waited for without end.
+    """
+    for one in _ENDING:
+        signal.signal(one, signal.SIG_IGN)
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    raise SystemExit(128 + number)  # as shells show the end by a signal
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -23,11 +23,12 @@ class ProxySettings:
         sources: Videos that clients may name; by default none by path, and of URLs those whose
             server has a public address.
         parts: How frames are written for the server.
-        max_body_bytes: Largest body of a chat request.
+        max_body_bytes: Largest body of a chat request; the large ones together take at most twice
+            that.
         n_jobs: Videos that frames are chosen of at once, each in a process with its own encoder.
         n_waiting: Further videos that wait for that; one more is answered with 429.
         select_seconds: Longest time for the frames of one video, the waiting included.
-        answer_seconds: Longest silence of the server.
+        answer_seconds: Longest silence of the server, and longest time until a chat has arrived.
         cache_bytes: Memory for frames that were chosen before, with their pictures.
         download_cache_bytes: Room in the temporary folder for videos that were downloaded before.
 

@@ -22,6 +22,9 @@ _HOP_BY_HOP = {
 _OF_THE_REQUEST = {b"host", b"content-length"}  # httpx writes them for the body that is sent
 _OF_THE_ANSWER = {b"date"}  # uvicorn writes it; a message has only one
 _CONNECT_SECONDS = 10.0
+# uvicorn, and so vLLM, closes a connection that was idle for 5 s. A request that is sent at that
+# moment would get no answer.
+_IDLE_SECONDS = 2.0
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -38,7 +41,8 @@ class Upstream:
         self._address = httpx.URL(address.rstrip("/"))
         self._timeout = httpx.Timeout(answer_seconds, connect=_CONNECT_SECONDS, pool=None)
         # The number of connections is bounded by that of the clients.
-        self._client = httpx.AsyncClient(limits=httpx.Limits(max_connections=None))
+        limits = httpx.Limits(max_connections=None, keepalive_expiry=_IDLE_SECONDS)
+        self._client = httpx.AsyncClient(limits=limits)
 
     async def answer(self, request: Request, body: bytes | AsyncIterable[bytes]) -> Response:
         """The server's answer to a request, streamed as it comes.
@@ -56,6 +60,8 @@ class Upstream:
         """
         headers = _passed_on(request.headers.raw, also=_OF_THE_REQUEST)
         length = request.headers.get("content-length")
+        if isinstance(body, bytes) and body:
+            length, body = str(len(body)), _once(body)
         if not isinstance(body, bytes) and length is not None:
             headers.append((b"content-length", length.encode()))
         outgoing = httpx.Request(
@@ -93,10 +99,9 @@ class Upstream:
         return target
 
 
-def body_of(request: Request) -> bytes | AsyncIterable[bytes]:
-    """The body of a request as it comes; no bytes for a request without one."""
-    framing = ("content-length", "transfer-encoding")
-    return request.stream() if any(name in request.headers for name in framing) else b""
+async def _once(body: bytes) -> AsyncIterator[bytes]:
+    """The body, which is not held any longer when it was sent: the answer may stream for hours."""
+    yield body
 
 
 async def _chunks(incoming: httpx.Response) -> AsyncIterator[bytes]:

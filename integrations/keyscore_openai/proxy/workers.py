@@ -27,6 +27,9 @@ from keyscore_serving import FrameChooser, FrameRequest
 from keyscore_serving.jobs import LateError
 
 _END_SECONDS = 5.0  # a killed process ends within milliseconds, unless it waits for a disk
+# To start a process asks how all others ended, and to join one asks for its end: if two threads do
+# so at once, only one of them learns it.
+_PROCESSES = Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,8 @@ class Workers:
         self._lock = Lock()
         self._is_closed = False
         try:
-            self._workers.update(_Worker(job) for _ in range(n_workers))
+            for _ in range(n_workers):
+                self._started()
             for worker in self._workers:
                 worker.wait_until_ready()
                 self._idle.put(worker)
@@ -103,16 +107,17 @@ class Workers:
         """
         worker = self._idle.get()
         try:
-            if worker.has_ended:  # none could be started in its place
+            if worker.has_died():  # also one in whose place none could be started
                 worker = self._replaced(worker)
             return worker.choose(video, request, name, max_seconds)
         finally:
-            if worker.has_ended:
-                try:
+            try:
+                if worker.has_ended:
                     worker = self._replaced(worker)
-                except KeyScoreError as error:  # the next video tries again
-                    log("worker failed", error=str(error))
-            self._idle.put(worker)
+            except KeyScoreError as error:  # the next video tries again
+                log("worker failed", error=str(error))
+            finally:  # without it in the queue, a later call would wait for ever
+                self._idle.put(worker)
 
     def close(self) -> None:
         """Kill all workers, and start no others in their places."""
@@ -131,9 +136,25 @@ class Workers:
             if self._is_closed:
                 raise ModelError("the proxy is stopping; ask again when it has started again")
             log("worker replaced", how_it_ended=ended.ending)
-            worker = _Worker(self._job)
-            self._workers = {one for one in self._workers if not one.has_ended} | {worker}
+            worker = self._started()
         worker.wait_until_ready()
+        return worker
+
+    def _started(self) -> "_Worker":
+        """A new worker, which `close` knows before its process is there.
+
+        Raises:
+            ModelError: The system's limit of processes or open files is reached.
+        """
+        self._workers = {worker for worker in self._workers if not worker.has_ended}
+        try:
+            worker = _Worker(self._job)
+            self._workers.add(worker)
+            worker.start()
+        except OSError as error:
+            raise ModelError(
+                f"cannot start a worker: {error.strerror or error}; use fewer --jobs"
+            ) from error
         return worker
 
 
@@ -141,17 +162,33 @@ class _Worker:
     """The parent's handle on one process."""
 
     def __init__(self, job: WorkerJob) -> None:
-        self._channel, theirs = Pipe()
-        with theirs, sigint_blocked():
-            self._process = get_context("spawn").Process(target=_work, args=(theirs, job))
-            self._process.start()
-        self._kill_lock = Lock()
+        self._channel, self._theirs = Pipe()
+        self._process = get_context("spawn").Process(target=_work, args=(self._theirs, job))
         self.has_ended = False
+
+    def start(self) -> None:
+        """Start the process.
+
+        Raises:
+            OSError: The system's limit of processes or open files is reached.
+        """
+        try:
+            with self._theirs, _PROCESSES, sigint_blocked():
+                self._process.start()
+        except OSError:
+            self.has_ended = True
+            raise
 
     @property
     def ending(self) -> str:
         """How it ended."""
         return ending(self._process.exitcode)
+
+    def has_died(self) -> bool:
+        """Whether its process is not there any more, such as one that was killed for its memory."""
+        with _PROCESSES:
+            self.has_ended |= self._process.exitcode is not None
+        return self.has_ended
 
     def wait_until_ready(self) -> None:
         """Wait until its encoder is loaded.
@@ -199,9 +236,10 @@ class _Worker:
         The channel is left to the garbage collector: that thread may be about to read from it, and
         its number could belong to another file by then.
         """
-        with self._kill_lock:  # of two threads that join a process, one would not learn its end
-            self._process.kill()
-            self._process.join(_END_SECONDS)
+        with _PROCESSES:
+            if self._process.pid is not None:  # it was started
+                self._process.kill()
+                self._process.join(_END_SECONDS)
             self.has_ended = True
 
 
