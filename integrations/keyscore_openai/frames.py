@@ -1,6 +1,7 @@
 """The frames of a video that matter, as parts of a message."""
 
 import os
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -61,10 +62,9 @@ def frames(
     Args:
         video: A path, or anything that `keyscore_plugin.open_video` takes; for ``form="url"`` a
             path or a URL that the server can read.
-        question: The question that the model will be asked about the video, or a list of them; a
-            list is not for ``form="url"``.
+        question: The question that the model will be asked about the video, or a list of them.
         caption: A sentence about the video, or a list; it scores instead of the question.
-        join: How several texts are joined, see `keyscore_plugin.Sampler`; not for ``form="url"``.
+        join: How several texts are joined, see `keyscore_plugin.Sampler`.
         subtitles: Subtitles that score, too, see `keyscore_plugin.Sampler`; not for ``form="url"``.
         with_texts: Whether what is said is written before each frame of the form ``"images"``: the
             lines of the subtitles within a second of it.
@@ -83,12 +83,13 @@ def frames(
     if with_texts and form != "images":
         raise InputError(f"with_texts=True is for form='images', got {shown(form)}; leave one out")
     if form == "url":
-        if join != "all" or subtitles is not None:
+        if subtitles is not None:
             raise InputError(
-                f"a URL has no key for join={shown(join)} or subtitles={shown(subtitles)}; leave "
-                "them out, or give another form than 'url'"
+                f"a URL has no key for subtitles={shown(subtitles)}; leave them out, or give "
+                "another form than 'url'"
             )
-        return _request(video, question, caption, num_frames, sampler)
+        texts = {"question": question, "caption": caption, "join": join}
+        return _request(video, texts, num_frames, sampler)
     request = HostRequest(
         video=video,
         sampler=sampler,
@@ -106,8 +107,7 @@ def frames(
 
 def _request(
     video: VideoInput,
-    question: TextInput | None,
-    caption: TextInput | None,
+    texts: Mapping[str, TextInput | None],
     num_frames: int,
     sampler: str | Sampler,
 ) -> FrameParts:
@@ -122,7 +122,7 @@ def _request(
             f"video={shown(video)} has no address that the server could read; give a path or a "
             "URL, or another form than 'url'"
         )
-    keys = {"question": question, "caption": caption, "num_frames": num_frames, "sampler": sampler}
+    keys = {**texts, "num_frames": num_frames, "sampler": sampler}
     request = FrameRequest.of(
         {key: value for key, value in keys.items() if value is not None}, RequestLimits()
     )

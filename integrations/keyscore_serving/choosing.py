@@ -72,6 +72,7 @@ class FrameChooser:
             num_frames=request.num_frames,
             question=request.question,
             caption=request.caption,
+            join=request.join,
             pair=request.pair,
             decoder=self._decoder,
             limits=limits,

@@ -9,12 +9,14 @@ from urllib.parse import parse_qsl, urlencode
 from keyscore_plugin import list_samplers
 from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.hosts import Pair, check_pair, unknown
+from keyscore_plugin.types import Join, check_join, texts_of
 
 SCHEME = "keyscore:"
-CLIENT_KEYS = ("sampler", "num_frames", "question", "caption", "pair")
+TEXT_KEYS = ("question", "caption")
+CLIENT_KEYS = ("sampler", "num_frames", *TEXT_KEYS, "join", "pair")
 SERVER_KEYS = ("encoder", "captioner", "config", "decoder", "device", "index", "limits")
 # Arguments of other hosts. A client that gives one with a sampler must not be ignored.
-OTHER_KEYS = ("clip_mode", "guide", "join", "subtitles", "threshold", "token_budget", "with_texts")
+OTHER_KEYS = ("clip_mode", "guide", "subtitles", "threshold", "token_budget", "with_texts")
 _FORM = "keyscore:sampler=NAME&num_frames=K&question=TEXT;URL"
 _MOST_DIGITS = 9  # of a number of frames
 
@@ -25,7 +27,8 @@ class RequestLimits:
 
     Attributes:
         max_frames: Largest number of keyframes of one video.
-        max_characters: Largest number of characters of a text.
+        max_characters: Largest number of characters of all questions, and of all captions.
+        max_texts: Largest number of questions, and of captions.
 
     Raises:
         InputError: A bound is below 1.
@@ -33,6 +36,7 @@ class RequestLimits:
 
     max_frames: int = 256  # ours: at 64 tokens a frame, half of a context of 32,768 tokens
     max_characters: int = 20_000  # ours: encoders read fewer words; it bounds the URL
+    max_texts: int = 32  # ours: each of them is encoded
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
@@ -47,15 +51,17 @@ class FrameRequest:
     Attributes:
         sampler: A name of `keyscore_plugin.list_samplers`.
         num_frames: The budget of keyframes.
-        question: The question that the model will be asked about the video.
-        caption: A sentence about the video.
+        question: The question that the model will be asked about the video, or several.
+        caption: A sentence about the video, or several.
+        join: How several texts of one kind are joined, see `keyscore_plugin.Sampler`.
         pair: What fills a temporal patch, see `keyscore_plugin.hosts.pairing.pair_frames`.
     """
 
     sampler: str
     num_frames: int = 8
-    question: str | None = None
-    caption: str | None = None
+    question: str | tuple[str, ...] | None = None
+    caption: str | tuple[str, ...] | None = None
+    join: Join = "all"
     pair: Pair = "duplicate"
 
     @classmethod
@@ -63,7 +69,8 @@ class FrameRequest:
         """The request that a client's keys describe.
 
         Args:
-            given: Keys with strings, as a URL has them, or with JSON values.
+            given: Keys with strings, as a URL has them, or with JSON values; several texts of one
+                kind are a list.
             limits: Upper bounds of the server.
 
         Raises:
@@ -88,13 +95,17 @@ class FrameRequest:
             check_pair(made["pair"])
         if "num_frames" in made:
             made["num_frames"] = _budget(made["num_frames"], limits.max_frames)
-        for key in ("question", "caption"):
+        if "join" in made:
+            check_join(made["join"])
+        for key in TEXT_KEYS:
             if key in made:
-                _check_text(key, made[key], limits.max_characters)
+                made[key] = _texts(key, made[key], limits)
         return cls(**made)
 
     def url(self, video: str) -> str:
         """The URL that asks a server for these frames of a video.
+
+        Several texts of one kind repeat their key.
 
         Args:
             video: Address of the video, as the server's host takes it.
@@ -104,15 +115,19 @@ class FrameRequest:
             'keyscore:sampler=topk&num_frames=4&question=a+goal%3F&pair=duplicate;file:///a.mp4'
         """
         keys = {key: value for key, value in asdict(self).items() if value is not None}
-        return f"{SCHEME}{urlencode(keys)};{video}"
+        if self.join == "all":  # one text is not joined
+            del keys["join"]
+        return f"{SCHEME}{urlencode(keys, doseq=True)};{video}"
 
     def digest(self) -> str:
         """Sixteen hexadecimal digits that differ for requests that differ."""
         return hashlib.sha256(self.url("").encode()).hexdigest()[:16]
 
 
-def split_url(url: str) -> tuple[dict[str, str], str] | None:
+def split_url(url: str) -> tuple[dict[str, str | list[str]], str] | None:
     """The keys of a ``keyscore:`` URL and the address of its video; None for any other URL.
+
+    Texts whose key is repeated are a list.
 
     Example:
         >>> split_url("keyscore:sampler=topk&question=a+dog%3F;https://host/a.mp4")
@@ -132,15 +147,19 @@ def split_url(url: str) -> tuple[dict[str, str], str] | None:
         raise InputError(
             f"the keys of {shown(url)} are not readable; the form is {_FORM}, percent-encoded"
         ) from error
-    keys = dict(pairs)
-    if len(keys) < len(pairs):
-        raise InputError(f"{shown(url)} gives a key twice; give each key once")
-    return keys, video
+    given: dict[str, list[str]] = {}
+    for key, value in pairs:
+        given.setdefault(key, []).append(value)
+    if any(len(values) > 1 for key, values in given.items() if key not in TEXT_KEYS):
+        raise InputError(
+            f"{shown(url)} gives a key twice; only {' and '.join(TEXT_KEYS)} may be repeated"
+        )
+    return {key: values if len(values) > 1 else values[0] for key, values in given.items()}, video
 
 
-def is_request_url(url: str) -> bool:
-    """Whether this URL asks for chosen frames."""
-    return url[: len(SCHEME)].lower() == SCHEME
+def is_request_url(url: object) -> bool:
+    """Whether this is a URL that asks for chosen frames; hosts also pass on what is no text."""
+    return isinstance(url, str) and url[: len(SCHEME)].lower() == SCHEME
 
 
 def _budget(given: object, most: int) -> int:
@@ -154,18 +173,27 @@ def _budget(given: object, most: int) -> int:
     return given
 
 
-def _check_text(key: str, given: object, most: int) -> None:
-    if not isinstance(given, str) or not given.strip():
-        raise InputError(f"{key} must be a text that is not empty, got {shown(given)}")
-    if len(given) > most:
+def _texts(key: str, given: Any, limits: RequestLimits) -> str | tuple[str, ...]:
+    """The text that a client gives, or its several texts."""
+    texts = texts_of(given, key)
+    if not texts:
+        raise InputError(f"the {key} is null; give a text or a list of texts, or leave it out")
+    if len(texts) > limits.max_texts:
         raise InputError(
-            f"the {key} has {len(given):,} characters, and the server takes {most:,}; give a "
-            "shorter 'question' or 'caption' with the video"
+            f"there are {len(texts):,} texts in {key}, and the server takes {limits.max_texts}; "
+            "give fewer"
+        )
+    n_characters = sum(map(len, texts))
+    if n_characters > limits.max_characters:
+        raise InputError(
+            f"the {key} has {n_characters:,} characters, and the server takes "
+            f"{limits.max_characters:,}; give a shorter 'question' or 'caption' with the video"
         )
     try:
-        given.encode()
+        "".join(texts).encode()
     except UnicodeEncodeError as error:
         raise InputError(
             f"the {key} holds half of a surrogate pair ({shown(given)}), which is no text; "
             "give Unicode text"
         ) from error
+    return texts[0] if len(texts) == 1 else texts

@@ -14,8 +14,14 @@ from keyscore_serving.request import (
     RequestLimits,
     split_url,
 )
+from keyscore_serving.sources import is_pictures
 
 _PART_KEYS = ("type", "video_url", "uuid")  # what hosts read of a video's part
+# Arguments of hosts by which a client samples frames itself, and where vLLM and SGLang take them.
+_SAMPLING_KEYS = frozenset(
+    ("do_sample_frames", "fps", "frames_indices", "max_frames", "min_frames", "num_frames")
+)
+_SAMPLING_PLACES = ("media_io_kwargs", "mm_processor_kwargs")
 _SIGNS = (b'"video_url"', b'"sampler"')  # a body that holds neither asks nothing of us
 
 
@@ -58,6 +64,10 @@ def rewrite(
     choose other frames in each turn, so that neither the answer given before nor the host's prefix
     cache would fit the frames.
 
+    The default counts for whole videos of clients that leave the choice to the server: not for
+    lists of pictures, not for a part with keys of the host, and not in a request that gives the
+    host arguments for its sampling.
+
     A client's ``uuid``, the host's cache key of a video, is extended by the request: hosts take
     equal ones for equal frames.
 
@@ -78,9 +88,8 @@ def rewrite(
         return None
     names = (*CLIENT_KEYS, *SERVER_KEYS, *OTHER_KEYS) if "sampler" in chat else CLIENT_KEYS
     shared = {name: chat[name] for name in names if name in chat}
-    given = {**(default or {}), **shared}
     questions = _questions(messages)
-    rewriting = _Rewriting(given, limits)
+    rewriting = _Rewriting(shared, {} if _samples_itself(chat) else default or {}, limits)
     rewritten = [
         rewriting.message(message, question)
         for message, question in zip(messages, questions, strict=True)
@@ -100,7 +109,8 @@ def rewrite(
 class _Rewriting:
     """The rewriting of one chat, which counts its videos."""
 
-    given: Mapping[str, Any]
+    shared: Mapping[str, Any]
+    default: Mapping[str, Any]
     limits: RequestLimits
     n_videos: int = 0
     n_chosen: int = 0
@@ -123,9 +133,11 @@ class _Rewriting:
         keys, video = in_url or ({}, place["url"])
         own = {key: value for key, value in place.items() if key != "url"}
         own |= {key: value for key, value in part.items() if key not in _PART_KEYS}
-        given = {**self.given, **own, **keys}
-        if not any(key in given for key in CLIENT_KEYS):
+        given = {**self.shared, **own, **keys}
+        asks = any(key in given for key in CLIENT_KEYS)
+        if not asks and (not self.default or own or is_pictures(video)):
             return part
+        given = {**self.default, **given}
         if question is not None and "question" not in given and "caption" not in given:
             given["question"] = question
         request = FrameRequest.of(given, self.limits)
@@ -134,6 +146,13 @@ class _Rewriting:
         if part.get("uuid") is not None:
             made["uuid"] = f"{part['uuid']}-{request.digest()}"
         return made
+
+
+def _samples_itself(chat: Mapping[str, Any]) -> bool:
+    """Whether a client gives the host arguments by which it samples frames of its choice."""
+    given = [chat[name] for name in _SAMPLING_PLACES if isinstance(chat.get(name), dict)]
+    by_kind = [value for place in given for value in place.values() if isinstance(value, dict)]
+    return any(not _SAMPLING_KEYS.isdisjoint(place) for place in (*given, *by_kind))
 
 
 def _questions(messages: Sequence[Any]) -> list[str | None]:

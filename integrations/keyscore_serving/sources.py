@@ -36,7 +36,7 @@ class VideoSources:
             InputError: Clients of this server may not name it.
         """
         if is_data_url(video):
-            if video[:15].lower().startswith(_PICTURES):
+            if is_pictures(video):
                 raise InputError(
                     "a list of pictures as a data: URL has no other frames to choose from; give "
                     "a video file, or leave 'sampler' out"
@@ -84,6 +84,11 @@ class VideoSources:
         except OSError:
             return None
         return f"{video}:{facts.st_size}:{facts.st_mtime_ns}:{subtitles_key(video, None)}"
+
+
+def is_pictures(video: str) -> bool:
+    """Whether an address is a ``data:`` URL of pictures, in place of a video file."""
+    return video[:15].lower().startswith(_PICTURES)
 
 
 def identity_of_fetched(video: bytes | str | Path) -> str | None:

@@ -51,7 +51,7 @@ def _before_serving(server_args: Any, *_: Any, **__: Any) -> None:
 
     from keyscore_plugin.errors import KeyScoreError
     from keyscore_serving import FrameRequestMiddleware, ServerSettings
-    from keyscore_sglang.service import frame_service
+    from keyscore_serving.service import frame_service
 
     if server_args.tokenizer_worker_num > 1:
         sys.exit(

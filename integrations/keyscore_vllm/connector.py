@@ -2,8 +2,6 @@
 
 import asyncio
 import base64
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -13,12 +11,12 @@ from vllm.exceptions import GracefulHTTPError, VLLMValidationError
 from vllm.multimodal.media import MediaConnector
 from vllm.multimodal.media.base import MediaIO
 
-from keyscore_plugin.errors import InputError, KeyScoreError, VideoError
-from keyscore_plugin.hosts import Fold
+from keyscore_plugin.hosts import Chosen, Fold
 from keyscore_serving import FrameRequest, VideoSources
-from keyscore_serving.jobs import BusyError, LateError
+from keyscore_serving.refusals import refusals
 from keyscore_serving.request import is_request_url, split_url
-from keyscore_vllm.service import FrameService, VideoItem, frame_service
+from keyscore_serving.service import FrameService, frame_service
+from keyscore_vllm.items import VideoItem, item_of
 
 # Frames in one temporal patch, by the class of the model's video processor.
 _FRAMES_PER_PATCH = {
@@ -71,14 +69,13 @@ class KeyScoreConnector(MediaConnector):
         """
         if not is_request_url(video_url):
             return super().fetch_video(video_url, video_processor=video_processor, **more)
-        with _refusals():
+        with refusals(_refusal):
             service = frame_service()
             request, video = _asked(video_url, service)
             fetched = self.load_from_url(
                 video, FetchedVideo(), fetch_timeout=envs.VLLM_VIDEO_FETCH_TIMEOUT
             )
-            item = service.frames(fetched, request, _fold(video_processor))
-        return self._charged(item)
+            return self._item(service.frames(fetched, request, _fold(video_processor)))
 
     async def fetch_video_async(
         self, video_url: str, *, video_processor: str | None = None, **more: Any
@@ -94,17 +91,23 @@ class KeyScoreConnector(MediaConnector):
             return await super().fetch_video_async(
                 video_url, video_processor=video_processor, **more
             )
-        with _refusals():
+        with refusals(_refusal):
             service = await asyncio.to_thread(frame_service)
             request, video = _asked(video_url, service)
             fetched = await self.load_from_url_async(
                 video, FetchedVideo(), fetch_timeout=envs.VLLM_VIDEO_FETCH_TIMEOUT
             )
-            item = await service.frames_in_thread(fetched, request, _fold(video_processor))
-        return self._charged(item)
+            fold = _fold(video_processor)
+            return await service.in_thread(
+                lambda: self._item(service.frames(fetched, request, fold))
+            )
 
-    def _charged(self, item: VideoItem) -> VideoItem:
-        """The item, counted against what one request may decode (from vLLM 0.33 on)."""
+    def _item(self, chosen: Chosen) -> VideoItem:
+        """The frames, counted against what one request may decode (from vLLM 0.33 on).
+
+        vLLM's count may wait for other media of the request, so this is not for the event loop.
+        """
+        item = item_of(chosen)
         budget = getattr(self, "decoded_budget", None)
         if budget is not None:
             budget.charge(item[0].nbytes)
@@ -121,21 +124,11 @@ def _fold(video_processor: str | None) -> Fold:
     return Fold(frames_per_patch=_FRAMES_PER_PATCH.get(video_processor or "", 1))
 
 
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """Turns errors of ours into those that vLLM answers with their status and one line."""
-    try:
-        yield
-    except (InputError, VideoError) as error:
-        raise VLLMValidationError(f"keyscore: {error}") from error
-    except KeyScoreError as error:  # a model, the memory or a package of this server
-        raise _http_error(error, HTTPStatus.SERVICE_UNAVAILABLE) from error
-    except BusyError as error:
-        raise _http_error(error, HTTPStatus.TOO_MANY_REQUESTS) from error
-    except LateError as error:
-        raise _http_error(error, HTTPStatus.GATEWAY_TIMEOUT) from error
-
-
-def _http_error(error: Exception, status: HTTPStatus) -> Exception:
-    refusal: Exception = GracefulHTTPError(f"keyscore: {error}", status)
-    return refusal
+def _refusal(text: str, status: HTTPStatus) -> Exception:
+    """The error that vLLM answers with a status and one line."""
+    made: Exception
+    if status == HTTPStatus.BAD_REQUEST:
+        made = VLLMValidationError(text)
+    else:
+        made = GracefulHTTPError(text, status)
+    return made

@@ -5,8 +5,8 @@ import os
 from keyscore_plugin.errors import InputError
 from keyscore_serving import FrameRequestMiddleware
 from keyscore_serving.middleware import App
+from keyscore_serving.service import frame_service
 from keyscore_vllm import CONNECTOR
-from keyscore_vllm.service import frame_service
 
 
 class Middleware(FrameRequestMiddleware):

@@ -13,7 +13,7 @@ from keyscore_plugin.hosts import (
     SamplerPool,
     choose,
 )
-from keyscore_vllm.service import VideoItem, item_of
+from keyscore_vllm.items import VideoItem, item_of
 
 HOST = HostProfile(
     rule=QUERY_RULES["serving"],

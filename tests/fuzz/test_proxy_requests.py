@@ -12,6 +12,7 @@ import json
 import os
 import random
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,8 @@ def mutated(video: Path, chance: random.Random, forbidden: Sequence[str] = ()) -
             "url": chance.choice([address, in_other_form])
         }
     for _ in range(chance.randint(1, 3)):
-        change(body, chance)
+        if body:  # a change may have removed the last key
+            change(body, chance)
     text = bytearray(json.dumps(body).encode())
     if chance.random() < 0.2:
         text[chance.randrange(len(text))] = chance.randrange(256)
@@ -122,8 +124,9 @@ def change(body: dict[str, Any], chance: random.Random) -> None:
     """Replace, remove, add or garble one value."""
     place, key = chance.choice(list(places(body)))
     kind = chance.choice(["replace", "replace", "remove", "add", "garble"])
+    value = deepcopy(chance.choice(VALUES))  # the next change may be inside of it
     if kind == "add" and isinstance(place, dict):
-        place[chance.choice(KEYS)] = chance.choice(VALUES)
+        place[chance.choice(KEYS)] = value
     elif kind == "remove" and isinstance(place, dict):
         del place[key]
     elif kind == "garble" and isinstance(place[key], str) and place[key]:
@@ -131,7 +134,7 @@ def change(body: dict[str, Any], chance: random.Random) -> None:
         letters[chance.randrange(len(letters))] = chance.choice(LETTERS)
         place[key] = "".join(letters)
     else:
-        place[key] = chance.choice(VALUES)
+        place[key] = value
 
 
 def places(node: Any) -> Any:

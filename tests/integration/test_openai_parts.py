@@ -169,8 +169,11 @@ def test_the_url_asks_the_server(video: Path) -> None:
         video.as_uri(),
     )
     assert parts.selection is None
-    with pytest.raises(InputError, match="a URL has no key for join"):
-        frames(video, question="Who says it?", subtitles=True, form="url")
+    parts = frames(video, caption=["a dog", "a cat"], join="then", form="url")
+    split = split_url(parts.content[0]["video_url"]["url"])
+    assert split is not None
+    assert split[0]["caption"] == ["a dog", "a cat"]
+    assert split[0]["join"] == "then"
 
 
 @given(height=st.integers(28, 4000), width=st.integers(28, 4000), side=st.sampled_from([28, 32]))
@@ -194,8 +197,9 @@ def test_sizes_are_those_of_the_models_own_image_processor(
     [
         ({"form": "gif"}, "unknown form"),
         ({"form": "url", "num_frames": 0}, "num_frames"),
-        ({"form": "url", "join": "any"}, "a URL has no key for join='any'"),
-        ({"form": "url", "subtitles": False}, "a URL has no key for .*subtitles=False"),
+        ({"form": "url", "join": "xor"}, "join 'xor' is not"),
+        ({"form": "url", "subtitles": True}, "a URL has no key for subtitles=True"),
+        ({"form": "url", "subtitles": False}, "a URL has no key for subtitles=False"),
         ({"form": "url", "sampler": FixedSampler([0])}, "stays on this machine"),
         ({"sampler": "keyscore"}, "no text to choose the frames by"),
     ],

@@ -2,13 +2,14 @@
 
 import contextlib
 import json
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from keyscore_plugin.errors import MOST_CHARACTERS, InputError
+from keyscore_plugin.types import Join
 from keyscore_serving import (
     FrameRequest,
     RequestLimits,
@@ -17,6 +18,7 @@ from keyscore_serving import (
     rewrite_json,
     split_url,
 )
+from keyscore_serving.request import is_request_url
 
 LIMITS = RequestLimits(max_frames=64, max_characters=1000)
 Json = dict[str, Any]
@@ -44,12 +46,20 @@ def asked(body: Json, **more: Any) -> list[FrameRequest]:
     return [FrameRequest.of(keys, LIMITS) for keys, _ in filter(None, urls)]
 
 
+TEXTS = st.text(st.characters(codec="utf-8"), min_size=1).filter(str.strip)
+
+
 @given(
-    question=st.none() | st.text(st.characters(codec="utf-8"), min_size=1).filter(str.strip),
+    question=st.none() | TEXTS | st.lists(TEXTS, min_size=2, max_size=4).map(tuple),
+    join=st.sampled_from(get_args(Join)),
     num_frames=st.integers(1, 64),
 )
-def test_a_request_survives_its_url(question: str | None, num_frames: int) -> None:
-    request = FrameRequest(sampler="topk", num_frames=num_frames, question=question, pair="plain")
+def test_a_request_survives_its_url(
+    question: str | tuple[str, ...] | None, join: Join, num_frames: int
+) -> None:
+    request = FrameRequest(
+        sampler="topk", num_frames=num_frames, question=question, join=join, pair="plain"
+    )
     split = split_url(request.url("data:video/mp4;base64,AAAA"))
     assert split is not None
     keys, inner = split
@@ -85,8 +95,14 @@ def test_a_url_of_another_form_is_refused(url: str) -> None:
         ({"sampler": "topk", "num_frames": "x"}, "from 1 to 64"),
         ({"sampler": "topk", "num_frames": True}, "from 1 to 64"),
         ({"sampler": "topk", "num_frames": 8.0}, "from 1 to 64"),
-        ({"sampler": "topk", "question": " "}, "not empty"),
+        ({"sampler": "topk", "question": " "}, "is empty"),
+        ({"sampler": "topk", "question": None}, "is null"),
+        ({"sampler": "topk", "question": []}, "empty list"),
+        ({"sampler": "topk", "question": ["a", 3]}, "a list of texts"),
         ({"sampler": "topk", "question": "a" * 1001}, "1,001 characters"),
+        ({"sampler": "topk", "question": ["a" * 500, "b" * 501]}, "1,001 characters"),
+        ({"sampler": "topk", "caption": ["a"] * 33}, "33 texts"),
+        ({"sampler": "topk", "join": "xor"}, "join 'xor' is not"),
         ({"sampler": "topk", "caption": "\ud800"}, "surrogate"),
         ({"sampler": "topk", "pair": "double"}, "unknown pair"),
         ({"sampler": "topk", "encoder": "/etc/passwd"}, "chosen by the server"),
@@ -102,7 +118,7 @@ def test_keys_that_cannot_be_used_are_refused_in_one_line(keys: Json, what: str)
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["index", "join", "subtitles", "threshold", "token_budget"])
+@pytest.mark.parametrize("name", ["index", "subtitles", "threshold", "token_budget"])
 def test_a_key_of_another_host_is_not_ignored(name: str) -> None:
     with pytest.raises(InputError, match=f"'{name}'"):
         rewrite(chat([video(), text("q")], sampler="topk", **{name: 1}), limits=LIMITS)
@@ -175,6 +191,16 @@ def test_the_closest_key_counts() -> None:
     ]
 
 
+@pytest.mark.parametrize("url", [["keyscore:"], {}, None, 3, b"keyscore:a=b;c"])
+def test_what_is_no_text_asks_for_no_frames(url: object) -> None:
+    assert not is_request_url(url)
+
+
+def test_several_texts_are_joined_as_the_client_says() -> None:
+    body = chat([video(), text("q")], sampler="topk", question=["a dog", "a cat"], join="any")
+    assert asked(body) == [FrameRequest(sampler="topk", question=("a dog", "a cat"), join="any")]
+
+
 def test_a_given_caption_is_not_joined_by_the_question() -> None:
     assert asked(chat([video(sampler="topk", caption="c"), text("q")])) == [
         FrameRequest(sampler="topk", caption="c")
@@ -207,6 +233,25 @@ def test_the_servers_default_chooses_for_clients_that_ask_nothing() -> None:
         FrameRequest(sampler="uniform", num_frames=5, question="q")
     ]
     assert asked(chat([video(num_frames=2), text("q")]), default=default)[0].num_frames == 2
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        chat([video("data:video/jpeg;base64,AAAA,BBBB"), text("q")]),
+        chat([video(fps=2), text("q")]),
+        chat([{"type": "video_url", "video_url": {"url": "v.mp4", "max_frames": 4}}, text("q")]),
+        chat([video(), text("q")], media_io_kwargs={"video": {"num_frames": 4}}),
+        chat([video(), text("q")], mm_processor_kwargs={"do_sample_frames": False}),
+    ],
+)
+def test_the_default_leaves_clients_alone_that_choose_frames_themselves(body: Json) -> None:
+    assert rewrite(body, limits=LIMITS, default={"sampler": "uniform"}) is None
+
+
+def test_the_default_chooses_for_clients_with_other_arguments_for_their_host() -> None:
+    body = chat([video(), text("q")], mm_processor_kwargs={"max_pixels": 9000}, media_io_kwargs=3)
+    assert asked(body, default={"sampler": "uniform"})[0].sampler == "uniform"
 
 
 @pytest.mark.parametrize(

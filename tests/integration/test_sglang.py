@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 
 from keyscore_plugin import get_sampler
 from tests.support.colour_encoder import ColourEncoder
+from tests.support.http_servers import stalled
 from tests.support.requires import environment_or_skip
 from tests.support.sglang.server import SglangServer, sglang_server, start
 from tests.support.tiny.videos import frame_numbers, numbered_video
@@ -18,6 +20,7 @@ from tests.support.vllm.models import save
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 MODELS = ("Qwen3VL", "Qwen2_5_VL")
+BOUNDS = {"KEYSCORE_JOBS": "1", "KEYSCORE_MAX_WAITING": "1", "REQUEST_TIMEOUT": "600"}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -35,7 +38,7 @@ def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[SglangServer]:
     folder = tmp_path_factory.mktemp("server")
-    with sglang_server(save(request.param, folder / "model"), folder) as made:
+    with sglang_server(save(request.param, folder / "model"), folder, **BOUNDS) as made:
         yield made
 
 
@@ -44,8 +47,9 @@ def chat(*parts: dict[str, Any], text: str = "red", **keys: Any) -> dict[str, An
     return {"messages": [{"role": "user", "content": content}], **keys}
 
 
-def video(clip: Path, **keys: Any) -> dict[str, Any]:
-    return {"type": "video_url", "video_url": {"url": f"file://{clip}"}, **keys}
+def video(address: str | Path, **keys: Any) -> dict[str, Any]:
+    url = f"file://{address}" if isinstance(address, Path) else address
+    return {"type": "video_url", "video_url": {"url": url}, **keys}
 
 
 def frames_of(shown: dict[str, Any]) -> list[int]:
@@ -106,6 +110,7 @@ def test_each_video_of_a_request_gets_its_own_frames(server: SglangServer, clip:
         ({"sampler": "uniform", "num_frames": 9999}, "clip.mp4", "from 1 to 256"),
         ({"num_frames": 4}, "clip.mp4", "without a sampler"),
         ({"sampler": "uniform"}, "missing.mp4", "keyscore: "),
+        ({"sampler": "topk", "text": ""}, "clip.mp4", "no text to choose the frames by"),
     ],
 )
 def test_a_request_that_cannot_be_met_is_400(
@@ -116,17 +121,34 @@ def test_a_request_that_cannot_be_met_is_400(
     assert what in answer.text
 
 
+def test_a_video_past_the_bound_of_waiting_ones_is_429(server: SglangServer, clip: Path) -> None:
+    """One is fetched, one waits, and the third is not taken; the server then goes on."""
+    with stalled() as elsewhere, ThreadPoolExecutor() as pool:
+        first = pool.submit(server.ask, chat(video(elsewhere.url), sampler="uniform"))
+        assert elsewhere.asked.wait(120)
+        asked = chat(video(clip), sampler="uniform")
+        done, waiting = wait(
+            [pool.submit(server.ask, asked) for _ in range(2)], return_when=FIRST_COMPLETED
+        )
+        (refused,), (waited,) = done, waiting
+        assert refused.result().status_code == 429
+        assert "too many videos wait" in refused.result().text
+        elsewhere.release.set()
+        assert first.result().status_code == 400
+        assert waited.result().status_code == 200
+
+
 def test_a_stock_request_is_what_it_is_without_the_plugin(
     server: SglangServer, clip: Path, tmp_path: Path
 ) -> None:
-    with_plugin = server.shown(chat(video(clip)))
+    stock = chat(video(clip))
+    with_plugin = server.shown(stock)
     if "seconds>" in with_plugin["prompt"]:
         pytest.skip("one model is enough: a second server takes minutes")
     model = save("Qwen2_5_VL", tmp_path / "model")
     with sglang_server(model, tmp_path, SGLANG_PLUGINS="none") as plain:
-        assert plain.shown(chat(video(clip))) == with_plugin
-        url = f"keyscore:sampler=uniform;file://{clip}"
-        answer = plain.ask(chat({"type": "video_url", "video_url": {"url": url}}))
+        assert plain.shown(stock) == with_plugin
+        answer = plain.ask(chat(video(f"keyscore:sampler=uniform;file://{clip}")))
         assert answer.status_code == 400
 
 

@@ -3,6 +3,7 @@
 import base64
 import json
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,8 @@ from tests.support.vllm.servers import PLUGIN, READ_BACK, RENDER, vllm_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
+# The file of a traceback's last frame, which the line with the error follows.
+LAST_FRAME = re.compile(r'^  File "([^"]+)".*\n(?:    .*\n)*(?=\S)', re.MULTILINE)
 UNEVEN = [i / 10 if i < 40 else 4 + (i - 40) / 4 for i in range(80)]
 
 
@@ -184,6 +187,7 @@ def test_a_server_that_the_operator_has_not_allowed_is_not_contacted(renderer: R
         ("even.mp4", {"num_frames": 3}, "without a sampler"),
         ("even.mp4", {"sampler": "topk", "encoder": "clip"}, "chosen by the server"),
         ("even.mp4", {"sampler": "topk", "text": ""}, "no text to choose the frames by"),
+        ("even.mp4", {"sampler": "topk", "question": []}, "empty list"),
         ("none.mp4", {"sampler": "topk"}, "no such file exists"),
         ("text.mp4", {"sampler": "topk"}, "cannot read"),
         ("../outside.mp4", {"sampler": "topk"}, "must be a subpath"),
@@ -206,6 +210,23 @@ def test_what_cannot_be_met_is_refused_in_one_line(
     assert "\n" not in error
 
 
+@pytest.mark.parametrize("body", [b'{"sampler": "topk", "messages": ', b'{"sampler": "topk"}'])
+def test_what_is_no_chat_gets_vllms_own_answer(renderer: Renderer, body: bytes) -> None:
+    answer = renderer.post(body)
+    assert answer.status_code == 400
+    assert "keyscore" not in answer.json()["error"]["message"]
+
+
+def test_a_video_that_its_server_does_not_give_gets_vllms_own_answer(
+    renderer: Renderer, clips: Clips
+) -> None:
+    with serving(clips.folder) as address:
+        stock = renderer.post(chat(video(f"{address}/none.mp4")))
+        answer = renderer.post(chat(video(f"{address}/none.mp4"), sampler="topk"))
+    assert "404" in stock.text
+    assert answer.json() == stock.json()
+
+
 def test_a_sampler_without_a_video_is_refused(renderer: Renderer) -> None:
     answer = renderer.post(chat(sampler="topk"))
     assert answer.status_code == 400
@@ -225,6 +246,9 @@ def test_a_mutated_request_is_answered_or_refused_in_one_line(
             assert answer.status_code == 400, (seed, message)
             assert "\n" not in message, (seed, message)
     assert httpx.get(f"{renderer.address}/health", timeout=120).is_success
+    log = renderer.folder.with_name("log.txt").read_text(errors="replace")
+    files = [file for file in LAST_FRAME.findall(log) if "site-packages" not in file]
+    assert not [file for file in files if "keyscore" in file]
 
 
 @pytest.mark.parametrize("renderer", ["Qwen2_5_VL"], indirect=True)

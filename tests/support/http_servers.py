@@ -5,7 +5,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -42,5 +42,47 @@ def serving(folder: Path, statuses: list[int] | None = None) -> Iterator[str]:
         try:
             yield f"http://127.0.0.1:{httpd.server_address[1]}"
         finally:
+            httpd.shutdown()
+            thread.join()
+
+
+class Stalled:
+    """A server that answers nothing until it is released.
+
+    Attributes:
+        url: Address on it.
+        asked: Set once it has been asked.
+        release: Lets the answers, 404, go.
+    """
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.asked = threading.Event()
+        self.release = threading.Event()
+
+
+@contextmanager
+def stalled() -> Iterator[Stalled]:
+    """A server that keeps its clients waiting."""
+    made = Stalled()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            """Wait, then answer."""
+            made.asked.set()
+            made.release.wait()
+            self.send_error(404)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
+        thread = threading.Thread(target=httpd.serve_forever)
+        thread.start()
+        made.url = f"http://127.0.0.1:{httpd.server_address[1]}/clip.mp4"
+        try:
+            yield made
+        finally:
+            made.release.set()
             httpd.shutdown()
             thread.join()

@@ -1,26 +1,22 @@
-"""What chooses frames in this process: one encoder, some threads, and the frames of before."""
+"""What chooses frames in the process of a server: one encoder, some threads, and a memory."""
 
 import threading
-from functools import cache, partial
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
-from keyscore_plugin.hosts import BACKEND, Chosen, Fold
-from keyscore_serving import (
-    FrameChooser,
-    FrameRequest,
-    RequestLimits,
-    ServerSettings,
-)
+from keyscore_plugin.hosts import Chosen, Fold
 from keyscore_serving.cache import MemoryCache
+from keyscore_serving.choosing import FrameChooser
 from keyscore_serving.jobs import Jobs
+from keyscore_serving.request import FrameRequest, RequestLimits
+from keyscore_serving.settings import ServerSettings
 from keyscore_serving.sources import identity_of_fetched
 
-VideoItem = tuple[npt.NDArray[np.uint8], dict[str, Any]]
+T = TypeVar("T")
 
 CACHE_BYTES = 256 << 20  # ours: some hundred frames of 640 x 360
 _LOCK = threading.Lock()
@@ -41,14 +37,14 @@ class FrameService:
         self._settings = settings
         self._jobs = Jobs.from_environment()
         self._chooser = FrameChooser(settings)
-        self._cache = MemoryCache[VideoItem](CACHE_BYTES)
+        self._cache = MemoryCache[Chosen](CACHE_BYTES)
 
     @property
     def limits(self) -> RequestLimits:
         """Upper bounds of a request."""
         return self._settings.limits
 
-    def frames(self, video: bytes | Path, request: FrameRequest, fold: Fold) -> VideoItem:
+    def frames(self, video: bytes | str | Path, request: FrameRequest, fold: Fold) -> Chosen:
         """The chosen frames of a video, found again if they were chosen before.
 
         Args:
@@ -57,7 +53,7 @@ class FrameService:
             fold: How the model folds frames into visual tokens.
 
         Returns:
-            ``(n, h, w, 3)`` uint8 RGB, and the metadata that vLLM's own loaders give.
+            Frames that nobody changes: later requests get them too.
 
         Raises:
             VideoError: The video cannot be read.
@@ -66,32 +62,26 @@ class FrameService:
         key = f"{request.digest()}:{fold.frames_per_patch}:{identity_of_fetched(video)}"
         found = self._cache.get(key)
         if found is None:
-            found = item_of(self._chooser.choose(video, request, fold=fold))
-            self._cache.put(key, found, n_bytes=found[0].nbytes)
+            found = self._chooser.choose(video, request, fold=fold)
+            assert found.frames is not None
+            self._cache.put(key, found, n_bytes=found.frames.pixels.nbytes)
         return found
 
-    async def frames_in_thread(
-        self, video: bytes | Path, request: FrameRequest, fold: Fold
-    ) -> VideoItem:
-        """`frames`, chosen in a thread so that the event loop stays free.
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """The result of work that calls `frames`, in a thread, so that the event loop stays free.
 
         Raises:
             BusyError: Too many videos wait.
-            LateError: The choice took too long.
+            LateError: The work took too long.
         """
-        return await self._jobs.run(partial(self._one_threaded, video, request, fold))
 
-    def _one_threaded(self, video: bytes | Path, request: FrameRequest, fold: Fold) -> VideoItem:
-        # Jobs run side by side already: with two threads each, the same selection took three times
-        # as long on a busy machine.
-        torch.set_num_threads(1)
-        return self.frames(video, request, fold)
+        def alone() -> T:
+            # Jobs run side by side already: with two threads each, the same selection took three
+            # times as long on a busy machine.
+            torch.set_num_threads(1)
+            return work()
 
-
-def item_of(chosen: Chosen) -> VideoItem:
-    """Chosen frames as vLLM takes a video: ``(n, h, w, 3)`` uint8 RGB, and its metadata."""
-    metadata = {**chosen.metadata, "video_backend": BACKEND, "do_sample_frames": False}
-    return chosen.pixels.permute(0, 2, 3, 1).contiguous().numpy(), metadata
+        return await self._jobs.run(alone)
 
 
 def frame_service() -> FrameService:
