@@ -24,7 +24,7 @@ _ABOUT_ELSE: dict[Channel, str] = {
     "written": "nothing that is written is about the text, so what is written does not score",
 }
 # The lines of the last videos, for the next question on one without an index: a few kilobytes each.
-_READ: OrderedDict[tuple[str, str, float, bytes], Lines] = OrderedDict()
+_READ: OrderedDict[tuple[object, ...], Lines] = OrderedDict()
 _MOST_KEPT = 64  # ours
 
 
@@ -133,11 +133,19 @@ class LineSources:
         file = file_of(self.source)
         if file is None:
             return make()
-        grid = self.grid.indices.numpy().tobytes()
-        key = content_digest(file), origin, float(self.source.pts_seconds([0])), grid
+        key = (content_digest(file), origin, *self._looked_at())
         lines = _READ.get(key)
         if lines is None:
             lines = _READ[key] = make()
             if len(_READ) > _MOST_KEPT:
                 _READ.popitem(last=False)
         return lines
+
+    def _looked_at(self) -> tuple[object, ...]:
+        """All that decides lines besides the file and what reads them."""
+        source = self.source
+        return (
+            (source.stream, source.decoder, self.device),
+            (float(source.pts_seconds([0])), source.n_frames),
+            (self.grid.indices.numpy().tobytes(), self.grid[torch.tensor([0])].pixels.shape),
+        )
