@@ -10,7 +10,7 @@ import torch
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.index.content import content_digest
 from keyscore_plugin.samplers.grid import ThumbnailStore
-from keyscore_plugin.samplers.said import file_of, heard_by, heard_in, said_in, subtitles_read
+from keyscore_plugin.samplers.said import file_of, heard_by, heard_in, said_in
 from keyscore_plugin.samplers.written import Decode, read_by, written_in
 from keyscore_plugin.timed_texts.heard import require_speech
 from keyscore_plugin.timed_texts.line_scores import Channel, LineScores
@@ -93,21 +93,27 @@ class LineSources:
         self.heard()
         self.written()
 
-    def compared_with(self, texts: tuple[str, ...], subtitles: SubtitleInput) -> Channels:
+    def compared_with(
+        self, texts: tuple[str, ...], subtitles: SubtitleInput, *, whole_texts: tuple[str, ...]
+    ) -> Channels:
         """Read the lines, and compare them with the texts that score.
 
         Args:
             texts: The texts.
             subtitles: Subtitles as `keyscore_plugin.Sampler` takes them.
+            whole_texts: The same texts before they were split into parts.
 
         Raises:
             InputError: The subtitles or the sound cannot be used.
             MissingDependencyError: A package that reads the lines is not installed.
         """
-        said = said_in(self.source, subtitles, texts).joined(self.heard())
+        said, read = said_in(self.source, subtitles, whole_texts)
         scores: list[LineScores] = []
         notes: list[str] = []
-        found: tuple[tuple[Channel, Lines], ...] = (("said", said), ("written", self.written()))
+        found: tuple[tuple[Channel, Lines], ...] = (
+            ("said", said.joined(self.heard())),
+            ("written", self.written()),
+        )
         for channel, lines in found:
             notes += lines.notes
             if not lines.lines:
@@ -123,7 +129,6 @@ class LineSources:
                 scores.append(compared)
             else:
                 notes.append(_ABOUT_ELSE[channel])
-        read = subtitles_read(self.source.path, subtitles, texts)
         return Channels(tuple(scores), read, tuple(notes))
 
     def _kept(self, origin: str, make: Callable[[], Lines]) -> Lines:
