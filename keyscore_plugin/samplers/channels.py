@@ -79,7 +79,9 @@ class LineSources:
         model = self.config.heard
         if model is None:
             return Lines()
-        return self._kept(heard_by(model), partial(heard_in, self.source, model, self.device))
+        make = partial(heard_in, self.source, model, self.device)
+        origin = heard_by(model, self.device)
+        return make() if origin is None else self._kept(origin, make)
 
     def written(self) -> Lines:
         """What is written in the picture; no lines if the settings do not ask for it."""

@@ -6,12 +6,11 @@ from pathlib import Path
 import torch
 
 from keyscore_plugin._runtime.files import is_file
-from keyscore_plugin._runtime.hub import weights_identity
 from keyscore_plugin._runtime.optional import package_version
 from keyscore_plugin.errors import InputError, MissingDependencyError
 from keyscore_plugin.index.content import content_digest
 from keyscore_plugin.timed_texts.asked_words import asks_about_speech
-from keyscore_plugin.timed_texts.heard import WEIGHTS, hear
+from keyscore_plugin.timed_texts.heard import hear, speech_weights
 from keyscore_plugin.timed_texts.lines import Lines
 from keyscore_plugin.timed_texts.subtitles import (
     read_embedded,
@@ -79,9 +78,20 @@ def subtitles_read(
     return _named(file)
 
 
-def heard_by(model: str) -> str:
-    """Name of what hears, with all that decides its words."""
-    weights = weights_identity(model, config=WEIGHTS)
+def heard_by(model: str, device: torch.device) -> str | None:
+    """Name of what hears, with all that decides its words; None if its weights have no name.
+
+    Args:
+        model: Model as `keyscore_plugin.timed_texts.heard.hear` takes it.
+        device: Device of the model.
+
+    Raises:
+        ModelError: The model cannot be loaded.
+        MissingDependencyError: faster-whisper is not installed.
+    """
+    weights = speech_weights(model, device)
+    if weights is None:
+        return None
     return f"faster-whisper {package_version('faster-whisper')} {model} {weights}"
 
 

@@ -3,6 +3,7 @@
 import math
 from contextlib import closing, suppress
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import av
@@ -10,13 +11,14 @@ import numpy as np
 import torch
 
 from keyscore_plugin._runtime import progress
-from keyscore_plugin._runtime.hub import first_line
+from keyscore_plugin._runtime.files import is_folder
+from keyscore_plugin._runtime.hub import first_line, weights_identity
 from keyscore_plugin._runtime.optional import require
-from keyscore_plugin.errors import InputError, ModelError, shown
+from keyscore_plugin.errors import InputError, MissingDependencyError, ModelError, shown
 from keyscore_plugin.types import TimedText
 from keyscore_plugin.video.decoders.container import open_stream
 
-WEIGHTS = "model.bin"  # file of every model of CTranslate2
+_WEIGHTS = "model.bin"  # file of every model of CTranslate2
 _RATE = 16_000  # samples a second, as Whisper hears them
 _PAUSE_SECONDS = 0.1  # ours: containers round the times of frames by less
 
@@ -165,6 +167,40 @@ def read_sound(
             f"the sound of {name} does not decode; repair the file, or leave out heard"
         )
     return waveform.samples(), waveform.begin - start
+
+
+def speech_weights(model: str, device: torch.device | None = None) -> str | None:
+    """Identify the weights of a speech model; the identity changes when they do.
+
+    Args:
+        model: Model as `hear` takes it.
+        device: Device on which a model that is not on this machine yet is loaded first, to know
+            which version the hub gives; None loads nothing.
+
+    Returns:
+        A hash or a commit; None if this machine does not have the model.
+
+    Raises:
+        ModelError: A device is given, and the model cannot be loaded.
+        MissingDependencyError: A device is given, and faster-whisper is not installed.
+    """
+    if is_folder(model):
+        return weights_identity(model)
+    weights = _commit(model)
+    if weights is None and device is not None:
+        _load(model, device, torch.get_num_threads())
+        weights = _commit(model)
+    return weights
+
+
+def _commit(model: str) -> str | None:
+    """The commit of a model in the hub's local cache; None if it is not there."""
+    try:
+        folder = Path(require_speech().download_model(model, local_files_only=True))
+    # The model is not in the cache; no model has the name; nothing can load it.
+    except (OSError, ValueError, MissingDependencyError):
+        return None
+    return folder.name if (folder / _WEIGHTS).is_file() else None
 
 
 def require_speech() -> Any:
