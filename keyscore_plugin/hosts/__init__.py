@@ -15,7 +15,7 @@ from keyscore_plugin.batch.journal import Journal
 from keyscore_plugin.batch.manifest import Item, read_manifest
 from keyscore_plugin.batch.run import Budget, Record, Records, answer, error_record
 from keyscore_plugin.batch.worker import Job
-from keyscore_plugin.batch.workers import OneWorker
+from keyscore_plugin.batch.workers import AHEAD_PER_WORKER, OneWorker
 from keyscore_plugin.captioners.judge import require_judge
 from keyscore_plugin.captioners.processing import append_completions, left_padding, takes_times
 from keyscore_plugin.config import ClipMode, Guide
@@ -45,6 +45,7 @@ from keyscore_plugin.video.metadata import clock_metadata
 from keyscore_plugin.video.trim import TrimmedVideo
 
 __all__ = [
+    "AHEAD_PER_WORKER",
     "BACKEND",
     "IMAGE_SUFFIXES",
     "QUERY_RULES",
