@@ -176,7 +176,8 @@ class SelectConfig(Settings):
             Ours. Both are swept in evals/needle/README.md.
         max_gap_seconds: Longest gap between two neighbouring frames of a selection; its first and
             its last frame are at most half of it from the ends of the video. None: the rule's own
-            bound (`algorithm/selection.py`). It needs a budget that can keep it.
+            bound (`algorithm/selection.py`). It needs a budget that can keep it, and `keyscore` or
+            `llmvs`: other samplers have their own rules.
         max_frames: Most frames that a threshold may return.
 
     Raises:

@@ -45,6 +45,7 @@ class _Task:
         by_budget: Whether a budget asks for them, and not a threshold.
         duration_seconds: Duration of the video.
         config: The settings.
+        span: Start and end of the video on the clock of the times.
     """
 
     scores: Tensor
@@ -54,6 +55,7 @@ class _Task:
     by_budget: bool
     duration_seconds: float
     config: SelectConfig
+    span: tuple[float, float] | None = None
 
 
 def select(
@@ -63,6 +65,7 @@ def select(
     num_frames: int | None = None,
     threshold: float | None = None,
     duration_seconds: float | None = None,
+    span: tuple[float, float] | None = None,
     config: SelectConfig | Mapping[str, Any] | None = None,
 ) -> Tensor:
     """Choose frames by a budget or by a threshold.
@@ -75,6 +78,8 @@ def select(
             thresholding). At least one row, the best, is returned, and at most
             ``config.max_frames``, which the policy then chooses among those above the threshold.
         duration_seconds: Duration of the video; None takes the span of the times.
+        span: Start and end of the video in seconds, on the clock of ``pts_seconds``; None takes
+            half a gap beyond the first and the last frame.
         config: The policy and its settings, or a dict of those that differ from the defaults.
 
     Returns:
@@ -103,8 +108,46 @@ def select(
         eligible = torch.ones_like(values, dtype=torch.bool)
         budget = min(_positive_integer(num_frames), len(values))
     duration = _video_seconds(times, duration_seconds)
-    task = _Task(values, times, eligible, budget, threshold is None, duration, config)
+    task = _Task(values, times, eligible, budget, threshold is None, duration, config, span)
     return _POLICIES[config.policy](task).sort().values
+
+
+def rows_in_reach(
+    pts_seconds: Tensor,
+    *,
+    num_frames: int | None,
+    duration_seconds: float,
+    span: tuple[float, float],
+    config: SelectConfig,
+) -> Tensor:
+    """The frames that keep the bound of a selection, which has to find them among its frames.
+
+    Ours. Where not all frames of a grid are embedded, these are, so that the bound is that of the
+    video, and not of what was embedded of it.
+
+    Args:
+        pts_seconds: ``(n,)`` times of the frames in seconds, not falling.
+        num_frames: The budget; None for a threshold, which has no bound.
+        duration_seconds: Duration of the video.
+        span: Start and end of the video in seconds, on the clock of ``pts_seconds``.
+        config: The policy and its settings.
+
+    Returns:
+        ``(m,)`` int64 rows, rising; none without a bound.
+
+    Raises:
+        InputError: `SelectConfig.max_gap_seconds` cannot be kept.
+    """
+    times = pts_seconds.double().cpu()
+    nothing = torch.zeros(0, dtype=torch.int64)
+    if config.policy == "top" or num_frames is None:
+        return nothing
+    every = torch.ones_like(times, dtype=torch.bool)
+    budget = min(num_frames, len(times))
+    task = _Task(times, times, every, budget, True, duration_seconds, config, span)
+    bound = _bound(task)
+    rows = None if bound is None else bound.missing([])
+    return torch.tensor(rows, dtype=torch.int64) if rows else nothing
 
 
 def rank(
@@ -199,11 +242,12 @@ def _bound(task: _Task) -> Bound | None:
             )
         return None
     listed = task.times.tolist()
+    span = task.span or span_of(listed)
     if gap is not None:
-        return _given_bound(Bound(task.times, listed, span_of(listed), gap / 2), task)
+        return _given_bound(Bound(task.times, listed, span, gap / 2), task)
     even = task.duration_seconds / task.num_frames / 2
     for seconds, share in ((_NEAR_SECONDS, _NEAR_SHARE), (_FARTHEST * even, 1.0)):
-        bound = Bound(task.times, listed, span_of(listed), seconds)
+        bound = Bound(task.times, listed, span, seconds)
         rows = bound.missing([])
         if rows is not None and len(rows) <= share * task.num_frames:
             return bound

@@ -10,7 +10,7 @@ import torch
 
 from keyscore_plugin._runtime.stopwatch import stage
 from keyscore_plugin.algorithm.scoring import score_by_importance
-from keyscore_plugin.algorithm.selection import select
+from keyscore_plugin.algorithm.selection import rank, select
 from keyscore_plugin.samplers.encoding import encode_rows, rows_worth_encoding
 from keyscore_plugin.samplers.grid import ThumbnailStore
 from keyscore_plugin.samplers.importance import BLOCK_FRAMES, ImportanceScorer, describer_of
@@ -47,7 +47,10 @@ def choose_by_importance(run: Run, scorer: ImportanceScorer) -> Choice:
     with stage("encode"):
         first = candidates.rows.cpu()
         more = rows_worth_encoding(
-            candidates, importance.scores[first].float(), n_more=n_encoded - len(candidates)
+            candidates,
+            importance.scores[first].float(),
+            n_more=n_encoded - len(candidates),
+            needed=run.rows_in_reach(grid),
         )
         rows = torch.cat([first, more]).sort().values
         frames = encode_rows(grid, rows, run.encoder).to(run.tensor_device)
@@ -63,6 +66,14 @@ def choose_by_importance(run: Run, scorer: ImportanceScorer) -> Choice:
             frames.pts_seconds,
             num_frames=run.request.num_frames,
             threshold=run.request.threshold,
+            duration_seconds=run.source.duration_seconds,
+            span=run.span,
+            config=run.config.select,
+        ).cpu()
+        places = rank(
+            scores,
+            frames.pts_seconds,
+            chosen,
             duration_seconds=run.source.duration_seconds,
             config=run.config.select,
         ).cpu()
@@ -87,6 +98,7 @@ def choose_by_importance(run: Run, scorer: ImportanceScorer) -> Choice:
     )
     return replace(
         choice,
+        rank=places,
         captioner=captions.model,
         frame_captions=tuple(captions.texts[row] for row in rows[chosen].tolist()),
     )

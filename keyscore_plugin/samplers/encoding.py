@@ -72,6 +72,7 @@ def encode_candidates_first(
     encoder: Encoder,
     *,
     n_encoded: int,
+    needed: Tensor | None = None,
 ) -> tuple[Tensor, Embeddings]:
     """Embed STACFP's candidates, then more frames of the clusters whose candidate scores.
 
@@ -81,6 +82,7 @@ def encode_candidates_first(
         query: The texts that score.
         encoder: The encoder.
         n_encoded: Frames to embed; all of the grid if it has no more.
+        needed: ``(m,)`` rows of the grid that are embedded in any case; None for no others.
 
     Returns:
         ``(n,)`` rising rows of the grid that were embedded, and their embeddings.
@@ -94,6 +96,7 @@ def encode_candidates_first(
         candidates,
         cosines,
         n_more=n_encoded - len(candidates),
+        needed=needed,
         first=query.heard(grid.pts_seconds),
     )
     if not len(rows):
@@ -103,7 +106,12 @@ def encode_candidates_first(
 
 
 def rows_worth_encoding(
-    candidates: Candidates, cosines: Tensor, *, n_more: int, first: Tensor | None = None
+    candidates: Candidates,
+    cosines: Tensor,
+    *,
+    n_more: int,
+    needed: Tensor | None = None,
+    first: Tensor | None = None,
 ) -> Tensor:
     """Share further frames out over the clusters by the score of their candidates.
 
@@ -115,10 +123,12 @@ def rows_worth_encoding(
         candidates: The representatives, and the cluster of every frame of the grid.
         cosines: ``(n_candidates,)`` cosine of each representative with the text.
         n_more: Number of frames wanted.
+        needed: ``(m,)`` rows of the grid that are taken in any case; None for no others.
         first: ``(n_grid,)`` bool mask of frames that come before all others; None for none.
 
     Returns:
-        ``(min(n_more, frames left),)`` rising rows of the grid, without the candidates.
+        ``(min(n_more, frames left),)`` rising rows of the grid, without the candidates; more if
+        more are needed.
     """
     floor = 0.25  # ours: a cluster that does not score still gets a quarter of the best one's share
     span = (cosines.max() - cosines.min()).clamp_min(1e-6)
@@ -133,10 +143,15 @@ def rows_worth_encoding(
     for cluster in range(len(candidates)):
         members = (left & (labels == cluster)).nonzero().squeeze(1)
         turn[members] = (_even_order(len(members)) + 1) / (len(members) * share[cluster])
+    place = turn.argsort(stable=True).argsort()
     if first is not None:
-        turn[first & left] *= 0  # in the order of time
+        place[first & left] -= len(labels)
+    if needed is not None:
+        others = needed[left[needed]]
+        place[others] -= 2 * len(labels)
+        n_more = max(n_more, len(others))
     n_more = max(0, min(n_more, len(labels) - len(candidates)))
-    return turn.argsort(stable=True)[:n_more].sort().values
+    return place.argsort(stable=True)[:n_more].sort().values
 
 
 @lru_cache(maxsize=4096)

@@ -75,7 +75,13 @@ class KeyScoreSampler(SamplerTemplate):
         grid, histograms = run.look_with_histograms(run.as_encoded(coarse.grid))  # lines 1-3
         candidates = run.propose(grid, histograms)  # Algorithm 1, lines 4-12
         query = run.query(grid, candidates.rows)
-        rows, first = run.encode(grid, candidates, query, n_most=coarse.encode.max_encoded)
+        rows, first = run.encode(
+            grid,
+            candidates,
+            query,
+            n_most=coarse.encode.max_encoded,
+            needed=run.rows_in_reach(grid),
+        )
         looked = refine_grid(run, first, query, n_coarse=len(grid))  # ours: grid "refine" alone
         clusters = candidates.labels[rows[looked.rows]]
         with stage("score"):  # eq. 1-4, in float64, which not every encoder's device has
@@ -89,6 +95,7 @@ class KeyScoreSampler(SamplerTemplate):
                 num_frames=run.request.num_frames,
                 threshold=run.request.threshold,
                 duration_seconds=run.source.duration_seconds,
+                span=run.span,
                 config=config,
             )
             places = rank(

@@ -89,6 +89,7 @@ class LlmvsSampler(SamplerTemplate):
                 num_frames=run.request.num_frames,
                 threshold=run.request.threshold,
                 duration_seconds=run.source.duration_seconds,
+                span=run.span,
                 config=self.config.select,
             )
         times, scores = importance.pts_seconds, importance.scores

@@ -12,6 +12,7 @@ from keyscore_plugin._runtime import progress
 from keyscore_plugin._runtime.stopwatch import stage, waiting
 from keyscore_plugin.algorithm.any_k import any_k
 from keyscore_plugin.algorithm.segments import segments
+from keyscore_plugin.algorithm.selection import rows_in_reach
 from keyscore_plugin.algorithm.stacfp import propose_features
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.config import GridConfig, GridKind, ProposalConfig, SamplerConfig
@@ -116,11 +117,16 @@ class Run:
     def asks_about_the_whole(self) -> bool:
         """Whether the text that scores is one question about the video as a whole.
 
-        A threshold needs scores, so a call with one is never about the whole.
+        A threshold needs scores, so a call with one is never about the whole; neither is one with
+        a longest gap, which is kept by the scores' selection.
         """
         wants_caption, wants_question = self.request.texts(self.config.guide)
         is_one = wants_question and not wants_caption and len(self.request.questions) == 1
-        may_route = self.config.route and self.request.threshold is None
+        may_route = (
+            self.config.route
+            and self.request.threshold is None
+            and self.config.select.max_gap_seconds is None
+        )
         return may_route and is_one and is_about_the_whole(self.request.questions[0])
 
     @contextmanager
@@ -356,14 +362,36 @@ class Run:
             )
 
     def encode(
-        self, grid: ThumbnailStore, candidates: Candidates, query: Query, *, n_most: int
+        self,
+        grid: ThumbnailStore,
+        candidates: Candidates,
+        query: Query,
+        *,
+        n_most: int,
+        needed: Tensor | None = None,
     ) -> tuple[Tensor, Embeddings]:
         """`encode_candidates_first`, of ``n_most`` frames or the budget if that is larger."""
         n_encoded = max(n_most, self.request.at_least)
         with stage("encode"):
             return encode_candidates_first(
-                grid, candidates, query, self.encoder, n_encoded=n_encoded
+                grid, candidates, query, self.encoder, n_encoded=n_encoded, needed=needed
             )
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """Start and end of what is chosen from, on the clock of the frames' pts, in seconds."""
+        start = float(self.source.pts_seconds([0]))
+        return start, start + self.source.duration_seconds
+
+    def rows_in_reach(self, grid: ThumbnailStore) -> Tensor:
+        """The rows of a grid that keep the bound of `select`, see there."""
+        return rows_in_reach(
+            grid.pts_seconds,
+            num_frames=self.request.num_frames,
+            duration_seconds=self.source.duration_seconds,
+            span=self.span,
+            config=self.config.select,
+        )
 
     def query(self, grid: ThumbnailStore, rows: Tensor | None = None) -> Query:
         """Decide which texts score, let the captioner write one if none is given, and embed them.

@@ -23,6 +23,6 @@ class TopKSampler(TextSampler):
                 grid.pts_seconds,
                 num_frames=request.num_frames,
                 threshold=request.threshold,
-                config=replace(self.config.select, policy="top"),
+                config=replace(self.config.select, policy="top", max_gap_seconds=None),
             )
         )

@@ -3,7 +3,7 @@
 import importlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from operator import index
@@ -220,9 +220,15 @@ class Selection:
         """Convert numbers and arrays to Python's own numbers and lists of them."""
         for name in ("num_frames", "threshold", "duration_seconds", "average_fps", "n_frames"):
             object.__setattr__(self, name, plain(getattr(self, name)))
-        for name, number in (("indices", index), ("pts_seconds", float), ("scores", float)):
+        columns: dict[str, Callable[[Any], float]] = {"indices": index, "pts_seconds": float}
+        or_none: dict[str, Callable[[Any], float]] = {
+            "scores": float,
+            "rank": index,
+            "chosen_for": index,
+        }
+        for name, number in (columns | or_none).items():
             values = getattr(self, name)
-            if values is None and name == "scores":
+            if values is None and name in or_none:
                 continue
             try:
                 object.__setattr__(self, name, [number(value) for value in values])
@@ -253,15 +259,15 @@ class Selection:
             raise InputError(f"prefix needs a whole number >= 1, got {shown(k)}; give one")
         if self.rank is None:
             raise InputError(
-                f"{self.sampler} does not order its frames, so there is no prefix of {k}; choose "
-                "again with this num_frames, or use the sampler keyscore"
+                f"the frames of this selection by {self.sampler} have no order, so there is no "
+                f"prefix of {k}; choose again with num_frames={k}"
             )
         kept = [row for row, place in enumerate(self.rank) if place < k]
 
-        def of(column: list[Any] | None) -> Any:
-            return None if column is None else [column[row] for row in kept]
+        def of(column: list[Any] | tuple[str, ...] | None) -> Any:
+            return type(column)(column[row] for row in kept) if column else column
 
-        columns = ("indices", "pts_seconds", "scores", "rank", "chosen_for")
+        columns = ("indices", "pts_seconds", "scores", "rank", "chosen_for", "frame_captions")
         picked = {name: of(getattr(self, name)) for name in columns}
         return replace(self, num_frames=int(plain(k)), threshold=None, **picked)
 

@@ -4,7 +4,9 @@ import threading
 from collections.abc import Iterator
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -124,6 +126,21 @@ def test_no_more_is_decoded_than_may_be_embedded(clip: Path) -> None:
         clip, num_frames=4, caption="red"
     )
     assert selection.n_grid == encoder.n_encoded == 20
+
+
+def test_the_bounds_are_those_of_the_video_where_few_of_its_frames_are_embedded() -> None:
+    """Colours that come again and again, so that the embedded frames would lie anywhere."""
+    rng = np.random.default_rng(0)
+    colours = rng.integers(0, 255, (12, 3), dtype=np.uint8)[rng.integers(0, 12, 60)]
+    pixels = np.repeat(colours, 10, axis=0)[:, None, None].repeat(16, 1).repeat(16, 2)
+    config: dict[str, Any] = {"encode": {"max_encoded": 64}}
+    promised = {"select": {"max_gap_seconds": 30}}
+    near = get_sampler("keyscore", encoder=ColourEncoder(), config=config)
+    kept = get_sampler("keyscore", encoder=ColourEncoder(), config=config | promised)
+    for sampler, num_frames, seconds in ((near, 96, 5.0), (kept, 24, 15.0)):
+        times = sampler(pixels, fps=1, num_frames=num_frames, caption="red").pts_seconds
+        gaps = np.diff([-seconds, *times, 600 + seconds])
+        assert gaps.max() <= 2 * seconds + 1e-6
 
 
 @pytest.mark.parametrize("name", ["keyscore", "topk", "focus"])

@@ -148,7 +148,7 @@ THREE = torch.arange(3)
         (lambda: selection(scores=[0.5]), "2 indices and 1 scores"),
         (lambda: selection(rank=[0, 2]), r"places 0 to 1 once, got \[0, 2\]"),
         (lambda: selection(rank=[1, 0]).prefix(0), "whole number >= 1, got 0"),
-        (lambda: selection(rank=None).prefix(1), "does not order its frames"),
+        (lambda: selection(rank=None).prefix(1), "have no order"),
         (lambda: selection(indices=[70, 3]), r"unique and rising, got \[70, 3\]"),
         (lambda: selection(indices=[3, 3]), "unique and rising"),
         (lambda: selection(pts_seconds=[0.1, math.nan]), "pts_seconds must be finite"),
@@ -175,8 +175,13 @@ def test_a_selection_takes_the_numbers_of_arrays_and_writes_them_as_json() -> No
 
 def test_a_prefix_keeps_the_first_frames_in_time_order() -> None:
     whole = selection(
-        indices=[3, 70, 90], pts_seconds=[0.25, 7.5, 9.0], scores=[0.5, 0.75, 0.1], rank=[1, 0, 2]
+        indices=[3, 70, 90],
+        pts_seconds=[0.25, 7.5, 9.0],
+        scores=[0.5, 0.75, 0.1],
+        rank=list(np.array([1, 0, 2])),
+        frame_captions=("a", "b", "c"),
     )
+    assert whole.prefix(1).frame_captions == ("b",)
     assert whole.prefix(1).indices == [70]
     two = whole.prefix(2)
     assert (two.indices, two.pts_seconds, two.scores) == ([3, 70], [0.25, 7.5], [0.5, 0.75])
