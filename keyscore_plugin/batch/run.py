@@ -188,7 +188,8 @@ def _answer_pairs(record: Record, item: Item, settings: RunSettings) -> dict[str
     # Older versions recorded no subtitles, and a sampler that reads no text reads none.
     if "subtitles" in record and record.get("encoder") is not None:
         texts = (caption.get("text") or "", record.get("question") or "")
-        read = subtitles_read(str(item.path), item.subtitles, texts)
+        duration = record["duration_seconds"]
+        read = subtitles_read(str(item.path), duration, item.subtitles, texts)
         pairs["subtitles"] = (record["subtitles"], None if read is None else asdict(read))
     pairs["start"] = (record.get("start_seconds"), item.start_seconds)
     pairs["end"] = (record.get("end_seconds"), item.end_seconds)

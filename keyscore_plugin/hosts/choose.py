@@ -144,7 +144,8 @@ def _lines(
         heard = heard_in(part, sampler.config.heard, sampler.device)
     elif given is None:
         given = True
-    said = said_in(part, given, ()).joined(heard)
+    subtitles, _ = said_in(part, given, ())
+    said = subtitles.joined(heard)
     return tuple(said.near(seconds) for seconds in (pts_seconds - part.start_pts_seconds).tolist())
 
 

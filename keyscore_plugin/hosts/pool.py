@@ -13,6 +13,7 @@ from keyscore_plugin.errors import InputError, ModelError
 from keyscore_plugin.hosts.query import TextGuide, Texts, decide_texts, refuse_other_guide
 from keyscore_plugin.hosts.request import HostProfile, HostRequest
 from keyscore_plugin.samplers.base import Sampler, asks_judge, get_sampler, require_sampler
+from keyscore_plugin.timed_texts.heard import speech_weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -114,12 +115,16 @@ class SamplerPool:
             clip_mode: The clip mode of the request.
 
         Returns:
-            None if the encoder is an object: what it computes with is unknown.
+            None if the encoder is an object, or the speech model is not on this machine yet: what
+            it computes with is unknown.
         """
         if not isinstance(self.encoder, str):
             return None
         sampler = self.named(name, texts.guide, clip_mode)
         config = self._config(texts.guide, clip_mode)
+        heard = None if config.heard is None else speech_weights(config.heard)
+        if config.heard is not None and heard is None:
+            return None
         captioned_by, scorer = None, config.clips.scorer
         # A scorer of `clips` marks captions of the scenes, whatever texts are given.
         reads = scorer is not None or getattr(sampler, "reads_captions", False)
@@ -136,7 +141,7 @@ class SamplerPool:
             "captioner": captioned_by,
             "scorer": None if scorer is None else weights_identity(scorer),
             "importance": _importance_weights(config.llmvs) if reads else None,
-            "heard": config.heard and weights_identity(config.heard, config="model.bin"),
+            "heard": heard,
             "decoder": self.decoder,
             "caption": texts.caption,
             "question": texts.question,

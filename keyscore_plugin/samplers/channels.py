@@ -10,7 +10,7 @@ import torch
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.index.content import content_digest
 from keyscore_plugin.samplers.grid import ThumbnailStore
-from keyscore_plugin.samplers.said import file_of, heard_by, heard_in, said_in, subtitles_read
+from keyscore_plugin.samplers.said import file_of, heard_by, heard_in, said_in
 from keyscore_plugin.samplers.written import Decode, read_by, written_in
 from keyscore_plugin.timed_texts.heard import require_speech
 from keyscore_plugin.timed_texts.line_scores import Channel, LineScores
@@ -24,7 +24,7 @@ _ABOUT_ELSE: dict[Channel, str] = {
     "written": "nothing that is written is about the text, so what is written does not score",
 }
 # The lines of the last videos, for the next question on one without an index: a few kilobytes each.
-_READ: OrderedDict[tuple[str, str, float, bytes], Lines] = OrderedDict()
+_READ: OrderedDict[tuple[object, ...], Lines] = OrderedDict()
 _MOST_KEPT = 64  # ours
 
 
@@ -79,7 +79,9 @@ class LineSources:
         model = self.config.heard
         if model is None:
             return Lines()
-        return self._kept(heard_by(model), partial(heard_in, self.source, model, self.device))
+        make = partial(heard_in, self.source, model, self.device)
+        origin = heard_by(model, self.device)
+        return make() if origin is None else self._kept(origin, make)
 
     def written(self) -> Lines:
         """What is written in the picture; no lines if the settings do not ask for it."""
@@ -93,21 +95,27 @@ class LineSources:
         self.heard()
         self.written()
 
-    def compared_with(self, texts: tuple[str, ...], subtitles: SubtitleInput) -> Channels:
+    def compared_with(
+        self, texts: tuple[str, ...], subtitles: SubtitleInput, *, whole_texts: tuple[str, ...]
+    ) -> Channels:
         """Read the lines, and compare them with the texts that score.
 
         Args:
             texts: The texts.
             subtitles: Subtitles as `keyscore_plugin.Sampler` takes them.
+            whole_texts: The same texts before they were split into parts.
 
         Raises:
             InputError: The subtitles or the sound cannot be used.
             MissingDependencyError: A package that reads the lines is not installed.
         """
-        said = said_in(self.source, subtitles, texts).joined(self.heard())
+        said, read = said_in(self.source, subtitles, whole_texts)
         scores: list[LineScores] = []
         notes: list[str] = []
-        found: tuple[tuple[Channel, Lines], ...] = (("said", said), ("written", self.written()))
+        found: tuple[tuple[Channel, Lines], ...] = (
+            ("said", said.joined(self.heard())),
+            ("written", self.written()),
+        )
         for channel, lines in found:
             notes += lines.notes
             if not lines.lines:
@@ -123,7 +131,6 @@ class LineSources:
                 scores.append(compared)
             else:
                 notes.append(_ABOUT_ELSE[channel])
-        read = subtitles_read(self.source.path, subtitles, texts)
         return Channels(tuple(scores), read, tuple(notes))
 
     def _kept(self, origin: str, make: Callable[[], Lines]) -> Lines:
@@ -133,11 +140,19 @@ class LineSources:
         file = file_of(self.source)
         if file is None:
             return make()
-        grid = self.grid.indices.numpy().tobytes()
-        key = content_digest(file), origin, float(self.source.pts_seconds([0])), grid
+        key = (content_digest(file), origin, *self._looked_at())
         lines = _READ.get(key)
         if lines is None:
             lines = _READ[key] = make()
             if len(_READ) > _MOST_KEPT:
                 _READ.popitem(last=False)
         return lines
+
+    def _looked_at(self) -> tuple[object, ...]:
+        """All that decides lines besides the file and what reads them."""
+        source = self.source
+        return (
+            (source.stream, source.decoder, self.device),
+            (float(source.pts_seconds([0])), source.n_frames),
+            (self.grid.indices.numpy().tobytes(), self.grid[torch.tensor([0])].pixels.shape),
+        )

@@ -437,7 +437,9 @@ class Run:
         with stage("encode"):
             embeddings = tuple(self.encoder.encode_text(text.text) for text in texts)
             channels = self.lines(grid).compared_with(
-                tuple(text.text for text in texts), self.request.subtitles
+                tuple(text.text for text in texts),
+                self.request.subtitles,
+                whole_texts=("" if caption is None else caption.text, question or ""),
             )
         by_lines = (replace(one, origin=of.channel) for of in channels.scores for one in texts)
         texts = (*texts, *by_lines)

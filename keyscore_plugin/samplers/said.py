@@ -6,12 +6,11 @@ from pathlib import Path
 import torch
 
 from keyscore_plugin._runtime.files import is_file
-from keyscore_plugin._runtime.hub import weights_identity
 from keyscore_plugin._runtime.optional import package_version
 from keyscore_plugin.errors import InputError, MissingDependencyError
 from keyscore_plugin.index.content import content_digest
 from keyscore_plugin.timed_texts.asked_words import asks_about_speech
-from keyscore_plugin.timed_texts.heard import WEIGHTS, hear
+from keyscore_plugin.timed_texts.heard import hear, speech_weights
 from keyscore_plugin.timed_texts.lines import Lines
 from keyscore_plugin.timed_texts.subtitles import (
     read_embedded,
@@ -25,18 +24,20 @@ from keyscore_plugin.video.source import VideoSource
 from keyscore_plugin.video.trim import TrimmedVideo
 
 
-def said_in(source: VideoSource, given: SubtitleInput, texts: Sequence[str]) -> Lines:
+def said_in(
+    source: VideoSource, given: SubtitleInput, texts: Sequence[str]
+) -> tuple[Lines, SubtitleFile | None]:
     """Find and read the subtitles of a call.
 
     Args:
         source: The open video, or an open part of one, whose lines alone are kept.
         given: A path; True for the file beside the video, or else the stream inside of it; False
             for none; None for the file beside the video if a text is about speech.
-        texts: The texts that score.
+        texts: The texts that score, before they are split into parts.
 
     Returns:
         The subtitles; without lines if none score, with a note if a file beside the video that was
-        not asked for cannot be used.
+        not asked for cannot be used. And what was read; None if nothing was.
 
     Raises:
         InputError: The subtitles that are asked for cannot be used, or there are none.
@@ -44,36 +45,53 @@ def said_in(source: VideoSource, given: SubtitleInput, texts: Sequence[str]) -> 
     """
     is_read, file = _place(source.path, given, texts)
     if not is_read:
-        return Lines()
+        return Lines(), None
     try:
         found = read_embedded(source.path) if file is None else read_subtitle_file(file)
-        return _in_part(source, found)
+        return _in_part(source, found), _named(file)
     except (InputError, MissingDependencyError) as error:
         if given is not None or file is None:
             raise
         note = f"the subtitles {file.name} beside the video do not score: {error}"
-        return Lines((), (note,))
+        return Lines((), (note,)), None
 
 
-def subtitles_read(video: str, given: SubtitleInput, texts: Sequence[str]) -> SubtitleFile | None:
+def subtitles_read(
+    video: str, duration_seconds: float, given: SubtitleInput, texts: Sequence[str]
+) -> SubtitleFile | None:
     """The subtitles that `said_in` reads for a call; None if it reads none.
 
     Args:
         video: Path of the video.
+        duration_seconds: Duration of the whole video.
         given: Subtitles as `said_in` takes them.
-        texts: The texts that score.
+        texts: The texts that score, before they are split into parts.
     """
     is_read, file = _place(video, given, texts)
     if not is_read:
         return None
-    if file is None:
-        return SubtitleFile()
-    return SubtitleFile(file.name, content_digest(file) if file.is_file() else None)
+    if given is None and file is not None:  # `said_in` does without a file that it cannot use
+        try:
+            within_video(read_subtitle_file(file), duration_seconds, video)
+        except (InputError, MissingDependencyError):
+            return None
+    return _named(file)
 
 
-def heard_by(model: str) -> str:
-    """Name of what hears, with all that decides its words."""
-    weights = weights_identity(model, config=WEIGHTS)
+def heard_by(model: str, device: torch.device) -> str | None:
+    """Name of what hears, with all that decides its words; None if its weights have no name.
+
+    Args:
+        model: Model as `keyscore_plugin.timed_texts.heard.hear` takes it.
+        device: Device of the model.
+
+    Raises:
+        ModelError: The model cannot be loaded.
+        MissingDependencyError: faster-whisper is not installed.
+    """
+    weights = speech_weights(model, device)
+    if weights is None:
+        return None
     return f"faster-whisper {package_version('faster-whisper')} {model} {weights}"
 
 
@@ -120,6 +138,13 @@ def _place(video: str, given: SubtitleInput, texts: Sequence[str]) -> tuple[bool
     if given is None:
         return beside is not None and any(map(asks_about_speech, texts)), beside
     return given, beside
+
+
+def _named(file: Path | None) -> SubtitleFile:
+    """Name of subtitles; None for a stream inside of the video."""
+    if file is None:
+        return SubtitleFile()
+    return SubtitleFile(file.name, content_digest(file) if file.is_file() else None)
 
 
 def _in_part(source: VideoSource, subtitles: Lines) -> Lines:

@@ -298,19 +298,24 @@ def test_answers_by_other_subtitles_are_not_mixed_in(tmp_path: Path) -> None:
     write_lines(manifest, {"video": "a.mp4", "question": "Who says so?"})
     run(manifest, out)
     [record] = read_lines(out)
-    digest = hashlib.sha256(b"one").hexdigest()
+    one, two = (b"1\n00:00:00,000 --> 00:00:01,000\n%s\n" % words for words in (b"Go.", b"Stop."))
+    digest = hashlib.sha256(one).hexdigest()
     read = {"name": "a.srt", "digest": digest}
     write_lines(out, {**record, "encoder": "conse", "subtitles": read})
     same = {"encoder": "conse"}
     beside = tmp_path / "a.srt"
-    beside.write_bytes(b"one")
+    beside.write_bytes(one)
     run(manifest, out, changed=same)
-    beside.write_bytes(b"two")
-    with pytest.raises(InputError, match=r"subtitles .*7692c3ad35.*, this run asks for .*3fc4cc"):
+    beside.write_bytes(two)
+    digests = f"{digest[:9]}.*, this run asks for .*{hashlib.sha256(two).hexdigest()[:6]}"
+    with pytest.raises(InputError, match=f"subtitles .*{digests}"):
         run(manifest, out, changed=same)
     beside.unlink()
     with pytest.raises(InputError, match=r"with subtitles .*, this run asks for None"):
         run(manifest, out, changed=same)
+    beside.write_bytes(b"damaged")  # a file that was not asked for and cannot be read
+    write_lines(out, {**record, "encoder": "conse", "subtitles": None})
+    run(manifest, out, changed=same)
     write_lines(out, {**record, "subtitles": None})  # of a sampler that reads no text
     run(manifest, out)
 

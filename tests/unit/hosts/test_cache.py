@@ -18,6 +18,7 @@ from keyscore_plugin.hosts.query import Texts
 from keyscore_plugin.index.content import content_digest
 from keyscore_plugin.types import STAGES
 from tests.support.colour_judge import ColourJudge
+from tests.support.requires import require_or_skip
 from tests.support.selections import SELECTION
 
 ANSWER = replace(
@@ -176,6 +177,27 @@ def test_clips_of_another_judge_are_another_entry() -> None:
     for name, is_asked in (("keyscore", False), ("kframes", True)):
         one, other = (pool.cache_settings(name, texts) for pool in pools)
         assert (one != other) is is_asked
+
+
+def test_another_version_of_a_speech_model_is_another_entry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name is short for a model of the hub; nothing is kept before its version is known."""
+    require_or_skip("faster_whisper")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    texts = Texts("question", question="when is it red ?")
+    pool = SamplerPool(encoder="conse", config=SamplerConfig(heard="small"))
+    assert pool.cache_settings("keyscore", texts) is None
+    model = tmp_path / "models--Systran--faster-whisper-small"
+    (model / "refs").mkdir(parents=True)
+    for commit in ("a" * 40, "b" * 40):
+        snapshot = model / "snapshots" / commit
+        snapshot.mkdir(parents=True)
+        (snapshot / "model.bin").touch()
+        (model / "refs" / "main").write_text(commit)
+        settings = pool.cache_settings("keyscore", texts)
+        assert settings is not None
+        assert settings["heard"] == commit
 
 
 def test_captions_of_another_captioner_or_scorer_are_another_entry(tmp_path: Path) -> None:

@@ -84,10 +84,19 @@ def test_a_file_that_lies_beside_the_video_and_cannot_be_used_is_noted(
     beside.write_bytes(content.encode() if isinstance(content, str) else content)
     selection = choose(video, question=SAID)
     assert selection.texts == ()
+    assert selection.subtitles is None
     assert [n for n in selection.notes if "bikes.srt beside the video do not score: " in n]
     for given in (True, beside):
         with pytest.raises(InputError, match="subtitles"):
             choose(video, question=SAID, subtitles=given)
+
+
+def test_a_question_is_about_speech_as_a_whole(video: Path) -> None:
+    """The word about speaking may stand outside of the parts that the picture is compared with."""
+    video.with_suffix(".srt").write_text(SRT)
+    sampler = get_sampler("topk", encoder=AnyWord(), config={"split": "parts"})
+    question = 'Who says "the train leaves" and who says "the bakery in March"?'
+    assert sampler(video, num_frames=2, question=question).subtitles is not None
 
 
 def test_only_the_lines_of_a_part_score_in_it(video: Path) -> None:

@@ -1,5 +1,8 @@
 """What is written in the picture: where it is, and which frames are read for it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,10 +11,14 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from keyscore_plugin import Selection, get_sampler, open_video
+from keyscore_plugin.config import SamplerConfig
+from keyscore_plugin.samplers.channels import LineSources
 from keyscore_plugin.samplers.grid import ThumbnailStore
 from keyscore_plugin.samplers.written import frames_to_read
+from keyscore_plugin.timed_texts.lines import Lines
 from keyscore_plugin.types import Frames, TextEmbedding
 from keyscore_plugin.video.samples import sample_video
+from keyscore_plugin.video.trim import TrimmedVideo
 from tests.support.colour_encoder import ColourEncoder
 from tests.support.requires import require_or_skip
 
@@ -50,6 +57,38 @@ def test_the_moment_in_which_a_thing_is_written_is_chosen() -> None:
     selection = choose(written=True)
     assert selection.indices == [4]
     assert [text.origin for text in selection.texts] == ["given", "written"]
+
+
+def test_lines_are_kept_for_the_same_look_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another stream, decoder, device, end of the part or size of thumbnails reads them again."""
+    read: list[ThumbnailStore] = []
+
+    def written(grid: ThumbnailStore, *_: object) -> Lines:
+        read.append(grid)
+        return Lines()
+
+    monkeypatch.setattr("keyscore_plugin.samplers.channels.written_in", written)
+
+    @contextmanager
+    def decode(*_: object, **__: object) -> Iterator[Iterator[Frames]]:
+        yield iter(())
+
+    def n_read(
+        n_frames: int = 100, side: int = 8, device: str = "cpu", stream: int = 0, by: str = "pyav"
+    ) -> int:
+        with open_video(sample_video("bikes")) as source:
+            part = TrimmedVideo(source, 0, n_frames - 1)
+            part.facts = replace(part.facts, stream=stream, decoder=by)
+            grid = ThumbnailStore(1)
+            pixels = torch.zeros((1, side, side, 3), dtype=torch.uint8)
+            grid.append(Frames(pixels, torch.zeros(1).long(), torch.zeros(1).double()))
+            config = SamplerConfig(written=True)
+            LineSources(part, grid, config, decode, torch.device(device)).written()
+        return len(read)
+
+    assert (n_read(), n_read()) == (1, 1)
+    assert [n_read(n_frames=90), n_read(side=16), n_read(device="meta")] == [2, 3, 4]
+    assert [n_read(stream=1), n_read(by="another"), n_read()] == [5, 6, 6]
 
 
 def test_frames_are_read_that_differ_from_the_last_one_that_was() -> None:

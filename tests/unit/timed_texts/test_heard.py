@@ -58,6 +58,37 @@ def test_a_sound_that_begins_later_has_a_later_start(tmp_path: Path) -> None:
         assert loudness[16_000 : 4 * 16_000].max() > 20 * loudness[5 * 16_000 : 6 * 16_000].max()
 
 
+def test_a_pause_in_the_sound_is_silence_and_moves_nothing(tmp_path: Path) -> None:
+    """The container has no sound from 3 s to 6 s; the sentences stay where they are."""
+    whole = spoken_video(tmp_path / "a.mkv")
+    cut = ("-af", "aselect='lt(t,3)+gte(t,6)'", "-c:v", "copy", "-c:a", "pcm_s16le")
+    paused = make(tmp_path / "paused.mkv", "-i", whole, *cut)
+    (samples, _), (gapped, _) = (read_sound(str(video), "a") for video in (whole, paused))
+    assert len(gapped) == pytest.approx(len(samples), abs=1600)
+    assert not gapped[4 * 16_000 : 5 * 16_000].any()
+    for second in (1.5, 7.0, 8.5):  # the same wave, up to the delay of the resamplers
+        part = slice(round(second * 16_000), round((second + 0.5) * 16_000))
+        best = np.abs(np.correlate(gapped[part], samples[part], "same")).argmax()
+        assert best == pytest.approx(4_000, abs=160)
+
+
+def test_a_sound_may_change_its_format(tmp_path: Path) -> None:
+    """A broadcast goes from one channel to two, and to another rate."""
+    require_ffmpeg()
+    parts = []
+    for offset, channels, rate in ((0, 1, 48_000), (2, 2, 44_100)):
+        tone = f"sine=frequency=440:sample_rate={rate}:duration=2"
+        inputs = ("-f", "lavfi", "-i", "color=s=64x48:r=5:d=2", "-f", "lavfi", "-i", tone)
+        codecs = ("-c:v", "mpeg2video", "-c:a", "mp2", "-ac", str(channels))
+        clock = ("-output_ts_offset", str(offset))
+        parts.append(make(tmp_path / f"{offset}.ts", *inputs, *codecs, *clock).read_bytes())
+    broadcast = tmp_path / "a.ts"
+    broadcast.write_bytes(b"".join(parts))
+    samples, _ = read_sound(str(broadcast), "a")
+    assert len(samples) / 16_000 == pytest.approx(4, abs=0.1)
+    assert np.abs(samples[3 * 16_000 :]).max() > 0.05
+
+
 def test_a_video_without_sound_is_one_clear_error() -> None:
     with pytest.raises(
         InputError, match=r"a\.mp4 has no sound, so nothing is heard in it; leave out hear"
