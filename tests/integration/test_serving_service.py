@@ -115,3 +115,19 @@ def test_work_past_the_bounds_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
         return [type(result) for result in results]
 
     assert asyncio.run(run()) == [LateError, LateError, BusyError]
+
+
+def test_a_thread_that_cannot_be_started_takes_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def run() -> int:
+        jobs = Jobs(n_running=1)
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", start)
+            with pytest.raises(RuntimeError, match="new thread"):
+                await jobs.run(int)
+        assert jobs.running == 0
+        return await jobs.run(lambda: 3)
+
+    assert asyncio.run(run()) == 3
