@@ -44,6 +44,14 @@ def test_the_same_video_and_request_are_chosen_once(service: FrameService, tmp_p
     assert service.frames(video, REQUEST, FOLD) is not chosen
 
 
+def test_videos_that_nothing_identifies_are_not_taken_for_one(
+    service: FrameService, tmp_path: Path
+) -> None:
+    urls = [numbered_video(tmp_path / f"{n}.mp4", n=n).as_uri() for n in (20, 40)]
+    n_frames = [service.frames(url, REQUEST, FOLD).selection.n_frames for url in urls]
+    assert n_frames == [20, 40]
+
+
 def test_several_texts_of_a_client_are_joined(service: FrameService, tmp_path: Path) -> None:
     video = numbered_video(tmp_path / "clip.mp4", n=40)
     texts = ("red", "blue")
