@@ -138,7 +138,8 @@ def _add_bounds(parser: argparse.ArgumentParser) -> None:
         type=whole_number,
         default=512 << 20,
         metavar="N",
-        help="largest body of a chat request (default: 512 MiB)",
+        help="largest body of a chat request, and largest size of its chosen frames (default: "
+        "512 MiB)",
     )
     parser.add_argument(
         "--jobs",
