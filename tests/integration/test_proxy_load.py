@@ -186,6 +186,28 @@ def test_large_bodies_share_one_room(upstream: Process) -> None:
         assert held(address) == 0
 
 
+def test_a_large_body_takes_its_room_as_long_as_it_is_held(
+    upstream: Process, folder: Path, tmp_path: Path, gate: Path
+) -> None:
+    """A video as data gives it back when its frames are chosen, before the server answers."""
+    clip, padding = tmp_path / "large.mp4", bytes(2 * MIB)
+    box = (8 + len(padding)).to_bytes(4, "big") + b"free" + padding
+    clip.write_bytes((folder / "clip.mp4").read_bytes() + box)
+    with_video = {**asking(data_url(clip)), "model": "slow"}
+    without = {**TEXT_CHAT, "model": "slow", "x": "a" * 2 * MIB}
+    gate.touch()
+    with proxy_here(upstream.address) as address:
+        for body, is_held in ((with_video, False), (without, True)):
+            before, content = gone(upstream), json.dumps(body)
+            client = http.client.HTTPConnection(urlsplit(address).netloc)
+            client.request("POST", CHAT, content)
+            models = f"{upstream.address}/v1/models"
+            eventually(lambda: httpx.get(models).json()["n_open"] == 1)
+            assert held(address) == is_held * len(content)
+            client.close()
+            eventually(partial(lambda n: gone(upstream) == n + 1, before))
+
+
 def test_a_body_that_does_not_arrive_is_given_up(upstream: Process) -> None:
     with (
         proxy_here(upstream.address, n_workers=0, answer_seconds=0.2) as address,

@@ -108,7 +108,8 @@ class Proxy:
         """Forward a chat with the frames it asks for, and note facts for the log."""
         async with self._bodies.read(request) as body:
             start = time.perf_counter()
-            work = self._selecting.forwardable(body)
+            work = self._selecting.forwardable(body.content)
             forwarded, facts["videos"] = await unless(hung_up(request), work)
+            self._bodies.hold(body, len(forwarded))
             facts["select_seconds"] = round(time.perf_counter() - start, 3)
             return await unless(hung_up(request), self._upstream.answer(request, forwarded))

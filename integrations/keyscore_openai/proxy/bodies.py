@@ -19,6 +19,19 @@ _SMALL_BYTES = 1 << 20  # ours: a chat without data; the number of connections b
 _FRAMING = ("content-length", "transfer-encoding")
 
 
+@dataclass(slots=True)
+class HeldBody:
+    """The body of a request.
+
+    Attributes:
+        content: What has arrived.
+        n_bytes: Room that it takes among the large bodies; a small one takes none.
+    """
+
+    content: bytearray = field(default_factory=bytearray)
+    n_bytes: int = 0
+
+
 class ChatBodies:
     """Reads the bodies of chats.
 
@@ -50,8 +63,10 @@ class ChatBodies:
         self._is_full = is_full
 
     @asynccontextmanager
-    async def read(self, request: Request) -> AsyncIterator[bytearray]:
+    async def read(self, request: Request) -> AsyncIterator["HeldBody"]:
         """The body of a request, which takes its room until the end of the block.
+
+        `hold` changes that room.
 
         Raises:
             BodyTooLargeError: The body is too large; the rest of it is left unread.
@@ -60,7 +75,7 @@ class ChatBodies:
                 time.
             ClientDisconnect: The client hung up.
         """
-        body = _Taken()
+        body = HeldBody()
         try:
             with anyio.move_on_after(self._max_seconds) as time_limit:
                 await self._read(request, body)
@@ -70,21 +85,31 @@ class ChatBodies:
                     f"the body of the request did not arrive within {self._max_seconds:g} s, the "
                     "server's bound; give the video's address instead of its data",
                 )
-            yield body.content
+            yield body
         finally:
             self.held_bytes -= body.n_bytes
 
-    async def _read(self, request: Request, body: "_Taken") -> None:
+    async def _read(self, request: Request, body: "HeldBody") -> None:
         self._require_room(int(request.headers.get("content-length", "0")), body)
         async for chunk in request.stream():
             size = len(body.content) + len(chunk)
             self._require_room(size, body)
             body.content += chunk
-            if size > _SMALL_BYTES:
-                self.held_bytes += size - body.n_bytes
-                body.n_bytes = size
+            self.hold(body, size)
 
-    def _require_room(self, size: int, body: "_Taken") -> None:
+    def hold(self, body: "HeldBody", size: int) -> None:
+        """Count what is held of a request.
+
+        Args:
+            body: Body of the request.
+            size: Number of bytes that are held now, such as those of the body that is forwarded
+                in its place.
+        """
+        n_bytes = size if size > _SMALL_BYTES else 0
+        self.held_bytes += n_bytes - body.n_bytes
+        body.n_bytes = n_bytes
+
+    def _require_room(self, size: int, body: "HeldBody") -> None:
         """Refuse a body that has this size, or will have it."""
         if size > self._max_bytes:
             raise BodyTooLargeError(
@@ -101,14 +126,6 @@ class ChatBodies:
                 "the server holds as many large requests as it can; try again later, or give the "
                 "video's address instead of its data",
             )
-
-
-@dataclass(slots=True)
-class _Taken:
-    """The part of a body that has arrived, and the room that it takes; a small one takes none."""
-
-    content: bytearray = field(default_factory=bytearray)
-    n_bytes: int = 0
 
 
 class PassedBody:
