@@ -168,8 +168,8 @@ def _add_bounds(parser: argparse.ArgumentParser) -> None:
         type=seconds,
         default=600.0,
         metavar="S",
-        help="longest silence of the server that answers, and longest time until a chat has "
-        "arrived (default: 600)",
+        help="longest silence of the server that answers, longest time until a chat has arrived, "
+        "and longest time for running answers when the proxy is stopped (default: 600)",
     )
 
 

@@ -87,11 +87,11 @@ def asking(address: str, question: str = "red") -> Json:
 
 @contextmanager
 def unfinished(
-    address: str, *, length: int | None, sent: int
+    address: str, *, length: int | None, sent: int, path: str = CHAT
 ) -> Iterator[http.client.HTTPConnection]:
-    """A chat of which some bytes were sent; without a length it comes in chunks."""
+    """A request of which some bytes were sent; without a length it comes in chunks."""
     with closing(http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)) as client:
-        client.putrequest("POST", CHAT)
+        client.putrequest("POST", path)
         if length is None:
             client.putheader("transfer-encoding", "chunked")
         else:
@@ -208,12 +208,13 @@ def test_a_large_body_takes_its_room_as_long_as_it_is_held(
             eventually(partial(lambda n: gone(upstream) == n + 1, before))
 
 
-def test_a_body_that_does_not_arrive_is_given_up(upstream: Process) -> None:
+@pytest.mark.parametrize("path", [CHAT, "/v1/files"])
+def test_a_body_that_does_not_arrive_is_given_up(upstream: Process, path: str) -> None:
     with (
         proxy_here(upstream.address, n_workers=0, answer_seconds=0.2) as address,
-        unfinished(address, length=2 * MIB, sent=MIB + 1) as client,
+        unfinished(address, length=2 * MIB, sent=MIB + 1, path=path) as client,
     ):
-        refused(answer_of(client), 408, "did not arrive within 0.2 s")
+        refused(answer_of(client), 408, "arrive")
         assert held(address) == 0
 
 
@@ -360,6 +361,17 @@ def test_nothing_is_left_of_a_proxy_that_is_stopped_while_it_starts(
             process.send_signal(end)
         assert process.wait(60) == code
     eventually(lambda: have_ended(left))
+
+
+@pytest.mark.slow
+def test_an_answer_without_an_end_does_not_keep_the_proxy_from_ending(upstream: Process) -> None:
+    body = {"messages": [], "model": "endless", "stream": True}
+    with (
+        proxy_process(upstream.address, "--answer-seconds", "1") as proxy,
+        httpx.stream("POST", f"{proxy.address}{CHAT}", json=body, timeout=60) as answer,
+    ):
+        assert next(answer.iter_raw())
+        assert proxy.stop() == 143
 
 
 @pytest.mark.slow

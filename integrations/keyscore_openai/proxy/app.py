@@ -87,7 +87,7 @@ class Proxy:
             if is_chat(request.scope):
                 answer = await self._chat(request, facts)
             else:
-                body = PassedBody(request)
+                body = PassedBody(request, max_seconds=self._settings.answer_seconds)
                 work = self._upstream.answer(request, body.content)
                 answer = await unless(body.hung_up(), work)
             self._metrics.answered(answer.status_code)

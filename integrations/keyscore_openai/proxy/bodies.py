@@ -133,13 +133,15 @@ class PassedBody:
 
     Args:
         request: Request of the client.
+        max_seconds: Longest silence of the client before its body has ended.
 
     Attributes:
         content: What to send; no bytes for a request without a body.
     """
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, *, max_seconds: float) -> None:
         self._request = request
+        self._max_seconds = max_seconds
         self._is_read = asyncio.Event()
         self.content: bytes | AsyncIterable[bytes] = b""
         if any(name in request.headers for name in _FRAMING):
@@ -148,9 +150,24 @@ class PassedBody:
             self._is_read.set()
 
     async def _chunks(self) -> AsyncIterator[bytes]:
-        async for chunk in self._request.stream():
+        stream = self._request.stream()
+        while (chunk := await self._next(stream)) is not None:
             yield chunk
         self._is_read.set()
+
+    async def _next(self, stream: AsyncIterator[bytes]) -> bytes | None:
+        """The next chunk; None at the end.
+
+        Raises:
+            RefusedError: The client is silent for too long.
+        """
+        with anyio.move_on_after(self._max_seconds):
+            return await anext(stream, None)
+        raise RefusedError(
+            408,
+            f"no more of the request's body arrived within {self._max_seconds:g} s, the server's "
+            "bound; send the request again",
+        )
 
     async def hung_up(self) -> None:
         """Wait until the client hangs up after its body; before, `content` raises an error."""
