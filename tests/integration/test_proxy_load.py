@@ -17,11 +17,11 @@ import pytest
 
 from keyscore_openai.parts import PartSettings
 from keyscore_openai.proxy.workers import ChosenParts, WorkerJob, Workers
-from keyscore_plugin.errors import VideoError
+from keyscore_plugin.errors import ModelError, VideoError
 from keyscore_plugin.hosts import DownloadLimits
 from keyscore_serving import FrameRequest, VideoSources
 from keyscore_serving.jobs import LateError
-from tests.support.gated_encoder import GATE, make_gated
+from tests.support.gated_encoder import GATE, make_gated, make_once
 from tests.support.http_servers import serving
 from tests.support.proxies import (
     CHAT,
@@ -292,6 +292,20 @@ def test_a_video_that_hangs_or_kills_its_worker_costs_no_other(folder: Path, gat
         worker.kill()  # as the system does that runs out of memory, between two videos
         worker.join()
         assert choose("red").content
+
+
+@pytest.mark.slow
+def test_a_video_without_a_worker_tries_once_to_start_one(folder: Path, tmp_path: Path) -> None:
+    before, starts = set(active_children()), tmp_path / "starts"
+    job = WorkerJob(partial(make_once, starts), PartSettings())
+    request = FrameRequest(sampler="topk", question="red")
+    with closing(Workers(job, n_workers=1)) as workers:
+        (worker,) = set(active_children()) - before
+        worker.kill()
+        worker.join()
+        with pytest.raises(ModelError, match="is gone"):
+            workers.choose(f"{folder}/clip.mp4", request, name="v", max_seconds=60)
+    assert starts.read_bytes() == b"11"
 
 
 @pytest.mark.slow
