@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         ModelError: The encoder cannot be loaded.
     """
     require("starlette", extra="serve")
-    _require_index(args.index)
+    _require_index(make_config(args).index)
     # The proxy is part of an integration, and those lie above the core: the core names it, and
     # imports it only here.
     serve = resolve_name("keyscore_openai.proxy.server:serve")
@@ -203,13 +203,12 @@ def _settings(args: argparse.Namespace) -> Any:
     )
 
 
-def _require_index(index: str | None) -> None:
+def _require_index(config: IndexConfig | None) -> None:
     """Refuse a folder that cannot be used now, and not in each answer.
 
     Raises:
         CacheError: The folder of the index cannot be used.
     """
-    config = IndexConfig.given(index)
     if config is None:
         return
     from keyscore_plugin.index.video_index import index_folder  # it imports torch

@@ -389,6 +389,7 @@ def test_an_upstream_that_cannot_be_asked_is_refused(upstream: str) -> None:
         ["--upstream", "http://h", "--allow-folder", "/no/such/folder"],
         ["--upstream", "http://h", "--index", __file__],
         ["--upstream", "http://h", "--index", f"{__file__}/index"],
+        ["--upstream", "http://h", "--set", f"index.folder={__file__}"],
     ],
 )
 def test_a_wrong_option_is_one_line(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
