@@ -196,12 +196,12 @@ def test_a_large_body_takes_its_room_as_long_as_it_is_held(
     with_video = {**asking(data_url(clip)), "model": "slow"}
     without = {**TEXT_CHAT, "model": "slow", "x": "a" * 2 * MIB}
     gate.touch()
+    models = f"{upstream.address}/v1/models"
     with proxy_here(upstream.address) as address:
         for body, is_held in ((with_video, False), (without, True)):
             before, content = gone(upstream), json.dumps(body)
             client = http.client.HTTPConnection(urlsplit(address).netloc)
             client.request("POST", CHAT, content)
-            models = f"{upstream.address}/v1/models"
             eventually(lambda: httpx.get(models).json()["n_open"] == 1)
             assert held(address) == is_held * len(content)
             client.close()
