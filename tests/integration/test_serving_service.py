@@ -10,7 +10,8 @@ import torch
 
 from keyscore_plugin import InputError, ModelError, VideoError
 from keyscore_plugin.hosts import Fold
-from keyscore_plugin.registries import ENCODERS
+from keyscore_plugin.registries import CAPTIONERS, ENCODERS
+from keyscore_plugin.types import Caption, Frames
 from keyscore_serving import FrameRequest, ServerSettings
 from keyscore_serving.jobs import BusyError, Jobs, LateError
 from keyscore_serving.refusals import refusals
@@ -19,6 +20,17 @@ from tests.support.tiny.videos import numbered_video
 
 REQUEST = FrameRequest(sampler="topk", num_frames=3, caption="red")
 FOLD = Fold(frames_per_patch=2)
+
+
+class CountedCaptioner:
+    name = "counted"
+    n_loaded = 0
+
+    def __init__(self, device: torch.device) -> None:
+        type(self).n_loaded += 1
+
+    def caption(self, frames: Frames) -> Caption:
+        return Caption("red", origin="generated", model=self.name)
 
 
 @pytest.fixture
@@ -65,6 +77,28 @@ def test_several_texts_of_a_client_are_joined(service: FrameService, tmp_path: P
         for text in texts
     )
     assert red | blue <= set(service.frames(video, both, FOLD).selection.indices)
+
+
+def test_a_captioner_is_loaded_at_the_start_and_once_for_all_samplers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(ENCODERS, "colour", "tests.support.colour_cli:make")
+    monkeypatch.setitem(CAPTIONERS, "counted", f"{__name__}:CountedCaptioner")
+    service = FrameService(ServerSettings(encoder="colour", captioner="counted"))
+    assert CountedCaptioner.n_loaded == 1
+    video = numbered_video(tmp_path / "clip.mp4", n=40)
+    for request in (
+        FrameRequest(sampler="topk", num_frames=3, caption="red"),
+        FrameRequest(sampler="topk", num_frames=3, question="red"),
+        FrameRequest(sampler="keyscore", num_frames=3, question="red"),
+    ):
+        service.frames(video, request, FOLD)
+    assert CountedCaptioner.n_loaded == 1
+
+
+def test_a_captioner_that_cannot_be_loaded_is_an_error_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(ModelError):
+        FrameService(ServerSettings(encoder="conse", captioner=str(tmp_path)))
 
 
 def test_work_in_a_thread_has_one_thread_of_torch(service: FrameService) -> None:
