@@ -38,7 +38,12 @@ from evals.summaries.heads import HEAD, SHUFFLED, Job, rows_of, train_all
 from evals.summaries.training import RATES, Example, Recipe
 from keyscore_plugin import HeadCard, HeadShape, get_sampler
 from keyscore_plugin.errors import InputError, KeyScoreError
-from keyscore_plugin.hosts import resolve_device, write_whole
+from keyscore_plugin.hosts import (
+    captioner_weights,
+    resolve_device,
+    weights_identity,
+    write_whole,
+)
 
 T = TypeVar("T", Recipe, HeadShape)
 
@@ -130,9 +135,10 @@ def _run(options: argparse.Namespace, command: str) -> str:
     )
     recipe = _made(Recipe, options, "recipe", {"rate": RATES[options.dataset]})
     shape = _made(HeadShape, options, "shape", {})
-    settings = _settings(options, root, data, recipe)
+    sampler, card = _models(options)
+    settings = _settings(options, root, data, recipe, sampler)
     claim(options.out, settings)
-    embedded, card = _embedded(options, data, left_out)
+    embedded = _embedded(options, data, left_out, sampler)
     shape = replace(shape, d_in=_width(embedded))
     job = Job(
         data=data,
@@ -155,17 +161,18 @@ def _run(options: argparse.Namespace, command: str) -> str:
 
 
 def _settings(
-    options: argparse.Namespace, root: Path, data: DataSet, recipe: Recipe
+    options: argparse.Namespace, root: Path, data: DataSet, recipe: Recipe, sampler: Any
 ) -> dict[str, Any]:
     """All that decides the figures, as plain JSON values; files by their content."""
     embeddings: Path | None = options.embeddings
     return {
         "dataset": data.name,
         "videos": list(data.videos),
-        "splits": options.splits,
+        "splits": {options.splits: list(map(list, data.splits[options.splits]))},
         "captioner": options.captioner,
         "language_model": options.language_model,
         "llmvs": _json(options, "llmvs"),
+        "weights": _weights(options, sampler),
         "annotations_sha256": {
             file.name: file_digest(root / file) for file in annotation_files(data.name)
         },
@@ -177,6 +184,16 @@ def _settings(
         "select_on": options.select_on,
         "random_targets": options.random_targets,
         "left_out": names(options.leave_out),
+    }
+
+
+def _weights(options: argparse.Namespace, sampler: Any) -> dict[str, str | None]:
+    """What identifies the weights of the loaded models, by role; empty if embeddings are given."""
+    if sampler is None:
+        return {}
+    return {
+        "captioner": captioner_weights(options.captioner),
+        "language model": weights_identity(sampler.config.llmvs.model),
     }
 
 
@@ -205,31 +222,39 @@ def _seeds(options: argparse.Namespace) -> list[int]:
     return [int(seed) for seed in seeds]
 
 
-def _embedded(
-    options: argparse.Namespace, data: DataSet, left_out: Sequence[str]
-) -> tuple[dict[str, Embedded], dict[str, Any]]:
-    """The embeddings by key, and what a card says of them."""
-    videos = {key: video for key, video in data.videos.items() if key not in left_out}
+def _models(options: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
+    """The sampler that embeds, with its models loaded, and what a card says of them.
+
+    The sampler is None if embeddings are given.
+
+    Raises:
+        ModelError: A model is not named, or does not load.
+    """
     if options.embeddings is not None:
-        annotations = {key: video.annotation for key, video in videos.items()}
         origin = f"embeddings of {options.embeddings.name}"
-        return read_embeddings(options.embeddings, annotations), {
-            "model": origin,
-            "captioner": origin,
-        }
+        return None, {"model": origin, "captioner": origin}
     config = {"model": options.language_model, **_json(options, "llmvs")}
     sampler: Any = get_sampler(
         "llmvs", config={"llmvs": config}, captioner=options.captioner, device=options.device
     )
-    names_of_models = {
+    return sampler, {
         "model": sampler.scorer.reader.name,
         "captioner": sampler.describer.model,
         "embedding": {
             name: getattr(sampler.config.llmvs, name) for name in ("reading", "answer", "window")
         },
     }
-    folder = options.out / "embeddings"
-    return embed_videos(videos, sampler, folder, decoder=options.decoder), names_of_models
+
+
+def _embedded(
+    options: argparse.Namespace, data: DataSet, left_out: Sequence[str], sampler: Any
+) -> dict[str, Embedded]:
+    """The embeddings by key."""
+    videos = {key: video for key, video in data.videos.items() if key not in left_out}
+    if options.embeddings is not None:
+        annotations = {key: video.annotation for key, video in videos.items()}
+        return read_embeddings(options.embeddings, annotations)
+    return embed_videos(videos, sampler, options.out / "embeddings", decoder=options.decoder)
 
 
 def _width(embedded: dict[str, Embedded]) -> int:

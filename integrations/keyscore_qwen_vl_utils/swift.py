@@ -10,6 +10,7 @@ Example:
 from typing import Any
 
 import torch
+import transformers
 from torch import Tensor
 
 from keyscore_plugin.errors import InputError
@@ -48,8 +49,16 @@ def install() -> None:
     A second call does nothing.
 
     Raises:
+        InputError: The installed transformers gives Qwen2.5-VL one interval for a whole video. The
+            rows cannot be refused later: ms-swift replaces a row that raises by another one.
         MissingDependencyError: ms-swift or qwen-vl-utils is not installed.
     """
+    if not reads_rows():
+        raise InputError(
+            f"transformers {transformers.__version__} gives Qwen2.5-VL one interval for a whole "
+            "video, not one for each patch; install transformers>=5.18, or call "
+            "keyscore_qwen_vl_utils.install, which gives chosen frames their mean spacing"
+        )
     hook.install()
     templates: Any = require("swift.template", extra=None)
     for meta in templates.TEMPLATE_MAPPING.values():
@@ -59,17 +68,7 @@ def install() -> None:
 
 
 def _row(rate: float, interval: float, n_patches: int) -> Tensor:
-    """``(n_patches,)`` intervals of a video: those of its chosen frames, or the stock one for all.
-
-    Raises:
-        InputError: The installed transformers reads one interval for each video only.
-    """
+    """``(n_patches,)`` intervals of a video: those of its chosen frames, or the stock one."""
     if not isinstance(rate, ChosenRate):
         return torch.full((n_patches,), interval)
-    if not reads_rows():
-        raise InputError(
-            "this transformers gives Qwen2.5-VL one interval for a whole video, and frames were "
-            "chosen; install transformers>=5.18, or take keyscore_qwen_vl_utils.install for their "
-            "mean spacing"
-        )
     return grid_intervals(rate.patch_seconds, rate=_POSITIONS_PER_SECOND)

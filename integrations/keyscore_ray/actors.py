@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from keyscore_plugin.errors import KeyScoreError, VideoError, one_line
-from keyscore_plugin.hosts import Item, Record, Records, error_record
+from keyscore_plugin.hosts import AHEAD_PER_WORKER, Item, Record, Records, error_record
 from keyscore_ray.answering import Answerer
 
 _MAX_DEATHS = 3  # ours: this many over one line, or of starting actors in a row, are no accident
@@ -52,6 +52,8 @@ class Actors:
     def answer(self, items: Sequence[Item], *, n_actors: int) -> Records:
         """Answer lines, and yield the records in the order of the lines.
 
+        The actors are at most `AHEAD_PER_WORKER` lines each ahead of the output.
+
         Args:
             items: Lines of the manifest.
             n_actors: Number of actors.
@@ -67,7 +69,8 @@ class Actors:
         n_deaths: Counter[int] = Counter()
         for turn, item in enumerate(items):
             while turn not in ready:
-                while self._idle and waiting:
+                end = turn + AHEAD_PER_WORKER * n_actors
+                while self._idle and waiting and waiting[0] < end:
                     self._hand_out(waiting.popleft(), items)
                 place, outcome = self._wait()
                 if outcome is not None:

@@ -25,9 +25,10 @@ class FrameChooser:
     """Chooses frames for the requests of clients.
 
     Args:
-        settings: What the server decides. The encoder is loaded at once, and so are the models of
-            ``llmvs`` if the settings name its language model, so that no request waits for them and
-            a wrong name is an error at the start.
+        settings: What the server decides. The encoder is loaded at once, and so are the captioner
+            and the models of ``llmvs`` if the settings name them, so that no request waits for
+            them and a wrong name is an error at the start. Where they name both, the captioner is
+            loaded as ``llmvs`` loads it, and may be one that reads pictures alone.
 
     Raises:
         ModelError: A model cannot be loaded.
@@ -45,6 +46,8 @@ class FrameChooser:
         )
         if settings.config.llmvs.model is not None:
             self._samplers.load("llmvs")
+        elif settings.captioner is not None:
+            self._samplers.load("keyscore")
 
     def choose(
         self,

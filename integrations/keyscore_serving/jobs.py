@@ -104,7 +104,11 @@ class Jobs:
             with suppress(RuntimeError):  # the loop has ended meanwhile
                 loop.call_soon_threadsafe(self._free)
 
-        threading.Thread(target=call, name="keyscore-job", daemon=True).start()
+        try:
+            threading.Thread(target=call, name="keyscore-job", daemon=True).start()
+        except BaseException:  # such as the system's limit of threads
+            self._free()
+            raise
         return asyncio.wrap_future(future)
 
     def _free(self) -> None:

@@ -47,6 +47,8 @@ class FrameService:
     def frames(self, video: bytes | str | Path, request: FrameRequest, fold: Fold) -> Chosen:
         """The chosen frames of a video, found again if they were chosen before.
 
+        What nothing identifies, such as a ``file:`` URL, is chosen from each time.
+
         Args:
             video: Contents or path of a video that the client may read.
             request: What the client asks.
@@ -59,7 +61,10 @@ class FrameService:
             VideoError: The video cannot be read.
             InputError: The request cannot be met.
         """
-        key = f"{request.digest()}:{fold.frames_per_patch}:{identity_of_fetched(video)}"
+        identity = identity_of_fetched(video)
+        if identity is None:
+            return self._chooser.choose(video, request, fold=fold)
+        key = f"{request.digest()}:{fold.frames_per_patch}:{identity}"
         found = self._cache.get(key)
         if found is None:
             found = self._chooser.choose(video, request, fold=fold)

@@ -6,18 +6,20 @@ names that begin with an underscore.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from keyscore_plugin._runtime.files import whole
 from keyscore_plugin._runtime.optional import require
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.batch.manifest import Item, ItemId
+from keyscore_plugin.errors import InputError, shown
 
 LINES = "_selections.jsonl"
 _TABLE = "selections.parquet"
 _ROWS = 1000  # ours: rows that are in memory at a time, some 4 KB each
+_INT64 = range(-(2**63), 2**63)
 
 
 def require_writer() -> None:
@@ -29,12 +31,30 @@ def require_writer() -> None:
     require("pyarrow.parquet", extra="ray")
 
 
+def require_distinct(items: Iterable[Item]) -> None:
+    """Check that the ids of a manifest stay distinct in a column of texts.
+
+    Raises:
+        InputError: A text and a whole number would become the same id.
+    """
+    ids: dict[str, ItemId] = {}
+    for item in items:
+        text = _text(item.id)
+        if text in ids:
+            raise InputError(
+                f"ids {shown(ids[text])} and {shown(item.id)} of the manifest become the same text "
+                "in Parquet, which has one type for all ids; give one of them another id, or "
+                "--out FILE.jsonl"
+            )
+        ids[text] = item.id
+
+
 def write_parquet(folder: Path) -> None:
     """Write the lines of a folder as its Parquet file.
 
     The columns are the keys of the JSON lines, null where a line lacks one. ``config``, whose keys
     depend on the sampler, is a column of JSON texts. ``id`` is a column of whole numbers if all ids
-    are, and of texts otherwise.
+    are whole numbers of 64 bits, and of texts otherwise.
 
     Args:
         folder: Folder that holds `LINES`; an earlier Parquet file in it is replaced.
@@ -45,7 +65,8 @@ def write_parquet(folder: Path) -> None:
     parquet: Any = require("pyarrow.parquet", extra="ray")
     pyarrow: Any = require("pyarrow", extra="ray")
     lines = folder / LINES
-    has_numbers = all(isinstance(record["id"], int) for record in _records(lines))
+    ids = (record["id"] for record in _records(lines))
+    has_numbers = all(isinstance(one, int) and one in _INT64 for one in ids)
     schema = _schema(pyarrow, has_numbers=has_numbers)
     try:
         with whole(folder / _TABLE) as path, parquet.ParquetWriter(path, schema) as writer:
@@ -71,8 +92,13 @@ def _row(record: Mapping[str, Any], *, has_numbers: bool) -> dict[str, Any]:
     if "seconds" in row:
         row["seconds"] = list(row["seconds"].items())
     if not has_numbers:
-        row["id"] = str(row["id"])
+        row["id"] = _text(record["id"])
     return row
+
+
+def _text(item_id: ItemId) -> str:
+    text: str = _utf8(str(item_id))
+    return text
 
 
 def _utf8(value: Any) -> Any:

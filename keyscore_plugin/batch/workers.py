@@ -22,7 +22,7 @@ from keyscore_plugin.errors import InputError, KeyScoreError, ModelError
 
 # Ours: most lines that each worker may be ahead of the output. It bounds the memory and the work
 # that is lost when the run is killed; workers answer 16 short videos while another has a long one.
-_AHEAD_PER_WORKER = 16
+AHEAD_PER_WORKER = 16
 _MAX_FAILED_STARTS = 3  # ours: this many in a row cannot be by chance
 _TICK_SECONDS = 1.0
 
@@ -48,7 +48,7 @@ def answers_of_workers(
         ready: dict[int, Outcome] = {}
         for turn, item in enumerate(items):
             while turn not in ready:
-                while waiting and waiting[0][0] < turn + _AHEAD_PER_WORKER * n_workers:
+                while waiting and waiting[0][0] < turn + AHEAD_PER_WORKER * n_workers:
                     if not workers.hand_out(*waiting[0]):
                         break
                     waiting.popleft()

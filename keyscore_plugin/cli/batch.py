@@ -10,7 +10,7 @@ from pkgutil import resolve_name
 
 from keyscore_plugin.batch.journal import Journal
 from keyscore_plugin.batch.manifest import STDIN, Item, read_manifest
-from keyscore_plugin.batch.parquet import LINES, require_writer, write_parquet
+from keyscore_plugin.batch.parquet import LINES, require_distinct, require_writer, write_parquet
 from keyscore_plugin.batch.run import Answers, Budget, Records, RunSettings, answers_here, run_batch
 from keyscore_plugin.batch.worker import Job
 from keyscore_plugin.batch.workers import answers_of_workers
@@ -116,6 +116,8 @@ def run(args: argparse.Namespace) -> int:
         budget = Budget(num_frames=args.num_frames, threshold=args.threshold)
         name = "standard input" if args.manifest == STDIN else str(args.manifest)
         folder = _table_folder(args.out)
+        if folder is not None:
+            require_distinct(items)
         lines = Path(args.out) if folder is None else folder / LINES
         with Journal(lines) as journal, line_meter(name) as on_answer:
             summary = run_batch(

@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         ModelError: The encoder cannot be loaded.
     """
     require("starlette", extra="serve")
-    _require_index(args.index)
+    _require_index(make_config(args).index)
     # The proxy is part of an integration, and those lie above the core: the core names it, and
     # imports it only here.
     serve = resolve_name("keyscore_openai.proxy.server:serve")
@@ -138,7 +138,8 @@ def _add_bounds(parser: argparse.ArgumentParser) -> None:
         type=whole_number,
         default=512 << 20,
         metavar="N",
-        help="largest body of a chat request (default: 512 MiB)",
+        help="largest body of a chat request, and largest size of its chosen frames (default: "
+        "512 MiB)",
     )
     parser.add_argument(
         "--jobs",
@@ -167,8 +168,8 @@ def _add_bounds(parser: argparse.ArgumentParser) -> None:
         type=seconds,
         default=600.0,
         metavar="S",
-        help="longest silence of the server that answers, and longest time until a chat has "
-        "arrived (default: 600)",
+        help="longest silence of the server that answers, longest time until a chat has arrived, "
+        "and longest time for running answers when the proxy is stopped (default: 600)",
     )
 
 
@@ -202,13 +203,12 @@ def _settings(args: argparse.Namespace) -> Any:
     )
 
 
-def _require_index(index: str | None) -> None:
+def _require_index(config: IndexConfig | None) -> None:
     """Refuse a folder that cannot be used now, and not in each answer.
 
     Raises:
         CacheError: The folder of the index cannot be used.
     """
-    config = IndexConfig.given(index)
     if config is None:
         return
     from keyscore_plugin.index.video_index import index_folder  # it imports torch

@@ -8,6 +8,7 @@ the core.
 
 from keyscore_plugin._runtime.device import resolve_device
 from keyscore_plugin._runtime.files import whole, write_whole
+from keyscore_plugin._runtime.hub import weights_identity
 from keyscore_plugin._runtime.names import unknown
 from keyscore_plugin._runtime.optional import package_file, require
 from keyscore_plugin._runtime.processes import end_with_parent, ending, sigint_blocked
@@ -15,9 +16,10 @@ from keyscore_plugin.batch.journal import Journal
 from keyscore_plugin.batch.manifest import Item, read_manifest
 from keyscore_plugin.batch.run import Budget, Record, Records, answer, error_record
 from keyscore_plugin.batch.worker import Job
-from keyscore_plugin.batch.workers import OneWorker
+from keyscore_plugin.batch.workers import AHEAD_PER_WORKER, OneWorker
 from keyscore_plugin.captioners.judge import require_judge
 from keyscore_plugin.captioners.processing import append_completions, left_padding, takes_times
+from keyscore_plugin.captioners.registry import captioner_weights
 from keyscore_plugin.config import ClipMode, Guide
 from keyscore_plugin.encoders.registry import encoder_weights
 from keyscore_plugin.hosts.cache import SelectionCache, subtitles_key
@@ -45,6 +47,7 @@ from keyscore_plugin.video.metadata import clock_metadata
 from keyscore_plugin.video.trim import TrimmedVideo
 
 __all__ = [
+    "AHEAD_PER_WORKER",
     "BACKEND",
     "IMAGE_SUFFIXES",
     "QUERY_RULES",
@@ -78,6 +81,7 @@ __all__ = [
     "answer",
     "append_completions",
     "asks_judge",
+    "captioner_weights",
     "check_clip_mode",
     "check_limits",
     "check_pair",
@@ -108,6 +112,7 @@ __all__ = [
     "subtitles_key",
     "takes_times",
     "unknown",
+    "weights_identity",
     "whole",
     "write_whole",
 ]

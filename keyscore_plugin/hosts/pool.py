@@ -1,6 +1,8 @@
 """The samplers of a host: those it asks for by name are made once and kept."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from threading import Lock
 from typing import Any
 
 from keyscore_plugin._runtime.hub import weights_identity
@@ -13,7 +15,33 @@ from keyscore_plugin.errors import InputError, ModelError
 from keyscore_plugin.hosts.query import TextGuide, Texts, decide_texts, refuse_other_guide
 from keyscore_plugin.hosts.request import HostProfile, HostRequest
 from keyscore_plugin.samplers.base import Sampler, asks_judge, get_sampler, require_sampler
+from keyscore_plugin.samplers.template import SamplerTemplate
 from keyscore_plugin.timed_texts.heard import speech_weights
+
+_Loader = Callable[..., Captioner | None]
+
+
+class _LoadedOnce:
+    """A loader that loads one captioner, once for all samplers of a pool.
+
+    They get no object in place of the name: captions are kept on disk by the name.
+    """
+
+    def __init__(self, load: _Loader) -> None:
+        self._load = load
+        self._loaded: Captioner | None = None
+        self._lock = Lock()
+
+    def __call__(self, captioner: str | Captioner, *, device: str) -> Captioner | None:
+        if not isinstance(captioner, str):
+            return self._load(captioner, device=device)
+        with self._lock:  # two calls at once would load two
+            if self._loaded is None:
+                self._loaded = self._load(captioner, device=device)
+            return self._loaded
+
+    def __reduce__(self) -> tuple[type["_LoadedOnce"], tuple[_Loader]]:
+        return type(self), (self._load,)  # a pool in another process loads its own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -23,7 +51,7 @@ class SamplerPool:
     Attributes:
         encoder: Encoder of the samplers, see `keyscore_plugin.get_sampler`.
         captioner: Captioner for calls without a caption, and the Video-LLM that ``kframes`` asks;
-            None if there is none.
+            None if there is none. One that is given by its name is loaded once.
         config: Settings of the samplers. Their guide and their clip mode hold for requests that
             name none.
         decoder: Decoder of the samplers, see `keyscore_plugin.open_video`.
@@ -42,6 +70,7 @@ class SamplerPool:
         default_factory=dict, init=False, repr=False
     )
     _weights: dict[str, str] = field(default_factory=dict, init=False, repr=False)
+    _loaders: dict[_Loader, _Loader] = field(default_factory=dict, init=False, repr=False)
 
     def resolve(self, request: HostRequest, host: HostProfile) -> tuple[Sampler, Texts]:
         """The sampler of a request, and the texts that it gets.
@@ -85,7 +114,7 @@ class SamplerPool:
             InputError: The sampler or the device is unknown.
         """
         if (name, guide, clip_mode) not in self._made:
-            self._made[name, guide, clip_mode] = get_sampler(
+            sampler = get_sampler(
                 name,
                 config=self._config(guide, clip_mode),
                 encoder=self.encoder,
@@ -93,6 +122,10 @@ class SamplerPool:
                 decoder=self.decoder,
                 device=self.device,
             )
+            if isinstance(sampler, SamplerTemplate):
+                load = sampler.captioner_loader
+                sampler.captioner_loader = self._loaders.setdefault(load, _LoadedOnce(load))
+            self._made[name, guide, clip_mode] = sampler
         return self._made[name, guide, clip_mode]
 
     def load(self, name: str) -> None:

@@ -120,7 +120,9 @@ def decide_texts(
     else:
         scores = named
     asked = user_text if question is None and "user text" in rule.order else question
-    lacks_caption = scores != "question" and caption is None and not has_captioner
+    # A captioner counts where the guide asks for a caption by name, or the host's order names it.
+    writes = has_captioner and (named != "given" or "generated" in rule.order)
+    lacks_caption = scores != "question" and caption is None and not writes
     if lacks_caption or (scores != "caption" and asked is None):
         wanted = "" if named == "given" else f" for guide={named!r}"
         raise InputError(f"no text to choose the frames by{wanted}; {remedy}")

@@ -7,11 +7,8 @@ trained head: no head is published.
 
 from functools import cached_property
 
-from typing_extensions import override
-
 from keyscore_plugin._runtime.stopwatch import stage
 from keyscore_plugin.algorithm.selection import select
-from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.captioners.frame_captions import FrameDescriber
 from keyscore_plugin.captioners.registry import load_frame_captioner
 from keyscore_plugin.errors import ModelError
@@ -44,14 +41,7 @@ class LlmvsSampler(SamplerTemplate):
     name = "llmvs"
     ranks = True
     reads_captions = True
-
-    @property
-    @override
-    def captioner(self) -> Captioner | None:
-        """The captioner, loaded at the first use; it may also be one that reads pictures alone."""
-        if self._captioner is not None:
-            self._captioner = load_frame_captioner(self._captioner, device=str(self.device))
-        return self._captioner
+    captioner_loader = staticmethod(load_frame_captioner)  # also of one that reads pictures alone
 
     @cached_property
     def scorer(self) -> ImportanceScorer:

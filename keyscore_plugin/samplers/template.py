@@ -1,7 +1,7 @@
 """The part of a sampler's call that is the same for all: open, choose, report."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -172,6 +172,7 @@ class SamplerTemplate(Sampler, ABC):
             letting it write a caption.
         reads_captions: Whether a call needs a caption of every frame, whatever texts are given.
         default_num_frames: The budget of a call that names none; None leaves it to the sampler.
+        captioner_loader: Function that loads the captioner by its name, as `load_captioner` does.
         config: The settings.
         decoder: Name of the decoder.
         device: The device of the models.
@@ -182,6 +183,7 @@ class SamplerTemplate(Sampler, ABC):
     asks_judge: bool = False
     reads_captions: bool = False
     default_num_frames: int | None = DEFAULT_NUM_FRAMES
+    captioner_loader: Callable[..., Captioner | None] = staticmethod(load_captioner)
 
     def __init__(
         self,
@@ -236,7 +238,7 @@ class SamplerTemplate(Sampler, ABC):
     def captioner(self) -> Captioner | None:
         """The captioner, loaded at the first use; None if the sampler has none."""
         if self._captioner is not None:
-            self._captioner = load_captioner(self._captioner, device=str(self.device))
+            self._captioner = self.captioner_loader(self._captioner, device=str(self.device))
         return self._captioner
 
     @override

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import torch
 
+from keyscore_plugin.errors import InputError
+from keyscore_qwen_vl_utils import swift
 from tests.support.ms_swift.encode import FAMILY
 from tests.support.requires import aside_or_skip
 from tests.support.tiny import FAMILIES
@@ -96,6 +98,15 @@ def test_swift_sft_trains_on_the_frames_that_a_row_names_at_their_times(folder: 
     temporal = batch["position_ids"][0][batch["input_ids"] == pad]
     # Two positions a second, from the first frame: .3, .4, 4 and 10.1 s, cut.
     assert (temporal - temporal[0]).unique_consecutive().tolist() == [0, 7, 19]
+
+
+def test_install_refuses_a_transformers_that_has_no_interval_for_each_patch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No row can be refused later: ms-swift replaces a row that raises by another one."""
+    monkeypatch.setattr(swift, "reads_rows", lambda: False)
+    with pytest.raises(InputError, match=r"one interval for a whole video.*transformers>=5\.18"):
+        swift.install()
 
 
 @pytest.mark.timeout(300)

@@ -246,6 +246,14 @@ def test_of_a_body_of_a_gigabyte_only_what_fits_is_read(client: httpx.Client, st
     assert n_sent < 100 << 20  # the rest was in the buffers of the connection
 
 
+def test_a_small_chat_that_asks_for_more_frames_than_fit_is_refused(
+    client: httpx.Client, folder: Path
+) -> None:
+    asked = messages(*[video(f"{folder}/clip.mp4")] * 2000)
+    answer = client.post(CHAT, json={"messages": asked, "sampler": "topk", "num_frames": 16})
+    refused(answer, 413, "fewer frames")
+
+
 def test_a_video_as_data_is_found_again_in_the_cache(client: httpx.Client, folder: Path) -> None:
     def hits() -> float:
         lines = client.get("/metrics").text.splitlines()
@@ -381,6 +389,7 @@ def test_an_upstream_that_cannot_be_asked_is_refused(upstream: str) -> None:
         ["--upstream", "http://h", "--allow-folder", "/no/such/folder"],
         ["--upstream", "http://h", "--index", __file__],
         ["--upstream", "http://h", "--index", f"{__file__}/index"],
+        ["--upstream", "http://h", "--set", f"index.folder={__file__}"],
     ],
 )
 def test_a_wrong_option_is_one_line(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,11 +17,11 @@ import pytest
 
 from keyscore_openai.parts import PartSettings
 from keyscore_openai.proxy.workers import ChosenParts, WorkerJob, Workers
-from keyscore_plugin.errors import VideoError
+from keyscore_plugin.errors import ModelError, VideoError
 from keyscore_plugin.hosts import DownloadLimits
 from keyscore_serving import FrameRequest, VideoSources
 from keyscore_serving.jobs import LateError
-from tests.support.gated_encoder import GATE, make_gated
+from tests.support.gated_encoder import GATE, make_gated, make_once
 from tests.support.http_servers import serving
 from tests.support.proxies import (
     CHAT,
@@ -87,11 +87,11 @@ def asking(address: str, question: str = "red") -> Json:
 
 @contextmanager
 def unfinished(
-    address: str, *, length: int | None, sent: int
+    address: str, *, length: int | None, sent: int, path: str = CHAT
 ) -> Iterator[http.client.HTTPConnection]:
-    """A chat of which some bytes were sent; without a length it comes in chunks."""
+    """A request of which some bytes were sent; without a length it comes in chunks."""
     with closing(http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)) as client:
-        client.putrequest("POST", CHAT)
+        client.putrequest("POST", path)
         if length is None:
             client.putheader("transfer-encoding", "chunked")
         else:
@@ -186,12 +186,35 @@ def test_large_bodies_share_one_room(upstream: Process) -> None:
         assert held(address) == 0
 
 
-def test_a_body_that_does_not_arrive_is_given_up(upstream: Process) -> None:
+def test_a_large_body_takes_its_room_as_long_as_it_is_held(
+    upstream: Process, folder: Path, tmp_path: Path, gate: Path
+) -> None:
+    """A video as data gives it back when its frames are chosen, before the server answers."""
+    clip, padding = tmp_path / "large.mp4", bytes(2 * MIB)
+    box = (8 + len(padding)).to_bytes(4, "big") + b"free" + padding
+    clip.write_bytes((folder / "clip.mp4").read_bytes() + box)
+    with_video = {**asking(data_url(clip)), "model": "slow"}
+    without = {**TEXT_CHAT, "model": "slow", "x": "a" * 2 * MIB}
+    gate.touch()
+    models = f"{upstream.address}/v1/models"
+    with proxy_here(upstream.address) as address:
+        for body, is_held in ((with_video, False), (without, True)):
+            before, content = gone(upstream), json.dumps(body)
+            client = http.client.HTTPConnection(urlsplit(address).netloc)
+            client.request("POST", CHAT, content)
+            eventually(lambda: httpx.get(models).json()["n_open"] == 1)
+            assert held(address) == is_held * len(content)
+            client.close()
+            eventually(partial(lambda n: gone(upstream) == n + 1, before))
+
+
+@pytest.mark.parametrize("path", [CHAT, "/v1/files"])
+def test_a_body_that_does_not_arrive_is_given_up(upstream: Process, path: str) -> None:
     with (
         proxy_here(upstream.address, n_workers=0, answer_seconds=0.2) as address,
-        unfinished(address, length=2 * MIB, sent=MIB + 1) as client,
+        unfinished(address, length=2 * MIB, sent=MIB + 1, path=path) as client,
     ):
-        refused(answer_of(client), 408, "did not arrive within 0.2 s")
+        refused(answer_of(client), 408, "arrive")
         assert held(address) == 0
 
 
@@ -272,6 +295,20 @@ def test_a_video_that_hangs_or_kills_its_worker_costs_no_other(folder: Path, gat
 
 
 @pytest.mark.slow
+def test_a_video_without_a_worker_tries_once_to_start_one(folder: Path, tmp_path: Path) -> None:
+    before, starts = set(active_children()), tmp_path / "starts"
+    job = WorkerJob(partial(make_once, starts), PartSettings())
+    request = FrameRequest(sampler="topk", question="red")
+    with closing(Workers(job, n_workers=1)) as workers:
+        (worker,) = set(active_children()) - before
+        worker.kill()
+        worker.join()
+        with pytest.raises(ModelError, match="is gone"):
+            workers.choose(f"{folder}/clip.mp4", request, name="v", max_seconds=60)
+    assert starts.read_bytes() == b"11"
+
+
+@pytest.mark.slow
 def test_no_worker_is_started_after_they_were_closed(folder: Path, gate: Path) -> None:
     """The process of the proxy would wait for it for ever."""
     before = active_children()
@@ -338,6 +375,17 @@ def test_nothing_is_left_of_a_proxy_that_is_stopped_while_it_starts(
             process.send_signal(end)
         assert process.wait(60) == code
     eventually(lambda: have_ended(left))
+
+
+@pytest.mark.slow
+def test_an_answer_without_an_end_does_not_keep_the_proxy_from_ending(upstream: Process) -> None:
+    body = {"messages": [], "model": "endless", "stream": True}
+    with (
+        proxy_process(upstream.address, "--answer-seconds", "1") as proxy,
+        httpx.stream("POST", f"{proxy.address}{CHAT}", json=body, timeout=60) as answer,
+    ):
+        assert next(answer.iter_raw())
+        assert proxy.stop() == 143
 
 
 @pytest.mark.slow

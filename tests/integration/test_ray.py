@@ -14,6 +14,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,9 @@ from PIL import Image
 
 from keyscore_plugin.cli.main import main
 from keyscore_plugin.errors import InputError, KeyScoreError, VideoError
-from keyscore_plugin.hosts import Budget, DownloadLimits, Item, read_manifest
+from keyscore_plugin.hosts import AHEAD_PER_WORKER, Budget, DownloadLimits, Item, read_manifest
 from keyscore_ray import SelectFrames
+from keyscore_ray.actors import Actors
 from keyscore_ray.answering import sampler_maker
 from keyscore_ray.engine import answers_of_ray, number_of_actors
 from keyscore_ray.fetch import local_copy
@@ -141,6 +143,40 @@ def test_no_more_actors_are_started_than_the_cluster_holds() -> None:
     for resources, wanted, num_gpus in ((cluster, 65, 0), (cluster, 9, 0.5), ({"CPU": 2}, None, 1)):
         with pytest.raises(InputError, match="do not fit into the cluster"):
             number_of_actors(resources, wanted, num_gpus=num_gpus)
+
+
+class SlowFirstLine:
+    """Stands in for Ray, and for its actors: the first line ends when nothing else is at work."""
+
+    exceptions = None
+
+    def __init__(self) -> None:
+        self.lines: list[Callable[[], Any]] = []
+        self.start = SimpleNamespace(remote=lambda: lambda: (None, None))
+        self.answer = SimpleNamespace(remote=self._answer)
+
+    def remote(self, **_: Any) -> Callable[[Any], Any]:
+        return lambda _: SimpleNamespace(remote=lambda _: self)
+
+    def _answer(self, item: Item) -> Callable[[], Any]:
+        self.lines.append(lambda: ({"id": item.id}, None))
+        return self.lines[-1]
+
+    def wait(self, calls: list[Any], *, num_returns: int) -> tuple[list[Any], list[Any]]:
+        ordered = sorted(calls, key=lambda call: call in self.lines[:1])
+        return ordered[:num_returns], ordered[num_returns:]
+
+    def get(self, call: Callable[[], Any]) -> Any:
+        return call()
+
+
+def test_actors_are_a_bounded_number_of_lines_ahead_of_the_output() -> None:
+    ray = SlowFirstLine()
+    items = [Item(number, "a.mp4", Path("a.mp4")) for number in range(100)]
+    found = Actors(ray, lambda: pytest.fail("no actor"), num_gpus=0).answer(items, n_actors=2)
+    assert next(found)[1] == {"id": 0}
+    assert len(ray.lines) == 2 * AHEAD_PER_WORKER
+    assert [record["id"] for _, record in found] == list(range(1, 100))
 
 
 def test_a_cluster_that_is_not_there_is_named_within_seconds() -> None:

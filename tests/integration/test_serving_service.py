@@ -10,7 +10,8 @@ import torch
 
 from keyscore_plugin import InputError, ModelError, VideoError
 from keyscore_plugin.hosts import Fold
-from keyscore_plugin.registries import ENCODERS
+from keyscore_plugin.registries import CAPTIONERS, ENCODERS
+from keyscore_plugin.types import Caption, Frames
 from keyscore_serving import FrameRequest, ServerSettings
 from keyscore_serving.jobs import BusyError, Jobs, LateError
 from keyscore_serving.refusals import refusals
@@ -19,6 +20,17 @@ from tests.support.tiny.videos import numbered_video
 
 REQUEST = FrameRequest(sampler="topk", num_frames=3, caption="red")
 FOLD = Fold(frames_per_patch=2)
+
+
+class CountedCaptioner:
+    name = "counted"
+    n_loaded = 0
+
+    def __init__(self, device: torch.device) -> None:
+        type(self).n_loaded += 1
+
+    def caption(self, frames: Frames) -> Caption:
+        return Caption("red", origin="generated", model=self.name)
 
 
 @pytest.fixture
@@ -44,6 +56,14 @@ def test_the_same_video_and_request_are_chosen_once(service: FrameService, tmp_p
     assert service.frames(video, REQUEST, FOLD) is not chosen
 
 
+def test_videos_that_nothing_identifies_are_not_taken_for_one(
+    service: FrameService, tmp_path: Path
+) -> None:
+    urls = [numbered_video(tmp_path / f"{n}.mp4", n=n).as_uri() for n in (20, 40)]
+    n_frames = [service.frames(url, REQUEST, FOLD).selection.n_frames for url in urls]
+    assert n_frames == [20, 40]
+
+
 def test_several_texts_of_a_client_are_joined(service: FrameService, tmp_path: Path) -> None:
     video = numbered_video(tmp_path / "clip.mp4", n=40)
     texts = ("red", "blue")
@@ -57,6 +77,28 @@ def test_several_texts_of_a_client_are_joined(service: FrameService, tmp_path: P
         for text in texts
     )
     assert red | blue <= set(service.frames(video, both, FOLD).selection.indices)
+
+
+def test_a_captioner_is_loaded_at_the_start_and_once_for_all_samplers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(ENCODERS, "colour", "tests.support.colour_cli:make")
+    monkeypatch.setitem(CAPTIONERS, "counted", f"{__name__}:CountedCaptioner")
+    service = FrameService(ServerSettings(encoder="colour", captioner="counted"))
+    assert CountedCaptioner.n_loaded == 1
+    video = numbered_video(tmp_path / "clip.mp4", n=40)
+    for request in (
+        FrameRequest(sampler="topk", num_frames=3, caption="red"),
+        FrameRequest(sampler="topk", num_frames=3, question="red"),
+        FrameRequest(sampler="keyscore", num_frames=3, question="red"),
+    ):
+        service.frames(video, request, FOLD)
+    assert CountedCaptioner.n_loaded == 1
+
+
+def test_a_captioner_that_cannot_be_loaded_is_an_error_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(ModelError):
+        FrameService(ServerSettings(encoder="conse", captioner=str(tmp_path)))
 
 
 def test_work_in_a_thread_has_one_thread_of_torch(service: FrameService) -> None:
@@ -115,3 +157,19 @@ def test_work_past_the_bounds_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
         return [type(result) for result in results]
 
     assert asyncio.run(run()) == [LateError, LateError, BusyError]
+
+
+def test_a_thread_that_cannot_be_started_takes_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def run() -> int:
+        jobs = Jobs(n_running=1)
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", start)
+            with pytest.raises(RuntimeError, match="new thread"):
+                await jobs.run(int)
+        assert jobs.running == 0
+        return await jobs.run(lambda: 3)
+
+    assert asyncio.run(run()) == 3

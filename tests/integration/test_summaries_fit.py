@@ -1,6 +1,7 @@
 """evals.summaries.fit on real clips in the published formats: from the videos to the table."""
 
 import json
+import os
 from pathlib import Path
 
 import h5py
@@ -144,6 +145,21 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
     assert (finished / "embeddings" / "video_1.safetensors").stat().st_mtime_ns == before
     assert main([*from_videos(root, finished), "--select-on", "test"]) == 2
     assert "holds a run with select_on 'train', this one has 'test'" in capsys.readouterr().err
+
+
+def test_other_splits_or_weights_under_the_same_name_are_another_run(
+    root: Path, finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    splits = root / "splits" / "summe_splits.json"
+    before = splits.read_bytes()
+    write_splits(root / "splits", dataset="SumMe", tests=TESTS[:1], keys=KEYS)
+    assert main(from_videos(root, finished)) == 2
+    assert "holds a run with splits" in capsys.readouterr().err
+    splits.write_bytes(before)
+    weights = Path(language_model_folder(), "model.safetensors")
+    os.utime(weights, ns=(0, 0))  # as another training in the same folder would
+    assert main(from_videos(root, finished)) == 2
+    assert "holds a run with weights {'language model': " in capsys.readouterr().err
 
 
 def test_embeddings_of_an_h5_file_need_no_videos_and_no_models(

@@ -12,6 +12,7 @@ from typing import Any
 
 from typing_extensions import override
 
+from keyscore_plugin.errors import ModelError
 from keyscore_plugin.registries import ENCODERS
 from keyscore_plugin.types import TextEmbedding
 from keyscore_serving import FrameChooser, ServerSettings
@@ -43,3 +44,12 @@ def make_gated() -> FrameChooser:
     """A chooser with the encoder, for a worker process."""
     ENCODERS["gated"] = f"{__name__}:encoder"
     return FrameChooser(ServerSettings(encoder="gated"))
+
+
+def make_once(starts: Path) -> FrameChooser:
+    """A chooser for the first process that asks; the file gets one byte for each that does."""
+    with starts.open("ab") as file:
+        file.write(b"1")
+    if starts.stat().st_size > 1:
+        raise ModelError("the model is gone; bring it back")
+    return make_gated()

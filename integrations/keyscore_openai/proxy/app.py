@@ -87,7 +87,7 @@ class Proxy:
             if is_chat(request.scope):
                 answer = await self._chat(request, facts)
             else:
-                body = PassedBody(request)
+                body = PassedBody(request, max_seconds=self._settings.answer_seconds)
                 work = self._upstream.answer(request, body.content)
                 answer = await unless(body.hung_up(), work)
             self._metrics.answered(answer.status_code)
@@ -108,7 +108,8 @@ class Proxy:
         """Forward a chat with the frames it asks for, and note facts for the log."""
         async with self._bodies.read(request) as body:
             start = time.perf_counter()
-            work = self._selecting.forwardable(body)
+            work = self._selecting.forwardable(body.content)
             forwarded, facts["videos"] = await unless(hung_up(request), work)
+            self._bodies.hold(body, len(forwarded))
             facts["select_seconds"] = round(time.perf_counter() - start, 3)
             return await unless(hung_up(request), self._upstream.answer(request, forwarded))

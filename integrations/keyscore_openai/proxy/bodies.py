@@ -19,6 +19,19 @@ _SMALL_BYTES = 1 << 20  # ours: a chat without data; the number of connections b
 _FRAMING = ("content-length", "transfer-encoding")
 
 
+@dataclass(slots=True)
+class HeldBody:
+    """The body of a request.
+
+    Attributes:
+        content: What has arrived.
+        n_bytes: Room that it takes among the large bodies; a small one takes none.
+    """
+
+    content: bytearray = field(default_factory=bytearray)
+    n_bytes: int = 0
+
+
 class ChatBodies:
     """Reads the bodies of chats.
 
@@ -50,8 +63,10 @@ class ChatBodies:
         self._is_full = is_full
 
     @asynccontextmanager
-    async def read(self, request: Request) -> AsyncIterator[bytearray]:
+    async def read(self, request: Request) -> AsyncIterator["HeldBody"]:
         """The body of a request, which takes its room until the end of the block.
+
+        `hold` changes that room.
 
         Raises:
             BodyTooLargeError: The body is too large; the rest of it is left unread.
@@ -60,7 +75,7 @@ class ChatBodies:
                 time.
             ClientDisconnect: The client hung up.
         """
-        body = _Taken()
+        body = HeldBody()
         try:
             with anyio.move_on_after(self._max_seconds) as time_limit:
                 await self._read(request, body)
@@ -70,21 +85,31 @@ class ChatBodies:
                     f"the body of the request did not arrive within {self._max_seconds:g} s, the "
                     "server's bound; give the video's address instead of its data",
                 )
-            yield body.content
+            yield body
         finally:
             self.held_bytes -= body.n_bytes
 
-    async def _read(self, request: Request, body: "_Taken") -> None:
+    async def _read(self, request: Request, body: "HeldBody") -> None:
         self._require_room(int(request.headers.get("content-length", "0")), body)
         async for chunk in request.stream():
             size = len(body.content) + len(chunk)
             self._require_room(size, body)
             body.content += chunk
-            if size > _SMALL_BYTES:
-                self.held_bytes += size - body.n_bytes
-                body.n_bytes = size
+            self.hold(body, size)
 
-    def _require_room(self, size: int, body: "_Taken") -> None:
+    def hold(self, body: "HeldBody", size: int) -> None:
+        """Count what is held of a request.
+
+        Args:
+            body: Body of the request.
+            size: Number of bytes that are held now, such as those of the body that is forwarded
+                in its place.
+        """
+        n_bytes = size if size > _SMALL_BYTES else 0
+        self.held_bytes += n_bytes - body.n_bytes
+        body.n_bytes = n_bytes
+
+    def _require_room(self, size: int, body: "HeldBody") -> None:
         """Refuse a body that has this size, or will have it."""
         if size > self._max_bytes:
             raise BodyTooLargeError(
@@ -103,26 +128,20 @@ class ChatBodies:
             )
 
 
-@dataclass(slots=True)
-class _Taken:
-    """The part of a body that has arrived, and the room that it takes; a small one takes none."""
-
-    content: bytearray = field(default_factory=bytearray)
-    n_bytes: int = 0
-
-
 class PassedBody:
     """The body of a request that is not a chat, read while it is sent on.
 
     Args:
         request: Request of the client.
+        max_seconds: Longest silence of the client before its body has ended.
 
     Attributes:
         content: What to send; no bytes for a request without a body.
     """
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, *, max_seconds: float) -> None:
         self._request = request
+        self._max_seconds = max_seconds
         self._is_read = asyncio.Event()
         self.content: bytes | AsyncIterable[bytes] = b""
         if any(name in request.headers for name in _FRAMING):
@@ -131,9 +150,24 @@ class PassedBody:
             self._is_read.set()
 
     async def _chunks(self) -> AsyncIterator[bytes]:
-        async for chunk in self._request.stream():
+        stream = self._request.stream()
+        while (chunk := await self._next(stream)) is not None:
             yield chunk
         self._is_read.set()
+
+    async def _next(self, stream: AsyncIterator[bytes]) -> bytes | None:
+        """The next chunk; None at the end.
+
+        Raises:
+            RefusedError: The client is silent for too long.
+        """
+        with anyio.move_on_after(self._max_seconds):
+            return await anext(stream, None)
+        raise RefusedError(
+            408,
+            f"no more of the request's body arrived within {self._max_seconds:g} s, the server's "
+            "bound; send the request again",
+        )
 
     async def hung_up(self) -> None:
         """Wait until the client hangs up after its body; before, `content` raises an error."""

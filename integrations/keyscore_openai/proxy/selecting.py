@@ -22,6 +22,7 @@ from keyscore_plugin.hosts import (
 from keyscore_serving import FrameRequest, rewrite, split_url
 from keyscore_serving.cache import MemoryCache
 from keyscore_serving.jobs import Jobs
+from keyscore_serving.middleware import BodyTooLargeError
 from keyscore_serving.rewriting import chat_of
 
 Parts = list[dict[str, Any]]
@@ -67,6 +68,7 @@ class Selecting:
 
         Raises:
             KeyScoreError: The request cannot be met.
+            BodyTooLargeError: The chosen frames are larger than a body may be.
             BusyError: Too many selections wait.
             LateError: A selection took too long.
         """
@@ -75,7 +77,7 @@ class Selecting:
         body.clear()
         if chat is None:
             return unchanged, 0
-        n_videos = 0
+        n_videos = n_bytes = 0
         for message in chat["messages"]:
             content = message.get("content") if isinstance(message, dict) else None
             if isinstance(content, list):
@@ -84,8 +86,20 @@ class Selecting:
                     shown = await self._shown(part)
                     made += [part] if shown is None else shown
                     n_videos += shown is not None
+                    # Equal parts are one object until they are written out.
+                    n_bytes += _n_bytes(shown or [])
+                    self._require_size(n_bytes)
                 message["content"] = made
         return await asyncio.to_thread(lambda: json.dumps(chat).encode()), n_videos
+
+    def _require_size(self, n_bytes: int) -> None:
+        """Refuse frames that together are larger than a body may be."""
+        most = self._settings.max_body_bytes
+        if n_bytes > most:
+            raise BodyTooLargeError(
+                f"the chosen frames of the chat's videos take more than {most:,} bytes, the "
+                "server's bound; ask for fewer frames ('num_frames'), or send fewer videos"
+            )
 
     def _asked(self, body: bytearray) -> dict[str, Any] | None:
         """The chat with its requests as URLs; None if it asks for no frames."""
@@ -133,8 +147,7 @@ class Selecting:
             made = self._workers.choose(path, request, name=name, max_seconds=seconds)
         self._metrics.selected(request.sampler, made.seconds)
         if key is not None:
-            size = sum(len(part.get("image_url", {}).get("url", "")) for part in made.content)
-            self._cache.put(key, made.content, n_bytes=size)
+            self._cache.put(key, made.content, n_bytes=_n_bytes(made.content))
         return made.content
 
     def _key(
@@ -152,6 +165,11 @@ class Selecting:
         if found is not None:
             self._metrics.hit()
         return found
+
+
+def _n_bytes(parts: Parts) -> int:
+    """Size of the pictures in content parts, as they are written."""
+    return sum(len(part.get("image_url", {}).get("url", "")) for part in parts)
 
 
 @contextmanager

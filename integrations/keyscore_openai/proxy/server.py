@@ -4,6 +4,7 @@ import signal
 import socket
 from contextlib import closing, suppress
 from functools import partial
+from math import ceil
 from types import FrameType
 
 import httpx
@@ -20,6 +21,8 @@ _ENDING = (signal.SIGINT, signal.SIGTERM)
 
 def serve(settings: ProxySettings, *, host: str, port: int) -> None:
     """Serve until the process gets SIGINT or SIGTERM; running answers then come to their end.
+
+    Those that take longer than `ProxySettings.answer_seconds` from then on are cut off.
 
     Args:
         settings: What the operator decides.
@@ -46,7 +49,12 @@ def serve(settings: ProxySettings, *, host: str, port: int) -> None:
     ):
         proxy = Proxy(settings, workers)
         config = uvicorn.Config(
-            proxy.app(), log_config=None, access_log=False, server_header=False, ws="none"
+            proxy.app(),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            ws="none",
+            timeout_graceful_shutdown=ceil(settings.answer_seconds),
         )
         log(
             "listening",

@@ -23,12 +23,14 @@ class ProxySettings:
         sources: Videos that clients may name; by default none by path, and of URLs those whose
             server has a public address.
         parts: How frames are written for the server.
-        max_body_bytes: Largest body of a chat request; the large ones together take at most twice
-            that.
+        max_body_bytes: Largest body of a chat request, and largest size of the frames that are
+            chosen for it; the large bodies together take at most twice that.
         n_jobs: Videos that frames are chosen of at once, each in a process with its own encoder.
         n_waiting: Further videos that wait for that; one more is answered with 429.
         select_seconds: Longest time for the frames of one video, the waiting included.
-        answer_seconds: Longest silence of the server, and longest time until a chat has arrived.
+        answer_seconds: Longest silence of the server, longest time until a chat has arrived,
+            longest silence of a client that sends another body, and longest time for the answers
+            that run when the proxy is stopped.
         cache_bytes: Memory for frames that were chosen before, with their pictures.
         download_cache_bytes: Room in the temporary folder for videos that were downloaded before.
 

@@ -109,15 +109,12 @@ class Workers:
         try:
             if worker.has_died():  # also one in whose place none could be started
                 worker = self._replaced(worker)
-            return worker.choose(video, request, name, max_seconds)
-        finally:
             try:
-                if worker.has_ended:
-                    worker = self._replaced(worker)
-            except KeyScoreError as error:  # the next video tries again
-                log("worker failed", error=str(error))
-            finally:  # without it in the queue, a later call would wait for ever
-                self._idle.put(worker)
+                return worker.choose(video, request, name, max_seconds)
+            finally:
+                worker = self._in_order(worker)
+        finally:  # without it in the queue, a later call would wait for ever
+            self._idle.put(worker)
 
     def close(self) -> None:
         """Kill all workers, and start no others in their places."""
@@ -125,6 +122,14 @@ class Workers:
             self._is_closed = True
             for worker in self._workers:
                 worker.kill()
+
+    def _in_order(self, worker: "_Worker") -> "_Worker":
+        """The worker, or a new one in its place if it ended and one can be started."""
+        try:
+            return self._replaced(worker) if worker.has_ended else worker
+        except KeyScoreError as error:  # the next video tries again
+            log("worker failed", error=str(error))
+            return worker
 
     def _replaced(self, ended: "_Worker") -> "_Worker":
         """A new worker in the place of one that ended.

@@ -65,3 +65,23 @@ def test_ids_and_names_of_any_kind_have_a_place(videos: Path) -> None:
     table = rows(videos / "out").to_pylist()
     assert [row["id"] for row in table] == ["1", "second"]
     assert [row["video"] for row in table] == ["lost.mp4", "\\udce9.mp4"]
+
+
+def test_ids_beyond_64_bits_become_texts(videos: Path) -> None:
+    lines = [{"video": "lost.mp4", "id": 2**63}, {"video": "lost.mp4", "id": -5}]
+    (videos / "m.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    asked = ["batch", str(videos / "m.jsonl"), "--sampler", "uniform"]
+    assert main([*asked, "--out", f"{videos / 'out'}/"]) == 4
+    assert [row["id"] for row in rows(videos / "out").to_pylist()] == [str(2**63), "-5"]
+
+
+def test_ids_of_the_same_text_are_refused_before_the_run(
+    videos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [{"video": "lost.mp4", "id": 7}, {"video": "lost.mp4", "id": "7"}]
+    (videos / "m.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    asked = ["batch", str(videos / "m.jsonl"), "--sampler", "uniform"]
+    assert main([*asked, "--out", f"{videos / 'out'}/"]) == 2
+    assert "ids 7 and '7' of the manifest become the same text" in capsys.readouterr().err
+    assert not (videos / "out").exists()
+    assert main([*asked, "--out", str(videos / "out.jsonl")]) == 4

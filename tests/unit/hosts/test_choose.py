@@ -190,3 +190,9 @@ def test_a_video_that_does_not_decode_is_an_error_though_no_frame_is_read(tmp_pa
     request = HostRequest(video=str(broken), sampler="uniform")
     with pytest.raises(VideoError):
         choose(request, host=HOST, samplers=SamplerPool(), fold=FOLD, read=False)
+
+
+def test_a_pool_with_samplers_can_be_pickled() -> None:
+    samplers = SamplerPool(encoder="conse", captioner="labels")
+    samplers.named("topk")
+    assert pickle.loads(pickle.dumps(samplers)).named("topk").needs_text

@@ -12,6 +12,7 @@ from keyscore_plugin.types import texts_of
 
 TEXTS = {"caption": "c", "question": "q", "user_text": "u"}
 OURS, HF, QWEN, LMMS = "keyscore", "transformers", "qwen-vl-utils", "lmms-eval"
+SERVING = "serving"
 
 # host, texts given, whether there is a captioner, guide asked for -> what the sampler gets, or None
 # for an error
@@ -46,6 +47,9 @@ CASES: list[tuple[str, set[str], bool, Guide | None, Texts | None]] = [
     (LMMS, {"question"}, True, "caption", Texts("caption")),
     (LMMS, {"question"}, True, "both", Texts("both", question="q")),
     (LMMS, {"question"}, False, "caption", None),
+    (SERVING, {"question"}, True, None, Texts("question", question="q")),
+    (SERVING, set(), True, None, None),
+    (SERVING, set(), True, "caption", Texts("caption")),
 ]
 
 
