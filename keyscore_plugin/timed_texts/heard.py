@@ -112,7 +112,7 @@ class _Waveform:
         self._take(frame)
 
     def samples(self) -> np.ndarray[Any, Any]:
-        """``(n,)`` float32 samples, without a pause between them; no frame follows."""
+        """``(n,)`` float32 samples of all frames; the last call."""
         self._take(None)
         return np.concatenate([np.empty(0, np.float32), *self._parts])
 
