@@ -117,8 +117,9 @@ class EncodeConfig(Settings):
 
     Attributes:
         max_encoded: Most frames that are embedded, or the budget if that is larger. STACFP's
-            candidates come first, then the clusters that score. Ours: 96 of 172 do as well as all
-            in evals/needle; 256 leaves room for videos longer than its 86 s.
+            candidates and the frames that keep the bound of the selection come first, even if they
+            are more; then the clusters that score. Ours: 96 of 172 do as well as all in
+            evals/needle; 256 leaves room for videos longer than its 86 s.
 
     Raises:
         InputError: A value is out of range.
