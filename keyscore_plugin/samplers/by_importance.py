@@ -10,7 +10,6 @@ import torch
 
 from keyscore_plugin._runtime.stopwatch import stage
 from keyscore_plugin.algorithm.scoring import score_by_importance
-from keyscore_plugin.algorithm.selection import rank, select
 from keyscore_plugin.samplers.encoding import encode_rows, rows_worth_encoding
 from keyscore_plugin.samplers.grid import ThumbnailStore
 from keyscore_plugin.samplers.importance import BLOCK_FRAMES, ImportanceScorer, describer_of
@@ -61,22 +60,7 @@ def choose_by_importance(run: Run, scorer: ImportanceScorer) -> Choice:
         )
         scores = score_by_importance(frames, of_frames, run.config.score)
     with stage("select"):
-        chosen = select(
-            scores,
-            frames.pts_seconds,
-            num_frames=run.request.num_frames,
-            threshold=run.request.threshold,
-            duration_seconds=run.source.duration_seconds,
-            span=run.span,
-            config=run.config.select,
-        ).cpu()
-        places = rank(
-            scores,
-            frames.pts_seconds,
-            chosen,
-            duration_seconds=run.source.duration_seconds,
-            config=run.config.select,
-        ).cpu()
+        chosen, places = run.select_and_rank(scores, frames.pts_seconds, run.config.select)
     looked = Refined(
         frames, rows, GridInfo(config.kind, len(grid)), scorer.notes(captions, importance)
     )

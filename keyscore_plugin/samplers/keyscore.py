@@ -6,7 +6,6 @@ from functools import cached_property
 from torch import Tensor
 
 from keyscore_plugin._runtime.stopwatch import stage
-from keyscore_plugin.algorithm.selection import rank, select
 from keyscore_plugin.config import SelectConfig
 from keyscore_plugin.samplers.by_importance import choose_by_importance
 from keyscore_plugin.samplers.importance import ImportanceScorer
@@ -89,24 +88,9 @@ class KeyScoreSampler(SamplerTemplate):
             scores, by_text = score_texts(frames, query, self.config.score)
         with stage("select"):  # sec. 3: a threshold; the budget and its coverage: ours
             config = _for_texts(self.config.select, len(query.embeddings))
-            chosen = select(
-                scores,
-                frames.pts_seconds,
-                num_frames=run.request.num_frames,
-                threshold=run.request.threshold,
-                duration_seconds=run.source.duration_seconds,
-                span=run.span,
-                config=config,
-            )
-            places = rank(
-                scores,
-                frames.pts_seconds,
-                chosen,
-                duration_seconds=run.source.duration_seconds,
-                config=config,
-            )
-        choice = _choice(run, query, looked, candidates, clusters, scores, by_text, chosen.cpu())
-        return replace(choice, rank=places.cpu())
+            chosen, places = run.select_and_rank(scores, frames.pts_seconds, config)
+        choice = _choice(run, query, looked, candidates, clusters, scores, by_text, chosen)
+        return replace(choice, rank=places)
 
 
 def _for_texts(config: SelectConfig, n_texts: int) -> SelectConfig:

@@ -12,10 +12,16 @@ from keyscore_plugin._runtime import progress
 from keyscore_plugin._runtime.stopwatch import stage, waiting
 from keyscore_plugin.algorithm.any_k import any_k
 from keyscore_plugin.algorithm.segments import segments
-from keyscore_plugin.algorithm.selection import rows_in_reach
+from keyscore_plugin.algorithm.selection import rank, rows_in_reach, select
 from keyscore_plugin.algorithm.stacfp import propose_features
 from keyscore_plugin.captioners.base import Captioner
-from keyscore_plugin.config import GridConfig, GridKind, ProposalConfig, SamplerConfig
+from keyscore_plugin.config import (
+    GridConfig,
+    GridKind,
+    ProposalConfig,
+    SamplerConfig,
+    SelectConfig,
+)
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.index.look import Look
@@ -48,6 +54,7 @@ from keyscore_plugin.types import (
     Clips,
     Embeddings,
     Frames,
+    FrameScores,
     QueryText,
     one_text,
 )
@@ -382,6 +389,23 @@ class Run:
         """Start and end of what is chosen from, on the clock of the frames' pts, in seconds."""
         start = float(self.source.pts_seconds([0]))
         return start, start + self.source.duration_seconds
+
+    def select_and_rank(
+        self, scores: FrameScores, pts_seconds: Tensor, config: SelectConfig
+    ) -> tuple[Tensor, Tensor]:
+        """`select` by the request, and the `rank` of what is chosen; both on the CPU."""
+        duration = self.source.duration_seconds
+        chosen = select(
+            scores,
+            pts_seconds,
+            num_frames=self.request.num_frames,
+            threshold=self.request.threshold,
+            duration_seconds=duration,
+            span=self.span,
+            config=config,
+        )
+        places = rank(scores, pts_seconds, chosen, duration_seconds=duration, config=config)
+        return chosen.cpu(), places.cpu()
 
     def rows_in_reach(self, grid: ThumbnailStore) -> Tensor:
         """The rows of a grid that keep the bound of `select`, see there."""
