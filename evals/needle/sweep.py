@@ -33,6 +33,7 @@ from keyscore_plugin import (
     score,
     select,
 )
+from keyscore_plugin.algorithm.histogram import hsv_histograms
 from keyscore_plugin.errors import KeyScoreError
 from keyscore_plugin.samplers.encoding import rows_worth_encoding
 from keyscore_plugin.samplers.grid import join_frames
@@ -62,6 +63,7 @@ class _Embedded:
 
     video: NeedleVideo
     grid: Frames
+    histograms: Tensor
     frames: Embeddings
     duration_seconds: float
     texts: tuple[TextEmbedding, ...]
@@ -147,6 +149,7 @@ def _embed(
     return _Embedded(
         video=video,
         grid=frames,
+        histograms=hsv_histograms(frames.pixels, bins=ProposalConfig().bins),
         frames=encoder.encode_frames(frames),
         duration_seconds=duration_seconds,
         texts=tuple(
@@ -204,7 +207,13 @@ def _encoded_rows(
         return torch.arange(len(one.frames))
     first = candidates.rows
     cosines = (one.frames.vectors[first] @ text.vector).cpu()
-    more = rows_worth_encoding(candidates, cosines, n_more=n_encoded - len(first))
+    more = rows_worth_encoding(
+        candidates,
+        cosines,
+        one.histograms,
+        one.frames.pts_seconds,
+        n_more=n_encoded - len(first),
+    )
     return torch.cat([first, more]).sort().values
 
 

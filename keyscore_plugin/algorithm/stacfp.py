@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from keyscore_plugin._runtime.full_precision import exact_arithmetic
-from keyscore_plugin.algorithm.histogram import hsv_histograms
+from keyscore_plugin.algorithm.histogram import colour_features, hsv_histograms
 from keyscore_plugin.algorithm.kmeans import Clustering, kmeans
 from keyscore_plugin.algorithm.silhouette import mean_silhouettes
 from keyscore_plugin.config import ProposalConfig
@@ -15,11 +15,6 @@ from keyscore_plugin.errors import InputError, require_kind
 from keyscore_plugin.types import Candidates, Frames
 
 __all__ = ["default_k_max", "hsv_histograms", "propose", "propose_features"]
-
-# Ours: sqrt of the histogram in percent (Hellinger's map), so that two frames without a common
-# colour are 14.1 apart, on the scale of gamma_time in [5, 20]. With a unit-norm histogram time
-# swamps colour and every video ends at k = 2 with the silhouette of a straight line, .60.
-_PERCENT = 100.0
 
 # Ours: frames whose colours are this near to their mean are one picture. A still picture coded by
 # x264 at crf 18 to 35 stays below .13; one thousandth of the pixels in a new colour makes .3.
@@ -74,7 +69,7 @@ def propose_features(
     config = config or ProposalConfig()
     _check(pts_seconds)
     n = len(histograms)
-    colours = (_PERCENT * histograms).sqrt()  # v_i
+    colours = colour_features(histograms)  # v_i
     # Ours: t_i from the true times; equal to the paper's i / (N - 1) on an even grid.
     elapsed = pts_seconds - pts_seconds[0]
     times = (elapsed / elapsed[-1].clamp(min=torch.finfo(elapsed.dtype).tiny)).to(colours)

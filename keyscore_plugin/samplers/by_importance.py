@@ -48,6 +48,8 @@ def choose_by_importance(run: Run, scorer: ImportanceScorer) -> Choice:
         more = rows_worth_encoding(
             candidates,
             importance.scores[first].float(),
+            histograms,
+            grid.pts_seconds,
             n_more=n_encoded - len(candidates),
             needed=run.rows_in_reach(grid),
         )

@@ -58,9 +58,11 @@ class ClipsSampler(SamplerTemplate):
         candidates = run.propose(grid, histograms)
         scenes = run.scenes(grid, histograms, kind=coarse.grid.kind, clusters=candidates.labels)
         query = run.query(grid, candidates.rows)
-        rows, first = run.encode(grid, candidates, query, n_most=coarse.encode.max_encoded)
-        looked = refine_grid(run, first, query, n_coarse=len(grid))
-        clusters = candidates.labels[rows[looked.rows]]
+        rows, first = run.encode(
+            grid, histograms, candidates, query, n_most=coarse.encode.max_encoded
+        )
+        looked = refine_grid(run, grid, rows, first, query)
+        clusters = candidates.labels[looked.rows]
         scenes, marks = self._marked(run, scenes, grid, query)
         with stage("score"):  # ours: K-frames trains a Video-LLM to name the clips (sec. 3)
             cosines, by_text = cosines_with(looked.frames, query)

@@ -7,11 +7,15 @@ import torch
 from torch import Tensor
 
 from keyscore_plugin._runtime import progress
+from keyscore_plugin.algorithm.histogram import colour_features
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.encoders.batching import BLOCK_FRAMES
 from keyscore_plugin.samplers.grid import ThumbnailStore, rebatch
 from keyscore_plugin.samplers.query import Query, cosines_with
 from keyscore_plugin.types import Candidates, Embeddings, Frames
+
+# Ours: a moment is seen if a frame so near to it is embedded. It is the bound of `select`.
+_SEEN_SECONDS = 5.0
 
 
 def encode_in_blocks(
@@ -67,6 +71,7 @@ def join_embeddings(parts: list[Embeddings]) -> Embeddings:
 
 def encode_candidates_first(
     grid: ThumbnailStore,
+    histograms: Tensor,
     candidates: Candidates,
     query: Query,
     encoder: Encoder,
@@ -74,10 +79,11 @@ def encode_candidates_first(
     n_encoded: int,
     needed: Tensor | None = None,
 ) -> tuple[Tensor, Embeddings]:
-    """Embed STACFP's candidates, then more frames of the clusters whose candidate scores.
+    """Embed STACFP's candidates, then the frames that `rows_worth_encoding` puts first.
 
     Args:
         grid: ``n_grid`` thumbnails.
+        histograms: ``(n_grid, n_bins)`` histograms of them.
         candidates: The representatives, and the cluster of every frame of the grid.
         query: The texts that score.
         encoder: The encoder.
@@ -95,6 +101,8 @@ def encode_candidates_first(
     rows = rows_worth_encoding(
         candidates,
         cosines,
+        histograms,
+        grid.pts_seconds,
         n_more=n_encoded - len(candidates),
         needed=needed,
         first=query.heard(grid.pts_seconds),
@@ -108,20 +116,27 @@ def encode_candidates_first(
 def rows_worth_encoding(
     candidates: Candidates,
     cosines: Tensor,
+    histograms: Tensor,
+    pts_seconds: Tensor,
     *,
     n_more: int,
     needed: Tensor | None = None,
     first: Tensor | None = None,
 ) -> Tensor:
-    """Share further frames out over the clusters by the score of their candidates.
+    """Choose further frames: those of moments not seen yet, then those of clusters that score.
 
-    Ours; the paper scores the candidates alone. A cluster's share grows with its size and with
-    the score of its candidate. No cluster is left out: its candidate may be its dullest frame.
-    Inside a cluster the frames are taken evenly in time.
+    Ours; the paper scores the candidates alone. A cluster's share is a quarter to all of the best
+    one's, by the score of its candidate. No cluster is left out: its candidate may be its dullest
+    frame. As long as a moment has no embedded frame within 5 s, the frame of such a moment comes
+    first that looks least like any embedded one, with distances multiplied by the share of its
+    cluster. So one frame of everything that looks different is embedded before pictures that come
+    again. Then a cluster gets frames by its share and its size, evenly in time.
 
     Args:
         candidates: The representatives, and the cluster of every frame of the grid.
         cosines: ``(n_candidates,)`` cosine of each representative with the text.
+        histograms: ``(n_grid, n_bins)`` histograms of the frames of the grid.
+        pts_seconds: ``(n_grid,)`` their times in seconds.
         n_more: Number of frames wanted.
         needed: ``(m,)`` rows of the grid that are taken in any case; None for no others.
         first: ``(n_grid,)`` bool mask of frames that come before all others; None for none.
@@ -144,14 +159,48 @@ def rows_worth_encoding(
         members = (left & (labels == cluster)).nonzero().squeeze(1)
         turn[members] = (_even_order(len(members)) + 1) / (len(members) * share[cluster])
     place = turn.argsort(stable=True).argsort()
+    seen = ~left
     if first is not None:
-        place[first & left] -= len(labels)
+        place[first & left] -= 2 * len(labels)
+        seen |= first
     if needed is not None:
         others = needed[left[needed]]
-        place[others] -= 2 * len(labels)
+        place[others] -= 4 * len(labels)
+        seen[others] = True
         n_more = max(n_more, len(others))
     n_more = max(0, min(n_more, len(labels) - len(candidates)))
+    looks = colour_features(histograms.cpu())
+    unseen = _unseen_first(looks, pts_seconds, share[candidates.labels].cpu(), seen, n_most=n_more)
+    place[unseen] = torch.arange(len(unseen)) - len(labels)
     return place.argsort(stable=True)[:n_more].sort().values
+
+
+def _unseen_first(
+    looks: Tensor, pts_seconds: Tensor, share: Tensor, seen: Tensor, *, n_most: int
+) -> Tensor:
+    """Farthest-first order (Gonzalez 1985) of frames whose moments are not seen yet.
+
+    Args:
+        looks: ``(n, d)`` colour features.
+        pts_seconds: ``(n,)`` times.
+        share: ``(n,)`` factor of the distance of each frame to what is seen.
+        seen: ``(n,)`` bool mask of the frames that are embedded in any case, at least one.
+        n_most: Most rows to return.
+
+    Returns:
+        ``(m,)`` rows, the least like those before it first; each is more than `_SEEN_SECONDS` away
+        from all that were seen before it.
+    """
+    times = pts_seconds.cpu()
+    unlike = torch.cdist(looks, looks[seen], compute_mode="donot_use_mm_for_euclid_dist").amin(1)
+    away = (times[:, None] - times[seen]).abs().amin(1)
+    rows: list[int] = []
+    while len(rows) < n_most and bool((away > _SEEN_SECONDS).any()):
+        row = int((share * unlike).masked_fill(away <= _SEEN_SECONDS, -1).argmax())
+        rows.append(row)
+        unlike = torch.minimum(unlike, (looks - looks[row]).norm(dim=1))
+        away = torch.minimum(away, (times - times[row]).abs())
+    return torch.tensor(rows, dtype=torch.int64)
 
 
 @lru_cache(maxsize=4096)

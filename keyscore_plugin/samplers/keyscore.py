@@ -6,6 +6,8 @@ from functools import cached_property
 from torch import Tensor
 
 from keyscore_plugin._runtime.stopwatch import stage
+from keyscore_plugin.algorithm.histogram import colour_features
+from keyscore_plugin.algorithm.repeats import discount_repeats
 from keyscore_plugin.config import SelectConfig
 from keyscore_plugin.samplers.by_importance import choose_by_importance
 from keyscore_plugin.samplers.importance import ImportanceScorer
@@ -76,21 +78,33 @@ class KeyScoreSampler(SamplerTemplate):
         query = run.query(grid, candidates.rows)
         rows, first = run.encode(
             grid,
+            histograms,
             candidates,
             query,
             n_most=coarse.encode.max_encoded,
             needed=run.rows_in_reach(grid),
         )
-        looked = refine_grid(run, first, query, n_coarse=len(grid))  # ours: grid "refine" alone
-        clusters = candidates.labels[rows[looked.rows]]
+        looks = _looks_that_return(run, histograms)
+        looked = refine_grid(run, grid, rows, first, query, looks=looks)  # ours: "refine" alone
+        clusters = candidates.labels[looked.rows]
         with stage("score"):  # eq. 1-4, in float64, which not every encoder's device has
             frames = looked.frames.to(run.tensor_device)
             scores, by_text = score_texts(frames, query, self.config.score)
         with stage("select"):  # sec. 3: a threshold; the budget and its coverage: ours
             config = _for_texts(self.config.select, len(query.embeddings))
-            chosen, places = run.select_and_rank(scores, frames.pts_seconds, config)
+            worth = scores.total
+            if looks is not None:
+                worth = discount_repeats(worth, looked.rows, looks, num_frames=run.request.at_least)
+            chosen, places = run.select_and_rank(worth, frames.pts_seconds, config)
         choice = _choice(run, query, looked, candidates, clusters, scores, by_text, chosen)
         return replace(choice, rank=places)
+
+
+def _looks_that_return(run: Run, histograms: Tensor) -> Tensor | None:
+    """The looks of the grid, if their returns count less; None by a threshold and by ``"top"``."""
+    if run.request.num_frames is None or run.config.select.policy == "top":
+        return None
+    return colour_features(histograms)
 
 
 def _for_texts(config: SelectConfig, n_texts: int) -> SelectConfig:

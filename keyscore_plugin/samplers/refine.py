@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from keyscore_plugin._runtime.stopwatch import stage
+from keyscore_plugin.algorithm.repeats import discount_repeats
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.samplers.encoding import encode_in_blocks, join_embeddings
+from keyscore_plugin.samplers.grid import FrameBuffer
 from keyscore_plugin.samplers.query import Query, cosines_with
 from keyscore_plugin.samplers.run import Run
 from keyscore_plugin.types import Embeddings, Frames, GridInfo
@@ -22,6 +24,7 @@ from keyscore_plugin.types.spacing import uniform_indices
 # Ours: by default encoders put a keyframe every 250 frames at least, 10 s at 25 frames a second;
 # some settings put one every 480.
 _FAR_SECONDS = 25.0
+_UNKNOWN = -2.0  # a cosine below all others: that of a frame that was not embedded
 
 
 def coarse_grid(run: Run) -> SamplerConfig:
@@ -53,8 +56,8 @@ class Refined:
 
     Attributes:
         frames: ``(n, d)`` embeddings, in time order.
-        rows: ``(n,)`` row of the frame of the first look to which each frame belongs: itself, or
-            the one before it. A codec begins a new group of pictures where the scene cuts.
+        rows: ``(n,)`` row of the first grid to which each frame belongs: its own, or the one before
+            it. A codec begins a new group of pictures where the scene cuts.
         looked_at: The frames that were decoded.
         notes: Facts that a reader of the selection must know.
     """
@@ -65,35 +68,50 @@ class Refined:
     notes: tuple[str, ...] = ()
 
 
-def refine_grid(run: Run, coarse: Embeddings, query: Query, *, n_coarse: int) -> Refined:
+def refine_grid(
+    run: Run,
+    grid: FrameBuffer,
+    rows: Tensor,
+    coarse: Embeddings,
+    query: Query,
+    *,
+    looks: Tensor | None = None,
+) -> Refined:
     """Look again around the frames that score, if the grid is ``"refine"``.
 
     At most `GridConfig.max_closer` frames are decoded, `GridConfig.sample_fps` a second, and
-    embedded while others are decoded.
+    embedded while others are decoded. Stretches between two keyframes come last if neither was
+    embedded.
 
     Args:
         run: The call.
-        coarse: ``(m, d)`` frames that were embedded in the first look.
+        grid: Frames of the first look, embedded or not.
+        rows: ``(m,)`` rows of the grid that were embedded.
+        coarse: ``(m, d)`` their embeddings.
         query: The texts that score.
-        n_coarse: Frames of the first look, embedded or not.
+        looks: ``(n_grid, d)`` colour features of the grid, if returns to a look count less
+            (`discount_repeats`); None if they do not.
     """
-    kind = run.config.grid.kind
+    kind, n_coarse = run.config.grid.kind, len(grid)
     if kind != "refine":
-        return Refined(coarse, torch.arange(len(coarse)), GridInfo(kind, n_coarse))
+        return Refined(coarse, rows, GridInfo(kind, n_coarse))
     with stage("decode"):
         even = _even_grid(run)
         notes = _notes_on_keyframes(_seconds_without_keyframe(run, even))
-        worth = worth_a_closer_look(
-            run.source.pts_seconds(even),
-            coarse.pts_seconds,
-            cosines_with(coarse, query)[0],
-        )
+        cosines = cosines_with(coarse, query)[0].cpu()
+        if looks is not None:
+            cosines = discount_repeats(cosines, rows, looks, num_frames=run.request.at_least)
+        seen = coarse.pts_seconds
+        if not notes:  # a keyframe ends a stretch even if it was not embedded
+            seen, unknown = grid.pts_seconds, cosines.new_full((n_coarse,), _UNKNOWN)
+            cosines = unknown.index_copy(0, rows, cosines)
+        worth = worth_a_closer_look(run.source.pts_seconds(even), seen, cosines)
         heard = query.heard(run.source.pts_seconds(even)) & (worth > -torch.inf)
         worth = worth.masked_fill(heard, torch.inf)
         best = worth.argsort(descending=True, stable=True)[: _n_closer(run.config)]
         indices = even[best[worth[best] > -torch.inf]].sort().values
     if not len(indices):
-        return Refined(coarse, torch.arange(len(coarse)), GridInfo(kind, n_coarse), notes)
+        return Refined(coarse, rows, GridInfo(kind, n_coarse), notes)
     short_side = run.as_encoded(run.config.grid).short_side
     with (
         run.decode(indices, short_side=short_side, device=run.encoder.device) as batches,
@@ -103,7 +121,7 @@ def refine_grid(run: Run, coarse: Embeddings, query: Query, *, n_coarse: int) ->
             _not_in(batches, coarse.indices), run.encoder, n_most=len(indices)
         )
     frames = join_embeddings([coarse, *closer])
-    rows = torch.searchsorted(coarse.pts_seconds, frames.pts_seconds, right=True) - 1
+    rows = torch.searchsorted(grid.pts_seconds, frames.pts_seconds, right=True) - 1
     looked_at = GridInfo(kind, n_coarse, len(frames) - len(coarse))
     return Refined(frames, rows.clamp(min=0), looked_at, notes)
 

@@ -371,6 +371,7 @@ class Run:
     def encode(
         self,
         grid: ThumbnailStore,
+        histograms: Tensor,
         candidates: Candidates,
         query: Query,
         *,
@@ -381,7 +382,13 @@ class Run:
         n_encoded = max(n_most, self.request.at_least)
         with stage("encode"):
             return encode_candidates_first(
-                grid, candidates, query, self.encoder, n_encoded=n_encoded, needed=needed
+                grid,
+                histograms,
+                candidates,
+                query,
+                self.encoder,
+                n_encoded=n_encoded,
+                needed=needed,
             )
 
     @property
@@ -391,7 +398,7 @@ class Run:
         return start, start + self.source.duration_seconds
 
     def select_and_rank(
-        self, scores: FrameScores, pts_seconds: Tensor, config: SelectConfig
+        self, scores: FrameScores | Tensor, pts_seconds: Tensor, config: SelectConfig
     ) -> tuple[Tensor, Tensor]:
         """`select` by the request, and the `rank` of what is chosen; both on the CPU."""
         duration = self.source.duration_seconds

@@ -130,7 +130,7 @@ class SceneLabeller:
         candidates = run.propose(grid, histograms)
         scenes = run.scenes(grid, histograms, kind=run.config.grid.kind, clusters=candidates.labels)
         n_most = run.config.encode.max_encoded
-        _, frames = run.encode(grid, candidates, asked, n_most=n_most)
+        _, frames = run.encode(grid, histograms, candidates, asked, n_most=n_most)
         start, end = scenes.starts[0], scenes.ends[-1]
         joined = _joined(scenes, chapters(_scene_vectors(scenes, frames, run)))
         captioner, _ = self._models()

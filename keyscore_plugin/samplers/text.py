@@ -85,7 +85,7 @@ class TextSampler(SamplerTemplate):
         run.require_text()
         grid, coarse = run.look_and_encode(coarse_grid(run))
         query = run.query(grid)
-        refined = refine_grid(run, coarse, query, n_coarse=len(grid))
+        refined = refine_grid(run, grid, torch.arange(len(grid)), coarse, query)
         frames = refined.frames
         with stage("score"):
             scored = QueryGrid.of(frames, query, duration_seconds=run.source.duration_seconds)

@@ -10,6 +10,8 @@ import av
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from keyscore_plugin import KeyScoreSampler, SamplerConfig, Selection, get_sampler, list_samplers
 from keyscore_plugin.baselines.random_frames import RandomSampler, RandomSettings
@@ -366,9 +368,17 @@ def candidates_of(labels: list[int], rows: list[int]) -> Candidates:
     return Candidates(at, torch.arange(len(rows)), at, at.double(), grid, {len(rows): 0.5})
 
 
+def further(candidates: Candidates, cosines: torch.Tensor, *, n_more: int) -> torch.Tensor:
+    """The further frames of a video in which every moment has a candidate near to it."""
+    n = len(candidates.labels)
+    return rows_worth_encoding(
+        candidates, cosines, torch.full((n, 4), 0.25), torch.arange(n) / 100, n_more=n_more
+    )
+
+
 def test_a_cluster_that_scores_gets_more_frames() -> None:
     candidates = candidates_of([0] * 20 + [1] * 20, [10, 30])
-    rows = rows_worth_encoding(candidates, torch.tensor([0.1, 0.4]), n_more=10)
+    rows = further(candidates, torch.tensor([0.1, 0.4]), n_more=10)
     in_second = int((rows >= 20).sum())
     assert (len(rows) - in_second, in_second) == (2, 8)  # shares .25 : 1 of equal clusters
 
@@ -379,9 +389,30 @@ def test_further_frames_are_never_candidates_and_never_twice() -> None:
     rows = [labels.index(c) for c in sorted(set(labels))]
     candidates = candidates_of(labels, rows)
     for n_more in (0, 1, 7, 55, 100):
-        further = rows_worth_encoding(candidates, torch.rand(len(rows)), n_more=n_more).tolist()
-        assert len(further) == min(n_more, 60 - len(rows)) == len(set(further))
-        assert not set(further) & set(rows)
+        more = further(candidates, torch.rand(len(rows)), n_more=n_more).tolist()
+        assert len(more) == min(n_more, 60 - len(rows)) == len(set(more))
+        assert not set(more) & set(rows)
+
+
+@given(st.integers(0, 2**32 - 1), st.booleans())
+def test_the_one_frame_that_looks_unlike_all_others_is_embedded(seed: int, needed: bool) -> None:
+    """A video of 30 pictures that come again and again, and one more that comes once."""
+    pick = np.random.default_rng(seed)
+    looks = pick.integers(0, 30, 600)
+    looks[place := int(pick.integers(600))] = 30
+    labels = [row // 60 for row in range(600)]
+    candidates = candidates_of(labels, [60 * part + 7 for part in range(10)])
+    more = rows_worth_encoding(
+        candidates,
+        torch.from_numpy(pick.random(10)).float(),
+        torch.eye(31)[torch.from_numpy(looks)],
+        6.0 * torch.arange(600.0),
+        n_more=31,
+        needed=torch.tensor([place]) if needed else None,
+    )
+    assert place in {*candidates.rows.tolist(), *more.tolist()}
+    embedded = looks[[*candidates.rows.tolist(), *more.tolist()]]
+    assert set(embedded) == set(looks)
 
 
 def test_filling_up_keeps_what_was_chosen() -> None:
