@@ -118,7 +118,8 @@ class EncodeConfig(Settings):
     Attributes:
         max_encoded: Most frames that are embedded, or the budget if that is larger. STACFP's
             candidates and the frames that keep the bound of the selection come first, even if they
-            are more; then the clusters that score. Ours: 96 of 172 do as well as all in
+            are more; then moments without any of them, those that look unlike all others first;
+            then the clusters that score. Ours: 96 of 172 do as well as all in
             evals/needle; 256 leaves room for videos longer than its 86 s.
 
     Raises:

@@ -127,10 +127,10 @@ def rows_worth_encoding(
 
     Ours; the paper scores the candidates alone. A cluster's share is a quarter to all of the best
     one's, by the score of its candidate. No cluster is left out: its candidate may be its dullest
-    frame. As long as a moment has no embedded frame within 5 s, the frame of such a moment comes
-    first that looks least like any embedded one, with distances multiplied by the share of its
-    cluster. So one frame of everything that looks different is embedded before pictures that come
-    again. Then a cluster gets frames by its share and its size, evenly in time.
+    frame. As long as a moment has no frame within 5 s among them, the frame of such a moment comes
+    first that looks least like all that came before. So one frame of everything that looks
+    different is embedded before pictures that come again. Then a cluster gets frames by its share
+    and its size, evenly in time.
 
     Args:
         candidates: The representatives, and the cluster of every frame of the grid.
@@ -159,44 +159,39 @@ def rows_worth_encoding(
         members = (left & (labels == cluster)).nonzero().squeeze(1)
         turn[members] = (_even_order(len(members)) + 1) / (len(members) * share[cluster])
     place = turn.argsort(stable=True).argsort()
-    seen = ~left
+    unseen = _unseen_first(candidates, histograms, pts_seconds)
+    place[unseen] = torch.arange(len(unseen)) - len(labels)
     if first is not None:
         place[first & left] -= 2 * len(labels)
-        seen |= first
     if needed is not None:
         others = needed[left[needed]]
         place[others] -= 4 * len(labels)
-        seen[others] = True
         n_more = max(n_more, len(others))
     n_more = max(0, min(n_more, len(labels) - len(candidates)))
-    looks = colour_features(histograms.cpu())
-    unseen = _unseen_first(looks, pts_seconds, share[candidates.labels].cpu(), seen, n_most=n_more)
-    place[unseen] = torch.arange(len(unseen)) - len(labels)
     return place.argsort(stable=True)[:n_more].sort().values
 
 
-def _unseen_first(
-    looks: Tensor, pts_seconds: Tensor, share: Tensor, seen: Tensor, *, n_most: int
-) -> Tensor:
-    """Farthest-first order (Gonzalez 1985) of frames whose moments are not seen yet.
+@lru_cache(maxsize=8)
+def _unseen_first(candidates: Candidates, histograms: Tensor, pts_seconds: Tensor) -> Tensor:
+    """Farthest-first order (Gonzalez 1985) of frames whose moments the candidates do not show.
+
+    It is kept: all questions about a video of the index need the same one.
 
     Args:
-        looks: ``(n, d)`` colour features.
-        pts_seconds: ``(n,)`` times.
-        share: ``(n,)`` factor of the distance of each frame to what is seen.
-        seen: ``(n,)`` bool mask of the frames that are embedded in any case, at least one.
-        n_most: Most rows to return.
+        candidates: The frames that are embedded before.
+        histograms: ``(n, n_bins)`` histograms of all frames.
+        pts_seconds: ``(n,)`` their times.
 
     Returns:
-        ``(m,)`` rows, the least like those before it first; each is more than `_SEEN_SECONDS` away
-        from all that were seen before it.
+        ``(m,)`` rows. Each is more than `_SEEN_SECONDS` away from the candidates and from the rows
+        before it, and of all such frames it looks least like these.
     """
-    times = pts_seconds.cpu()
-    unlike = torch.cdist(looks, looks[seen], compute_mode="donot_use_mm_for_euclid_dist").amin(1)
-    away = (times[:, None] - times[seen]).abs().amin(1)
+    looks, times, first = colour_features(histograms.cpu()), pts_seconds.cpu(), candidates.rows
+    unlike = torch.cdist(looks, looks[first], compute_mode="donot_use_mm_for_euclid_dist").amin(1)
+    away = (times[:, None] - times[first]).abs().amin(1)
     rows: list[int] = []
-    while len(rows) < n_most and bool((away > _SEEN_SECONDS).any()):
-        row = int((share * unlike).masked_fill(away <= _SEEN_SECONDS, -1).argmax())
+    while bool((away > _SEEN_SECONDS).any()):
+        row = int(unlike.masked_fill(away <= _SEEN_SECONDS, -1).argmax())
         rows.append(row)
         unlike = torch.minimum(unlike, (looks - looks[row]).norm(dim=1))
         away = torch.minimum(away, (times - times[row]).abs())

@@ -6,7 +6,6 @@ from functools import cached_property
 from torch import Tensor
 
 from keyscore_plugin._runtime.stopwatch import stage
-from keyscore_plugin.algorithm.histogram import colour_features
 from keyscore_plugin.algorithm.repeats import discount_repeats
 from keyscore_plugin.config import SelectConfig
 from keyscore_plugin.samplers.by_importance import choose_by_importance
@@ -84,8 +83,9 @@ class KeyScoreSampler(SamplerTemplate):
             n_most=coarse.encode.max_encoded,
             needed=run.rows_in_reach(grid),
         )
-        looks = _looks_that_return(run, histograms)
-        looked = refine_grid(run, grid, rows, first, query, looks=looks)  # ours: "refine" alone
+        returning = _returning(run, histograms)
+        # Ours: the grid "refine" alone looks a second time.
+        looked = refine_grid(run, grid, rows, first, query, returning=returning)
         clusters = candidates.labels[looked.rows]
         with stage("score"):  # eq. 1-4, in float64, which not every encoder's device has
             frames = looked.frames.to(run.tensor_device)
@@ -93,18 +93,19 @@ class KeyScoreSampler(SamplerTemplate):
         with stage("select"):  # sec. 3: a threshold; the budget and its coverage: ours
             config = _for_texts(self.config.select, len(query.embeddings))
             worth = scores.total
-            if looks is not None:
-                worth = discount_repeats(worth, looked.rows, looks, num_frames=run.request.at_least)
+            if returning is not None:
+                worth = discount_repeats(
+                    worth, looked.rows, returning, num_frames=run.request.at_least
+                )
             chosen, places = run.select_and_rank(worth, frames.pts_seconds, config)
         choice = _choice(run, query, looked, candidates, clusters, scores, by_text, chosen)
         return replace(choice, rank=places)
 
 
-def _looks_that_return(run: Run, histograms: Tensor) -> Tensor | None:
-    """The looks of the grid, if their returns count less; None by a threshold and by ``"top"``."""
-    if run.request.num_frames is None or run.config.select.policy == "top":
-        return None
-    return colour_features(histograms)
+def _returning(run: Run, histograms: Tensor) -> Tensor | None:
+    """The histograms, if returns to a look count less; None by a threshold and by ``"top"``."""
+    by_coverage = run.request.num_frames is not None and run.config.select.policy == "coverage"
+    return histograms if by_coverage else None
 
 
 def _for_texts(config: SelectConfig, n_texts: int) -> SelectConfig:

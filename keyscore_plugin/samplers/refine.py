@@ -75,7 +75,7 @@ def refine_grid(
     coarse: Embeddings,
     query: Query,
     *,
-    looks: Tensor | None = None,
+    returning: Tensor | None = None,
 ) -> Refined:
     """Look again around the frames that score, if the grid is ``"refine"``.
 
@@ -89,7 +89,7 @@ def refine_grid(
         rows: ``(m,)`` rows of the grid that were embedded.
         coarse: ``(m, d)`` their embeddings.
         query: The texts that score.
-        looks: ``(n_grid, d)`` colour features of the grid, if returns to a look count less
+        returning: ``(n_grid, n_bins)`` histograms of the grid, if returns to a look count less
             (`discount_repeats`); None if they do not.
     """
     kind, n_coarse = run.config.grid.kind, len(grid)
@@ -99,8 +99,8 @@ def refine_grid(
         even = _even_grid(run)
         notes = _notes_on_keyframes(_seconds_without_keyframe(run, even))
         cosines = cosines_with(coarse, query)[0].cpu()
-        if looks is not None:
-            cosines = discount_repeats(cosines, rows, looks, num_frames=run.request.at_least)
+        if returning is not None:
+            cosines = discount_repeats(cosines, rows, returning, num_frames=run.request.at_least)
         seen = coarse.pts_seconds
         if not notes:  # a keyframe ends a stretch even if it was not embedded
             seen, unknown = grid.pts_seconds, cosines.new_full((n_coarse,), _UNKNOWN)

@@ -5,16 +5,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyscore_plugin.algorithm.histogram import colour_features
 from keyscore_plugin.algorithm.repeats import discount_repeats
 from keyscore_plugin.algorithm.selection import select
 
-LOOKS = colour_features(torch.eye(8))
-
 
 def shots(*looks: int, n: int = 3) -> torch.Tensor:
-    """``(n * len(looks), d)`` looks of shots of n frames."""
-    return LOOKS[torch.tensor(looks).repeat_interleave(n)]
+    """``(n * len(looks), 8)`` histograms of shots of n frames, each of one colour."""
+    return torch.eye(8)[torch.tensor(looks).repeat_interleave(n)]
 
 
 @given(st.lists(st.integers(0, 7), min_size=1, max_size=24), st.integers(0, 2**32 - 1))
