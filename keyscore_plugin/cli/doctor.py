@@ -30,7 +30,7 @@ class Finding:
 
     Attributes:
         kind: ``"package"``, ``"auto"``, ``"host"`` or ``"replacement"``.
-        name: Name of the package, the option or the host.
+        name: Name of the package, the option or the host; or the place of a hook in a host.
         version: Version that is installed; None if it is not installed or has no version.
         text: Description of the state in one line; empty if the version says it all.
     """
@@ -120,7 +120,7 @@ def findings() -> Iterator[Finding]:
     for name, host in HOSTS.items():
         yield Finding("host", name, _version(host.distribution), _hooked(host))
     for one in kept_replacements():
-        yield Finding("replacement", one.host, None, _undone(one))
+        yield Finding("replacement", one.name, None, _undone(one))
 
 
 def _version(distribution: str) -> str | None:
@@ -164,16 +164,17 @@ def _hooked(host: Host) -> str:
 
 def _undone(one: KeptReplacement) -> str:
     return (
-        f"{one.by} took the place of our {one.name}, first noticed {one.first}, last {one.last}; "
-        "ours was put around it again before a video was read"
+        f"of {one.host}: {one.by} took the place of our hook, first noticed {one.first}, last "
+        f"{one.last}; ours was put around it again before a video was read"
     )
 
 
 def _as_text(found: Sequence[Finding]) -> str:
-    width = max(len(one.name) for one in found)
     lines = []
-    for kind, group in groupby(found, key=lambda one: one.kind):
+    for kind, of_kind in groupby(found, key=lambda one: one.kind):
         lines.append(kind if kind == "auto" else f"{kind}s")
+        group = list(of_kind)
+        width = max(len(one.name) for one in group)
         for one in group:
             words = " ".join(part for part in (one.version, one.text) if part)
             lines.append(f"  {one.name:<{width}}  {words}")
