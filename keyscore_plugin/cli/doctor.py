@@ -65,8 +65,8 @@ HOSTS = {
     ),
     "qwen-vl-utils": Host(
         "qwen-vl-utils",
-        "keyscore_qwen_vl_utils.install() hooks one process; what others replaced there is below, "
-        "under replacements, and by keyscore_qwen_vl_utils.replaced() in that process",
+        "keyscore_qwen_vl_utils.install() hooks one process; if another library replaces a hook, it "
+        "is listed below, and by keyscore_qwen_vl_utils.replaced() in that process",
     ),
     "lmms-eval": Host("lmms-eval", "--model_args ...,sampler=keyscore", group="lmms_eval.models"),
     "vllm": Host(
