@@ -65,8 +65,8 @@ HOSTS = {
     ),
     "qwen-vl-utils": Host(
         "qwen-vl-utils",
-        "keyscore_qwen_vl_utils.install() hooks one process; if another library replaces a hook, it "
-        "is listed below, and by keyscore_qwen_vl_utils.replaced() in that process",
+        "keyscore_qwen_vl_utils.install() hooks one process; what other libraries replaced is listed "
+        "at the end, once it was noticed, and by keyscore_qwen_vl_utils.replaced()",
     ),
     "lmms-eval": Host("lmms-eval", "--model_args ...,sampler=keyscore", group="lmms_eval.models"),
     "vllm": Host(
