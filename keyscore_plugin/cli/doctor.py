@@ -65,8 +65,8 @@ HOSTS = {
     ),
     "qwen-vl-utils": Host(
         "qwen-vl-utils",
-        "keyscore_qwen_vl_utils.install() hooks one process; what other libraries replaced is listed "
-        "at the end, once it was noticed, and by keyscore_qwen_vl_utils.replaced()",
+        "keyscore_qwen_vl_utils.install() hooks one process; what other libraries replaced is at "
+        "the end of this list, once it was noticed, and in keyscore_qwen_vl_utils.replaced()",
     ),
     "lmms-eval": Host("lmms-eval", "--model_args ...,sampler=keyscore", group="lmms_eval.models"),
     "vllm": Host(
