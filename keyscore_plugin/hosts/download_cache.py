@@ -5,7 +5,8 @@ import threading
 from collections import OrderedDict
 from pathlib import Path
 
-from keyscore_plugin.hosts.download import DownloadLimits, FileVersion, fetch, refuse_user
+from keyscore_plugin.hosts.addresses import refuse_user
+from keyscore_plugin.hosts.download import DownloadLimits, FileVersion, fetch
 from keyscore_plugin.video.copies import UnnamedFile
 
 _CHUNK = 1 << 20
