@@ -9,11 +9,11 @@ from torch import Tensor
 
 from keyscore_plugin._runtime.stopwatch import stage
 from keyscore_plugin.baselines.settings import PublishedSampler, require_range, stretched
+from keyscore_plugin.samplers.choice import Choice
 from keyscore_plugin.samplers.encoding import encode_rows
 from keyscore_plugin.samplers.pad_selection import pad_by_score
 from keyscore_plugin.samplers.query import mean_cosine
 from keyscore_plugin.samplers.run import Run
-from keyscore_plugin.samplers.template import Choice
 from keyscore_plugin.samplers.text import Picked, cosine_choice
 from keyscore_plugin.types import GridInfo
 

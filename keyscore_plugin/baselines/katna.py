@@ -12,10 +12,10 @@ from keyscore_plugin._runtime.optional import require
 from keyscore_plugin._runtime.stopwatch import stage
 from keyscore_plugin.algorithm.kmeans import kmeans
 from keyscore_plugin.baselines.settings import PublishedSampler, require_range
+from keyscore_plugin.samplers.choice import Choice
 from keyscore_plugin.samplers.grid import join_frames, rebatch
 from keyscore_plugin.samplers.pad_selection import pad_evenly
 from keyscore_plugin.samplers.run import Run
-from keyscore_plugin.samplers.template import Choice
 from keyscore_plugin.types import Frames, GridInfo
 from keyscore_plugin.video.grid import grid_indices
 from keyscore_plugin.video.source import VideoSource

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from keyscore_plugin._runtime.stopwatch import stage
 from keyscore_plugin.baselines.settings import PublishedSampler, require_range
+from keyscore_plugin.samplers.choice import Choice
 from keyscore_plugin.samplers.run import Run
-from keyscore_plugin.samplers.template import Choice
 from keyscore_plugin.types import GridInfo
 
 _SWAP_GAIN = 1.05  # a swap must enlarge the volume by this much: the usual choice for maxvol
