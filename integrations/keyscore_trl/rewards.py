@@ -133,8 +133,8 @@ class FrozenAnswerer:
         # Completions begin in one column, because prompts are padded on the left.
         n_tokens = int((labels != _IGNORED).any(0).sum())
         wanted = labels[:, -n_tokens:]
-        found = self._log_probs(batch, n_last=n_tokens + 1)[:, :-1]
-        each = found.gather(2, wanted.clamp_min(0)[..., None])[..., 0]
+        log_probs = self._log_probs(batch, n_last=n_tokens + 1)[:, :-1]
+        each = log_probs.gather(2, wanted.clamp_min(0)[..., None])[..., 0]
         total = each.masked_fill(wanted == _IGNORED, 0.0).sum(1)
         return total.view(len(videos), len(options))
 
@@ -274,8 +274,8 @@ class ClipReward:
         key = (asked, indices)
         if key not in self._kept:
             shown_video = read_frames(asked.video, indices)
-            found = self._answerer.log_probs([shown_video], asked.question, asked.options)
-            self._kept[key] = option_reward(found[0], asked.answer, tau=self._tau)
+            log_probs = self._answerer.log_probs([shown_video], asked.question, asked.options)
+            self._kept[key] = option_reward(log_probs[0], asked.answer, tau=self._tau)
         return self._kept[key]
 
 

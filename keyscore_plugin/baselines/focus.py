@@ -262,7 +262,7 @@ class FocusSampler(PublishedSampler[FocusSettings]):
             return mean_cosine(frames, query.embeddings).cpu()[order.argsort()]
 
         with stage("encode"):
-            found = focus(
+            focused = focus(
                 score_rows,
                 grid.pts_seconds,
                 num_frames=run.request.at_least,
@@ -270,15 +270,15 @@ class FocusSampler(PublishedSampler[FocusSettings]):
                 settings=self.settings,
             )
         note = (
-            f"{found.n_added} of {len(found.rows)} frames were added by their score: "
+            f"{focused.n_added} of {len(focused.rows)} frames were added by their score: "
             "the best arms of FOCUS have no more, or none far enough apart"
         )
         return cosine_choice(
             run,
             query,
-            Picked(found.rows, (note,) if found.n_added else ()),
-            scores=found.scores,
+            Picked(focused.rows, (note,) if focused.n_added else ()),
+            scores=focused.scores,
             frames=grid,
-            embedded=found.scored,
+            embedded=focused.scored,
             looked_at=GridInfo(self.config.grid.kind, len(grid)),
         )

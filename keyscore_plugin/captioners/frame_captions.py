@@ -40,7 +40,7 @@ class CaptionCache:
         Raises:
             CacheError: The file cannot be read, or is no such file.
         """
-        found: dict[str, str] = {}
+        captions: dict[str, str] = {}
         with self._open() as database:
             for start in range(0, len(keys), _PER_QUERY):
                 some = keys[start : start + _PER_QUERY]
@@ -48,8 +48,8 @@ class CaptionCache:
                 rows = database.execute(
                     f"SELECT key, text FROM captions WHERE key IN ({places})", some
                 )
-                found.update(rows)
-        return found
+                captions.update(rows)
+        return captions
 
     def put(self, captions: Mapping[str, str]) -> None:
         """Keep captions, all of them or none.

@@ -190,13 +190,13 @@ class _Call:
         key = None if cache is None else self._key(samplers)
         if cache is None or key is None:
             return self._chosen(samplers), False
-        found = cache.get(key)
-        if found is None:
+        cached = cache.get(key)
+        if cached is None:
             chosen = self._chosen(samplers)
             cache.put(key, chosen)
             return chosen, False
-        seconds = dict.fromkeys(found.seconds, 0.0) | {"total": time.perf_counter() - start}
-        return replace(found, seconds=seconds), True
+        seconds = dict.fromkeys(cached.seconds, 0.0) | {"total": time.perf_counter() - start}
+        return replace(cached, seconds=seconds), True
 
     def _chosen(self, samplers: SamplerPool) -> Selection:
         if samplers.loads_first and self.sampler.needs_text:

@@ -128,9 +128,9 @@ class IndexFolder:
                 facts = _facts(path)
                 if facts is None or not (is_usable(facts) and facts["is_default_stream"]):
                     continue
-                found = _read(path)
-                if found is not None:
-                    return found.scan
+                file = _read(path)
+                if file is not None:
+                    return file.scan
         return None
 
     def entries(self) -> list[Entry]:
@@ -139,12 +139,12 @@ class IndexFolder:
 
     def _files(self) -> list[Entry]:
         """The files without their facts, which only reading them gives, in the same order."""
-        found = []
+        files = []
         for path in self.path.glob(f"*/*{SUFFIX}"):
             with suppress(OSError):  # another process has deleted it
                 state = path.stat()
-                found.append(Entry(path, state.st_size, state.st_atime))
-        return sorted(found, key=lambda entry: entry.used, reverse=True)
+                files.append(Entry(path, state.st_size, state.st_atime))
+        return sorted(files, key=lambda entry: entry.used, reverse=True)
 
     def prune(self, is_usable: Callable[[Mapping[str, Any]], bool]) -> list[Entry]:
         """Delete the files that are damaged or of no more use, and those beyond the size limit.

@@ -24,7 +24,7 @@ class Look:
         rows: ``(m,)`` int64 rising rows of the grid that were embedded.
         vectors: ``(m, d)`` float32 their embeddings; ``(0, 0)`` if there is none.
         proposals: STACFP's candidates, by the settings that they were made with, as JSON.
-        lines: What is heard, or written in the picture, by what wrote it down.
+        lines: Lines that were spoken, or written in the picture, by the name of what read them.
     """
 
     indices: Tensor

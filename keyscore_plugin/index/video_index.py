@@ -106,7 +106,7 @@ class VideoIndex:
         source: The open video, or an open part of one.
 
     Attributes:
-        notes: What a reader of the selection must know: why nothing is kept, or what was made anew.
+        notes: Facts that a reader of the selection must know, such as why nothing is kept.
     """
 
     def __init__(self, folder: IndexFolder, source: VideoSource) -> None:
@@ -138,10 +138,10 @@ class VideoIndex:
             return None
         key = _key(facts)
         if key not in self._looks:
-            found = self._read(facts["content"], key)
-            if found is None:
+            file = self._read(facts["content"], key)
+            if file is None:
                 return None
-            self._looks[key], self._facts[key] = KeptLook(found.look, is_changed=False), facts
+            self._looks[key], self._facts[key] = KeptLook(file.look, is_changed=False), facts
         return self._looks[key]
 
     def keep(self, grid: Grid, encoder: Encoder | None, look: Look) -> KeptLook | None:

@@ -330,10 +330,10 @@ class Selection:
                 a field is missing, unknown, or of another type.
         """
         values = dict(values)
-        found = values.pop("format", FORMAT)
-        if not is_whole(found) or not 1 <= found <= FORMAT:
+        version = values.pop("format", FORMAT)
+        if not is_whole(version) or not 1 <= version <= FORMAT:
             raise InputError(
-                f"a Selection of format {shown(found)} cannot be read: this version knows the "
+                f"a Selection of format {shown(version)} cannot be read: this version knows the "
                 f"formats up to {FORMAT}; update keyscore-plugin"
             )
         try:
