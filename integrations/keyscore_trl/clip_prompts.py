@@ -47,7 +47,15 @@ class ClipPrompts:
         self._read = read
 
     def __call__(self, chats: Sequence[Chat], *, completions: Sequence[str] | None = None) -> Any:
-        """Build one batch; `keyscore_trl.Prompts` explains the arguments."""
+        """Build one batch.
+
+        Args:
+            chats: Chats as `clip_chat` makes them, one for each row of the batch.
+            completions: Answers to train on; None adds nothing, for generation.
+
+        Returns:
+            Inputs of the model, padded on the left; with completions also their ``labels``.
+        """
         questions = [self._question(chat) for chat in chats]
         return clip_prompt(self._processor, questions, completions=completions)
 

@@ -28,10 +28,11 @@ def option_reward(log_probs: Tensor, answer: int, *, tau: float = 1.0) -> float:
     Args:
         log_probs: ``(n_options,)`` log-probabilities of the options.
         answer: Number of the right option.
-        tau: Temperature; a larger one tells certain answers apart that 1 makes alike.
+        tau: Temperature. A larger one gives different rewards to answers that are all nearly
+            certain; with 1 they all get about 1.
 
     Raises:
-        InputError: There are fewer than two options, or the answer is none of them.
+        InputError: There are fewer than two options, or the answer is not one of them.
 
     Example:
         >>> option_reward(torch.tensor([0.5, 0.25, 0.25]).double().log(), 0)
@@ -62,12 +63,18 @@ def lettered(question: str, options: Sequence[str]) -> tuple[str, list[str]]:
 
 
 class Answerer(Protocol):
-    """What a reward asks how likely each option is."""
+    """A model that says how likely each option is, such as `FrozenAnswerer`."""
 
     def log_probs(
         self, videos: Sequence[ShownVideo], question: str, options: Sequence[str]
     ) -> Tensor:
-        """``(n_videos, n_options)`` log-probabilities of the options; see `FrozenAnswerer`."""
+        """Return ``(n_videos, n_options)`` log-probabilities of the options.
+
+        Args:
+            videos: Frames that the answer has to come from.
+            question: Question.
+            options: Options, at least two.
+        """
 
 
 class FrozenAnswerer:

@@ -38,7 +38,7 @@ class CaptionCache:
         """The captions of those keys that have one.
 
         Raises:
-            CacheError: The file cannot be read, or is no such file.
+            CacheError: The file cannot be read, or does not hold captions.
         """
         captions: dict[str, str] = {}
         with self._open() as database:
@@ -55,7 +55,7 @@ class CaptionCache:
         """Keep captions, all of them or none.
 
         Raises:
-            CacheError: The file cannot be written, or is no such file.
+            CacheError: The file cannot be written, or does not hold captions.
         """
         with self._open() as database, database:
             database.executemany("REPLACE INTO captions VALUES (?, ?)", captions.items())
@@ -100,7 +100,7 @@ class FrameDescriber:
 
 
 def captioner_identity(name: str) -> str | None:
-    """What decides a caption besides the frame, for the key of the cache.
+    """Identify all that decides a caption besides the frame, for the key of the cache.
 
     Args:
         name: Captioner by its name.

@@ -194,7 +194,7 @@ class WindowReader:
         return torch.stack(self._each_window(captions, lambda rows: [*self._expect(rows)]))
 
     def answers(self, captions: Sequence[str]) -> list[str]:
-        """What the model writes about each window, by greedy decoding (LLMVS's zero-shot row).
+        """Let the model write about each window, by greedy decoding (LLMVS's zero-shot row).
 
         Raises:
             ModelError: A window is longer than the context of the model.

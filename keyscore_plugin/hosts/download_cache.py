@@ -13,7 +13,7 @@ _CHUNK = 1 << 20
 
 
 class DownloadedVideo:
-    """A video that was downloaded; its file is there as long as somebody holds this value.
+    """A video that was downloaded; its file is deleted with the last reference to this object.
 
     Args:
         file: File of the video.

@@ -56,8 +56,8 @@ class SamplerPool:
             name none.
         decoder: Decoder of the samplers, see `keyscore_plugin.open_video`.
         device: Device of the encoder.
-        loads_first: Whether the models of a sampler are loaded before it is called, so that an
-            error in that is a `ModelError` and not taken for a fact about one of many videos.
+        loads_first: Whether the models of a sampler are loaded before its first call. A model that
+            does not load then ends the run, instead of being recorded as an error of one video.
     """
 
     encoder: str | Encoder = "auto"
@@ -148,8 +148,8 @@ class SamplerPool:
             clip_mode: The clip mode of the request.
 
         Returns:
-            None if the encoder is an object, or the speech model is not on this machine yet: what
-            it computes with is unknown.
+            None if the encoder is an object, or the speech model is not on this machine yet: the
+            weights are unknown.
         """
         if not isinstance(self.encoder, str):
             return None

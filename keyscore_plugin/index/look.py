@@ -1,4 +1,4 @@
-"""What a look at a grid gave: times, histograms, embeddings and proposals."""
+"""A look at a grid: the times of its frames, their histograms, embeddings and proposals."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -80,7 +80,7 @@ class Look:
         return replace(self, lines={**self.lines, origin: lines})
 
     def joined(self, other: "Look") -> "Look":
-        """This look with what another one of the same grid and encoder holds besides."""
+        """Join this look with another one of the same grid and encoder."""
         more = self.without_vector(other.rows)
         places = torch.searchsorted(other.rows, more)
         look = self.with_vectors(more, other.vectors[places]) if len(more) else self

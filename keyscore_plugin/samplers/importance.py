@@ -95,7 +95,7 @@ class ImportanceScorer:
         return self.reader.embed(texts, answer=self.config.answer)
 
     def notes(self, captions: FrameCaptions, importance: Importance) -> tuple[str, ...]:
-        """What a reader of a selection has to know about its importance."""
+        """Facts about the importance that a reader of a selection must know."""
         blank = [row for row, text in enumerate(captions.texts) if not text]
         notes = [f"importance by {self.name}, which read captions by {captions.model}"]
         if self.head is None:
@@ -133,7 +133,7 @@ def head_scores(head: ImportanceHead, embeddings: Tensor, pts_seconds: Tensor) -
 
 
 def describer_of(run: Run) -> FrameDescriber:
-    """What describes the frames of a call.
+    """Return the function that describes the frames of a call.
 
     Raises:
         ModelError: There is no captioner.

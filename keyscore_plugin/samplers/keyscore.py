@@ -57,7 +57,7 @@ class KeyScoreSampler(SamplerTemplate):
 
     @cached_property
     def scorer(self) -> ImportanceScorer:
-        """What finds the importance of frames (guide ``"importance"``), loaded at the first use.
+        """The model that scores frames for the guide ``"importance"``, loaded at the first use.
 
         Raises:
             ModelError: No language model is named, or it does not load.

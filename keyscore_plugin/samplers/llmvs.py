@@ -55,7 +55,7 @@ class LlmvsSampler(SamplerTemplate):
 
     @cached_property
     def describer(self) -> FrameDescriber:
-        """What describes frames outside of a call, as evaluations need it.
+        """Return the function that describes frames outside of a call, as evaluations need it.
 
         Raises:
             ModelError: There is no captioner.

@@ -1,4 +1,4 @@
-"""What every decoding of a stream does: set the decoder up, feed it packets, take its frames."""
+"""The common steps of decoding: set a decoder up, feed it packets, take its frames."""
 
 from collections.abc import Iterator
 from functools import partial

@@ -45,7 +45,7 @@ _GAPS = 2  # ours: the container does not say how long the last picture of a sli
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scan:
-    """What one pass over a file finds.
+    """The result of one pass over a file.
 
     Attributes:
         index: All frames that can be shown.
