@@ -16,7 +16,17 @@ from importlib.metadata import version
 from pathlib import Path
 
 from evals.harness.versions import commit
-from evals.speed import clustering, dropping, gpu, indexed, processor, serving, whole, windows
+from evals.speed import (
+    clustering,
+    dropping,
+    gpu,
+    indexed,
+    processor,
+    server,
+    serving,
+    whole,
+    windows,
+)
 from evals.speed.measure import cpu_model
 from evals.speed.options import parse
 from evals.speed.plots import draw
@@ -39,6 +49,7 @@ _PARTS: Mapping[str, Callable[[argparse.Namespace, Setting], Iterable[Table]]] =
     "select": lambda o, s: whole.tables(o.clips, s),
     "growth": lambda o, s: whole.growth(o.growth_minutes, o.growth_height, s),
     "serving": lambda o, s: [serving.table(o.clips[0], s)],
+    "server": lambda o, s: [server.table(o.server, o.clips[0], s)],
     "index": lambda o, s: [indexed.table(o.index_minutes, o.index_height, o.index_questions, s)],
     "windows": lambda o, s: [windows.table(o.window_seconds, threads=s.threads)],
     "gpu": lambda o, s: [gpu.table(o.gpu_frames, repeats=s.repeats, threads=s.threads)],

@@ -132,6 +132,9 @@ def _add_conditions(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="Python executable of an environment with Katna and PySceneDetect",
     )
+    parser.add_argument(
+        "--server", help="address of a running server with the plugin, for --only server"
+    )
     parser.add_argument("--processor", type=Path, help="folder of a saved transformers processor")
     parser.add_argument(
         "--root",
