@@ -102,8 +102,8 @@ def times_of(processor: Any, *, given: GivenTimes | None = None) -> Times:
         given: Argument ``times`` of `enable`, for a family that is not in `FAMILIES`.
 
     Raises:
-        InputError: The processor takes no videos; or ``given`` is missing for an unknown family,
-            or is given for one of `FAMILIES`.
+        InputError: The processor takes no videos, its family is unknown and nothing is said of it,
+            or it is known and something is said of it.
     """
     name = type(processor).__name__
     if getattr(processor, "video_processor", None) is None:
