@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 
 from keyscore_plugin import ClipQuestion, Clips, clip_prompt, format_clips
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.types import Frames
 from keyscore_trl.prompts import Chat, ShownVideo, video_addresses
 
@@ -178,7 +178,7 @@ def _question_rows(video: str, item: Mapping[str, Any]) -> Iterator[Row]:
 
 def _sentence(text: object) -> str:
     if not isinstance(text, str) or not text.strip():
-        raise InputError(f"a text is empty or none: {text!r}")
+        raise InputError(f"a text is empty or missing: {shown(text)}")
     return text.strip()
 
 

@@ -78,8 +78,8 @@ def any_k(
     """
     if len(pts_seconds) == 0 or not is_whole(k) or k < 1:
         raise InputError(
-            f"any_k takes one frame or more of a video of one or more, got k={shown(k)} of "
-            f"{len(pts_seconds)} frames; give a whole number of at least 1, and the times of frames"
+            "any_k needs a whole number k of at least 1 and a video of at least one frame, got "
+            f"k={shown(k)} and {len(pts_seconds)} frames; give another k, or more times"
         )
     if mode not in ("auto", "focused", "hybrid"):
         raise InputError(f"the mode of clips must be auto|focused|hybrid, got {shown(mode)}")
