@@ -72,8 +72,8 @@ def test_a_batch_for_sft_has_the_frames_that_the_rows_name(video: str) -> None:
         ChosenReader()(video)
 
 
-# TRL 1.16 asks transformers for names that version 5.23 renamed.
-@pytest.mark.filterwarnings("ignore")
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # TRL 1.16 asks transformers for names that 5.23 renamed
 def test_the_collator_of_trl_in_place_of_ours_is_an_error_and_shows_no_other_frames(
     video: str,
 ) -> None:
