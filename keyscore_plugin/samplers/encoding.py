@@ -159,7 +159,7 @@ def rows_worth_encoding(
         members = (left & (labels == cluster)).nonzero().squeeze(1)
         turn[members] = (_even_order(len(members)) + 1) / (len(members) * share[cluster])
     place = turn.argsort(stable=True).argsort()
-    unseen = _unseen_first(candidates, histograms, pts_seconds)
+    unseen = _unseen_first(candidates, histograms, tuple(pts_seconds.tolist()))
     place[unseen] = torch.arange(len(unseen)) - len(labels)
     if first is not None:
         place[first & left] -= 2 * len(labels)
@@ -172,7 +172,9 @@ def rows_worth_encoding(
 
 
 @lru_cache(maxsize=8)
-def _unseen_first(candidates: Candidates, histograms: Tensor, pts_seconds: Tensor) -> Tensor:
+def _unseen_first(
+    candidates: Candidates, histograms: Tensor, pts_seconds: tuple[float, ...]
+) -> Tensor:
     """Farthest-first order (Gonzalez 1985) of frames whose moments the candidates do not show.
 
     It is kept: all questions about a video of the index need the same one.
@@ -180,13 +182,14 @@ def _unseen_first(candidates: Candidates, histograms: Tensor, pts_seconds: Tenso
     Args:
         candidates: The frames that are embedded before.
         histograms: ``(n, n_bins)`` histograms of all frames.
-        pts_seconds: ``(n,)`` their times.
+        pts_seconds: Their n times.
 
     Returns:
         ``(m,)`` rows. Each is more than `_SEEN_SECONDS` away from the candidates and from the rows
         before it, and of all such frames it looks least like these.
     """
-    looks, times, first = colour_features(histograms.cpu()), pts_seconds.cpu(), candidates.rows
+    looks, first = colour_features(histograms.cpu()), candidates.rows.cpu()
+    times = torch.tensor(pts_seconds, dtype=torch.float64)
     unlike = torch.cdist(looks, looks[first], compute_mode="donot_use_mm_for_euclid_dist").amin(1)
     away = (times[:, None] - times[first]).abs().amin(1)
     rows: list[int] = []

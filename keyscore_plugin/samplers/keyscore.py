@@ -93,11 +93,7 @@ class KeyScoreSampler(SamplerTemplate):
             scores, by_text = score_texts(frames, query, self.config.score)
         with stage("select"):  # sec. 3: a threshold; the budget and its coverage: ours
             config = _for_texts(self.config.select, len(query.embeddings))
-            worth = scores.total
-            if returning is not None:
-                worth = discount_repeats(
-                    worth, looked.rows, returning, num_frames=run.request.at_least
-                )
+            worth = _worth(run, scores.total, looked.rows, returning)
             chosen, places = run.select_and_rank(worth, frames.pts_seconds, config)
         choice = _choice(run, query, looked, candidates, clusters, scores, by_text, chosen)
         return replace(choice, rank=places)
@@ -107,6 +103,13 @@ def _returning(run: Run, histograms: Tensor) -> Tensor | None:
     """The histograms, if returns to a look count less; None by a threshold and by ``"top"``."""
     by_coverage = run.request.num_frames is not None and run.config.select.policy == "coverage"
     return histograms if by_coverage else None
+
+
+def _worth(run: Run, scores: Tensor, rows: Tensor, returning: Tensor | None) -> Tensor:
+    """The scores that the selection goes by."""
+    if returning is None:
+        return scores
+    return discount_repeats(scores, rows, returning, num_frames=run.request.at_least)
 
 
 def _for_texts(config: SelectConfig, n_texts: int) -> SelectConfig:
