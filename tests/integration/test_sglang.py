@@ -148,6 +148,8 @@ def test_a_stock_request_is_what_it_is_without_the_plugin(
     model = save("Qwen2_5_VL", tmp_path / "model")
     with sglang_server(model, tmp_path, SGLANG_PLUGINS="none") as plain:
         assert plain.shown(stock) == with_plugin
+        keys_alone = {**stock, "sampler": "uniform", "num_frames": 2}
+        assert plain.shown(keys_alone) == with_plugin  # SGLang ignores what it does not know
         answer = plain.ask(chat(video(f"keyscore:sampler=uniform;file://{clip}")))
         assert answer.status_code == 400
 

@@ -264,3 +264,5 @@ def test_without_the_plugin_requests_for_frames_are_refused_and_others_are_the_s
         assert without.render(stock) == expected
         asked = video(f"keyscore:sampler=uniform;file://{clips.even}")
         assert without.post(chat(asked)).status_code == 400
+        keys_alone = chat(video(clips.even), sampler="uniform", num_frames=2)
+        assert without.render(keys_alone) == expected  # vLLM ignores what it does not know
