@@ -103,6 +103,16 @@ def test_what_speaks_no_http_is_one_line() -> None:
         pass
 
 
+def test_a_server_that_refuses_the_connection_is_one_line() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # nobody listens
+        with (
+            pytest.raises(VideoError, match=r"connection.*; check the address, or give a file"),
+            downloaded(f"http://127.0.0.1:{closed.getsockname()[1]}/a.mkv", AMPLE, allowed_by="it"),
+        ):
+            pass
+
+
 def test_an_address_with_letters_that_none_has_is_fetched_as_they_are_written() -> None:
     with (
         answering(lambda connection: connection.sendall(HEAD % 1 + b"x")) as url,
