@@ -15,7 +15,7 @@ import pytest
 from keyscore_plugin import get_sampler, open_video
 from tests.fuzz.test_proxy_requests import FIRST_SEED, N_REQUESTS, mutated
 from tests.support.colour_encoder import ColourEncoder
-from tests.support.http_servers import serving, unvisited
+from tests.support.http_servers import refusing, serving, unvisited
 from tests.support.tiny.videos import numbered_video
 from tests.support.vllm import models
 from tests.support.vllm.chats import chat, video
@@ -225,6 +225,14 @@ def test_a_video_that_its_server_does_not_give_gets_vllms_own_answer(
         answer = renderer.post(chat(video(f"{address}/none.mp4"), sampler="topk"))
     assert "404" in stock.text
     assert answer.json() == stock.json()
+
+
+@pytest.mark.parametrize("renderer", ["Qwen3VL"], indirect=True)
+def test_a_server_that_refuses_the_connection_gets_vllms_own_answer(renderer: Renderer) -> None:
+    with refusing() as url:
+        stock = renderer.post(chat(video(url)))
+        answer = renderer.post(chat(video(url), sampler="topk"))
+    assert (answer.status_code, answer.text) == (stock.status_code, stock.text)
 
 
 def test_a_sampler_without_a_video_is_refused(renderer: Renderer) -> None:

@@ -1,4 +1,4 @@
-"""Servers for tests of URLs: one that nobody may visit, one that serves a folder."""
+"""Servers for tests of URLs: one that nobody may visit, one that serves a folder ..."""
 
 import functools
 import socket
@@ -20,6 +20,14 @@ def unvisited() -> Iterator[str]:
         listener.setblocking(False)
         with pytest.raises(BlockingIOError):  # a connection would be waiting to be accepted
             listener.accept()
+
+
+@contextmanager
+def refusing() -> Iterator[str]:
+    """URL on a server that refuses every connection."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # so that nobody else listens there
+        yield f"http://127.0.0.1:{closed.getsockname()[1]}/clip.mp4"
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import pytest
 
 from keyscore_plugin.errors import InputError, VideoError
 from keyscore_plugin.hosts.download import DownloadLimits, downloaded, open_anywhere
-from tests.support.http_servers import unvisited
+from tests.support.http_servers import refusing, unvisited
 
 AMPLE = DownloadLimits(max_seconds=60)
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
@@ -104,13 +104,12 @@ def test_what_speaks_no_http_is_one_line() -> None:
 
 
 def test_a_server_that_refuses_the_connection_is_one_line() -> None:
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))  # nobody listens
-        with (
-            pytest.raises(VideoError, match=r"connection.*; check the address, or give a file"),
-            downloaded(f"http://127.0.0.1:{closed.getsockname()[1]}/a.mkv", AMPLE, allowed_by="it"),
-        ):
-            pass
+    with (
+        refusing() as url,
+        pytest.raises(VideoError, match=r"connection.*; check the address, or give a file"),
+        downloaded(url, AMPLE, allowed_by="it"),
+    ):
+        pass
 
 
 def test_an_address_with_letters_that_none_has_is_fetched_as_they_are_written() -> None:
