@@ -36,7 +36,7 @@ class Proxy:
 
     def __init__(self, settings: ProxySettings, workers: Workers) -> None:
         self._settings = settings
-        # `Selecting` bounds the time of a selection, from the fetch of its video to its frames.
+        # `Selecting` bounds the time of a selection as a whole.
         self._jobs = Jobs(
             n_running=settings.n_jobs, n_waiting=settings.n_waiting, max_seconds=math.inf
         )

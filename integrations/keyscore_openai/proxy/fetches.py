@@ -9,7 +9,7 @@ from keyscore_openai.proxy.settings import ProxySettings
 from keyscore_plugin.hosts import DownloadCache, DownloadedVideo, DownloadLimits
 from keyscore_serving.jobs import Jobs
 
-_N_AT_ONCE = 8  # ours: a video server that stalls takes one of them, and no worker
+_N_AT_ONCE = 8  # ours: a fetch that stalls takes one place here, and no worker
 
 
 @dataclass(slots=True)
@@ -26,7 +26,7 @@ class _Fetch:
 
 
 class Fetches:
-    """Fetches videos in threads of their own, so that what needs no network never waits for them.
+    """Fetches videos in separate threads, so that what needs no network never waits for them.
 
     Requests for one URL that come while it is fetched share that fetch.
 
@@ -38,7 +38,7 @@ class Fetches:
     """
 
     def __init__(self, settings: ProxySettings) -> None:
-        # The time of a request is bounded as a whole.
+        # `Selecting` bounds the time of a selection as a whole.
         self.jobs = Jobs(n_running=_N_AT_ONCE, n_waiting=settings.n_waiting, max_seconds=math.inf)
         self._cache = DownloadCache(
             settings.sources.limits or DownloadLimits(),

@@ -152,6 +152,7 @@ class Selecting:
         if found is not None:
             return found
         with _file_of(video, downloaded) as (path, name):
+            # From its start: frames that come too late are found when the client asks again.
             seconds = self._settings.select_seconds
             made = self._workers.choose(path, request, name=name, max_seconds=seconds)
         self._metrics.selected(request.sampler, made.seconds)
