@@ -16,7 +16,7 @@ import pytest
 from keyscore_plugin import get_sampler, open_video
 from tests.fuzz.test_proxy_requests import FIRST_SEED, N_REQUESTS, mutated
 from tests.support.colour_encoder import ColourEncoder
-from tests.support.http_servers import refusing, serving, unvisited
+from tests.support.http_servers import serving, unreachable, unvisited
 from tests.support.tiny.videos import numbered_video
 from tests.support.vllm import models
 from tests.support.vllm.chats import chat, video
@@ -230,7 +230,7 @@ def test_a_video_that_its_server_does_not_give_gets_vllms_own_answer(
 
 @pytest.mark.parametrize("renderer", ["Qwen3VL"], indirect=True)
 def test_a_server_that_refuses_the_connection_gets_vllms_own_answer(renderer: Renderer) -> None:
-    with refusing() as url, ThreadPoolExecutor() as threads:  # vLLM tries for five seconds
+    with unreachable() as url, ThreadPoolExecutor() as threads:  # vLLM tries for five seconds
         asked = [chat(video(url)), chat(video(url), sampler="topk")]
         stock, answer = threads.map(renderer.post, asked)
     assert (answer.status_code, answer.text) == (stock.status_code, stock.text)

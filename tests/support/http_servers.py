@@ -23,7 +23,7 @@ def unvisited() -> Iterator[str]:
 
 
 @contextmanager
-def refusing() -> Iterator[str]:
+def unreachable() -> Iterator[str]:
     """URL on a server that refuses every connection."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # so that nobody else listens there
