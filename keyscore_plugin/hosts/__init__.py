@@ -39,7 +39,7 @@ from keyscore_plugin.hosts.query import QUERY_RULES, TextGuide, own_guide
 from keyscore_plugin.hosts.request import HostProfile, HostRequest, check_clip_mode
 from keyscore_plugin.samplers.base import asks_judge, require_sampler
 from keyscore_plugin.samplers.scene_labels import SceneLabeller
-from keyscore_plugin.timed_texts.subtitles import subtitles_beside
+from keyscore_plugin.timed_texts.subtitles import BENCHMARK_ENDINGS, subtitles_beside
 from keyscore_plugin.video.base import ForwardedVideo
 from keyscore_plugin.video.copies import Bytes, Copy, Readable, is_data_url, named
 from keyscore_plugin.video.images import IMAGE_SUFFIXES
@@ -49,6 +49,7 @@ from keyscore_plugin.video.trim import TrimmedVideo
 __all__ = [
     "AHEAD_PER_WORKER",
     "BACKEND",
+    "BENCHMARK_ENDINGS",
     "IMAGE_SUFFIXES",
     "QUERY_RULES",
     "Budget",

@@ -1,6 +1,7 @@
 """Subtitles that score: where they are heard, and when the picture alone scores."""
 
 import hashlib
+import json
 import shutil
 from functools import partial
 from pathlib import Path
@@ -12,10 +13,11 @@ import torch
 
 from keyscore_plugin import Selection, get_sampler
 from keyscore_plugin.errors import InputError
+from keyscore_plugin.hosts.cache import subtitles_key
 from keyscore_plugin.samplers.template import SamplerTemplate
 from keyscore_plugin.samplers.within import within
 from keyscore_plugin.timed_texts.line_scores import LineScores
-from keyscore_plugin.types import SubtitleFile, TextEmbedding, TimedText
+from keyscore_plugin.types import SubtitleFile, SubtitlesFrom, TextEmbedding, TimedText
 from keyscore_plugin.video.samples import sample_video
 from tests.support.colour_encoder import ColourEncoder
 from tests.support.spoken import TRAIN, speech_model, spoken_video
@@ -111,6 +113,27 @@ def test_only_the_lines_of_a_part_score_in_it(video: Path) -> None:
     assert about.notes == ()
     assert after.texts == ()
     assert [note for note in after.notes if "no line of the subtitles is heard from 0.0 to" in note]
+
+
+def test_lines_of_a_longer_video_are_placed_where_this_one_starts(video: Path) -> None:
+    """Its other lines are no error, also if none of them is heard in this video."""
+    file = video.with_name("longer_en.json")
+    cues = [
+        {"timestamp": [start + 100, end + 100], "text": words}
+        for (start, end), words in WORDS.items()
+    ]
+    file.write_text(json.dumps([*cues, {"timestamp": [500, None], "text": "Goodbye."}]))
+    inside = choose(video, question=SAID, subtitles=SubtitlesFrom(file, 100))
+    assert heard(inside, 5, 7)
+    assert inside.notes == ()
+    before = choose(video, question=SAID, subtitles=SubtitlesFrom(file, 40))
+    assert [
+        note for note in before.notes if "no line of the subtitles is heard from 0.0 to" in note
+    ]
+    keys = [subtitles_key(video, SubtitlesFrom(file, start)) for start in (100, 40)]
+    assert len({*map(str, [*keys, subtitles_key(video, file)])}) == 3
+    with pytest.raises(InputError, match="start_seconds must be a finite number, got nan"):
+        SubtitlesFrom(file, float("nan"))
 
 
 def test_lines_about_something_else_leave_the_picture_alone(video: Path) -> None:
