@@ -219,7 +219,9 @@ def check_arguments(
 
 def _captioner(arguments: SamplerArguments, model: Any, processor: Any) -> Captioner | str | None:
     asks = arguments.sampler != PRECOMPUTED and asks_judge(arguments.sampler)
-    if arguments.config().guide == "question" and not asks:
+    config = arguments.config()
+    splits = config.split == "model" and config.llmvs.model is None
+    if config.guide == "question" and not (asks or splits):
         return None
     if arguments.captioner != "model":
         return arguments.captioner

@@ -18,6 +18,7 @@ from keyscore_plugin.batch.run import Budget, Record, Records, answer, error_rec
 from keyscore_plugin.batch.worker import Job
 from keyscore_plugin.batch.workers import AHEAD_PER_WORKER, OneWorker
 from keyscore_plugin.captioners.judge import require_judge
+from keyscore_plugin.captioners.named_things import require_writer
 from keyscore_plugin.captioners.processing import append_completions, left_padding, takes_times
 from keyscore_plugin.captioners.registry import captioner_weights
 from keyscore_plugin.config import ClipMode, Guide
@@ -105,6 +106,7 @@ __all__ = [
     "require",
     "require_judge",
     "require_sampler",
+    "require_writer",
     "resolve_device",
     "selection_of_frames",
     "sigint_blocked",

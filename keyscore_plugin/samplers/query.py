@@ -155,6 +155,7 @@ class Query:
             written, if several rows of scores are joined; none for one.
         join: How several texts of one kind are joined.
         channels: What is said and written in the video, compared with the texts.
+        notes_on_parts: Facts on how a text was split.
     """
 
     caption: Caption | None = None
@@ -163,6 +164,7 @@ class Query:
     texts: tuple[QueryText, ...] = ()
     join: Join = "all"
     channels: Channels = field(default_factory=Channels)
+    notes_on_parts: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -172,7 +174,7 @@ class Query:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Notes on each text that the encoder cut, or that has words it cannot read."""
+        """Notes on each text that was split or cut, or that has words the encoder cannot read."""
         cuts = [
             f"the encoder {text.model} read the first {text.max_tokens} of {text.n_tokens} tokens "
             f"of the text; the rest was cut"
@@ -181,7 +183,7 @@ class Query:
         ]
         read = ((text.model, text.reading) for text in self.embeddings if text.reading is not None)
         unread = (_unread(model, reading) for model, reading in read if reading.unread)
-        return (*cuts, *unread, *self.channels.notes)
+        return (*self.notes_on_parts, *cuts, *unread, *self.channels.notes)
 
     @property
     def seen_texts(self) -> tuple[QueryText, ...]:
