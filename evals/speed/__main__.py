@@ -17,7 +17,17 @@ from importlib.metadata import version
 from pathlib import Path
 
 from evals.harness.versions import commit
-from evals.speed import clustering, dropping, gpu, indexed, processor, serving, whole, windows
+from evals.speed import (
+    clustering,
+    dropping,
+    gpu,
+    indexed,
+    processor,
+    server,
+    serving,
+    whole,
+    windows,
+)
 from evals.speed.measure import cpu_model
 from evals.speed.plots import draw
 from evals.speed.results import Facts, Results
@@ -40,6 +50,7 @@ _PARTS: Mapping[str, Callable[[argparse.Namespace, Setting], Iterable[Table]]] =
     "select": lambda o, s: whole.tables(o.clips, s),
     "growth": lambda o, s: whole.growth(o.growth_minutes, o.growth_height, s),
     "serving": lambda o, s: [serving.table(o.clips[0], s)],
+    "server": lambda o, s: [server.table(o.server, o.clips[0], s)],
     "index": lambda o, s: [indexed.table(o.index_minutes, o.index_height, o.index_questions, s)],
     "windows": lambda o, s: [windows.table(o.window_seconds, threads=s.threads)],
     "gpu": lambda o, s: [gpu.table(o.gpu_frames, repeats=s.repeats, threads=s.threads)],
@@ -201,6 +212,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--peers",
         type=Path,
         help="Python executable of an environment with Katna and PySceneDetect",
+    )
+    parser.add_argument(
+        "--server", help="address of a running server with the plugin, for --only server"
     )
     parser.add_argument("--processor", type=Path, help="folder of a saved transformers processor")
     parser.add_argument(

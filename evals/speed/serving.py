@@ -43,7 +43,7 @@ def table(clip: Clip, setting: Setting) -> Table:
 
     def question(sampler: str | None, text: str | None = None) -> Callable[[], None]:
         def ask() -> None:
-            body = _chat(video, sampler, text or f"people riding bicycles {next(numbers)}")
+            body = chat(video, sampler, text or f"people riding bicycles {next(numbers)}")
             client.post("/v1/chat/completions", json=body).raise_for_status()
 
         return ask
@@ -75,9 +75,12 @@ def table(clip: Clip, setting: Setting) -> Table:
     return Table("serving", _TITLE, lines, [_NOTE], ("clip", "what"))
 
 
-def _chat(video: Path, sampler: str | None, text: str) -> dict[str, object]:
-    part = {"type": "video_url", "video_url": {"url": video.absolute().as_uri()}}
-    content = [part, {"type": "text", "text": text}]
+def chat(video: Path | None, sampler: str | None, text: str) -> dict[str, object]:
+    """A request about 8 frames of a video, which a sampler or the server chooses."""
+    content: list[object] = [{"type": "text", "text": text}]
+    if video is not None:
+        url = {"url": video.absolute().as_uri()}
+        content.insert(0, {"type": "video_url", "video_url": url})
     asked = {} if sampler is None else {"sampler": sampler, "num_frames": 8}
     return {"messages": [{"role": "user", "content": content}], **asked}
 

@@ -13,6 +13,9 @@ import httpx
 import pytest
 from openai import OpenAI
 
+from keyscore_openai import frames
+from keyscore_plugin import get_sampler
+from tests.support.colour_encoder import ColourEncoder
 from tests.support.tiny.videos import numbered_video
 from tests.support.vllm import models
 from tests.support.vllm.chats import chat, video
@@ -39,6 +42,7 @@ def process(tmp_path_factory: pytest.TempPathFactory, clip: Path) -> Iterator[Vl
         SERVE,
         model,
         *("--allowed-local-media-path", str(clip.parent), *PLUGIN),
+        "--trust-request-mm-kwargs",
         log=folder / "log.txt",
         VLLM_MEDIA_CONNECTOR="keyscore",
         KEYSCORE_DEFAULT=default,
@@ -67,6 +71,24 @@ def test_a_client_that_asks_for_no_frames_gets_the_servers_default(
     four = answer(server, video(clip), sampler="uniform", num_frames=4)
     assert answer(server, video(clip)) == two
     assert four != two
+
+
+def test_the_default_leaves_a_client_alone_that_chooses_frames_itself(
+    server: httpx.Client, clip: Path
+) -> None:
+    default = answer(server, video(clip))
+    kwargs = {"video": {"num_frames": 4}}
+    assert answer(server, video(clip), media_io_kwargs=kwargs) != default
+    sampler = get_sampler("topk", encoder=ColourEncoder())
+    parts = frames(clip, question="red", num_frames=3, sampler=sampler, form="video")
+    (part,) = parts.content
+    assert answer(server, part, **parts.extra_body) != default
+
+
+def test_several_texts_choose_other_frames_than_one(server: httpx.Client, clip: Path) -> None:
+    part = video(clip, sampler="topk", num_frames=3, caption="red")
+    both = {**part, "caption": ["red", "blue"], "join": "any"}
+    assert answer(server, both) != answer(server, part)
 
 
 def test_no_answer_comes_from_the_frames_of_another_request(

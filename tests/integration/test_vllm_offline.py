@@ -37,12 +37,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def answers(folder: Path) -> dict[str, Any]:
+    return _answers(folder, "plugin", VLLM_MEDIA_CONNECTOR="keyscore")
+
+
+def _answers(folder: Path, plugin: str, **variables: str) -> dict[str, Any]:
     """What `tests.support.vllm.offline` prints."""
     python = environment_or_skip("vllm") / "bin" / "python"
-    command = [str(python), "-m", "tests.support.vllm.offline", "model", str(folder / "clip.mp4")]
-    variables = environment(VLLM_ENABLE_V1_MULTIPROCESSING="0", VLLM_MEDIA_CONNECTOR="keyscore")
+    asked = ["model", str(folder / "clip.mp4"), plugin]
     done = subprocess.run(
-        command, env=variables, cwd=folder, capture_output=True, text=True, timeout=1100
+        [str(python), "-m", "tests.support.vllm.offline", *asked],
+        env=environment(VLLM_ENABLE_V1_MULTIPROCESSING="0", **variables),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=1100,
     )
     assert done.returncode == 0, done.stderr[-8000:]
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -61,6 +69,12 @@ def test_frames_that_we_did_not_choose_have_the_mean_spacing_as_without_the_plug
 ) -> None:
     spacing = reference.inputs["second_per_grid_ts"].item()
     reference.require(answers["stock"], [i * spacing for i in range(NUM_FRAMES)])
+
+
+def test_a_stock_request_is_answered_as_without_the_plugin_to_the_last_bit(
+    folder: Path, answers: dict[str, Any]
+) -> None:
+    assert answers["whole video"] == _answers(folder, "without")["whole video"]
 
 
 def test_pruned_tokens_of_videos_are_refused_at_the_start(answers: dict[str, Any]) -> None:

@@ -1,9 +1,9 @@
-"""What an offline ``LLM`` with the plugin answers.
+"""What an offline ``LLM`` answers, with the plugin and without it.
 
-    python -m tests.support.vllm.offline MODEL VIDEO
+    python -m tests.support.vllm.offline MODEL VIDEO plugin|without
 
 Prints one JSON object: the log-probabilities of the first token that each call generates, by the
-token's id; and the error of a start that is refused.
+token's id; and with the plugin the error of a start that is refused.
 """
 
 import importlib
@@ -25,12 +25,24 @@ PROMPT = (
 )
 
 
-def main(model: str, video: str) -> None:
+def main(model: str, video: str, plugin: str) -> None:
     """Ask an `LLM` in several ways."""
     cli.install()
-    keyscore_vllm.register()
-    found: dict[str, Any] = {"pruning": refusal(model)}
-    llm = make(model)
+    found: dict[str, Any] = {}
+    if plugin == "without":
+        found["whole video"] = chat(make(model), f"file://{video}")
+    else:
+        keyscore_vllm.register()
+        found["pruning"] = refusal(model)
+        llm = make(model)
+        found["whole video"] = chat(llm, f"file://{video}")
+        found |= chosen(llm, video)
+    print(json.dumps(found))
+
+
+def chosen(llm: Any, video: str) -> dict[str, Any]:
+    """The answers to chosen frames, by URL and as an item, and to ones that a user gives."""
+    found: dict[str, Any] = {}
     asked = f"keyscore:sampler=topk&num_frames={NUM_FRAMES}&caption={CAPTION};file://{video}"
     found["chat"] = chat(llm, asked)
     item = keyscore_vllm.frames(
@@ -42,7 +54,7 @@ def main(model: str, video: str) -> None:
     found["generate"] = generated(llm, item)
     pixels, metadata = item
     found["stock"] = generated(llm, (pixels, {**metadata, "video_backend": "opencv"}))
-    print(json.dumps(found))
+    return found
 
 
 def make(model: str, **more: Any) -> Any:
