@@ -30,7 +30,6 @@ from keyscore_plugin import (
     score,
     select,
 )
-from keyscore_plugin.algorithm.texts import stretch_each
 from keyscore_plugin.errors import KeyScoreError
 from keyscore_plugin.samplers.keyscore import config_for_texts
 from keyscore_plugin.samplers.parts import parts_of
@@ -153,8 +152,7 @@ def print_table(videos: Sequence[EmbeddedVideo], encoder: Encoder) -> None:
 def _scores(one: EmbeddedVideo, asked: Asked, texts: Sequence[TextEmbedding]) -> FrameScores:
     if asked.join == "mean":
         each = [score(one.frames, text, ScoreConfig()) for text in texts]
-        mean = stretch_each(torch.stack([scores.total for scores in each])).mean(dim=0)
-        return replace(each[0], total=mean)
+        return replace(each[0], total=torch.stack([scores.total for scores in each]).mean(dim=0))
     named = (
         *(QueryText(text, "caption") for text in asked.captions),
         *(QueryText(text, "question") for text in asked.questions),

@@ -110,7 +110,7 @@ class LanguageModel:
         self.name: str = model.name_or_path or type(model).__name__
         self._model = model
         self._tokenizer = tokenizer
-        self._around = chat_around(tokenizer, "", model=self.name)
+        self._before, self._after = chat_around(tokenizer, "", model=self.name)
 
     def write(self, prompt: str, *, max_new_tokens: int) -> str:
         """The answer to a prompt, by greedy decoding.
@@ -118,7 +118,7 @@ class LanguageModel:
         Raises:
             InputError: The prompt and the answer are longer than the context of the model.
         """
-        text = prompt.join(self._around)
+        text = f"{self._before}{prompt}{self._after}"
         inputs = self._tokenizer(text, add_special_tokens=False, return_tensors="pt")
         n_read = inputs["input_ids"].shape[1]
         most = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)

@@ -209,7 +209,7 @@ def load_models(sampler: Sampler) -> None:
     """
     reads_captions = getattr(sampler, "reads_captions", False)
     parts = ["captioner", "scorer"] if reads_captions else ["encoder", "captioner"]
-    if isinstance(sampler, SamplerTemplate) and sampler.config.split == "model":
+    if isinstance(sampler, SamplerTemplate) and sampler.splits_by_model:
         parts.append("splitter")
     try:
         for part in parts:

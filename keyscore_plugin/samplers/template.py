@@ -250,6 +250,11 @@ class SamplerTemplate(Sampler, ABC):
             self._captioner = self.captioner_loader(self._captioner, device=str(self.device))
         return self._captioner
 
+    @property
+    def splits_by_model(self) -> bool:
+        """Whether a call asks a model for the parts of its text."""
+        return self.needs_text and self.config.split == "model"
+
     @cached_property
     def splitter(self) -> Callable[[str], NamedThings]:
         """What asks a model for the things that a text names, once a text, loaded at the first use.
