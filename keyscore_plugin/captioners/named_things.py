@@ -3,6 +3,7 @@
 Ours; HiMu (arXiv 2603.18558) asks a language model for a tree of them.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -13,12 +14,26 @@ from keyscore_plugin._runtime.full_precision import exact_arithmetic
 from keyscore_plugin.captioners.language_model import chat_around, load_language_model
 from keyscore_plugin.errors import InputError, ModelError, shown
 
-PROMPT = (
-    "Name the things that one has to see in a video to answer the text below. Write a short phrase "
-    "for each one on a line of its own, at most {most} lines, and nothing else. If the text is "
-    "about one thing, write one line.\nText: {text}"
-)
+PROMPT = """\
+Write down what one has to see in a video to answer a text: a short phrase for each thing, on a \
+line of its own, and nothing else.
+
+Text: Does the chef cut the onion before or after the phone rings?
+a chef cuts an onion
+a phone rings
+
+Text: A boat leaves the harbour at night.
+a boat leaves the harbour at night
+
+Text: Who wins the race, who falls, and what colour is the trophy?
+the winner of a race
+somebody falls
+a trophy
+
+Text: {text}
+"""
 MOST_THINGS = 8  # ours: DEFAULT_NUM_FRAMES, so that each can get a frame
+_MARK = re.compile(r"(?:[-*\u2022]|\d{1,2}[.)]|\(?[A-H][.)])\s+")  # of a line of a list
 _MAX_TOKENS = 128  # ours: 16 for each of them
 
 
@@ -41,8 +56,7 @@ class NamedThings:
     """What a text names.
 
     Attributes:
-        texts: Phrase for each thing, in the order of the answer; the text itself if the answer
-            cannot be used.
+        texts: Phrase for each of several things, in the order of the answer; else the text itself.
         notes: Facts that a reader of the selection must know.
     """
 
@@ -60,30 +74,34 @@ def named_things(text: str, writer: Writer) -> NamedThings:
     Raises:
         InputError: The text is longer than the context of the model.
     """
-    prompt = PROMPT.format(most=MOST_THINGS, text=" ".join(text.split()))
+    prompt = PROMPT.format(text=" ".join(text.split()))
     return parse_things(writer.write(prompt, max_new_tokens=_MAX_TOKENS), text, model=writer.name)
 
 
 def parse_things(answer: str, text: str, *, model: str) -> NamedThings:
     """Read the answer of a model that was asked for the things that a text names.
 
+    A text that names one thing stays as it is: the model's words for it would be no better.
+
     Args:
-        answer: A thing a line; blank lines do not count, nor does a thing that comes again.
+        answer: A thing a line, also with the mark of a list; blank lines do not count, nor does a
+            thing that comes again.
         text: The text.
         model: Name of the model, for notes.
 
     Example:
-        >>> parse_things("a dog\\nA dog\\na red car", "Who?", model="m").texts
+        >>> parse_things("- a dog\\n- A dog\\n- a red car", "Who?", model="m").texts
         ('a dog', 'a red car')
     """
-    lines = [" ".join(line.split()) for line in answer.splitlines() if line.strip()]
+    lines = [" ".join(line.split()) for line in answer.splitlines()]
+    lines = [line for line in (_MARK.sub("", line, count=1) for line in lines) if line]
     things: dict[str, str] = {}
     for line in lines:
         things.setdefault(line.casefold(), line)
-    if not 1 <= len(things) <= MOST_THINGS:
+    if not 2 <= len(things) <= MOST_THINGS:
         note = (
-            f"{model} was asked for 1 to {MOST_THINGS} things that the text names, and wrote "
-            f"{len(things)}, so the text scores as a whole"
+            f"{model} named {len(things)} things in the text, which scores as a whole; 2 to "
+            f"{MOST_THINGS} would score in its place"
         )
         return NamedThings((text,), (note,))
     n_again = len(lines) - len(things)

@@ -24,13 +24,16 @@ TEXT = "Does the dog come before the red car?"
 @pytest.mark.parametrize(
     ("answer", "things", "note"),
     [
-        ("a dog", ("a dog",), "the things that m named in the text score in its place"),
+        ("a dog\na red car", ("a dog", "a red car"), "the things that m named .* in its place$"),
+        ("1. a dog\n2) a red car", ("a dog", "a red car"), "score in its place"),
+        ("- 3 dogs\n* A. car", ("3 dogs", "A. car"), "score in its place"),
+        ("the dog and the car", (TEXT,), "m named 1 things in the text, which scores as a whole"),
         ("\n  a dog \n\na  red car\n", ("a dog", "a red car"), "score in its place"),
         ("a dog\na red car\nA dog", ("a dog", "a red car"), "; 1 came again and count once"),
-        ("", (TEXT,), "and wrote 0, so the text scores as a whole"),
-        (" \n\n", (TEXT,), "and wrote 0, so the text scores as a whole"),
+        ("", (TEXT,), "m named 0 things in the text, which scores as a whole"),
+        (" \n\n- \n", (TEXT,), "m named 1 things"),
         ("\n".join("abcdefgh"), tuple("abcdefgh"), "score in its place"),
-        ("\n".join("abcdefghi"), (TEXT,), "m was asked for 1 to 8 things .* and wrote 9, so the"),
+        ("\n".join("abcdefghi"), (TEXT,), "m named 9 things .*; 2 to 8 would"),
     ],
 )
 def test_a_line_is_a_thing_and_anything_else_leaves_the_text_whole(
