@@ -28,7 +28,8 @@ from keyscore_plugin.types import (
 )
 from keyscore_plugin.types.numbers import is_real, is_whole, plain
 
-# Ours: what the picture's score of a question about what is said, or written, counts next to that.
+# Ours: what the picture's score of a question about what is said, or written, counts next to a line
+# that counts fully.
 _SEEN_OF_ASKED = 0.5
 _HEARD = 0.5  # ours: a line is heard where its score is more than this share of the best line's
 DEFAULT_NUM_FRAMES = 8  # N_UFP of sec. 4.1.4, the usual budget of a Video-LLM
@@ -208,7 +209,8 @@ class Query:
         rows = [seen]
         for lines in self.channels.scores:
             asked = torch.tensor([asks_about(lines.channel, one.text) for one in self.seen_texts])
-            rows[0] = torch.where(asked[:, None].to(seen.device), _SEEN_OF_ASKED * seen, rows[0])
+            left = torch.where(asked, 1 - (1 - _SEEN_OF_ASKED) * lines.weights, 1.0)
+            rows[0] = torch.minimum(rows[0], left[:, None].to(seen) * seen)
             rows.append((lines.weights[:, None] * stretch_each(lines.at(pts_seconds))).to(seen))
         return torch.cat(rows)
 

@@ -28,10 +28,13 @@ WORDS = {
     (5, 7): "The train to Lyon leaves from platform nine.",
 }
 SAID = "Who says that the train leaves?"
-SRT = "".join(
-    f"1\n00:00:0{start},000 --> 00:00:0{end},000\n{words}\n\n"
-    for (start, end), words in WORDS.items()
-)
+
+
+def cue(start: int, words: str) -> str:
+    return f"1\n00:00:0{start},000 --> 00:00:0{start + 2},000\n{words}\n\n"
+
+
+SRT = "".join(cue(start, words) for (start, _), words in WORDS.items())
 
 
 class AnyWord(ColourEncoder):
@@ -149,6 +152,17 @@ def test_lines_about_something_else_leave_the_picture_alone(video: Path) -> None
         "bikes.srt", hashlib.sha256(SRT.encode()).hexdigest()
     )
     assert Selection.from_json(selection.to_json()).subtitles == selection.subtitles
+
+
+def test_a_word_about_speaking_counts_only_if_a_line_is_about_the_text(video: Path) -> None:
+    picture = {"question": "a man in a white bow tie talks in the back of a car"}
+    subtitles = video.with_name("other.srt")
+    subtitles.write_text(cue(5, "The bridge will be closed for repairs."))
+    selection = choose(video, **picture, subtitles=subtitles)
+    assert selection.indices == choose(video, **picture).indices
+    assert selection.texts == ()
+    subtitles.write_text(cue(5, "He talks to a man with a bow tie in his car."))
+    assert choose(video, **picture, subtitles=subtitles).texts
 
 
 def test_frames_that_are_heard_are_embedded_though_few_are(tmp_path: Path) -> None:
