@@ -80,7 +80,7 @@ def _seconds(value: Any, where: str) -> float:
         if isinstance(value, str):
             hours, minutes, seconds = value.split(":")
             value = 3600 * int(hours) + 60 * int(minutes) + float(seconds)
-    except ValueError:
+    except (ValueError, OverflowError):
         pass  # refused below
     if not (is_real(value) and math.isfinite(value)):
         raise InputError(

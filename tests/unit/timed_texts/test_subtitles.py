@@ -149,6 +149,7 @@ def test_a_cue_without_an_end_lasts_until_the_next_one_or_a_few_seconds(tmp_path
         ('[{"start": 1, "end": 2, "text": "a"}]', "cue 1 .* write it as"),
         ('[{"timestamp": [1], "text": "a"}]', "cue 1 .* write it as"),
         ('[{"start": "0:1", "end": "0:0:2", "line": "a"}]', "cue 1 .* has the time '0:1'; write"),
+        ('[{"start": "%s:0:0.5", "end": "0:0:2", "line": "a"}]' % ("9" * 400), "cue 1 .* the time"),
         ('[{"timestamp": [NaN, 2], "text": "a"}]', "cue 1 .* has the time nan"),
         ('[{"timestamp": [1%s, 2], "text": "a"}]' % ("0" * 400), "cue 1 .* has the time <int of"),
         ('{"text": "a", "start_time": null, "end_time": 2}', "cue 1 .* has the time None"),
