@@ -1,4 +1,4 @@
-"""One small frozen dataclass per stage. Every default names its source; ours have a reason."""
+"""The settings: one small frozen dataclass per stage, in which every default names its source."""
 
 import math
 import os
@@ -265,8 +265,8 @@ class JudgeConfig(Settings):
     """The question for clips that ``kframes`` asks a Video-LLM.
 
     Attributes:
-        num_frames: Frames that it sees, evenly in time. Ours: the paper trains with 256, which cost
-            a Qwen2.5-VL about 39,000 tokens; 64 cost 10,000.
+        num_frames: Frames that the Video-LLM sees, evenly in time. Ours: the paper trains with 256,
+            which cost a Qwen2.5-VL about 39,000 tokens; 64 cost 10,000.
         short_side: Pixels of a frame's shorter side. Ours: a 16:9 frame costs 144 visual tokens in
             Qwen2.5-VL, the least that its processor allows, and 84 in Qwen3-VL.
         max_new_tokens: Most tokens of its answer. Ours: room for ten clips; an answer that is cut
@@ -289,13 +289,13 @@ class JudgeConfig(Settings):
 
 @dataclass(frozen=True, slots=True)
 class IndexConfig(Settings):
-    """The index: what looks at videos gave is kept on disk, for the next question.
+    """The index, which keeps histograms, embeddings and proposals on disk for the next question.
 
     Attributes:
         folder: Folder of the index, made at the first look. None means ``index`` in the user's
             cache: ``KEYSCORE_CACHE``, or the one of the system.
-        max_gb: Most gigabytes of all its files; those that were not used for the longest time are
-            deleted beyond it. Ours: at 9 MB an hour of video, 2,000 hours.
+        max_gb: Most gigabytes of all its files; beyond it, the least recently used ones are
+            deleted. Ours: at 9 MB per hour of video, 2,000 hours.
 
     Raises:
         InputError: A value is out of range.
@@ -407,10 +407,10 @@ class SamplerConfig(Settings):
             as "How does it end?", instead of scoring them with it. Ours.
         heard: Speech model whose words score, too, as subtitles do: the folder of a Whisper model
             converted for CTranslate2, or a name that faster-whisper downloads, such as ``"small"``.
-            None hears nothing. Ours; needs the extra ``speech``.
+            None transcribes nothing. Ours; needs the extra ``speech``.
         written: Whether what is written in the picture scores, too. Ours; needs the extra ``ocr``.
-        index: Where looks at videos are kept, as `IndexConfig.given` takes it; None keeps nothing.
-            It changes no selection.
+        index: Index of videos, as `IndexConfig.given` takes it; None keeps nothing. It changes no
+            selection.
 
     Raises:
         InputError: A setting is unknown or out of range.
@@ -455,7 +455,7 @@ class SamplerConfig(Settings):
         """These settings with another index, as `IndexConfig.given` takes it; None keeps theirs.
 
         Raises:
-            InputError: The value is no index.
+            InputError: The value describes no index.
         """
         return self if index is None else replace(self, index=index)
 

@@ -127,8 +127,8 @@ def make_model(processor: Any, *, seed: int, hidden: int = 64, layers: int = 2) 
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        made: Any = Qwen2_5_VLForConditionalGeneration
-        model = made(config)
+        network: Any = Qwen2_5_VLForConditionalGeneration
+        model = network(config)
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     return model

@@ -72,16 +72,16 @@ class ClassPrompts:
 
     def __init__(self, classes: Sequence[str], templates: Sequence[str]) -> None:
         self._texts = [[prompt(template, label) for template in templates] for label in classes]
-        self._made: tuple[Encoder, Tensor] | None = None
+        self._latest: tuple[Encoder, Tensor] | None = None
 
     def vectors(self, encoder: Encoder) -> Tensor:
         """``(n_classes, d)`` unit vectors, computed once for each encoder.
 
         The vector of a class is the normalised mean of the unit vectors of its texts.
         """
-        if self._made is None or self._made[0] is not encoder:
-            self._made = encoder, torch.stack([_mean(encoder, texts) for texts in self._texts])
-        return self._made[1]
+        if self._latest is None or self._latest[0] is not encoder:
+            self._latest = encoder, torch.stack([_mean(encoder, texts) for texts in self._texts])
+        return self._latest[1]
 
 
 def _mean(encoder: Encoder, texts: Sequence[str]) -> Tensor:

@@ -84,11 +84,11 @@ def rows(sample: Sample, cells: Sequence[Cell], *, everything: bool, seed: int) 
 
 def sweeps(cells: Sequence[Cell]) -> dict[str, list[int]]:
     """The cells of each sampler that has several thresholds, from the lowest to the highest."""
-    found: dict[str, list[int]] = {}
+    by_sampler: dict[str, list[int]] = {}
     for row in sorted(range(len(cells)), key=lambda row: cells[row].threshold or 0.0):
         if cells[row].threshold is not None:
-            found.setdefault(cells[row].sampler, []).append(row)
-    return {sampler: swept for sampler, swept in found.items() if len(swept) > 1}
+            by_sampler.setdefault(cells[row].sampler, []).append(row)
+    return {sampler: swept for sampler, swept in by_sampler.items() if len(swept) > 1}
 
 
 def best(sample: Sample, swept: Sequence[int], mask: Mask) -> int:

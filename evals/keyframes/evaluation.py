@@ -160,11 +160,11 @@ def _flat(chosen: Mapping[str, list[list[int]]]) -> set[int]:
 def _colours(source: VideoSource, indices: set[int]) -> dict[int, Floats]:
     """``(512,)`` histograms of full-size frames, by frame index."""
     ordered = sorted(indices)
-    found: dict[int, Floats] = {}
+    colours: dict[int, Floats] = {}
     for start in range(0, len(ordered), _READ_AT_ONCE):
         frames = source.read(ordered[start : start + _READ_AT_ONCE])
-        found.update(zip(frames.indices.tolist(), histograms(frames.pixels), strict=True))
-    return found
+        colours.update(zip(frames.indices.tolist(), histograms(frames.pixels), strict=True))
+    return colours
 
 
 def _stack(colours: Mapping[int, Floats], indices: Sequence[int]) -> Floats:

@@ -180,13 +180,13 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _results_file(folder: Path) -> Path:
-    found = sorted((folder / "results").rglob("*_results.json"))
-    if len(found) != 1:  # lmms-eval ends with code 0 after most errors, too
+    files = sorted((folder / "results").rglob("*_results.json"))
+    if len(files) != 1:  # lmms-eval ends with code 0 after most errors, too
         raise InputError(
-            f"lmms-eval left {len(found)} files of results below {folder / 'results'}; "
+            f"lmms-eval left {len(files)} files of results below {folder / 'results'}; "
             f"expected one; see {folder / 'output.txt'}"
         )
-    return found[0]
+    return files[0]
 
 
 def _lines(folder: Path) -> Iterator[Mapping[str, Any]]:

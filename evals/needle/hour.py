@@ -73,9 +73,9 @@ def make_hours(
 def _film(source: Source, root: Path, seed: tuple[int, ...]) -> _Take:
     folder = root / "takes"
     folder.mkdir(parents=True, exist_ok=True)
-    made = join([source], root=folder, name="take", rng=np.random.default_rng(seed))
-    ((_, end),) = made.needles[0].spans
-    return _Take(made.path, source.caption, round(end * FPS))
+    video = join([source], root=folder, name="take", rng=np.random.default_rng(seed))
+    ((_, end),) = video.needles[0].spans
+    return _Take(video.path, source.caption, round(end * FPS))
 
 
 def _order(

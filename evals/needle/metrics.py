@@ -49,10 +49,10 @@ def judge(pts_seconds: Sequence[float], needle: Needle, *, ask: Ask = "one") -> 
 
 
 def _hit(times: Sequence[float], needle: Needle, ask: Ask) -> float:
-    found = [any(start <= time < end for time in times) for start, end in needle.spans]
+    hits = [any(start <= time < end for time in times) for start, end in needle.spans]
     if ask in ("two", "three"):
-        return float(all(found))
-    return fmean(found) if ask == "every" else float(any(found))
+        return float(all(hits))
+    return fmean(hits) if ask == "every" else float(any(hits))
 
 
 def mean_figures(rows: Sequence[Figures]) -> Figures:

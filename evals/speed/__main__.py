@@ -1,5 +1,6 @@
-"""What does KeyScore cost, compared with decoding and with other tools? Details:
-evals/speed/README.md.
+"""What does KeyScore cost, compared with decoding and with other tools?
+
+evals/speed/README.md has the details.
 """
 
 import argparse
@@ -9,10 +10,8 @@ import platform
 import shlex
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -29,12 +28,12 @@ from evals.speed import (
     windows,
 )
 from evals.speed.measure import cpu_model
+from evals.speed.options import parse
 from evals.speed.plots import draw
 from evals.speed.results import Facts, Results
 from evals.speed.table import Table
-from evals.speed.whole import Clip, Setting
+from evals.speed.whole import Setting
 from keyscore_plugin import open_video, sample_video
-from keyscore_plugin.cli.words import amount, whole_number
 from keyscore_plugin.errors import KeyScoreError
 from keyscore_plugin.hosts import require, write_whole
 
@@ -56,27 +55,11 @@ _PARTS: Mapping[str, Callable[[argparse.Namespace, Setting], Iterable[Table]]] =
     "gpu": lambda o, s: [gpu.table(o.gpu_frames, repeats=s.repeats, threads=s.threads)],
     "processor": lambda o, s: [processor.table(o.processor, repeats=s.repeats)],
 }
-_LEAST_FRAMES = 3
-_CLIPS: list[Clip] = [(minutes, height) for minutes in (1, 5, 30) for height in (360, 720, 1080)]
-_QUICK = {
-    "sizes": [60, 120],
-    "k_max": [6],
-    "scored": [16],
-    "clips": [(0.1, 96)],
-    "growth_minutes": [0.1, 0.2],
-    "growth_height": 96,
-    "index_minutes": 0.1,
-    "index_height": 96,
-    "index_questions": 2,
-    "window_seconds": 2.0,
-    "gpu_frames": 60,
-    "repeats": 1,
-}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the evaluation; returns the exit code."""
-    options = _parse(argv)
+    options = parse(argv, parts=_PARTS, description=__doc__)
     setting = Setting(
         folder=options.root.absolute(),
         decoder=options.decoder,
@@ -130,141 +113,6 @@ def _facts(threads: int, repeats: int) -> Facts:
         "python": platform.python_version(),
         **{package: version(package) for package in ("torch", "numpy", "av", "scikit-learn")},
     }
-
-
-def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m evals.speed", description=__doc__)
-    parser.add_argument(
-        "--only",
-        type=_parts,
-        default=list(_PARTS),
-        help=f"parts to measure, separated by commas: {', '.join(_PARTS)} (default: all)",
-    )
-    parser.add_argument(
-        "--quick", action="store_true", help="measure everything once, on small inputs"
-    )
-    parser.add_argument(
-        "--sizes", type=_sizes, default=[600, 3600, 7200], help="numbers of grid frames to cluster"
-    )
-    parser.add_argument("--k-max", type=_ints, default=[32, 64], help="largest numbers of clusters")
-    parser.add_argument(
-        "--scored", type=_ints, default=[64, 256, 1024], help="numbers of frames to score"
-    )
-    parser.add_argument(
-        "--clips", type=_clips, default=_CLIPS, help="videos for whole calls: MINUTES@HEIGHT,..."
-    )
-    parser.add_argument(
-        "--growth-minutes",
-        type=_lengths,
-        default=[1.0, 5.0, 20.0, 60.0],
-        help="lengths for --only growth",
-    )
-    parser.add_argument(
-        "--growth-height",
-        type=_height,
-        default=180,
-        help="height of the videos of --only growth, in pixels",
-    )
-    parser.add_argument(
-        "--index-minutes",
-        type=partial(amount, unit="minutes"),
-        default=60.0,
-        help="length of the video of --only index (default: 60)",
-    )
-    parser.add_argument(
-        "--index-height",
-        type=_height,
-        default=720,
-        help="height of the video of --only index, in pixels (default: 720)",
-    )
-    parser.add_argument(
-        "--index-questions",
-        type=whole_number,
-        default=1000,
-        help="number of further questions of --only index (default: 1000)",
-    )
-    parser.add_argument(
-        "--window-seconds",
-        type=partial(amount, unit="seconds"),
-        default=60.0,
-        help="length of the video for --only windows, in seconds (default: 60)",
-    )
-    parser.add_argument(
-        "--gpu-frames",
-        type=whole_number,
-        default=7200,
-        help="number of grid frames for --only gpu (default: an hour at 2 fps)",
-    )
-    parser.add_argument(
-        "--repeats",
-        type=whole_number,
-        default=3,
-        help="number of repetitions, whose median is reported",
-    )
-    parser.add_argument(
-        "--threads",
-        type=whole_number,
-        default=os.cpu_count(),
-        help="number of threads of torch and OpenMP",
-    )
-    parser.add_argument("--decoder", default="pyav", help="decoder of our rows (default: pyav)")
-    parser.add_argument(
-        "--peers",
-        type=Path,
-        help="Python executable of an environment with Katna and PySceneDetect",
-    )
-    parser.add_argument(
-        "--server", help="address of a running server with the plugin, for --only server"
-    )
-    parser.add_argument("--processor", type=Path, help="folder of a saved transformers processor")
-    parser.add_argument(
-        "--root",
-        type=Path,
-        default=Path(tempfile.gettempdir(), "keyscore-speed"),
-        help="folder that keeps the videos (1.2 GB with the default lengths and heights)",
-    )
-    parser.add_argument("--out", type=Path, default=Path("runs"), help="folder for the results")
-    options = parser.parse_args(argv)
-    if options.quick:
-        vars(options).update(_QUICK)
-    return options
-
-
-def _parts(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",")]
-    unknown = [name for name in names if name not in _PARTS]
-    if unknown:
-        raise argparse.ArgumentTypeError(f"unknown part {unknown[0]!r}; there are {list(_PARTS)}")
-    return names
-
-
-def _clips(text: str) -> list[Clip]:
-    pairs = [part.partition("@")[::2] for part in text.split(",")]
-    return [(amount(minutes, unit="minutes"), _height(height)) for minutes, height in pairs]
-
-
-def _sizes(text: str) -> list[int]:
-    sizes = _ints(text)
-    if min(sizes) < _LEAST_FRAMES:
-        raise argparse.ArgumentTypeError(
-            f"two clusters or more need {_LEAST_FRAMES} frames or more, got {text!r}"
-        )
-    return sizes
-
-
-def _ints(text: str) -> list[int]:
-    return [whole_number(part.strip()) for part in text.split(",")]
-
-
-def _lengths(text: str) -> list[float]:
-    return [amount(part, unit="minutes") for part in text.split(",")]
-
-
-def _height(text: str) -> int:
-    height = whole_number(text)
-    if height % 2:
-        raise argparse.ArgumentTypeError(f"expected an even number of pixels, got {text!r}")
-    return height
 
 
 if __name__ == "__main__":

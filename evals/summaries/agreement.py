@@ -67,11 +67,11 @@ def of_users_with_the_rest(user_summary: Mask) -> Agreement:
     Args:
         user_summary: ``(n_users, n_frames)`` summaries of the users.
     """
-    found = []
+    agreements = []
     for left_out in range(len(user_summary)):
         rest = np.delete(user_summary, left_out, axis=0).mean(axis=0)
-        found.append(_correlate(user_summary[left_out].astype(np.float64), rest))
-    return _mean(found)
+        agreements.append(_correlate(user_summary[left_out].astype(np.float64), rest))
+    return _mean(agreements)
 
 
 def f_scores(summary: Mask, user_summary: Mask) -> Floats:

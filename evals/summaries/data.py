@@ -94,13 +94,13 @@ def read_data_set(
     videos = read(root, annotations, with_titles)
     wanted = [video.video for key, video in videos.items() if key not in left_out]
     _require(root, [video.relative_to(root) for video in wanted if with_videos])
-    found = {}
+    split_files = {}
     if with_splits:
-        found = {
+        split_files = {
             PGL_SUM: read_pgl_sum(root / splits[0], annotations),
             CSTA: read_csta(root / splits[1], annotations),
         }
-    return DataSet(name, videos, found)
+    return DataSet(name, videos, split_files)
 
 
 def h5_path(name: str) -> Path:

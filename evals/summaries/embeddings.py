@@ -58,13 +58,13 @@ def embed_videos(
         InputError: A file of the folder is broken.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    found = {}
+    embedded = {}
     for key, video in videos.items():
         path = folder / f"{key}.safetensors"
         if not path.exists():
             _write(path, video, sampler, decoder)
-        found[key] = read_embedded(path, len(video.annotation.picks))
-    return found
+        embedded[key] = read_embedded(path, len(video.annotation.picks))
+    return embedded
 
 
 def _write(path: Path, video: AnnotatedVideo, sampler: Any, decoder: str) -> None:

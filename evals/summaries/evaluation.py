@@ -154,9 +154,9 @@ def judge(scores: Floats, video: AnnotatedVideo) -> dict[str, float | int]:
 
 def judge_users(video: AnnotatedVideo) -> dict[str, float | int]:
     """The agreement of the annotators with each other, as `judge` gives it, without an F-score."""
-    found: Agreement = (
+    agreement: Agreement = (
         of_users_with_the_rest(video.annotation.user_summary)
         if video.users is None
         else of_users_with_each_other(video.users)
     )
-    return asdict(found)
+    return asdict(agreement)

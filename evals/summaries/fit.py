@@ -133,8 +133,8 @@ def _run(options: argparse.Namespace, command: str) -> str:
         left_out=left_out,
         with_videos=options.embeddings is None,
     )
-    recipe = _made(Recipe, options, "recipe", {"rate": RATES[options.dataset]})
-    shape = _made(HeadShape, options, "shape", {})
+    recipe = _parsed(Recipe, options, "recipe", {"rate": RATES[options.dataset]})
+    shape = _parsed(HeadShape, options, "shape", {})
     sampler, card = _models(options)
     settings = _settings(options, root, data, recipe, sampler)
     claim(options.out, settings)
@@ -204,7 +204,7 @@ def _json(options: argparse.Namespace, name: str) -> dict[str, Any]:
     return values
 
 
-def _made(kind: type[T], options: argparse.Namespace, name: str, defaults: dict[str, Any]) -> T:
+def _parsed(kind: type[T], options: argparse.Namespace, name: str, defaults: dict[str, Any]) -> T:
     """Settings of a kind from the JSON of an option."""
     try:
         return kind(**defaults | _json(options, name))

@@ -108,7 +108,7 @@ def _train(job: Job, row: str, split: int, seed: int, out: Path) -> Record:
     )
     if job.select_on == "test":  # what the published recipe does
         learned, held = [*learned, *held], [examples[key] for key in tested]
-    found = fit(
+    fitted = fit(
         job.shape,
         learned,
         job.recipe,
@@ -117,11 +117,11 @@ def _train(job: Job, row: str, split: int, seed: int, out: Path) -> Record:
         device=job.device,
     )
     if row == HEAD:
-        _save(job, found.head, split, seed, [one.key for one in learned], found.epoch, out)
-    scores = {key: _scores(found.head, examples[key]) for key in tested}
+        _save(job, fitted.head, split, seed, [one.key for one in learned], fitted.epoch, out)
+    scores = {key: _scores(fitted.head, examples[key]) for key in tested}
     return {
-        "epoch": found.epoch,
-        "tau_of_choice": found.value,
+        "epoch": fitted.epoch,
+        "tau_of_choice": fitted.value,
         "judged": {key: judge(values, job.data.videos[key]) for key, values in scores.items()},
         "spread": {key: float(values.std()) for key, values in scores.items()},
     }
@@ -164,20 +164,20 @@ def rows_of(job: Job, records: Mapping[str, Record], *, seed: int) -> list[Row]:
     published; ``sd`` is the standard deviation of these means.
     """
     n_splits = len(job.data.splits[job.protocol])
-    found: list[Row] = []
+    rows: list[Row] = []
     for row in job.examples:
         runs = [records[f"{row} {split} {one}"] for split in range(n_splits) for one in job.seeds]
         judged = [list(run["judged"].values()) for run in runs]
         spread = float(np.mean([np.mean(list(run["spread"].values())) for run in runs]))
-        found.append(_row(job, row, judged, spread=spread))
+        rows.append(_row(job, row, judged, spread=spread))
     marks = dict.fromkeys(name for one in job.embedded.values() for name in one.marks)
     for name in (*marks, *_UNTRAINED):
         judged = [
             [_untrained(job, name, key, seed) for key in job.tested(split)]
             for split in range(n_splits)
         ]
-        found.append(_row(job, name, judged))
-    return found
+        rows.append(_row(job, name, judged))
+    return rows
 
 
 def _untrained(job: Job, name: str, key: str, seed: int) -> dict[str, Any]:

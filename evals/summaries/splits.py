@@ -113,7 +113,7 @@ def protocols(splits: Mapping[str, Splits], measured: Sequence[str]) -> dict[str
         >>> protocols({"X": (("a", "b"), ("b",))}, ["a", "b", "c"])["X splits, 2 of 5 splits"]
         {'a': 0.25, 'b': 0.75}
     """
-    found: dict[str, Weights] = {"all": {key: 1 / len(measured) for key in measured}}
+    by_protocol: dict[str, Weights] = {"all": {key: 1 / len(measured) for key in measured}}
     for name, sets in splits.items():
         weights = dict.fromkeys(measured, 0.0)
         for order, tested in enumerate(sets):
@@ -126,5 +126,5 @@ def protocols(splits: Mapping[str, Splits], measured: Sequence[str]) -> dict[str
             for key in present:
                 weights[key] += 1 / len(sets) / len(present)
         title = part_of(f"{name} splits", len(sets), N_SPLITS, "splits")
-        found[title] = {key: weight for key, weight in weights.items() if weight}
-    return found
+        by_protocol[title] = {key: weight for key, weight in weights.items() if weight}
+    return by_protocol

@@ -38,21 +38,28 @@ def enable(
     the settings of the first.
 
     Such a call takes these keywords, flat, in ``processor_kwargs``, in ``videos_kwargs`` or in a
-    video's content block: ``sampler``, ``num_frames`` (keyframes, 8 by default), ``threshold``,
-    ``token_budget`` (as many visual tokens as this many uniform frames), ``caption``, ``question``,
-    ``guide``, ``join`` and ``subtitles`` (as `keyscore_plugin.Sampler` takes them), ``with_texts``
-    (True writes what is said at the chosen frames before the video, in a chat), ``clip_mode`` (of a
-    sampler that chooses clips: ``"auto"``, ``"focused"`` or ``"hybrid"``), ``pair`` (what fills a
-    visual token of two frames: ``"duplicate"``, ``"neighbor"``, ``"pack"`` or ``"plain"``),
-    ``video_start`` and ``video_end`` (seconds from the first frame).
+    video's content block:
+
+    - ``sampler``: a name of `keyscore_plugin.list_samplers`, or a sampler;
+    - one of ``num_frames`` (keyframes, 8 by default), ``threshold``, and ``token_budget`` (as many
+      visual tokens as this many uniform frames);
+    - ``caption``, ``question``: the texts, and ``guide``: which of them scores;
+    - ``join``, ``subtitles``: as `keyscore_plugin.Sampler` takes them, and ``with_texts``: True
+      writes what is said at the chosen frames before the video, in a chat;
+    - ``clip_mode``: where ``clips`` and ``kframes`` take their frames, ``"auto"``, ``"focused"`` or
+      ``"hybrid"``;
+    - ``pair``: what fills a visual token of two frames, ``"duplicate"``, ``"neighbor"``,
+      ``"pack"`` or ``"plain"``;
+    - ``video_start``, ``video_end``: the part to choose from, in seconds from the first frame.
+
     In a chat, the question about a video is the text of the video's own message; later messages do
-    not change it. After the call ``processor.last_selections`` holds what was chosen; each thread
-    sees only the selections of the calls it made.
+    not change it. After the call ``processor.last_selections`` holds what was chosen, in each
+    thread for its own calls.
 
     Args:
         processor: Processor of a family in `keyscore_transformers.families.FAMILIES`.
-        sampler: Sampler for calls that name none; None leaves such calls untouched. The call goes
-            first: ``sampler=None`` or ``do_sample_frames=False`` leaves it untouched too.
+        sampler: Sampler for calls that name none; None leaves such calls untouched. A call with
+            ``sampler=None`` or ``do_sample_frames=False`` stays untouched, too.
         captioner: Captioner for calls without a caption: a `Captioner`, or ``"labels"``.
         model: Model that will answer. It writes the captions, ``sampler="kframes"`` asks it for
             clips, and `SamplerConfig.split` ``"model"`` for the parts of a text, if there is no

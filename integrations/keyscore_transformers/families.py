@@ -17,7 +17,7 @@ class Positions:
         rate: Positions per second if no model is known; every published checkpoint has it.
         rate_names: Path of attributes to the rate in a model's config; missing parts are skipped.
         needs_help: Whether transformers before 5.18 reads only whole seconds.
-        whole: Whether the model cuts a position to a whole number.
+        whole: Whether the model rounds a position down to a whole number.
     """
 
     name: str
@@ -99,7 +99,7 @@ def times_of(processor: Any, *, given: GivenTimes | None = None) -> Times:
 
     Args:
         processor: Processor of a model.
-        given: What the caller of `enable` says of a family that is not in `FAMILIES`.
+        given: Argument ``times`` of `enable`, for a family that is not in `FAMILIES`.
 
     Raises:
         InputError: The processor takes no videos, its family is unknown and nothing is said of it,

@@ -20,8 +20,8 @@ class Memory:
     @property
     def selections(self) -> list[Selection]:
         """The selections of this thread's last call, or of any thread's if this one made none."""
-        found: list[Selection] = getattr(self._of_thread, "selections", self._of_any)
-        return found
+        selections: list[Selection] = getattr(self._of_thread, "selections", self._of_any)
+        return selections
 
     @selections.setter
     def selections(self, selections: list[Selection]) -> None:

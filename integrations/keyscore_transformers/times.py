@@ -59,7 +59,7 @@ def grid_intervals(patch_times: Tensor, *, rate: float, whole: bool = True) -> T
     Args:
         patch_times: ``(n_patches,)`` seconds, rising.
         rate: Positions per second.
-        whole: Whether the model cuts positions to whole numbers.
+        whole: Whether the model rounds positions down to whole numbers.
 
     Returns:
         ``(n_patches,)`` float32.

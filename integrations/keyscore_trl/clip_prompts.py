@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 
 from keyscore_plugin import ClipQuestion, Clips, clip_prompt, format_clips
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.types import Frames
 from keyscore_trl.prompts import Chat, ShownVideo, video_addresses
 
@@ -47,7 +47,15 @@ class ClipPrompts:
         self._read = read
 
     def __call__(self, chats: Sequence[Chat], *, completions: Sequence[str] | None = None) -> Any:
-        """Build one batch; `keyscore_trl.Prompts` explains the arguments."""
+        """Build one batch.
+
+        Args:
+            chats: Chats as `clip_chat` makes them, one for each row of the batch.
+            completions: Answers to train on; None adds nothing, for generation.
+
+        Returns:
+            Inputs of the model, padded on the left; with completions also their ``labels``.
+        """
         questions = [self._question(chat) for chat in chats]
         return clip_prompt(self._processor, questions, completions=completions)
 
@@ -170,7 +178,7 @@ def _question_rows(video: str, item: Mapping[str, Any]) -> Iterator[Row]:
 
 def _sentence(text: object) -> str:
     if not isinstance(text, str) or not text.strip():
-        raise InputError(f"a text is empty or none: {text!r}")
+        raise InputError(f"a text is empty or missing: {shown(text)}")
     return text.strip()
 
 

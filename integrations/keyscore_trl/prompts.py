@@ -38,7 +38,7 @@ class ShownVideo:
 
 
 class Prompts(Protocol):
-    """What builds the inputs of a model; `VideoPrompts` is one, `keyscore_trl.clips` has another.
+    """A function that builds the inputs of a model, such as `VideoPrompts` or `ClipPrompts`.
 
     A trainer that builds its inputs in another way than inference does trains another policy.
     """
@@ -76,7 +76,14 @@ class VideoPrompts:
         self._read = read
 
     def __call__(self, chats: Sequence[Chat], *, completions: Sequence[str] | None = None) -> Any:
-        """Build one batch; `Prompts` explains the arguments.
+        """Build one batch.
+
+        Args:
+            chats: Messages before the answer, a chat for each row of the batch.
+            completions: Answers to train on; None adds nothing, for generation.
+
+        Returns:
+            Inputs of the model, padded on the left; with completions also their ``labels``.
 
         Raises:
             InputError: A chat has no video, or a video has to be read and no ``read`` was given.

@@ -28,10 +28,11 @@ def option_reward(log_probs: Tensor, answer: int, *, tau: float = 1.0) -> float:
     Args:
         log_probs: ``(n_options,)`` log-probabilities of the options.
         answer: Number of the right option.
-        tau: Temperature; a larger one tells certain answers apart that 1 makes alike.
+        tau: Temperature. A larger one gives different rewards to answers that are all nearly
+            certain; with 1 they all get about 1.
 
     Raises:
-        InputError: There are fewer than two options, or the answer is none of them.
+        InputError: There are fewer than two options, or the answer is not one of them.
 
     Example:
         >>> option_reward(torch.tensor([0.5, 0.25, 0.25]).double().log(), 0)
@@ -62,12 +63,18 @@ def lettered(question: str, options: Sequence[str]) -> tuple[str, list[str]]:
 
 
 class Answerer(Protocol):
-    """What a reward asks how likely each option is."""
+    """A model that says how likely each option is, such as `FrozenAnswerer`."""
 
     def log_probs(
         self, videos: Sequence[ShownVideo], question: str, options: Sequence[str]
     ) -> Tensor:
-        """``(n_videos, n_options)`` log-probabilities of the options; see `FrozenAnswerer`."""
+        """Return ``(n_videos, n_options)`` log-probabilities of the options.
+
+        Args:
+            videos: Frames that the answer has to come from.
+            question: Question.
+            options: Options, at least two.
+        """
 
 
 class FrozenAnswerer:
@@ -133,8 +140,8 @@ class FrozenAnswerer:
         # Completions begin in one column, because prompts are padded on the left.
         n_tokens = int((labels != _IGNORED).any(0).sum())
         wanted = labels[:, -n_tokens:]
-        found = self._log_probs(batch, n_last=n_tokens + 1)[:, :-1]
-        each = found.gather(2, wanted.clamp_min(0)[..., None])[..., 0]
+        log_probs = self._log_probs(batch, n_last=n_tokens + 1)[:, :-1]
+        each = log_probs.gather(2, wanted.clamp_min(0)[..., None])[..., 0]
         total = each.masked_fill(wanted == _IGNORED, 0.0).sum(1)
         return total.view(len(videos), len(options))
 
@@ -274,8 +281,8 @@ class ClipReward:
         key = (asked, indices)
         if key not in self._kept:
             shown_video = read_frames(asked.video, indices)
-            found = self._answerer.log_probs([shown_video], asked.question, asked.options)
-            self._kept[key] = option_reward(found[0], asked.answer, tau=self._tau)
+            log_probs = self._answerer.log_probs([shown_video], asked.question, asked.options)
+            self._kept[key] = option_reward(log_probs[0], asked.answer, tau=self._tau)
         return self._kept[key]
 
 

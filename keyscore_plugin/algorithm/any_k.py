@@ -56,11 +56,12 @@ def any_k(
         pts_seconds: ``(n,)`` rising times of all frames, on the clock of the clips: subtract
             `VideoFacts.start_pts_seconds` from the container's. Any frame rate, also a variable
             one.
-        mode: Places of the frames. ``"focused"`` takes them inside of the clips; only a budget of
-            more frames than the clips hold goes on to the longest gaps outside. ``"hybrid"`` keeps
-            back as many as it takes to leave no gap, at either end neither, of more than
-            3 D / k and the longest time that a frame is on show, with D the duration: three times
-            the mean gap of uniform sampling. ``"auto"`` is focused below 16 frames, else hybrid.
+        mode: Places of the frames. ``"focused"`` takes them inside of the clips; if the budget is
+            larger than the clips, the other frames fill the longest gaps outside. ``"hybrid"``
+            reserves frames for the outside, so that no gap, also at both ends of the video, is
+            longer than 3 D / k plus the longest time that a frame is on show. D is the duration,
+            so that is three times the mean gap of uniform sampling. ``"auto"`` is focused below 16
+            frames, else hybrid.
         duration_seconds: Duration from the first frame's start; None lets the last frame last as
             long as a frame usually does.
 
@@ -77,8 +78,8 @@ def any_k(
     """
     if len(pts_seconds) == 0 or not is_whole(k) or k < 1:
         raise InputError(
-            f"any_k takes one frame or more of a video of one or more, got k={shown(k)} of "
-            f"{len(pts_seconds)} frames; give a whole number of at least 1, and the times of frames"
+            "any_k needs a whole number k of at least 1 and a video of at least one frame, got "
+            f"k={shown(k)} and {len(pts_seconds)} frames; give another k, or more times"
         )
     if mode not in ("auto", "focused", "hybrid"):
         raise InputError(f"the mode of clips must be auto|focused|hybrid, got {shown(mode)}")
@@ -126,7 +127,7 @@ class _Span:
 
 
 def _spans(clips: Clips, times: Tensor, *, until: float) -> list[_Span]:
-    """The frames of each clip, those that begin in it; a clip that gets none is left out.
+    """The frames of each clip, those that begin in it; a clip without a frame is left out.
 
     A clip in which no frame begins gets the one on show, unless that is another clip's.
 

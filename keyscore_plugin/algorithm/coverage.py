@@ -124,7 +124,7 @@ def _running_sum(values: Tensor) -> Tensor:
 def most_coverage(
     cover: FadingCover, eligible: Tensor, *, num_frames: int, bound: Bound | None = None
 ) -> Tensor:
-    """Choose the frames that cover the timeline best; of equal ones the earlier.
+    """Choose the frames that cover the timeline best; ties go to the earlier frame.
 
     Args:
         cover: Cover that is maximised.
@@ -149,7 +149,7 @@ def most_coverage(
 
 
 def rank_by_coverage(cover: FadingCover, rows: Tensor) -> Tensor:
-    """Rank frames: each covers most besides those before it; of equal ones the earlier.
+    """Rank frames by what each one covers in addition to those before it; ties go to the earlier.
 
     Args:
         cover: Cover that ranks.

@@ -40,7 +40,8 @@ class Bound:
     def missing(self, rows: Sequence[int]) -> list[int] | None:
         """The fewest further frames with which every moment is within reach.
 
-        Each of them is as late as the one before it allows, which no other choice can improve.
+        Each added frame is the latest one that leaves no moment before it out of reach. No choice
+        needs fewer frames.
 
         Args:
             rows: Rows that are chosen already, rising.
@@ -62,10 +63,10 @@ class Bound:
         return more
 
     def kept(self, ranked: Sequence[int], num_frames: int) -> list[int] | None:
-        """As many of the ranked frames as can be kept, and those that the bound needs besides.
+        """Keep as many of the ranked frames as possible, and add those that the bound needs.
 
-        A frame more leaves at most one frame less to add, so both together never get fewer, and
-        the number that can be kept is found by bisection.
+        One more kept frame saves at most one added frame, so the sum of both never falls, and
+        bisection finds the largest number of kept frames.
 
         Args:
             ranked: ``num_frames`` different rows, the most important first.

@@ -141,11 +141,19 @@ def score_segments(
 
 
 def scene_scores(scenes: Clips, scores: Tensor, pts_seconds: Tensor) -> Tensor:
-    """Score scenes by their frames; the arguments and errors are those of `score_segments`.
+    """Score scenes by the best third of their frames.
+
+    Args:
+        scenes: ``m`` scenes that follow one another, as `segments` returns them.
+        scores: ``(n,)`` score of each frame with the text, of any scale.
+        pts_seconds: ``(n,)`` times of the frames, rising, on the clock of the scenes.
 
     Returns:
         ``(m,)`` float64 mean of the best third of each scene's frames, on the CPU. A scene without
         a frame has the score of the nearest one.
+
+    Raises:
+        InputError: There is no frame, lengths differ, or a score is not finite.
     """
     if len(scores) == 0 or len(scores) != len(pts_seconds):
         raise InputError(

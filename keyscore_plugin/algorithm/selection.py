@@ -120,10 +120,10 @@ def rows_in_reach(
     span: tuple[float, float],
     config: SelectConfig,
 ) -> Tensor:
-    """The frames that keep the bound of a selection, which has to find them among its frames.
+    """Find frames of a grid that have to be embedded, so that `select` can keep its bound.
 
-    Ours. Where not all frames of a grid are embedded, these are, so that the bound is that of the
-    video, and not of what was embedded of it.
+    Ours. `select` chooses among the embedded frames. If only some frames of a grid are embedded,
+    these have to be among them for the bound to hold in the whole video.
 
     Args:
         pts_seconds: ``(n,)`` times of the frames in seconds, not falling.
@@ -192,7 +192,7 @@ def _values(scores: FrameScores | Importance | Tensor) -> Tensor:
 
 
 def _top(task: _Task) -> Tensor:
-    """The highest scores; of equal ones the earlier."""
+    """The highest scores; ties go to the earlier frame."""
     ranked = task.scores.masked_fill(~task.eligible, -torch.inf)
     return ranked.sort(descending=True, stable=True).indices[: task.num_frames]
 

@@ -116,7 +116,7 @@ class AksSampler(PublishedSampler[AksSettings], TextSampler):
 
 
 class AksPaperSampler(PublishedSampler[AksSettings], TextSampler):
-    """AKS with its released settings, and with even frames if it falls short, as its evaluation.
+    """AKS as released: with its own settings, and with even frames if it finds too few.
 
     The algorithm alone returns 0 of 16 and of 24 frames and 32 of 48; the released model code then
     silently takes even frames instead. This sampler does the same, with a note.

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from keyscore_plugin._runtime.stopwatch import stage
 from keyscore_plugin.baselines.settings import PublishedSampler, require_range, stretched
+from keyscore_plugin.samplers.choice import Choice
 from keyscore_plugin.samplers.encoding import encode_rows
 from keyscore_plugin.samplers.pad_selection import pad_by_score
 from keyscore_plugin.samplers.query import mean_cosine
 from keyscore_plugin.samplers.run import Run
-from keyscore_plugin.samplers.template import Choice
 from keyscore_plugin.samplers.text import Picked, cosine_choice
 from keyscore_plugin.types import GridInfo
 
@@ -262,7 +262,7 @@ class FocusSampler(PublishedSampler[FocusSettings]):
             return mean_cosine(frames, query.embeddings).cpu()[order.argsort()]
 
         with stage("encode"):
-            found = focus(
+            focused = focus(
                 score_rows,
                 grid.pts_seconds,
                 num_frames=run.request.at_least,
@@ -270,15 +270,15 @@ class FocusSampler(PublishedSampler[FocusSettings]):
                 settings=self.settings,
             )
         note = (
-            f"{found.n_added} of {len(found.rows)} frames were added by their score: "
+            f"{focused.n_added} of {len(focused.rows)} frames were added by their score: "
             "the best arms of FOCUS have no more, or none far enough apart"
         )
         return cosine_choice(
             run,
             query,
-            Picked(found.rows, (note,) if found.n_added else ()),
-            scores=found.scores,
+            Picked(focused.rows, (note,) if focused.n_added else ()),
+            scores=focused.scores,
             frames=grid,
-            embedded=found.scored,
+            embedded=focused.scored,
             looked_at=GridInfo(self.config.grid.kind, len(grid)),
         )

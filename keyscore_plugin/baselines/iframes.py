@@ -3,9 +3,10 @@
 from torch import Tensor
 
 from keyscore_plugin._runtime.stopwatch import stage
+from keyscore_plugin.samplers.choice import Choice
 from keyscore_plugin.samplers.pad_selection import pad_evenly
 from keyscore_plugin.samplers.run import Run
-from keyscore_plugin.samplers.template import Choice, SamplerTemplate
+from keyscore_plugin.samplers.template import SamplerTemplate
 from keyscore_plugin.types.spacing import uniform_indices
 
 

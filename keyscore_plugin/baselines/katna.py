@@ -12,10 +12,10 @@ from keyscore_plugin._runtime.optional import require
 from keyscore_plugin._runtime.stopwatch import stage
 from keyscore_plugin.algorithm.kmeans import kmeans
 from keyscore_plugin.baselines.settings import PublishedSampler, require_range
+from keyscore_plugin.samplers.choice import Choice
 from keyscore_plugin.samplers.grid import join_frames, rebatch
 from keyscore_plugin.samplers.pad_selection import pad_evenly
 from keyscore_plugin.samplers.run import Run
-from keyscore_plugin.samplers.template import Choice
 from keyscore_plugin.types import Frames, GridInfo
 from keyscore_plugin.video.grid import grid_indices
 from keyscore_plugin.video.source import VideoSource
@@ -257,11 +257,11 @@ class KatnaSampler(PublishedSampler[KatnaSettings]):
             frames = self._peaks(source, looked_at)
         with stage("select"):
             rows = katna(frames.pixels, num_frames=run.request.at_least, settings=settings)
-            found = frames.indices[rows]
+            at_peaks = frames.indices[rows]
             times = source.pts_seconds()
-            indices = pad_evenly(found, times, run.request.at_least)
+            indices = pad_evenly(at_peaks, times, run.request.at_least)
         kind = "all" if settings.every_frame else self.config.grid.kind
-        n_added = len(indices) - len(found)
+        n_added = len(indices) - len(at_peaks)
         note = f"{n_added} of {len(indices)} frames were added evenly: Katna found no more"
         return Choice(
             indices=indices,
@@ -274,13 +274,13 @@ class KatnaSampler(PublishedSampler[KatnaSettings]):
         """The frames at peaks of change, found chunk by chunk."""
         settings = self.settings
         batches = source.thumbnails(looked_at, short_side=self.config.grid.short_side)
-        found = []
+        peaks = []
         batches = progress.track("decode", batches, total=len(looked_at))
         on_cpu = (batch.to("cpu") for batch in batches)
         for chunk in rebatch(on_cpu, settings.chunk_frames):
             changes = luv_changes(chunk.pixels)
-            found.append(chunk[peaks_of_change(changes, window_frames=settings.window_frames)])
-        return join_frames(found)
+            peaks.append(chunk[peaks_of_change(changes, window_frames=settings.window_frames)])
+        return join_frames(peaks)
 
 
 class KatnaFixedSampler(KatnaSampler):

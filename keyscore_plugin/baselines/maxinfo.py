@@ -7,8 +7,8 @@ from torch import Tensor
 
 from keyscore_plugin._runtime.stopwatch import stage
 from keyscore_plugin.baselines.settings import PublishedSampler, require_range
+from keyscore_plugin.samplers.choice import Choice
 from keyscore_plugin.samplers.run import Run
-from keyscore_plugin.samplers.template import Choice
 from keyscore_plugin.types import GridInfo
 
 _SWAP_GAIN = 1.05  # a swap must enlarge the volume by this much: the usual choice for maxvol
@@ -126,16 +126,16 @@ class MaxInfoSampler(PublishedSampler[MaxInfoSettings]):
         grid, frames = run.look_and_encode(self.config)
         with stage("select"):
             vectors = frames.vectors.cpu()
-            found = maxinfo(vectors, num_frames=run.request.at_least, settings=self.settings)
-        rows = found.rows
+            volume = maxinfo(vectors, num_frames=run.request.at_least, settings=self.settings)
+        rows = volume.rows
         note = (
-            f"{found.n_added} of {len(rows)} frames were added past the tolerance at which MaxInfo "
-            "stops: they add little to the volume"
+            f"{volume.n_added} of {len(rows)} frames were added past the tolerance at which "
+            "MaxInfo stops: they add little to the volume"
         )
         return Choice(
             indices=grid.indices[rows],
             pts_seconds=grid.pts_seconds[rows],
             looked_at=GridInfo(self.config.grid.kind, len(grid)),
             encoder=run.encoder.name,
-            notes=(note,) if found.n_added else (),
+            notes=(note,) if volume.n_added else (),
         )

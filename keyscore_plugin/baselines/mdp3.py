@@ -209,9 +209,9 @@ class Mdp3Sampler(PublishedSampler[Mdp3Settings], TextSampler):
     defaults = Mdp3Settings()
 
     def _pick(self, grid: QueryGrid, request: SelectionRequest) -> Picked:
-        found = mdp3(grid.vectors, grid.query, num_frames=request.at_least, settings=self.settings)
+        best = mdp3(grid.vectors, grid.query, num_frames=request.at_least, settings=self.settings)
         note = (
-            f"{found.n_flat} of {len(found.rows)} frames are copies of chosen ones: MDP3's "
+            f"{best.n_flat} of {len(best.rows)} frames are copies of chosen ones: MDP3's "
             "determinant is 0 for a list with copies"
         )
-        return Picked(found.rows, (note,) if found.n_flat else ())
+        return Picked(best.rows, (note,) if best.n_flat else ())

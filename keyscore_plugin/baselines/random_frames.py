@@ -7,8 +7,8 @@ from torch import Tensor
 
 from keyscore_plugin._runtime.stopwatch import stage
 from keyscore_plugin.baselines.settings import PublishedSampler
+from keyscore_plugin.samplers.choice import Choice
 from keyscore_plugin.samplers.run import Run
-from keyscore_plugin.samplers.template import Choice
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,8 +123,8 @@ def turning_points(values: Tensor, settings: WfsSbSettings) -> list[int]:
         distance=max(settings.min_distance, settings.min_distance_share * len(change)),
         prominence=settings.prominence_share * float(change.max() - change.min()),
     )
-    found: list[int] = places.tolist()
-    return found
+    peaks: list[int] = places.tolist()
+    return peaks
 
 
 def coarsest_detail(signal: Tensor, *, levels: int) -> Tensor:
@@ -235,9 +235,9 @@ class WfsSbSampler(PublishedSampler[WfsSbSettings], TextSampler):
 
     def _pick(self, grid: QueryGrid, request: SelectionRequest) -> Picked:
         k = request.at_least
-        found = wfs_sb(grid.cosines, grid.vectors, num_frames=k, settings=self.settings)
+        chosen = wfs_sb(grid.cosines, grid.vectors, num_frames=k, settings=self.settings)
         note = (
-            f"WFS-SB keeps parts of {found.n_kept} frames, and {len(found.rows)} were asked for; "
+            f"WFS-SB keeps parts of {chosen.n_kept} frames, and {len(chosen.rows)} were asked for; "
             "the parts that it drops as unimportant were used too"
         )
-        return Picked(found.rows, (note,) if found.n_kept < len(found.rows) else ())
+        return Picked(chosen.rows, (note,) if chosen.n_kept < len(chosen.rows) else ())

@@ -20,7 +20,7 @@ Answers = Callable[[Sequence[Item]], Records]  # one record for each line, in th
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How many frames to choose of every video; the sampler's default if both fields are None.
+    """The frames to choose of every video; the sampler's default if both fields are None.
 
     Attributes:
         num_frames: Number of frames.

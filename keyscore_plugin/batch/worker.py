@@ -122,13 +122,13 @@ class Worker:
     def _listen(self) -> Iterator[tuple[int, Outcome]]:
         """Read what has arrived without waiting; the worker may hang in the middle of a line."""
         self.channel.setblocking(False)
-        heard = b""
+        received = b""
         with suppress(ConnectionError):
-            heard = self.channel.recv(_READ_BYTES)
-        *messages, self._unread = (self._unread + heard).split(b"\n")
+            received = self.channel.recv(_READ_BYTES)
+        *messages, self._unread = (self._unread + received).split(b"\n")
         for message in messages:
             yield from self._understand(json.loads(message))
-        if not heard:
+        if not received:
             self._bury()
             if self._line is not None:
                 killed = self.ended == ending(-signal.SIGKILL)

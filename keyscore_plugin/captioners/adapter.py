@@ -51,7 +51,7 @@ def base_of(name: str) -> tuple[str, str | None]:
 
 
 def name_of(base: str, adapter: str | None) -> str:
-    """What a model with an adapter is called where its answers are recorded."""
+    """The name of a model with an adapter, as `Caption.model` and `Clips.model` record it."""
     return base if adapter is None else f"{base} + {adapter}"
 
 

@@ -192,7 +192,7 @@ def _after_blanks(text: str, at: int) -> int:
 
 
 def _clip(entry: Any, duration_seconds: float) -> PredictedClip | Problem:
-    """The clip that an entry of the list describes, or the reason why it is none."""
+    """The clip that an entry of the list describes, or the reason why it is refused."""
     if not isinstance(entry, dict):
         return "wrong type"
     if entry.get("start") is None or entry.get("end") is None:
@@ -218,7 +218,7 @@ def _clip(entry: Any, duration_seconds: float) -> PredictedClip | Problem:
 
 
 def _seconds(value: Any) -> float | Problem:
-    """A time as seconds, or the reason why it is none."""
+    """A time as seconds, or the reason why it is refused."""
     if isinstance(value, str):
         return _seconds_of_text(value.strip())
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -239,7 +239,7 @@ def _seconds_of_text(text: str) -> float | Problem:
 
 
 def _priority(value: Any) -> int | None:
-    """A priority, or None if the value is none."""
+    """A priority, or None for another value."""
     if isinstance(value, str):
         value = {"1": 1, "2": 2}.get(value.strip().upper().removeprefix("P"))
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -38,9 +38,9 @@ class CaptionCache:
         """The captions of those keys that have one.
 
         Raises:
-            CacheError: The file cannot be read, or is no such file.
+            CacheError: The file cannot be read, or does not hold captions.
         """
-        found: dict[str, str] = {}
+        captions: dict[str, str] = {}
         with self._open() as database:
             for start in range(0, len(keys), _PER_QUERY):
                 some = keys[start : start + _PER_QUERY]
@@ -48,14 +48,14 @@ class CaptionCache:
                 rows = database.execute(
                     f"SELECT key, text FROM captions WHERE key IN ({places})", some
                 )
-                found.update(rows)
-        return found
+                captions.update(rows)
+        return captions
 
     def put(self, captions: Mapping[str, str]) -> None:
         """Keep captions, all of them or none.
 
         Raises:
-            CacheError: The file cannot be written, or is no such file.
+            CacheError: The file cannot be written, or does not hold captions.
         """
         with self._open() as database, database:
             database.executemany("REPLACE INTO captions VALUES (?, ?)", captions.items())
@@ -100,7 +100,7 @@ class FrameDescriber:
 
 
 def captioner_identity(name: str) -> str | None:
-    """What decides a caption besides the frame, for the key of the cache.
+    """Identify all that decides a caption besides the frame, for the key of the cache.
 
     Args:
         name: Captioner by its name.

@@ -1,4 +1,4 @@
-"""Which clips of a video a question needs, asked of a Video-LLM (K-frames, section 3).
+"""The question for the clips of a video that matter, for a Video-LLM (K-frames, section 3).
 
 `clip_prompt` builds the inputs of the model for inference, for supervised fine-tuning and for
 reinforcement learning. A policy that was trained on other inputs, such as frames without their
@@ -34,7 +34,7 @@ If no part matters, answer [].
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClipQuestion:
-    """What a judge is asked about one video.
+    """A question to a judge about one video.
 
     Attributes:
         frames: Frames that the judge sees, in time order; `pts_seconds` counts from the first
@@ -64,7 +64,7 @@ class ClipQuestion:
 
 @runtime_checkable
 class Judge(Protocol):
-    """Says which clips of a video a question needs.
+    """A model that says which clips of a video a question needs.
 
     Attributes:
         name: Name that `Clips.model` records.
@@ -73,7 +73,7 @@ class Judge(Protocol):
     name: str
 
     def judge(self, question: ClipQuestion, *, max_new_tokens: int) -> str:
-        """The answer to the question, in the syntax of `keyscore_plugin.parse_clips` or not."""
+        """Answer the question; `keyscore_plugin.parse_clips` reads the text, whatever it is."""
 
 
 def require_judge(captioner: object, *, asker: str) -> Judge:

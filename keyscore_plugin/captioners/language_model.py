@@ -46,7 +46,7 @@ def load_language_model(name: str, device: torch.device) -> tuple[Any, Any]:
 
 
 def chat_around(tokenizer: Any, beginning: str, *, model: str) -> tuple[str, str]:
-    """What a chat template writes before and after the rest of a user's message.
+    """Find what a chat template writes around the rest of a message whose beginning is known.
 
     Args:
         tokenizer: Tokenizer with a chat template.
@@ -145,7 +145,7 @@ class PrefixedModel:
 
     @property
     def room(self) -> int | None:
-        """The number of tokens that a text may have after the beginning; None if any."""
+        """The number of tokens that a text may have after the beginning; None without a limit."""
         return None if self._n_most is None else self._n_most - len(self._prefix) - self._spare
 
     def read(self, rows: Sequence[list[int]]) -> Read:

@@ -68,7 +68,7 @@ def describe_pictures(model: GenerativeModel, processor: Any, frames: Frames) ->
     Args:
         model: Model of transformers with `generate`.
         processor: Processor of the model.
-        frames: ``n`` frames; each is a picture of its own to the model.
+        frames: ``n`` frames, which the model sees as separate pictures.
 
     Returns:
         The first sentence of each of the ``n`` answers; ``""`` where the model wrote nothing.

@@ -56,7 +56,7 @@ def load_captioner(
 
 
 def load_frame_captioner(captioner: str | Captioner, *, device: str = "auto") -> Captioner:
-    """Load a captioner that describes frames one by one: one more kind than `load_captioner` knows.
+    """Load a captioner that describes frames one by one, which may be a model of pictures alone.
 
     Args:
         captioner: As `load_captioner` takes it; or the folder or hub model id of a model that reads

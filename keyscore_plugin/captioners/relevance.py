@@ -1,4 +1,4 @@
-"""How much captions say about a text: the marks of a language model, as expected values."""
+"""Marks of captions for their relevance to a text, as expected values of a language model."""
 
 from collections.abc import Sequence
 from typing import Any

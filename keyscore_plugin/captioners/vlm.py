@@ -125,7 +125,7 @@ class VlmCaptioner:
         return describe_pictures(self._model, self._processor, frames)
 
     def judge(self, question: ClipQuestion, *, max_new_tokens: int) -> str:
-        """What the model answers when it is asked for clips: `clip_prompt`, greedy decoding.
+        """Ask the model for clips, by `clip_prompt`; it answers by greedy decoding.
 
         Args:
             question: Question about one video.

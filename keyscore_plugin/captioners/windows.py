@@ -164,17 +164,17 @@ class WindowReader:
         """
         lines = [self._ids(f"{text or _UNKNOWN}\n") for text in captions]
         most = min(_PASS_TOKENS, self._model.room or _PASS_TOKENS)
-        found: list[Tensor] = []
-        while len(found) < len(lines):
-            begin = max(0, len(found) - self.window // 2)
-            end = len(found) + 1
+        embeddings: list[Tensor] = []
+        while len(embeddings) < len(lines):
+            begin = max(0, len(embeddings) - self.window // 2)
+            end = len(embeddings) + 1
             while end < len(lines) and sum(map(len, lines[begin : end + 1])) <= most:
                 end += 1
             sizes = [len(line) for line in lines[begin:end]]
             read = self._model.read([[token for line in lines[begin:end] for token in line]])
             spans = torch.split(read.states[0, -sum(sizes) :], sizes)
-            found += [span.amax(0).float().cpu() for span in spans[len(found) - begin :]]
-        return torch.stack(found)
+            embeddings += [span.amax(0).float().cpu() for span in spans[len(embeddings) - begin :]]
+        return torch.stack(embeddings)
 
     def expect(self, captions: Sequence[str]) -> Tensor:
         """The importance of each caption without a trained head: the expected digit, divided by 9.
@@ -194,7 +194,7 @@ class WindowReader:
         return torch.stack(self._each_window(captions, lambda rows: [*self._expect(rows)]))
 
     def answers(self, captions: Sequence[str]) -> list[str]:
-        """What the model writes about each window, by greedy decoding (LLMVS's zero-shot row).
+        """Let the model write about each window, by greedy decoding (LLMVS's zero-shot row).
 
         Raises:
             ModelError: A window is longer than the context of the model.
@@ -208,13 +208,13 @@ class WindowReader:
     def _each_window(self, captions: Sequence[str], read: Callable[[Rows], Sequence[T]]) -> list[T]:
         """What ``read`` returns for the window of each caption; equal windows are read once."""
         texts = windows(captions, self.window)
-        found: dict[str, T] = {}
+        by_window: dict[str, T] = {}
         unique = list(dict.fromkeys(texts))
         for start in range(0, len(unique), _AT_ONCE):
             some = unique[start : start + _AT_ONCE]
             rows = [[*self._ids(f"{text}{self._question}"), *self._tail] for text in some]
-            found.update(zip(some, read(rows), strict=True))
-        return [found[text] for text in texts]
+            by_window.update(zip(some, read(rows), strict=True))
+        return [by_window[text] for text in texts]
 
     def _embed(self, rows: Rows, answer: Answer) -> Tensor:
         read = self._model.read(rows)
@@ -269,8 +269,8 @@ def number_of(answer: str) -> float | None:
         >>> number_of("I would say 7."), number_of("It matters."), number_of("2026")
         (7.0, None, None)
     """
-    found = re.search(r"\d+(?:\.\d+)?", answer)
-    return float(found[0]) if found and float(found[0]) <= _MOST else None
+    number = re.search(r"\d+(?:\.\d+)?", answer)
+    return float(number[0]) if number and float(number[0]) <= _MOST else None
 
 
 def load_window_reader(model: str, device: torch.device, *, window: int = 7) -> WindowReader:

@@ -82,19 +82,22 @@ class DualEncoder(ABC):
     Args:
         name: Name by which `load_encoder` loads it again.
         device: Device on which the network runs.
-        dtype: Number format of the weights; None takes float32 on a CPU and float16 elsewhere.
+        dtype: Number format of the weights; None takes float32 on a CPU and `half_precision`
+            elsewhere.
 
     Attributes:
+        half_precision: Number format of the weights on a GPU.
         short_side: Pixels of the shorter side to which a frame is resized.
     """
 
+    half_precision = torch.float16
     short_side: int
     _max_tokens: int
 
     def __init__(self, name: str, device: torch.device, dtype: torch.dtype | None) -> None:
         self.name = name
         self.device = device
-        self._dtype = dtype or (torch.float32 if device.type == "cpu" else torch.float16)
+        self._dtype = dtype or (torch.float32 if device.type == "cpu" else self.half_precision)
         self._batching = Batching.of(device, n_frames=_BATCH.get(device.type, 1))
 
     @torch.inference_mode()

@@ -10,6 +10,7 @@ read by torch's reader of plain tensors, the default of transformers.
 
 import importlib.util
 import math
+from abc import abstractmethod
 from collections.abc import Callable
 from pickle import UnpicklingError
 from typing import Any
@@ -40,16 +41,10 @@ def require_sound_torchvision() -> None:
         require("torchvision", extra="transformers")
 
 
-def load_parts(
+def _load_parts(
     name: str, dtype: torch.dtype, device: torch.device, *, local_files_only: bool
 ) -> tuple[Any, Any, Any]:
     """Load a model without its heads, its tokenizer and its image processor.
-
-    Args:
-        name: Folder or hub model id.
-        dtype: Number format of the weights.
-        device: Device on which the model runs.
-        local_files_only: Whether the model is loaded without asking the hub.
 
     Raises:
         ModelError: One of them cannot be loaded.
@@ -80,22 +75,20 @@ def load_parts(
     return model, tokenizer, image_processor
 
 
-class HFEncoder(DualEncoder):
-    """A dual encoder of transformers, with its own preprocessing.
+class TransformersEncoder(DualEncoder):
+    """Base class of the encoders whose network, tokenizer and image processor transformers loads.
 
-    Half precision moves raw cosines by less than 2e-3 and keeps the best frame (measured on the
-    pictures and tiny models of tests/unit/encoders/test_encoders.py; the order of other frames may
-    change). On CUDA, frames are preprocessed on the GPU if `Preparation` can do what the model's
-    image processor does.
+    A subclass checks the network and reads its sizes in `_set_up`.
 
     Args:
         model: Folder or hub model id.
         device: Device on which the model runs.
         local_files_only: Whether the model is loaded without asking the hub.
-        dtype: Number format of the weights; None takes float32 on a CPU and float16 elsewhere.
+        dtype: Number format of the weights; None takes float32 on a CPU and the `half_precision`
+            of the class elsewhere.
 
     Raises:
-        ModelError: The model cannot be loaded, or is not a dual encoder.
+        ModelError: The model cannot be loaded, or is not of the kind that the class takes.
         MissingDependencyError: The installed torchvision does not load, so transformers cannot be
             imported.
     """
@@ -110,17 +103,44 @@ class HFEncoder(DualEncoder):
     ) -> None:
         require_sound_torchvision()
         super().__init__(model, device, dtype)
-        self._model, self._tokenizer, self._image_processor = load_parts(
+        self._model, self._tokenizer, self._image_processor = _load_parts(
             model, self._dtype, device, local_files_only=local_files_only
         )
+        self._set_up()
+
+    @override
+    def _reader(self) -> Callable[[str], bool]:
+        return reader_of(self._tokenizer)
+
+    @abstractmethod
+    def _set_up(self) -> None:
+        """Check the network that was loaded, and set `short_side` and what the features need.
+
+        Raises:
+            ModelError: The network is not of the kind that the class takes.
+        """
+
+
+class HFEncoder(TransformersEncoder):
+    """A CLIP-style or SigLIP-style dual encoder of transformers, with its own preprocessing.
+
+    Half precision moves raw cosines by less than 2e-3 and keeps the best frame (measured on the
+    pictures and tiny models of tests/unit/encoders/test_encoders.py; the order of other frames may
+    change). On CUDA, frames are preprocessed on the GPU if `Preparation` can do what the model's
+    image processor does.
+    """
+
+    @override
+    def _set_up(self) -> None:
         towers = ("get_image_features", "get_text_features")
         if not all(hasattr(self._model, tower) for tower in towers):
             raise ModelError(
-                f"{shown(model)} is a {type(self._model).__name__}, which does not embed images "
-                "and texts into one space; give a CLIP- or SigLIP-style model, or use "
+                f"{shown(self.name)} is a {type(self._model).__name__}, which does not embed "
+                "images and texts into one space; give a CLIP- or SigLIP-style model, or use "
                 "encoder='conse'"
             )
-        self._prepare = Preparation.of(self._image_processor) if device.type == "cuda" else None
+        is_on_gpu = self.device.type == "cuda"
+        self._prepare = Preparation.of(self._image_processor) if is_on_gpu else None
         self.short_side = _short_side(self._image_processor)
         self._max_tokens = min(
             self._tokenizer.model_max_length, self._model.config.text_config.max_position_embeddings
@@ -155,10 +175,6 @@ class HFEncoder(DualEncoder):
     @override
     def _count_tokens(self, text: str) -> int:
         return len(self._tokenizer(text, verbose=False)["input_ids"])
-
-    @override
-    def _reader(self) -> Callable[[str], bool]:
-        return reader_of(self._tokenizer)
 
     def _vectors(self, features: Any) -> Tensor:
         """Return ``(n, d)`` features; transformers 4 gives a tensor, 5 an object that holds it."""

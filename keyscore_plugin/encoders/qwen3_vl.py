@@ -7,16 +7,14 @@ The chat is written here, not by the model's processor, which needs torchvision 
 
 import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
-from keyscore_plugin.encoders.base import DualEncoder
-from keyscore_plugin.encoders.hf import load_parts, require_sound_torchvision
-from keyscore_plugin.encoders.reading import reader_of
+from keyscore_plugin.encoders.hf import TransformersEncoder
 from keyscore_plugin.errors import ModelError, shown
 
 QWEN3_VL_EMBEDDING = "qwen3-vl-embedding"  # in the name of every such model, in any case of letters
@@ -31,42 +29,20 @@ _FEWEST_FRAME_TOKENS = 4  # of the model card
 _MOST_FRAME_TOKENS = 128
 
 
-class Qwen3VLEncoder(DualEncoder):
+class Qwen3VLEncoder(TransformersEncoder):
     """A Qwen3-VL-Embedding of transformers, with its own preprocessing.
 
     Its vectors are as long as its hidden states: 2,048 numbers for the model of 2 billion weights,
     4,096 for the one of 8 billion.
-
-    Args:
-        model: Folder or hub model id.
-        device: Device on which the model runs.
-        local_files_only: Whether the model is loaded without asking the hub.
-        dtype: Number format of the weights; None takes float32 on a CPU and bfloat16, in which the
-            model was trained, elsewhere.
-
-    Raises:
-        ModelError: The model cannot be loaded, or is no Qwen3-VL.
-        MissingDependencyError: The installed torchvision does not load, so transformers cannot be
-            imported.
     """
 
-    def __init__(
-        self,
-        model: str,
-        device: torch.device,
-        *,
-        local_files_only: bool,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        require_sound_torchvision()
-        trained = None if device.type == "cpu" else torch.bfloat16
-        super().__init__(model, device, dtype or trained)
-        self._model, self._tokenizer, self._image_processor = load_parts(
-            model, self._dtype, device, local_files_only=local_files_only
-        )
+    half_precision = torch.bfloat16  # the number format of the training
+
+    @override
+    def _set_up(self) -> None:
         if self._model.config.model_type != "qwen3_vl":
             raise ModelError(
-                f"{shown(model)} is a {type(self._model).__name__}, and its name is that of a "
+                f"{shown(self.name)} is a {type(self._model).__name__}, and its name is that of a "
                 "Qwen3-VL-Embedding; give a folder of another name, or encoder='conse'"
             )
         side = self._image_processor.patch_size * self._image_processor.merge_size
@@ -114,10 +90,6 @@ class Qwen3VLEncoder(DualEncoder):
     def _count_tokens(self, text: str) -> int:
         chat = self._ids(_BEFORE.format(instruction=_TEXT) + text)
         return len(chat) - len(self._before_text)
-
-    @override
-    def _reader(self) -> Callable[[str], bool]:
-        return reader_of(self._tokenizer)
 
     def _ids(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]

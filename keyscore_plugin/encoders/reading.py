@@ -1,4 +1,4 @@
-"""Which words of a text an encoder can read; it embeds any text, even one it was not trained on.
+"""The words of a text that an encoder can read; it embeds even texts it was not trained on.
 
 The tokenizer decides how this is found out. A tokenizer with a token for unknown words answers by
 itself. A tokenizer that falls back to letters or bytes does not: one made for English reads words
@@ -14,7 +14,7 @@ from keyscore_plugin.types import Reading
 
 
 def reading_of(text: str, is_read: Callable[[str], bool]) -> Reading:
-    """Count the words of a text, and name those that the encoder cannot read.
+    """Count the words of a text, and list those that the encoder cannot read.
 
     Args:
         text: A text. Its words are the parts between spaces that are not punctuation alone; in a

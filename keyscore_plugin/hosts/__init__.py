@@ -23,17 +23,13 @@ from keyscore_plugin.captioners.processing import append_completions, left_paddi
 from keyscore_plugin.captioners.registry import captioner_weights
 from keyscore_plugin.config import ClipMode, Guide
 from keyscore_plugin.encoders.registry import encoder_weights
+from keyscore_plugin.hosts.addresses import is_remote, local_path
 from keyscore_plugin.hosts.cache import SelectionCache, subtitles_key
 from keyscore_plugin.hosts.choose import BACKEND, Chosen, choose, identity_of
-from keyscore_plugin.hosts.download import (
-    DownloadLimits,
-    check_limits,
-    is_remote,
-    local_path,
-    open_anywhere,
-)
+from keyscore_plugin.hosts.download import DownloadLimits, check_limits
 from keyscore_plugin.hosts.download_cache import DownloadCache, DownloadedVideo
 from keyscore_plugin.hosts.given import GivenFrames, selection_of_frames, split_frames
+from keyscore_plugin.hosts.opening import open_anywhere
 from keyscore_plugin.hosts.pairing import Fold, Pair, check_pair
 from keyscore_plugin.hosts.pool import SamplerPool
 from keyscore_plugin.hosts.query import QUERY_RULES, TextGuide, own_guide

@@ -96,7 +96,8 @@ def choose(
         samplers: Samplers for requests that name one.
         fold: How the model folds frames into visual tokens.
         cache: Finished selections of local files by named samplers; None keeps none.
-        budget: The token budget, for hosts that compute it from the open video, or its part.
+        budget: Function that computes the token budget from the open video, or the part of it;
+            None takes that of the request.
         read: Whether to read the frames. If not, frames that the sampler has not decoded are
             decoded once, small, so that a video that does not decode is an error here.
 
@@ -150,7 +151,7 @@ def _lines(
 
 
 def identity_of(request: HostRequest, texts: Texts) -> Hashable:
-    """A value that two requests share only if they have one answer.
+    """Return a value that is equal for two requests only if they get the same frames.
 
     Args:
         request: One of several requests that are in memory at once.
@@ -190,13 +191,13 @@ class _Call:
         key = None if cache is None else self._key(samplers)
         if cache is None or key is None:
             return self._chosen(samplers), False
-        found = cache.get(key)
-        if found is None:
+        cached = cache.get(key)
+        if cached is None:
             chosen = self._chosen(samplers)
             cache.put(key, chosen)
             return chosen, False
-        seconds = dict.fromkeys(found.seconds, 0.0) | {"total": time.perf_counter() - start}
-        return replace(found, seconds=seconds), True
+        seconds = dict.fromkeys(cached.seconds, 0.0) | {"total": time.perf_counter() - start}
+        return replace(cached, seconds=seconds), True
 
     def _chosen(self, samplers: SamplerPool) -> Selection:
         if samplers.loads_first and self.sampler.needs_text:

@@ -1,30 +1,25 @@
-"""Open a video by path, ``file:`` URL or, if allowed, URL, within limits of size and time."""
+"""Download a file within limits of size and time, and from public servers alone if asked to."""
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 from keyscore_plugin.errors import InputError, VideoError, shown
+from keyscore_plugin.hosts.addresses import is_ip_address, is_public
 from keyscore_plugin.types.numbers import is_real, is_whole
-from keyscore_plugin.video.copies import UnnamedFile, named
-from keyscore_plugin.video.source import VideoSource, open_video
+from keyscore_plugin.video.copies import UnnamedFile
 
 if TYPE_CHECKING:
     import ssl
 
     import httpx
 
-_USERINFO = re.compile(r"\w+:/*[^/?#]*@")
 _AS_IT_IS = {"Accept-Encoding": "identity"}  # compressed, its size would be unknown
 _NOT_MODIFIED = 304
 _MOST_REDIRECTS = 10
-_NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: an IPv4 address in the last four bytes
 _MOST_SECONDS = (1 << 31) // 1000  # poll(2), by which sockets wait, counts milliseconds in 31 bits
 
 
@@ -70,95 +65,6 @@ def check_limits(limits: object, *, allowed_by: str) -> None:
         raise InputError(
             f"limits={shown(limits)} is no DownloadLimits; allow URLs by {allowed_by}, or leave it "
             "out, which refuses them"
-        )
-
-
-def is_remote(video: str) -> bool:
-    """Whether this names a file on a server."""
-    return _scheme(video) in ("http", "https")
-
-
-def local_path(video: str) -> str:
-    """Return the path of a ``file:`` URL, and anything else unchanged.
-
-    A ``file:`` URL has no query and no fragment (RFC 8089): ``?`` and ``#`` belong to the path, as
-    users write it who put ``file://`` before a name.
-
-    Example:
-        >>> local_path("file:///tmp/a%20clip.mp4")
-        '/tmp/a clip.mp4'
-        >>> local_path("file:///tmp/take#2.mp4")
-        '/tmp/take#2.mp4'
-
-    Raises:
-        VideoError: The ``file:`` URL names another machine.
-    """
-    if _scheme(video) != "file":
-        return video
-    rest = video.partition(":")[2]
-    if not rest.startswith("//"):
-        return unquote(rest, errors="surrogateescape")  # as Python names a file that is no UTF-8
-    host, slash, path = rest[2:].partition("/")
-    if host.lower() not in ("", "localhost"):
-        raise VideoError(
-            video,
-            f"its file lies on {shown(host)}, another machine",
-            "give file:///PATH, or the path",
-        )
-    return unquote(slash + path, errors="surrogateescape")
-
-
-def _scheme(video: str) -> str:
-    # Not `urlsplit`: it raises for some paths that are no URL at all, such as //[a].mp4.
-    return video.partition(":")[0].lower()
-
-
-@contextmanager
-def open_anywhere(
-    video: str, *, decoder: str, limits: DownloadLimits | None, allowed_by: str
-) -> Iterator[VideoSource]:
-    """Open a path, a ``file:`` URL or, if allowed, an ``http(s):`` URL.
-
-    Args:
-        video: Path or URL of the video.
-        decoder: Name of a decoder, as `keyscore_plugin.open_video` takes it.
-        limits: Limits of a download; None refuses URLs, and nothing is contacted.
-        allowed_by: What the user writes in this host to allow URLs, for the errors.
-
-    Raises:
-        InputError: URLs are not allowed, the URL holds a user's name, or ``limits`` has another
-            type.
-        VideoError: The video cannot be downloaded or read.
-    """
-    check_limits(limits, allowed_by=allowed_by)
-    if not is_remote(video):
-        with open_video(local_path(video), decoder) as source:
-            yield source
-        return
-    refuse_user(video)
-    if limits is None:
-        raise InputError(
-            f"{video} is a URL, and URLs are not fetched unless allowed; download it and give "
-            f"its path, or allow URLs by {allowed_by}"
-        )
-    with (
-        named(video),
-        downloaded(video, limits, allowed_by=allowed_by) as path,
-        open_video(path, decoder) as source,
-    ):
-        yield source
-
-
-def refuse_user(url: str) -> None:
-    """Refuse a URL that names a user; the error does not show it, as it may hold a password.
-
-    Raises:
-        InputError: It names one.
-    """
-    if _USERINFO.match(url):
-        raise InputError(
-            "a URL with a user's name before its host (https://USER@HOST/...) is not fetched; "
-            "download it and give its path, or give a URL without"
         )
 
 
@@ -311,7 +217,7 @@ class _Download:
         if request.url.scheme not in ("http", "https"):
             raise ValueError(f"a redirect to {shown(str(request.url))} is not allowed")
         host = request.url.raw_host.decode("ascii")
-        address = host if _is_address(host) else None
+        address = host if is_ip_address(host) else None
         self._require_public(address)
         target = ""
 
@@ -327,7 +233,7 @@ class _Download:
 
         request.extensions["trace"] = watch
         response = await client.send(request, stream=True)
-        self._came_from_public |= address is None or _is_public(address)
+        self._came_from_public |= address is None or is_public(address)
         try:
             if response.next_request is not None:
                 return response.next_request
@@ -345,7 +251,7 @@ class _Download:
 
     def _require_public(self, address: str | None) -> None:
         """Refuse an address that is not public after one that was."""
-        if self._came_from_public and address is not None and not _is_public(address):
+        if self._came_from_public and address is not None and not is_public(address):
             if self._limits.public_only:
                 raise ValueError(f"its server's address {address} is not public, and is refused")
             raise ValueError(f"a redirect to {address}, which is not a public address, is refused")
@@ -374,27 +280,3 @@ def _version_of(response: "httpx.Response") -> FileVersion:
     headers = response.headers
     may_be_kept = "no-store" not in headers.get("cache-control", "").lower()
     return FileVersion(headers.get("etag"), headers.get("last-modified"), may_be_kept)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_public(address: str) -> bool:
-    found = ip_address(address.partition("%")[0])  # a link-local one may name its interface
-    if isinstance(found, IPv6Address):
-        if found.is_site_local:  # `is_global` counts it as global
-            return False
-        found = _ipv4_in(found) or found
-    return found.is_global and not found.is_multicast
-
-
-def _ipv4_in(address: IPv6Address) -> IPv4Address | None:
-    """The IPv4 address to which this one leads; None if it leads to no IPv4 address."""
-    if address in _NAT64:
-        return IPv4Address(address.packed[-4:])
-    return address.ipv4_mapped or address.sixtofour

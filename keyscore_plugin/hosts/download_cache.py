@@ -5,14 +5,15 @@ import threading
 from collections import OrderedDict
 from pathlib import Path
 
-from keyscore_plugin.hosts.download import DownloadLimits, FileVersion, fetch, refuse_user
+from keyscore_plugin.hosts.addresses import refuse_user
+from keyscore_plugin.hosts.download import DownloadLimits, FileVersion, fetch
 from keyscore_plugin.video.copies import UnnamedFile
 
 _CHUNK = 1 << 20
 
 
 class DownloadedVideo:
-    """A video that was downloaded; its file is there as long as somebody holds this value.
+    """A video that was downloaded; its file is deleted with the last reference to this object.
 
     Args:
         file: File of the video.

@@ -83,17 +83,17 @@ def split_frames(address: str) -> tuple[str, GivenFrames | None]:
         >>> split_frames("take#2.mp4")
         ('take#2.mp4', None)
     """
-    found = _FRAMES.fullmatch(address)
-    if found is None:
+    match = _FRAMES.fullmatch(address)
+    if match is None:
         return address, None
-    words = found["frames"].split(",")
+    words = match["frames"].split(",")
     indices = [int(word) if word.isascii() and word.isdigit() else -1 for word in words]
     if indices[0] < 0 or any(b <= a for a, b in pairwise(indices)):
         raise InputError(
             f"{shown(address)} must end in rising frame indices, such as #frames=3,40,101; take "
             "them from the 'indices' of keyscore batch"
         )
-    return found["video"], GivenFrames(tuple(indices))
+    return match["video"], GivenFrames(tuple(indices))
 
 
 def selection_of_frames(

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from keyscore_plugin.config import IndexConfig
 from keyscore_plugin.errors import InputError
-from keyscore_plugin.hosts.download import is_remote, local_path, open_anywhere
+from keyscore_plugin.hosts.addresses import is_remote, local_path, refuse_user
+from keyscore_plugin.hosts.download import DownloadLimits, check_limits, downloaded
 from keyscore_plugin.hosts.request import HostProfile, HostRequest
 from keyscore_plugin.index.video_index import recalled_frames
-from keyscore_plugin.video.copies import is_data_url
+from keyscore_plugin.video.copies import is_data_url, named
 from keyscore_plugin.video.images import Array, ArrayPictures, ImageVideo
 from keyscore_plugin.video.source import VideoInput, VideoSource, open_video
 from keyscore_plugin.video.trim import TrimmedVideo
@@ -61,6 +62,42 @@ def _opened(request: HostRequest, host: HostProfile) -> Iterator[VideoSource]:
             raise InputError(f"the times of a list of frames are unknown; {host.give_times}")
         video = [local_path(frame) if isinstance(frame, str) else frame for frame in video]
     with open_video(video, request.decoder, fps=request.fps) as source:
+        yield source
+
+
+@contextmanager
+def open_anywhere(
+    video: str, *, decoder: str, limits: DownloadLimits | None, allowed_by: str
+) -> Iterator[VideoSource]:
+    """Open a path, a ``file:`` URL or, if allowed, an ``http(s):`` URL.
+
+    Args:
+        video: Path or URL of the video.
+        decoder: Name of a decoder, as `keyscore_plugin.open_video` takes it.
+        limits: Limits of a download; None refuses URLs, and nothing is contacted.
+        allowed_by: What the user writes in this host to allow URLs, for the errors.
+
+    Raises:
+        InputError: URLs are not allowed, the URL holds a user's name, or ``limits`` has another
+            type.
+        VideoError: The video cannot be downloaded or read.
+    """
+    check_limits(limits, allowed_by=allowed_by)
+    if not is_remote(video):
+        with open_video(local_path(video), decoder) as source:
+            yield source
+        return
+    refuse_user(video)
+    if limits is None:
+        raise InputError(
+            f"{video} is a URL, and URLs are not fetched unless allowed; download it and give "
+            f"its path, or allow URLs by {allowed_by}"
+        )
+    with (
+        named(video),
+        downloaded(video, limits, allowed_by=allowed_by) as path,
+        open_video(path, decoder) as source,
+    ):
         yield source
 
 

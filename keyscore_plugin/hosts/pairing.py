@@ -1,4 +1,4 @@
-"""Which frames share a visual token in models that fold several into one, and what that costs."""
+"""The frames that share a visual token in models that fold several into one, and their cost."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -56,8 +56,8 @@ class SamplerPool:
             name none.
         decoder: Decoder of the samplers, see `keyscore_plugin.open_video`.
         device: Device of the encoder.
-        loads_first: Whether the models of a sampler are loaded before it is called, so that an
-            error in that is a `ModelError` and not taken for a fact about one of many videos.
+        loads_first: Whether the models of a sampler are loaded before its first call. A model that
+            does not load then ends the run, instead of being recorded as an error of one video.
     """
 
     encoder: str | Encoder = "auto"
@@ -66,7 +66,7 @@ class SamplerPool:
     decoder: str = "auto"
     device: str = "auto"
     loads_first: bool = False
-    _made: dict[tuple[str, TextGuide | None, ClipMode | None], Sampler] = field(
+    _samplers: dict[tuple[str, TextGuide | None, ClipMode | None], Sampler] = field(
         default_factory=dict, init=False, repr=False
     )
     _weights: dict[str, str] = field(default_factory=dict, init=False, repr=False)
@@ -113,7 +113,7 @@ class SamplerPool:
         Raises:
             InputError: The sampler or the device is unknown.
         """
-        if (name, guide, clip_mode) not in self._made:
+        if (name, guide, clip_mode) not in self._samplers:
             sampler = get_sampler(
                 name,
                 config=self._config(guide, clip_mode),
@@ -125,8 +125,8 @@ class SamplerPool:
             if isinstance(sampler, SamplerTemplate):
                 load = sampler.captioner_loader
                 sampler.captioner_loader = self._loaders.setdefault(load, _LoadedOnce(load))
-            self._made[name, guide, clip_mode] = sampler
-        return self._made[name, guide, clip_mode]
+            self._samplers[name, guide, clip_mode] = sampler
+        return self._samplers[name, guide, clip_mode]
 
     def load(self, name: str) -> None:
         """Load the models of the sampler of this name now, and not at its first call.
@@ -148,15 +148,15 @@ class SamplerPool:
             clip_mode: The clip mode of the request.
 
         Returns:
-            None if the encoder is an object, or the speech model is not on this machine yet: what
-            it computes with is unknown.
+            None if the encoder is an object, or the speech model is not on this machine yet: the
+            weights are unknown.
         """
         if not isinstance(self.encoder, str):
             return None
         sampler = self.named(name, texts.guide, clip_mode)
         config = self._config(texts.guide, clip_mode)
-        heard = None if config.heard is None else speech_weights(config.heard)
-        if config.heard is not None and heard is None:
+        speech = None if config.heard is None else speech_weights(config.heard)
+        if config.heard is not None and speech is None:
             return None
         captioned_by, scorer = None, config.clips.scorer
         # A scorer of `clips` marks captions of the scenes, whatever texts are given.
@@ -174,7 +174,7 @@ class SamplerPool:
             "captioner": captioned_by,
             "scorer": None if scorer is None else weights_identity(scorer),
             "importance": _importance_weights(config.llmvs) if reads else None,
-            "heard": heard,
+            "heard": speech,
             "decoder": self.decoder,
             "caption": texts.caption,
             "question": texts.question,

@@ -31,7 +31,7 @@ Source = Literal["caption", "question", "generated", "user text"]
 
 @dataclass(frozen=True, slots=True)
 class QueryRule:
-    """Which text scores in one host.
+    """The rule by which one host decides which text scores.
 
     Attributes:
         guide: The guide if neither the call nor the settings of its samplers name one.

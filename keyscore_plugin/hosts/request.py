@@ -1,4 +1,4 @@
-"""What a host asks for one video, in one value for all hosts."""
+"""The request of a host for one video, in the same form for all hosts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,15 +24,15 @@ from keyscore_plugin.video.trim import check_part
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostProfile:
-    """What differs between hosts: which text scores, and what their users write.
+    """The differences between hosts: which text scores, and the words of their errors.
 
     Attributes:
         rule: The host's row of `keyscore_plugin.hosts.query.QUERY_RULES`.
         allowed_by: What a user writes to allow URLs, such as ``"enable(processor, limits=...)"``.
-        give_text: What a user can do who gave no text, one clause.
-        make_text: What a user can do instead to have a caption made, one clause; empty if nothing.
-            A sampler that asks a Video-LLM for clips has none made.
-        give_times: What a user can do who gave pixels or pictures without their rate, one clause.
+        give_text: Advice to a user who gave no text, one clause.
+        make_text: Advice on how to get a generated caption instead, one clause; empty if this host
+            has no captioner. It is not shown for a sampler that asks a Video-LLM for clips.
+        give_times: Advice to a user who gave pixels or pictures without their rate, one clause.
     """
 
     rule: QueryRule
@@ -44,7 +44,7 @@ class HostProfile:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class HostRequest:
-    """What a host asks for one video. It can be pickled if its video and its sampler can.
+    """The request of a host for one video. It can be pickled if its video and its sampler can.
 
     Attributes:
         video: A path; a ``file:``, ``data:`` or, with ``limits``, ``http(s):`` URL; bytes; a file

@@ -1,1 +1,1 @@
-"""What a look at a video gave, kept on disk: look once, ask often."""
+"""The index: what was computed of a video is kept on disk for the next question."""

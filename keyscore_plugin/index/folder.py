@@ -80,11 +80,11 @@ class IndexFolder:
             raise CacheError(f"the index {path} is a file; give a folder, or delete the file")
 
     def file(self, content: str, key: str) -> Path:
-        """Path of the file of a video's content and a key, there or not."""
+        """Path of the file for a video's content and a key; it need not exist."""
         return self.path / content / f"{key}{SUFFIX}"
 
     def get(self, content: str, key: str) -> IndexFile | None:
-        """Read a file; None if it is not there.
+        """Read a file; None if it does not exist.
 
         Raises:
             InputError: The file was cut or changed, or belongs to another key.
@@ -113,24 +113,24 @@ class IndexFolder:
             self._make_room()
 
     def scan(self, content: str, is_usable: Callable[[Mapping[str, Any]], bool]) -> Scan | None:
-        """The frames of a video as FFmpeg's own choice of its streams shows them.
+        """Find the scan of a video, of the stream that FFmpeg takes by default.
 
         Args:
             content: Digest of the video's content.
             is_usable: Function of a file's facts.
 
         Returns:
-            None if no file of this content is usable and can be read, or a number of a stream was
-            asked for.
+            The scan; None if no file of this content is usable, or each is of a stream that was
+            asked for by its number.
         """
         for path in sorted((self.path / content).glob(f"*{SUFFIX}")):
             with suppress(InputError, OSError):
                 facts = _facts(path)
                 if facts is None or not (is_usable(facts) and facts["is_default_stream"]):
                     continue
-                found = _read(path)
-                if found is not None:
-                    return found.scan
+                file = _read(path)
+                if file is not None:
+                    return file.scan
         return None
 
     def entries(self) -> list[Entry]:
@@ -139,15 +139,15 @@ class IndexFolder:
 
     def _files(self) -> list[Entry]:
         """The files without their facts, which only reading them gives, in the same order."""
-        found = []
+        files = []
         for path in self.path.glob(f"*/*{SUFFIX}"):
             with suppress(OSError):  # another process has deleted it
                 state = path.stat()
-                found.append(Entry(path, state.st_size, state.st_atime))
-        return sorted(found, key=lambda entry: entry.used, reverse=True)
+                files.append(Entry(path, state.st_size, state.st_atime))
+        return sorted(files, key=lambda entry: entry.used, reverse=True)
 
     def prune(self, is_usable: Callable[[Mapping[str, Any]], bool]) -> list[Entry]:
-        """Delete the files that are damaged or of no more use, and those beyond the size limit.
+        """Delete the files that are damaged or no longer usable, and those beyond the size limit.
 
         Args:
             is_usable: Function of a file's facts.

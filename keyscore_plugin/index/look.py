@@ -1,4 +1,4 @@
-"""What a look at a grid gave: times, histograms, embeddings and proposals."""
+"""A look at a grid: the times of its frames, their histograms, embeddings and proposals."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -24,7 +24,7 @@ class Look:
         rows: ``(m,)`` int64 rising rows of the grid that were embedded.
         vectors: ``(m, d)`` float32 their embeddings; ``(0, 0)`` if there is none.
         proposals: STACFP's candidates, by the settings that they were made with, as JSON.
-        lines: What is heard, or written in the picture, by what wrote it down.
+        lines: Lines that were spoken, or written in the picture, by the name of what read them.
     """
 
     indices: Tensor
@@ -80,7 +80,7 @@ class Look:
         return replace(self, lines={**self.lines, origin: lines})
 
     def joined(self, other: "Look") -> "Look":
-        """This look with what another one of the same grid and encoder holds besides."""
+        """Join this look with another one of the same grid and encoder."""
         more = self.without_vector(other.rows)
         places = torch.searchsorted(other.rows, more)
         look = self.with_vectors(more, other.vectors[places]) if len(more) else self

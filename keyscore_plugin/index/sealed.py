@@ -31,7 +31,7 @@ def pack(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> bytes:
 
 
 def unpack(content: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read a file of `pack`; nothing but its seal is read of a file that was changed.
+    """Read a file that `pack` wrote; the tensors of a file that was changed are not read.
 
     Raises:
         InputError: The file was cut or changed, or `pack` did not write it.

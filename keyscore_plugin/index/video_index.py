@@ -1,4 +1,4 @@
-"""What the index keeps of one open video, for one call of a sampler."""
+"""The looks at one open video that the index holds, in one call of a sampler."""
 
 import hashlib
 import json
@@ -40,7 +40,7 @@ class Grid:
     """A grid of thumbnails that a look decodes.
 
     Attributes:
-        kind: Kind of the grid, for people.
+        kind: Kind of the grid, as `keyscore index --list` shows it.
         indices: ``(n,)`` frame indices that are asked for, by the numbers of the part of the video
             that is looked at.
         short_side: Pixels of a thumbnail's shorter side.
@@ -95,7 +95,7 @@ class KeptLook:
 
 
 class VideoIndex:
-    """What an index keeps of one open video.
+    """The looks at one open video that an index holds, and new ones that it will hold.
 
     A video is known by its content: another one under the same name is another video. Only files
     are kept, by the decoders of `keyscore_plugin.registries.DECODERS`, and none that is damaged:
@@ -106,7 +106,7 @@ class VideoIndex:
         source: The open video, or an open part of one.
 
     Attributes:
-        notes: What a reader of the selection must know: why nothing is kept, or what was made anew.
+        notes: Facts that a reader of the selection must know, such as why nothing is kept.
     """
 
     def __init__(self, folder: IndexFolder, source: VideoSource) -> None:
@@ -138,10 +138,10 @@ class VideoIndex:
             return None
         key = _key(facts)
         if key not in self._looks:
-            found = self._read(facts["content"], key)
-            if found is None:
+            file = self._read(facts["content"], key)
+            if file is None:
                 return None
-            self._looks[key], self._facts[key] = KeptLook(found.look, is_changed=False), facts
+            self._looks[key], self._facts[key] = KeptLook(file.look, is_changed=False), facts
         return self._looks[key]
 
     def keep(self, grid: Grid, encoder: Encoder | None, look: Look) -> KeptLook | None:

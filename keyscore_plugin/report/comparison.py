@@ -60,10 +60,10 @@ def draw_comparison(
 
 
 def _heading(selection: Selection, sought: Needle | None) -> str:
-    found = ""
+    hits = ""
     if sought is not None:
-        found = f", {sought.n_inside(selection.pts_seconds)} of them in the clip asked for"
-    return f"{selection.sampler}: {len(selection)} frames{found}"
+        hits = f", {sought.n_inside(selection.pts_seconds)} of them in the clip asked for"
+    return f"{selection.sampler}: {len(selection)} frames{hits}"
 
 
 def _draw_times(axes: "Axes", selection: Selection, sought: Needle | None) -> None:

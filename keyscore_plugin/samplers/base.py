@@ -113,8 +113,8 @@ def asks_judge(sampler: object) -> bool:
     Args:
         sampler: A sampler, or a name of `list_samplers`.
     """
-    made = load("sampler", sampler) if isinstance(sampler, str) else sampler
-    return bool(getattr(made, "asks_judge", False))
+    kind = load("sampler", sampler) if isinstance(sampler, str) else sampler
+    return bool(getattr(kind, "asks_judge", False))
 
 
 def list_samplers() -> list[str]:

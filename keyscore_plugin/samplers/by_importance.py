@@ -7,17 +7,18 @@ that sentence; here each frame is scored by what its own caption says of it (LLM
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from keyscore_plugin._runtime.stopwatch import stage
 from keyscore_plugin.algorithm.scoring import score_by_importance
+from keyscore_plugin.samplers.choice import Choice, scored_choice
 from keyscore_plugin.samplers.encoding import encode_rows, rows_worth_encoding
 from keyscore_plugin.samplers.grid import ThumbnailStore
 from keyscore_plugin.samplers.importance import BLOCK_FRAMES, ImportanceScorer, describer_of
 from keyscore_plugin.samplers.query import Query
 from keyscore_plugin.samplers.refine import Refined, coarse_grid
 from keyscore_plugin.samplers.run import Run
-from keyscore_plugin.samplers.template import Choice, scored_choice
-from keyscore_plugin.types import FrameCaptions, GridInfo, Importance
+from keyscore_plugin.types import Candidates, Embeddings, FrameCaptions, GridInfo, Importance
 
 
 def choose_by_importance(run: Run, scorer: ImportanceScorer) -> Choice:
@@ -43,17 +44,7 @@ def choose_by_importance(run: Run, scorer: ImportanceScorer) -> Choice:
     with stage("score"):
         importance = scorer.score(captions)
     n_encoded = min(len(grid), max(coarse.encode.max_encoded, run.request.at_least))
-    with stage("encode"):
-        first = candidates.rows.cpu()
-        more = rows_worth_encoding(
-            candidates,
-            importance.scores[first].float(),
-            n_more=n_encoded - len(candidates),
-            needed=run.rows_in_reach(grid),
-        )
-        rows = torch.cat([first, more]).sort().values
-        frames = encode_rows(grid, rows, run.encoder).to(run.tensor_device)
-    clusters = candidates.labels[rows.to(candidates.labels.device)]
+    rows, frames = _encode(run, grid, candidates, importance, n_encoded=n_encoded)
     with stage("score"):
         of_frames = Importance(
             importance.scores[rows], frames.indices, frames.pts_seconds, importance.model
@@ -74,7 +65,7 @@ def choose_by_importance(run: Run, scorer: ImportanceScorer) -> Choice:
         scores=scores.total.cpu()[chosen],
         rows=chosen,
         by_text=None,
-        cluster=clusters,
+        cluster=candidates.labels[rows.to(candidates.labels.device)],
         semantic=scores.semantic,
         temporal=scores.temporal,
         drop=scores.drop,
@@ -86,6 +77,31 @@ def choose_by_importance(run: Run, scorer: ImportanceScorer) -> Choice:
         captioner=captions.model,
         frame_captions=tuple(captions.texts[row] for row in rows[chosen].tolist()),
     )
+
+
+def _encode(
+    run: Run,
+    grid: ThumbnailStore,
+    candidates: Candidates,
+    importance: Importance,
+    *,
+    n_encoded: int,
+) -> tuple[Tensor, Embeddings]:
+    """Embed the candidates, and more frames of the clusters whose candidates are important.
+
+    Returns:
+        ``(n,)`` rising rows of the grid that were embedded, and their embeddings.
+    """
+    with stage("encode"):
+        first = candidates.rows.cpu()
+        more = rows_worth_encoding(
+            candidates,
+            importance.scores[first].float(),
+            n_more=n_encoded - len(candidates),
+            needed=run.rows_in_reach(grid),
+        )
+        rows = torch.cat([first, more]).sort().values
+        return rows, encode_rows(grid, rows, run.encoder).to(run.tensor_device)
 
 
 def _captions(run: Run, grid: ThumbnailStore) -> FrameCaptions:

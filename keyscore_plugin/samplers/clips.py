@@ -12,11 +12,12 @@ from keyscore_plugin.algorithm.segments import score_segments
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.captioners.relevance import RelevanceScorer, load_scorer
 from keyscore_plugin.errors import ModelError, shown
+from keyscore_plugin.samplers.choice import Choice, scored_choice
 from keyscore_plugin.samplers.grid import ThumbnailStore
 from keyscore_plugin.samplers.query import Query, cosines_with
 from keyscore_plugin.samplers.refine import Refined, coarse_grid, refine_grid
 from keyscore_plugin.samplers.run import Run
-from keyscore_plugin.samplers.template import Choice, SamplerTemplate, scored_choice
+from keyscore_plugin.samplers.template import SamplerTemplate
 from keyscore_plugin.types import Candidates, Clips, Frames
 from keyscore_plugin.types.spacing import uniform_indices
 

@@ -20,7 +20,7 @@ WEIGHTS, CARD = "head.safetensors", "card.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadCard:
-    """Where a head comes from.
+    """The origin of a head.
 
     Attributes:
         shape: Sizes of the head.

@@ -95,32 +95,32 @@ class ImportanceScorer:
         return self.reader.embed(texts, answer=self.config.answer)
 
     def notes(self, captions: FrameCaptions, importance: Importance) -> tuple[str, ...]:
-        """What a reader of a selection has to know about its importance."""
+        """Facts about the importance that a reader of a selection must know."""
         blank = [row for row, text in enumerate(captions.texts) if not text]
-        found = [f"importance by {self.name}, which read captions by {captions.model}"]
+        notes = [f"importance by {self.name}, which read captions by {captions.model}"]
         if self.head is None:
-            found.append(
+            notes.append(
                 "no trained head: the scores are the language model's own marks; set llmvs.head "
                 "to a head of python -m evals.summaries.fit"
             )
         elif self.card is not None and self.card.captioner != captions.model:
-            found.append(
+            notes.append(
                 f"the head was trained on captions by {self.card.captioner}, and these are by "
                 f"{captions.model}; its scores may mean little"
             )
         if blank:
-            found.append(
+            notes.append(
                 f"{captions.model} wrote no caption for {len(blank)} of {len(captions)} frames, "
                 f"such as frame {int(captions.indices[blank[0]])}; they were read as unknown"
             )
         if len(captions) < self.config.window:
-            found.append(
+            notes.append(
                 f"{len(captions)} frames were captioned, fewer than the {self.config.window} of a "
                 "window; each was judged among all of them"
             )
         if len(captions) > 1 and float(importance.scores.max() - importance.scores.min()) == 0:
-            found.append("all frames have the same importance, so they are spread evenly in time")
-        return tuple(found)
+            notes.append("all frames have the same importance, so they are spread evenly in time")
+        return tuple(notes)
 
 
 def head_scores(head: ImportanceHead, embeddings: Tensor, pts_seconds: Tensor) -> Tensor:
@@ -133,7 +133,7 @@ def head_scores(head: ImportanceHead, embeddings: Tensor, pts_seconds: Tensor) -
 
 
 def describer_of(run: Run) -> FrameDescriber:
-    """What describes the frames of a call.
+    """Return the function that describes the frames of a call.
 
     Raises:
         ModelError: There is no captioner.

@@ -8,11 +8,12 @@ from torch import Tensor
 from keyscore_plugin._runtime.stopwatch import stage
 from keyscore_plugin.config import SelectConfig
 from keyscore_plugin.samplers.by_importance import choose_by_importance
+from keyscore_plugin.samplers.choice import Choice, scored_choice
 from keyscore_plugin.samplers.importance import ImportanceScorer
 from keyscore_plugin.samplers.query import Query, score_texts
 from keyscore_plugin.samplers.refine import Refined, coarse_grid, refine_grid
 from keyscore_plugin.samplers.run import Run
-from keyscore_plugin.samplers.template import Choice, SamplerTemplate, scored_choice
+from keyscore_plugin.samplers.template import SamplerTemplate
 from keyscore_plugin.samplers.uniform import even_choice
 from keyscore_plugin.types import Candidates, FrameScores, one_text
 
@@ -56,7 +57,7 @@ class KeyScoreSampler(SamplerTemplate):
 
     @cached_property
     def scorer(self) -> ImportanceScorer:
-        """What finds the importance of frames (guide ``"importance"``), loaded at the first use.
+        """The model that scores frames for the guide ``"importance"``, loaded at the first use.
 
         Raises:
             ModelError: No language model is named, or it does not load.

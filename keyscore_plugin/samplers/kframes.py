@@ -15,12 +15,12 @@ from keyscore_plugin.captioners.clip_text import parse_clips
 from keyscore_plugin.captioners.judge import ClipQuestion, Judge, require_judge
 from keyscore_plugin.config import Guide
 from keyscore_plugin.errors import InputError, shown
+from keyscore_plugin.samplers.choice import Choice
 from keyscore_plugin.samplers.clips import ClipsSampler
 from keyscore_plugin.samplers.grid import join_frames
 from keyscore_plugin.samplers.query import Query, SelectionRequest
 from keyscore_plugin.samplers.refine import coarse_grid
 from keyscore_plugin.samplers.run import Run
-from keyscore_plugin.samplers.template import Choice
 from keyscore_plugin.types import Caption, ClipAnswer, Clips, Frames, GridInfo, one_text
 from keyscore_plugin.types.spacing import uniform_indices
 

@@ -12,10 +12,11 @@ from keyscore_plugin.algorithm.selection import select
 from keyscore_plugin.captioners.frame_captions import FrameDescriber
 from keyscore_plugin.captioners.registry import load_frame_captioner
 from keyscore_plugin.errors import ModelError
+from keyscore_plugin.samplers.choice import Choice, frame_rows
 from keyscore_plugin.samplers.importance import ImportanceScorer, caption_grid
 from keyscore_plugin.samplers.refine import coarse_grid
 from keyscore_plugin.samplers.run import Run
-from keyscore_plugin.samplers.template import Choice, SamplerTemplate, frame_rows
+from keyscore_plugin.samplers.template import SamplerTemplate
 from keyscore_plugin.types import GridInfo
 
 
@@ -54,7 +55,7 @@ class LlmvsSampler(SamplerTemplate):
 
     @cached_property
     def describer(self) -> FrameDescriber:
-        """What describes frames outside of a call, as evaluations need it.
+        """Return the function that describes frames outside of a call, as evaluations need it.
 
         Raises:
             ModelError: There is no captioner.

@@ -108,7 +108,7 @@ class SelectionRequest:
         return tuple(notes)
 
     def require_texts_to_join(self, guide: Guide) -> None:
-        """Check that a join that is about several texts has them.
+        """Check that there are several texts, if the join is about several.
 
         Raises:
             InputError: The texts that score are one caption, one question, or one of each.

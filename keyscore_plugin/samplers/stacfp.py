@@ -4,9 +4,10 @@ from dataclasses import replace
 
 from keyscore_plugin._runtime.stopwatch import stage
 from keyscore_plugin.config import ProposalConfig
+from keyscore_plugin.samplers.choice import Choice, frame_rows
 from keyscore_plugin.samplers.pad_selection import pad_evenly
 from keyscore_plugin.samplers.run import Run
-from keyscore_plugin.samplers.template import Choice, SamplerTemplate, frame_rows
+from keyscore_plugin.samplers.template import SamplerTemplate
 from keyscore_plugin.types import GridInfo
 
 

@@ -8,11 +8,12 @@ from torch import Tensor
 
 from keyscore_plugin._runtime.stopwatch import stage
 from keyscore_plugin.algorithm.numeric import require_finite
+from keyscore_plugin.samplers.choice import Choice, frame_rows
 from keyscore_plugin.samplers.grid import ThumbnailStore
 from keyscore_plugin.samplers.query import Query, SelectionRequest, cosines_with
 from keyscore_plugin.samplers.refine import coarse_grid, refine_grid
 from keyscore_plugin.samplers.run import Run
-from keyscore_plugin.samplers.template import Choice, SamplerTemplate, frame_rows
+from keyscore_plugin.samplers.template import SamplerTemplate
 from keyscore_plugin.types import Embeddings, GridInfo
 
 

@@ -1,8 +1,9 @@
 """Uniform sampling, the baseline of the field: the frame in the middle of each of k equal bins."""
 
 from keyscore_plugin._runtime.stopwatch import stage
+from keyscore_plugin.samplers.choice import Choice
 from keyscore_plugin.samplers.run import Run
-from keyscore_plugin.samplers.template import Choice, SamplerTemplate
+from keyscore_plugin.samplers.template import SamplerTemplate
 from keyscore_plugin.types.spacing import uniform_indices
 
 

@@ -1,4 +1,4 @@
-"""What a Video-LLM answered when it was asked which clips of a video matter."""
+"""The answer of a Video-LLM that was asked which clips of a video matter."""
 
 import math
 from dataclasses import dataclass
@@ -56,7 +56,7 @@ class PredictedClip:
 
 @dataclass(frozen=True, slots=True)
 class ClipAnswer:
-    """What `keyscore_plugin.parse_clips` read in the answer of a model.
+    """The clips that `keyscore_plugin.parse_clips` read in the answer of a model.
 
     Attributes:
         clips: Clips that could be read, in the order of the answer.

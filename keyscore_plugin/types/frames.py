@@ -260,7 +260,7 @@ class FrameCaptions:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Importance:
-    """How much each of some frames matters in its video when nobody asks anything.
+    """The importance of some frames in their video, when nobody asks anything.
 
     Attributes:
         scores: ``(n,)`` floating-point scores, finite; 1 is the most that a model can give.

@@ -1,4 +1,4 @@
-"""What models say of the scenes of a video: training data for a selector of clips."""
+"""Labels of the scenes of a video by models: training data for a selector of clips."""
 
 from dataclasses import dataclass
 
@@ -10,14 +10,14 @@ _PER_SCENE = ("marks", "similarities", "relevance", "priorities")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryLabels:
-    """How much each scene of a video matters to one query. All tuples have a value for each scene.
+    """The relevance of each scene of a video to one query. All tuples have a value for each scene.
 
     Attributes:
         query: Question, or sentence that describes what is looked for.
         marks: Marks of a language model that read the caption of the scene, in [1, 5].
         similarities: Similarity of the scene's frames to the query, on the scale of the encoder.
         relevance: Both joined, in [1, 5], relative to the video: 5 is its best scene, 1 its usual
-            one. All are 1 if the scenes of the video cannot be told apart.
+            one. All are 1 if no scene of the video stands out.
         priorities: Priority of the scene, 1 or 2; None for a scene that the query does not need.
 
     Raises:

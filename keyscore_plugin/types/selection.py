@@ -92,7 +92,7 @@ class GridInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Selection:
-    """What a sampler chose, and everything one needs to check or repeat it.
+    """The frames that a sampler chose, with all that is needed to check or repeat the choice.
 
     Attributes:
         video: Name of the video, as the caller gave it.
@@ -111,10 +111,11 @@ class Selection:
         join: How they were joined; None for one text.
         chosen_for: For each chosen frame the place in `texts` of the text that it scores most with;
             None where one text scored, or none.
-        subtitles: Subtitles that were read; None if none were, or where an older version wrote.
+        subtitles: Subtitles that were read; None if no subtitles were, or in a selection of an
+            older version.
         encoder: Name of the encoder, or None.
-        captioner: Name of the model that wrote captions, or was asked for clips; None if there was
-            none, or where an older version wrote.
+        captioner: Name of the model that wrote captions, or was asked for clips; None without
+            such a model, or in a selection of an older version.
         decoder: Name of the decoder.
         stream: Number of the stream that was read, among the video streams of the file; None in a
             selection of an older version.
@@ -127,12 +128,13 @@ class Selection:
         n_frames: Number of frames in the video.
         n_frames_counted: True when the frames were counted, False when estimated.
         n_grid: Number of frames that were looked at.
-        looked_at: Which these were; None where there were none, or where an older version wrote.
+        looked_at: Grid of these frames; None if the sampler looks at no frames, or in a selection
+            of an older version.
         candidates: Representatives of STACFP with their scores, in time order.
         curves: All scored frames, for plots; not written to JSON unless asked for.
         clips: The clips that the frames were taken from; None where the sampler makes none.
-        fallback: Why another rule than the sampler's own chose the frames, in one line; None if
-            its own rule did.
+        fallback: Reason why another rule than the sampler's own chose the frames, in one line; None
+            if its own rule did.
         frame_captions: Sentence on each chosen frame that the sampler judged it by, ``""`` where
             the captioner wrote nothing; empty if the sampler reads no captions of frames.
         seconds: Seconds spent in each of `STAGES`, and ``"total"``.
@@ -246,14 +248,14 @@ class Selection:
         """The selection of the first k frames by `rank`, without choosing again.
 
         Args:
-            k: Number of frames, at least 1; no more than there are come back.
+            k: Number of frames, at least 1.
 
         Returns:
             This selection with min(k, n) of its n frames. Every prefix holds all shorter ones.
             Bounds on the gaps between frames hold for the whole selection alone.
 
         Raises:
-            InputError: ``k`` is no whole number of at least 1, or the sampler orders no frames.
+            InputError: ``k`` is not a whole number of at least 1, or the sampler orders no frames.
         """
         if not is_whole(k) or plain(k) < 1:
             raise InputError(f"prefix needs a whole number >= 1, got {shown(k)}; give one")
@@ -330,10 +332,10 @@ class Selection:
                 a field is missing, unknown, or of another type.
         """
         values = dict(values)
-        found = values.pop("format", FORMAT)
-        if not is_whole(found) or not 1 <= found <= FORMAT:
+        version = values.pop("format", FORMAT)
+        if not is_whole(version) or not 1 <= version <= FORMAT:
             raise InputError(
-                f"a Selection of format {shown(found)} cannot be read: this version knows the "
+                f"a Selection of format {shown(version)} cannot be read: this version knows the "
                 f"formats up to {FORMAT}; update keyscore-plugin"
             )
         try:

@@ -37,7 +37,10 @@ def uniform_indices(
     """
     n = len(pts_seconds)
     if n == 0 or num_frames < 1:
-        raise InputError(f"need one frame or more of one or more, got {num_frames} of {n}")
+        raise InputError(
+            "uniform sampling needs a number of frames of at least 1 and a video of at least one "
+            f"frame, got num_frames={num_frames} and {n} frames; give more"
+        )
     k = min(num_frames, n)
     times = pts_seconds.to(torch.float64)
     if duration_seconds is None:

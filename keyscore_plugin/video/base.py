@@ -1,4 +1,4 @@
-"""What every video has: its facts, true times and frames; and the checks of what is asked of it."""
+"""The common part of all videos: facts, true times and frames, and the checks of arguments."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
@@ -97,7 +97,7 @@ class VideoSource(Protocol):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader must know: a stream that ended early, frames that do not decode ...
+        """Facts that a reader must know: a stream that ended early, frames that do not decode ...
 
         More notes may come while frames are decoded.
         """

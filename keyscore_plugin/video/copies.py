@@ -42,7 +42,7 @@ Bytes = bytes | bytearray | memoryview
 class UnnamedFile:
     """An empty temporary file without a name, which processes of this user can open by its path.
 
-    It is deleted when nobody holds this value any more, or before by `delete`.
+    It is deleted with the last reference to this object, or earlier by `delete`.
 
     Attributes:
         path: Path of the file until it is deleted. FFmpeg recognises formats by the content alone.

@@ -1,4 +1,4 @@
-"""Which frames to look at: evenly spaced in time, or where the codec put its keyframes."""
+"""The frames to look at: evenly spaced in time, or where the codec put its keyframes."""
 
 import torch
 from torch import Tensor

@@ -266,7 +266,7 @@ def _channels_last(array: Array) -> Array:
 
 
 def _way_out(shape: tuple[int, ...], *, is_bytes: bool) -> str:
-    """What to do with an array that is not a video."""
+    """Advice on an array that is not a video."""
     if not is_bytes:
         return "scale it to 0 to 255 and convert it to uint8"
     if 0 in shape:

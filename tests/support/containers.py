@@ -24,7 +24,6 @@ _OPEN_GOP = {"x264-params": "open-gop=1:keyint=10:min-keyint=10:bframes=3:scenec
 _REFRESH = {"x264-params": "intra-refresh=1:keyint=10"}
 _VPX_FAST = {"deadline": "realtime", "cpu-used": "8"}
 _ALT_REF = {"deadline": "good", "cpu-used": "5", "auto-alt-ref": "1", "lag-in-frames": "16"}
-_DNXHR = {"profile": "dnxhr_lb"}
 _QCIF = (176, 144)
 _AVI_KEYFRAME = 0x10
 

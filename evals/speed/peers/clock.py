@@ -18,13 +18,13 @@ def _cpu_seconds() -> float:
 def report(name: str, job: Callable[[], int]) -> None:
     """Run a job, which returns the number of frames or scenes it found, and print its cost."""
     wall, cpu = time.perf_counter(), _cpu_seconds()
-    found = job()
+    n_frames = job()
     wall, cpu = time.perf_counter() - wall, _cpu_seconds() - cpu
     # Katna works in child processes, of which the largest counts.
     outcome = {
         "wall": wall,
         "cpu": cpu,
         "peak_mb": peak_megabytes(),
-        "report": {"frames": found},
+        "report": {"frames": n_frames},
     }
     print("\n" + json.dumps({name: outcome}))

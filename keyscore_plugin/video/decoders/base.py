@@ -1,4 +1,4 @@
-"""What every decoder shares: the facts and true times of one scan, and the checks of a call."""
+"""The common part of all decoders: facts and true times of a video, from one scan of its file."""
 
 from abc import abstractmethod
 from collections.abc import Generator, Iterator

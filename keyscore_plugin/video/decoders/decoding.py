@@ -1,4 +1,4 @@
-"""What every decoding of a stream does: set the decoder up, feed it packets, take its frames."""
+"""The common steps of decoding: set a decoder up, feed it packets, take its frames."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -136,7 +136,7 @@ def side_data(frame: VideoFrame, kind: str) -> bytes | None:
         kind: FFmpeg's name of the entry, without ``AV_FRAME_DATA_``.
     """
     try:
-        found = frame.side_data.get(kind)
+        entry = frame.side_data.get(kind)
     except ValueError:  # for all entries if PyAV does not know the kind of one, as in MV-HEVC
         return None
-    return bytes(found) if isinstance(found, SideData) else None
+    return bytes(entry) if isinstance(entry, SideData) else None

@@ -1,4 +1,4 @@
-"""What kind of file it is that does not open as a video, from its first bytes and its boxes."""
+"""The kind of a file that does not open as a video, by its first bytes and its boxes."""
 
 import struct
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ _AGAIN = "copy or download it again, and compare its size with that of the origi
 
 
 class Kind(NamedTuple):
-    """What a file is, and what its user can do about it, each in one clause."""
+    """The kind of a file, and a remedy for its user, each in one clause."""
 
     cause: str
     remedy: str

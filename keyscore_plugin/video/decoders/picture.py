@@ -1,4 +1,4 @@
-"""What a video's pictures are, by its first frame, and how its frames become upright RGB."""
+"""The facts of a video's pictures, by its first frame, and the conversion to upright RGB."""
 
 import struct
 from dataclasses import dataclass

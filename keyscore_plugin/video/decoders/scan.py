@@ -45,7 +45,7 @@ _GAPS = 2  # ours: the container does not say how long the last picture of a sli
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scan:
-    """What one pass over a file finds.
+    """The result of one pass over a file.
 
     Attributes:
         index: All frames that can be shown.
@@ -140,7 +140,7 @@ def scan(path: str, number: int | None = None) -> Scan:
 
 def _demux(container: InputContainer, stream: VideoStream) -> _Packets:
     """List the packets, decoding until the first frame comes out."""
-    found = _Packets()
+    packets = _Packets()
     last_is_cut = False
     # The container's options apply while it is opened, not to the decoder that we open here.
     stream.codec_context.options = dict(CODEC_OPTIONS)
@@ -148,25 +148,25 @@ def _demux(container: InputContainer, stream: VideoStream) -> _Packets:
         for packet in demux(container, stream):
             if not packet.size:  # the end
                 continue
-            if found.first_frame is None:
-                found.first_frame = next(iter(decode_packet(stream.codec_context, packet)), None)
-            found.pts.append(NO_TIME if packet.pts is None else packet.pts)
-            found.dts.append(NO_TIME if packet.dts is None else packet.dts)
-            found.duration.append(max(packet.duration or 0, 0))
-            found.size.append(packet.size)
-            found.keyframe.append(packet.is_keyframe)
-            found.shown.append(not packet.is_discard)
+            if packets.first_frame is None:
+                packets.first_frame = next(iter(decode_packet(stream.codec_context, packet)), None)
+            packets.pts.append(NO_TIME if packet.pts is None else packet.pts)
+            packets.dts.append(NO_TIME if packet.dts is None else packet.dts)
+            packets.duration.append(max(packet.duration or 0, 0))
+            packets.size.append(packet.size)
+            packets.keyframe.append(packet.is_keyframe)
+            packets.shown.append(not packet.is_discard)
             last_is_cut = packet.is_corrupt
-            found.n_corrupt += packet.is_corrupt
+            packets.n_corrupt += packet.is_corrupt
     except av.FFmpegError as error:
-        found.broken_by = ffmpeg_cause(error)
-    if found.first_frame is None:
-        found.first_frame = next(iter(decode_packet(stream.codec_context, None)), None)
+        packets.broken_by = ffmpeg_cause(error)
+    if packets.first_frame is None:
+        packets.first_frame = next(iter(decode_packet(stream.codec_context, None)), None)
     if last_is_cut:
-        found.shown[-1] = 0
-        found.broken_by = "its last frame is cut off"
-        found.n_corrupt -= 1
-    return found
+        packets.shown[-1] = 0
+        packets.broken_by = "its last frame is cut off"
+        packets.n_corrupt -= 1
+    return packets
 
 
 def _build_index(
@@ -243,12 +243,12 @@ def _times(
 ) -> tuple[Ints, list[str]]:
     """Rising ticks of the frames, and notes on them."""
     gap = _nominal_gap(stream)
-    found = None if has_no_times(container) else frames.times(gap=gap)
-    if found is None:
+    times = None if has_no_times(container) else frames.times(gap=gap)
+    if times is None:
         rate = 1 / (gap * _time_base(stream))
         count = np.arange(len(frames), dtype=np.int64)
         return count * gap, [f"the file holds no usable times; {rate} fps is assumed"]
-    pts, n_reckoned = found
+    pts, n_reckoned = times
     if n_reckoned <= _MAX_DELAYED:
         return pts, []
     return pts, [f"times of {n_reckoned} of {len(pts)} frames are not in the file, but reckoned"]

@@ -1,4 +1,4 @@
-"""What joined videos are made of: real footage, and photographs under a moving camera."""
+"""The material of joined videos: real footage, and photographs under a moving camera."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field

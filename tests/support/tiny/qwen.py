@@ -137,28 +137,14 @@ def _position_times(inputs: Inputs, processor: Any, model: Any) -> list[float]:
         if name in inputs
     }
     positions, _ = model.model.get_rope_index(inputs["input_ids"], **rows)  # (3, batch, length)
-    is_video = inputs["input_ids"] == model.config.video_token_id
-    temporal = positions[0][is_video].tolist()
-    merge = model.config.vision_config.spatial_merge_size**2
-    times: list[float] = []
-    start = 0
-    for steps, height, width in inputs["video_grid_thw"].tolist():
-        tokens = height * width // merge
-        first = [temporal[start + step * tokens] for step in range(steps)]
-        per_second = model.config.vision_config.tokens_per_second
-        times += [(position - first[0]) / per_second for position in first]
-        start += steps * tokens
-    return times
+    per_second = model.config.vision_config.tokens_per_second
+    return read_back.seconds_of_positions(positions[0], inputs, model.config, per_second=per_second)
 
 
 def _expected_positions(seconds: Sequence[float]) -> list[float]:
     """Half seconds since the first patch, cut: positions are whole numbers, two a second."""
-    starts = _patch_means(seconds)
+    starts = read_back.mean_of_pairs(seconds)
     return [int((start - starts[0]) * 2 + 1e-6) / 2 for start in starts]
-
-
-def _patch_means(seconds: Sequence[float]) -> list[float]:
-    return [(seconds[i] + seconds[i + 1]) / 2 for i in range(0, len(seconds), 2)]
 
 
 def _prompt_times(inputs: Inputs, processor: Any, model: Any) -> list[float]:
@@ -166,7 +152,7 @@ def _prompt_times(inputs: Inputs, processor: Any, model: Any) -> list[float]:
 
 
 def _expected_prompt(seconds: Sequence[float]) -> list[float]:
-    return [float(f"{mean:.1f}") for mean in _patch_means(seconds)]
+    return [float(f"{mean:.1f}") for mean in read_back.mean_of_pairs(seconds)]
 
 
 QWEN2_VL = Family(

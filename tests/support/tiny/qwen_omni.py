@@ -87,20 +87,11 @@ def _read_times(
         second_per_grids=inputs["video_second_per_grid"],
         audio_seqlens=heard.sum(-1) if heard is not None else None,
     )
-    is_video = inputs["input_ids"] == model.config.video_token_id
-    temporal = positions[0][is_video].tolist()
-    times: list[float] = []
-    start = 0
-    for steps, height, width in inputs["video_grid_thw"].tolist():
-        tokens = height * width // model.config.vision_config.spatial_merge_size**2
-        first = [temporal[start + step * tokens] for step in range(steps)]
-        times += [(position - first[0]) / per_second for position in first]
-        start += steps * tokens
-    return times
+    return read_back.seconds_of_positions(positions[0], inputs, model.config, per_second=per_second)
 
 
 def _expected(seconds: Sequence[float]) -> list[float]:
-    starts = [(seconds[i] + seconds[i + 1]) / 2 for i in range(0, len(seconds), 2)]
+    starts = read_back.mean_of_pairs(seconds)
     return [int((start - starts[0]) * PER_SECOND + 1e-6) / PER_SECOND for start in starts]
 
 
@@ -165,7 +156,7 @@ def _read_milliseconds(inputs: Inputs, processor: Any, model: Any) -> list[float
 
 
 def _expected_milliseconds(seconds: Sequence[float]) -> list[float]:
-    starts = [(seconds[i] + seconds[i + 1]) / 2 for i in range(0, len(seconds), 2)]
+    starts = read_back.mean_of_pairs(seconds)
     return [round(start - starts[0], 3) for start in starts]
 
 

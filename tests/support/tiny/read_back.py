@@ -66,6 +66,33 @@ def prompt(inputs: Inputs, processor: Any) -> str:
     return text
 
 
+def seconds_of_positions(
+    temporal: Tensor, inputs: Inputs, config: Any, *, per_second: int
+) -> list[float]:
+    """The time of each patch by its position, in seconds from the first patch of its video.
+
+    Args:
+        temporal: ``(batch, length)`` temporal position of each token.
+        inputs: What the processor returned.
+        config: Config of the model.
+        per_second: Positions per second.
+    """
+    positions = temporal[inputs["input_ids"] == config.video_token_id].tolist()
+    times: list[float] = []
+    start = 0
+    for steps, height, width in inputs["video_grid_thw"].tolist():
+        n_tokens = height * width // config.vision_config.spatial_merge_size**2
+        firsts = positions[start : start + steps * n_tokens : n_tokens]
+        times += [(first - firsts[0]) / per_second for first in firsts]
+        start += steps * n_tokens
+    return times
+
+
+def mean_of_pairs(seconds: Sequence[float]) -> list[float]:
+    """The mean time of each patch of two frames."""
+    return [(seconds[i] + seconds[i + 1]) / 2 for i in range(0, len(seconds), 2)]
+
+
 def seconds_in_prompt(pattern: str, inputs: Inputs, processor: Any) -> list[float]:
     """Every number that ``pattern`` captures in the prompt.
 

@@ -201,7 +201,7 @@ def test_clips_that_are_the_whole_video_are_uniform_sampling(
 
 @pytest.mark.parametrize(
     ("k", "mode", "says"),
-    [(0, "auto", "k=0 of 100"), (1.5, "auto", "k=1.5"), (4, "dense", "'dense'")],
+    [(0, "auto", "k=0 and 100 frames"), (1.5, "auto", "k=1.5"), (4, "dense", "'dense'")],
 )
 def test_it_refuses(k: Any, mode: Any, says: str) -> None:
     with pytest.raises(InputError, match=says):

@@ -1,6 +1,5 @@
 """Laws of a URL: no other scheme, never larger and never longer than allowed."""
 
-import os
 import re
 import socket
 import time
@@ -12,13 +11,8 @@ from threading import Event, Thread
 import pytest
 
 from keyscore_plugin.errors import InputError, VideoError
-from keyscore_plugin.hosts.download import (
-    DownloadLimits,
-    _is_public,
-    downloaded,
-    local_path,
-    open_anywhere,
-)
+from keyscore_plugin.hosts.download import DownloadLimits, downloaded
+from keyscore_plugin.hosts.opening import open_anywhere
 from tests.support.clips import CLIPS, Clip
 
 OK = b"HTTP/1.0 200 OK\r\n"
@@ -127,30 +121,6 @@ def test_an_at_sign_in_a_path_is_no_password(clip_path: Callable[[Clip], Path]) 
             assert video.n_frames == 48
 
 
-@pytest.mark.parametrize(
-    ("url", "path"),
-    [
-        ("file:///tmp/a#b.mp4", "/tmp/a#b.mp4"),
-        ("file:///tmp/a?b.mp4", "/tmp/a?b.mp4"),
-        ("file:///tmp/a%23b%3f.mp4", "/tmp/a#b?.mp4"),
-        ("FILE://LocalHost/tmp/a.mp4", "/tmp/a.mp4"),
-        ("file:/tmp/a.mp4", "/tmp/a.mp4"),
-        ("file:////tmp/a.mp4", "//tmp/a.mp4"),
-        ("/tmp/a%20b.mp4", "/tmp/a%20b.mp4"),
-        ("file:///tmp/caf%E9.mp4", os.fsdecode(b"/tmp/caf\xe9.mp4")),
-    ],
-)
-def test_a_file_url_is_the_path_after_its_host(url: str, path: str) -> None:
-    assert local_path(url) == path
-
-
-@pytest.mark.parametrize("url", ["file://server/share/a.mp4", "file://a.mp4", "file://h#/a.mp4"])
-def test_a_file_of_another_machine_is_refused(url: str) -> None:
-    with pytest.raises(VideoError, match="another machine; give file:///PATH") as error:
-        local_path(url)
-    assert error.value.path == url
-
-
 def test_endless_redirects_end() -> None:
     with server(says(b"HTTP/1.0 302 Found\r\nLocation: /again\r\n\r\n")) as address:
         cause = error_of(f"http://{address}/a.mp4", AMPLE).cause
@@ -229,16 +199,3 @@ def test_a_redirect_from_a_public_address_to_one_that_is_not_is_refused(
         with connection:
             connection.setblocking(True)
             assert connection.recv(1) == b""
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        *("127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0"),
-        *("100.64.0.1", "224.0.0.1", "::1", "fe80::1%eth0", "fd00::1", "::ffff:10.0.0.1"),
-    ],
-)
-def test_these_addresses_are_not_public(address: str) -> None:
-    assert not _is_public(address)
-    assert _is_public("93.184.215.14")
-    assert _is_public("2606:2800:21f:cb07:6820:80da:af6b:8b2c")

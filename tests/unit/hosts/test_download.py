@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from keyscore_plugin.errors import InputError, VideoError
-from keyscore_plugin.hosts.download import DownloadLimits, downloaded, open_anywhere
+from keyscore_plugin.hosts.download import DownloadLimits, downloaded
+from keyscore_plugin.hosts.opening import open_anywhere
 from tests.support.http_servers import unvisited
 
 AMPLE = DownloadLimits(max_seconds=60)

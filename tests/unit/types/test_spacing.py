@@ -84,5 +84,5 @@ def test_how_long_a_gap_of_hours_is_does_not_matter(pts: Tensor, k: int, factor:
 
 @pytest.mark.parametrize("k", [0, -3])
 def test_uniform_refuses_a_budget_that_is_not_positive(k: int) -> None:
-    with pytest.raises(InputError, match=f"got {k} of 10"):
+    with pytest.raises(InputError, match=f"got num_frames={k} and 10 frames"):
         uniform_indices(cfr(10), k)
