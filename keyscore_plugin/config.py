@@ -400,9 +400,9 @@ class SamplerConfig(Settings):
         split: Parts of a text that score each on their own, joined as texts of unknown worth: the
             ``"options"`` of a multiple-choice question; all ``"parts"`` that quotation marks and
             conjunctions set apart; what the ``"model"`` of `LlmvsConfig`, or else the captioner,
-            names in it; ``"none"``. Ours, measured on the tuning split of evals.needle:
-            parts hit both of two things for .95 of the queries with 8 frames (.78 as one text), but
-            cost one thing whose sentence has a conjunction .21 within 1 s.
+            names in it; ``"none"``. Ours, measured by evals.needle.joins: parts hit both of two
+            things for .94 of the queries with 8 frames (.78 as one text), but cost one thing whose
+            sentence has a conjunction .21 within 1 s.
         route: Whether ``keyscore`` gives even frames to a question about the video as a whole, such
             as "How does it end?", instead of scoring them with it. Ours.
         heard: Speech model whose words score, too, as subtitles do: the folder of a Whisper model
