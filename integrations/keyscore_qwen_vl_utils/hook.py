@@ -10,7 +10,7 @@ from functools import update_wrapper
 from typing import Any
 
 from keyscore_plugin.errors import InputError, shown
-from keyscore_plugin.hosts import require
+from keyscore_plugin.hosts import keep_replacement, require
 from keyscore_qwen_vl_utils.reader import Read, read
 from keyscore_qwen_vl_utils.request import KeyedVideo, forget_samplers, with_own_keys
 
@@ -194,11 +194,16 @@ def install() -> None:
     _installed.set()
 
 
+def n_reads() -> int:
+    """Number of videos that were read with a sampler so far, in this context."""
+    return _n_reads.get()
+
+
 def replaced() -> list[Replacement]:
     """What other libraries replaced since `install`, the oldest first, in this process.
 
     Each was noticed at a call of qwen-vl-utils, and ours was put around it again before a video was
-    read. The last 100 are kept.
+    read. The last 100 are kept. `keyscore doctor` lists those of all processes of a user.
     """
     return list(_replaced)
 
@@ -209,7 +214,10 @@ def _remember(name: str, function: Any) -> None:
         by = (
             f"{getattr(function, '__module__', None)}.{getattr(function, '__qualname__', function)}"
         )
-        _replaced.append(Replacement(name, by, datetime.now(timezone.utc)))
+        noticed = datetime.now(timezone.utc)
+        if not any((one.name, one.by) == (name, by) for one in _replaced):
+            keep_replacement(_EXTRA, name, by, noticed=noticed)
+        _replaced.append(Replacement(name, by, noticed))
 
 
 def uninstall() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from keyscore_plugin import VideoSource
+from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.hosts import BACKEND, Fold, choose, require
 from keyscore_qwen_vl_utils.request import HOST, request_of, samplers_of
 
@@ -62,11 +63,20 @@ def _budget(module: Any, element: dict[str, Any], video: VideoSource) -> int:
 
     The stock rule refuses to give more frames than the video has, but a sampler then gives all of
     them; a single frame is shown twice, to fill a visual token.
+
+    Raises:
+        InputError: The rule refuses what the element asks for.
     """
-    asked = module.ceil_by_factor(element.get("nframes", 1), FRAMES_PER_PATCH)
-    budget: int = module.smart_nframes(
-        element,
-        total_frames=max(video.n_frames, asked),
-        video_fps=float(video.average_fps),
-    )
+    try:
+        asked = module.ceil_by_factor(element.get("nframes", 1), FRAMES_PER_PATCH)
+        budget: int = module.smart_nframes(
+            element,
+            total_frames=max(video.n_frames, asked),
+            video_fps=float(video.average_fps),
+        )
+    except (AssertionError, TypeError, ValueError) as error:
+        raise InputError(
+            f"qwen-vl-utils refuses the number of frames of {shown(element['video'])}: {error}; "
+            "give nframes, or fps with min_frames and max_frames"
+        ) from error
     return budget

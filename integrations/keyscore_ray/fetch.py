@@ -71,10 +71,17 @@ def local_copy(address: str, limits: DownloadLimits) -> Iterator[Path]:
                 "path"
             ) from error
         except Exception as error:  # each protocol has errors of its own
-            cause = _one(error).replace(address, "").strip() or type(error).__name__
+            # For HTTP, fsspec says "not found", and only the error before it has the status.
+            cause = _without(address, error) or _without(address, error.__cause__ or error)
+            cause = cause or type(error).__name__
             raise VideoError(address, cause, "check the address and its rights") from error
         yield path
 
 
-def _one(error: Exception) -> str:
+def _without(address: str, error: BaseException) -> str:
+    """The text of an error, in one line, without the address, which the message has already."""
+    return _one(error).replace(f", url='{address}'", "").replace(address, "").strip()
+
+
+def _one(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__

@@ -131,7 +131,8 @@ class EnabledProcessor(ProcessorMixin):
             chosen = self._choose(call.arguments["videos"], pending.requests, ours)
         pixels = iter([one.pixels for one in chosen])
         call.arguments["videos"] = same_nesting(call.arguments["videos"], pixels)
-        metadata = [frame_metadata(one) for one in chosen]
+        exact = self._keyscore.times == "metadata in milliseconds"
+        metadata = [frame_metadata(one, in_milliseconds=exact) for one in chosen]
         times: dict[str, Any] = {}
         if gets_times:
             times = {"video_metadata": metadata, "do_sample_frames": False}

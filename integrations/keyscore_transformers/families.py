@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import transformers
+from packaging.version import Version
+
 from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.hosts import Fold
 
@@ -35,8 +38,9 @@ class Positions:
 
 
 # Where the inputs of a model hold the time of a frame: in position ids, in the prompt or the pixels
-# (by the metadata of the video; "on request" where a call has to ask for the metadata), or nowhere.
-Times = Positions | Literal["metadata", "metadata on request", "none"]
+# (by the metadata of the video; "on request" where a call has to ask for the metadata, and "in
+# milliseconds" where the processor cuts the time of a frame to them), or nowhere.
+Times = Positions | Literal["metadata", "metadata on request", "metadata in milliseconds", "none"]
 GivenTimes = Literal["metadata", "none"]
 
 # Class of the processor -> its times. Each is tested with a tiny model of the family.
@@ -51,8 +55,10 @@ FAMILIES: dict[str, Times] = {
     "Glm46VProcessor": "metadata",
     "Glm4vProcessor": "metadata",
     "Glm5NextProcessor": "metadata",
+    "HYV4VLProcessor": "none",
     "HyperCLOVAXVisionV2Processor": "none",
     "InternVLProcessor": "none",
+    "Kimi_K25Processor": "metadata",
     "Lfm3VlProcessor": "metadata",
     "LlavaNextVideoProcessor": "none",
     "LlavaOnevisionProcessor": "none",
@@ -63,6 +69,7 @@ FAMILIES: dict[str, Times] = {
     "Molmo2Processor": "metadata",
     "MuseGlimmerProcessor": "metadata on request",
     "MuseSparkProcessor": "metadata on request",
+    "NemotronH_Omni_Reasoning_V3Processor": "metadata in milliseconds",
     "PerceptionLMProcessor": "none",
     "Qwen2VLProcessor": "none",
     "Qwen2_5OmniProcessor": Positions(
@@ -80,15 +87,22 @@ FAMILIES: dict[str, Times] = {
     "VideoLlavaProcessor": "none",
 }
 
+# Class of a processor above -> the release of transformers from which on it can be done, and what
+# is in the way before.
+SINCE = {
+    "Kimi_K25Processor": (
+        "5.24",
+        "its model fails on a patch of more than one frame: it expects as many tokens as there are "
+        "in all frames, and its encoder gives those of one",
+    ),
+    "NemotronH_Omni_Reasoning_V3Processor": ("5.24", "it reads the times of one video only"),
+}
+
 # Class of a processor that takes videos for a model that generates text -> why it is not above,
-# as measured with transformers 5.23.
+# as measured with transformers 5.24.
 REFUSED = {
     "InstructBlipVideoProcessor": "it always writes the tokens of four frames, and takes them "
     "as images",
-    "Kimi_K25Processor": "its model fails on a patch of more than one frame: it expects as many "
-    "tokens as there are in all frames, and its encoder gives those of one",
-    "NemotronH_Omni_Reasoning_V3Processor": "it reads the times of one video only, and cuts the "
-    "time of a frame, 1000 / fps, to whole milliseconds",
 }
 
 _DEFAULT_FPS = 2.0  # the rate the Qwen and GLM families were trained at
@@ -103,7 +117,7 @@ def times_of(processor: Any, *, given: GivenTimes | None = None) -> Times:
 
     Raises:
         InputError: The processor takes no videos, its family is unknown and nothing is said of it,
-            or it is known and something is said of it.
+            it is known and something is said of it, or the installed transformers is too old.
     """
     name = type(processor).__name__
     if getattr(processor, "video_processor", None) is None:
@@ -112,6 +126,12 @@ def times_of(processor: Any, *, given: GivenTimes | None = None) -> Times:
             "a Qwen3VLProcessor"
         )
     classes = [cls.__name__ for cls in type(processor).__mro__]
+    release, why_not = next((SINCE[cls] for cls in classes if cls in SINCE), ("0", ""))
+    if Version(transformers.__version__) < Version(release):
+        raise InputError(
+            f"{name} cannot be done with transformers {transformers.__version__}: {why_not}; "
+            f"install transformers>={release}"
+        )
     known = next((FAMILIES[cls] for cls in classes if cls in FAMILIES), None)
     if known is not None and given is None:
         return known

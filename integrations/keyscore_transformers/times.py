@@ -8,16 +8,22 @@ from torch import Tensor
 from transformers import BatchFeature
 from transformers.video_utils import VideoMetadata
 
-from keyscore_plugin.hosts import BACKEND, Chosen
+from keyscore_plugin.hosts import BACKEND, Chosen, clock_metadata
 
 _INTERVALS = ("second_per_grid_ts", "video_second_per_grid")  # of Qwen2.5-VL; of Qwen2.5-Omni
 
 
-def frame_metadata(chosen: Chosen) -> VideoMetadata:
-    """The metadata from which processors of transformers compute the times of chosen frames."""
-    return VideoMetadata(
-        **chosen.metadata, width=chosen.width, height=chosen.height, video_backend=BACKEND
-    )
+def frame_metadata(chosen: Chosen, *, in_milliseconds: bool = False) -> VideoMetadata:
+    """The metadata from which processors of transformers compute the times of chosen frames.
+
+    Args:
+        chosen: Frames with their times.
+        in_milliseconds: Whether the indices count milliseconds, for processors that cut 1 / fps.
+    """
+    clock = chosen.metadata
+    if in_milliseconds:
+        clock = clock_metadata(chosen.seconds, clock["duration"])
+    return VideoMetadata(**clock, width=chosen.width, height=chosen.height, video_backend=BACKEND)
 
 
 def patches_chosen_before(

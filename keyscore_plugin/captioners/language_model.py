@@ -1,6 +1,7 @@
 """A causal language model of transformers that reads many texts after one common beginning."""
 
 import copy
+import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -138,6 +139,9 @@ class PrefixedModel:
         self.n_tokens = 0
         self._n_most: int | None = getattr(config, "max_position_embeddings", None)
         self._model = model
+        # transformers calls it "cache" from 5.24 on.
+        takes = inspect.signature(model.base_model.forward).parameters
+        self._cache_name = "cache" if "cache" in takes else "past_key_values"
         self._prefix = list(prefix)
         self._caches = caches
         self._spare = spare
@@ -157,7 +161,9 @@ class PrefixedModel:
         inputs = self._inputs(rows)
         with self._exactly():
             read = self._model.base_model(**inputs, use_cache=True)
-        return Read(read.last_hidden_state, inputs["attention_mask"], read.past_key_values)
+        return Read(
+            read.last_hidden_state, inputs["attention_mask"], getattr(read, self._cache_name)
+        )
 
     def next_logits(self, rows: Sequence[list[int]]) -> Tensor:
         """``(batch, vocabulary)`` logits of the token that follows each text.
@@ -200,7 +206,7 @@ class PrefixedModel:
                     input_ids=tokens[:, None],
                     attention_mask=mask,
                     position_ids=mask.sum(1, keepdim=True) - 1,
-                    past_key_values=read.cache,
+                    **{self._cache_name: read.cache},
                     use_cache=True,
                 ).last_hidden_state[:, -1]
             yield tokens, state, is_open
@@ -234,7 +240,7 @@ class PrefixedModel:
             ),
             "attention_mask": torch.cat([known, mask], dim=1).to(device),
             "position_ids": (n_known + (mask.cumsum(1) - 1).clamp_min(0)).to(device),
-            "past_key_values": past,
+            self._cache_name: past,
         }
 
     def _past(self, n_texts: int) -> Any:
@@ -242,7 +248,8 @@ class PrefixedModel:
         if self._known is None:
             with self._exactly():
                 ids = torch.tensor([self._prefix], device=self._model.device)
-                self._known = self._model.base_model(ids, use_cache=True).past_key_values
+                read = self._model.base_model(ids, use_cache=True)
+                self._known = getattr(read, self._cache_name)
             self.n_tokens += len(self._prefix)
         past = copy.deepcopy(self._known)
         past.batch_repeat_interleave(n_texts)

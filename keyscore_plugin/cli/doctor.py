@@ -1,4 +1,4 @@
-"""``keyscore doctor``: what is installed, what ``auto`` means here, and which hosts have a hook."""
+"""``keyscore doctor``: what is installed, what ``auto`` means, and which hosts have a hook."""
 
 import argparse
 import json
@@ -10,6 +10,7 @@ from itertools import groupby
 
 from keyscore_plugin._runtime.version import VERSION
 from keyscore_plugin.cli.streams import own_stdout
+from keyscore_plugin.hosts.replacements import KeptReplacement, kept_replacements
 from keyscore_plugin.registries import AUTO_DECODER, AUTO_ENCODER
 
 _PACKAGES = (
@@ -28,8 +29,8 @@ class Finding:
     """One thing that was looked at.
 
     Attributes:
-        kind: ``"package"``, ``"auto"`` or ``"host"``.
-        name: Name of the package, the option or the host.
+        kind: ``"package"``, ``"auto"``, ``"host"`` or ``"replacement"``.
+        name: Name of the package, the option or the host; or the place of a hook in a host.
         version: Version that is installed; None if it is not installed or has no version.
         text: Description of the state in one line; empty if the version says it all.
     """
@@ -64,13 +65,20 @@ HOSTS = {
     ),
     "qwen-vl-utils": Host(
         "qwen-vl-utils",
-        "keyscore_qwen_vl_utils.install() hooks one process; keyscore_qwen_vl_utils.replaced() "
-        "says what others replaced there, and since when",
+        "keyscore_qwen_vl_utils.install() hooks one process; what other libraries replaced is at "
+        "the end of this list, once it was noticed, and in keyscore_qwen_vl_utils.replaced()",
     ),
     "lmms-eval": Host("lmms-eval", "--model_args ...,sampler=keyscore", group="lmms_eval.models"),
-    "vllm": Host("vllm", "docs/hosts says how its server is started", group="vllm.general_plugins"),
+    "vllm": Host(
+        "vllm",
+        "VLLM_MEDIA_CONNECTOR=keyscore vllm serve MODEL --middleware keyscore_vllm.Middleware",
+        group="vllm.general_plugins",
+    ),
     "sglang": Host(
-        "sglang", "docs/hosts says how its server is started", group="sglang.srt.plugins"
+        "sglang",
+        "python -m sglang.launch_server --model-path MODEL, unless SGLANG_PLUGINS leaves "
+        "keyscore out",
+        group="sglang.srt.plugins",
     ),
     "ms-swift": Host(
         "ms-swift",
@@ -111,6 +119,8 @@ def findings() -> Iterator[Finding]:
     yield _encoder()
     for name, host in HOSTS.items():
         yield Finding("host", name, _version(host.distribution), _hooked(host))
+    for one in kept_replacements():
+        yield Finding("replacement", one.name, None, _undone(one))
 
 
 def _version(distribution: str) -> str | None:
@@ -152,11 +162,19 @@ def _hooked(host: Host) -> str:
     )
 
 
+def _undone(one: KeptReplacement) -> str:
+    return (
+        f"of {one.host}: {one.by} took the place of our hook, first noticed {one.first}, last "
+        f"{one.last}; ours was put around it again before a video was read"
+    )
+
+
 def _as_text(found: Sequence[Finding]) -> str:
-    width = max(len(one.name) for one in found)
     lines = []
-    for kind, group in groupby(found, key=lambda one: one.kind):
+    for kind, of_kind in groupby(found, key=lambda one: one.kind):
         lines.append(kind if kind == "auto" else f"{kind}s")
+        group = list(of_kind)
+        width = max(len(one.name) for one in group)
         for one in group:
             words = " ".join(part for part in (one.version, one.text) if part)
             lines.append(f"  {one.name:<{width}}  {words}")

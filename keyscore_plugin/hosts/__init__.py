@@ -33,6 +33,7 @@ from keyscore_plugin.hosts.opening import open_anywhere
 from keyscore_plugin.hosts.pairing import Fold, Pair, check_pair
 from keyscore_plugin.hosts.pool import SamplerPool
 from keyscore_plugin.hosts.query import QUERY_RULES, TextGuide, own_guide
+from keyscore_plugin.hosts.replacements import keep_replacement
 from keyscore_plugin.hosts.request import HostProfile, HostRequest, check_clip_mode
 from keyscore_plugin.samplers.base import asks_judge, require_sampler
 from keyscore_plugin.samplers.scene_labels import SceneLabeller
@@ -92,6 +93,7 @@ __all__ = [
     "identity_of",
     "is_data_url",
     "is_remote",
+    "keep_replacement",
     "left_padding",
     "local_path",
     "named",

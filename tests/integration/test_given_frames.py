@@ -1,7 +1,9 @@
 """Rows of a data set that name their frames: what reaches the model, in each training host."""
 
+import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +16,7 @@ from keyscore_plugin.errors import InputError
 from keyscore_plugin.hosts import split_frames
 from keyscore_qwen_vl_utils import install, uninstall
 from keyscore_trl import ChosenReader, VideoCollator, VideoPrompts
-from tests.support.requires import aside_or_skip
+from tests.support.requires import aside_or_skip, require_or_skip
 from tests.support.tiny import FAMILIES
 from tests.support.tiny.videos import frame_numbers, numbered_video
 
@@ -71,6 +73,21 @@ def test_a_batch_for_sft_has_the_frames_that_the_rows_name(video: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # TRL 1.16 asks transformers for names that 5.23 renamed
+def test_the_collator_of_trl_in_place_of_ours_is_an_error_and_shows_no_other_frames(
+    video: str,
+) -> None:
+    require_or_skip("trl")
+    sft: Any = importlib.import_module("trl.trainer.sft_trainer")
+    processor, _ = FAMILIES["qwen3_vl"].build()
+    collate = sft.DataCollatorForVisionLanguageModeling(processor)
+    content = [{"type": "video", "video": video + NAMED}, {"type": "text", "text": "Which?"}]
+    answer = {"role": "assistant", "content": [{"type": "text", "text": "A"}]}
+    with pytest.raises(TypeError, match="Incorrect format used for video"):
+        collate([{"images": [], "messages": [{"role": "user", "content": content}, answer]}])
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_llama_factory_trains_on_the_frames_that_a_row_names(video: str, tmp_path: Path) -> None:
     aside = aside_or_skip("llama-factory")
@@ -90,8 +107,13 @@ def test_llama_factory_trains_on_the_frames_that_a_row_names(video: str, tmp_pat
     )
     assert done.returncode == 0, done.stderr[-6000:]
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    for of_family in found.values():
-        assert of_family["frames"] == [frame for frame in CHOSEN for _ in range(2)]
+    for name in ("qwen3_vl", "qwen2_5_vl"):
+        assert found[name]["frames"] == [frame for frame in CHOSEN for _ in range(2)]
     assert found["qwen3_vl"]["seconds"] == [0.3, 0.4, 4.0, 10.1]
     # Cut to halves, from the first frame; the second shares its position.
     assert found["qwen2_5_vl"]["seconds"] == [0.0, 3.5, 9.5]
+    code, line = found["refused"]
+    assert code == 2
+    assert re.search(r"^keyscore_llamafactory: the frames 3 to 120 were named, .* has 120", line)
+    # Without the plugin a row that names its frames is an error, and never other frames.
+    assert f"numbered.mp4{NAMED}" in found["patched"]

@@ -502,6 +502,15 @@ def test_a_video_whose_name_the_model_does_not_know_is_an_error_in_the_log(
     assert all("does not read" in line["error"] for line in log())
 
 
+def test_a_later_patch_of_the_model_is_an_error_in_the_log(
+    assets: Path, make: Callable[..., Any], log: Callable[[], list[dict[str, Any]]]
+) -> None:
+    model = make("llava_hf", "simple", **local(assets, "llava_onevision"))
+    model.load_video = lambda video, most: np.zeros((most, 56, 56, 3), np.uint8)
+    assert ask(model, TinyTask(assets), [EVEN]) == [""]
+    assert "does not read" in log()[0]["error"]
+
+
 def test_what_was_not_chosen_from_is_loaded_by_the_stock_method() -> None:
     """`llava_hf` and `llava_onevision` load any path as a video, a still too."""
     require_or_skip("lmms_eval")

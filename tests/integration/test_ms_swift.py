@@ -1,7 +1,8 @@
-"""ms-swift replaces every reader of qwen-vl-utils; a sampler chooses all the same."""
+"""ms-swift replaces every reader of qwen-vl-utils, and rows that raise; nothing of it is silent."""
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -103,7 +104,6 @@ def test_swift_sft_trains_on_the_frames_that_a_row_names_at_their_times(folder: 
 def test_install_refuses_a_transformers_that_has_no_interval_for_each_patch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """No row can be refused later: ms-swift replaces a row that raises by another one."""
     monkeypatch.setattr(swift, "reads_rows", lambda: False)
     with pytest.raises(InputError, match=r"one interval for a whole video.*transformers>=5\.18"):
         swift.install()
@@ -123,8 +123,29 @@ def test_ms_swift_gets_the_frames_that_a_row_names(encoded: dict[str, Any]) -> N
 
 
 @pytest.mark.timeout(300)
-def test_a_misspelt_sampler_is_an_error_in_ms_swift(encoded: dict[str, Any]) -> None:
-    assert str(encoded["misspelt"]).startswith("unknown sampler 'uniforn'")
+def test_what_cannot_be_met_ends_the_training_of_ms_swift_in_one_line(
+    encoded: dict[str, Any],
+) -> None:
+    assert str(encoded["misspelt"]).startswith("keyscore: unknown sampler 'uniforn'")
+    assert "Only accept either `fps` or `nframes`" in encoded["uncountable"]
+
+
+@pytest.mark.timeout(300)
+def test_a_video_that_cannot_be_read_is_logged_once_where_ms_swift_takes_another_row(
+    encoded: dict[str, Any],
+) -> None:
+    assert encoded["instead"] == encoded["chosen"]
+    (line,) = encoded["logged"]
+    assert line.startswith("keyscore: cannot read lost.mp4: ")
+    assert line.endswith("; ms-swift takes another row, unless --strict")
+
+
+@pytest.mark.timeout(300)
+def test_a_template_that_reads_videos_by_itself_ends_the_training_of_ms_swift(
+    encoded: dict[str, Any],
+) -> None:
+    for ending in encoded["elsewhere"]:  # a row that names a sampler, and one that names frames
+        assert re.search(r"numbered\.mp4.* were not chosen: the template 'qwen2_5_vl'", ending)
 
 
 @pytest.mark.timeout(300)

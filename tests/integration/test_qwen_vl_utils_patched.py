@@ -12,6 +12,7 @@ from qwen_vl_utils import fetch_video, process_vision_info, vision_process
 from torch import Tensor
 
 from keyscore_plugin.errors import InputError
+from keyscore_plugin.hosts.replacements import kept_replacements
 from keyscore_qwen_vl_utils import install, replaced, uninstall
 from tests.support.fixed_sampler import FixedSampler
 from tests.support.tiny.videos import frame_numbers, numbered_video
@@ -102,6 +103,8 @@ def test_what_others_replaced_is_told_with_its_author(video: str) -> None:
         f"VIDEO_READER_BACKENDS[{name!r}]": f"{__name__}.read_black"
         for name in vision_process.VIDEO_READER_BACKENDS
     }
+    # `keyscore doctor`, in another process, lists them too.
+    assert found.items() <= {one.name: one.by for one in kept_replacements()}.items()
 
 
 def test_a_fetch_video_that_reads_by_itself_is_refused(video: str) -> None:

@@ -31,7 +31,8 @@ from keyscore_ray.answering import sampler_maker
 from keyscore_ray.engine import answers_of_ray, number_of_actors
 from keyscore_ray.fetch import local_copy
 from keyscore_ray.select_frames import item_of
-from tests.support.faulty_sampler import faulty, without_model
+from tests.support.faulty_sampler import faulty, without_model, without_package
+from tests.support.http_servers import refusing
 from tests.support.requires import aside_or_skip, require_or_skip
 from tests.support.tiny.videos import frame_numbers, numbered_video
 
@@ -57,12 +58,17 @@ def test_rows_get_their_frames_or_an_error_each(folder: Path) -> None:
     video = str(folder / "0.mp4")
     inside = f"zip://inside.mp4::{folder}/videos.zip"
     select = SelectFrames("uniform", num_frames=4, frames=True)
-    rows = select({"video": [video, str(folder / "broken.mp4"), None, inside], "key": [1, 2, 3, 4]})
-    assert rows["key"] == [1, 2, 3, 4]
-    assert [indices.tolist() for indices in rows["indices"]] == [EVEN, [], [], EVEN]
+    with refusing() as store:
+        forbidden = f"{store}/bucket/0.mp4"
+        videos = [video, str(folder / "broken.mp4"), None, inside, forbidden]
+        rows = select({"video": videos, "key": [1, 2, 3, 4, 5]})
+    assert rows["key"] == [1, 2, 3, 4, 5]
+    assert [indices.tolist() for indices in rows["indices"]] == [EVEN, [], [], EVEN, []]
     assert rows["seconds"][3] == pytest.approx([1.5, 4.5, 7.5, 10.5])
-    assert [error == "" for error in rows["error"]] == [True, False, False, True]
+    assert [error == "" for error in rows["error"]] == [True, False, False, True, False]
     assert str(folder / "broken.mp4") in rows["error"][1]
+    why = "403, message='Forbidden'; check the address and its rights"
+    assert rows["error"][4] == f"cannot read {forbidden}: {why}"
     assert rows["error"][2].startswith("a row has no video: its column 'video' holds None")
     for frames in (rows["frames"][0], rows["frames"][3]):
         images = [Image.open(io.BytesIO(jpeg)).convert("RGB") for jpeg in frames]
@@ -252,10 +258,16 @@ def test_a_line_that_kills_every_actor_costs_itself_alone(ray: Any, tmp_path: Pa
     assert "was killed by SIGSEGV" in found[3]["error"]
 
 
-def test_what_no_actor_can_answer_ends_the_job_in_one_line(ray: Any, tmp_path: Path) -> None:
-    (tmp_path / "list.txt").write_text("a.mp4")
-    with pytest.raises(KeyScoreError, match=r"^no model here$"):
-        list(answered(read_manifest(tmp_path / "list.txt"), without_model))
+@pytest.mark.parametrize(
+    ("make", "line"),
+    [(without_model, "^no model here$"), (without_package, "^open_clip is not installed; ")],
+)
+def test_what_no_actor_can_answer_ends_the_job_in_one_line(
+    ray: Any, tmp_path: Path, make: Callable[[], Any], line: str
+) -> None:
+    (tmp_path / "list.txt").write_text("a.mp4\nb.mp4")
+    with pytest.raises(KeyScoreError, match=line):
+        list(answered(read_manifest(tmp_path / "list.txt"), make))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context")

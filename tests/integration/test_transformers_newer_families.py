@@ -10,7 +10,7 @@ from torch import Tensor
 from keyscore_plugin.errors import InputError
 from keyscore_transformers import enable, generate
 from keyscore_transformers.families import FAMILIES as TABLE
-from keyscore_transformers.families import REFUSED
+from keyscore_transformers.families import REFUSED, SINCE
 from tests.support.fixed_sampler import FixedSampler
 from tests.support.tiny import FAMILIES, NEWER_FAMILIES
 from tests.support.tiny.family import Family, hf, installed_before
@@ -112,7 +112,8 @@ def test_ernie_draws_the_true_times_on_the_frames(video: str) -> None:
 def test_every_row_of_the_table_has_a_tiny_family() -> None:
     built = {**FAMILIES, **NEWER_FAMILIES}.values()
     made = {type(family.processor()).__name__ for family in built if not family.missing}
-    assert made == {name for name in TABLE if hasattr(transformers, name)}
+    too_old = {name for name, (release, _) in SINCE.items() if installed_before(release)}
+    assert made == {name for name in TABLE if hasattr(transformers, name)} - too_old
 
 
 @pytest.mark.parametrize("name", sorted(REFUSED))
@@ -124,6 +125,20 @@ def test_a_family_that_cannot_be_done_says_why(name: str) -> None:
     with pytest.raises(InputError) as error:
         enable(processor)
     assert REFUSED[name] in str(error.value)
+
+
+@pytest.mark.parametrize("name", sorted(SINCE))
+def test_a_family_that_needs_a_later_transformers_says_so(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release, why_not = SINCE[name]
+    monkeypatch.setattr("keyscore_transformers.families.transformers.__version__", "5.23.0")
+    processor = object.__new__(hf(name))
+    processor.video_processor = object()
+    with pytest.raises(InputError) as error:
+        enable(processor)
+    assert why_not in str(error.value)
+    assert str(error.value).endswith(f"; install transformers>={release}")
 
 
 def of_unknown_family() -> tuple[Any, Any]:

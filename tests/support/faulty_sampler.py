@@ -10,7 +10,12 @@ from pathlib import Path
 from keyscore_plugin.captioners.base import Captioner
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.encoders.base import Encoder
-from keyscore_plugin.errors import MemoryEndedError, ModelError, VideoError
+from keyscore_plugin.errors import (
+    MemoryEndedError,
+    MissingDependencyError,
+    ModelError,
+    VideoError,
+)
 from keyscore_plugin.types import (
     Caption,
     Join,
@@ -136,6 +141,11 @@ def faulty() -> FaultySampler:
 def without_model() -> FaultySampler:
     """What happens where the model is missing."""
     raise ModelError("no model here")
+
+
+def without_package() -> FaultySampler:
+    """What happens where the encoder's package is missing."""
+    raise MissingDependencyError("open_clip is not installed; install it on every node")
 
 
 def stillborn() -> FaultySampler:

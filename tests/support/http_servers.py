@@ -46,6 +46,30 @@ def serving(folder: Path, statuses: list[int] | None = None) -> Iterator[str]:
             thread.join()
 
 
+@contextmanager
+def refusing() -> Iterator[str]:
+    """Address of a server that refuses everything, as a store does without rights."""
+
+    class Refusing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            """Answer 403."""
+            self.send_error(403)
+
+        do_HEAD = do_GET
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as httpd:
+        thread = threading.Thread(target=httpd.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{httpd.server_address[1]}"
+        finally:
+            httpd.shutdown()
+            thread.join()
+
+
 class Stalled:
     """A server that answers nothing until it is released.
 

@@ -27,6 +27,7 @@ class Family:
             a family that gives it none.
         expected_times: What `read_times` must return for frames at these times, by the family's
             own rule; None as above.
+        since: Release of transformers from which on the family can be done.
     """
 
     name: str
@@ -37,10 +38,13 @@ class Family:
     read_back: Callable[[Inputs], list[int]]
     read_times: Callable[[Inputs, Any, Any], list[float]] | None
     expected_times: Callable[[Sequence[float]], list[float]] | None
+    since: str = "0"
 
     @property
     def missing(self) -> list[str]:
-        """Classes that the installed transformers does not have."""
+        """Classes that the installed transformers does not have, or not as they have to be."""
+        if installed_before(self.since):
+            return [f"{name} of {self.since}" for name in self.classes]
         return [name for name in self.classes if not hasattr(transformers, name)]
 
     def build(self) -> tuple[Any, Any]:

@@ -1,4 +1,4 @@
-"""Families that see whole frames or crops of them: Gemma, Molmo, MiniCPM, PerceptionLM."""
+"""Families that see whole frames or crops: Gemma, Molmo, MiniCPM, PerceptionLM, Nemotron."""
 
 from typing import Any
 
@@ -262,6 +262,63 @@ MINICPM_OCR = minicpm(
     image_class="MiniCPMOcrImageProcessor",
     video_class="MiniCPMOcrVideoProcessor",
 )
+
+
+def _tubelets(inputs: Inputs) -> list[int]:
+    pixels: Tensor = inputs["pixel_values_videos"]  # (videos, tubelets, frames * 3, height, width)
+    height, width = pixels.shape[-2:]
+    return read_back.from_frames(pixels.reshape(-1, 3, height, width), mean=HALF, std=HALF)
+
+
+NEMOTRON_H_OMNI = Spec(
+    name="nemotron_h_omni",
+    processor="NemotronH_Omni_Reasoning_V3Processor",
+    config="NemotronH_Omni_Reasoning_V3_Config",
+    model="NemotronH_Omni_Reasoning_V3",
+    parts={
+        "image_processor": (
+            "NemotronH_Omni_Reasoning_V3ImageProcessor",
+            {"norm_mean": HALF, "norm_std": HALF},
+        ),
+        "video_processor": (
+            "NemotronH_Omni_Reasoning_V3VideoProcessor",
+            {"norm_mean": HALF, "norm_std": HALF, "video_target_num_patches": 16},
+        ),
+        "feature_extractor": ("ParakeetFeatureExtractor", {}),
+    },
+    tokens=("<image>", "<video>", "<so_embedding>", "<so_start>", "<so_end>", "<img>", "</img>"),
+    image="<image>",
+    video="<video>",
+    ids={
+        "image_token_id": "<image>",
+        "video_token_id": "<video>",
+        "audio_token_id": "<so_embedding>",
+    },
+    text={
+        "head_dim": 16,
+        "layers_block_type": ["linear_attention", "full_attention"],
+        "ssm_state_size": 16,
+        "mamba_num_heads": 8,
+        "mamba_head_dim": 16,
+        "n_groups": 2,
+        "chunk_size": 32,
+    },
+    vision={
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "image_size": 64,
+        "max_img_size": 128,
+        "video_temporal_patch_size": 2,
+    },
+    more={"vision_hidden_size": 32, "projector_hidden_size": 64, "audio_config": None},
+    since="5.24",
+).family(
+    2,
+    _tubelets,
+    r"sampled at (\d+\.\d\d) seconds",
+    lambda seconds: [float(f"{time:.2f}") for time in seconds],
+)
 IN_FRAMES = (
     PERCEPTION_LM,
     GEMMA4,
@@ -270,4 +327,5 @@ IN_FRAMES = (
     MINICPM_V4_6,
     MINICPM_V4_7,
     MINICPM_OCR,
+    NEMOTRON_H_OMNI,
 )

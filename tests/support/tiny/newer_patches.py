@@ -1,8 +1,11 @@
-"""Families whose frames lie in patches of a grid: GLM, MiniMax, Muse, Dots, Ernie."""
+"""Families whose frames lie in patches of a grid: GLM, MiniMax, Muse, Dots, Ernie, Kimi."""
+
+from collections.abc import Sequence
 
 from tests.support.tiny.newer_qwen import qwen_vision
 from tests.support.tiny.spec import (
     CLIP,
+    HALVES,
     ONE_FRAME,
     WHOLE_CLIP,
     Settings,
@@ -282,6 +285,94 @@ ERNIE4_5_VL_MOE = Spec(
         "num_heads": 2,
     },
 ).family(2, patches(CLIP, 1))
+LATENT = {
+    "num_key_value_heads": 4,
+    "moe_intermediate_size": 32,
+    "n_routed_experts": 4,
+    "num_experts_per_tok": 2,
+    "kv_lora_rank": 16,
+    "q_lora_rank": 16,
+    "qk_rope_head_dim": 16,
+    "qk_nope_head_dim": 16,
+    "v_head_dim": 16,
+}
+HY_V4_VL = Spec(
+    name="hy_v4_vl",
+    processor="HYV4VLProcessor",
+    config="HYV4VLConfig",
+    model="HYV4VLForConditionalGeneration",
+    parts={
+        "image_processor": ("HYV4VLImageProcessor", {}),
+        "video_processor": ("HYV4VLVideoProcessor", {}),
+    },
+    tokens=("<|image_pad|>", "<|video_pad|>"),
+    image="<|image_pad|>",
+    video="<|video_pad|>",
+    ids={"image_token_id": "<|image_pad|>", "video_token_id": "<|video_pad|>"},
+    text={
+        "mrope_section": (4, 2, 2),
+        **LATENT,
+        "index_topk": 16,
+        "index_head_dim": 16,
+        "index_n_heads": 2,
+        "hc_mult": 2,
+    },
+    vision={
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "out_hidden_size": 64,
+        "max_image_size": 112,
+    },
+).family(1, patches(HALVES, 1))
+
+
+def milliseconds(seconds: Sequence[float]) -> list[float]:
+    """The time of the first of four frames, cut to milliseconds."""
+    return [int(time) + int(time % 1 * 1000) / 1000 for time in seconds[::4]]
+
+
+ONE_GROUP = {"n_group": 1, "topk_group": 1}
+KIMI_TOKENS = (
+    *("<|media_pad|>", "<|kimi_k25_video_placeholder|>"),
+    *("<|media_begin|>", "<|media_content|>", "<|media_end|>"),
+)
+KIMI_K25 = Spec(
+    name="kimi_k25",
+    processor="Kimi_K25Processor",
+    config="Kimi_K25Config",
+    model="Kimi_K25ForConditionalGeneration",
+    parts={
+        "image_processor": ("Kimi_K25ImageProcessor", {}),
+        "video_processor": ("Kimi_K25VideoProcessor", {}),
+    },
+    tokens=KIMI_TOKENS,
+    image="<|media_pad|>",
+    video="<|kimi_k25_video_placeholder|>",
+    ids={
+        "image_token_id": "<|media_pad|>",
+        "video_token_id": "<|kimi_k25_video_placeholder|>",
+        "vision_start_token_id": "<|media_begin|>",
+        "vision_end_token_id": "<|media_end|>",
+    },
+    text={"model_type": "deepseek_v3", **LATENT, **ONE_GROUP, "first_k_dense_replace": 1},
+    vision={
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "pos_emb_height": 8,
+        "pos_emb_width": 8,
+    },
+    more={"projection_hidden_size": 32},
+    since="5.24",
+).family(
+    4,
+    patches(HALVES, 1),
+    r"(\d\d):(\d\d):(\d\d\.\d{3})<\|media_begin\|>",
+    milliseconds,
+)
 IN_PATCHES = (
     GLM4V_MOE,
     GLM5_NEXT,
@@ -290,4 +381,6 @@ IN_PATCHES = (
     MUSE_SPARK,
     DOTS3_NOTE,
     ERNIE4_5_VL_MOE,
+    HY_V4_VL,
+    KIMI_K25,
 )

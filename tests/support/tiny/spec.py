@@ -53,6 +53,7 @@ class Spec:
         vision: Settings of the image encoder.
         more: Other settings of the config.
         options: Other arguments of the processor.
+        since: Release of transformers from which on the family can be done.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Spec:
     vision: Settings = field(default_factory=dict)
     more: Settings = field(default_factory=dict)
     options: Settings = field(default_factory=dict)
+    since: str = "0"
 
     def make_processor(self) -> Any:
         """The processor, without weights or files."""
@@ -118,6 +120,7 @@ class Spec:
             read_back=read,
             read_times=None if pattern is None else read_times,
             expected_times=expected,
+            since=self.since,
         )
 
 

@@ -1,12 +1,15 @@
 """`keyscore doctor` says what is here, and what calls KeyScore."""
 
 import json
+from datetime import datetime, timezone
 from importlib.metadata import EntryPoint, EntryPoints, version
+from pathlib import Path
 
 import pytest
 
 from keyscore_plugin.cli import doctor
 from keyscore_plugin.cli.main import main
+from keyscore_plugin.hosts import keep_replacement
 from keyscore_plugin.registries import AUTO_DECODER, AUTO_ENCODER
 
 Capture = pytest.CaptureFixture[str]
@@ -45,3 +48,20 @@ def test_doctor_says_which_hosts_are_not_installed(
     monkeypatch.setattr(doctor, "_version", lambda distribution: None)
     found = findings(capsys)
     assert {found[name]["text"] for name in doctor.HOSTS} == {"not installed"}
+
+
+def test_doctor_says_what_undid_a_hook_and_since_when(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Capture
+) -> None:
+    monkeypatch.setenv("KEYSCORE_CACHE", str(tmp_path / "cache"))
+    for by, day in (("a.read", 1), ("b.read", 2), ("b.read", 3)):
+        noticed = datetime(2026, 11, day, tzinfo=timezone.utc)
+        keep_replacement("qwen-vl-utils", "VIDEO_READER_BACKENDS['decord']", by, noticed=noticed)
+    assert main(["doctor"]) == 0
+    _, _, last = capsys.readouterr().out.partition("replacements\n")
+    assert last.startswith("  VIDEO_READER_BACKENDS['decord']  of qwen-vl-utils: b.read took ")
+    assert "first noticed 2026-11-02T00:00:00+00:00, last 2026-11-03T00:00:00+00:00" in last
+    assert "a.read" not in last
+    (tmp_path / "cache" / "replacements.json").write_text("damaged")
+    assert main(["doctor"]) == 0
+    assert "replacements\n" not in capsys.readouterr().out
