@@ -88,13 +88,13 @@ class KeyScoreSampler(SamplerTemplate):
             frames = looked.frames.to(run.tensor_device)
             scores, by_text = score_texts(frames, query, self.config.score)
         with stage("select"):  # sec. 3: a threshold; the budget and its coverage: ours
-            config = _for_texts(self.config.select, len(query.embeddings))
+            config = config_for_texts(self.config.select, len(query.embeddings))
             chosen, places = run.select_and_rank(scores, frames.pts_seconds, config)
         choice = _choice(run, query, looked, candidates, clusters, scores, by_text, chosen)
         return replace(choice, rank=places)
 
 
-def _for_texts(config: SelectConfig, n_texts: int) -> SelectConfig:
+def config_for_texts(config: SelectConfig, n_texts: int) -> SelectConfig:
     """The settings of the selection; with several texts, weaker moments of each count for more."""
     if n_texts == 1:
         return config
