@@ -26,8 +26,8 @@ class LateError(TimeoutError):
 
     def __init__(self) -> None:
         super().__init__(
-            "the frames were not chosen in time; give a shorter video, or ask the operator for "
-            "more seconds"
+            "the frames were not chosen in time, which counts a download and the waiting; give a "
+            "shorter video, or ask the operator for more seconds"
         )
 
 
@@ -41,7 +41,8 @@ class Jobs:
     Args:
         n_running: Calls that run at once.
         n_waiting: Further calls that wait.
-        max_seconds: Longest time for one call, the waiting included.
+        max_seconds: Longest time for one call, the waiting included; `math.inf` for a caller that
+            bounds it.
     """
 
     def __init__(
@@ -69,6 +70,11 @@ class Jobs:
         }
         return cls(**{name: value for name, value in named.items() if value is not None})
 
+    @property
+    def is_full(self) -> bool:
+        """Whether one more call would be refused."""
+        return self._slots.locked() and self.waiting >= self._most_waiting
+
     async def run(self, work: Callable[[], T]) -> T:
         """The result of a blocking call.
 
@@ -76,7 +82,7 @@ class Jobs:
             BusyError: The queue is full; nothing was started.
             LateError: The time is over.
         """
-        if self._slots.locked() and self.waiting >= self._most_waiting:
+        if self.is_full:
             raise BusyError
         with anyio.move_on_after(self._max_seconds):
             self.waiting += 1

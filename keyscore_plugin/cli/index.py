@@ -12,6 +12,7 @@ from keyscore_plugin.errors import CacheError, InputError, VideoError
 from keyscore_plugin.index.folder import Entry, IndexFolder
 from keyscore_plugin.index.video_index import index_folder, is_of_this_version
 from keyscore_plugin.samplers.template import SamplerTemplate
+from keyscore_plugin.video.copies import is_unnamed
 
 EXIT_VIDEOS = 4  # the others are kept, and some cannot be read
 
@@ -119,7 +120,8 @@ def _line(entry: Entry) -> str:
     facts = entry.facts
     encoder = facts["encoder"] or "no encoder"
     embedded = f"{facts['n_embedded']} of {facts['n_grid']} frames embedded"
-    name = Path(facts["video"]).name
+    video: str = facts["video"]
+    name = "(from a URL or data)" if is_unnamed(video) else Path(video).name
     version = "" if is_of_this_version(facts) else f"  of version {facts['version']}"
     return f"{name}  {encoder}  {facts['grid'][0]}  {embedded}  {size}  used {used}{version}"
 

@@ -154,14 +154,16 @@ def _add_bounds(parser: argparse.ArgumentParser) -> None:
         type=whole_number,
         default=32,
         metavar="N",
-        help="further videos that wait; one more is answered with 429 (default: 32)",
+        help="further videos that wait for that, and as many that wait for their download; one "
+        "more is answered with 429 (default: 32)",
     )
     parser.add_argument(
         "--select-seconds",
         type=seconds,
         default=120.0,
         metavar="S",
-        help="longest time for the frames of one video, the waiting included (default: 120)",
+        help="longest time for the frames of one video, its download and the waiting included "
+        "(default: 120)",
     )
     parser.add_argument(
         "--answer-seconds",

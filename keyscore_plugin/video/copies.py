@@ -8,6 +8,7 @@ copy. The kernel deletes an unnamed file with its process, however that ends.
 import binascii
 import io
 import os
+import re
 import tempfile
 import weakref
 from base64 import b64decode
@@ -37,6 +38,8 @@ class Readable(Protocol):
 
 
 Bytes = bytes | bytearray | memoryview
+
+_UNNAMED = re.compile(r"/proc/\d+/fd/\d+")
 
 
 class UnnamedFile:
@@ -69,6 +72,11 @@ class UnnamedFile:
     def delete(self) -> None:
         """Delete the file, which stays readable to those who have opened it."""
         self._delete()
+
+
+def is_unnamed(path: str) -> bool:
+    """Whether this is the path of an `UnnamedFile`, which says nothing about the video in it."""
+    return _UNNAMED.fullmatch(path) is not None
 
 
 class Copy(UnnamedFile):

@@ -1,5 +1,6 @@
 """``keyscore proxy`` under load: its bounds, clients that hang up, and ends of all kinds."""
 
+import asyncio
 import http.client
 import json
 import os
@@ -16,18 +17,21 @@ import httpx
 import pytest
 
 from keyscore_openai.parts import PartSettings
+from keyscore_openai.proxy.fetches import Fetches
+from keyscore_openai.proxy.settings import ProxySettings
 from keyscore_openai.proxy.workers import ChosenParts, WorkerJob, Workers
 from keyscore_plugin.errors import ModelError, VideoError
-from keyscore_plugin.hosts import DownloadLimits
+from keyscore_plugin.hosts import DownloadedVideo, DownloadLimits
 from keyscore_serving import FrameRequest, VideoSources
 from keyscore_serving.jobs import LateError
 from tests.support.gated_encoder import GATE, make_gated, make_once
-from tests.support.http_servers import serving
+from tests.support.http_servers import serving, stalled, unvisited
 from tests.support.proxies import (
     CHAT,
     Json,
     data_url,
     eventually,
+    fetching,
     health,
     held,
     messages,
@@ -166,6 +170,64 @@ def test_what_needs_no_worker_is_answered_where_the_queue_is_full(
     for body in (TEXT_CHAT, asking(url), asking(f"{folder}/clip.mp4")):
         assert httpx.post(f"{address}{CHAT}", json=body, timeout=60).status_code == 200
     assert health(address) == (1, 1)
+
+
+def test_where_the_queue_is_full_a_new_video_is_not_downloaded(full: tuple[str, str]) -> None:
+    with unvisited() as url:
+        refused(httpx.post(f"{full[0]}{CHAT}", json=asking(url)), 429, "wait")
+
+
+def test_servers_of_videos_that_stall_keep_no_other_video_waiting(
+    upstream: Process, folder: Path, gate: Path
+) -> None:
+    """Eight videos are fetched at once; a client that hangs up no longer waits for its turn."""
+    gate.touch()
+    sources = VideoSources(folders=[folder], limits=DownloadLimits())
+    with (
+        proxy_here(upstream.address, sources=sources) as address,
+        ThreadPoolExecutor(max_workers=8) as threads,
+        stalled() as elsewhere,
+    ):
+        post = partial(httpx.post, f"{address}{CHAT}", timeout=None)
+        urls = [f"{elsewhere.url}?{number}" for number in range(9)]
+        waiting = [threads.submit(post, json=asking(url)) for url in urls[:8]]
+        eventually(lambda: fetching(address) == (8, 0))
+        client = http.client.HTTPConnection(urlsplit(address).netloc)
+        client.request("POST", CHAT, json.dumps(asking(urls[8])))
+        eventually(lambda: fetching(address) == (8, 1))
+        for url in (f"{folder}/clip.mp4", data_url(folder / "clip.mp4")):
+            for _ in ("chosen", "found"):
+                assert post(json=asking(url)).status_code == 200
+        client.close()
+        eventually(lambda: fetching(address) == (8, 0))
+        elsewhere.release.set()
+        for future in waiting:
+            refused(future.result(), 400, "404")
+        eventually(lambda: fetching(address) == (0, 0))
+
+
+def test_a_video_that_does_not_arrive_is_given_up(upstream: Process) -> None:
+    bounds: Json = {"select_seconds": 0.2, "sources": VideoSources(limits=DownloadLimits())}
+    with proxy_here(upstream.address, n_workers=0, **bounds) as address, stalled() as elsewhere:
+        late = httpx.post(f"{address}{CHAT}", json=asking(elsewhere.url), timeout=60)
+        refused(late, 504, "in time")
+        assert health(address) == (0, 0)
+        assert fetching(address) == (1, 0)  # its thread cannot be stopped
+        elsewhere.release.set()
+        eventually(lambda: fetching(address) == (0, 0))
+
+
+def test_requests_at_once_share_the_fetch_of_their_video(folder: Path) -> None:
+    async def fetched(url: str) -> list[DownloadedVideo]:
+        sources = VideoSources(limits=DownloadLimits())
+        fetches = Fetches(ProxySettings(upstream="http://127.0.0.1:1", sources=sources))
+        return await asyncio.gather(*[fetches.video(url) for _ in range(3)])
+
+    statuses: list[int] = []
+    with serving(folder, statuses) as address:
+        videos = asyncio.run(fetched(f"{address}/clip.mp4"))
+    assert statuses == [200]
+    assert len({id(video) for video in videos}) == 1
 
 
 def test_large_bodies_share_one_room(upstream: Process) -> None:

@@ -8,9 +8,8 @@ import httpx
 import pytest
 
 from keyscore_serving import split_url
+from tests.support.proxies import CHAT, Gigabyte
 from tests.support.servers import upstream_process
-
-CHAT = "/v1/chat/completions"
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +69,7 @@ def test_what_is_no_json_gets_the_servers_own_answer(client: httpx.Client) -> No
 
 
 def test_a_body_that_is_too_large_is_refused(client: httpx.Client) -> None:
-    answer = client.post(CHAT, content=bytes((1 << 20) + 1))
-    assert answer.status_code == 413
+    body = Gigabyte()
+    assert client.post(CHAT, content=body).status_code == 413
+    assert body.n_taken < 100 << 20  # beyond the bound are the buffers of the connection
     assert client.get("/v1/models").status_code == 200

@@ -14,6 +14,7 @@ from keyscore_plugin.registries import CAPTIONERS, ENCODERS
 from keyscore_plugin.types import Caption, Frames
 from keyscore_serving import FrameRequest, ServerSettings
 from keyscore_serving.jobs import BusyError, Jobs, LateError
+from keyscore_serving.middleware import BodyTooLargeError
 from keyscore_serving.refusals import refusals
 from keyscore_serving.service import FrameService
 from tests.support.tiny.videos import numbered_video
@@ -111,6 +112,7 @@ def test_work_in_a_thread_has_one_thread_of_torch(service: FrameService) -> None
         (InputError("x"), 400),
         (VideoError("v.mp4", "x", "y"), 400),
         (ModelError("x"), 503),
+        (BodyTooLargeError("x"), 413),
         (BusyError(), 429),
         (LateError(), 504),
     ],

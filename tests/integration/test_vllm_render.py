@@ -5,6 +5,7 @@ import json
 import random
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 from keyscore_plugin import get_sampler, open_video
 from tests.fuzz.test_proxy_requests import FIRST_SEED, N_REQUESTS, mutated
 from tests.support.colour_encoder import ColourEncoder
-from tests.support.http_servers import serving, unvisited
+from tests.support.http_servers import serving, unreachable, unvisited
 from tests.support.tiny.videos import numbered_video
 from tests.support.vllm import models
 from tests.support.vllm.chats import chat, video
@@ -227,6 +228,14 @@ def test_a_video_that_its_server_does_not_give_gets_vllms_own_answer(
     assert answer.json() == stock.json()
 
 
+@pytest.mark.parametrize("renderer", ["Qwen3VL"], indirect=True)
+def test_a_server_that_refuses_the_connection_gets_vllms_own_answer(renderer: Renderer) -> None:
+    with unreachable() as url, ThreadPoolExecutor() as threads:  # vLLM tries for five seconds
+        asked = [chat(video(url)), chat(video(url), sampler="topk")]
+        stock, answer = threads.map(renderer.post, asked)
+    assert (answer.status_code, answer.text) == (stock.status_code, stock.text)
+
+
 def test_a_sampler_without_a_video_is_refused(renderer: Renderer) -> None:
     answer = renderer.post(chat(sampler="topk"))
     assert answer.status_code == 400
@@ -264,3 +273,5 @@ def test_without_the_plugin_requests_for_frames_are_refused_and_others_are_the_s
         assert without.render(stock) == expected
         asked = video(f"keyscore:sampler=uniform;file://{clips.even}")
         assert without.post(chat(asked)).status_code == 400
+        keys_alone = chat(video(clips.even), sampler="uniform", num_frames=2)
+        assert without.render(keys_alone) == expected  # vLLM ignores what it does not know

@@ -1,9 +1,9 @@
-"""Servers for tests of URLs: one that nobody may visit, one that serves a folder."""
+"""Servers for tests of URLs: one that nobody may visit, one that serves a folder ..."""
 
 import functools
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,8 +23,21 @@ def unvisited() -> Iterator[str]:
 
 
 @contextmanager
-def serving(folder: Path, statuses: list[int] | None = None) -> Iterator[str]:
-    """Address of a folder over HTTP; ``statuses`` gets the status of each answer."""
+def unreachable() -> Iterator[str]:
+    """URL on a server that refuses every connection."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # so that nobody else listens there
+        yield f"http://127.0.0.1:{closed.getsockname()[1]}/clip.mp4"
+
+
+@contextmanager
+def serving(
+    folder: Path, statuses: list[int] | None = None, headers: Mapping[str, str] | None = None
+) -> Iterator[str]:
+    """Address of a folder over HTTP.
+
+    ``statuses`` gets the status of each answer, and each has the ``headers`` of that moment.
+    """
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, format: str, *args: Any) -> None:
@@ -34,6 +47,12 @@ def serving(folder: Path, statuses: list[int] | None = None) -> Iterator[str]:
             """Note the status."""
             if statuses is not None:
                 statuses.append(int(code))
+
+        def end_headers(self) -> None:
+            """Add the headers."""
+            for name, value in (headers or {}).items():
+                self.send_header(name, value)
+            super().end_headers()
 
     handler = functools.partial(Quiet, directory=str(folder))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:

@@ -34,6 +34,24 @@ def data_url(path: Path) -> str:
     return f"data:video/mp4;base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
+class Gigabyte:
+    """A body of one gigabyte, which counts the bytes that are taken of it.
+
+    Args:
+        start: The bytes before them.
+    """
+
+    def __init__(self, start: bytes = b"") -> None:
+        self.n_taken = 0
+        self._start = start
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._start
+        while self.n_taken < 1 << 30:
+            self.n_taken += 1 << 20
+            yield bytes(1 << 20)
+
+
 def refused(answer: httpx.Response, status: int, what: str) -> None:
     """The answer is an error of one line in the form of the API."""
     assert answer.status_code == status, answer.text
@@ -52,6 +70,12 @@ def health(address: str) -> tuple[int, int]:
     """The selections of a proxy that run, and those that wait."""
     found = httpx.get(f"{address}/health").json()
     return found["running"], found["waiting"]
+
+
+def fetching(address: str) -> tuple[int, int]:
+    """The videos that a proxy fetches, and those that wait for that."""
+    found = httpx.get(f"{address}/health").json()
+    return found["fetching"], found["waiting_to_fetch"]
 
 
 def held(address: str) -> float:

@@ -1,5 +1,6 @@
 """The ASGI application of the proxy."""
 
+import math
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from keyscore_openai.proxy.bodies import ChatBodies, PassedBody, hung_up, unless
+from keyscore_openai.proxy.fetches import Fetches
 from keyscore_openai.proxy.logs import log
 from keyscore_openai.proxy.metrics import Metrics
 from keyscore_openai.proxy.refusals import refusal
@@ -34,19 +36,21 @@ class Proxy:
 
     def __init__(self, settings: ProxySettings, workers: Workers) -> None:
         self._settings = settings
+        # `Selecting` bounds the time of a selection as a whole.
         self._jobs = Jobs(
-            n_running=settings.n_jobs,
-            n_waiting=settings.n_waiting,
-            max_seconds=settings.select_seconds,
+            n_running=settings.n_jobs, n_waiting=settings.n_waiting, max_seconds=math.inf
         )
+        self._fetches = Fetches(settings)
         self._bodies = ChatBodies(
             max_bytes=settings.max_body_bytes,
             max_total_bytes=2 * settings.max_body_bytes,  # ours: two of the largest
             max_seconds=settings.answer_seconds,
-            is_full=self._is_full,
+            is_full=lambda: self._jobs.is_full,
         )
-        self._metrics = Metrics(self._jobs, self._bodies)
-        self._selecting = Selecting(settings, workers, self._jobs, self._metrics)
+        self._metrics = Metrics(self._jobs, self._fetches.jobs, self._bodies)
+        self._selecting = Selecting(
+            settings, workers, jobs=self._jobs, fetches=self._fetches, metrics=self._metrics
+        )
         self._upstream = Upstream(settings.upstream, answer_seconds=settings.answer_seconds)
 
     def app(self) -> Starlette:
@@ -66,14 +70,16 @@ class Proxy:
         await self._upstream.close()
         log("stopped")
 
-    def _is_full(self) -> bool:
-        """Whether one more video would be refused."""
-        is_running = self._jobs.running >= self._settings.n_jobs
-        return is_running and self._jobs.waiting >= self._settings.n_waiting
-
     async def _health(self, _: Request) -> Response:
+        jobs, fetches = self._jobs, self._fetches.jobs
         return JSONResponse(
-            {"status": "ok", "running": self._jobs.running, "waiting": self._jobs.waiting}
+            {
+                "status": "ok",
+                "running": jobs.running,
+                "waiting": jobs.waiting,
+                "fetching": fetches.running,
+                "waiting_to_fetch": fetches.waiting,
+            }
         )
 
     async def _show_metrics(self, _: Request) -> Response:

@@ -1,6 +1,6 @@
 """What the proxy counts, for Prometheus."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from prometheus_client import (
     CollectorRegistry,
@@ -20,11 +20,12 @@ class Metrics:
     """The counters of one proxy.
 
     Args:
-        jobs: Jobs whose numbers are shown.
+        jobs: Jobs that choose frames, whose numbers are shown.
+        fetches: Jobs that fetch videos, whose numbers are shown.
         bodies: Bodies whose size is shown.
     """
 
-    def __init__(self, jobs: Jobs, bodies: ChatBodies) -> None:
+    def __init__(self, jobs: Jobs, fetches: Jobs, bodies: ChatBodies) -> None:
         self._registry = registry = CollectorRegistry()
         self._selections = Counter(
             "keyscore_selections",
@@ -48,16 +49,19 @@ class Metrics:
         self._answers = Counter(
             "keyscore_answers", "Answers of the upstream server.", ["status"], registry=registry
         )
-        running = Gauge("keyscore_jobs_running", "Selections at work.", registry=registry)
-        running.set_function(lambda: jobs.running)
-        waiting = Gauge("keyscore_jobs_waiting", "Selections that wait.", registry=registry)
-        waiting.set_function(lambda: jobs.waiting)
-        held = Gauge(
-            "keyscore_large_bodies_bytes",
+        self._show("jobs_running", "Selections at work.", lambda: jobs.running)
+        self._show("jobs_waiting", "Selections that wait.", lambda: jobs.waiting)
+        self._show("fetches_running", "Videos that are fetched.", lambda: fetches.running)
+        self._show("fetches_waiting", "Videos that wait to be fetched.", lambda: fetches.waiting)
+        self._show(
+            "large_bodies_bytes",
             "Size of the chats above 1 MiB that are held.",
-            registry=registry,
+            lambda: bodies.held_bytes,
         )
-        held.set_function(lambda: bodies.held_bytes)
+
+    def _show(self, name: str, what: str, value: Callable[[], float]) -> None:
+        """Add a gauge, which asks for its value when it is read."""
+        Gauge(f"keyscore_{name}", what, registry=self._registry).set_function(value)
 
     def selected(self, sampler: str, seconds: Mapping[str, float]) -> None:
         """Count a selection.

@@ -4,21 +4,14 @@ import httpx
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from keyscore_plugin.errors import InputError, KeyScoreError, VideoError
-from keyscore_serving.jobs import BusyError, LateError
-from keyscore_serving.middleware import BodyTooLargeError, error_body
+from keyscore_serving.middleware import error_body
+from keyscore_serving.refusals import status_of
 
 _CLOSED_REQUEST = 499  # nginx's status for a client that hung up; it is only logged
 _CLOSE = {"connection": "close"}  # the rest of the body is not read
 _HEADERS = {408: _CLOSE, 413: _CLOSE, 429: _CLOSE | {"retry-after": "5"}}
-# The first row that fits counts. Where a row has no text, the answer holds the error's message.
-_ROWS: tuple[tuple[type[Exception], int, str | None], ...] = (
-    (InputError, 400, None),
-    (VideoError, 400, None),
-    (KeyScoreError, 503, None),  # a model, the memory or a package of this server
-    (BodyTooLargeError, 413, None),
-    (BusyError, 429, None),
-    (LateError, 504, None),
+# Errors of the connections to the upstream server and the client. The first row that fits counts.
+_OF_CONNECTIONS: tuple[tuple[type[Exception], int, str], ...] = (
     (httpx.TimeoutException, 504, "the upstream server does not answer in time; try again later"),
     (httpx.HTTPError, 502, "the upstream server cannot be asked; try again later"),
     (httpx.InvalidURL, 400, "the path of the request is no part of a URL; percent-encode it"),
@@ -47,9 +40,12 @@ def refused_by(error: Exception) -> RefusedError:
     """
     if isinstance(error, RefusedError):
         return error
-    for kind, status, text in _ROWS:
+    ours = status_of(error)
+    if ours is not None:
+        return RefusedError(ours, str(error))
+    for kind, status, text in _OF_CONNECTIONS:
         if isinstance(error, kind):
-            return RefusedError(status, text or str(error))
+            return RefusedError(status, text)
     raise error
 
 

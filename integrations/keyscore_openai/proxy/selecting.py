@@ -2,32 +2,29 @@
 
 import asyncio
 import json
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import anyio
+
+from keyscore_openai.proxy.fetches import Fetches
 from keyscore_openai.proxy.metrics import Metrics
 from keyscore_openai.proxy.settings import ProxySettings
 from keyscore_openai.proxy.workers import Workers
-from keyscore_plugin.hosts import (
-    Copy,
-    DownloadCache,
-    DownloadedVideo,
-    DownloadLimits,
-    is_data_url,
-    is_remote,
-)
+from keyscore_plugin.hosts import Copy, DownloadedVideo, is_data_url, is_remote
 from keyscore_serving import FrameRequest, rewrite, split_url
 from keyscore_serving.cache import MemoryCache
-from keyscore_serving.jobs import Jobs
+from keyscore_serving.jobs import BusyError, Jobs, LateError
 from keyscore_serving.middleware import BodyTooLargeError
 from keyscore_serving.rewriting import chat_of
 
 Parts = list[dict[str, Any]]
 
-_N_LOOKUPS = 8  # ours: they read no video, but may ask a server whether its video has changed
+_N_LOOKUPS = 8  # ours: they read no video and use no network
 
 
 class Selecting:
@@ -36,27 +33,28 @@ class Selecting:
     Args:
         settings: What the operator decides.
         workers: Processes that choose.
-        jobs: Threads that fetch videos and wait for the workers.
+        jobs: Threads that wait for the workers.
+        fetches: Videos at URLs.
         metrics: Counters.
     """
 
     def __init__(
-        self, settings: ProxySettings, workers: Workers, jobs: Jobs, metrics: Metrics
+        self,
+        settings: ProxySettings,
+        workers: Workers,
+        *,
+        jobs: Jobs,
+        fetches: Fetches,
+        metrics: Metrics,
     ) -> None:
         self._settings = settings
         self._workers = workers
         self._jobs = jobs
+        self._fetches = fetches
         self._metrics = metrics
         # What is kept needs no worker, and waits for none. The number of chats bounds this queue.
-        self._lookups = Jobs(
-            n_running=_N_LOOKUPS, n_waiting=sys.maxsize, max_seconds=settings.select_seconds
-        )
+        self._lookups = Jobs(n_running=_N_LOOKUPS, n_waiting=sys.maxsize, max_seconds=math.inf)
         self._cache = MemoryCache[Parts](settings.cache_bytes)
-        self._downloads = DownloadCache(
-            settings.sources.limits or DownloadLimits(),
-            max_bytes=settings.download_cache_bytes,
-            allowed_by="the settings of the server",
-        )
 
     async def forwardable(self, body: bytearray) -> tuple[bytes, int]:
         """The body to forward, and the number of videos that frames were chosen of.
@@ -118,31 +116,43 @@ class Selecting:
             return None
         keys, video = split
         request = FrameRequest.of(keys, self._settings.choosing.limits)
-        found, is_checked = await self._lookups.run(partial(self._made, video, request))
+        with anyio.move_on_after(self._settings.select_seconds):
+            return await self._parts(video, request)
+        raise LateError
+
+    async def _parts(self, video: str, request: FrameRequest) -> Parts:
+        """The parts of one video; those that were made before need no worker, and wait for none."""
+        downloaded = await self._downloaded(video) if is_remote(video) else None
+        found = await self._lookups.run(partial(self._made, video, downloaded, request))
         if found is not None:
             return found
-        return await self._jobs.run(partial(self._chosen, video, request, is_checked=is_checked))
+        return await self._jobs.run(partial(self._chosen, video, downloaded, request))
 
-    def _made(self, video: str, request: FrameRequest) -> tuple[Parts | None, bool]:
-        """The parts of one video if they were made before; and whether its server was asked."""
-        video = self._settings.sources.require(video)
-        if not is_remote(video):
-            return self._found(self._key(video, None, request)), False
-        if self._downloads.kept(video) is None:
-            return None, False
-        return self._found(self._key(video, self._downloads.get(video), request)), True
+    async def _downloaded(self, url: str) -> DownloadedVideo:
+        """The video at a URL; a new one is not downloaded only to be refused."""
+        url = self._settings.sources.require(url)
+        if self._jobs.is_full and not self._fetches.keeps(url):
+            raise BusyError
+        return await self._fetches.video(url)
 
-    def _chosen(self, video: str, request: FrameRequest, *, is_checked: bool) -> Parts:
-        """The parts of one video; a URL whose server was asked is not checked again."""
+    def _made(
+        self, video: str, downloaded: DownloadedVideo | None, request: FrameRequest
+    ) -> Parts | None:
+        """The parts of one video if they were made before."""
         video = self._settings.sources.require(video)
-        downloaded = self._downloads.kept(video) if is_checked else None
-        if downloaded is None and is_remote(video):
-            downloaded = self._downloads.get(video)
+        return self._found(self._key(video, downloaded, request))
+
+    def _chosen(
+        self, video: str, downloaded: DownloadedVideo | None, request: FrameRequest
+    ) -> Parts:
+        """The parts of one video, by a worker if an equal request before has not made them."""
+        video = self._settings.sources.require(video)
         key = self._key(video, downloaded, request)
-        found = self._found(key)  # an equal request may have waited before this one
+        found = self._found(key)
         if found is not None:
             return found
         with _file_of(video, downloaded) as (path, name):
+            # From its start: frames that come too late are found when the client asks again.
             seconds = self._settings.select_seconds
             made = self._workers.choose(path, request, name=name, max_seconds=seconds)
         self._metrics.selected(request.sampler, made.seconds)

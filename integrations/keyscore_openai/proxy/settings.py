@@ -26,13 +26,16 @@ class ProxySettings:
         max_body_bytes: Largest body of a chat request, and largest size of the frames that are
             chosen for it; the large bodies together take at most twice that.
         n_jobs: Videos that frames are chosen of at once, each in a process with its own encoder.
-        n_waiting: Further videos that wait for that; one more is answered with 429.
-        select_seconds: Longest time for the frames of one video, the waiting included.
+        n_waiting: Further videos that wait for that, and further ones that wait to be fetched; one
+            more is answered with 429.
+        select_seconds: Longest time for the frames of one video, a download and the waiting
+            included.
         answer_seconds: Longest silence of the server, longest time until a chat has arrived,
             longest silence of a client that sends another body, and longest time for the answers
             that run when the proxy is stopped.
         cache_bytes: Memory for frames that were chosen before, with their pictures.
-        download_cache_bytes: Room in the temporary folder for videos that were downloaded before.
+        download_cache_bytes: Room in the temporary folder for videos that were downloaded before;
+            those that wait for their frames come on top.
 
     Raises:
         InputError: A value cannot be used.

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from keyscore_plugin import sample_video
+from keyscore_plugin import get_sampler, sample_video
 from keyscore_plugin.cli.main import main as cli
 from keyscore_plugin.cli.options import add_choice_options, make_config
 from keyscore_plugin.config import IndexConfig
+from keyscore_plugin.video.copies import Copy
 from tests.support.tiny.encoders import save_clip
 
 Capture = pytest.CaptureFixture[str]
@@ -49,6 +50,16 @@ def test_what_is_looked_at_is_used_listed_and_pruned(
     assert cli(["index", "--prune", "--index", index]) == 0
     assert capsys.readouterr().out.startswith("deleted bikes")
     assert list(Path(index).glob("*")) == [Path(index) / ".lock"]
+
+
+def test_a_video_that_came_without_a_name_is_listed_as_such(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    """As a proxy gets it: by a URL, or as data."""
+    copy = Copy(sample_video("bikes").read_bytes())
+    get_sampler("stacfp", index=str(tmp_path))(copy.path, num_frames=2)
+    assert cli(["index", "--list", "--index", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.startswith("(from a URL or data)  no encoder  fps  ")
 
 
 def test_other_settings_of_the_index_stay_when_a_folder_is_named(

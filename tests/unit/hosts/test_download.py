@@ -14,7 +14,7 @@ import pytest
 from keyscore_plugin.errors import InputError, VideoError
 from keyscore_plugin.hosts.download import DownloadLimits, downloaded
 from keyscore_plugin.hosts.opening import open_anywhere
-from tests.support.http_servers import unvisited
+from tests.support.http_servers import unreachable, unvisited
 
 AMPLE = DownloadLimits(max_seconds=60)
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
@@ -99,6 +99,15 @@ def test_what_speaks_no_http_is_one_line() -> None:
     with (
         answering(lambda connection: connection.sendall(b"no\nHTTP\n\n")) as url,
         pytest.raises(VideoError, match=r"illegal status line.*; check the address, or give a "),
+        downloaded(url, AMPLE, allowed_by="it"),
+    ):
+        pass
+
+
+def test_a_server_that_refuses_the_connection_is_one_line() -> None:
+    with (
+        unreachable() as url,
+        pytest.raises(VideoError, match=r"connection.*; check the address, or give a file"),
         downloaded(url, AMPLE, allowed_by="it"),
     ):
         pass
