@@ -23,7 +23,7 @@ GridKind = Literal["fps", "keyframes", "refine"]
 Guide = Literal["given", "caption", "question", "both", "importance"]
 Policy = Literal["coverage", "top"]
 Pooling = Literal["mean", "text"]
-Split = Literal["none", "options", "parts"]
+Split = Literal["none", "options", "parts", "model"]
 WindowAnswer = Literal["none", "generate"]
 
 _MAX_COLOURS = 2**16  # ours: with more bins than this a thumbnail has fewer pixels than bins
@@ -343,8 +343,9 @@ class LlmvsConfig(Settings):
 
     Attributes:
         model: Folder or hub model id of the causal language model of transformers that reads the
-            captions; it needs a chat template. There is no default: the paper's, Llama-2-13B-chat,
-            needs a large GPU and a licence.
+            captions, and splits texts for `SamplerConfig.split` ``"model"``; it needs a chat
+            template. There is no default: the paper's, Llama-2-13B-chat, needs a large GPU and a
+            licence.
         head: Folder of a trained head, as ``python -m evals.summaries.fit`` writes it. None takes
             the language model's own marks, without training.
         window: Captions of a window, an odd number; the paper: 7.
@@ -399,9 +400,10 @@ class SamplerConfig(Settings):
             (ours).
         split: Parts of a text that score each on their own, joined as texts of unknown worth: the
             ``"options"`` of a multiple-choice question; all ``"parts"`` that quotation marks and
-            conjunctions set apart; ``"none"``. Ours, measured on the tuning split of evals.needle:
-            parts hit both of two things for .95 of the queries with 8 frames (.66 as one text), but
-            cost one thing whose sentence has an "and" .08 within 1 s.
+            conjunctions set apart; what the ``"model"`` of `LlmvsConfig`, or else the captioner,
+            names in it; ``"none"``. Ours, measured by evals.needle.joins: parts hit both of two
+            things for .94 of the queries with 8 frames (.78 as one text), but cost one thing whose
+            sentence has a conjunction .21 within 1 s.
         route: Whether ``keyscore`` gives even frames to a question about the video as a whole, such
             as "How does it end?", instead of scoring them with it. Ours.
         heard: Speech model whose words score, too, as subtitles do: the folder of a Whisper model

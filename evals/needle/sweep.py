@@ -8,38 +8,28 @@ each of the 22,000 combinations of query, budget and setting would take far long
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass, field, fields, replace
-from pathlib import Path
+from dataclasses import astuple, fields, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from tqdm import tqdm
 
+from evals.needle.embedded import EmbeddedVideo, add_embedding_options, embedded_videos
 from evals.needle.metrics import Figures, judge, mean_figures
-from evals.needle.sources import CACHE, TUNING, make_videos
 from keyscore_plugin import (
     EncodeConfig,
-    Encoder,
-    GridConfig,
     ProposalConfig,
     SamplerConfig,
     ScoreConfig,
     SelectConfig,
     load_encoder,
-    open_video,
-    propose,
     score,
     select,
 )
-from keyscore_plugin.algorithm.histogram import hsv_histograms
 from keyscore_plugin.errors import KeyScoreError
 from keyscore_plugin.samplers.encoding import rows_worth_encoding
-from keyscore_plugin.samplers.grid import join_frames
-from keyscore_plugin.types import Candidates, Embeddings, Frames, TextEmbedding
-from keyscore_plugin.video.grid import grid_indices
-from keyscore_plugin.video.samples.joined import NeedleVideo
+from keyscore_plugin.types import Candidates, Embeddings, TextEmbedding
 
 _BUDGETS = (1, 4, 8, 16)
 _MAX_ENCODED = (32, 48, 64, 96, 128)
@@ -57,25 +47,6 @@ _SELECT: dict[str, tuple[float, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Embedded:
-    """A video that is decoded and embedded."""
-
-    video: NeedleVideo
-    grid: Frames
-    histograms: Tensor
-    frames: Embeddings
-    duration_seconds: float
-    texts: tuple[TextEmbedding, ...]
-    proposed: dict[ProposalConfig, Candidates] = field(default_factory=dict)
-
-    def candidates(self, config: ProposalConfig) -> Candidates:
-        """The candidates of this video, computed once for each setting of STACFP."""
-        if config not in self.proposed:
-            self.proposed[config] = propose(self.grid, config)
-        return self.proposed[config]
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Print one line for each setting; returns the exit code."""
     try:
@@ -88,11 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m evals.needle.sweep", description=__doc__)
-    parser.add_argument(
-        "--encoder", default="conse", help="conse, a model id or a folder (default: conse)"
-    )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda ... (default: auto)")
-    parser.add_argument("--root", type=Path, default=CACHE, help="folder of the joined videos")
+    add_embedding_options(parser)
     parser.add_argument(
         "--text-noise",
         type=float,
@@ -105,13 +72,19 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _sweep(options: argparse.Namespace) -> None:
     encoder = load_encoder(options.encoder, device=options.device)
-    videos = tqdm(make_videos(TUNING, options.root), total=TUNING.n_videos, desc="embed")
+    embedded = [*embedded_videos(options.root, encoder)]
     rng = torch.Generator().manual_seed(0)
-    embedded = [_embed(video, encoder, options.text_noise, rng) for video in videos]
+    texts = [
+        [
+            _with_noise(encoder.encode_text(needle.caption), options.text_noise, rng)
+            for needle in one.video.needles
+        ]
+        for one in embedded
+    ]
     print("Cells: " + ", ".join(f.name for f in fields(Figures)) + "\n")
     print(f"| setting | {' | '.join(map(str, _BUDGETS))} |\n|---|{'---|' * len(_BUDGETS)}")
     for label, config in settings():
-        print(f"| {label} | {_measure(embedded, config)} |", flush=True)
+        print(f"| {label} | {_measure(embedded, texts, config)} |", flush=True)
 
 
 def settings() -> Iterator[tuple[str, SamplerConfig]]:
@@ -136,49 +109,32 @@ def settings() -> Iterator[tuple[str, SamplerConfig]]:
             yield label, SamplerConfig(proposal=proposal, encode=few)
 
 
-def _embed(
-    video: NeedleVideo, encoder: Encoder, text_noise: float, rng: torch.Generator
-) -> _Embedded:
-    config = GridConfig()
-    short_side = max(config.short_side, encoder.short_side)
-    with open_video(video.path) as source:
-        grid = grid_indices(source, config, at_least=max(_BUDGETS))
-        thumbnails = join_frames(list(source.thumbnails(grid, short_side=short_side)))
-        frames = thumbnails.since(source.start_pts_seconds)
-        duration_seconds = source.duration_seconds
-    return _Embedded(
-        video=video,
-        grid=frames,
-        histograms=hsv_histograms(frames.pixels, bins=ProposalConfig().bins),
-        frames=encoder.encode_frames(frames),
-        duration_seconds=duration_seconds,
-        texts=tuple(
-            _with_noise(encoder.encode_text(needle.caption), text_noise, rng)
-            for needle in video.needles
-        ),
-    )
-
-
 def _with_noise(text: TextEmbedding, length: float, rng: torch.Generator) -> TextEmbedding:
     noise = F.normalize(torch.randn(text.vector.shape, generator=rng), dim=-1)
     vector = F.normalize(text.vector + length * noise.to(text.vector.device), dim=-1)
     return replace(text, vector=vector)
 
 
-def _measure(videos: list[_Embedded], config: SamplerConfig) -> str:
+def _measure(
+    videos: Sequence[EmbeddedVideo],
+    texts: Sequence[Sequence[TextEmbedding]],
+    config: SamplerConfig,
+) -> str:
     """The figures of one setting, a cell for each budget."""
     cells = []
     for budget in _BUDGETS:
         figures = [
             judge(_search(one, text, budget, config), needle)
-            for one in videos
-            for text, needle in zip(one.texts, one.video.needles, strict=True)
+            for one, asked in zip(videos, texts, strict=True)
+            for text, needle in zip(asked, one.video.needles, strict=True)
         ]
         cells.append(" ".join(f"{value:.2f}" for value in astuple(mean_figures(figures))))
     return " | ".join(cells)
 
 
-def _search(one: _Embedded, text: TextEmbedding, budget: int, config: SamplerConfig) -> list[float]:
+def _search(
+    one: EmbeddedVideo, text: TextEmbedding, budget: int, config: SamplerConfig
+) -> list[float]:
     """The times of the frames that KeyScore chooses for one text."""
     candidates = one.candidates(config.proposal)
     encoded = _encoded_rows(one, candidates, text, max(config.encode.max_encoded, budget))
@@ -200,7 +156,7 @@ def _search(one: _Embedded, text: TextEmbedding, budget: int, config: SamplerCon
 
 
 def _encoded_rows(
-    one: _Embedded, candidates: Candidates, text: TextEmbedding, n_encoded: int
+    one: EmbeddedVideo, candidates: Candidates, text: TextEmbedding, n_encoded: int
 ) -> Tensor:
     """The rows that the sampler would embed for this text."""
     if n_encoded >= len(one.frames):

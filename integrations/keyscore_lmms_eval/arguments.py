@@ -12,6 +12,7 @@ from typing import Any
 from keyscore_plugin import SamplerConfig, __version__, list_samplers
 from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.hosts import (
+    BENCHMARK_ENDINGS,
     QUERY_RULES,
     ClipMode,
     DownloadLimits,
@@ -24,6 +25,7 @@ from keyscore_plugin.hosts import (
     subtitles_beside,
     unknown,
 )
+from keyscore_plugin.types import SubtitleInput, SubtitlesFrom
 from keyscore_plugin.types.numbers import is_real, is_whole, plain
 
 PRECOMPUTED = "precomputed"
@@ -89,9 +91,9 @@ class SamplerArguments:
         index: (``sampler_index``) Folder in which looks at videos are kept, so that further
             questions about a video decode and embed nothing; ``"auto"`` is the usual one, see
             `keyscore_plugin.get_sampler`. None keeps no looks.
-        subtitles: (``sampler_subtitles``) Folder of subtitle files with the names of the videos,
-            such as ``subtitle`` of Video-MME; their lines score, too. None takes a file in the
-            folder of the video, for questions about what is said.
+        subtitles: (``sampler_subtitles``) Folder of subtitle files with the names of the videos, as
+            Video-MME, Video-MME-v2 and LongVideoBench have them; their lines score, too. None takes
+            a file in the folder of the video, for questions about what is said.
         max_download_gb: (``sampler_max_download_gb``) Largest video that may be fetched from an
             ``http(s):`` URL; None refuses URLs.
         max_download_seconds: (``sampler_max_download_seconds``) Longest time for one such video.
@@ -212,12 +214,20 @@ class SamplerArguments:
             values["subtitles"] = _state_of(Path(self.subtitles))
         return values
 
-    def subtitles_of(self, video: str) -> str | None:
-        """The subtitle file of a video in the folder of subtitles; None if it has none there."""
+    def subtitles_of(self, video: str, *, start_seconds: float = 0.0) -> SubtitleInput:
+        """The subtitle file of a video in the folder of subtitles; None if it has none there.
+
+        Args:
+            video: Path of the video.
+            start_seconds: Start of the video in the longer one that its subtitles are of.
+        """
         if self.subtitles is None:
             return None
-        file = subtitles_beside(str(Path(self.subtitles, Path(video).name)))
-        return None if file is None else str(file)
+        place = str(Path(self.subtitles, Path(video).name))
+        file = subtitles_beside(place, endings=BENCHMARK_ENDINGS)
+        if file is None or start_seconds == 0:
+            return None if file is None else str(file)
+        return SubtitlesFrom(file, start_seconds)
 
     def config_hash(self) -> str:
         """16 hexadecimal digits that change with every change of `settings`."""

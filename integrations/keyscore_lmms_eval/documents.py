@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from keyscore_lmms_eval.kinds import is_video
+from keyscore_plugin.types.numbers import is_real
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,15 @@ def without_instructions(text: str, task: Any) -> str | None:
     for pre in _prompts(marked.get("pre_prompt")):
         text = text.removeprefix(pre).lstrip()
     return text or None
+
+
+def subtitles_start(doc: Mapping[str, Any]) -> float:
+    """Start of a document's video in the longer one that its subtitles are of, in seconds.
+
+    LongVideoBench cuts videos, but not their subtitles, and says where; 0 for every other document.
+    """
+    start: Any = doc.get("starting_timestamp_for_subtitles")
+    return float(start) if is_real(start) else 0.0
 
 
 def task_of(function: Callable[..., Any]) -> Any:

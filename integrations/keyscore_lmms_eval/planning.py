@@ -111,7 +111,7 @@ class Planner:
                 sampler=self._sampler(wanted),
                 token_budget=self.budget,
                 question=wanted.question,
-                subtitles=arguments.subtitles_of(span.path),
+                subtitles=arguments.subtitles_of(span.path, start_seconds=wanted.subtitles_start),
                 pair=arguments.shown,
                 start_seconds=span.start_seconds,
                 end_seconds=span.end_seconds,

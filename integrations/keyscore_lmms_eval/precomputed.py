@@ -16,7 +16,7 @@ from keyscore_plugin.types import Join, Selection, SubtitleInput, TextInput
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """The facts that identify a document; only its id fields are read from the document.
+    """The facts that identify a document, and those on its video that only the document holds.
 
     Attributes:
         task: Name of the task.
@@ -24,6 +24,7 @@ class Wanted:
         ids: Values of its id fields, as text.
         video: Path of the video.
         question: Question about the video.
+        subtitles_start: Start of the video in the longer one that its subtitles are of, in seconds.
     """
 
     task: str
@@ -31,6 +32,7 @@ class Wanted:
     ids: frozenset[str]
     video: str
     question: str | None
+    subtitles_start: float = 0.0
 
 
 class Precomputed:

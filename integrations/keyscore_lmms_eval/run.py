@@ -13,7 +13,13 @@ from tqdm import tqdm
 
 from keyscore_lmms_eval import fingerprint
 from keyscore_lmms_eval.arguments import PRECOMPUTED, SamplerArguments
-from keyscore_lmms_eval.documents import EvalInstance, task_of, with_videos, with_visuals
+from keyscore_lmms_eval.documents import (
+    EvalInstance,
+    subtitles_start,
+    task_of,
+    with_videos,
+    with_visuals,
+)
 from keyscore_lmms_eval.injection import fold_of, fresh_images, open_seam
 from keyscore_lmms_eval.model_table import Host
 from keyscore_lmms_eval.planned_video import planned_video
@@ -110,6 +116,7 @@ class SampledRun:
                     ids=document_ids(doc),
                     video=shown.span.path,
                     question=shown.question,
+                    subtitles_start=subtitles_start(doc),
                 ),
                 shown.span,
             )
@@ -212,7 +219,9 @@ def check_arguments(
 
 def _captioner(arguments: SamplerArguments, model: Any, processor: Any) -> Captioner | str | None:
     asks = arguments.sampler != PRECOMPUTED and asks_judge(arguments.sampler)
-    if arguments.config().guide == "question" and not asks:
+    config = arguments.config()
+    splits = config.split == "model" and config.llmvs.model is None
+    if config.guide == "question" and not (asks or splits):
         return None
     if arguments.captioner != "model":
         return arguments.captioner

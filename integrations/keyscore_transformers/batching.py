@@ -7,7 +7,7 @@ from contextvars import copy_context
 from typing import Protocol, TypeVar, runtime_checkable
 
 from keyscore_plugin import Captioner, ClipQuestion, FrameCaptioner
-from keyscore_plugin.hosts import require_judge
+from keyscore_plugin.hosts import require_judge, require_writer
 from keyscore_plugin.types import Caption, Frames
 
 T = TypeVar("T")
@@ -77,6 +77,14 @@ class BatchingCaptioner:
         """
         judge = require_judge(self._captioner, asker="kframes")
         return judge.judge(question, max_new_tokens=max_new_tokens)
+
+    def write(self, prompt: str, *, max_new_tokens: int) -> str:
+        """The answer to a prompt without a video; nothing waits for other videos.
+
+        Raises:
+            ModelError: The captioner only writes captions.
+        """
+        return require_writer(self._captioner).write(prompt, max_new_tokens=max_new_tokens)
 
     def _take_part(self, job: Callable[[], T]) -> T:
         with self._turn:

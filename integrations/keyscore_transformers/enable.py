@@ -61,9 +61,10 @@ def enable(
         sampler: Sampler for calls that name none; None leaves such calls untouched. A call with
             ``sampler=None`` or ``do_sample_frames=False`` stays untouched, too.
         captioner: Captioner for calls without a caption: a `Captioner`, or ``"labels"``.
-        model: Model that will answer. It writes the captions, and ``sampler="kframes"`` asks it for
-            clips, if there is no ``captioner``. With transformers before 5.18 this also lets a
-            Qwen2.5-VL read true times.
+        model: Model that will answer. It writes the captions, ``sampler="kframes"`` asks it for
+            clips, and `SamplerConfig.split` ``"model"`` for the parts of a text, if there is no
+            ``captioner``. With transformers before 5.18 this also lets a Qwen2.5-VL read true
+            times.
         encoder: Encoder of the samplers, as `keyscore_plugin.get_sampler` takes it.
         config: Settings of the samplers, as `keyscore_plugin.get_sampler` takes them.
         decoder: Decoder of files, as `keyscore_plugin.open_video` takes it.

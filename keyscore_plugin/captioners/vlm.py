@@ -140,6 +140,19 @@ class VlmCaptioner:
             _forget_oldest(self._answers)
         return self._answers[key]
 
+    def write(self, prompt: str, *, max_new_tokens: int) -> str:
+        """What the model answers to a prompt without a video, by greedy decoding.
+
+        Args:
+            prompt: Text of the user's message.
+            max_new_tokens: Most tokens of the answer.
+        """
+        message = {"role": "user", "content": [{"type": "text", "text": prompt}]}
+        text = self._processor.apply_chat_template([message], add_generation_prompt=True)
+        inputs = self._processor(text=[text], return_tensors="pt")
+        (answer,) = self._texts(inputs, max_new_tokens=max_new_tokens)
+        return answer
+
     def _batches(self, videos: Mapping[str, Frames]) -> list[list[str]]:
         """Group videos into batches: all in one, or by shape if the processor stacks them."""
         if "video_grid_thw" in self._processor.video_processor.model_input_names:

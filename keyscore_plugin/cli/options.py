@@ -234,7 +234,8 @@ def add_settings_options(parser: argparse.ArgumentParser) -> None:
         "--language-model",
         metavar="NAME",
         help="model id or folder of a language model that chats, which reads the captions of "
-        "frames for llmvs; the same as --set llmvs.model=NAME",
+        "frames for llmvs, and splits texts with --set split=model; the same as --set "
+        "llmvs.model=NAME",
     )
     parser.add_argument(
         "--head",

@@ -18,6 +18,7 @@ from keyscore_plugin.batch.run import Budget, Record, Records, answer, error_rec
 from keyscore_plugin.batch.worker import Job
 from keyscore_plugin.batch.workers import AHEAD_PER_WORKER, OneWorker
 from keyscore_plugin.captioners.judge import require_judge
+from keyscore_plugin.captioners.named_things import require_writer
 from keyscore_plugin.captioners.processing import append_completions, left_padding, takes_times
 from keyscore_plugin.captioners.registry import captioner_weights
 from keyscore_plugin.config import ClipMode, Guide
@@ -36,7 +37,7 @@ from keyscore_plugin.hosts.replacements import keep_replacement
 from keyscore_plugin.hosts.request import HostProfile, HostRequest, check_clip_mode
 from keyscore_plugin.samplers.base import asks_judge, require_sampler
 from keyscore_plugin.samplers.scene_labels import SceneLabeller
-from keyscore_plugin.timed_texts.subtitles import subtitles_beside
+from keyscore_plugin.timed_texts.subtitles import BENCHMARK_ENDINGS, subtitles_beside
 from keyscore_plugin.video.base import ForwardedVideo
 from keyscore_plugin.video.copies import Bytes, Copy, Readable, is_data_url, named
 from keyscore_plugin.video.images import IMAGE_SUFFIXES
@@ -46,6 +47,7 @@ from keyscore_plugin.video.trim import TrimmedVideo
 __all__ = [
     "AHEAD_PER_WORKER",
     "BACKEND",
+    "BENCHMARK_ENDINGS",
     "IMAGE_SUFFIXES",
     "QUERY_RULES",
     "Budget",
@@ -102,6 +104,7 @@ __all__ = [
     "require",
     "require_judge",
     "require_sampler",
+    "require_writer",
     "resolve_device",
     "selection_of_frames",
     "sigint_blocked",

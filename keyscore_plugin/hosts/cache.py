@@ -12,7 +12,7 @@ from keyscore_plugin._runtime.version import VERSION
 from keyscore_plugin.errors import CacheError
 from keyscore_plugin.index.content import content_digest
 from keyscore_plugin.timed_texts.subtitles import subtitles_beside
-from keyscore_plugin.types import Selection, SubtitleInput
+from keyscore_plugin.types import Selection, SubtitleInput, SubtitlesFrom
 
 
 class SelectionCache:
@@ -94,6 +94,8 @@ def subtitles_key(video: str | os.PathLike[str], given: SubtitleInput) -> list[s
     kind: str | bool | None
     if given is None or given is True:
         kind, file = given, subtitles_beside(os.fspath(video))
+    elif isinstance(given, SubtitlesFrom):
+        kind, file = f"file from {given.start_seconds!r} s", Path(given.path)
     else:
         kind, file = "file", Path(given)
     return [kind, content_digest(file) if file is not None and file.is_file() else None]

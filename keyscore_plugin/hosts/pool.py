@@ -161,7 +161,7 @@ class SamplerPool:
         captioned_by, scorer = None, config.clips.scorer
         # A scorer of `clips` marks captions of the scenes, whatever texts are given.
         reads = scorer is not None or getattr(sampler, "reads_captions", False)
-        reads = reads or config.guide == "importance"
+        reads = reads or config.guide == "importance" or config.split == "model"
         if texts.want_generated or asks_judge(sampler) or reads:
             captioner = self.captioner
             captioner = captioner.name if isinstance(captioner, Captioner) else captioner
@@ -208,8 +208,11 @@ def load_models(sampler: Sampler) -> None:
         ModelError: A model cannot be loaded.
     """
     reads_captions = getattr(sampler, "reads_captions", False)
+    parts = ["captioner", "scorer"] if reads_captions else ["encoder", "captioner"]
+    if isinstance(sampler, SamplerTemplate) and sampler.splits_by_model:
+        parts.append("splitter")
     try:
-        for part in ("captioner", "scorer") if reads_captions else ("encoder", "captioner"):
+        for part in parts:
             getattr(sampler, part, None)
     except InputError as error:
         raise ModelError(str(error)) from error

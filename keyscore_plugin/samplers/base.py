@@ -55,10 +55,11 @@ class Sampler(Protocol):
                 ``"any"`` does too, but fewer of a text that no frame stands out with; ``"then"``
                 shows moments of each text that follow each other in this order; ``"at_once"``
                 shows frames that all texts fit.
-            subtitles: The path of a subtitle file (.srt, .vtt, .ass): what is said scores, too.
-                True takes the file beside the video, or else the first stream of text inside of it;
-                False takes none. None takes the file beside the video if a text has a word about
-                speaking, such as "says".
+            subtitles: The path of a subtitle file (.srt, .vtt, .ass, .json, .jsonl), or the
+                `SubtitlesFrom` of a longer video: what is said scores, too. True takes the file
+                beside the video, or else the first stream of text inside of it; False takes none.
+                None takes the file beside the video if a text has a word about speaking, such as
+                "says".
             fps: Pictures per second, if the video is a folder, a list or an array of pictures.
 
         Returns:

@@ -92,7 +92,7 @@ class KeyScoreSampler(SamplerTemplate):
             frames = looked.frames.to(run.tensor_device)
             scores, by_text = score_texts(frames, query, self.config.score)
         with stage("select"):  # sec. 3: a threshold; the budget and its coverage: ours
-            config = _for_texts(self.config.select, len(query.embeddings))
+            config = config_for_texts(self.config.select, len(query.embeddings))
             worth = _worth(run, scores.total, looked.rows, returning)
             chosen, places = run.select_and_rank(worth, frames.pts_seconds, config)
         choice = _choice(run, query, looked, candidates, clusters, scores, by_text, chosen)
@@ -112,7 +112,7 @@ def _worth(run: Run, scores: Tensor, rows: Tensor, returning: Tensor | None) -> 
     return discount_repeats(scores, rows, returning, num_frames=run.request.at_least)
 
 
-def _for_texts(config: SelectConfig, n_texts: int) -> SelectConfig:
+def config_for_texts(config: SelectConfig, n_texts: int) -> SelectConfig:
     """The settings of the selection; with several texts, weaker moments of each count for more."""
     if n_texts == 1:
         return config

@@ -24,7 +24,7 @@ def parts_of(text: str, split: Split) -> tuple[str, ...]:
         text: A caption or a question, with its options if it is a multiple-choice question.
         split: ``"options"`` finds the options of a multiple-choice question, which come after what
             is asked; ``"parts"`` also finds quoted names, or else what conjunctions ("and", "or",
-            "then", "before", "after", "while") join.
+            "then", "before", "after", "while") join; ``"model"`` and ``"none"`` find none.
 
     Returns:
         The parts, in the order of the text.
@@ -37,7 +37,7 @@ def parts_of(text: str, split: Split) -> tuple[str, ...]:
         >>> parts_of("red and blue", "parts")
         ('red and blue',)
     """
-    parts = [] if split == "none" else _options(text)
+    parts = [] if split in ("none", "model") else _options(text)
     if split == "parts":
         parts = parts or _QUOTED.findall(text) or _clauses(text)
     return tuple(parts) if len(parts) > 1 else (text,)

@@ -28,7 +28,8 @@ from keyscore_plugin.types import (
 )
 from keyscore_plugin.types.numbers import is_real, is_whole, plain
 
-# Ours: what the picture's score of a question about what is said, or written, counts next to that.
+# Ours: what the picture's score of a question about what is said, or written, counts next to a line
+# that counts fully.
 _SEEN_OF_ASKED = 0.5
 _HEARD = 0.5  # ours: a line is heard where its score is more than this share of the best line's
 DEFAULT_NUM_FRAMES = 8  # N_UFP of sec. 4.1.4, the usual budget of a Video-LLM
@@ -155,6 +156,7 @@ class Query:
             written, if several rows of scores are joined; none for one.
         join: How several texts of one kind are joined.
         channels: What is said and written in the video, compared with the texts.
+        notes_on_parts: Facts on how a text was split.
     """
 
     caption: Caption | None = None
@@ -163,6 +165,7 @@ class Query:
     texts: tuple[QueryText, ...] = ()
     join: Join = "all"
     channels: Channels = field(default_factory=Channels)
+    notes_on_parts: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -172,7 +175,7 @@ class Query:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Notes on each text that the encoder cut, or that has words it cannot read."""
+        """Notes on each text that was split or cut, or that has words the encoder cannot read."""
         cuts = [
             f"the encoder {text.model} read the first {text.max_tokens} of {text.n_tokens} tokens "
             f"of the text; the rest was cut"
@@ -181,7 +184,7 @@ class Query:
         ]
         read = ((text.model, text.reading) for text in self.embeddings if text.reading is not None)
         unread = (_unread(model, reading) for model, reading in read if reading.unread)
-        return (*cuts, *unread, *self.channels.notes)
+        return (*self.notes_on_parts, *cuts, *unread, *self.channels.notes)
 
     @property
     def seen_texts(self) -> tuple[QueryText, ...]:
@@ -206,7 +209,8 @@ class Query:
         rows = [seen]
         for lines in self.channels.scores:
             asked = torch.tensor([asks_about(lines.channel, one.text) for one in self.seen_texts])
-            rows[0] = torch.where(asked[:, None].to(seen.device), _SEEN_OF_ASKED * seen, rows[0])
+            left = torch.where(asked, 1 - (1 - _SEEN_OF_ASKED) * lines.weights, 1.0)
+            rows[0] = torch.minimum(rows[0], left[:, None].to(seen) * seen)
             rows.append((lines.weights[:, None] * stretch_each(lines.at(pts_seconds))).to(seen))
         return torch.cat(rows)
 

@@ -15,6 +15,7 @@ from keyscore_plugin.algorithm.segments import segments
 from keyscore_plugin.algorithm.selection import rank, rows_in_reach, select
 from keyscore_plugin.algorithm.stacfp import propose_features
 from keyscore_plugin.captioners.base import Captioner
+from keyscore_plugin.captioners.named_things import NamedThings
 from keyscore_plugin.config import (
     GridConfig,
     GridKind,
@@ -77,6 +78,8 @@ class Run:
         get_encoder: Returns the encoder; the first call loads it.
         get_captioner: Returns the captioner, or None if the sampler has none; the first call loads
             it.
+        get_splitter: Returns what asks a model for the things that a text names; the first call
+            loads the model.
         captioner_name: Name that the captioner was given by; None if it was given as an object.
         index: What the index keeps of the video; None without an index.
     """
@@ -87,6 +90,7 @@ class Run:
     tensor_device: torch.device
     get_encoder: Callable[[], Encoder]
     get_captioner: Callable[[], Captioner | None]
+    get_splitter: Callable[[], Callable[[str], NamedThings]]
     captioner_name: str | None = None
     index: VideoIndex | None = None
 
@@ -107,11 +111,14 @@ class Run:
         Raises:
             InputError: A text is wanted, the caller gave none, and there is no captioner; or the
                 texts are too few for their join.
+            ModelError: A model is to split the text, and none is given, or it does not load.
             MissingDependencyError: What reads the lines of the video is not installed.
         """
         require_readers(self.config)
         with stage("caption"):
             captioner = self.get_captioner()
+            if self.config.split == "model":
+                self.get_splitter()
         wants_caption, _ = self.request.texts(self.config.guide)
         if wants_caption and not self.request.captions and captioner is None:
             raise InputError(
@@ -454,13 +461,12 @@ class Run:
             elif wants_caption and captioner is not None:
                 caption = captioner.caption(described())
                 captions = (caption.text,)
-        join, question = self.request.join, one_text(questions)
-        if join == "all" and max(len(captions), len(questions)) == 1:  # a text that may have parts
-            captions, questions = (
-                tuple(part for text in texts for part in parts_of(text, self.config.split))
-                for texts in (captions, questions)
-            )
-            join = "any"
+            join, question = self.request.join, one_text(questions)
+            notes: tuple[str, ...] = ()
+            if join == "all" and max(len(captions), len(questions)) == 1:  # it may have parts
+                parts = [self._split(texts) for texts in (captions, questions)]
+                captions, questions = (one.texts for one in parts)
+                join, notes = "any", tuple(note for one in parts for note in one.notes)
         texts = (
             *(QueryText(text, "caption", caption.origin) for text in captions if caption),
             *(QueryText(text, "question") for text in questions),
@@ -476,7 +482,16 @@ class Run:
         texts = (*texts, *by_lines)
         if len(texts) == 1:
             texts = ()
-        return Query(caption, question, embeddings, texts, join, channels)
+        return Query(caption, question, embeddings, texts, join, channels, notes)
+
+    def _split(self, texts: tuple[str, ...]) -> NamedThings:
+        """The parts of one text, as the settings say; none of no text."""
+        if not texts:
+            return NamedThings(())
+        (text,) = texts
+        if self.config.split == "model":
+            return self.get_splitter()(text)
+        return NamedThings(parts_of(text, self.config.split))
 
     def lines(self, grid: ThumbnailStore) -> LineSources:
         """Where the lines of the video are read: its sound, and its picture."""

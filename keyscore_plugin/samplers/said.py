@@ -18,7 +18,7 @@ from keyscore_plugin.timed_texts.subtitles import (
     subtitles_beside,
     within_video,
 )
-from keyscore_plugin.types import SubtitleFile, SubtitleInput
+from keyscore_plugin.types import SubtitleFile, SubtitleInput, SubtitlesFrom
 from keyscore_plugin.video.copies import CopiedVideo, named
 from keyscore_plugin.video.source import VideoSource
 from keyscore_plugin.video.trim import TrimmedVideo
@@ -31,8 +31,9 @@ def said_in(
 
     Args:
         source: The open video, or an open part of one, whose lines alone are kept.
-        given: A path; True for the file beside the video, or else the stream inside of it; False
-            for none; None for the file beside the video if a text is about speech.
+        given: A path, or that of a longer video's file; True for the file beside the video, or else
+            the stream inside of it; False for none; None for the file beside the video if a text is
+            about speech.
         texts: The texts that score, before they are split into parts.
 
     Returns:
@@ -48,7 +49,7 @@ def said_in(
         return Lines(), None
     try:
         found = read_embedded(source.path) if file is None else read_subtitle_file(file)
-        return _in_part(source, found), _named(file)
+        return _in_part(source, _on_clock(found, source, given)), _named(file)
     except (InputError, MissingDependencyError) as error:
         if given is not None or file is None:
             raise
@@ -132,6 +133,8 @@ def file_of(source: VideoSource) -> str | None:
 
 def _place(video: str, given: SubtitleInput, texts: Sequence[str]) -> tuple[bool, Path | None]:
     """Whether subtitles are read, and their file; None for a stream inside of the video."""
+    if isinstance(given, SubtitlesFrom):
+        return True, Path(given.path)
     if not (given is None or isinstance(given, bool)):
         return True, Path(given)
     beside = None if video.startswith("<") else subtitles_beside(video)
@@ -147,16 +150,21 @@ def _named(file: Path | None) -> SubtitleFile:
     return SubtitleFile(file.name, content_digest(file) if file.is_file() else None)
 
 
-def _in_part(source: VideoSource, subtitles: Lines) -> Lines:
-    """The lines that are heard in a video, or in a part of one.
+def _on_clock(subtitles: Lines, source: VideoSource, given: SubtitleInput) -> Lines:
+    """The lines of a file on the clock of the whole video.
 
     Raises:
-        InputError: Every line begins after the end of the whole video.
+        InputError: Every line of the video's own subtitles begins after its end.
     """
-    whole = source
-    while isinstance(whole, TrimmedVideo):
-        whole = whole.whole
-    subtitles = within_video(subtitles, whole.duration_seconds, source.path)
+    if isinstance(given, SubtitlesFrom):  # the longer video has lines after this one, too
+        return subtitles.since(given.start_seconds)
+    while isinstance(source, TrimmedVideo):
+        source = source.whole
+    return within_video(subtitles, source.duration_seconds, source.path)
+
+
+def _in_part(source: VideoSource, subtitles: Lines) -> Lines:
+    """The lines that are heard in a video, or in a part of one."""
     start, end = _bounds(source)
     lines = tuple(line for line in subtitles.lines if line.end >= start and line.start < end)
     if lines:

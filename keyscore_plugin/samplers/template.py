@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import torch
@@ -12,6 +13,12 @@ from typing_extensions import override
 from keyscore_plugin._runtime.device import is_out_of_memory, resolve_device
 from keyscore_plugin._runtime.stopwatch import counting, stage
 from keyscore_plugin.captioners.base import Captioner
+from keyscore_plugin.captioners.named_things import (
+    NamedThings,
+    load_writer,
+    named_things,
+    require_writer,
+)
 from keyscore_plugin.captioners.registry import load_captioner
 from keyscore_plugin.config import SamplerConfig
 from keyscore_plugin.encoders import load_encoder
@@ -24,6 +31,8 @@ from keyscore_plugin.samplers.query import DEFAULT_NUM_FRAMES, SelectionRequest
 from keyscore_plugin.samplers.run import Run
 from keyscore_plugin.types import Join, Selection, SubtitleInput, TextInput, texts_of
 from keyscore_plugin.video.source import VideoInput, VideoSource, open_video
+
+_MOST_SPLIT = 4096  # ours: texts whose parts are kept; a few hundred bytes each
 
 
 @contextmanager
@@ -127,6 +136,24 @@ class SamplerTemplate(Sampler, ABC):
             self._captioner = self.captioner_loader(self._captioner, device=str(self.device))
         return self._captioner
 
+    @property
+    def splits_by_model(self) -> bool:
+        """Whether a call asks a model for the parts of its text."""
+        return self.needs_text and self.config.split == "model"
+
+    @cached_property
+    def splitter(self) -> Callable[[str], NamedThings]:
+        """What asks a model for the things that a text names, once a text, loaded at the first use.
+
+        Raises:
+            ModelError: No model is given, or it does not load.
+        """
+        model = self.config.llmvs.model
+        writer = (
+            require_writer(self.captioner) if model is None else load_writer(model, self.device)
+        )
+        return lru_cache(_MOST_SPLIT)(partial(named_things, writer=writer))
+
     @override
     def __call__(
         self,
@@ -212,6 +239,7 @@ class SamplerTemplate(Sampler, ABC):
             self.tensor_device,
             get_encoder=lambda: self.encoder,
             get_captioner=lambda: self.captioner,
+            get_splitter=lambda: self.splitter,
             captioner_name=self._captioner_name,
             index=index,
         )

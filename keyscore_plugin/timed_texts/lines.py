@@ -1,7 +1,7 @@
 """The lines of a video, from whatever they were read."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from keyscore_plugin.types import TimedText
@@ -31,6 +31,15 @@ class Lines:
         """These lines and others of the same video."""
         lines = sorted((*self.lines, *other.lines), key=lambda line: (line.start, line.end))
         return Lines(tuple(lines), (*self.notes, *other.notes))
+
+    def since(self, seconds: float) -> "Lines":
+        """These lines on a clock that starts this many seconds later, without those before it."""
+        lines = (
+            replace(line, start=line.start - seconds, end=line.end - seconds)
+            for line in self.lines
+            if line.end >= seconds
+        )
+        return replace(self, lines=tuple(lines))
 
     def near(self, seconds: float) -> tuple[TimedText, ...]:
         """The lines that are heard at a time, or within a second of it."""

@@ -1,12 +1,12 @@
 """The subtitles of a video: a file, one beside the video, or a stream inside of it.
 
 pysubs2 reads the files, and FFmpeg the streams, which it turns into lines of .ass. Both give
-milliseconds from the start of the video.
+milliseconds from the start of the video. The JSON of benchmarks is read by `json_cues`.
 """
 
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
@@ -16,11 +16,14 @@ import av
 
 from keyscore_plugin._runtime.optional import require
 from keyscore_plugin.errors import InputError
+from keyscore_plugin.timed_texts.json_cues import JSON_SUFFIXES, Cue, read_json_cues
 from keyscore_plugin.timed_texts.lines import Lines
 from keyscore_plugin.types import TimedText
 from keyscore_plugin.video.decoders.container import open_stream
 
 SUFFIXES = (".srt", ".vtt", ".ass", ".ssa")
+# How benchmarks name the subtitles of NAME.mp4; LongVideoBench: NAME_en.json.
+BENCHMARK_ENDINGS = (*SUFFIXES, *JSON_SUFFIXES, "_en.json")
 _EXTRA = "subtitles"
 _MOST_BYTES = 2**26  # ours: 64 MiB; the subtitles of a film take 0.1
 # Ours: the lines of three hours of speech. More are joined with their neighbours, because each
@@ -32,24 +35,35 @@ _BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _UNCLOSED = re.compile(r"[{<](?=[^{}<>]*[{<])")
 
 
-def subtitles_beside(video: str) -> Path | None:
-    """The subtitle file that has the name of a video and lies in its folder; None if none does."""
+def subtitles_beside(video: str, *, endings: Sequence[str] = SUFFIXES) -> Path | None:
+    """The subtitle file that has the name of a video and lies in its folder; None if none does.
+
+    Args:
+        video: Path of the video.
+        endings: What follows the name of the video, the first choice first. JSON files beside a
+            video are usually something else, so the default has none.
+    """
     path = Path(video)
-    files = (path.with_suffix(suffix) for suffix in SUFFIXES if path.suffix)
+    files = (path.with_name(f"{path.stem}{ending}") for ending in endings if path.suffix)
     return next((file for file in files if file.is_file()), None)
 
 
 def read_subtitle_file(path: Path) -> Lines:
-    """Read a subtitle file (.srt, .vtt, .ass or .ssa) in UTF-8 or UTF-16.
+    """Read a subtitle file in UTF-8 or UTF-16.
+
+    Args:
+        path: File of .srt, .vtt, .ass or .ssa, or a .json or .jsonl as `read_json_cues` takes it.
 
     Raises:
         InputError: The file cannot be read, has another encoding or format, or holds no line.
         MissingDependencyError: pysubs2 is not installed.
     """
+    text, suffix = _text_of(path), path.suffix.lower()
+    if suffix in JSON_SUFFIXES:
+        return _subtitles(read_json_cues(text, name=str(path)), str(path))
     pysubs2 = require("pysubs2", extra=_EXTRA)
-    text = _UNCLOSED.sub("", _text_of(path))
+    text = _UNCLOSED.sub("", text)
     try:
-        suffix = path.suffix.lower()
         named = suffix[1:] if suffix in SUFFIXES else None
         with warnings.catch_warnings():
             warnings.simplefilter(
@@ -59,9 +73,9 @@ def read_subtitle_file(path: Path) -> Lines:
     except (pysubs2.Pysubs2Error, ValueError, RecursionError) as error:
         raise InputError(
             f"the subtitles {path} are not read ({type(error).__name__}: {error}); give a file of "
-            f"{', '.join(SUFFIXES)}"
+            f"{', '.join((*SUFFIXES, *JSON_SUFFIXES))}"
         ) from error
-    return _subtitles(events, str(path))
+    return _subtitles(_cues(events), str(path))
 
 
 def read_embedded(video: str) -> Lines:
@@ -102,7 +116,7 @@ def read_embedded(video: str) -> Lines:
                 f"the subtitle stream of {video} does not decode ({error.strerror}); give the path "
                 "of a subtitle file, or subtitles=False"
             ) from error
-    return _subtitles(events, f"in {video}")
+    return _subtitles(_cues(events), f"in {video}")
 
 
 def within_video(subtitles: Lines, duration_seconds: float, name: str) -> Lines:
@@ -154,17 +168,24 @@ def _text_of(path: Path) -> str:
         ) from error
 
 
-def _subtitles(events: Iterable[Any], name: str) -> Lines:
-    """The lines of pysubs2's events, in time order, without those without words or reversed."""
-    lines, n_reversed = [], 0
+def _cues(events: Iterable[Any]) -> Iterator[Cue]:
+    """The cues of pysubs2's events, which are in milliseconds."""
     for event in events:
-        words = " ".join(event.plaintext.split())
-        if event.is_comment or not words:
+        if not event.is_comment:
+            yield event.start / 1000, event.end / 1000, event.plaintext
+
+
+def _subtitles(cues: Iterable[Cue], name: str) -> Lines:
+    """The lines of cues, in time order, without those without words or reversed."""
+    lines, n_reversed = [], 0
+    for start, end, text in cues:
+        words = " ".join(text.split())
+        if not words:
             continue
-        if event.end < event.start:
+        if end < start:
             n_reversed += 1
             continue
-        lines.append(TimedText(event.start / 1000, event.end / 1000, words))
+        lines.append(TimedText(start, end, words))
     if not lines:
         raise InputError(f"the subtitles {name} hold no line of text; give another file")
     lines.sort(key=lambda line: (line.start, line.end))

@@ -1,20 +1,47 @@
 """The texts of a call: what a caller may give, and each of several texts that score."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 from keyscore_plugin.errors import InputError, shown
+from keyscore_plugin.types.numbers import is_real
 
 Origin = Literal["given", "generated", "said", "written"]
 Join = Literal["all", "any", "then", "at_once"]
 TextRole = Literal["caption", "question"]
 # What a caption or a question may be: one text, or several about one video.
 TextInput = str | Sequence[str]
-# The path of a subtitle file; True for the subtitles beside the video or in it; False for none;
-# None for those beside it if a text is about speech.
-SubtitleInput = str | Path | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class SubtitlesFrom:
+    """The subtitle file of a longer video, for a video that was cut out of it.
+
+    Attributes:
+        path: Path of the file.
+        start_seconds: Time of the longer video at which the cut one starts.
+
+    Raises:
+        InputError: The start is not a finite number.
+    """
+
+    path: str | Path
+    start_seconds: float
+
+    def __post_init__(self) -> None:
+        if not (is_real(self.start_seconds) and math.isfinite(self.start_seconds)):
+            raise InputError(
+                f"start_seconds must be a finite number, got {shown(self.start_seconds)}; give "
+                "the time of the longer video at which this one starts"
+            )
+
+
+# The path of a subtitle file, or a part of one; True for the subtitles beside the video or in it;
+# False for none; None for those beside it if a text is about speech.
+SubtitleInput = str | Path | SubtitlesFrom | bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +106,7 @@ def check_subtitles(given: object) -> None:
     Raises:
         InputError: It is no `SubtitleInput`.
     """
-    if not (given is None or isinstance(given, (str, Path, bool))):
+    if not (given is None or isinstance(given, (str, Path, SubtitlesFrom, bool))):
         raise InputError(
             f"subtitles must be a path, True or False, got {shown(given)}; give one of these"
         )

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from keyscore_lmms_eval.arguments import SamplerArguments
+from keyscore_lmms_eval.documents import subtitles_start
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.hosts.download import DownloadLimits
+from keyscore_plugin.types import SubtitlesFrom
 from tests.support.requires import require_or_skip
 
 pytestmark = pytest.mark.filterwarnings("default")  # what the host warns about is its own
@@ -90,6 +92,19 @@ def test_subtitles_are_found_by_the_name_of_a_video_and_count_in_the_hash(tmp_pa
     before = given.config_hash()
     (tmp_path / "a.srt").write_text("22")
     assert len({before, given.config_hash(), split(sampler="keyscore").config_hash()}) == 3
+
+
+def test_subtitles_of_a_longer_video_are_read_from_the_place_that_its_document_names(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "a_en.json"
+    file.write_text("[]")
+    given = split(sampler="keyscore", sampler_subtitles=str(tmp_path))
+    start = subtitles_start({"starting_timestamp_for_subtitles": 31})
+    found = given.subtitles_of("/videos/a.mp4", start_seconds=start)
+    assert found == SubtitlesFrom(file, start_seconds=31)
+    for doc in ({"starting_timestamp_for_subtitles": 0}, {"question": "Who?"}):
+        assert given.subtitles_of("/videos/a.mp4", start_seconds=subtitles_start(doc)) == str(file)
 
 
 def test_urls_are_allowed_by_a_size() -> None:

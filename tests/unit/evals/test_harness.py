@@ -263,7 +263,8 @@ def test_a_foreign_settings_file_is_one_line(content: str, tmp_path: Path) -> No
     "module",
     [
         *("hmdb51.__main__", "keyframes.__main__", "lmms.__main__", "needle.__main__"),
-        *("needle.sweep", "retrieval.__main__", "speed.__main__", "summaries.__main__"),
+        *("needle.joins", "needle.sweep", "retrieval.__main__", "speed.__main__"),
+        "summaries.__main__",
     ],
 )
 def test_the_help_says_what_every_option_is_for(

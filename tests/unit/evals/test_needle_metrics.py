@@ -7,6 +7,7 @@ import pytest
 
 from evals.harness.cells import Cell
 from evals.needle.asks import ASKS, Ask, ask_for
+from evals.needle.joins import asked_of
 from evals.needle.lines import SAID, lines_of, with_subtitles
 from evals.needle.metrics import Figures, judge, mean_figures
 from evals.needle.protocol import NeedleEvaluation
@@ -169,3 +170,29 @@ def test_the_sweep_changes_one_stage_at_a_time() -> None:
         with_few = config.proposal != default.proposal and config.encode == EncodeConfig(32)
         assert sum([*changed, config.proposal != default.proposal]) == 1 + with_few
         assert config.grid == default.grid
+
+
+def test_the_calls_of_joins_have_the_texts_that_their_names_say() -> None:
+    captions = ("a dog runs", "a cat and its kitten sleep in a box", "a red car", "a bird")
+    needles = tuple(Needle(text, ((5.0 * n, 5.0 * n + 5),)) for n, text in enumerate(captions))
+    calls = dict(reversed([*asked_of(NeedleVideo(Path("a.mp4"), needles), order=0)]))
+    assert {kind: len(asked.texts) for kind, asked in calls.items()} == {
+        "two: a list": 2,
+        "two: a list, `any`": 2,
+        "two: `then`, in their order": 2,
+        "two: mean of the scores": 2,
+        "two: one text with an `and`": 1,
+        "two: the same, `split=parts`": len(calls["two: the same, `split=parts`"].texts),
+        "one": 1,
+        "one, and a question that names nothing there": 2,
+        "the same, mean of the scores": 2,
+        "one, in a sentence with a conjunction": 1,
+        "the same, `split=parts`": 2,
+        "four options, one of them there": 5,
+        "the same, as one text": 1,
+    }
+    then = calls["two: `then`, in their order"]
+    assert [*then.texts] == sorted(then.texts, key=captions.index)
+    assert calls["four options, one of them there"].needle.caption in (
+        calls["four options, one of them there"].texts
+    )

@@ -1,6 +1,7 @@
 """Subtitles that score: where they are heard, and when the picture alone scores."""
 
 import hashlib
+import json
 import shutil
 from functools import partial
 from pathlib import Path
@@ -12,10 +13,11 @@ import torch
 
 from keyscore_plugin import Selection, get_sampler
 from keyscore_plugin.errors import InputError
+from keyscore_plugin.hosts.cache import subtitles_key
 from keyscore_plugin.samplers.template import SamplerTemplate
 from keyscore_plugin.samplers.within import within
 from keyscore_plugin.timed_texts.line_scores import LineScores
-from keyscore_plugin.types import SubtitleFile, TextEmbedding, TimedText
+from keyscore_plugin.types import SubtitleFile, SubtitlesFrom, TextEmbedding, TimedText
 from keyscore_plugin.video.samples import sample_video
 from tests.support.colour_encoder import ColourEncoder
 from tests.support.spoken import TRAIN, speech_model, spoken_video
@@ -26,10 +28,13 @@ WORDS = {
     (5, 7): "The train to Lyon leaves from platform nine.",
 }
 SAID = "Who says that the train leaves?"
-SRT = "".join(
-    f"1\n00:00:0{start},000 --> 00:00:0{end},000\n{words}\n\n"
-    for (start, end), words in WORDS.items()
-)
+
+
+def cue(start: int, words: str) -> str:
+    return f"1\n00:00:0{start},000 --> 00:00:0{start + 2},000\n{words}\n\n"
+
+
+SRT = "".join(cue(start, words) for (start, _), words in WORDS.items())
 
 
 class AnyWord(ColourEncoder):
@@ -113,6 +118,27 @@ def test_only_the_lines_of_a_part_score_in_it(video: Path) -> None:
     assert [note for note in after.notes if "no line of the subtitles is heard from 0.0 to" in note]
 
 
+def test_lines_of_a_longer_video_are_placed_where_this_one_starts(video: Path) -> None:
+    """Its other lines are no error, also if none of them is heard in this video."""
+    file = video.with_name("longer_en.json")
+    cues = [
+        {"timestamp": [start + 100, end + 100], "text": words}
+        for (start, end), words in WORDS.items()
+    ]
+    file.write_text(json.dumps([*cues, {"timestamp": [500, None], "text": "Goodbye."}]))
+    inside = choose(video, question=SAID, subtitles=SubtitlesFrom(file, 100))
+    assert heard(inside, 5, 7)
+    assert inside.notes == ()
+    before = choose(video, question=SAID, subtitles=SubtitlesFrom(file, 40))
+    assert [
+        note for note in before.notes if "no line of the subtitles is heard from 0.0 to" in note
+    ]
+    keys = [subtitles_key(video, SubtitlesFrom(file, start)) for start in (100, 40)]
+    assert len({*map(str, [*keys, subtitles_key(video, file)])}) == 3
+    with pytest.raises(InputError, match="start_seconds must be a finite number, got nan"):
+        SubtitlesFrom(file, float("nan"))
+
+
 def test_lines_about_something_else_leave_the_picture_alone(video: Path) -> None:
     picture = {"question": "a white cup of coffee"}
     without = choose(video, **picture)
@@ -126,6 +152,17 @@ def test_lines_about_something_else_leave_the_picture_alone(video: Path) -> None
         "bikes.srt", hashlib.sha256(SRT.encode()).hexdigest()
     )
     assert Selection.from_json(selection.to_json()).subtitles == selection.subtitles
+
+
+def test_a_word_about_speaking_counts_only_if_a_line_is_about_the_text(video: Path) -> None:
+    picture = {"question": "a man in a white bow tie talks in the back of a car"}
+    subtitles = video.with_name("other.srt")
+    subtitles.write_text(cue(5, "The bridge will be closed for repairs."))
+    selection = choose(video, **picture, subtitles=subtitles)
+    assert selection.indices == choose(video, **picture).indices
+    assert selection.texts == ()
+    subtitles.write_text(cue(5, "He talks to a man with a bow tie in his car."))
+    assert choose(video, **picture, subtitles=subtitles).texts
 
 
 def test_frames_that_are_heard_are_embedded_though_few_are(tmp_path: Path) -> None:

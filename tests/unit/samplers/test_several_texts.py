@@ -10,13 +10,14 @@ import torch
 from keyscore_plugin import KeyScoreSampler, Selection, get_sampler, list_samplers
 from keyscore_plugin.algorithm.scoring import score
 from keyscore_plugin.config import ScoreConfig
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, ModelError
 from keyscore_plugin.report import write_report
 from keyscore_plugin.report.text import summary
 from keyscore_plugin.samplers.query import Query, cosines_with, score_texts
-from keyscore_plugin.types import Embeddings
+from keyscore_plugin.types import Caption, Embeddings, Frames, TextEmbedding
 from keyscore_plugin.video.samples import sample_video
 from tests.support.colour_encoder import ColourEncoder
+from tests.support.importance import language_model_folder
 
 RED, GREEN, BLUE = (220, 20, 20), (20, 200, 20), (20, 20, 220)
 # 10 s of each: red, green, blue, red
@@ -108,6 +109,63 @@ def test_the_options_of_a_question_are_shown_and_the_question_stays_whole() -> N
     assert {"green", "blue"} <= shown(selection)
     assert [text.text for text in selection.texts] == ["Is it white ?", "green", "blue"]
     assert (selection.question, selection.join) == (question, "any")
+
+
+class Answers:
+    """A model that gives one answer to every prompt."""
+
+    name = "answers"
+
+    def __init__(self, answer: str) -> None:
+        self.answer = answer
+        self.prompts: list[str] = []
+
+    def caption(self, frames: Frames) -> Caption:
+        raise AssertionError("a text was given")
+
+    def write(self, prompt: str, *, max_new_tokens: int) -> str:
+        self.prompts.append(prompt)
+        return self.answer
+
+
+@pytest.mark.parametrize("name", ["keyscore", "clips", "bolt"])
+def test_what_a_model_names_in_a_text_scores_in_its_place(name: str) -> None:
+    asked = "Is it green first, or blue?"
+    model = Answers("something green\nsomething blue")
+    sampler = get_sampler(name, encoder=ColourEncoder(), captioner=model, config={"split": "model"})
+    selection, again = (sampler(PIXELS, fps=2, num_frames=8, question=asked) for _ in range(2))
+    assert {"green", "blue"} <= shown(selection)
+    assert [text.text for text in selection.texts] == ["something green", "something blue"]
+    assert (selection.join, selection.question, again.indices) == ("any", asked, selection.indices)
+    assert "the things that answers named in the text score in its place" in selection.notes
+    assert len(model.prompts) == 1
+    assert asked in model.prompts[0]
+
+
+def test_a_list_of_texts_is_not_split_by_a_model() -> None:
+    model = Answers("nothing")
+    sampler = get_sampler(
+        "keyscore", encoder=ColourEncoder(), captioner=model, config={"split": "model"}
+    )
+    selection = sampler(PIXELS, fps=2, question=["a green one", "a blue one"])
+    assert (len(selection.texts), model.prompts) == (2, [])
+
+
+class AnyText(ColourEncoder):
+    """Reads a text without a colour word as "white"."""
+
+    def encode_text(self, text: str) -> TextEmbedding:
+        return super().encode_text(f"white {text}")
+
+
+def test_a_language_model_of_transformers_splits_the_text_of_a_call() -> None:
+    config = {"split": "model", "llmvs": {"model": language_model_folder()}}
+    sampler = get_sampler("keyscore", encoder=AnyText(), config=config, device="cpu")
+    selection = sampler(PIXELS, fps=2, question="something green")
+    assert [note for note in selection.notes if language_model_folder() in note]
+    none = get_sampler("keyscore", encoder=ColourEncoder(), config={"split": "model"})
+    with pytest.raises(ModelError, match=r"none is given; set llmvs\.model"):
+        none(PIXELS, fps=2, question="something green")
 
 
 @pytest.mark.parametrize(

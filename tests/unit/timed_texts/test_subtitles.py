@@ -1,5 +1,6 @@
 """Subtitles as files and streams: the lines and their times, and what is refused or noted."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.timed_texts.lines import Lines
 from keyscore_plugin.timed_texts.subtitles import (
+    BENCHMARK_ENDINGS,
     read_embedded,
     read_subtitle_file,
     subtitles_beside,
@@ -43,6 +45,13 @@ Comment: 0,0:00:00.00,0:00:09.00,Default,,0,0,0,,a note of the author
 Dialogue: 0,0:00:01.00,0:00:03.00,Default,,0,0,0,,We sold the {\\i1}bakery{\\i0}.
 Dialogue: 0,0:00:05.50,0:00:08.00,Default,,0,0,0,,The train to Lyon leaves\\Nfrom platform nine.
 """
+LONG_VIDEO_BENCH = """[
+{"start": "00:00:05.500", "end": "00:00:08.000",
+ "line": "The train to Lyon leaves from platform nine."},
+{"start": "00:00:01.000", "end": "00:00:03.000", "line": "We sold the bakery."}]"""
+LONG_VIDEO_BENCH_TIMESTAMPS = """[
+{"timestamp": [1.0, 3.0], "text": " We sold the bakery."},
+{"timestamp": [5.5, 8], "text": " The train to Lyon leaves from platform nine."}]"""
 LINES = (
     TimedText(1.0, 3.0, "We sold the bakery."),
     TimedText(5.5, 8.0, "The train to Lyon leaves from platform nine."),
@@ -54,7 +63,16 @@ def write(path: Path, text: str, encoding: str = "utf-8") -> Path:
     return path
 
 
-@pytest.mark.parametrize(("suffix", "text"), [("srt", SRT), ("vtt", VTT), ("ass", ASS)])
+@pytest.mark.parametrize(
+    ("suffix", "text"),
+    [
+        ("srt", SRT),
+        ("vtt", VTT),
+        ("ass", ASS),
+        ("json", LONG_VIDEO_BENCH),
+        ("json", LONG_VIDEO_BENCH_TIMESTAMPS),
+    ],
+)
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_all_formats_and_encodings_give_the_same_lines_in_time_order(
     tmp_path: Path, suffix: str, text: str, encoding: str
@@ -81,6 +99,67 @@ def test_the_file_of_the_same_name_is_found(tmp_path: Path) -> None:
     assert subtitles_beside(str(tmp_path / "film.mp4")) is None
     file = write(tmp_path / "film.vtt", VTT)
     assert subtitles_beside(str(tmp_path / "film.mp4")) == file
+
+
+@pytest.mark.parametrize("name", ["film.srt", "film.jsonl", "film_en.json"])
+def test_a_file_of_a_benchmark_is_found_by_its_ending_only_if_asked_for(
+    tmp_path: Path, name: str
+) -> None:
+    file = write(tmp_path / name, "")
+    video = str(tmp_path / "film.mp4")
+    assert subtitles_beside(video, endings=BENCHMARK_ENDINGS) == file
+    assert subtitles_beside(video) == (file if name == "film.srt" else None)
+
+
+def words_of(*words: tuple[float, float, str]) -> str:
+    """A file of Video-MME-v2, which has a word a line."""
+    keys = ("start_time", "end_time", "text")
+    return "".join(json.dumps(dict(zip(keys, word, strict=True))) + "\n" for word in words)
+
+
+def test_words_are_joined_to_lines_that_end_with_a_sentence_or_before_a_pause(
+    tmp_path: Path,
+) -> None:
+    text = words_of((1, 1.2, "Hi"), (1.2, 1.5, "guys."), (1.5, 2, "Add"), (2, 2.4, "salt"))
+    text += words_of((3, 3.2, "now"), *((4.1 + n, 5 + n, f"word{n}") for n in range(7)))
+    found = read_subtitle_file(write(tmp_path / "001.jsonl", text)).lines
+    assert found[:3] == (
+        TimedText(1, 1.5, "Hi guys."),
+        TimedText(1.5, 2.4, "Add salt"),
+        TimedText(3, 3.2, "now"),
+    )
+    assert [line.text.split() for line in found[3:]] == [[f"word{n}" for n in range(6)], ["word6"]]
+
+
+def test_a_cue_without_an_end_lasts_until_the_next_one_or_a_few_seconds(tmp_path: Path) -> None:
+    cues = [{"timestamp": [start, None], "text": "a"} for start in (1.0, 3.0, 60.0)]
+    found = read_subtitle_file(write(tmp_path / "a_en.json", json.dumps(cues)))
+    assert [(line.start, line.end) for line in found.lines] == [(1, 3), (3, 8), (60, 65)]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[", "are neither a JSON list nor lines of JSON"),
+        ("[" * 100_000, "are neither a JSON list nor lines of JSON"),
+        ("WEBVTT", "are neither a JSON list nor lines of JSON"),
+        ("[]", "hold no line of text"),
+        ("\n", "hold no line of text"),
+        ('{"segments": []}', "cue 1 of the subtitles .* is {'segments': .*}; write it as"),
+        ('[{"start": 1, "end": 2, "text": "a"}]', "cue 1 .* write it as"),
+        ('[{"timestamp": [1], "text": "a"}]', "cue 1 .* write it as"),
+        ('[{"start": "0:1", "end": "0:0:2", "line": "a"}]', "cue 1 .* has the time '0:1'; write"),
+        ('[{"start": "%s:0:0.5", "end": "0:0:2", "line": "a"}]' % ("9" * 400), "cue 1 .* the time"),
+        ('[{"timestamp": [NaN, 2], "text": "a"}]', "cue 1 .* has the time nan"),
+        ('[{"timestamp": [1%s, 2], "text": "a"}]' % ("0" * 400), "cue 1 .* has the time <int of"),
+        ('{"text": "a", "start_time": null, "end_time": 2}', "cue 1 .* has the time None"),
+    ],
+)
+def test_json_of_another_form_is_one_clear_line(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        read_subtitle_file(write(tmp_path / "a.json", text))
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value).replace(str(tmp_path), "")) <= 400
 
 
 @pytest.mark.parametrize(
