@@ -4,6 +4,8 @@ A long video comes back to the same pictures: the host of a show, the court, a s
 scores, its returns score as well, and would take the whole budget from everything else.
 """
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -33,16 +35,36 @@ def discount_repeats(
     Returns:
         ``(n,)`` scores.
     """
-    rows, roots = rows.to(scores.device), histograms.to(scores.device).sqrt()
-    alike = roots[rows] @ roots.T > _ALIKE  # (n, n_grid)
-    begins = torch.cat([alike[:, :1], alike[:, 1:] & ~alike[:, :-1]], dim=1)
-    often = begins.count_nonzero(dim=1) > num_frames
+    alike, runs, n_runs = _runs(tuple(rows.tolist()), histograms)
+    often = (n_runs > num_frames).to(scores.device)
     if not bool(often.any()):
         return scores
-    runs = begins.cumsum(dim=1, dtype=torch.int32)
-    of_frames = runs[:, rows]  # (n, n)
-    of_alike = scores.expand(len(rows), -1).masked_fill(~alike[:, rows], -torch.inf)
+    alike, runs = alike.to(scores.device), runs.to(scores.device)
+    of_alike = scores.expand(len(rows), -1).masked_fill(~alike, -torch.inf)
     best = (of_alike == of_alike.amax(dim=1, keepdim=True)).int().argmax(dim=1, keepdim=True)
-    again = of_frames.gather(1, best).squeeze(1) != of_frames.diagonal()
+    again = runs.gather(1, best).squeeze(1) != runs.diagonal()
     lowest = scores.min()
     return torch.where(often & again, lowest + _COUNTED * (scores - lowest), scores)
+
+
+@lru_cache(maxsize=2)
+def _runs(rows: tuple[int, ...], histograms: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Which frames look alike, and the runs of their look in the grid.
+
+    They are kept: of a long video of the index, all questions embed the same frames.
+
+    Args:
+        rows: The n rows of the grid whose looks are asked for.
+        histograms: ``(n_grid, n_bins)`` histograms of the frames of the grid, in time order.
+
+    Returns:
+        ``(n, n)`` bool, whether frame j looks like frame i; ``(n, n)`` number of the run of the
+        look of frame i in which frame j lies, or of the last one before it; ``(n,)`` number of
+        runs of each look.
+    """
+    picked = list(rows)
+    roots = histograms.sqrt()
+    alike = roots[picked] @ roots.T > _ALIKE  # (n, n_grid)
+    begins = torch.cat([alike[:, :1], alike[:, 1:] & ~alike[:, :-1]], dim=1)
+    runs = begins.cumsum(dim=1, dtype=torch.int32)
+    return alike[:, picked], runs[:, picked], runs[:, -1]
