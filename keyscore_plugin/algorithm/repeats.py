@@ -4,10 +4,11 @@ A long video comes back to the same pictures: the host of a show, the court, a s
 scores, its returns score as well, and would take the whole budget from everything else.
 """
 
-from functools import lru_cache
-
 import torch
 from torch import Tensor
+
+from keyscore_plugin._runtime.full_precision import exact_arithmetic
+from keyscore_plugin._runtime.kept import kept_with_tensor
 
 # Ours: frames look alike from this overlap of their histograms on, sum_b sqrt(p_b q_b). On the
 # tuning split of evals/needle 95 of 100 pairs of one shot overlap by more than .89, and 95 of 100
@@ -35,7 +36,7 @@ def discount_repeats(
     Returns:
         ``(n,)`` scores.
     """
-    alike, runs, n_runs = _runs(tuple(rows.tolist()), histograms)
+    alike, runs, n_runs = _runs(histograms, tuple(rows.tolist()))
     often = (n_runs > num_frames).to(scores.device)
     if not bool(often.any()):
         return scores
@@ -47,15 +48,15 @@ def discount_repeats(
     return torch.where(often & again, lowest + _COUNTED * (scores - lowest), scores)
 
 
-@lru_cache(maxsize=2)
-def _runs(rows: tuple[int, ...], histograms: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+@kept_with_tensor(2)
+def _runs(histograms: Tensor, rows: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
     """Which frames look alike, and the runs of their look in the grid.
 
     They are kept: of a long video of the index, all questions embed the same frames.
 
     Args:
-        rows: The n rows of the grid whose looks are asked for.
         histograms: ``(n_grid, n_bins)`` histograms of the frames of the grid, in time order.
+        rows: The n rows of the grid whose looks are asked for.
 
     Returns:
         ``(n, n)`` bool, whether frame j looks like frame i; ``(n, n)`` number of the run of the
@@ -64,7 +65,8 @@ def _runs(rows: tuple[int, ...], histograms: Tensor) -> tuple[Tensor, Tensor, Te
     """
     picked = list(rows)
     roots = histograms.sqrt()
-    alike = roots[picked] @ roots.T > _ALIKE  # (n, n_grid)
+    with exact_arithmetic(roots.device):
+        alike = roots[picked] @ roots.T > _ALIKE  # (n, n_grid)
     begins = torch.cat([alike[:, :1], alike[:, 1:] & ~alike[:, :-1]], dim=1)
     runs = begins.cumsum(dim=1, dtype=torch.int32)
-    return alike[:, picked], runs[:, picked], runs[:, -1]
+    return alike[:, picked], runs[:, picked], runs[:, -1].clone()  # without all of (n, n_grid)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from keyscore_plugin._runtime import progress
+from keyscore_plugin._runtime.kept import kept_with_tensor
 from keyscore_plugin.algorithm.histogram import colour_features
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.encoders.batching import BLOCK_FRAMES
@@ -159,7 +160,7 @@ def rows_worth_encoding(
         members = (left & (labels == cluster)).nonzero().squeeze(1)
         turn[members] = (_even_order(len(members)) + 1) / (len(members) * share[cluster])
     place = turn.argsort(stable=True).argsort()
-    unseen = _unseen_first(candidates, histograms, tuple(pts_seconds.tolist()))
+    unseen = _unseen_first(histograms, tuple(candidates.rows.tolist()), tuple(pts_seconds.tolist()))
     place[unseen] = torch.arange(len(unseen)) - len(labels)
     if first is not None:
         place[first & left] -= 2 * len(labels)
@@ -171,24 +172,24 @@ def rows_worth_encoding(
     return place.argsort(stable=True)[:n_more].sort().values
 
 
-@lru_cache(maxsize=8)
+@kept_with_tensor(8)
 def _unseen_first(
-    candidates: Candidates, histograms: Tensor, pts_seconds: tuple[float, ...]
+    histograms: Tensor, before: tuple[int, ...], pts_seconds: tuple[float, ...]
 ) -> Tensor:
-    """Farthest-first order (Gonzalez 1985) of frames whose moments the candidates do not show.
+    """Farthest-first order (Gonzalez 1985) of frames whose moments others do not show.
 
     It is kept: all questions about a video of the index need the same one.
 
     Args:
-        candidates: The frames that are embedded before.
         histograms: ``(n, n_bins)`` histograms of all frames.
+        before: Rows of the candidates, which are embedded before.
         pts_seconds: Their n times.
 
     Returns:
         ``(m,)`` rows. Each is more than `_SEEN_SECONDS` away from the candidates and from the rows
         before it, and of all such frames it looks least like these.
     """
-    looks, first = colour_features(histograms.cpu()), candidates.rows.cpu()
+    looks, first = colour_features(histograms.cpu()), torch.tensor(before)
     times = torch.tensor(pts_seconds, dtype=torch.float64)
     unlike = torch.cdist(looks, looks[first], compute_mode="donot_use_mm_for_euclid_dist").amin(1)
     away = (times[:, None] - times[first]).abs().amin(1)

@@ -25,13 +25,18 @@ class SubtitlesFrom:
         start_seconds: Time of the longer video at which the cut one starts.
 
     Raises:
-        InputError: The start is not a finite number.
+        InputError: The path is no path, or the start is not a finite number.
     """
 
     path: str | Path
     start_seconds: float
 
     def __post_init__(self) -> None:
+        if not isinstance(self.path, (str, Path)):
+            raise InputError(
+                f"the path of subtitles must be a path, got {shown(self.path)}; give that of the "
+                "longer video's file"
+            )
         if not (is_real(self.start_seconds) and math.isfinite(self.start_seconds)):
             raise InputError(
                 f"start_seconds must be a finite number, got {shown(self.start_seconds)}; give "

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyscore_plugin.algorithm.repeats import discount_repeats
+from keyscore_plugin.algorithm.repeats import _runs, discount_repeats
 from keyscore_plugin.algorithm.selection import select
 
 
@@ -56,3 +56,15 @@ def test_what_comes_once_is_chosen_among_returns_of_what_scores_better() -> None
     worth = discount_repeats(scores, torch.arange(len(looks)), looks, num_frames=8)
     assert not set(once) & set(plain)
     assert set(once) & set(select(worth, times, num_frames=8).tolist())
+
+
+def test_looks_are_compared_in_full_precision_whatever_the_host_has_set() -> None:
+    near = torch.tensor([[0.5, 0.5, 0, 0], [0.425, 0.425, 0.075, 0.075]])  # they overlap by .922
+    looks, scores = near[[0, 1, 0, 1, 0]], torch.tensor([0.2, 0.9, 0.5, 0.1, 1.0])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert discount_repeats(scores, torch.arange(5), looks, num_frames=1).equal(scores)
+
+
+def test_what_is_kept_of_a_video_does_not_grow_with_its_grid() -> None:
+    kept = _runs(torch.eye(8)[torch.arange(1000) % 8], tuple(range(4)))
+    assert [one.untyped_storage().nbytes() for one in kept] == [one.nbytes for one in kept]

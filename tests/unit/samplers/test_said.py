@@ -137,6 +137,8 @@ def test_lines_of_a_longer_video_are_placed_where_this_one_starts(video: Path) -
     assert len({*map(str, [*keys, subtitles_key(video, file)])}) == 3
     with pytest.raises(InputError, match="start_seconds must be a finite number, got nan"):
         SubtitlesFrom(file, float("nan"))
+    with pytest.raises(InputError, match="path of subtitles must be a path, got None; give"):
+        SubtitlesFrom(None, 100)  # type: ignore[arg-type]
 
 
 def test_lines_about_something_else_leave_the_picture_alone(video: Path) -> None:
