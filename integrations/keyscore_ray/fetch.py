@@ -1,5 +1,6 @@
 """A local copy of a video at an fsspec address, within limits of size and time."""
 
+import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -11,6 +12,9 @@ from keyscore_plugin.errors import InputError, MissingDependencyError, VideoErro
 from keyscore_plugin.hosts import DownloadLimits, require
 
 _CHUNK = 1 << 20
+# What aiohttp writes after a status: the address, or the one that it redirects to, which is often
+# signed.
+_URL = re.compile(r""", url=(?:'[^']*'|"[^"]*")""")
 
 
 def is_address(video: str) -> bool:
@@ -80,7 +84,7 @@ def local_copy(address: str, limits: DownloadLimits) -> Iterator[Path]:
 
 def _without(address: str, error: BaseException) -> str:
     """The text of an error, in one line, without the address, which the message has already."""
-    return _one(error).replace(f", url='{address}'", "").replace(address, "").strip()
+    return _URL.sub("", _one(error)).replace(address, "").strip()
 
 
 def _one(error: BaseException) -> str:

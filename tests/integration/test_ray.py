@@ -78,6 +78,16 @@ def test_rows_get_their_frames_or_an_error_each(folder: Path) -> None:
     assert (record["video"], record["indices"]) == (inside, EVEN)
 
 
+def test_the_signed_address_that_a_store_redirects_to_is_in_no_error() -> None:
+    with (
+        refusing() as store,
+        pytest.raises(VideoError, match="403, message='Forbidden'; check") as error,
+        local_copy(f"{store}/moved", DownloadLimits()),
+    ):
+        pass
+    assert "secret" not in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("question", 5), ("caption", True), ("start", "x"), ("end", [1, 2])]
 )
