@@ -5,7 +5,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from keyscore_plugin.errors import InputError, MissingDependencyError, VideoError
@@ -47,8 +47,7 @@ def local_copy(address: str, limits: DownloadLimits) -> Iterator[Path]:
     end = time.monotonic() + limits.max_seconds
     more = "raise the limit by limits=DownloadLimits(...), or copy the file yourself"
     with tempfile.TemporaryDirectory(prefix="keyscore-") as folder:
-        # The suffix helps FFmpeg to recognise some formats.
-        path = Path(folder, f"video{PurePosixPath(address.partition('::')[0]).suffix}")
+        path = Path(folder, f"video{_suffix(address)}")
         n_bytes = 0
         try:
             with fsspec.open(address, "rb") as remote, path.open("wb") as local:
@@ -80,6 +79,15 @@ def local_copy(address: str, limits: DownloadLimits) -> Iterator[Path]:
             cause = cause or type(error).__name__
             raise VideoError(address, cause, "check the address and its rights") from error
         yield path
+
+
+def _suffix(address: str) -> str:
+    """The suffix of the file's name, by which FFmpeg recognises some formats; empty if none.
+
+    The query of a signed address is no part of it: with that, a name may be too long for a file.
+    """
+    match = re.search(r"\.\w{1,8}$", address.partition("::")[0].partition("?")[0])
+    return match[0] if match else ""
 
 
 def _without(address: str, error: BaseException) -> str:
