@@ -36,6 +36,7 @@ class Replacement:
 
 
 _replaced: deque[Replacement] = deque(maxlen=_MOST_REMEMBERED)
+_ours: set[str] = set()  # the places that were given a function of ours
 
 
 class SelectingReader:
@@ -180,16 +181,18 @@ def install() -> None:
     Raises:
         MissingDependencyError: qwen-vl-utils is not installed.
     """
+    # Before anything is looked at: what stands there until another thread has installed is stock.
+    was_installed = _installed.is_set()
     readers = _readers()
     for name, reader in list(readers.items()):
         if not isinstance(reader, SelectingReader):
-            _remember(f"VIDEO_READER_BACKENDS[{name!r}]", reader)
+            _remember(f"VIDEO_READER_BACKENDS[{name!r}]", reader, was_installed)
             readers[name] = SelectingReader(reader)
     for module, name, wrapper in _WATCHED:
         place = require(module, extra=_EXTRA)
         function = getattr(place, name)
         if not isinstance(function, WatchedFunction):
-            _remember(f"{module}.{name}", function)
+            _remember(f"{module}.{name}", function, was_installed)
             setattr(place, name, wrapper(function))
     _installed.set()
 
@@ -208,16 +211,23 @@ def replaced() -> list[Replacement]:
     return list(_replaced)
 
 
-def _remember(name: str, function: Any) -> None:
-    """Note what stands in our place; what stands there before the first `install` is stock."""
-    if _installed.is_set():
-        by = (
-            f"{getattr(function, '__module__', None)}.{getattr(function, '__qualname__', function)}"
-        )
-        noticed = datetime.now(timezone.utc)
+def _remember(name: str, function: Any, was_installed: bool) -> None:
+    """Note what stands in our place; what stands in a place that had none of ours replaced none."""
+    if was_installed and name in _ours:
+        by, noticed = _author(function), datetime.now(timezone.utc)
         if not any((one.name, one.by) == (name, by) for one in _replaced):
             keep_replacement(_EXTRA, name, by, noticed=noticed)
         _replaced.append(Replacement(name, by, noticed))
+    _ours.add(name)
+
+
+def _author(function: Any) -> str:
+    """Module and name of a function; those of its type if it has none, such as a `partial`.
+
+    The text of such an object is not shown: it holds the arguments, which may be secrets.
+    """
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}.{named.__qualname__}"
 
 
 def uninstall() -> None:
@@ -233,4 +243,5 @@ def uninstall() -> None:
             setattr(place, name, function.stock)
     _installed.clear()
     _replaced.clear()
+    _ours.clear()
     forget_samplers()

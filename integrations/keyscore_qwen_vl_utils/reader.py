@@ -74,7 +74,7 @@ def _budget(module: Any, element: dict[str, Any], video: VideoSource) -> int:
             total_frames=max(video.n_frames, asked),
             video_fps=float(video.average_fps),
         )
-    except (AssertionError, TypeError, ValueError) as error:
+    except (ArithmeticError, AssertionError, TypeError, ValueError) as error:
         raise InputError(
             f"qwen-vl-utils refuses the number of frames of {shown(element['video'])}: {error}; "
             "give nframes, or fps with min_frames and max_frames"

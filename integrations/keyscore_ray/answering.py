@@ -12,7 +12,7 @@ from weakref import finalize
 from PIL import Image
 
 from keyscore_plugin import open_video
-from keyscore_plugin.errors import InputError, VideoError
+from keyscore_plugin.errors import InputError, VideoError, one_line
 from keyscore_plugin.hosts import (
     Budget,
     DownloadLimits,
@@ -26,6 +26,7 @@ from keyscore_plugin.hosts import (
 from keyscore_ray.fetch import is_address, local_copy
 
 JPEG = "jpeg"  # key of a record with the chosen frames, each a JPEG in base64
+_MOST_ADDRESS = 160  # ours: characters in an error, as of a path
 _QUALITY = 95  # of Pillow's JPEG; ours, as visually lossless
 
 
@@ -71,7 +72,8 @@ class Answerer:
                     return error_record(item, error)
                 record = self._worker.answer(replace(item, path=path))
                 if "error" in record:
-                    record["error"] = record["error"].replace(str(path), item.video)
+                    address = one_line(item.video, most=_MOST_ADDRESS)
+                    record["error"] = one_line(record["error"].replace(str(path), address))
                 return record
             return self._worker.answer(item)
 

@@ -1,16 +1,20 @@
 """A local copy of a video at an fsspec address, within limits of size and time."""
 
+import re
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from keyscore_plugin.errors import InputError, MissingDependencyError, VideoError
 from keyscore_plugin.hosts import DownloadLimits, require
 
 _CHUNK = 1 << 20
+# What aiohttp writes after a status: the address, or the one that it redirects to, which is often
+# signed.
+_URL = re.compile(r""", url=(?:'[^']*'|"[^"]*")""")
 
 
 def is_address(video: str) -> bool:
@@ -43,8 +47,7 @@ def local_copy(address: str, limits: DownloadLimits) -> Iterator[Path]:
     end = time.monotonic() + limits.max_seconds
     more = "raise the limit by limits=DownloadLimits(...), or copy the file yourself"
     with tempfile.TemporaryDirectory(prefix="keyscore-") as folder:
-        # The suffix helps FFmpeg to recognise some formats.
-        path = Path(folder, f"video{PurePosixPath(address.partition('::')[0]).suffix}")
+        path = Path(folder, f"video{_suffix(address)}")
         n_bytes = 0
         try:
             with fsspec.open(address, "rb") as remote, path.open("wb") as local:
@@ -78,9 +81,18 @@ def local_copy(address: str, limits: DownloadLimits) -> Iterator[Path]:
         yield path
 
 
+def _suffix(address: str) -> str:
+    """The suffix of the file's name, by which FFmpeg recognises some formats; empty if none.
+
+    The query of a signed address is no part of it: with that, a name may be too long for a file.
+    """
+    match = re.search(r"\.\w{1,8}$", address.partition("::")[0].partition("?")[0])
+    return match[0] if match else ""
+
+
 def _without(address: str, error: BaseException) -> str:
     """The text of an error, in one line, without the address, which the message has already."""
-    return _one(error).replace(f", url='{address}'", "").replace(address, "").strip()
+    return _URL.sub("", _one(error)).replace(address, "").strip()
 
 
 def _one(error: BaseException) -> str:

@@ -203,6 +203,8 @@ class _Download:
         async with httpx.AsyncClient(timeout=None, limits=alone, verify=_trusted()) as client:
             headers = {**_AS_IT_IS, **self._conditions}
             request = client.build_request("GET", self._url, headers=headers)
+            if not request.url.host:
+                raise ValueError("it names no server")
             for _ in range(_MOST_REDIRECTS + 1):
                 following = await self._answer(client, request, path)
                 if following is None:

@@ -1,7 +1,7 @@
 """Hooks that other libraries replaced, kept on disk so that `keyscore doctor` can name them."""
 
+import hashlib
 import json
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -39,28 +39,32 @@ def keep_replacement(host: str, name: str, by: str, *, noticed: datetime) -> Non
         noticed: Time at which it was noticed.
     """
     now = noticed.isoformat(timespec="seconds")
-    first, others = now, []
-    for one in kept_replacements():
-        if (one.host, one.name) != (host, name):
-            others.append(one)
-        elif one.by == by:
-            first = one.first
     with suppress(OSError, RuntimeError):
-        _write([*others, KeptReplacement(host, name, by, first, now)])
+        path = _folder() / f"{hashlib.sha256(f'{host}:{name}'.encode()).hexdigest()}.json"
+        before = _read(path)
+        first = before.first if before is not None and before.by == by else now
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = asdict(KeptReplacement(host, name, by, first, now))
+        write_whole(path, json.dumps(content).encode())
 
 
 def kept_replacements() -> list[KeptReplacement]:
-    """What was noted on disk; nothing if there is no file, or if it is damaged."""
-    with suppress(OSError, RuntimeError, TypeError, ValueError):
-        return [KeptReplacement(**one) for one in json.loads(_file().read_bytes())]
+    """What was noted on disk, by host and place; a damaged file counts as none."""
+    with suppress(OSError, RuntimeError):
+        found = [one for path in _folder().glob("*.json") if (one := _read(path)) is not None]
+        return sorted(found, key=lambda one: (one.host, one.name))
     return []
 
 
-def _write(replacements: Sequence[KeptReplacement]) -> None:
-    path = _file()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, json.dumps([asdict(one) for one in replacements]).encode())
+def _read(path: Path) -> KeptReplacement | None:
+    """What a file holds; None if there is none, or if it is damaged."""
+    with suppress(AttributeError, OSError, RuntimeError, TypeError, ValueError):
+        values = json.loads(path.read_bytes())
+        if all(isinstance(value, str) for value in values.values()):
+            return KeptReplacement(**values)
+    return None
 
 
-def _file() -> Path:
-    return user_cache() / "replacements.json"
+def _folder() -> Path:
+    """One file for each place: two processes that notice two of them do not undo each other."""
+    return user_cache() / "replacements"

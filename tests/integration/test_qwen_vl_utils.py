@@ -1,5 +1,6 @@
 """qwen-vl-utils with a sampler in the element: true frames, true times, errors that surface."""
 
+import math
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -306,6 +307,8 @@ def test_errors_of_ours_never_become_even_frames(backend: str, video: str, tmp_p
         ({"nframes": 4, "video_start": 3, "video_end": 1}, "must end after it starts, got start 3"),
         ({"nframes": 4, "video_end": "3"}, "the end of a part .* number of seconds, .* got '3'"),
         ({"nframes": 4, "sampler": FixedSampler([0]), "encoder": "conse"}, "ready-made sampler"),
+        ({"nframes": 4, "fps": 1}, "Only accept either `fps` or `nframes`; give nframes, or fps"),
+        ({"nframes": math.inf}, "refuses the number of frames of .* infinity .*; give nframes"),
     ],
 )
 def test_what_cannot_be_done_says_what_to_do(

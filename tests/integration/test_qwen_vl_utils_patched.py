@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.hosts.replacements import kept_replacements
-from keyscore_qwen_vl_utils import install, replaced, uninstall
+from keyscore_qwen_vl_utils import hook, install, replaced, uninstall
 from tests.support.fixed_sampler import FixedSampler
 from tests.support.tiny.videos import frame_numbers, numbered_video
 
@@ -105,6 +106,41 @@ def test_what_others_replaced_is_told_with_its_author(video: str) -> None:
     }
     # `keyscore doctor`, in another process, lists them too.
     assert found.items() <= {one.name: one.by for one in kept_replacements()}.items()
+
+
+def test_a_reader_that_others_add_has_replaced_nothing() -> None:
+    vision_process.VIDEO_READER_BACKENDS["theirs"] = read_black
+    for _ in range(2):
+        vision_process.get_video_reader_backend()
+        assert replaced() == []
+        assert isinstance(vision_process.VIDEO_READER_BACKENDS["theirs"], hook.SelectingReader)
+    vision_process.VIDEO_READER_BACKENDS["theirs"] = read_black
+    vision_process.get_video_reader_backend()
+    assert [one.by for one in replaced()] == [f"{__name__}.read_black"]
+
+
+def test_the_arguments_of_what_replaced_a_reader_are_not_listed() -> None:
+    vision_process.VIDEO_READER_BACKENDS["decord"] = partial(read_black_video, token="secret")
+    vision_process.get_video_reader_backend()
+    assert [one.by for one in replaced()] == ["functools.partial"]
+
+
+def test_threads_that_install_at_once_take_no_stock_reader_for_a_replacement(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    uninstall()
+    readers = hook._readers
+
+    def in_between() -> dict[str, Any]:
+        """Install, as another thread does, after this one has looked at the table."""
+        seen = dict(readers())
+        monkeypatch.setattr(hook, "_readers", readers)
+        install()
+        return seen
+
+    monkeypatch.setattr(hook, "_readers", in_between)
+    install()
+    assert replaced() == []
 
 
 def test_a_fetch_video_that_reads_by_itself_is_refused(video: str) -> None:

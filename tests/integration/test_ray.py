@@ -23,7 +23,7 @@ import torch
 from PIL import Image
 
 from keyscore_plugin.cli.main import main
-from keyscore_plugin.errors import InputError, KeyScoreError, VideoError
+from keyscore_plugin.errors import MOST_CHARACTERS, InputError, KeyScoreError, VideoError
 from keyscore_plugin.hosts import AHEAD_PER_WORKER, Budget, DownloadLimits, Item, read_manifest
 from keyscore_ray import SelectFrames
 from keyscore_ray.actors import Actors
@@ -32,7 +32,7 @@ from keyscore_ray.engine import answers_of_ray, number_of_actors
 from keyscore_ray.fetch import local_copy
 from keyscore_ray.select_frames import item_of
 from tests.support.faulty_sampler import faulty, without_model, without_package
-from tests.support.http_servers import refusing
+from tests.support.http_servers import refusing, serving
 from tests.support.requires import aside_or_skip, require_or_skip
 from tests.support.tiny.videos import frame_numbers, numbered_video
 
@@ -76,6 +76,27 @@ def test_rows_get_their_frames_or_an_error_each(folder: Path) -> None:
         assert frame_numbers(torch.from_numpy(np.stack(colours))) == EVEN
     record = json.loads(rows["selection"][3])
     assert (record["video"], record["indices"]) == (inside, EVEN)
+
+
+def test_a_signed_address_of_any_length_is_fetched_and_an_error_shortens_it(folder: Path) -> None:
+    query = f"?signature={500 * 'x'}"
+    select = SelectFrames("uniform", num_frames=4)
+    with serving(folder) as store:
+        rows = select({"video": [f"{store}/{name}.mp4{query}" for name in ("0", "broken")]})
+    assert rows["error"][0] == ""
+    assert rows["indices"][0].tolist() == EVEN
+    assert rows["error"][1].startswith(f"cannot read {store}/broken.mp4?sign")
+    assert len(rows["error"][1]) <= MOST_CHARACTERS
+
+
+def test_the_signed_address_that_a_store_redirects_to_is_in_no_error() -> None:
+    with (
+        refusing() as store,
+        pytest.raises(VideoError, match="403, message='Forbidden'; check") as error,
+        local_copy(f"{store}/moved", DownloadLimits()),
+    ):
+        pass
+    assert "secret" not in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -67,12 +67,20 @@ def serving(
 
 @contextmanager
 def refusing() -> Iterator[str]:
-    """Address of a server that refuses everything, as a store does without rights."""
+    """Address of a server that refuses everything, as a store does without rights.
+
+    ``/moved`` is refused at the signed address to which it redirects.
+    """
 
     class Refusing(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             """Answer 403."""
-            self.send_error(403)
+            if self.path == "/moved":
+                self.send_response(302)
+                self.send_header("Location", "/clip.mp4?signature=secret")
+                self.end_headers()
+            else:
+                self.send_error(403)
 
         do_HEAD = do_GET
 

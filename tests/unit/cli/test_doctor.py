@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from keyscore_plugin._runtime.files import write_whole
 from keyscore_plugin.cli import doctor
 from keyscore_plugin.cli.main import main
 from keyscore_plugin.hosts import keep_replacement
+from keyscore_plugin.hosts.replacements import kept_replacements
 from keyscore_plugin.registries import AUTO_DECODER, AUTO_ENCODER
 
 Capture = pytest.CaptureFixture[str]
+NOON = datetime(2026, 11, 1, 12, tzinfo=timezone.utc)
 
 
 def findings(capsys: Capture) -> dict[str, dict[str, str | None]]:
@@ -62,6 +65,35 @@ def test_doctor_says_what_undid_a_hook_and_since_when(
     assert last.startswith("  VIDEO_READER_BACKENDS['decord']  of qwen-vl-utils: b.read took ")
     assert "first noticed 2026-11-02T00:00:00+00:00, last 2026-11-03T00:00:00+00:00" in last
     assert "a.read" not in last
-    (tmp_path / "cache" / "replacements.json").write_text("damaged")
-    assert main(["doctor"]) == 0
-    assert "replacements\n" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("damaged", ["damaged", "[]", '{"name": "x"}', "numbers"])
+def test_a_damaged_note_of_a_replaced_hook_costs_itself_alone(
+    damaged: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Capture
+) -> None:
+    monkeypatch.setenv("KEYSCORE_CACHE", str(tmp_path))
+    keep_replacement("host", "broken", "a.read", noticed=NOON)
+    [path] = (tmp_path / "replacements").iterdir()
+    numbers = json.dumps(dict.fromkeys(json.loads(path.read_bytes()), 1))
+    keep_replacement("host", "whole", "a.read", noticed=NOON)
+    path.write_text(numbers if damaged == "numbers" else damaged)
+    assert [one["name"] for one in findings(capsys).values() if one["kind"] == "replacement"] == [
+        "whole"
+    ]
+
+
+def test_processes_that_notice_replaced_hooks_at_once_keep_all_of_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("KEYSCORE_CACHE", str(tmp_path))
+    place = "keyscore_plugin.hosts.replacements.write_whole"
+
+    def write_late(path: Path, content: bytes) -> None:
+        """Write after another process, which noticed something else in between."""
+        monkeypatch.setattr(place, write_whole)
+        keep_replacement("host", "theirs", "a.read", noticed=NOON)
+        write_whole(path, content)
+
+    monkeypatch.setattr(place, write_late)
+    keep_replacement("host", "ours", "a.read", noticed=NOON)
+    assert [one.name for one in kept_replacements()] == ["ours", "theirs"]

@@ -113,6 +113,15 @@ def test_a_server_that_refuses_the_connection_is_one_line() -> None:
         pass
 
 
+@pytest.mark.parametrize("url", ["http:///clip.mp4", "https:clip.mp4", "http://?clip.mp4"])
+def test_a_url_without_a_server_is_named_so(url: str) -> None:
+    with (
+        pytest.raises(VideoError, match=r"it names no server; check the address, or give a file"),
+        downloaded(url, AMPLE, allowed_by="it"),
+    ):
+        pass
+
+
 def test_an_address_with_letters_that_none_has_is_fetched_as_they_are_written() -> None:
     with (
         answering(lambda connection: connection.sendall(HEAD % 1 + b"x")) as url,
