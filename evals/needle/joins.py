@@ -1,7 +1,7 @@
 """``python -m evals.needle.joins``: several texts joined in several ways, on the tuning split.
 
 Every frame of the grid is embedded. Scores and selection are those of the sampler `keyscore`, by
-the functions that it calls.
+the functions that it calls; pictures do not come again here more often than the budget has frames.
 """
 
 import argparse

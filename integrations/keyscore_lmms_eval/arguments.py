@@ -214,18 +214,19 @@ class SamplerArguments:
             values["subtitles"] = _state_of(Path(self.subtitles))
         return values
 
-    def subtitles_of(self, video: str, *, start_seconds: float = 0.0) -> SubtitleInput:
+    def subtitles_of(self, video: str, *, start_seconds: float | None = None) -> SubtitleInput:
         """The subtitle file of a video in the folder of subtitles; None if it has none there.
 
         Args:
             video: Path of the video.
-            start_seconds: Start of the video in the longer one that its subtitles are of.
+            start_seconds: Start of the video in the longer one that its subtitles are of; None if
+                they are those of the video itself.
         """
         if self.subtitles is None:
             return None
         place = str(Path(self.subtitles, Path(video).name))
         file = subtitles_beside(place, endings=BENCHMARK_ENDINGS)
-        if file is None or start_seconds == 0:
+        if file is None or start_seconds is None:
             return None if file is None else str(file)
         return SubtitlesFrom(file, start_seconds)
 

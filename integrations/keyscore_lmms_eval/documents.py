@@ -147,13 +147,14 @@ def without_instructions(text: str, task: Any) -> str | None:
     return text or None
 
 
-def subtitles_start(doc: Mapping[str, Any]) -> float:
+def subtitles_start(doc: Mapping[str, Any]) -> float | None:
     """Start of a document's video in the longer one that its subtitles are of, in seconds.
 
-    LongVideoBench cuts videos, but not their subtitles, and says where; 0 for every other document.
+    LongVideoBench cuts videos, but not their subtitles, and says where; None for every other
+    document.
     """
     start: Any = doc.get("starting_timestamp_for_subtitles")
-    return float(start) if is_real(start) else 0.0
+    return float(start) if is_real(start) else None
 
 
 def task_of(function: Callable[..., Any]) -> Any:

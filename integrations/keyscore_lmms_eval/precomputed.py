@@ -24,7 +24,8 @@ class Wanted:
         ids: Values of its id fields, as text.
         video: Path of the video.
         question: Question about the video.
-        subtitles_start: Start of the video in the longer one that its subtitles are of, in seconds.
+        subtitles_start: Start of the video in the longer one that its subtitles are of, in seconds;
+            None if they are those of the video itself.
     """
 
     task: str
@@ -32,7 +33,7 @@ class Wanted:
     ids: frozenset[str]
     video: str
     question: str | None
-    subtitles_start: float = 0.0
+    subtitles_start: float | None = None
 
 
 class Precomputed:

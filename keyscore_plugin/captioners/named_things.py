@@ -100,8 +100,8 @@ def parse_things(answer: str, text: str, *, model: str) -> NamedThings:
         things.setdefault(line.casefold(), line)
     if not 2 <= len(things) <= MOST_THINGS:
         note = (
-            f"{model} named {len(things)} things in the text, which scores as a whole; 2 to "
-            f"{MOST_THINGS} would score in its place"
+            f"the text scores as a whole: the number of things that {model} named in it is "
+            f"{len(things)}, and 2 to {MOST_THINGS} would score in its place"
         )
         return NamedThings((text,), (note,))
     n_again = len(lines) - len(things)

@@ -48,7 +48,7 @@ def test_the_subtitles_of_a_cut_video_are_read_at_its_place_in_the_whole_one(
     )
     planner = Planner(arguments, budget=2, fold=Fold(), captioner=None, device="cpu")
     origins = []
-    for start in (100.0, 0.0):
+    for start in (100.0, None):
         wanted = Wanted(
             task="tiny",
             doc_id=0,

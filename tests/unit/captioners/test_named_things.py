@@ -27,13 +27,17 @@ TEXT = "Does the dog come before the red car?"
         ("a dog\na red car", ("a dog", "a red car"), "the things that m named .* in its place$"),
         ("1. a dog\n2) a red car", ("a dog", "a red car"), "score in its place"),
         ("- 3 dogs\n* A. car", ("3 dogs", "A. car"), "score in its place"),
-        ("the dog and the car", (TEXT,), "m named 1 things in the text, which scores as a whole"),
+        (
+            "the dog and the car",
+            (TEXT,),
+            "the text scores as a whole: .* m named in it is 1",
+        ),
         ("\n  a dog \n\na  red car\n", ("a dog", "a red car"), "score in its place"),
         ("a dog\na red car\nA dog", ("a dog", "a red car"), "; 1 came again and count once"),
-        ("", (TEXT,), "m named 0 things in the text, which scores as a whole"),
-        (" \n\n- \n", (TEXT,), "m named 1 things"),
+        ("", (TEXT,), "the number of things that m named in it is 0"),
+        (" \n\n- \n", (TEXT,), "named in it is 1"),
         ("\n".join("abcdefgh"), tuple("abcdefgh"), "score in its place"),
-        ("\n".join("abcdefghi"), (TEXT,), "m named 9 things .*; 2 to 8 would"),
+        ("\n".join("abcdefghi"), (TEXT,), "named in it is 9, and 2 to 8 would"),
     ],
 )
 def test_a_line_is_a_thing_and_anything_else_leaves_the_text_whole(
