@@ -63,7 +63,7 @@ def _runs(histograms: Tensor, rows: tuple[int, ...]) -> tuple[Tensor, Tensor, Te
         look of frame i in which frame j lies, or of the last one before it; ``(n,)`` number of
         runs of each look.
     """
-    picked = list(rows)
+    picked = torch.tensor(rows, dtype=torch.int64)
     roots = histograms.sqrt()
     with exact_arithmetic(roots.device):
         alike = roots[picked] @ roots.T > _ALIKE  # (n, n_grid)

@@ -372,7 +372,7 @@ def test_code_that_comes_with_a_tokenizer_is_never_run(
     described = json.loads((tmp_path / "tokenizer_config.json").read_text())
     described |= {"tokenizer_class": "Trap", "auto_map": {"AutoTokenizer": ["trap.Trap", None]}}
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(described))
-    with pytest.raises(ModelError, match=r"trust_remote_code|custom code|be executed") as error:
+    with pytest.raises(ModelError, match=r"trust_remote_code|custom code|executed") as error:
         _load(tmp_path)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "it-ran").exists()
