@@ -183,7 +183,7 @@ def _unseen_first(
     Args:
         histograms: ``(n, n_bins)`` histograms of all frames.
         before: Rows of the candidates, which are embedded before.
-        pts_seconds: Their n times.
+        pts_seconds: n times of all frames, in seconds.
 
     Returns:
         ``(m,)`` rows. Each is more than `_SEEN_SECONDS` away from the candidates and from the rows
