@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from keyscore_plugin._runtime.full_precision import exact_arithmetic
-from keyscore_plugin._runtime.kept import kept_with_tensor
+from keyscore_plugin.algorithm.kept import kept_with_tensor
 
 # Ours: frames look alike from this overlap of their histograms on, sum_b sqrt(p_b q_b). On the
 # tuning split of evals/needle 95 of 100 pairs of one shot overlap by more than .89, and 95 of 100

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from keyscore_plugin._runtime import progress
-from keyscore_plugin._runtime.kept import kept_with_tensor
 from keyscore_plugin.algorithm.histogram import colour_features
+from keyscore_plugin.algorithm.kept import kept_with_tensor
 from keyscore_plugin.encoders.base import Encoder
 from keyscore_plugin.encoders.batching import BLOCK_FRAMES
 from keyscore_plugin.samplers.grid import ThumbnailStore, rebatch

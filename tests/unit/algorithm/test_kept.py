@@ -6,7 +6,7 @@ import weakref
 import torch
 from torch import Tensor
 
-from keyscore_plugin._runtime.kept import kept_with_tensor
+from keyscore_plugin.algorithm.kept import kept_with_tensor
 from keyscore_plugin.algorithm.repeats import discount_repeats
 
 
