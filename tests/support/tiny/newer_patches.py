@@ -190,6 +190,17 @@ MUSE_SPARK = Spec(
         },
     },
 ).family(2, _muse_frames, MUSE_TIME, tenths_of_first(2))
+LATENT = {
+    "num_key_value_heads": 4,
+    "moe_intermediate_size": 32,
+    "n_routed_experts": 4,
+    "num_experts_per_tok": 2,
+    "kv_lora_rank": 16,
+    "q_lora_rank": 16,
+    "qk_rope_head_dim": 16,
+    "qk_nope_head_dim": 16,
+    "v_head_dim": 16,
+}
 DOTS3_NOTE = Spec(
     name="dots3_note",
     processor="Dots3NoteProcessor",
@@ -210,15 +221,7 @@ DOTS3_NOTE = Spec(
     },
     text={
         "rope_parameters": None,
-        "num_key_value_heads": 4,
-        "moe_intermediate_size": 32,
-        "n_routed_experts": 4,
-        "num_experts_per_tok": 2,
-        "kv_lora_rank": 16,
-        "q_lora_rank": 16,
-        "qk_rope_head_dim": 16,
-        "qk_nope_head_dim": 16,
-        "v_head_dim": 16,
+        **LATENT,
         "head_dim": 32,
         "index_topk": 16,
         "index_head_dim": 16,
@@ -285,17 +288,6 @@ ERNIE4_5_VL_MOE = Spec(
         "num_heads": 2,
     },
 ).family(2, patches(CLIP, 1))
-LATENT = {
-    "num_key_value_heads": 4,
-    "moe_intermediate_size": 32,
-    "n_routed_experts": 4,
-    "num_experts_per_tok": 2,
-    "kv_lora_rank": 16,
-    "q_lora_rank": 16,
-    "qk_rope_head_dim": 16,
-    "qk_nope_head_dim": 16,
-    "v_head_dim": 16,
-}
 HY_V4_VL = Spec(
     name="hy_v4_vl",
     processor="HYV4VLProcessor",
