@@ -26,8 +26,8 @@ class LateError(TimeoutError):
 
     def __init__(self) -> None:
         super().__init__(
-            "the frames were not chosen in time, which counts a download and the waiting; give a "
-            "shorter video, or ask the operator for more seconds"
+            "the frames were not chosen in time, which counts the waiting and a download of ours; "
+            "give a shorter video, or ask the operator for more seconds"
         )
 
 

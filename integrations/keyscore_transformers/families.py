@@ -9,6 +9,7 @@ from packaging.version import Version
 
 from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.hosts import Fold
+from keyscore_transformers.positions import installed_transformers
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ def times_of(processor: Any, *, given: GivenTimes | None = None) -> Times:
         )
     classes = [cls.__name__ for cls in type(processor).__mro__]
     release, why_not = next((SINCE[cls] for cls in classes if cls in SINCE), ("0", ""))
-    if Version(transformers.__version__) < Version(release):
+    if installed_transformers() < Version(release):
         raise InputError(
             f"{name} cannot be done with transformers {transformers.__version__}: {why_not}; "
             f"install transformers>={release}"

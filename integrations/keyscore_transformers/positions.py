@@ -14,9 +14,14 @@ _TEXT_AFTER_SPACE = Version("5.1")  # from here on the text after a video ignore
 _MARK = "_keyscore_stock_get_rope_index"
 
 
+def installed_transformers() -> Version:
+    """The installed release of transformers; a build of the source counts as what it leads to."""
+    return Version(Version(transformers.__version__).base_version)
+
+
 def reads_rows() -> bool:
     """Whether the installed transformers reads one interval a patch by itself."""
-    return Version(transformers.__version__) >= _INTERVAL_A_PATCH
+    return installed_transformers() >= _INTERVAL_A_PATCH
 
 
 def is_ready(model: Any) -> bool:
@@ -78,7 +83,7 @@ def _with_times(
             done += len(places)
             moved = (torch.arange(steps) * rate * interval.cpu()).long().to(positions.device)
             positions[0, row, places] += moved.repeat_interleave(tokens)
-            if Version(transformers.__version__) < _TEXT_AFTER_SPACE:
+            if installed_transformers() < _TEXT_AFTER_SPACE:
                 extent = max(height, width) // merge - 1
                 positions[:, row, places[-1] + 1 :] += max(0, int(moved[-1]) - extent)
         deltas[row] += positions[:, row].max() - before

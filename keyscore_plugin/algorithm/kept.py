@@ -6,6 +6,7 @@ from functools import wraps
 from threading import Lock
 from typing import Concatenate, ParamSpec, TypeVar
 
+import torch
 from torch import Tensor
 
 P = ParamSpec("P")
@@ -54,3 +55,13 @@ def kept_with_tensor(
         return from_kept
 
     return decorate
+
+
+def on_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor on a device, the same one at every call, so that what is kept with it is found."""
+    return tensor if tensor.device == device else _copied(tensor, device)
+
+
+@kept_with_tensor(2)
+def _copied(tensor: Tensor, device: torch.device) -> Tensor:
+    return tensor.to(device)

@@ -11,6 +11,7 @@ from torch import Tensor
 from keyscore_plugin._runtime import progress
 from keyscore_plugin._runtime.stopwatch import stage, waiting
 from keyscore_plugin.algorithm.any_k import any_k
+from keyscore_plugin.algorithm.kept import on_device
 from keyscore_plugin.algorithm.segments import segments
 from keyscore_plugin.algorithm.selection import rank, rows_in_reach, select
 from keyscore_plugin.algorithm.stacfp import propose_features
@@ -304,7 +305,7 @@ class Run:
         )
 
     def _histograms_of(self, kept: KeptLook) -> Tensor:
-        return kept.look.histograms.to(self.tensor_device)
+        return on_device(kept.look.histograms, self.tensor_device)
 
     def grid_to_encode(self, config: SamplerConfig) -> GridConfig:
         """The grid of which every frame is embedded: thinned evenly to what may be embedded."""

@@ -10,7 +10,7 @@ from torch import Tensor
 from keyscore_plugin.errors import InputError
 from keyscore_transformers import enable, generate
 from keyscore_transformers.families import FAMILIES as TABLE
-from keyscore_transformers.families import REFUSED, SINCE
+from keyscore_transformers.families import REFUSED, SINCE, times_of
 from tests.support.fixed_sampler import FixedSampler
 from tests.support.tiny import FAMILIES, NEWER_FAMILIES
 from tests.support.tiny.family import Family, hf, installed_before
@@ -132,13 +132,15 @@ def test_a_family_that_needs_a_later_transformers_says_so(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release, why_not = SINCE[name]
-    monkeypatch.setattr("keyscore_transformers.families.transformers.__version__", "5.23.0")
+    monkeypatch.setattr("transformers.__version__", "5.23.0")
     processor = object.__new__(hf(name))
     processor.video_processor = object()
     with pytest.raises(InputError) as error:
         enable(processor)
     assert why_not in str(error.value)
     assert str(error.value).endswith(f"; install transformers>={release}")
+    monkeypatch.setattr("transformers.__version__", f"{release}.0.dev0")  # a build of its source
+    assert times_of(processor) == TABLE[name]
 
 
 def of_unknown_family() -> tuple[Any, Any]:

@@ -6,7 +6,7 @@ import weakref
 import torch
 from torch import Tensor
 
-from keyscore_plugin.algorithm.kept import kept_with_tensor
+from keyscore_plugin.algorithm.kept import kept_with_tensor, on_device
 from keyscore_plugin.algorithm.repeats import discount_repeats
 
 
@@ -41,3 +41,11 @@ def test_the_histograms_of_a_video_are_let_go_after_its_call() -> None:
     del looks
     gc.collect()
     assert alive() is None
+
+
+def test_a_tensor_is_on_a_device_once() -> None:
+    tensor = torch.eye(3)
+    copied = on_device(tensor, torch.device("meta"))
+    assert copied.device.type == "meta"
+    assert on_device(tensor, torch.device("meta")) is copied
+    assert on_device(tensor, tensor.device) is tensor
