@@ -16,14 +16,10 @@ from keyscore_plugin.types.frames import (
     TextEmbedding,
 )
 from keyscore_plugin.types.scene_labels import QueryLabels, VideoLabels
-from keyscore_plugin.types.selection import (
-    STAGES,
-    Caption,
-    GridInfo,
-    ScoredFrame,
-    Selection,
-)
+from keyscore_plugin.types.scored_frames import GridInfo, ScoredFrame
+from keyscore_plugin.types.selection import STAGES, Selection
 from keyscore_plugin.types.texts import (
+    Caption,
     Join,
     Origin,
     QueryText,

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from keyscore_plugin.errors import InputError, shown
 from keyscore_plugin.types.clips import Clips
 from keyscore_plugin.types.numbers import is_whole, plain
+from keyscore_plugin.types.scored_frames import GridInfo, ScoredFrame
 from keyscore_plugin.types.showing import repr_selection
-from keyscore_plugin.types.texts import Join, Origin, QueryText
+from keyscore_plugin.types.texts import Caption, Join, QueryText
 from keyscore_plugin.types.timed_texts import SubtitleFile
 
 if TYPE_CHECKING:
@@ -25,69 +26,6 @@ STAGES = ("decode", "propose", "caption", "encode", "score", "select")
 # The version in the JSON, see docs/selection.schema.json. A key that is added keeps it; it rises
 # when a key goes or means something else, so that an older version refuses what it would misread.
 FORMAT = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Caption:
-    """A sentence about the video.
-
-    Attributes:
-        text: Text of the sentence.
-        origin: Origin of the text: ``"given"`` by the caller or ``"generated"`` by a captioner.
-        model: Name of the captioner; None when the text was given.
-
-    Raises:
-        InputError: The text is empty.
-    """
-
-    text: str
-    origin: Origin
-    model: str | None = None
-
-    def __post_init__(self) -> None:
-        if not self.text.strip():
-            raise InputError("the caption is empty; give a sentence, or none to have one made")
-
-
-@dataclass(frozen=True, slots=True)
-class ScoredFrame:
-    """One scored frame of a video, with its scores; a score that the sampler lacks is None.
-
-    Attributes:
-        index: Frame index, 0-based in display order.
-        pts_seconds: Presentation time in seconds, from the container.
-        cluster: STACFP cluster of the frame.
-        semantic: Cosine of frame and text (eq. 2); KeyScore normalises it by min-max over the
-            scored frames, other samplers do not.
-        temporal: Cosine of frame and whole video (eq. 3), min-max normalised.
-        drop: Fall of the video-text cosine without the frame (eq. 4), min-max normalised.
-        total: Score that ranks the frames; KeyScore's is eq. 1.
-        by_text: Score by each of `Selection.texts`, 0 to 1, if several texts score; else empty.
-    """
-
-    index: int
-    pts_seconds: float
-    cluster: int | None = None
-    semantic: float | None = None
-    temporal: float | None = None
-    drop: float | None = None
-    total: float | None = None
-    by_text: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class GridInfo:
-    """The grid of a selection: the frames that were decoded, small, to choose from.
-
-    Attributes:
-        kind: Kind of the first grid: `GridConfig.kind`, or ``"all"``, every frame of the video.
-        n_first: Number of frames in the first grid; most samplers have no other.
-        n_closer: Number of further frames around those of the first grid that score.
-    """
-
-    kind: str
-    n_first: int
-    n_closer: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

@@ -1,4 +1,4 @@
-"""The texts of a call: what a caller may give, and each of several texts that score."""
+"""The texts of a call: what a caller may give, a caption, each of several texts that score."""
 
 import math
 from collections.abc import Sequence
@@ -47,6 +47,28 @@ class SubtitlesFrom:
 # The path of a subtitle file, or a part of one; True for the subtitles beside the video or in it;
 # False for none; None for those beside it if a text is about speech.
 SubtitleInput = str | Path | SubtitlesFrom | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """A sentence about the video.
+
+    Attributes:
+        text: Text of the sentence.
+        origin: Origin of the text: ``"given"`` by the caller or ``"generated"`` by a captioner.
+        model: Name of the captioner; None when the text was given.
+
+    Raises:
+        InputError: The text is empty.
+    """
+
+    text: str
+    origin: Origin
+    model: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.text.strip():
+            raise InputError("the caption is empty; give a sentence, or none to have one made")
 
 
 @dataclass(frozen=True, slots=True)
