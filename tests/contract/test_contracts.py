@@ -24,7 +24,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(numbered_video(path, n=40, fps=10, size=(64, 64)))
 
 
-def test_the_python_calls(video: str) -> None:
+def test_the_documented_calls_in_python_choose_frames(video: str) -> None:
     from keyscore_plugin import (
         KeyScoreSampler,
         Selection,
@@ -48,7 +48,7 @@ def test_the_python_calls(video: str) -> None:
     assert all(callable(call) for call in (open_video, propose, score, select))
 
 
-def test_the_calls_with_transformers(video: str) -> None:
+def test_the_documented_calls_with_transformers_choose_frames(video: str) -> None:
     made, model = tiny.build("qwen2_5_vl")
     processor = enable(made, encoder=ColourEncoder())
     content = [{"type": "video", "path": video}, {"type": "text", "text": "How red is it?"}]

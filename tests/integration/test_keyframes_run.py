@@ -94,7 +94,7 @@ LINES: dict[str, dict[str, str | float | None]] = {
 }
 
 
-def test_uniform_and_random_frames_of_the_same_number_stand_beside_all(out: Path) -> None:
+def test_every_row_has_rows_of_as_many_uniform_and_random_frames(out: Path) -> None:
     rows = json.loads((out / "result.json").read_text())["rows"]
     assert len(rows) == len(LINES)
     for record in records_of(out).values():

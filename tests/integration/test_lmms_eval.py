@@ -119,7 +119,7 @@ def test_every_healthy_document_is_answered_and_a_broken_one_stops_nothing(
     assert len(chosen.log) == len(TINY) + 3
 
 
-def test_the_sampler_is_told_the_question_with_its_options_and_nothing_else(
+def test_the_sampler_gets_the_question_with_its_options_and_nothing_else(
     chosen: Outcome,
 ) -> None:
     for task, doc_id, doc in documents():

@@ -38,7 +38,7 @@ def test_without_a_sampler_the_model_gets_all_of_its_arguments(none: dict[str, A
     assert SamplerArguments.split({**stock, **none}) == (None, stock)
 
 
-def test_the_question_guides_unless_told_otherwise(tmp_path: Path) -> None:
+def test_the_question_scores_unless_an_argument_names_another_guide(tmp_path: Path) -> None:
     file = tmp_path / "config.json"
     file.write_text(json.dumps({"guide": "both", "select": {"policy": "top"}}))
     assert split(sampler="keyscore").config().guide == "question"
@@ -167,7 +167,7 @@ def test_what_cannot_be_used_is_refused(model_args: dict[str, Any], message: str
         SamplerArguments.split(model_args)
 
 
-def test_the_response_cache_tells_settings_apart_that_model_args_do_not(tmp_path: Path) -> None:
+def test_the_response_cache_distinguishes_settings_that_model_args_do_not(tmp_path: Path) -> None:
     require_or_skip("lmms_eval")
     fingerprint = importlib.import_module("keyscore_lmms_eval.fingerprint")
     response_cache = importlib.import_module("lmms_eval.caching.response_cache").ResponseCache

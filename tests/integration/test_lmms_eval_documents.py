@@ -35,7 +35,9 @@ from tests.support.lmms.media_files import write_animation, write_sound, write_w
         ({"url": "a.mp4", "video_start": 2, "video_end": 4}, VideoSpan("a.mp4", 2, 4)),
     ],
 )
-def test_videos_are_told_from_images_and_sounds(visual: Any, span: VideoSpan | None) -> None:
+def test_videos_are_distinguished_from_images_and_sounds(
+    visual: Any, span: VideoSpan | None
+) -> None:
     shown = shown_in_visuals(["b.png", visual, "c.mp4"], "Who?", None)
     expected = [VideoSpan("c.mp4")] if span is None else [span, VideoSpan("c.mp4")]
     assert shown == [Shown(span, "Who?") for span in expected]
@@ -88,7 +90,7 @@ def test_a_video_is_asked_about_in_its_own_message() -> None:
     assert shown_in_messages(alone, None) == [Shown(VideoSpan("c.mp4"), "Who?")]
 
 
-def test_a_video_is_told_by_what_is_in_the_file(tmp_path: Path) -> None:
+def test_a_video_is_recognised_by_the_content_of_its_file(tmp_path: Path) -> None:
     """By their names lmms-eval takes all of these for sounds and stills."""
     moving = [write_webm(tmp_path / "a.webm")]
     moving += [write_animation(tmp_path / f"a.{kind}") for kind in ("gif", "png", "webp")]

@@ -120,7 +120,7 @@ def local(assets: Path, family: str) -> dict[str, Any]:
         ("huggingface", "chat", "qwen3_vl"),
     ],
 )
-def test_models_of_transformers(
+def test_a_model_of_transformers_gets_the_chosen_frames(
     model_id: str,
     kind: str,
     family: str,
@@ -419,7 +419,7 @@ def test_arguments_without_a_sampler_go_to_the_stock_class() -> None:
     assert made == [{"a": 1, "device": "cpu"}, {"a": 1, "sampler": "none", "device": "cpu"}]
 
 
-def test_a_part_of_a_video_is_chosen_from_and_told_at_its_place(
+def test_a_part_of_a_video_is_chosen_from_and_keeps_its_times_in_the_whole(
     assets: Path,
     make: Callable[..., Any],
     log: Callable[[], list[dict[str, Any]]],

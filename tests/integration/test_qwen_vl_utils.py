@@ -278,7 +278,7 @@ TRUE = [[0.3, 1.5]]
         ({}, None),
     ],
 )
-def test_only_metadata_of_ours_changes_what_qwen2_5_is_told(
+def test_only_metadata_of_ours_changes_the_times_of_qwen2_5(
     keywords: dict[str, Any], expected: list[list[float]] | None
 ) -> None:
     found = patches_chosen_before(keywords, 2)

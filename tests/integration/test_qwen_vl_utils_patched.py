@@ -95,7 +95,7 @@ def test_the_sampler_chooses_whatever_is_patched_afterwards(
     assert torch.equal(fetch(element(video, nframes=4)), BLACK.float())  # theirs, as they wish
 
 
-def test_what_others_replaced_is_told_with_its_author(video: str) -> None:
+def test_what_others_replaced_is_listed_with_its_author(video: str) -> None:
     assert replaced() == []
     replace_entries()
     by_process_vision_info(element(video, sampler=FixedSampler(CHOSEN), nframes=4))

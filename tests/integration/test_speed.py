@@ -118,7 +118,7 @@ def test_a_peer_that_cannot_run_is_named_and_has_no_figure(results: dict[str, An
         assert not any(peer in line["what"] for line in select["lines"])
 
 
-def test_a_processor_is_measured_beside_itself(
+def test_an_enabled_processor_is_compared_with_the_stock_one(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if FAMILIES["qwen2_5_vl"].missing:

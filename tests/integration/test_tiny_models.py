@@ -72,7 +72,7 @@ def test_frames_are_read_back_from_the_inputs(family: Family) -> None:
 
 
 @pytest.mark.parametrize("name", TRUE_TIMES)
-def test_times_are_read_back_from_what_the_model_is_told(name: str) -> None:
+def test_times_are_read_back_from_the_inputs_of_the_model(name: str) -> None:
     family = installed(name)
     assert family.read_times is not None
     assert family.expected_times is not None

@@ -168,7 +168,7 @@ def test_captions_of_a_batch_are_made_together(video: str, other: str, counting:
     assert alone.last_selections[0].caption == two.caption
 
 
-def test_a_text_beside_a_video_is_answered_as_alone(video: str) -> None:
+def test_a_chat_without_a_video_is_answered_in_a_batch_as_alone(video: str) -> None:
     processor, model, _ = ready()
     text = [{"role": "user", "content": [{"type": "text", "text": "Hello."}]}]
     asked = [text, messages(video)]

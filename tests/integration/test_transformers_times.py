@@ -220,7 +220,9 @@ def uneven(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[float]]
     return path, [tick / 1000 for tick in ticks]
 
 
-def test_variable_rates_are_told_as_they_are(uneven: tuple[Path, list[float]]) -> None:
+def test_the_times_of_a_variable_rate_are_given_as_they_are(
+    uneven: tuple[Path, list[float]],
+) -> None:
     path, seconds = uneven
     processor = enable(QWEN3.processor())
     keyframes = [0, 5, 21, 39]
@@ -237,7 +239,7 @@ def test_variable_rates_are_told_as_they_are(uneven: tuple[Path, list[float]]) -
     ("family", "start"),
     [("qwen3_vl", 40_000.0), ("qwen2_5_vl", 95_440.0), ("smolvlm", 95_440.0)],
 )
-def test_a_late_clock_and_one_that_wraps_are_told_from_the_first_frame(
+def test_the_times_of_a_late_clock_and_of_one_that_wraps_count_from_the_first_frame(
     family: str, start: float, tmp_path: Path
 ) -> None:
     """The times of MPEG-TS have 33 bits of 90 kHz: they begin again at 95,443.7 s."""

@@ -219,7 +219,7 @@ def test_a_policy_learns_a_reward_that_depends_on_the_video(tmp_path: Path) -> N
     assert rewards[-1] >= 0.9, rewards  # a blind policy stays at .5
 
 
-def test_videos_of_prompts_are_told_apart_and_joined_again() -> None:
+def test_videos_of_prompts_are_separated_and_joined_again() -> None:
     from keyscore_trl.grpo import joined, rows_of_prompts
 
     processor, model = build("qwen2_5_vl")

@@ -103,7 +103,7 @@ def test_what_names_no_clip_of_the_video_gets_exactly_minus_one(
     assert rewards_of(bright_at_two, [text]) == [-1.0]
 
 
-def test_the_reward_of_uniform_frames_is_logged_beside(bright_at_two: Path) -> None:
+def test_the_reward_of_uniform_frames_is_logged_too(bright_at_two: Path) -> None:
     logged: dict[str, float] = {}
     rewards_of(bright_at_two, [clip(2, 3), "?"], log_metric=logged.__setitem__)
     assert logged["parse_rate"] == 0.5

@@ -66,7 +66,7 @@ def test_what_needs_no_hub_is_the_versions_of_its_packages(
     assert weights(name) is None
 
 
-def test_only_the_offline_models_are_told_by_these_packages() -> None:
+def test_only_the_offline_models_are_identified_by_these_packages() -> None:
     assert encoder_weights("labels") is None
     assert encoder_weights("open_clip:conse") is None
     assert captioner_weights("conse") is None

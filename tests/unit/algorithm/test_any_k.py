@@ -203,6 +203,8 @@ def test_clips_that_are_the_whole_video_are_uniform_sampling(
     ("k", "mode", "says"),
     [(0, "auto", "k=0 and 100 frames"), (1.5, "auto", "k=1.5"), (4, "dense", "'dense'")],
 )
-def test_it_refuses(k: Any, mode: Any, says: str) -> None:
+def test_a_number_of_frames_or_a_mode_that_cannot_be_used_is_refused(
+    k: Any, mode: Any, says: str
+) -> None:
     with pytest.raises(InputError, match=says):
         any_k(make(), k, TENTHS, mode=mode)

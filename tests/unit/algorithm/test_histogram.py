@@ -65,7 +65,7 @@ def test_histograms_sum_to_one_and_ignore_the_order_of_pixels(
     assert torch.equal(histograms, hsv_histograms(shuffled, bins=_BINS))
 
 
-def test_histograms_do_not_depend_on_what_stands_beside_a_frame() -> None:
+def test_the_histogram_of_a_frame_does_not_depend_on_other_frames() -> None:
     # 40 frames of 128x228 are more than one chunk.
     frames = torch.randint(256, (40, 128, 228, 3), dtype=torch.uint8)
     together = hsv_histograms(frames, bins=_BINS)

@@ -104,7 +104,7 @@ def test_runs_are_reproducible_and_leave_the_global_generator_alone() -> None:
     assert all(torch.equal(first[k].centroids, again[k].centroids) for k in _KS)
 
 
-def test_more_restarts_pay() -> None:
+def test_more_restarts_lower_the_inertia() -> None:
     points = torch.from_numpy(_DATA["60 noisy shots"]).float()
     one, many = (kmeans(points, ks=_KS, n_init=n_init, seed=0) for n_init in (1, 8))
     assert np.mean([float(many[k].inertia / one[k].inertia) for k in _KS]) < 0.98

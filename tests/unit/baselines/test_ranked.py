@@ -47,7 +47,7 @@ def test_aks_by_hand(scores: list[float], k: int, peak_gap: float, expected: lis
     assert chosen.tolist() == expected
 
 
-def test_aks_asks_for_a_spread_when_told_to() -> None:
+def test_aks_asks_for_a_spread_if_its_settings_do() -> None:
     scores = torch.tensor([0.0, 0, 0, 0, 0, 0, 1, 1])  # standard deviation .433
     kept = AksSettings(peak_gap=0.7, least_std=0.4)
     halved = AksSettings(peak_gap=0.7, least_std=0.45)

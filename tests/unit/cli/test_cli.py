@@ -561,7 +561,7 @@ def test_a_system_that_is_not_posix_runs_all_but_workers(video: str, tmp_path: P
         ),
     ],
 )
-def test_what_does_not_load_is_told_with_what_helps(
+def test_what_does_not_load_is_listed_with_what_helps(
     module: str, error: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = module.partition(".")[0]

@@ -105,7 +105,7 @@ def test_tokens_of_a_tokenizer_of_transformers_are_counted_as_it_reads_them(tmp_
 
 
 @pytest.mark.parametrize("name", ["clip", "siglip"])
-def test_words_that_it_cannot_read_are_told(name: str, tmp_path: Path) -> None:
+def test_words_that_it_cannot_read_are_listed(name: str, tmp_path: Path) -> None:
     SAVE_OPEN_CLIP[name](tmp_path)
     assert _load(tmp_path).encode_text("a cat, 狗").reading == Reading(3, ("狗",))
 

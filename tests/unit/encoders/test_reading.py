@@ -36,7 +36,7 @@ def test_minilm_reads_words_in_latin_letters(
     assert reading_of(text, load_minilm(CPU).reads) == Reading(n_words, unread)
 
 
-def test_a_tokenizer_with_a_token_for_the_unknown_tells_itself(tmp_path: Path) -> None:
+def test_a_tokenizer_with_a_token_for_unknown_words_knows_what_it_reads(tmp_path: Path) -> None:
     save_siglip(tmp_path)
     encoder = HFEncoder(str(tmp_path), CPU, local_files_only=True)
     assert encoder.encode_text("a dog").reading == Reading(2, ())

@@ -16,7 +16,7 @@ from keyscore_plugin.errors import InputError
 OF_THE_CODE = {"keyscore-plugin", "code_sha256"}
 
 
-def test_what_decodes_and_embeds_is_told_where_it_is_installed_and_only_there() -> None:
+def test_the_versions_name_what_decodes_and_embeds_if_it_is_installed() -> None:
     told = versions()
     assert told["keyscore-plugin"] == VERSION
     packages = told.keys() - OF_THE_CODE
@@ -55,7 +55,7 @@ def test_the_digest_changes_with_the_code_and_with_nothing_else(code: Path) -> N
     assert len({before, changed, renamed, code_digest([code])}) == 4
 
 
-def test_what_editors_leave_beside_the_code_is_no_part_of_it(code: Path) -> None:
+def test_what_editors_leave_next_to_the_code_is_no_part_of_it(code: Path) -> None:
     before = code_digest([code])
     (code / ".#b.py").symlink_to("me@here.4242:1700000000")  # Emacs locks a file like this
     (code / "gone.py").symlink_to("nowhere.py")

@@ -74,7 +74,7 @@ def test_every_cell_has_the_scores_of_scikit_learn(clips: str) -> None:
             assert row.figures[name].value == pytest.approx(value)
 
 
-def test_the_mean_is_over_splits_and_its_spread_is_told() -> None:
+def test_the_mean_is_over_splits_and_its_spread_is_given() -> None:
     row = one("mean of 2 test splits", "uniform", None)
     each = [scores(PREDICTED["uniform@8"], SETS[f"split {split} test"]) for split in (1, 2)]
     assert row.n == 7

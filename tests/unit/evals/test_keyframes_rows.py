@@ -13,7 +13,7 @@ from evals.keyframes.lines import ORACLE, lines_of
 from evals.keyframes.matching import Judgement
 
 
-def test_uniform_and_random_stand_beside_every_budget() -> None:
+def test_every_budget_has_rows_of_uniform_and_random_frames() -> None:
     cells = [
         Cell("keyscore", num_frames=4),
         Cell("topk", num_frames=4),

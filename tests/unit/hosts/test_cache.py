@@ -151,7 +151,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_bytes() == b"content"
 
 
-def test_a_full_disk_leaves_the_entry_that_was_there_and_nothing_beside_it(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_entry_that_was_there_and_nothing_else(tmp_path: Path) -> None:
     """A file size limit stands in for the disk."""
     cache = SelectionCache(tmp_path)
     cache.put(KEY, ANSWER)

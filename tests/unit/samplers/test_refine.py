@@ -99,7 +99,9 @@ def test_what_is_chosen_lies_inside_the_moment(name: str, video: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", REFINING)
 @pytest.mark.parametrize("num_frames", [1, 2, 11, 12, 13, 36, 37, 100, N_FRAMES + 1])
-def test_exactly_the_budget(name: str, num_frames: int, video: Path) -> None:
+def test_exactly_the_budget_is_chosen_from_two_looks(
+    name: str, num_frames: int, video: Path
+) -> None:
     selection = sample(name, video, num_frames)
     assert len(selection) == min(num_frames, N_FRAMES)
     assert selection.indices == sorted(set(selection.indices))

@@ -69,7 +69,7 @@ def test_the_moment_in_which_a_thing_is_said_is_chosen(video: Path, name: str) -
     assert Selection.from_json(selection.to_json()).texts == selection.texts
 
 
-def test_a_file_beside_the_video_scores_only_if_the_text_is_about_speech(video: Path) -> None:
+def test_a_file_next_to_the_video_scores_only_if_the_text_is_about_speech(video: Path) -> None:
     picture = {"question": "a white train on the left"}
     without = choose(video, **picture)
     video.with_suffix(".srt").write_text(SRT)
@@ -81,7 +81,7 @@ def test_a_file_beside_the_video_scores_only_if_the_text_is_about_speech(video: 
 
 
 @pytest.mark.parametrize("content", [b"no subtitles at all", SRT.replace("00:00:0", "09:00:0")])
-def test_a_file_that_lies_beside_the_video_and_cannot_be_used_is_noted(
+def test_a_file_next_to_the_video_that_cannot_be_used_is_noted(
     video: Path, content: bytes | str
 ) -> None:
     """It was not asked for; a file that was given is an error."""

@@ -118,7 +118,7 @@ def test_an_open_video_stays_open(name: str, traffic_light: Path) -> None:
 @pytest.mark.parametrize("name", [name for name in GUIDED if name not in ("aks-paper", "focus")])
 @pytest.mark.parametrize(("position", "colour"), list(enumerate(COLOURS)))
 @pytest.mark.parametrize("given", ["caption", "question"])
-def test_the_text_decides(
+def test_a_single_frame_comes_from_the_scene_that_the_text_names(
     name: str, position: int, colour: str, given: str, traffic_light: Path
 ) -> None:
     text: dict[str, Any] = {given: colour}

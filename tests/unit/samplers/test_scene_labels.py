@@ -86,7 +86,7 @@ def test_relevance_lies_from_1_to_5_and_the_best_scene_has_5(labels: VideoLabels
         assert all(1 <= mark <= 5 for mark in one.marks)
 
 
-def test_scenes_that_cannot_be_told_apart_have_no_priority(llama: str) -> None:
+def test_scenes_that_a_query_cannot_distinguish_have_no_priority(llama: str) -> None:
     still = np.full((60, 48, 64, 3), COLOURS["red"], dtype=np.uint8)
     labeller = SceneLabeller(captioner=ColourCaptioner(), scorer=llama, encoder=ColourEncoder())
     (one,) = labeller(opened(still), ["green"]).queries

@@ -47,7 +47,9 @@ def test_numbers_of_any_library_become_pythons_own() -> None:
         ({"origin": "guessed"}, "predicted|scored|segments"),
     ],
 )
-def test_it_refuses(changes: dict[str, Any], says: str) -> None:
+def test_clips_of_wrong_values_or_out_of_order_are_refused(
+    changes: dict[str, Any], says: str
+) -> None:
     with pytest.raises(InputError) as refusal:
         Clips(**{**GOOD, **changes})
     assert says in str(refusal.value)

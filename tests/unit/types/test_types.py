@@ -101,7 +101,7 @@ def test_values_do_not_change() -> None:
             setattr(value, name, None)
 
 
-def test_lengths() -> None:
+def test_the_length_of_a_value_is_its_number_of_rows() -> None:
     assert [len(v) for v in (frames(3), embeddings(4), scores_of(5), candidates(2))] == [3, 4, 5, 2]
     assert len(selection()) == 2
 
@@ -115,7 +115,7 @@ def test_frames_are_taken_by_rows() -> None:
         assert part.pts_seconds.tolist() == [0.5, 1.0]
 
 
-def test_tokens_cut() -> None:
+def test_tokens_beyond_the_limit_are_counted_as_cut() -> None:
     assert TextEmbedding(torch.ones(2), "m", 80, 77).n_tokens_cut == 3
     assert TextEmbedding(torch.ones(2), "m", 7, 77).n_tokens_cut == 0
 
@@ -280,7 +280,7 @@ def test_a_default_config_survives_json() -> None:
         ("{}", "not a Selection: .*missing"),
     ],
 )
-def test_text_that_is_no_selection(text: str, message: str) -> None:
+def test_text_that_is_no_selection_is_refused(text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         Selection.from_json(text)
 
@@ -302,7 +302,7 @@ def test_text_that_is_no_selection(text: str, message: str) -> None:
         ({"format": "1"}, "a Selection of format '1' cannot be read"),
     ],
 )
-def test_values_that_are_no_selection(changes: dict[str, Any], message: str) -> None:
+def test_values_that_are_no_selection_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
         Selection.from_dict({**selection().to_dict(), **changes})
     assert "\n" not in str(caught.value)

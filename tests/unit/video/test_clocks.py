@@ -66,7 +66,7 @@ def test_what_is_chosen_does_not_depend_on_the_clock(
 
 
 @pytest.mark.parametrize("start_ms", [0, 40_000_000])
-def test_hosts_are_told_seconds_from_the_first_frame(
+def test_hosts_get_seconds_from_the_first_frame(
     start_ms: int, clip_path: Callable[[Clip], Path]
 ) -> None:
     steady = Clip(f"steady_{start_ms}.mkv", start_ms=start_ms)
