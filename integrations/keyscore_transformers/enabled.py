@@ -41,9 +41,11 @@ from keyscore_transformers.videos import check_one_video, flat_videos, same_nest
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """What `apply_chat_template` wants of the `__call__` inside it; None for no sampler.
+    """What `apply_chat_template` hands to the `__call__` inside it.
 
-    The frames themselves are there if what is said at them is in the prompt.
+    Attributes:
+        requests: Request for each video; None without a sampler.
+        chosen: Frames of each video, if they were chosen to write what is said into the prompt.
     """
 
     requests: list[HostRequest] | None
@@ -102,39 +104,53 @@ class EnabledProcessor(ProcessorMixin):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the processor's own method; with ``sampler=`` its frames are chosen first."""
-        stock: Any = super()
         pending = _PENDING.get()
         if pending is None:
             pending = _Pending([] if self._asks(kwargs) else None)
         if pending.requests is None:
-            rest = without_sampler(kwargs)
-            before = patches_chosen_before(rest, processor_fold(self).frames_per_patch)
-            if before is not None and says_to_sample(rest) is None:
-                rest["do_sample_frames"] = False
-            return self._with_times(stock.__call__(*args, **rest), before)
+            return self._call_without_sampler(*args, **kwargs)
         chosen = pending.chosen
         if chosen is None:
             self._keyscore.memory.selections = []  # those of another call are not of this one
         ours, rest = sort_keywords(kwargs)
         if ours.get("with_texts"):
             raise _no_prompt("here it is written already", "call apply_chat_template")
-        gets_times = takes_times(self)
-        if not gets_times and rest.get("audio") is None:
+        if not takes_times(self) and rest.get("audio") is None:
             rest.pop("audio", None)  # the template passes one on to processors that take none
         # By the signature that the method had at `enable`: a later patch may have another one.
         call = inspect.signature(self.__call__).bind_partial(*args, **rest)
         if call.arguments.get("videos") is None:
+            stock: Any = super()
             return stock.__call__(*args, **rest)
         refuse_stock_sampling(call.kwargs)
         refuse_audio_of_videos(call.kwargs)
         if chosen is None:
             chosen = self._choose(call.arguments["videos"], pending.requests, ours)
+        return self._call_with_frames(chosen, call)
+
+    def _call_without_sampler(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the processor's own method for frames that it samples, or that come with times."""
+        stock: Any = super()
+        rest = without_sampler(kwargs)
+        before = patches_chosen_before(rest, processor_fold(self).frames_per_patch)
+        if before is not None and says_to_sample(rest) is None:
+            rest["do_sample_frames"] = False
+        return self._with_times(stock.__call__(*args, **rest), before)
+
+    def _call_with_frames(self, chosen: list[Chosen], call: inspect.BoundArguments) -> Any:
+        """Call the processor's own method with chosen frames in place of the videos.
+
+        Args:
+            chosen: Frames of each video, in the videos' order.
+            call: Arguments of the call without our keywords; its videos are replaced.
+        """
+        stock: Any = super()
         pixels = iter([one.pixels for one in chosen])
         call.arguments["videos"] = same_nesting(call.arguments["videos"], pixels)
         exact = self._keyscore.times == "metadata in milliseconds"
         metadata = [frame_metadata(one, in_milliseconds=exact) for one in chosen]
         times: dict[str, Any] = {}
-        if gets_times:
+        if takes_times(self):
             times = {"video_metadata": metadata, "do_sample_frames": False}
         asks_back = self._keyscore.times == "metadata on request" and not call.kwargs.get(_METADATA)
         if asks_back:

@@ -120,8 +120,9 @@ def add_subtitle_option(parser: argparse.ArgumentParser) -> None:
         "--subtitles",
         type=_subtitles,
         metavar="FILE",
-        help="subtitles whose lines score, too: a file, or true for those beside the video or in "
-        "it, false for none (default: those beside it, if the text is about what is said)",
+        help="subtitles whose lines score, too: a file, or true for the file next to the video or "
+        "the stream in it, false for none (default: the file next to it, if the text is about what "
+        "is said)",
     )
 
 
@@ -230,6 +231,12 @@ def add_settings_options(parser: argparse.ArgumentParser) -> None:
         help="places of the frames of a sampler that chooses clips: inside of them only, or some "
         "outside as well (default: auto, which is focused below 16 frames, else hybrid)",
     )
+    _add_reader_options(parser)
+    _add_config_options(parser)
+
+
+def _add_reader_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of what reads captions, speech and text in the picture."""
     parser.add_argument(
         "--language-model",
         metavar="NAME",
@@ -254,6 +261,10 @@ def add_settings_options(parser: argparse.ArgumentParser) -> None:
         const=True,
         help="let what is written in the picture score, too; the same as --set written=true",
     )
+
+
+def _add_config_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of all settings, by a file or by their names, and of the index."""
     parser.add_argument(
         "--config",
         type=_settings_file,
