@@ -55,11 +55,13 @@ CAPTIONERS = {
 
 _PUBLISHED = "keyscore_plugin.baselines"
 SAMPLERS = {
+    "adaq": f"{_PUBLISHED}.adaq:AdaqSampler",
     "aks": f"{_PUBLISHED}.aks:AksSampler",
     "aks-paper": f"{_PUBLISHED}.aks:AksPaperSampler",
     "bolt": f"{_PUBLISHED}.bolt:BoltSampler",
     "clips": "keyscore_plugin.samplers.clips:ClipsSampler",
     "focus": f"{_PUBLISHED}.focus:FocusSampler",
+    "gift": f"{_PUBLISHED}.gift:GiftSampler",
     "iframes": f"{_PUBLISHED}.iframes:IFramesSampler",
     "katna": f"{_PUBLISHED}.katna:KatnaSampler",
     "katna-fixed": f"{_PUBLISHED}.katna:KatnaFixedSampler",
@@ -69,10 +71,8 @@ SAMPLERS = {
     "maxinfo": f"{_PUBLISHED}.maxinfo:MaxInfoSampler",
     "mdp3": f"{_PUBLISHED}.mdp3:Mdp3Sampler",
     "qframe": f"{_PUBLISHED}.qframe:QFrameSampler",
-    "gift": f"{_PUBLISHED}.gift:GiftSampler",
-    "adaq": f"{_PUBLISHED}.adaq:AdaqSampler",
-    "segments": f"{_PUBLISHED}.segments:SegmentsSampler",
     "random": f"{_PUBLISHED}.random_frames:RandomSampler",
+    "segments": f"{_PUBLISHED}.segments:SegmentsSampler",
     "stacfp": "keyscore_plugin.samplers.stacfp:StacfpSampler",
     "topk": "keyscore_plugin.samplers.topk:TopKSampler",
     "uniform": "keyscore_plugin.samplers.uniform:UniformSampler",

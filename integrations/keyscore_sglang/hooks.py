@@ -72,7 +72,7 @@ class ChosenVideo(VideoDecoderWrapper):
 
     @property
     def source_bytes(self) -> bytes | None:
-        """The video's file, from which SGLang takes the sound; there is none."""
+        """The video's file, from which SGLang takes the sound: None, as only frames are held."""
         return None
 
 

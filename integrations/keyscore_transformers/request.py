@@ -59,7 +59,7 @@ def without_sampler(
         blocks: Content block of each video.
 
     Raises:
-        InputError: A keyword is there that only a sampler reads; transformers would ignore it.
+        InputError: A keyword is given that only a sampler reads; transformers would ignore it.
     """
     if names_a_sampler(keywords):
         return without_ours(keywords)

@@ -33,7 +33,7 @@ class TimedQwen2_5_VLMultiModalProcessor(Qwen2_5_VLMultiModalProcessor):
     """The stock processor, with the seconds of each temporal patch as one more field.
 
     Raises:
-        InputError: Tokens of videos are pruned, which has positions of its own.
+        InputError: vLLM prunes tokens of videos, and then computes their positions in another way.
     """
 
     def __init__(self, info: Any, *args: Any, **more: Any) -> None:

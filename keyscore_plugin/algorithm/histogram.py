@@ -13,8 +13,7 @@ Bins = tuple[int, int, int]
 
 # Ours: 6 bits per channel make a table of 2^18 colours that is built in milliseconds and stays in
 # the cache; 2^24 would cost more than the pixels of a short video. Rounding moves a few percent of
-# the mass across a bin's edge
-# (tests/unit/algorithm/test_histogram.py states how much).
+# the mass across a bin's edge (tests/unit/algorithm/test_histogram.py states how much).
 _BITS = 6
 _LEVELS = 1 << _BITS
 _STEP = 256 // _LEVELS

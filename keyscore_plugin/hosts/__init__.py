@@ -28,7 +28,7 @@ from keyscore_plugin.hosts.cache import SelectionCache, subtitles_key
 from keyscore_plugin.hosts.choose import BACKEND, Chosen, choose, identity_of
 from keyscore_plugin.hosts.download import DownloadLimits, check_limits
 from keyscore_plugin.hosts.download_cache import DownloadCache, DownloadedVideo
-from keyscore_plugin.hosts.given import GivenFrames, selection_of_frames, split_frames
+from keyscore_plugin.hosts.given import selection_of_frames, split_frames
 from keyscore_plugin.hosts.opening import open_anywhere
 from keyscore_plugin.hosts.pairing import Fold, Pair, check_pair
 from keyscore_plugin.hosts.pool import SamplerPool
@@ -60,7 +60,6 @@ __all__ = [
     "DownloadedVideo",
     "Fold",
     "ForwardedVideo",
-    "GivenFrames",
     "Guide",
     "HostProfile",
     "HostRequest",

@@ -77,7 +77,7 @@ def downloaded(url: str, limits: DownloadLimits, *, allowed_by: str) -> Iterator
         limits: Limits of size and time.
         allowed_by: What the user writes in this host to allow more, for the errors.
 
-    Returns:
+    Yields:
         Path of the file.
 
     Raises:

@@ -57,8 +57,8 @@ class Sampler(Protocol):
                 shows frames that all texts fit.
             subtitles: The path of a subtitle file (.srt, .vtt, .ass, .json, .jsonl), or the
                 `SubtitlesFrom` of a longer video: what is said scores, too. True takes the file
-                beside the video, or else the first stream of text inside of it; False takes none.
-                None takes the file beside the video if a text has a word about speaking, such as
+                next to the video, or else the first stream of text inside of it; False takes none.
+                None takes the file next to the video if a text has a word about speaking, such as
                 "says".
             fps: Pictures per second, if the video is a folder, a list or an array of pictures.
 

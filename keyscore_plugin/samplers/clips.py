@@ -85,7 +85,7 @@ class ClipsSampler(SamplerTemplate):
 
     @cached_property
     def scorer(self) -> RelevanceScorer | None:
-        """The language model that marks captions, loaded at the first use; None if there is none.
+        """The language model that marks captions, loaded at the first use; None without a scorer.
 
         Raises:
             ModelError: Neither this machine nor the hub has the model, or it does not load.

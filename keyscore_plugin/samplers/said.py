@@ -1,4 +1,4 @@
-"""What is said in a video: subtitles given, or beside it; or its sound, as a model hears it."""
+"""What is said in a video: by its subtitles, or by its sound as a speech model hears it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,14 +31,14 @@ def said_in(
 
     Args:
         source: The open video, or an open part of one, whose lines alone are kept.
-        given: A path, or that of a longer video's file; True for the file beside the video, or else
-            the stream inside of it; False for none; None for the file beside the video if a text is
-            about speech.
+        given: A path, or that of a longer video's file; True for the file next to the video, or
+            else the stream inside of it; False for none; None for the file next to the video if a
+            text is about speech.
         texts: The texts that score, before they are split into parts.
 
     Returns:
-        The subtitles; without lines if none score, with a note if a file beside the video that was
-        not asked for cannot be used. And what was read; None if nothing was.
+        The subtitles; without lines if none score, with a note if a file next to the video that
+        was not asked for cannot be used. And the subtitles that were read; None if none were.
 
     Raises:
         InputError: The subtitles that are asked for cannot be used, or there are none.
@@ -53,7 +53,7 @@ def said_in(
     except (InputError, MissingDependencyError) as error:
         if given is not None or file is None:
             raise
-        note = f"the subtitles {file.name} beside the video do not score: {error}"
+        note = f"the subtitles {file.name} next to the video do not score: {error}"
         return Lines((), (note,)), None
 
 
@@ -137,10 +137,10 @@ def _place(video: str, given: SubtitleInput, texts: Sequence[str]) -> tuple[bool
         return True, Path(given.path)
     if not (given is None or isinstance(given, bool)):
         return True, Path(given)
-    beside = None if video.startswith("<") else subtitles_beside(video)
+    file = None if video.startswith("<") else subtitles_beside(video)
     if given is None:
-        return beside is not None and any(map(asks_about_speech, texts)), beside
-    return given, beside
+        return file is not None and any(map(asks_about_speech, texts)), file
+    return given, file
 
 
 def _named(file: Path | None) -> SubtitleFile:

@@ -1,4 +1,4 @@
-"""The subtitles of a video: a file, one beside the video, or a stream inside of it.
+"""The subtitles of a video: a file, given or next to the video, or a stream inside of it.
 
 pysubs2 reads the files, and FFmpeg the streams, which it turns into lines of .ass. Both give
 milliseconds from the start of the video. The JSON of benchmarks is read by `json_cues`.
@@ -40,8 +40,8 @@ def subtitles_beside(video: str, *, endings: Sequence[str] = SUFFIXES) -> Path |
 
     Args:
         video: Path of the video.
-        endings: What follows the name of the video, the first choice first. JSON files beside a
-            video are usually something else, so the default has none.
+        endings: Endings that follow the name of the video, the first choice first. JSON files next
+            to a video are usually something else, so the default has none.
     """
     path = Path(video)
     files = (path.with_name(f"{path.stem}{ending}") for ending in endings if path.suffix)
@@ -98,7 +98,7 @@ def read_embedded(video: str) -> Lines:
         if not found:
             raise InputError(
                 f"{video} has no subtitles, neither as a stream of text nor as a file of its name "
-                f"beside it ({', '.join(SUFFIXES)}); give the path of a subtitle file"
+                f"next to it ({', '.join(SUFFIXES)}); give the path of a subtitle file"
             )
         start = float((picture.start_time or 0) * (picture.time_base or 0))
         try:

@@ -44,8 +44,8 @@ class SubtitlesFrom:
             )
 
 
-# The path of a subtitle file, or a part of one; True for the subtitles beside the video or in it;
-# False for none; None for those beside it if a text is about speech.
+# The path of a subtitle file, or a part of one; True for the subtitles next to the video or in it;
+# False for no subtitles; None for those next to it if a text is about speech.
 SubtitleInput = str | Path | SubtitlesFrom | bool | None
 
 

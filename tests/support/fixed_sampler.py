@@ -43,7 +43,7 @@ class FixedSampler:
         subtitles: SubtitleInput = None,
         fps: float | None = None,
     ) -> Selection:
-        """See `keyscore_plugin.samplers.base.Sampler`."""
+        """Note the arguments, and return the frames as a selection."""
         self.calls.append(
             {
                 "num_frames": num_frames,

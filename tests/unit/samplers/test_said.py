@@ -90,7 +90,7 @@ def test_a_file_next_to_the_video_that_cannot_be_used_is_noted(
     selection = choose(video, question=SAID)
     assert selection.texts == ()
     assert selection.subtitles is None
-    assert [n for n in selection.notes if "bikes.srt beside the video do not score: " in n]
+    assert [n for n in selection.notes if "bikes.srt next to the video do not score: " in n]
     for given in (True, beside):
         with pytest.raises(InputError, match="subtitles"):
             choose(video, question=SAID, subtitles=given)
