@@ -19,6 +19,23 @@ NAMED = {
     "audio_eos_token": "<|audio_eos|>",
 }
 SIZE = {"shortest_edge": 28 * 28, "longest_edge": 28 * 28 * 64}
+VISION = {
+    "depth": 2,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_heads": 2,
+    "out_hidden_size": 64,
+    "patch_size": 14,
+}
+AUDIO = {
+    "d_model": 32,
+    "encoder_layers": 1,
+    "encoder_attention_heads": 2,
+    "encoder_ffn_dim": 32,
+    "num_mel_bins": 8,
+    "output_dim": 64,
+    "max_source_positions": 64,
+}
 
 
 def _processor(name: str = "Qwen2_5OmniProcessor") -> Any:
@@ -39,25 +56,8 @@ def _model(processor: Any) -> Any:
     ids = {name: tokenizer.convert_tokens_to_ids(token) for name, token in NAMED.items()}
     config = hf("Qwen2_5OmniThinkerConfig")(
         text_config=language_config(tokenizer, mrope_section=(2, 3, 3)),
-        vision_config={
-            "depth": 2,
-            "hidden_size": 32,
-            "intermediate_size": 64,
-            "num_heads": 2,
-            "out_hidden_size": 64,
-            "patch_size": 14,
-            "fullatt_block_indexes": [1],
-            "window_size": 56,
-        },
-        audio_config={
-            "d_model": 32,
-            "encoder_layers": 1,
-            "encoder_attention_heads": 2,
-            "encoder_ffn_dim": 32,
-            "num_mel_bins": 8,
-            "output_dim": 64,
-            "max_source_positions": 64,
-        },
+        vision_config={**VISION, "fullatt_block_indexes": [1], "window_size": 56},
+        audio_config={**AUDIO},
         position_id_per_seconds=PER_SECOND,
         image_token_index=ids["image_token"],
         audio_token_index=ids["audio_token"],
@@ -116,26 +116,8 @@ def _model_3(processor: Any) -> Any:
     ids = {name: tokenizer.convert_tokens_to_ids(token) for name, token in NAMED.items()}
     config = hf("Qwen3OmniMoeThinkerConfig")(
         text_config=language_config(tokenizer, mrope_section=(4, 2, 2), head_dim=16, **MOE),
-        vision_config={
-            "depth": 2,
-            "hidden_size": 32,
-            "intermediate_size": 64,
-            "num_heads": 2,
-            "out_hidden_size": 64,
-            "patch_size": 14,
-            "num_position_embeddings": 64,
-            "deepstack_visual_indexes": [0],
-        },
-        audio_config={
-            "d_model": 32,
-            "encoder_layers": 1,
-            "encoder_attention_heads": 2,
-            "encoder_ffn_dim": 32,
-            "num_mel_bins": 8,
-            "output_dim": 64,
-            "max_source_positions": 64,
-            "downsample_hidden_size": 8,
-        },
+        vision_config={**VISION, "num_position_embeddings": 64, "deepstack_visual_indexes": [0]},
+        audio_config={**AUDIO, "downsample_hidden_size": 8},
         position_id_per_seconds=PER_SECOND_3,
         image_token_id=ids["image_token"],
         audio_token_id=ids["audio_token"],
