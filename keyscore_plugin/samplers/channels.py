@@ -64,7 +64,7 @@ class LineSources:
         source: The open video, or an open part of one.
         grid: The ``n_grid`` frames that were looked at.
         config: The settings of the sampler.
-        decode: `keyscore_plugin.samplers.run.Run.decode`.
+        decode: Function that decodes frames as thumbnails, `GridReader.decode` of the call.
         device: Device of the models.
     """
 

@@ -21,12 +21,24 @@ _LEVELS = 8.0  # ours, of 255: writing that comes or goes changes a tile by more
 
 
 class Decode(Protocol):
-    """Decodes frames as thumbnails, see `keyscore_plugin.samplers.run.Run.decode`."""
+    """A function that decodes frames as thumbnails, such as `GridReader.decode`."""
 
     def __call__(
         self, indices: Tensor, *, short_side: int, device: torch.device
     ) -> AbstractContextManager[Iterator[Frames]]:
-        """Decode the frames of rising indices, in a block."""
+        """Decode frames inside of a block.
+
+        Args:
+            indices: ``(n,)`` rising frame indices.
+            short_side: Pixels of the shorter side.
+            device: The device that the pixels go to.
+
+        Returns:
+            The context of batches of ``(m, h, w, 3)`` thumbnails, in time order.
+
+        Raises:
+            VideoError: No frame decodes.
+        """
 
 
 def read_by() -> str:
