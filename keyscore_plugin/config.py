@@ -349,8 +349,8 @@ class LlmvsConfig(Settings):
         head: Folder of a trained head, as ``python -m evals.summaries.fit`` writes it. None takes
             the language model's own marks, without training.
         window: Captions of a window, an odd number; the paper: 7.
-        reading: How the captions are read for a head: ``"windows"``, or ``"pass"``, one pass over
-            all of them (ours, and cheaper; it knows only the past).
+        reading: Reading of the captions for a head: ``"windows"``, or ``"pass"``, one pass over all
+            of them (ours, and cheaper; it knows only the past).
         answer: Whether the embedding of a window holds the answer of the model: ``"none"``, or
             ``"generate"`` as published, which decodes. Ours: in the paper it adds .015 to tau on
             SumMe.

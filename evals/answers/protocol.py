@@ -91,8 +91,10 @@ class AnswersEvaluation:
         return Row({"model": name, **cell.labels}, n=len(right), figures=figures)
 
     def _clusters(self, records: Mapping[str, Record]) -> Ints:
-        """``(n_videos,)`` cluster of each video: those that ask about one scene are resampled
-        together, because they film the same photograph."""
+        """``(n_videos,)`` cluster of each video; a cluster is resampled as a whole.
+
+        Videos that ask about one scene are a cluster, because they film the same photograph.
+        """
         scenes = [one.question.scene for one in self.videos if one.video.path.stem in records]
         return np.unique(scenes, return_inverse=True)[1]
 

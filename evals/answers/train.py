@@ -128,7 +128,7 @@ def train(config: TrainConfig, split: Split = TUNING) -> tuple[Any, Any]:
     """Train a model from random weights.
 
     Args:
-        config: What decides the weights.
+        config: Settings that decide the weights.
         split: Clips whose pictures it sees; those of the evaluation are others.
 
     Returns:

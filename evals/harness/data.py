@@ -167,7 +167,7 @@ def require_same_video(
     Args:
         video: Path of the video.
         n_frames: Number of frames of the video.
-        annotations: What was annotated, in the plural, for the error.
+        annotations: Name of the annotations, in the plural, for the error.
         last: Largest frame index of the annotations.
         annotated: Number of frames of the annotated copy; None if it is unknown.
         slack: Least difference of the two numbers that is an error.

@@ -81,7 +81,7 @@ def read_videos(
 
     Args:
         options: The options of `add_dataset`.
-        appearances: How often each clip of a split appears in a video.
+        appearances: Number of times that each clip of a split appears in a video.
         lines: Whether a line is said, or written, in each clip of a split; None for neither.
 
     Raises:

@@ -50,7 +50,7 @@ def make_hours(
         root: Folder of the videos, and of the packages of unpacked clips.
         seconds: Length of a video.
         n_videos: Number of videos.
-        n_takes: How often each clip is filmed, each time by another camera in another light.
+        n_takes: Number of times that each clip is filmed, by another camera in another light.
     """
     rng = np.random.default_rng(split.seed)
     sources = sources_in(split, root)

@@ -48,11 +48,11 @@ class Asked:
     """The texts of one call, and what they should find.
 
     Attributes:
-        needle: What they should find.
+        needle: Needle that they should find.
         captions: Captions of the call.
         questions: Questions of the call.
-        join: How several texts are joined; ``"mean"`` averages their scores instead.
-        ask: What `judge` calls a hit.
+        join: Join of several texts; ``"mean"`` averages their scores instead.
+        ask: Kind of query, by which `judge` decides what a hit is.
     """
 
     needle: Needle

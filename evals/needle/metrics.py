@@ -35,7 +35,7 @@ def judge(pts_seconds: Sequence[float], needle: Needle, *, ask: Ask = "one") -> 
     Args:
         pts_seconds: Times of the chosen frames from the video's first frame on, at least one.
         needle: Caption and spans of the query.
-        ask: What the query asks for. With ``"two"`` and ``"three"`` the hit is 1 if every span has
+        ask: Kind of query. With ``"two"`` and ``"three"`` the hit is 1 if every span has
             a frame, with ``"every"`` it is the share of the spans that have one, else it is 1 if
             any span has one.
 

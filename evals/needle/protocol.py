@@ -37,7 +37,7 @@ class NeedleEvaluation:
         dataset: Name of the set in the result.
         videos: Videos and their needles.
         seed: Seed of the bootstrap.
-        ask: What the queries ask for.
+        ask: Kind of the queries.
         lines: Whether a line is said, or written, in each clip; None for neither.
     """
 

@@ -283,7 +283,8 @@ def make_videos(
     Args:
         split: Clips to join.
         root: Folder of the videos, and of the packages of `Unpacked` clips.
-        appearances: How often each clip appears in a video: 16 clips are chosen for 1, 4 for 4.
+        appearances: Number of times that each clip appears in a video: 16 clips are chosen for 1,
+            4 for 4.
         lines: Whether a line is said, or written, in each clip; None for neither.
     """
     root.mkdir(parents=True, exist_ok=True)

@@ -29,7 +29,7 @@ def table(address: str | None, clip: Clip, setting: Setting) -> Table:
         address: Address of the server, without ``/v1``. It may open the files in
             ``setting.folder``. None gives a table with only a note.
         clip: Video that is asked about.
-        setting: How it is measured.
+        setting: Settings of the measurement.
 
     Raises:
         InputError: The server does not answer, or refuses the video.

@@ -34,7 +34,7 @@ def table(clip: Clip, setting: Setting) -> Table:
 
     Args:
         clip: Video that is asked about.
-        setting: How it is measured.
+        setting: Settings of the measurement.
     """
     require("uvicorn", extra="serve")  # before the command that needs it fails
     minutes, height = clip

@@ -37,7 +37,7 @@ class Job:
         examples: Videos to learn from, by the name of the row and by key.
         embedded: The videos, for the rows that need no training.
         shape: Sizes of the heads.
-        recipe: How they are trained.
+        recipe: Recipe of their training.
         select_on: Videos that choose the checkpoint.
         card: Card of the heads; what differs between them is filled in.
         device: Device to train on.
@@ -72,7 +72,7 @@ def train_all(job: Job, out: Path) -> dict[str, Record]:
     """Train and test every head that the folder does not hold, one at a time.
 
     Args:
-        job: What is trained and tested.
+        job: Heads that are trained and tested, with the data.
         out: Folder of the run. Heads go to ``heads``, their figures to ``records-fit.jsonl``; a
             run that was killed trains at most one head again.
 

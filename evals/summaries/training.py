@@ -119,7 +119,7 @@ def fit(
     Args:
         shape: Sizes of the head.
         examples: Videos to learn from, in a fixed order, as published.
-        recipe: How it is trained.
+        recipe: Recipe of the training.
         judge: Value of a head after an epoch.
         seed: Seed of the weights and of dropout.
         device: Device to train on.

@@ -38,7 +38,7 @@ class _Family:
     """How a plugin passes frames to its model.
 
     Attributes:
-        times: Where the times of frames go: ``"indices"`` in the metadata of the video processor,
+        times: Place of the times of frames: ``"indices"`` in the metadata of the video processor,
             ``"intervals"`` of each temporal patch (Qwen2.5-VL), or None if the model gets none.
         frames_per_patch: Frames that the model folds into one visual token.
     """

@@ -77,9 +77,9 @@ class SamplerArguments:
             Video-LLM that ``kframes`` asks for clips: ``"model"``, the model that is evaluated, or
             a name as `keyscore_plugin.get_sampler` takes it.
         guide: Text that scores: ``"question"``, ``"caption"`` or ``"both"``.
-        clip_mode: Where ``clips`` and ``kframes`` take their frames: ``"auto"``, ``"focused"`` or
-            ``"hybrid"``; None leaves that to the file.
-        pair: What fills a visual token of two frames: ``"duplicate"``, ``"neighbor"``, ``"pack"``
+        clip_mode: Places where ``clips`` and ``kframes`` take their frames: ``"auto"``,
+            ``"focused"`` or ``"hybrid"``; None leaves that to the file.
+        pair: Filling of a visual token of two frames: ``"duplicate"``, ``"neighbor"``, ``"pack"``
             or ``"plain"``. None means ``"duplicate"``; for ``uniform`` and ``precomputed`` it is
             ``"plain"``, as stock sampling and the published selections show their frames.
         sampler_config: JSON file with the settings of a `SamplerConfig`.

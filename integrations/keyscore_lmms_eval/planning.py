@@ -32,7 +32,7 @@ class Plan:
         question: Question of the document about the video.
         chosen: Frames that the model gets, not read yet; None with an error.
         error: Reason why there are no frames.
-        reads: How often the model has taken the frames.
+        reads: Number of times that the model has taken the frames.
         visual_tokens: Number of tokens that the frames cost the model; None if it is unknown.
     """
 
@@ -58,7 +58,7 @@ class Planner:
     Args:
         arguments: Arguments of the run.
         budget: Number of uniform frames that cost the model as much.
-        fold: How the model folds frames into visual tokens.
+        fold: Fold of the model's frames into visual tokens.
         captioner: Captioner for guides that need a caption.
         device: Device of the encoder if the arguments name none.
     """

@@ -20,7 +20,7 @@ class ChosenFramesProcessor:
     Args:
         enabled: Processor that is enabled for samplers; everything but the call goes to it.
         fetched: Plans whose frames were fetched since the last call, in order; a call empties it.
-        pair: How keyframes fill the visual tokens.
+        pair: Filling of the visual tokens by keyframes.
     """
 
     def __init__(self, enabled: Any, fetched: deque[Plan], *, pair: str) -> None:

@@ -43,7 +43,7 @@ class SampledRun:
     Args:
         model: Model as its stock class made it.
         arguments: Arguments of the run.
-        host: How the model gets its frames.
+        host: Way in which the model gets its frames.
     """
 
     def __init__(self, model: Any, arguments: SamplerArguments, host: Host) -> None:

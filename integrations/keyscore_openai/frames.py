@@ -64,16 +64,16 @@ def frames(
             path or a URL that the server can read.
         question: The question that the model will be asked about the video, or a list of them.
         caption: A sentence about the video, or a list; it scores instead of the question.
-        join: How several texts are joined, see `keyscore_plugin.Sampler`.
+        join: Join of several texts, see `keyscore_plugin.Sampler`.
         subtitles: Subtitles that score, too, see `keyscore_plugin.Sampler`; not for ``form="url"``.
         with_texts: Whether what is said is written before each frame of the form ``"images"``: the
             lines of the subtitles within a second of it.
         num_frames: The budget of keyframes.
         sampler: A name of `keyscore_plugin.list_samplers`, which is made once and kept, or a
             sampler with an encoder of your choice.
-        form: How the frames are written.
+        form: Form of the parts.
         settings: Sizes and format of the pictures.
-        limits: What a URL may cost; None refuses URLs, except for ``form="url"``.
+        limits: Limits of the download of a URL; None refuses URLs, except for ``form="url"``.
 
     Raises:
         VideoError: The video cannot be read.

@@ -105,7 +105,7 @@ def parts_of(chosen: Chosen, form: Form, settings: PartSettings) -> FrameParts:
     Args:
         chosen: Frames, chosen with `fold_of` the form.
         form: ``"images"`` or ``"video"``.
-        settings: How they are written.
+        settings: Settings by which they are written.
     """
     if chosen.frames is None:
         raise ValueError("the frames were left unread; choose with read=True")

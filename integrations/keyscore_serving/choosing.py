@@ -25,10 +25,10 @@ class FrameChooser:
     """Chooses frames for the requests of clients.
 
     Args:
-        settings: What the server decides. The encoder is loaded at once, and so are the captioner
-            and the models of ``llmvs`` if the settings name them, so that no request waits for
-            them and a wrong name is an error at the start. Where they name both, the captioner is
-            loaded as ``llmvs`` loads it, and may be one that reads pictures alone.
+        settings: Settings of the server. The encoder is loaded at once, and so are the captioner
+            and the models of ``llmvs`` if the settings name them, so that no request waits for them
+            and a wrong name is an error at the start. Where they name both, the captioner is loaded
+            as ``llmvs`` loads it, and may be one that reads pictures alone.
 
     Raises:
         ModelError: A model cannot be loaded.
@@ -61,9 +61,9 @@ class FrameChooser:
 
         Args:
             video: Video that this client may read, see `keyscore_serving.sources.VideoSources`.
-            request: What the client asks.
-            fold: How the model folds frames into visual tokens.
-            limits: What a URL may cost; None refuses URLs.
+            request: Request of the client.
+            fold: Fold of the model's frames into visual tokens.
+            limits: Limits of the download of a URL; None refuses URLs.
 
         Raises:
             VideoError: The video cannot be read.

@@ -27,7 +27,7 @@ class FrameRequestMiddleware:
 
     Args:
         app: ASGI application that takes ``keyscore:`` URLs of videos.
-        settings: What the server decides; None reads the environment.
+        settings: Settings of the server; None reads them from the environment.
         max_body_bytes: Largest body of a chat request; a larger one is answered with 413.
     """
 

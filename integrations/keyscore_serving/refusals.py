@@ -29,7 +29,7 @@ def refusals(made: Callable[[str, HTTPStatus], Exception]) -> Iterator[None]:
     """Turn errors of ours into errors of a host.
 
     Args:
-        made: Makes the host's error of one line and a status.
+        made: Function that makes the host's error of one line and a status.
     """
     try:
         yield

@@ -53,8 +53,8 @@ class FrameRequest:
         num_frames: The budget of keyframes.
         question: The question that the model will be asked about the video, or several.
         caption: A sentence about the video, or several.
-        join: How several texts of one kind are joined, see `keyscore_plugin.Sampler`.
-        pair: What fills a temporal patch, see `keyscore_plugin.hosts.pairing.pair_frames`.
+        join: Join of several texts of one kind, see `keyscore_plugin.Sampler`.
+        pair: Filling of a temporal patch, see `keyscore_plugin.hosts.pairing.pair_frames`.
     """
 
     sampler: str

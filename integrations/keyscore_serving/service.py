@@ -26,7 +26,7 @@ class FrameService:
     """Chooses frames for the requests of one process.
 
     Args:
-        settings: What the server decides. The encoder is loaded at once.
+        settings: Settings of the server. The encoder is loaded at once.
 
     Raises:
         ModelError: The encoder cannot be loaded.
@@ -51,8 +51,8 @@ class FrameService:
 
         Args:
             video: Contents or path of a video that the client may read.
-            request: What the client asks.
-            fold: How the model folds frames into visual tokens.
+            request: Request of the client.
+            fold: Fold of the model's frames into visual tokens.
 
         Returns:
             Frames that nobody changes: later requests get them too.

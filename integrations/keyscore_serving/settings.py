@@ -47,9 +47,10 @@ class ServerSettings:
 
     @classmethod
     def from_environment(cls) -> "ServerSettings":
-        """The settings of ``KEYSCORE_ENCODER``, ``_DEVICE``, ``_DECODER``, ``_CAPTIONER``,
-        ``_INDEX``, ``_MAX_FRAMES``, and ``_CONFIG`` and ``_DEFAULT`` (JSON objects). A variable
-        that is not set keeps the default.
+        """The settings in the environment; a variable that is not set keeps the default.
+
+        The variables are ``KEYSCORE_ENCODER``, ``_DEVICE``, ``_DECODER``, ``_CAPTIONER``,
+        ``_INDEX`` and ``_MAX_FRAMES``, and the JSON objects ``_CONFIG`` and ``_DEFAULT``.
 
         Raises:
             InputError: A variable cannot be used.

@@ -23,7 +23,7 @@ class VideoSources:
 
     Attributes:
         folders: Folders of the server whose files clients may name by path or ``file:`` URL.
-        limits: What a URL may cost; None refuses URLs.
+        limits: Limits of the download of a URL; None refuses URLs.
     """
 
     folders: Sequence[Path] = ()
@@ -73,7 +73,7 @@ class VideoSources:
         The subtitles in the folder of a file count, because they score.
 
         Args:
-            video: What `require` returned.
+            video: Address that `require` returned.
         """
         if is_data_url(video):
             return hashlib.sha256(video.encode("utf-8", "surrogatepass")).hexdigest()

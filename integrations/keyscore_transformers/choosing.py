@@ -43,8 +43,8 @@ def choose_all(
         videos: Videos as `keyscore_transformers.videos.flat_videos` gives them.
         requests: Request for each video.
         samplers: Samplers of the processor.
-        limits: What a URL may cost; None refuses URLs.
-        fold: How the model folds frames into visual tokens.
+        limits: Limits of the download of a URL; None refuses URLs.
+        fold: Fold of the model's frames into visual tokens.
 
     Raises:
         VideoError: A video cannot be read.

@@ -69,12 +69,12 @@ def enable(
         config: Settings of the samplers, as `keyscore_plugin.get_sampler` takes them.
         decoder: Decoder of files, as `keyscore_plugin.open_video` takes it.
         device: Device of the encoder: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
-        limits: What a video at an ``http(s):`` URL may cost; None refuses URLs.
+        limits: Limits of the download of a video at an ``http(s):`` URL; None refuses URLs.
         index: Folder in which looks at videos are kept for the next question, or True for the usual
             one, as `keyscore_plugin.get_sampler` takes it.
-        times: How the model gets the times of frames, for a family that is not in the table:
-            ``"metadata"`` if its processor computes them from ``video_metadata``, ``"none"`` if it
-            gets none. A model that computes times in another way gets wrong ones.
+        times: Way in which the model gets the times of frames, for a family that is not in the
+            table: ``"metadata"`` if its processor computes them from ``video_metadata``, ``"none"``
+            if it gets none. A model that computes times in another way gets wrong ones.
 
     Returns:
         The same processor.

@@ -56,13 +56,13 @@ def generate(
             text.
         caption: Sentence about the video, or a list with one for each video.
         question: Question to choose by, or a list with one for each video.
-        join: How several texts of one video are joined, see `keyscore_plugin.Sampler`.
+        join: Join of several texts of one video, see `keyscore_plugin.Sampler`.
         subtitles: Subtitles that score, too, see `keyscore_plugin.Sampler`.
         with_texts: Whether what is said within a second of the chosen frames is written before the
             video, each line after its time.
-        clip_mode: Where ``clips`` and ``kframes`` take their frames: ``"focused"`` on the clips,
-            ``"hybrid"`` with some outside, or ``"auto"``.
-        pair: What fills a visual token of two frames: ``"duplicate"``, ``"neighbor"``, ``"pack"``
+        clip_mode: Places where ``clips`` and ``kframes`` take their frames: ``"focused"`` on the
+            clips, ``"hybrid"`` with some outside, or ``"auto"``.
+        pair: Filling of a visual token of two frames: ``"duplicate"``, ``"neighbor"``, ``"pack"``
             or ``"plain"``.
         generation_kwargs: Keywords for ``model.generate``, such as ``max_new_tokens``.
 

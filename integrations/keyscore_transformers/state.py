@@ -39,8 +39,8 @@ class State:
     Attributes:
         sampler: Sampler for calls that name none; None leaves those untouched.
         samplers: Samplers by name, with their encoder, captioner and settings.
-        limits: What a URL may cost; None refuses URLs.
-        times: Where the model's inputs hold the times of frames.
+        limits: Limits of the download of a URL; None refuses URLs.
+        times: Place of the times of frames in the model's inputs.
         model: Model that will answer; None if it is unknown.
         captions_itself: Whether the captioner was made here from the model.
         memory: Selections of the last calls.

@@ -26,7 +26,7 @@ class VideoCollator:
         )
 
     Args:
-        prompts: What builds the inputs of the model.
+        prompts: Function that builds the inputs of the model.
     """
 
     def __init__(self, prompts: Prompts) -> None:

@@ -34,7 +34,7 @@ class VideoGRPOTrainer(WholeCheckpoints, trl.GRPOTrainer):
 
     Args:
         args_of_trl: Positional arguments of `trl.GRPOTrainer`.
-        prompts: What builds the inputs of the model from the ``prompt`` of a row.
+        prompts: Function that builds the inputs of the model from the ``prompt`` of a row.
         keywords: Keyword arguments of `trl.GRPOTrainer`.
     """
 

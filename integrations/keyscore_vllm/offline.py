@@ -43,10 +43,10 @@ def frames(
         num_frames: The budget of keyframes.
         sampler: A name of `keyscore_plugin.list_samplers`, which is made once and kept, or a
             sampler with an encoder of your choice.
-        pair: What fills a temporal patch, see `keyscore_plugin.hosts.pairing.pair_frames`.
+        pair: Filling of a temporal patch, see `keyscore_plugin.hosts.pairing.pair_frames`.
         frames_per_patch: Frames that the model folds into one visual token: 2 for Qwen2-VL,
             Qwen2.5-VL, Qwen3-VL and GLM-4V, 1 for models that fold none.
-        limits: What a URL may cost; None refuses URLs.
+        limits: Limits of the download of a URL; None refuses URLs.
 
     Returns:
         ``(n, h, w, 3)`` uint8 RGB and their metadata: one video of ``multi_modal_data``.

@@ -32,8 +32,8 @@ class HeadShape:
         feed_forward: Width of the feed-forward part of a layer.
         hidden: Widths of the MLP between the encoder and the score.
         dropout: Share of activations dropped while training.
-        position: What the head knows of the place of a frame: ``"none"``, as published, or its
-            ``"time"`` in seconds.
+        position: Place of a frame as the head knows it: ``"none"``, as published, or its ``"time"``
+            in seconds.
 
     Raises:
         InputError: A size is not positive, or the heads do not divide the width.

@@ -48,7 +48,7 @@ class Item:
             one if the manifest is standard input.
         caption: Sentence about the video, if given, or a list of them.
         question: Question about the video, if given, or a list of them.
-        join: How several texts are joined.
+        join: Join of several texts.
         subtitles: Path of a subtitle file, or as `keyscore_plugin.Sampler` takes it. A relative
             path starts where that of the video does.
         start_seconds: Start of the part to choose from, in seconds from the first frame; None

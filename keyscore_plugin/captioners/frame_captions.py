@@ -125,8 +125,8 @@ def caption_frames(
     Args:
         captioner: A `FrameCaptioner`; any other captioner is asked about one frame at a time.
         frames: ``n`` frames of one video.
-        identity: What decides a caption besides the frame, as `captioner_identity` gives it; None,
-            for a captioner of unknown weights, reads and writes no cache.
+        identity: Identity of all that decides a caption besides the frame, as `captioner_identity`
+            gives it; None, for a captioner of unknown weights, reads and writes no cache.
         cache: Captions of earlier calls; None keeps nothing.
 
     Returns:

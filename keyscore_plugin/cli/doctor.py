@@ -47,7 +47,7 @@ class Host:
 
     Attributes:
         distribution: Name by which pip knows the host.
-        hook: How the hook is installed, and how to see whether it still stands.
+        hook: Way to install the hook, and to see whether it still stands.
         group: Entry-point group in which the host looks for plugins; None if code installs the
             hook, in each process or for each object.
     """

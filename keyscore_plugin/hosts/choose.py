@@ -43,7 +43,8 @@ class Chosen:
         width: Pixels, after rotation.
         height: Pixels, after rotation.
         frames: The frames themselves; None if they were left unread.
-        lines: What is said at each of the ``n`` frames; empty unless the request asks for it.
+        lines: Lines that are said at each of the ``n`` frames; empty unless the request asks for
+            it.
         cached: Whether the selection came from the cache.
     """
 
@@ -91,10 +92,10 @@ def choose(
     """Choose the frames of one video for a host: open, decide the text, choose, pair, read.
 
     Args:
-        request: What the host asks for.
-        host: Which text scores there, and the words of its users.
+        request: Request of the host.
+        host: Profile of the host: which text scores there, and the words of its users.
         samplers: Samplers for requests that name one.
-        fold: How the model folds frames into visual tokens.
+        fold: Fold of the model's frames into visual tokens.
         cache: Finished selections of local files by named samplers; None keeps none.
         budget: Function that computes the token budget from the open video, or the part of it;
             None takes that of the request.

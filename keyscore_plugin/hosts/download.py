@@ -56,7 +56,7 @@ def check_limits(limits: object, *, allowed_by: str) -> None:
 
     Args:
         limits: Limits as the caller gave them.
-        allowed_by: What the user writes in this host to allow URLs, for the error.
+        allowed_by: Text that the user writes in this host to allow URLs, for the error.
 
     Raises:
         InputError: They are neither `DownloadLimits` nor None.
@@ -75,7 +75,7 @@ def downloaded(url: str, limits: DownloadLimits, *, allowed_by: str) -> Iterator
     Args:
         url: Address of the file.
         limits: Limits of size and time.
-        allowed_by: What the user writes in this host to allow more, for the errors.
+        allowed_by: Text that the user writes in this host to allow more, for the errors.
 
     Yields:
         Path of the file.
@@ -136,7 +136,7 @@ def fetch(
         url: Address of the file.
         file: File to write.
         limits: Limits of size and time.
-        allowed_by: What the user writes in this host to allow more, for the errors.
+        allowed_by: Text that the user writes in this host to allow more, for the errors.
         unless: Version that need not be sent again.
 
     Returns:

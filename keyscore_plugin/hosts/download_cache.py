@@ -17,13 +17,13 @@ class DownloadedVideo:
 
     Args:
         file: File of the video.
-        version: What its server says of it.
+        version: Version of the file, as its server names it.
 
     Attributes:
         path: Path of the file.
         n_bytes: Size of the file.
         digest: SHA-256 of its content, as hexadecimal digits.
-        version: What its server says of it.
+        version: Version of the file, as its server names it.
     """
 
     def __init__(self, file: UnnamedFile, version: FileVersion) -> None:
@@ -50,7 +50,7 @@ class DownloadCache:
     Args:
         limits: Limits of each download.
         max_bytes: Largest size of all videos together.
-        allowed_by: What the user writes in this host to allow more, for the errors.
+        allowed_by: Text that the user writes in this host to allow more, for the errors.
     """
 
     def __init__(self, limits: DownloadLimits, *, max_bytes: int, allowed_by: str) -> None:

@@ -31,7 +31,7 @@ def open_part(
     """Open the video, or the part of it that the request asks for.
 
     Args:
-        request: What the host asks for.
+        request: Request of the host.
         host: The words of the host's users.
         index: An index that may know the frames of a file, which then needs no scan.
 
@@ -75,7 +75,7 @@ def open_anywhere(
         video: Path or URL of the video.
         decoder: Name of a decoder, as `keyscore_plugin.open_video` takes it.
         limits: Limits of a download; None refuses URLs, and nothing is contacted.
-        allowed_by: What the user writes in this host to allow URLs, for the errors.
+        allowed_by: Text that the user writes in this host to allow URLs, for the errors.
 
     Raises:
         InputError: URLs are not allowed, the URL holds a user's name, or ``limits`` has another
@@ -110,7 +110,7 @@ def array_video(
         pixels: ``(n, h, w, 3)`` or ``(n, 3, h, w)`` uint8.
         metadata: ``fps`` of the video; ``frames_indices`` (rising) and ``duration`` in seconds if
             the rows are some of its frames.
-        give_times: What the user can do if there is no ``fps``, one clause for the error.
+        give_times: Advice to the user if there is no ``fps``, one clause for the error.
 
     Raises:
         InputError: The array is no video, or its times cannot be known.

@@ -46,7 +46,7 @@ def keyframes_for_budget(
     Args:
         uniform_frames: Number N of frames that uniform sampling would give the model.
         frames_per_patch: Frames that the model folds into one visual token.
-        pair: How keyframes fill a token, see `pair_frames`.
+        pair: Filling of a token by keyframes, see `pair_frames`.
 
     Raises:
         InputError: N is not a whole number of 1 or more.
@@ -83,7 +83,8 @@ def pair_frames(keyframes: Sequence[int], pts_seconds: Tensor, pair: Pair, fold:
         keyframes: Rising frame indices.
         pts_seconds: ``(n_frames,)`` times of every frame of the video.
         pair: Way of filling a patch.
-        fold: How the model folds frames; if it folds none, the keyframes stay as they are.
+        fold: Fold of the model's frames into visual tokens; if it folds none, the keyframes stay as
+            they are.
 
     Returns:
         ``frames_per_patch`` indices for each patch; the list never falls.

@@ -35,9 +35,9 @@ class QueryRule:
 
     Attributes:
         guide: The guide if neither the call nor the settings of its samplers name one.
-        order: Where the text comes from with the guide ``"given"``: the first source that exists.
-            With ``"user text"`` in it, the user's text in the messages also serves as the question
-            for every other guide.
+        order: Sources of the text with the guide ``"given"``; the first that exists is taken. With
+            ``"user text"`` in it, the user's text in the messages also serves as the question for
+            every other guide.
         passes_all: Whether the sampler gets each text that was given, also one that does not
             score; else it gets only those that do.
     """
@@ -92,13 +92,13 @@ def decide_texts(
 
     Args:
         rule: The host's row of `QUERY_RULES`.
-        guide: What the call or its settings name; None takes the rule's.
+        guide: Guide that the call or its settings name; None takes the rule's.
         caption: A sentence about the video, or several, as given.
         question: A question to score with, or several, as given.
-        user_text: What the user asks about the video in the messages.
+        user_text: Question of the user about the video in the messages.
         needs_text: Whether the sampler needs a text.
         has_captioner: Whether a caption can be generated.
-        remedy: What the host's user can do about a missing text, one clause for the error.
+        remedy: Advice to the host's user on a missing text, one clause for the error.
 
     Raises:
         InputError: The text wanted is missing and cannot be generated.

@@ -28,7 +28,7 @@ class HostProfile:
 
     Attributes:
         rule: The host's row of `keyscore_plugin.hosts.query.QUERY_RULES`.
-        allowed_by: What a user writes to allow URLs, such as ``"enable(processor, limits=...)"``.
+        allowed_by: Text that a user writes to allow URLs, such as ``"enable(..., limits=...)"``.
         give_text: Advice to a user who gave no text, one clause.
         make_text: Advice on how to get a generated caption instead, one clause; empty if this host
             has no captioner. It is not shown for a sampler that asks a Video-LLM for clips.
@@ -56,21 +56,21 @@ class HostRequest:
         token_budget: Instead of a budget, as many visual tokens as this many uniform frames.
         caption: A sentence about the video, or a list of them.
         question: A question to score with, or a list of them.
-        join: How several texts of one kind are joined, see `keyscore_plugin.Sampler`.
+        join: Join of several texts of one kind, see `keyscore_plugin.Sampler`.
         subtitles: Subtitles that score, too, as `keyscore_plugin.Sampler` takes them.
         with_texts: Whether to read what the subtitles say at the chosen frames; there must be some.
-        user_text: What the user asks about the video in the host's messages.
+        user_text: Question of the user about the video in the host's messages.
         guide: The text that scores; None leaves that to `keyscore_plugin.hosts.query`.
-        clip_mode: Where a sampler that chooses clips takes its frames (`ClipsConfig.mode`); None
-            leaves that to the settings of the samplers.
-        pair: What fills a temporal patch, see `keyscore_plugin.hosts.pairing.pair_frames`.
+        clip_mode: Places where a sampler that chooses clips takes its frames (`ClipsConfig.mode`);
+            None leaves that to the settings of the samplers.
+        pair: Filling of a temporal patch, see `keyscore_plugin.hosts.pairing.pair_frames`.
         start_seconds: Start of the part to choose from, in seconds from the video's first frame.
         end_seconds: End of that part.
         video_metadata: Facts of pixels: ``fps``, and if they are not the whole video
             ``frames_indices`` (rising) and ``duration`` in seconds.
         fps: Pictures per second of a list of pictures, or of a folder named by a `Path`.
         decoder: A name as `keyscore_plugin.open_video` takes it.
-        limits: What a URL may cost; None refuses URLs.
+        limits: Limits of the download of a URL; None refuses URLs.
 
     Raises:
         InputError: A value cannot be used, or two of the three budgets are given.

@@ -31,7 +31,7 @@ class IndexFile:
     """The content of one file.
 
     Attributes:
-        look: What a look at the video gave.
+        look: Look at the video.
         scan: The frames of the video, by which it is opened without another scan.
         facts: Plain JSON values: what was looked at, and by what (`IndexFolder.entries`).
     """

@@ -59,7 +59,7 @@ class KeptLook:
     """A look that the index holds or will hold; what is added to it is written at the call's end.
 
     Attributes:
-        look: What the look gave.
+        look: Result of the look.
         is_changed: Whether it holds something that the file does not.
     """
 
@@ -127,7 +127,7 @@ class VideoIndex:
         """Find the look at a grid.
 
         Args:
-            grid: What the look would decode.
+            grid: Grid that the look would decode.
             encoder: Encoder of its frames; None for a look without embeddings.
 
         Returns:

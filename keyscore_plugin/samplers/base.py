@@ -51,10 +51,10 @@ class Sampler(Protocol):
                 best frame is always chosen. Only for samplers that rank frames.
             caption: A sentence about the video, or a list of sentences: each is scored on its own.
             question: The question that the model will be asked about the video, or a list of them.
-            join: How a list of texts is joined. ``"all"`` shows the best moments of each text;
-                ``"any"`` does too, but fewer of a text that no frame stands out with; ``"then"``
-                shows moments of each text that follow each other in this order; ``"at_once"``
-                shows frames that all texts fit.
+            join: Join of a list of texts. ``"all"`` shows the best moments of each text; ``"any"``
+                does too, but fewer of a text that no frame stands out with; ``"then"`` shows
+                moments of each text that follow each other in this order; ``"at_once"`` shows
+                frames that all texts fit.
             subtitles: The path of a subtitle file (.srt, .vtt, .ass, .json, .jsonl), or the
                 `SubtitlesFrom` of a longer video: what is said scores, too. True takes the file
                 next to the video, or else the first stream of text inside of it; False takes none.

@@ -33,8 +33,8 @@ class Channels:
     """What is said and written in a video, as far as it is about the texts of a call.
 
     Attributes:
-        scores: What is said, and what is written, compared with the texts; each only if a line is
-            about one of them.
+        scores: Lines that are said, and lines that are written, compared with the texts; each only
+            if a line is about one of them.
         subtitles: Subtitles that were read; None if none were.
         notes: Facts that a reader of the selection must know.
     """

@@ -30,7 +30,7 @@ def prefetch(items: Iterator[T], *, depth: int) -> Generator[T, None, None]:
     made, and for no other.
 
     Args:
-        items: Makes the items; only the thread touches it until this is exhausted or closed.
+        items: Iterator of the items; only the thread touches it until this is exhausted or closed.
         depth: Items made ahead at most; it bounds memory.
 
     Example:
@@ -95,7 +95,7 @@ class FrameBuffer:
         n_most: The number of frames that come at most.
 
     Attributes:
-        kept: What the index holds of these frames, and what it will hold; None without an index.
+        kept: Look at these frames that the index holds or will hold; None without an index.
     """
 
     kept: KeptLook | None = None

@@ -37,11 +37,11 @@ class GridReader:
 
     Attributes:
         source: The open video. Nothing else may use it while `read_grid` or `decode` is open.
-        request: What the caller asks for; a grid has at least as many frames as its budget.
+        request: Request of the caller; a grid has at least as many frames as its budget.
         config: The settings of the sampler.
         tensor_device: The device of histograms, clustering and scores.
-        get_encoder: Returns the encoder; the first call loads it.
-        index: What the index keeps of the video; None without an index.
+        get_encoder: Function that returns the encoder; the first call loads it.
+        index: Looks at the video that the index keeps; None without an index.
     """
 
     source: VideoSource
@@ -64,7 +64,8 @@ class GridReader:
         """Decode the grid (Algorithm 1, line 1) as `decode` does.
 
         Args:
-            grid: Which frames, how many, and how large; at least as many as the request needs.
+            grid: Settings of the grid: which frames, how many, and how large; at least as many as
+                the request needs.
             device: The device that the pixels go to.
 
         Yields:
@@ -116,7 +117,7 @@ class GridReader:
         """`look`, and count the colours of a batch while the next one is decoded.
 
         Args:
-            grid: Which frames, how many, and how large.
+            grid: Settings of the grid: which frames, how many, and how large.
             device: The device that the pixels go to; None takes `tensor_device`.
 
         Returns:

@@ -26,7 +26,7 @@ class HeadCard:
         shape: Sizes of the head.
         model: Name of the language model whose embeddings it reads.
         captioner: Name of the captioner whose captions that model read.
-        embedding: How the captions were read: ``"windows"`` or ``"pass"``, and the answer.
+        embedding: Reading of the captions: ``"windows"`` or ``"pass"``, and the answer.
         data: Data set, split and keys of the videos that it was trained on.
         training: Seed, steps, rates and what the checkpoint was chosen on.
         command: Command line that made it.

@@ -44,7 +44,7 @@ class SelectionRequest:
         threshold: The least total score of a chosen frame, or None with a budget.
         captions: Sentences about the video; most calls give one or none.
         questions: Questions that the model will be asked.
-        join: How several texts of one kind are joined.
+        join: Join of several texts of one kind.
         subtitles: Subtitles that score, too, as `keyscore_plugin.Sampler` takes them.
 
     Raises:
@@ -154,8 +154,8 @@ class Query:
         embeddings: The texts that score, embedded, captions first; none if no text scores.
         texts: The same texts in words, and then once more for what is said, and for what is
             written, if several rows of scores are joined; none for one.
-        join: How several texts of one kind are joined.
-        channels: What is said and written in the video, compared with the texts.
+        join: Join of several texts of one kind.
+        channels: Lines that are said and written in the video, compared with the texts.
         notes_on_parts: Facts on how a text was split.
     """
 

@@ -43,10 +43,10 @@ class Run(GridReader):
     It reads the grids of the call (`GridReader`), and finds the texts that score.
 
     Attributes:
-        get_captioner: Returns the captioner, or None if the sampler has none; the first call loads
-            it.
-        get_splitter: Returns what asks a model for the things that a text names; the first call
-            loads the model.
+        get_captioner: Function that returns the captioner, or None if the sampler has none; the
+            first call loads it.
+        get_splitter: Function that returns what asks a model for the things that a text names; the
+            first call loads the model.
         captioner_name: Name that the captioner was given by; None if it was given as an object.
     """
 
@@ -66,7 +66,7 @@ class Run(GridReader):
             InputError: A text is wanted, the caller gave none, and there is no captioner; or the
                 texts are too few for their join.
             ModelError: A model is to split the text, and none is given, or it does not load.
-            MissingDependencyError: What reads the lines of the video is not installed.
+            MissingDependencyError: A package that reads the lines of the video is not installed.
         """
         require_readers(self.config)
         with stage("caption"):

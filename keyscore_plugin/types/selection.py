@@ -46,7 +46,7 @@ class Selection:
         caption: Caption that scored the frames, or None; several captions are one, a line each.
         question: Question that scored the frames, or None; several questions likewise.
         texts: The texts that scored the frames, if there were several; empty for one.
-        join: How they were joined; None for one text.
+        join: Join of these texts; None for one text.
         chosen_for: For each chosen frame the place in `texts` of the text that it scores most with;
             None where one text scored, or none.
         subtitles: Subtitles that were read; None if no subtitles were, or in a selection of an

@@ -168,7 +168,7 @@ class CheckedVideo(VideoSource):
     Args:
         facts: Facts of the video.
         seconds: ``(n,)`` float64 times of its frames.
-        notes: What a reader must know.
+        notes: Facts that a reader must know.
     """
 
     def __init__(self, facts: VideoFacts, seconds: Tensor, notes: Iterable[str]) -> None:

@@ -113,7 +113,7 @@ class ImageVideo(CheckedVideo):
         frame_numbers: ``(n,)`` rising; frame i is shown at ``frame_numbers[i] / fps`` seconds.
             None counts from 0.
         duration_seconds: Duration of the video, where it is longer than its pictures.
-        notes: What a reader must know.
+        notes: Facts that a reader must know.
 
     Raises:
         InputError: ``fps`` is not a positive number.

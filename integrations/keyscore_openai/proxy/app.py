@@ -30,7 +30,7 @@ class Proxy:
     """A proxy in front of one server.
 
     Args:
-        settings: What the operator decides.
+        settings: Settings of the operator.
         workers: Processes that choose, as many as the jobs of the settings.
     """
 

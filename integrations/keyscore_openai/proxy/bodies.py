@@ -24,7 +24,7 @@ class HeldBody:
     """The body of a request.
 
     Attributes:
-        content: What has arrived.
+        content: Bytes that have arrived.
         n_bytes: Room that it takes among the large bodies; a small one takes none.
     """
 
@@ -136,7 +136,7 @@ class PassedBody:
         max_seconds: Longest silence of the client before its body has ended.
 
     Attributes:
-        content: What to send; no bytes for a request without a body.
+        content: Body to send; no bytes for a request without a body.
     """
 
     def __init__(self, request: Request, *, max_seconds: float) -> None:
@@ -185,7 +185,7 @@ async def unless(gone: Awaitable[None], work: Awaitable[T]) -> T:
     """The result of work for a client, which is cancelled if the client hangs up.
 
     Args:
-        gone: What ends when the client hangs up.
+        gone: Awaitable that ends when the client hangs up.
         work: Work to do.
 
     Raises:

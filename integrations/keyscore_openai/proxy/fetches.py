@@ -31,7 +31,7 @@ class Fetches:
     Requests for one URL that come while it is fetched share that fetch.
 
     Args:
-        settings: What the operator decides.
+        settings: Settings of the operator.
 
     Attributes:
         jobs: Threads that download a video, or ask its server whether it has changed.

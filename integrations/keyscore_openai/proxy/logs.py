@@ -13,7 +13,7 @@ def log(event: str, **facts: Any) -> None:
     """Write one line.
 
     Args:
-        event: What happened.
+        event: Name of the event.
         facts: Plain JSON values. Headers, URLs of videos and texts do not belong here: they may
             hold keys, or what a user asks.
     """

@@ -31,7 +31,7 @@ class Selecting:
     """Chooses the frames of chats, for one proxy.
 
     Args:
-        settings: What the operator decides.
+        settings: Settings of the operator.
         workers: Processes that choose.
         jobs: Threads that wait for the workers.
         fetches: Videos at URLs.

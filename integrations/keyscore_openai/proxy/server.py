@@ -25,7 +25,7 @@ def serve(settings: ProxySettings, *, host: str, port: int) -> None:
     Those that take longer than `ProxySettings.answer_seconds` from then on are cut off.
 
     Args:
-        settings: What the operator decides.
+        settings: Settings of the operator.
         host: Address to listen on.
         port: Port to listen on; 0 takes a free one, which the first line of the log names.
 

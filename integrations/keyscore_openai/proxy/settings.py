@@ -22,7 +22,7 @@ class ProxySettings:
         choosing: Encoder, device, decoder and upper bounds.
         sources: Videos that clients may name; by default none by path, and of URLs those whose
             server has a public address.
-        parts: How frames are written for the server.
+        parts: Settings by which frames are written for the server.
         max_body_bytes: Largest body of a chat request, and largest size of the frames that are
             chosen for it; the large bodies together take at most twice that.
         n_jobs: Videos that frames are chosen of at once, each in a process with its own encoder.

@@ -39,7 +39,7 @@ class WorkerJob:
     Attributes:
         make_chooser: Function that loads the encoder. A new process imports it, so it must be
             defined in a module.
-        parts: How frames are written for the server.
+        parts: Settings by which frames are written for the server.
     """
 
     make_chooser: Callable[[], FrameChooser]
@@ -63,7 +63,7 @@ class Workers:
     """Worker processes with their encoders loaded.
 
     Args:
-        job: What each of them does.
+        job: Job of each of them.
         n_workers: Number of processes.
 
     Raises:
@@ -94,7 +94,7 @@ class Workers:
 
         Args:
             video: Path of a file.
-            request: What the client asks.
+            request: Request of the client.
             name: Name of the video in errors.
             max_seconds: Longest time for the frames. A worker that needs longer is killed, and this
                 call ends when another one has loaded its encoder in its place.

@@ -50,7 +50,7 @@ def set_up(codec: VideoCodecContext, speed: Speed, *, careful: bool = False) -> 
 
     Args:
         codec: Decoder that was not used yet.
-        speed: What is decoded: ``"exact"``, all as the codec says; ``"rough"``, without the loop
+        speed: Kind of decoding: ``"exact"``, all as the codec says; ``"rough"``, without the loop
             filter, good enough for thumbnails; ``"reference"``, also without frames that no other
             refers to; ``"keyframes"``, also without all frames but keyframes.
         careful: Whether to use one thread. Several lose good frames near one that does not decode,

@@ -48,7 +48,7 @@ class FrameReader:
         path: Path of a local video file.
         index: Index of its frames.
         stream: Number of its stream among the video streams.
-        speed: What the decoder may leave out (`set_up`).
+        speed: Kind of decoding, by what may be left out (`set_up`).
     """
 
     def __init__(self, path: str, index: FrameIndex, *, stream: int, speed: Speed) -> None:

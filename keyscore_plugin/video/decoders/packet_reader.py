@@ -40,7 +40,7 @@ class PacketReader:
         path: Path of a local video file.
         index: Index of its frames.
         stream: Number of its stream among the video streams.
-        speed: What the decoder may leave out (`set_up`).
+        speed: Kind of decoding, by what may be left out (`set_up`).
         careful: Whether to decode on one thread (`set_up`).
 
     Attributes:

@@ -75,7 +75,7 @@ class Picture:
         has_odd_matrix: Whether its display matrix is neither a mirror nor a quarter turn; FFmpeg
             turns such a picture in its frame, and cuts its corners.
         tone_map: Tone map from HDR to an ordinary screen; None for a video that is not HDR.
-        notes: What a reader must know.
+        notes: Facts that a reader must know.
     """
 
     width: int

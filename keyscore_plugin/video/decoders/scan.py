@@ -55,7 +55,7 @@ class Scan:
         format: FFmpeg's names of the container's format, with commas between them.
         header_frames: Number of frames by the header's duration and rate, true or not.
         damage: Cause in words where the file is damaged, or None.
-        notes: What a reader must know.
+        notes: Facts that a reader must know.
     """
 
     index: FrameIndex
