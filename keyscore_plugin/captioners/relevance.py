@@ -6,8 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from keyscore_plugin.captioners.language_model import load_language_model
-from keyscore_plugin.errors import ModelError, shown
+from keyscore_plugin.captioners.language_model import digit_tokens, load_language_model
 
 # Ours: K-frames lets a language model mark each scene from 1 to 5, and does not give its prompt.
 PROMPT = (
@@ -39,13 +38,9 @@ class RelevanceScorer:
         self.name: str = model.name_or_path or type(model).__name__
         self._model = model
         self._tokenizer = tokenizer
-        ids = [tokenizer.encode(str(mark), add_special_tokens=False) for mark in MARKS]
-        if any(len(tokens) != 1 for tokens in ids):
-            raise ModelError(
-                f"the language model {shown(self.name)} does not write a digit as one token; give "
-                "another model as clips.scorer"
-            )
-        self._digits = torch.tensor([tokens[0] for tokens in ids])
+        digits, lead = digit_tokens(tokenizer, model=self.name)
+        self._digits = torch.tensor([digits[mark] for mark in MARKS])
+        self._lead = torch.tensor(lead, dtype=torch.int64)
 
     def score(self, text: str, captions: Sequence[str]) -> Tensor:
         """Mark captions.
@@ -65,7 +60,7 @@ class RelevanceScorer:
     def _prompt(self, text: str, caption: str) -> str:
         content = PROMPT.format(text=text, caption=caption)
         if not self._tokenizer.chat_template:
-            return f"{content} "
+            return content if len(self._lead) else f"{content} "
         prompt: str = self._tokenizer.apply_chat_template(
             [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
         )
@@ -80,14 +75,18 @@ class RelevanceScorer:
             padding=True,
             padding_side="left",
             add_special_tokens=not has_template,  # a template writes its own
-        ).to(self._model.device)
+        )
+        lead = self._lead.expand(len(prompts), -1)
+        tokens = torch.cat([inputs["input_ids"], lead], dim=1)
+        mask = torch.cat([inputs["attention_mask"], torch.ones_like(lead)], dim=1)
         # Places count from the first token of each prompt, not from its padding.
-        places = (inputs["attention_mask"].cumsum(1) - 1).clamp_min(0)
+        places = (mask.cumsum(1) - 1).clamp_min(0)
+        device = self._model.device
         with torch.inference_mode():
             logits = self._model(
-                input_ids=inputs["input_ids"],
-                attention_mask=inputs["attention_mask"],
-                position_ids=places,
+                input_ids=tokens.to(device),
+                attention_mask=mask.to(device),
+                position_ids=places.to(device),
             ).logits[:, -1]
         digits: Tensor = logits[:, self._digits.to(logits.device)]
         return digits.float().softmax(1).double().cpu()

@@ -48,6 +48,24 @@ def test_a_mark_is_the_expected_value_of_the_digit(folder: Path, scorer: Relevan
     assert len({round(mark, 3) for mark in marks.tolist()}) == 3
 
 
+def test_a_digit_that_begins_a_text_after_a_space_is_marked_after_the_space(folder: Path) -> None:
+    """Llama 2, Mistral and Phi-3 write the space as a token before such a digit."""
+    from tokenizers.normalizers import Prepend
+    from transformers import AutoTokenizer, LlamaForCausalLM
+
+    model: Any = LlamaForCausalLM.from_pretrained(folder)
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    tokenizer.backend_tokenizer.normalizer = Prepend(" ")
+    space, five = tokenizer.encode("5", add_special_tokens=False)
+    (mark,) = RelevanceScorer(model, tokenizer).score("what runs?", CAPTIONS[:1])
+    prompt = tokenizer(PROMPT.format(text="what runs?", caption=CAPTIONS[0]))["input_ids"]
+    with torch.inference_mode():
+        logits = model(torch.tensor([[*prompt, space]])).logits[0, -1]
+    marks = torch.tensor(MARKS).double()
+    probabilities = logits[five - 5 + torch.tensor(MARKS)].double().softmax(0)  # a token a byte
+    assert float(mark) == pytest.approx(float(probabilities @ marks), abs=1e-4)
+
+
 def test_a_caption_is_marked_alike_alone_and_among_others(scorer: RelevanceScorer) -> None:
     together = scorer.score("what runs?", CAPTIONS * 7)
     alone = torch.cat([scorer.score("what runs?", [caption]) for caption in CAPTIONS])
