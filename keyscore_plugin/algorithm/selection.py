@@ -260,8 +260,8 @@ def _given_bound(bound: Bound, task: _Task) -> Bound:
     if rows is None:
         raise InputError(
             f"max_gap_seconds={gap:g} cannot be kept: the frames that were looked at are farther "
-            "apart themselves; raise grid.sample_fps, grid.max_frames or encode.max_encoded, or "
-            "allow a longer gap"
+            "apart themselves; take the grid 'fps', raise grid.sample_fps, grid.max_frames or "
+            "encode.max_encoded, or allow a longer gap"
         )
     if len(rows) > task.num_frames:
         raise InputError(

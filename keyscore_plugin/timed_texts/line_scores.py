@@ -85,7 +85,9 @@ class LineScores:
 
     def at(self, pts_seconds: Tensor) -> Tensor:
         """``(n_texts, n)`` best cosine of the lines that are heard at each of ``(n,)`` times."""
-        return torch.cat([self._at_block(times) for times in pts_seconds.split(_BLOCK)], dim=1)
+        return torch.cat(
+            [self._at_block(times) for times in torch.split(pts_seconds, _BLOCK)], dim=1
+        )
 
     def _at_block(self, times: Tensor) -> Tensor:
         first, last = times.min() - _FADED_SECONDS, times.max() + _FADED_SECONDS

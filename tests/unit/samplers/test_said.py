@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -215,10 +216,14 @@ def test_the_score_of_a_time_does_not_depend_on_the_other_times_asked_for() -> N
 
 
 def test_the_lines_of_a_video_are_embedded_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    embedded, real = [], MiniLM.embed
-    monkeypatch.setattr(
-        MiniLM, "embed", lambda self, texts: embedded.extend(texts) or real(self, texts)
-    )
+    embedded: list[str] = []
+    real = MiniLM.embed
+
+    def counting(self: MiniLM, texts: Sequence[str]) -> torch.Tensor:
+        embedded.extend(texts)
+        return real(self, texts)
+
+    monkeypatch.setattr(MiniLM, "embed", counting)
     lines = [TimedText(1, 3, "Nobody asked for this line before.")]
     for text in ("a dog", "a cat"):
         LineScores.of(
