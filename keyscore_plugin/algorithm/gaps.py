@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from torch import Tensor
+from torch.nn.functional import pad
 
 # Times are seconds of a video, whose clocks have ticks of a microsecond or more.
 _ROUNDING = 1e-9
@@ -31,6 +32,29 @@ class Bound:
     listed: Sequence[float]
     span: tuple[float, float]
     seconds: float
+
+    @classmethod
+    def where_possible(
+        cls, times: Tensor, listed: Sequence[float], span: tuple[float, float], seconds: float
+    ) -> "Bound":
+        """A bound for the moments that have a frame within reach.
+
+        Frames may be farther apart than a bound allows: keyframes are, and the pictures of a screen
+        at rest. Such a gap is closed to the longest one that the bound allows, and likewise at the
+        ends, so that it does not lift the bound from the rest of the video.
+
+        Args:
+            times: ``(n,)`` float64 times of the frames, in seconds, not falling.
+            listed: The same times on the host.
+            span: Start and end of the video, in seconds.
+            seconds: The bound.
+        """
+        too_long = (times.diff() - 2 * seconds).clamp_min(0)
+        closed = times - pad(too_long.cumsum(dim=0), (1, 0))
+        at = closed.tolist()
+        start = max(span[0], at[0] - seconds)
+        end = min(span[1] - (listed[-1] - at[-1]), at[-1] + seconds)
+        return cls(closed, at, (start, end), seconds)
 
     @property
     def fences(self) -> tuple[float, float]:

@@ -48,8 +48,8 @@ def kept_with_tensor(
             of_tensor = weakref.ref(tensor, lambda _: kept.pop(key, None))
             with lock:
                 kept[key] = of_tensor, value
-                while len(kept) > n_most:
-                    kept.pop(next(iter(kept), None), None)
+                for oldest in list(kept)[:-n_most]:  # a list: other threads let tensors go
+                    kept.pop(oldest, None)
             return value
 
         return from_kept

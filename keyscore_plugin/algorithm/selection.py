@@ -24,8 +24,9 @@ from keyscore_plugin.types.numbers import is_real, is_whole, plain
 
 # Scores whose spread is below this share of their size are constant (float32 noise).
 _SCORE_NOISE = 1e-6
-# Ours: no moment is farther than this from a chosen frame, if two thirds of the budget can keep it.
-# It is what evals/needle measures; a third of the budget at least stays free for what scores.
+# Ours: no moment is farther than this from a chosen frame, if two thirds of the budget can keep it;
+# moments that are farther from every frame do not count (`Bound.where_possible`). It is what
+# evals/needle measures; a third of the budget at least stays free for what scores.
 _NEAR_SECONDS = 5.0
 _NEAR_SHARE = 2 / 3
 # Ours: else no moment is this many times as far from a chosen frame as even sampling leaves it. A
@@ -247,7 +248,7 @@ def _bound(task: _Task) -> Bound | None:
         return _given_bound(Bound(task.times, listed, span, gap / 2), task)
     even = task.duration_seconds / task.num_frames / 2
     for seconds, share in ((_NEAR_SECONDS, _NEAR_SHARE), (_FARTHEST * even, 1.0)):
-        bound = Bound(task.times, listed, span, seconds)
+        bound = Bound.where_possible(task.times, listed, span, seconds)
         rows = bound.missing([])
         if rows is not None and len(rows) <= share * task.num_frames:
             return bound
@@ -259,8 +260,8 @@ def _given_bound(bound: Bound, task: _Task) -> Bound:
     if rows is None:
         raise InputError(
             f"max_gap_seconds={gap:g} cannot be kept: the frames that were looked at are farther "
-            "apart themselves; raise grid.sample_fps, grid.max_frames or encode.max_encoded, or "
-            "allow a longer gap"
+            "apart themselves; take the grid 'fps', raise grid.sample_fps, grid.max_frames or "
+            "encode.max_encoded, or allow a longer gap"
         )
     if len(rows) > task.num_frames:
         raise InputError(

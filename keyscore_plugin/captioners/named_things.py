@@ -34,6 +34,7 @@ Text: {text}
 """
 MOST_THINGS = 8  # ours: DEFAULT_NUM_FRAMES, so that each can get a frame
 _MARK = re.compile(r"(?:[-*\u2022]|\d{1,2}[.)]|\(?[A-H][.)])\s+")  # of a line of a list
+_THOUGHT = re.compile(r"\A.*</think>|\A\s*<think>.*", re.DOTALL)  # of a model that reasons first
 _MAX_TOKENS = 128  # ours: 16 for each of them
 
 
@@ -84,8 +85,9 @@ def parse_things(answer: str, text: str, *, model: str) -> NamedThings:
     A text that names one thing stays as it is: the model's words for it would be no better.
 
     Args:
-        answer: A thing a line, also with the mark of a list; blank lines do not count, nor does a
-            thing that comes again.
+        answer: A thing a line, also with the mark of a list or in bold. What does not count: lines
+            without a letter or a digit, a heading (it ends in a colon), a thing that comes again,
+            and what a model thinks aloud before its answer.
         text: The text.
         model: Name of the model, for notes.
 
@@ -93,8 +95,9 @@ def parse_things(answer: str, text: str, *, model: str) -> NamedThings:
         >>> parse_things("- a dog\\n- A dog\\n- a red car", "Who?", model="m").texts
         ('a dog', 'a red car')
     """
-    lines = [" ".join(line.split()) for line in answer.splitlines()]
-    lines = [line for line in (_MARK.sub("", line, count=1) for line in lines) if line]
+    lines = [" ".join(line.split()) for line in _THOUGHT.sub("", answer).splitlines()]
+    lines = [_MARK.sub("", line, count=1).strip("*`") for line in lines]
+    lines = [line for line in lines if any(map(str.isalnum, line)) and not line.endswith(":")]
     things: dict[str, str] = {}
     for line in lines:
         things.setdefault(line.casefold(), line)

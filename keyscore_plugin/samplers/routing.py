@@ -43,6 +43,7 @@ summary summarise summarises summarised summarize summarizes summarized overview
 topics theme themes title titles genre category mood tone atmosphere order sequence chronological
 overall whole entire entirely throughout mainly primarily scenes events story plot message purpose
 """
+_SHORTENED = re.compile(r"['\u2019](?:s|re|ve|ll|d|m)\b")  # as in "What's the video about?"
 _KNOWN = frozenset(f"{_NO_NAMES} {_WHOLE}".split())
 _GLOBAL_WORDS = frozenset(_GLOBAL.split())
 
@@ -70,6 +71,6 @@ def is_about_the_whole(question: str) -> bool:
         False
     """
     asked, *options = parts_of(question, "options")
-    words = re.findall(r"[^\W\d_]+", asked.lower().replace("'", ""))
+    words = re.findall(r"[^\W\d_]+", _SHORTENED.sub("", asked.lower()).replace("'", ""))
     is_global = not _GLOBAL_WORDS.isdisjoint(words)
     return bool(words) and _KNOWN.issuperset(words) and (is_global or not options)

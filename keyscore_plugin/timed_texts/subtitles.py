@@ -8,6 +8,7 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from html import unescape
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,10 @@ _BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 # A bracket after which another one opens before it is closed. pysubs2 looks for the end of each, so
 # that the time grows with the square of their number: 64 MiB of them would take days.
 _UNCLOSED = re.compile(r"[{<](?=[^{}<>]*[{<])")
+# The time of a word inside of a line of .vtt, as in YouTube's own subtitles. pysubs2 takes a line
+# with two of them for the beginning of a cue.
+_WORD_TIME = re.compile(r"<[\d:.]+>")
+_DRAWING = re.compile(r"\\p[1-9]")  # tag of a line of .ass that holds shapes in place of words
 
 
 def subtitles_beside(video: str, *, endings: Sequence[str] = SUFFIXES) -> Path | None:
@@ -62,7 +67,7 @@ def read_subtitle_file(path: Path) -> Lines:
     if suffix in JSON_SUFFIXES:
         return _subtitles(read_json_cues(text, name=str(path)), str(path))
     pysubs2 = require("pysubs2", extra=_EXTRA)
-    text = _UNCLOSED.sub("", text)
+    text = _WORD_TIME.sub("", _UNCLOSED.sub("", text))
     try:
         named = suffix[1:] if suffix in SUFFIXES else None
         with warnings.catch_warnings():
@@ -171,15 +176,16 @@ def _text_of(path: Path) -> str:
 def _cues(events: Iterable[Any]) -> Iterator[Cue]:
     """The cues of pysubs2's events, which are in milliseconds."""
     for event in events:
-        if not event.is_comment:
-            yield event.start / 1000, event.end / 1000, event.plaintext
+        if not (event.is_comment or _DRAWING.search(event.text)):
+            yield event.start / 1000, event.end / 1000, unescape(event.plaintext)
 
 
 def _subtitles(cues: Iterable[Cue], name: str) -> Lines:
     """The lines of cues, in time order, without those without words or reversed."""
     lines, n_reversed = [], 0
     for start, end, text in cues:
-        words = " ".join(text.split())
+        # JSON may hold half of a surrogate pair, which no tokenizer reads.
+        words = " ".join(text.encode("utf-8", "replace").decode().split())
         if not words:
             continue
         if end < start:

@@ -278,6 +278,19 @@ def test_no_moment_is_5_s_away_if_two_thirds_of_the_budget_can_help_it(
         assert farthest <= 4 * (n / fps) / min(k, n) / 2 + 1 / fps
 
 
+@pytest.mark.parametrize("gap", [10.5, 60.0])
+def test_a_gap_between_frames_lifts_the_bound_from_no_other_moment(gap: float) -> None:
+    """A screen at rest, or two keyframes: no frame is within 5 s of the middle of the gap."""
+    times = torch.cat([seconds(80), seconds(80) + 40 + gap])
+    scores = torch.zeros(160).index_fill(0, torch.arange(3, 9), 1.0)
+    chosen = times[select(scores, times, num_frames=24)]
+    moments = torch.arange(0, float(times[-1]), 0.25, dtype=torch.float64)
+    near_any, near_chosen = (
+        (moments[:, None] - some).abs().amin(dim=1) <= 5 + 1e-6 for some in (times, chosen)
+    )
+    assert torch.equal(near_any, near_chosen)
+
+
 @settings(max_examples=60)
 @given(
     n=st.integers(20, 200), k=st.integers(1, 30), gap=st.sampled_from([4.0, 7.5, 20.0]), seed=seeds

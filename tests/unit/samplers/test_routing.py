@@ -29,6 +29,8 @@ class AnyWord(ColourEncoder):
         "What is the main topic of this clip?\nA. cooking\nB. red cars",
         "In which order do the events take place?",
         "Describe the video in detail.",
+        "What's the video's topic?",
+        "What\u2019s happening in this video?",
     ],
 )
 def test_a_question_whose_words_name_nothing_is_about_the_whole(question: str) -> None:
@@ -41,6 +43,7 @@ def test_a_question_whose_words_name_nothing_is_about_the_whole(question: str) -
         "What does the dog do at the end?",
         "Summarise what the woman says.",
         "How many birds are there?",
+        "What's the dog's name?",
         "Which of these is shown?\nA. a dog\nB. a red car",
         "is it red ?",
         "视频是怎么结束的?",

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 from keyscore_plugin import Selection, get_sampler
+from keyscore_plugin.encoders.conse.minilm import MiniLM
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.hosts.cache import subtitles_key
 from keyscore_plugin.samplers.template import SamplerTemplate
@@ -201,6 +203,33 @@ def test_the_score_of_a_line_fades_outside_of_it() -> None:
     assert inside == end > after > far
     assert after == pytest.approx(end * np.exp(-1), abs=0.02)
     assert scores.weights.tolist() == [1]
+
+
+def test_the_score_of_a_time_does_not_depend_on_the_other_times_asked_for() -> None:
+    starts = torch.arange(0, 9000, 3, dtype=torch.float64)
+    cosines = torch.rand(2, len(starts), generator=torch.manual_seed(0))
+    scores = LineScores(cosines, starts, starts + 2, torch.ones(2), "said")
+    times = torch.arange(-300, 9600, 30, dtype=torch.float64)
+    each = torch.cat([scores.at(time) for time in times[:, None]], dim=1)
+    assert torch.equal(scores.at(times), each)
+    assert float(each[:, 0].max()) == 0 < float(each[:, 10].min())
+
+
+def test_the_lines_of_a_video_are_embedded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    embedded: list[str] = []
+    real = MiniLM.embed
+
+    def counting(self: MiniLM, texts: Sequence[str]) -> torch.Tensor:
+        embedded.extend(texts)
+        return real(self, texts)
+
+    monkeypatch.setattr(MiniLM, "embed", counting)
+    lines = [TimedText(1, 3, "Nobody asked for this line before.")]
+    for text in ("a dog", "a cat"):
+        LineScores.of(
+            [text], lines, channel="said", start_pts_seconds=0, device=torch.device("cpu")
+        )
+    assert embedded == ["Nobody asked for this line before.", "a dog", "a cat"]
 
 
 @pytest.mark.parametrize("subtitles", [3, b"a.srt", ["a.srt"]])

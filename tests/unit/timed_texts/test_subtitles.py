@@ -193,11 +193,33 @@ def cue(start: int, end: int, text: str) -> str:
     return f"1\n{' --> '.join(times)}\n{text}\n\n"
 
 
+CUE = "WEBVTT\n\n00:01.000 --> 00:03.000\n"
+
+
 def test_overlapping_lines_are_kept_and_reversed_ones_are_left_out(tmp_path: Path) -> None:
     text = cue(5, 2, "late") + cue(0, 9, "one") + cue(3, 6, "two")
     found = read_subtitle_file(write(tmp_path / "a.srt", text))
     assert [line.text for line in found.lines] == ["one", "two"]
     assert found.notes == ("1 lines of the subtitles end before they start, and are left out",)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("a.vtt", f"{CUE}4 <00:01.200><c>2</c><00:01.500><c> you</c>", "4 2 you"),
+        ("a.vtt", f"{CUE}&gt;&gt; Tom &amp; Jerry", ">> Tom & Jerry"),
+        ("a.srt", cue(1, 3, "Tom&nbsp;&amp; Jerry"), "Tom & Jerry"),
+        ("a.ass", ASS.replace("We", "{\\p1}m 0 0 l 9 9{\\p0}We"), LINES[1].text),
+        ("a.ass", ASS.replace("We", "{\\pos(1,2)\\k20}We{\\k9}"), LINES[0].text),
+        ("a.json", '[{"timestamp": [1, 3], "text": "so \\ud83d"}]', "so ?"),
+    ],
+    ids=["times of words", "entities", "entities of srt", "drawing", "karaoke", "half a surrogate"],
+)
+def test_the_words_of_a_line_are_what_a_viewer_reads(
+    tmp_path: Path, name: str, text: str, words: str
+) -> None:
+    found = read_subtitle_file(write(tmp_path / name, text))
+    assert found.lines[0].text == words
 
 
 @pytest.mark.parametrize("bracket", ["{", "<c."])
