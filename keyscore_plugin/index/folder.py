@@ -3,8 +3,8 @@
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
@@ -282,9 +282,20 @@ def _with_facts(entry: Entry) -> Entry | None:
 
 
 def _facts(path: Path) -> Mapping[str, Any] | None:
-    with suppress(InputError), path.open("rb") as file:
+    with suppress(InputError), _unmarked(path), path.open("rb") as file:
         return facts_of(file.read(_HEADER_BYTES))
     return None
+
+
+@contextmanager
+def _unmarked(path: Path) -> Iterator[None]:
+    """Read a file without a use of it: most file systems take any read of it for one."""
+    state = path.stat()
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # a folder that cannot be written
+            os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
 
 
 def _is_usable(entry: Entry, is_usable: Callable[[Mapping[str, Any]], bool]) -> bool:
@@ -292,6 +303,7 @@ def _is_usable(entry: Entry, is_usable: Callable[[Mapping[str, Any]], bool]) -> 
     if entry.facts is None or not is_usable(entry.facts):
         return False
     try:
-        return _read(entry.path) is not None
+        with _unmarked(entry.path):
+            return _read(entry.path) is not None
     except InputError:
         return False

@@ -98,7 +98,7 @@ class ClipsSampler(SamplerTemplate):
         if self.config.clips.scorer is not None and run.get_captioner() is None:
             raise ModelError(
                 f"clips.scorer {shown(self.config.clips.scorer)} marks captions of the scenes, and "
-                "there is no captioner; name one (captioner='labels' needs no download)"
+                "there is no captioner; name one ('labels' needs no download)"
             )
 
     def _marked(

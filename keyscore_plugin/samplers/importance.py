@@ -142,7 +142,7 @@ def describer_of(run: Run) -> FrameDescriber:
     if captioner is None:
         raise ModelError(
             "the importance of frames is read from their captions, and no captioner was given; "
-            "name one (captioner='labels' needs no download)"
+            "name one ('labels' needs no download)"
         )
     return FrameDescriber(captioner, run.captioner_name)
 

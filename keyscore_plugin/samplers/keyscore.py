@@ -20,7 +20,7 @@ from keyscore_plugin.types import Candidates, FrameScores, one_text
 
 _WHOLE = (
     "the question is about the video as a whole, so the frames are spread evenly; "
-    "SamplerConfig(route=False) scores them with it instead"
+    "with the setting route=false the question scores them instead"
 )
 # Ours, of the power on scores (evals/needle/README.md): several texts share one budget.
 _SEVERAL_TEXTS = 2 / 3
@@ -52,6 +52,7 @@ class KeyScoreSampler(SamplerTemplate):
     name = "keyscore"
     needs_text = True
     ranks = True
+    keeps_gaps = True
 
     def _fill(self, run: Run) -> None:
         run.fill(run.as_encoded(coarse_grid(run).grid))

@@ -42,6 +42,7 @@ class LlmvsSampler(SamplerTemplate):
     name = "llmvs"
     ranks = True
     reads_captions = True
+    keeps_gaps = True
     captioner_loader = staticmethod(load_frame_captioner)  # also of one that reads pictures alone
 
     @cached_property

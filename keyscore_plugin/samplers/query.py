@@ -117,8 +117,8 @@ class SelectionRequest:
         n_most = max(len(texts) for is_wanted, texts in wanted if is_wanted)
         if self.join in ("then", "at_once") and n_most < 2:
             raise InputError(
-                f"join={self.join!r} needs two texts or more, and one scores; give a list of "
-                "captions or of questions, or leave join out"
+                f"join={self.join!r} needs two texts or more, and one scores; give several "
+                "captions or several questions, or leave join out"
             )
 
     def texts(self, guide: Guide) -> tuple[bool, bool]:

@@ -77,7 +77,7 @@ class Run(GridReader):
         if wants_caption and not self.request.captions and captioner is None:
             raise InputError(
                 "no text to score the frames with; give a caption, give a question, "
-                "or name a captioner (captioner='labels' needs no download)"
+                "or name a captioner ('labels' needs no download)"
             )
         self.request.require_texts_to_join(self.config.guide)
 

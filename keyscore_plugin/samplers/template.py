@@ -66,6 +66,8 @@ class SamplerTemplate(Sampler, ABC):
         asks_judge: Whether a call asks the captioner, a Video-LLM, which clips matter, instead of
             letting it write a caption.
         reads_captions: Whether a call needs a caption of every frame, whatever texts are given.
+        keeps_gaps: Whether `SelectConfig.max_gap_seconds` is kept, or an error says that it cannot
+            be; a selection of the others notes that they have rules of their own.
         default_num_frames: The budget of a call that names none; None leaves it to the sampler.
         captioner_loader: Function that loads the captioner by its name, as `load_captioner` does.
         config: The settings.
@@ -77,6 +79,7 @@ class SamplerTemplate(Sampler, ABC):
     ranks: bool = False
     asks_judge: bool = False
     reads_captions: bool = False
+    keeps_gaps: bool = False
     default_num_frames: int | None = DEFAULT_NUM_FRAMES
     captioner_loader: Callable[..., Captioner | None] = staticmethod(load_captioner)
 
@@ -295,8 +298,16 @@ class SamplerTemplate(Sampler, ABC):
                 + choice.notes
                 + request.notes(choice.scores)
                 + request.notes_on_texts
+                + self._notes_on_gaps()
             ),
         )
+
+    def _notes_on_gaps(self) -> tuple[str, ...]:
+        gap = self.config.select.max_gap_seconds
+        if gap is None or self.keeps_gaps:
+            return ()
+        note = f"max_gap_seconds={gap:g} has no effect on {self.name}; keyscore and llmvs keep it"
+        return (note,)
 
     def _settings(self) -> dict[str, Any]:
         """The settings that `Selection.config` records."""

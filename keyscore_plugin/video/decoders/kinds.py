@@ -84,7 +84,7 @@ def _text(head: bytes) -> Kind | None:
     for beginnings, kind in _TEXTS:
         if start.startswith(beginnings):
             return kind
-    return Kind("it is a text", VIDEO_REMEDY)
+    return Kind("it is a text file", VIDEO_REMEDY)
 
 
 def _mp4(stream: BinaryIO) -> Kind:

@@ -320,7 +320,17 @@ def test_answers_by_other_subtitles_are_not_mixed_in(tmp_path: Path) -> None:
     run(manifest, out)
 
 
-@pytest.mark.parametrize("content", [b"my notes", b'{"a": 1}\n', b"\xff\xfe\n", b"[]\n{", b"\0\0"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"my notes",
+        b'{"a": 1}\n',
+        b"\xff\xfe\n",
+        b"[]\n{",
+        b"\0\0",
+        b'{"id": 1, "video": "a.mp4", "caption": "a manifest"}\n',
+    ],
+)
 def test_a_file_that_is_no_output_of_a_batch_is_left_alone(tmp_path: Path, content: bytes) -> None:
     out = tmp_path / "notes.txt"
     out.write_bytes(content)
@@ -469,7 +479,7 @@ def test_whatever_was_appended_is_read_back(
     tmp_path_factory: pytest.TempPathFactory, entries: dict[str | int, dict[str, Any]]
 ) -> None:
     path = tmp_path_factory.mktemp("journal") / "out.jsonl"
-    records = {key: {**record, "id": key} for key, record in entries.items()}
+    records = {key: {**record, "indices": [], "id": key} for key, record in entries.items()}
     with Journal(path) as journal:
         for key, record in records.items():
             journal.append(key, record)

@@ -221,6 +221,17 @@ def test_beyond_the_limit_the_least_recently_used_file_goes(tmp_path: Path) -> N
     assert {entry.path.stem for entry in folder.entries()} == {"first", "third"}
 
 
+def test_to_list_and_to_prune_is_no_use_of_a_file(tmp_path: Path) -> None:
+    folder, file = folder_at(tmp_path), file_of(some_look([1]))
+    for key in ("first", "second"):
+        folder.put(CONTENT, key, file)
+    folder.get(CONTENT, "first")
+    n_bytes = folder.entries()[0].n_bytes
+    assert [entry.path.stem for entry in folder.entries()] == ["first", "second"]
+    deleted = folder_at(tmp_path, max_bytes=round(1.5 * n_bytes)).prune(lambda facts: True)
+    assert [entry.path.stem for entry in deleted] == ["second"]
+
+
 def test_a_disk_that_is_full_keeps_what_was_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -205,6 +205,19 @@ def test_guide_says_which_text_scores(
         assert selection.caption == Caption(caption_used, origin="given")
 
 
+@pytest.mark.parametrize(
+    ("name", "keeps"), [("uniform", False), ("topk", False), ("keyscore", True)]
+)
+def test_a_longest_gap_is_kept_or_a_note_says_that_it_has_no_effect(
+    name: str, keeps: bool, traffic_light: Path
+) -> None:
+    config = {"select": {"max_gap_seconds": 4}}
+    sampler = get_sampler(name, encoder=ColourEncoder(), config=config)
+    selection = sampler(traffic_light, num_frames=3, caption="red")
+    noted = any("max_gap_seconds=4 has no effect" in note for note in selection.notes)
+    assert noted is not keeps
+
+
 def test_the_captioner_sees_the_candidates_only(traffic_light: Path) -> None:
     captioner = ColourJudge()
     sampler = KeyScoreSampler(encoder=ColourEncoder(), captioner=captioner)
