@@ -95,8 +95,8 @@ def request_of(element: Mapping[str, Any]) -> HostRequest:
     if not isinstance(sampler, str):
         if key := next((key for key in _MAKING if key in element), None):
             raise InputError(
-                f"{shown(key)} is given together with a ready-made sampler, which has its own; "
-                "leave it out, or give the sampler's name"
+                f"{shown(key)} is given together with a ready-made sampler, which has its own, or "
+                "with #frames=, which need none; leave it out, or give a sampler's name"
             )
         require_sampler(sampler)
         guide = own_guide(sampler)
