@@ -8,8 +8,7 @@ import re
 import reprlib
 from typing import Any
 
-_PREFIX = "keyscore: "  # what a command or a server writes before a message
-MOST_CHARACTERS = 400 - len(_PREFIX)  # of a message: with it, five lines of a terminal
+MOST_CHARACTERS = 400  # of a message: five lines of a terminal
 _MOST_SHOWN = 80  # ours: of a value that the caller gave, enough to recognise it
 _MOST_BYTES = 32  # ours: more bytes than these are media, not a text
 _MOST_PATH = 160  # ours: of a path, whose end is its most useful part

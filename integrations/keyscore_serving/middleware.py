@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
 from typing import Any
 
-from keyscore_plugin.errors import InputError
+from keyscore_plugin.errors import InputError, one_line
 from keyscore_serving.rewriting import rewrite_json
 from keyscore_serving.settings import ServerSettings
 
@@ -116,7 +116,7 @@ async def refuse(send: Send, text: str, *, status: int) -> None:
 def error_body(text: str, *, status: int) -> bytes:
     """The JSON of an error, in the form of OpenAI's API."""
     kind = "invalid_request_error" if status < 500 else "server_error"
-    error = {"message": f"keyscore: {text}", "type": kind, "param": None, "code": status}
+    error = {"message": one_line(f"keyscore: {text}"), "type": kind, "param": None, "code": status}
     return json.dumps({"error": error}).encode()
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 
-from keyscore_plugin.errors import InputError, KeyScoreError, VideoError
+from keyscore_plugin.errors import InputError, KeyScoreError, VideoError, one_line
 from keyscore_serving.jobs import BusyError, LateError
 from keyscore_serving.middleware import BodyTooLargeError
 
@@ -37,4 +37,4 @@ def refusals(made: Callable[[str, HTTPStatus], Exception]) -> Iterator[None]:
         status = status_of(error)
         if status is None:
             raise
-        raise made(f"keyscore: {error}", status) from error
+        raise made(one_line(f"keyscore: {error}"), status) from error

@@ -8,10 +8,10 @@ is longer than twice the bound, and no gap at either end is longer than the boun
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
+import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 # Times are seconds of a video, whose clocks have ticks of a microsecond or more.
 _ROUNDING = 1e-9
@@ -49,9 +49,13 @@ class Bound:
             span: Start and end of the video, in seconds.
             seconds: The bound.
         """
-        too_long = (times.diff() - 2 * seconds).clamp_min(0)
-        closed = times - pad(too_long.cumsum(dim=0), (1, 0))
-        at = closed.tolist()
+        # On the host: a GPU would have to be waited for once more.
+        too_long = (max(0.0, later - earlier - 2 * seconds) for earlier, later in pairwise(listed))
+        at = [
+            time - lost
+            for time, lost in zip(listed, accumulate(too_long, initial=0.0), strict=True)
+        ]
+        closed = torch.tensor(at, dtype=times.dtype, device=times.device)
         start = max(span[0], at[0] - seconds)
         end = min(span[1] - (listed[-1] - at[-1]), at[-1] + seconds)
         return cls(closed, at, (start, end), seconds)

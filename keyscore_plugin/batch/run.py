@@ -16,6 +16,7 @@ from keyscore_plugin.types import one_text, texts_of
 Record = dict[str, Any]
 Records = Generator[tuple[Item, Record], None, None]
 Answers = Callable[[Sequence[Item]], Records]  # one record for each line, in the order given
+_OF_ANSWERS = frozenset({"indices", "error"})  # every record of a batch has one of these fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,8 @@ def run_batch(
         InputError: The journal holds answers to another manifest or from other settings.
     """
     n_errors = 0
+    if not all(_OF_ANSWERS & record.keys() for record in journal.done.values()):
+        raise InputError(f"{journal.path} was not written by a batch; give another --out")
     for item in items:
         if item.id in journal.done:
             _require_same_run(journal, item, settings)

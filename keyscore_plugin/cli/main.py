@@ -75,10 +75,10 @@ def _run(args: argparse.Namespace) -> int:
     try:
         code: int = args.run(args)
     except VideoError as error:
-        say(f"keyscore: {error}")
+        say(one_line(f"keyscore: {error}"))
         return EXIT_VIDEO
     except KeyScoreError as error:
-        say(f"keyscore: {error}")
+        say(one_line(f"keyscore: {error}"))
         return EXIT_USAGE
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED

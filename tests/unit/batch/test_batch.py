@@ -320,17 +320,7 @@ def test_answers_by_other_subtitles_are_not_mixed_in(tmp_path: Path) -> None:
     run(manifest, out)
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"my notes",
-        b'{"a": 1}\n',
-        b"\xff\xfe\n",
-        b"[]\n{",
-        b"\0\0",
-        b'{"id": 1, "video": "a.mp4", "caption": "a manifest"}\n',
-    ],
-)
+@pytest.mark.parametrize("content", [b"my notes", b'{"a": 1}\n', b"\xff\xfe\n", b"[]\n{", b"\0\0"])
 def test_a_file_that_is_no_output_of_a_batch_is_left_alone(tmp_path: Path, content: bytes) -> None:
     out = tmp_path / "notes.txt"
     out.write_bytes(content)
@@ -356,6 +346,14 @@ def test_another_file_whose_last_line_has_no_end_loses_nothing(
     with suppress(InputError):
         run(write_lines(tmp_path / "m.jsonl", {"video": "a.mp4"}), out)
     assert out.read_bytes().startswith(content)
+
+
+def test_a_manifest_is_no_output_of_a_batch(tmp_path: Path) -> None:
+    out = write_lines(tmp_path / "out.jsonl", {"id": 1, "video": "a.mp4", "caption": "a dog"})
+    before = out.read_bytes()
+    with pytest.raises(InputError, match="was not written by a batch; give another --out"):
+        run(write_lines(tmp_path / "m.jsonl", {"id": 2, "video": "b.mp4"}), out)
+    assert out.read_bytes() == before
 
 
 @pytest.mark.parametrize("torn", [b'{"i', b'{"id": 2, "video": "b'])
@@ -479,7 +477,7 @@ def test_whatever_was_appended_is_read_back(
     tmp_path_factory: pytest.TempPathFactory, entries: dict[str | int, dict[str, Any]]
 ) -> None:
     path = tmp_path_factory.mktemp("journal") / "out.jsonl"
-    records = {key: {**record, "indices": [], "id": key} for key, record in entries.items()}
+    records = {key: {**record, "id": key} for key, record in entries.items()}
     with Journal(path) as journal:
         for key, record in records.items():
             journal.append(key, record)
