@@ -15,7 +15,14 @@ import torch
 import transformers
 from torch import Tensor
 
-from keyscore_plugin.errors import InputError, KeyScoreError, MemoryEndedError, VideoError, shown
+from keyscore_plugin.errors import (
+    InputError,
+    KeyScoreError,
+    MemoryEndedError,
+    VideoError,
+    one_line,
+    shown,
+)
 from keyscore_plugin.hosts import require, split_frames
 from keyscore_qwen_vl_utils import hook
 from keyscore_qwen_vl_utils.reader import ChosenRate
@@ -78,7 +85,7 @@ class CheckedEncoding:
             raise
         except KeyScoreError as error:
             if template.is_training:
-                raise SystemExit(f"keyscore: {error}") from error
+                raise SystemExit(one_line(f"keyscore: {error}")) from error
             raise
 
     def _encode(self, template: Any, inputs: Any) -> Any:

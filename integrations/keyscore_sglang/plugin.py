@@ -49,7 +49,7 @@ def _before_serving(server_args: Any, *_: Any, **__: Any) -> None:
     """
     from sglang.srt.plugins.hook_registry import HookRegistry
 
-    from keyscore_plugin.errors import KeyScoreError
+    from keyscore_plugin.errors import KeyScoreError, one_line
     from keyscore_serving import FrameRequestMiddleware, ServerSettings
     from keyscore_serving.service import frame_service
 
@@ -65,7 +65,7 @@ def _before_serving(server_args: Any, *_: Any, **__: Any) -> None:
         frame_service()  # the encoder is loaded now, so that no request waits for it
         settings = ServerSettings.from_environment()
     except KeyScoreError as error:
-        sys.exit(f"keyscore: {error}")
+        sys.exit(one_line(f"keyscore: {error}"))
     resolve_name(f"{_HTTP}:app").add_middleware(FrameRequestMiddleware, settings=settings)
 
 
