@@ -185,15 +185,18 @@ def install() -> None:
     was_installed = _installed.is_set()
     readers = _readers()
     for name, reader in list(readers.items()):
+        entry = f"VIDEO_READER_BACKENDS[{name!r}]"
         if not isinstance(reader, SelectingReader):
-            _remember(f"VIDEO_READER_BACKENDS[{name!r}]", reader, was_installed)
+            _remember(entry, reader, was_installed)
             readers[name] = SelectingReader(reader)
+        _ours.add(entry)
     for module, name, wrapper in _WATCHED:
         place = require(module, extra=_EXTRA)
         function = getattr(place, name)
         if not isinstance(function, WatchedFunction):
             _remember(f"{module}.{name}", function, was_installed)
             setattr(place, name, wrapper(function))
+        _ours.add(f"{module}.{name}")
     _installed.set()
 
 
@@ -218,7 +221,6 @@ def _remember(name: str, function: Any, was_installed: bool) -> None:
         if not any((one.name, one.by) == (name, by) for one in _replaced):
             keep_replacement(_EXTRA, name, by, noticed=noticed)
         _replaced.append(Replacement(name, by, noticed))
-    _ours.add(name)
 
 
 def _author(function: Any) -> str:

@@ -125,6 +125,16 @@ def test_the_arguments_of_what_replaced_a_reader_are_not_listed() -> None:
     assert [one.by for one in replaced()] == ["functools.partial"]
 
 
+def test_a_table_of_ours_that_came_back_after_uninstall_is_watched_again() -> None:
+    ours = dict(vision_process.VIDEO_READER_BACKENDS)
+    uninstall()
+    vision_process.VIDEO_READER_BACKENDS = ours
+    install()
+    replace_entries()
+    vision_process.get_video_reader_backend()
+    assert {one.by for one in replaced()} == {f"{__name__}.read_black"}
+
+
 def test_threads_that_install_at_once_take_no_stock_reader_for_a_replacement(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
