@@ -122,7 +122,7 @@ def scan(path: str, number: int | None = None) -> Scan:
             notes.append(damaged)
         if packets.broken_by:
             notes.append(f"the file ends early or is damaged: {packets.broken_by}")
-        elif stream.frames > len(packets.pts):
+        if stream.frames > len(packets.pts):
             notes.append(f"the header promises {stream.frames} frames, {len(index)} can be shown")
         elif note := _early_end(container, stream, index):
             notes.append(note)

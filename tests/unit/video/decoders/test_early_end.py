@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import pytest
 
 from keyscore_plugin.video.source import open_video
@@ -16,9 +17,17 @@ def notes(path: Path) -> tuple[str, ...]:
         return video.notes
 
 
-def cut(path: Path, folder: Path, *, share: float) -> Path:
+def cut(path: Path, folder: Path, *, n_frames: int, n_more_bytes: int = 0) -> Path:
+    """The start of a file: up to the end of a frame and some bytes of the next.
+
+    A share of the bytes would not do: x264 now and then writes a frame with a few bytes more.
+    """
+    with av.open(str(path)) as container:
+        frame = list(container.demux(video=0))[n_frames - 1]
+    assert frame.pos is not None
     data = path.read_bytes()
-    (folder / path.name).write_bytes(data[: int(len(data) * share)])
+    end = data.index(bytes(frame), frame.pos) + frame.size
+    (folder / path.name).write_bytes(data[: end + n_more_bytes])
     return folder / path.name
 
 
@@ -33,7 +42,7 @@ def test_a_file_that_was_cut_says_when_it_ends_and_should(
     name: str, hide: bytes, tmp_path: Path, clip_path: Callable[[Clip], Path]
 ) -> None:
     clip = next((clip for clip in CLIPS if clip.name == name), Clip(name))
-    path = cut(clip_path(clip), tmp_path, share=0.5)
+    path = cut(clip_path(clip), tmp_path, n_frames=clip.n_frames // 2)
     if hide:
         path.write_bytes(path.read_bytes().replace(hide, b"X" * len(hide)))
     with open_video(path) as video:
@@ -42,6 +51,16 @@ def test_a_file_that_was_cut_says_when_it_ends_and_should(
         assert video.notes == (
             f"the header promises {promised:.1f} s of video, the last frame ends at {end:.1f} s",
         )
+
+
+def test_a_file_that_was_cut_within_a_frame_says_also_how_much_is_missing(
+    tmp_path: Path, clip_path: Callable[[Clip], Path]
+) -> None:
+    path = cut(clip_path(Clip("whole.flv")), tmp_path, n_frames=24, n_more_bytes=30)
+    assert notes(path) == (
+        "the file ends early or is damaged: its last frame is cut off",
+        "the header promises 1.9 s of video, the last frame ends at 1.0 s",
+    )
 
 
 def test_a_last_picture_that_lasts_long_is_no_early_end(tmp_path: Path) -> None:
