@@ -10,8 +10,8 @@ from keyscore_plugin._runtime.device import is_out_of_memory, numbered
 from keyscore_plugin.errors import MemoryEndedError
 
 # Ours: number of frames that samplers pass on at once, and so the largest batch. It is a multiple
-# of the batch sizes on a CPU, since rounding depends on which frames share a forward pass.
-BLOCK_FRAMES = 64
+# of the batch sizes on a CPU, so that no place of a batch stays empty.
+BLOCK_FRAMES = 60
 _PROBE = 8  # ours: frames of the forward pass that measures how much memory a frame needs
 _SHARE = 0.5  # ours: share of the free memory to use; a Video-LLM may run on the same device
 
@@ -99,7 +99,7 @@ class Batching:
                 yield rows[: len(batch)]
 
     def _most_that_fit(self, network: Callable[[Tensor], Tensor], probe: Tensor) -> int:
-        """Return the largest power of two of frames that needs at most `_SHARE` of the memory."""
+        """Return the frames of a block, halved until they need at most `_SHARE` of the memory."""
         if self._memory is None:
             return self.n_frames
         # The first pass also allocates what is allocated only once: kernels and workspaces.
@@ -110,8 +110,11 @@ class Batching:
         if _try(network, probe) is None:
             return len(probe)
         bytes_a_frame = max(1.0, (before - self._memory.free_bytes()) / len(probe))
-        fit = min(BLOCK_FRAMES, int(_SHARE * before / bytes_a_frame))
-        return 1 << max(0, fit.bit_length() - 1)
+        fit = max(1, int(_SHARE * before / bytes_a_frame))
+        n_frames = BLOCK_FRAMES
+        while n_frames > fit:
+            n_frames = _half(n_frames)
+        return n_frames
 
     def _halve(self) -> None:
         """Use half as many frames in the next batches."""
@@ -120,9 +123,14 @@ class Batching:
                 "the device has too little free memory for the encoder's work on one frame; free "
                 "some of it, give a smaller encoder, or use device='cpu'"
             )
-        self.n_frames = -(-self.n_frames // 2)
+        self.n_frames = _half(self.n_frames)
         if self._memory is not None:
             self._memory.give_back()
+
+
+def _half(n_frames: int) -> int:
+    """Half of the frames, rounded up."""
+    return -(-n_frames // 2)
 
 
 def _filled(batch: Tensor, n_frames: int) -> Tensor:

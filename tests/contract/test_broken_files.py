@@ -175,7 +175,9 @@ def test_other_decoders_read_a_damaged_video_or_name_pyav(
     if isinstance(frames, VideoError):
         assert "decoder='pyav'" in frames.remedy
     else:
-        assert [number_of(image.numpy()) for image in frames.pixels] == list(range(len(frames)))
+        # By their times: frames before the last may be missing from a file that was cut.
+        wanted = (frames.pts_seconds * 25).round().int().tolist()
+        assert [number_of(image.numpy()) for image in frames.pixels] == wanted
 
 
 @pytest.mark.slow

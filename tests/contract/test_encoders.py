@@ -1,5 +1,8 @@
 """What every encoder promises, over all that are there."""
 
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -92,6 +95,20 @@ def test_no_bit_of_a_vector_depends_on_the_other_frames(encoder: Encoder) -> Non
     for rows in ([0], [11], [18], [3, 4, 17], [1, 2, 5, 6, 9, 10, 12, 13, 14, 15, 16]):
         alone = encoder.encode_frames(frames[rows]).vectors
         assert torch.equal(alone, together[rows])
+
+
+@pytest.mark.slow
+def test_nor_does_one_where_the_processor_has_no_avx_512() -> None:
+    """There, MKL multiplies the last rows of a batch in another way than the others."""
+    law = f"{__file__}::{test_no_bit_of_a_vector_depends_on_the_other_frames.__name__}[clip]"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", law],
+        env=os.environ | {"MKL_ENABLE_INSTRUCTIONS": "AVX2"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
 
 
 def test_same_input_gives_the_same_bits(encoder: Encoder) -> None:

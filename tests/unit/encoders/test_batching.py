@@ -52,11 +52,11 @@ def _doubled(batching: Batching, network: Network, n: int) -> Tensor:
 
 
 @pytest.mark.parametrize(
-    ("room", "size"), [(10_000_000, 64), (140_000, 64), (120_000, 32), (45_000, 16), (14_000, 4)]
+    ("room", "size"), [(10_000_000, 60), (135_000, 60), (120_000, 30), (45_000, 15), (14_000, 4)]
 )
 def test_a_batch_takes_half_of_the_memory_at_most(room: int, size: int) -> None:
     card = Card(room)
-    network, batching = Network(card), Batching(64, card)
+    network, batching = Network(card), Batching(60, card)
     assert _doubled(batching, network, 600).equal(2 * torch.arange(600))
     probes, batches = network.batches[:2], network.batches[2:]
     assert probes == [8, 8]
@@ -66,7 +66,7 @@ def test_a_batch_takes_half_of_the_memory_at_most(room: int, size: int) -> None:
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(1, 300))
 def test_every_frame_is_answered_once_however_little_fits(n: int, fit: int, fit_later: int) -> None:
     card = Card(fit * _FRAME)
-    network, batching = Network(card), Batching(64, card)
+    network, batching = Network(card), Batching(60, card)
     assert _doubled(batching, network, n).equal(2 * torch.arange(n))
     card.left = fit_later * _FRAME  # somebody else takes memory, or gives it back
     assert _doubled(batching, network, n).equal(2 * torch.arange(n))
@@ -92,14 +92,14 @@ def test_another_error_of_the_network_is_its_own() -> None:
 
 def test_the_size_is_found_once_and_halved_where_memory_ends() -> None:
     card = Card(1_000_000)
-    network, batching = Network(card), Batching(64, card)
-    _doubled(batching, network, 512)
-    assert network.batches == [8, 8, *[64] * 8]
-    card.left = 30_000
+    network, batching = Network(card), Batching(60, card)
+    _doubled(batching, network, 480)
+    assert network.batches == [8, 8, *[60] * 8]
+    card.left = 25_000
     network.batches.clear()
-    _doubled(batching, network, 64)
-    assert network.batches == [16] * 4
-    assert batching.n_frames == 16
+    _doubled(batching, network, 60)
+    assert network.batches == [15] * 4
+    assert batching.n_frames == 15
 
 
 def test_without_a_measure_every_batch_has_the_size_given() -> None:
@@ -111,7 +111,7 @@ def test_without_a_measure_every_batch_has_the_size_given() -> None:
 def test_a_memory_too_small_for_one_frame_is_one_clear_error() -> None:
     card = Card(_FRAME - 1)
     with pytest.raises(MemoryEndedError, match=r"one frame; free some .*device='cpu'"):
-        _doubled(Batching(64, card), Network(card), 5)
+        _doubled(Batching(60, card), Network(card), 5)
 
 
 def test_another_error_of_the_network_is_not_taken_for_a_lack_of_memory() -> None:
