@@ -29,7 +29,8 @@ from keyscore_plugin.video.copies import CopiedVideo
 from keyscore_plugin.video.decoders.base import ScannedSource, opened_as
 from keyscore_plugin.video.trim import TrimmedVideo
 
-_FORMAT = 1  # of the files; a change of what they hold needs a new number
+# Of the files; a change of what they hold, or of how it is computed, needs a new number.
+_FORMAT = 2
 _KEY_DIGITS = 32
 # What computes thumbnails, histograms, vectors and proposals.
 _PACKAGES = ("av", "numpy", "torch", "transformers")
