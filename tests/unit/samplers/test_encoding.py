@@ -15,7 +15,6 @@ from torch import Tensor
 
 from keyscore_plugin._runtime import progress
 from keyscore_plugin.config import EncodeConfig, GridConfig, SamplerConfig
-from keyscore_plugin.encoders.batching import BLOCK_FRAMES
 from keyscore_plugin.errors import InputError
 from keyscore_plugin.samplers.base import get_sampler
 from keyscore_plugin.samplers.encoding import encode_in_blocks, encode_rows, join_embeddings
@@ -30,6 +29,7 @@ from tests.support.colour_encoder import ColourEncoder
 from tests.support.requires import require_or_skip
 
 PATIENCE = 5.0  # seconds after which a thread that should have moved counts as stuck
+BLOCK = 60
 EVERY_FRAME = SamplerConfig(grid=GridConfig(sample_fps=25))
 
 
@@ -67,7 +67,7 @@ def test_the_same_frames_share_a_call_however_they_come(lengths: list[int]) -> N
     batches = [frames[end - length : end] for end, length in zip(ends, lengths, strict=True)]
     encoder, at_once = BlockEncoder(), BlockEncoder()
     embedded = join_embeddings(encode_in_blocks(batches, encoder, n_most=len(frames)))
-    assert encoder.calls == [block.tolist() for block in torch.split(frames.indices, BLOCK_FRAMES)]
+    assert encoder.calls == [block.tolist() for block in torch.split(frames.indices, BLOCK)]
     expected = join_embeddings(encode_in_blocks([frames], at_once, n_most=len(frames)))
     assert embedded.vectors.equal(expected.vectors)
     assert embedded.indices.equal(frames.indices)
@@ -113,7 +113,7 @@ def test_progress_of_the_blocks_counts_on(clip: Path) -> None:
         sampler = get_sampler("topk", config=EVERY_FRAME, encoder=BlockEncoder())
         sampler(clip, num_frames=4, caption="red")
     encoded = [(done, total) for stage, done, total in heard if stage == "encode"]
-    assert encoded == [(BLOCK_FRAMES, 150), (2 * BLOCK_FRAMES, 150), (150, 150)]
+    assert encoded == [(60, 150), (120, 150), (150, 150)]
     decoded = [done for stage, done, _ in heard if stage == "decode"]
     assert decoded == sorted(decoded)
     assert decoded[-1] == 150

@@ -53,14 +53,22 @@ def test_a_file_that_was_cut_says_when_it_ends_and_should(
         )
 
 
+@pytest.mark.parametrize(
+    ("clip", "missing"),
+    [
+        (Clip("whole.flv"), "the header promises 1.9 s of video, the last frame ends at 1.0 s"),
+        (
+            Clip("whole.mp4", muxer={"movflags": "faststart"}),
+            "the header promises 48 frames, 24 can be shown",
+        ),
+    ],
+    ids=lambda value: value.name if isinstance(value, Clip) else "",
+)
 def test_a_file_that_was_cut_within_a_frame_says_also_how_much_is_missing(
-    tmp_path: Path, clip_path: Callable[[Clip], Path]
+    clip: Clip, missing: str, tmp_path: Path, clip_path: Callable[[Clip], Path]
 ) -> None:
-    path = cut(clip_path(Clip("whole.flv")), tmp_path, n_frames=24, n_more_bytes=30)
-    assert notes(path) == (
-        "the file ends early or is damaged: its last frame is cut off",
-        "the header promises 1.9 s of video, the last frame ends at 1.0 s",
-    )
+    path = cut(clip_path(clip), tmp_path, n_frames=24, n_more_bytes=30)
+    assert notes(path) == ("the file ends early or is damaged: its last frame is cut off", missing)
 
 
 def test_a_last_picture_that_lasts_long_is_no_early_end(tmp_path: Path) -> None:
